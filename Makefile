@@ -1,0 +1,45 @@
+# `make` checks everything; `make demo` runs the main job on real data; `make test` runs all tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Judges run one thread each and in parallel across fits: two threads on two busy cores are far slower.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.DEFAULT_GOAL := all
+.PHONY: all demo test test-fast lint types format clean
+
+all: lint types test
+
+$(VENV)/demo.stamp: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/python -m twinset.cli demo configs/fraud.yaml configs/replace_records.yaml configs/shapes.yaml
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-fast: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not browser"
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf build dist out .twinset .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Ways to make rows; one generator is one file and its path is its name."""

@@ -1,0 +1,1 @@
+"""Training data with a twin: make it, register it beside the real set, measure it."""

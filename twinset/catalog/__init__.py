@@ -1,0 +1,1 @@
+"""Data sets as immutable, content-addressed versions with cards and lineage."""

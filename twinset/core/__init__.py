@@ -1,0 +1,1 @@
+"""The nouns: pure, opening no file and printing nothing."""

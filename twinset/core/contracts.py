@@ -1,0 +1,261 @@
+"""What a generator, an augmenter and a metric promise; `twinset.testing` checks every promise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.dataset import Dataset
+from twinset.core.schema import Schema
+from twinset.core.where import Where
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(step, done, total)``."""
+
+MetricFamily = Literal["gap", "coverage", "utility", "privacy"]
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+class FittedGenerator(ABC):
+    """What `Generator.fit` returns: it knows its schema and can be asked for rows."""
+
+    schema: Schema
+
+    @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return exactly `n` new rows in `schema`, drawn from `rng` alone.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows, 0 or more.
+        rng : numpy.random.Generator
+            The only source of randomness; it is not kept.
+        where : Where, optional
+            Condition that every row must meet.
+
+        Raises
+        ------
+        ParameterError
+            The condition is of a form this generator cannot honour, or cannot be met.
+        """
+
+
+class Generator(ABC):
+    """Settings of a way to make rows: subclasses are frozen, keyword-only dataclasses.
+
+    One generator is one file; the path below `generators/` is its name in recipes, the first line of
+    the class docstring its text in ``twinset list``, its dataclass fields are its parameters.
+
+    Class attributes
+    ----------------
+    kinds : frozenset of str
+        Field kinds it can make. The frame withholds `id` and `text` columns from generators that do
+        not list them and fills them afresh.
+    chunk_rows : int
+        Rows in one chunk. Every chunk has its own stream, so output does not depend on workers.
+    needs_real : bool
+        Whether `fit` needs a real set; a procedural generator takes None.
+    extra : str or None
+        The extra that brings its libraries.
+    note : str
+        What the card of its output must say, e.g. of generators that interpolate between real rows.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+    chunk_rows: ClassVar[int] = 16_384
+    needs_real: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
+    note: ClassVar[str] = ""
+
+    @abstractmethod
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return a fitted generator; `real` is left as it was.
+
+        `real` holds only the rows that the step's `where` means, in a schema without reserved columns
+        other than `_id`.
+
+        Raises
+        ------
+        FitError
+            These data cannot be learnt from.
+        SchemaError
+            A column is of a kind that this generator does not make.
+        """
+
+
+class Augmenter(ABC):
+    """Settings of a way to vary real rows: parameters are drawn first, then applied by a pure function.
+
+    Every output row keeps the `_id` of the row it was made from in `_parents`.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+    chunk_rows: ClassVar[int] = 4_096
+    extra: ClassVar[str | None] = None
+
+    @abstractmethod
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the parameters for each row: arrays whose first axis is the row, length n."""
+
+    @abstractmethod
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the varied rows, in order; the same parameters give the same bytes."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a metric looks at; the frame fills it so that metrics need not know about halves.
+
+    Parameters
+    ----------
+    train : Dataset
+        Real rows that the generator saw.
+    synthetic : Dataset
+        The candidate: synthetic rows, or real rows when the frame measures the baseline.
+    reference : Dataset
+        Real rows that the generator did not see.
+    target : str, optional
+        The column to predict.
+    positive : str, optional
+        The label that counts as positive, as text.
+    population : mapping
+        Declared shares, column -> {level: share}; from the brief.
+    cache : dict
+        Results shared between metrics of one comparison, e.g. feature matrices.
+    """
+
+    train: Dataset
+    synthetic: Dataset
+    reference: Dataset
+    target: str | None = None
+    positive: str | None = None
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `Metric.compute` returns.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    replicates : numpy.ndarray
+        Bootstrap replicates of the number, shape (b,); empty when it has no sampling error. Two calls
+        with equal streams on equally large sets resample alike, which lets the frame pair them.
+    details : mapping
+        Plain JSON values for the report, e.g. one number per column. Never a real row.
+    """
+
+    value: float
+    replicates: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NotMeasurable(Exception):
+    """Raised by a metric that lacks what it needs; its sentence goes onto the report."""
+
+
+class Metric(ABC):
+    """Settings of a measure: subclasses are frozen, keyword-only dataclasses with a field `margin`.
+
+    The frame computes the baseline (real rows put through the same door), the floor (independent
+    columns), the interval and the verdict; the author of a metric writes `compute` only.
+
+    Class attributes
+    ----------------
+    family : {"gap", "coverage", "utility", "privacy"}
+        Which question it answers.
+    higher_is_better : bool
+        Direction of good.
+    bounds : tuple of float
+        Least and greatest possible value.
+    kinds : frozenset of str
+        Field kinds it can look at; others are left out of the comparison.
+    has_floor : bool
+        Whether independent columns are a sensible worst case for it.
+    needs_real : bool
+        Whether it needs real rows; one that does not gets empty `train` and `reference`.
+    """
+
+    family: ClassVar[MetricFamily]
+    higher_is_better: ClassVar[bool]
+    bounds: ClassVar[tuple[float, float]]
+    kinds: ClassVar[frozenset[str]]
+    has_floor: ClassVar[bool] = True
+    needs_real: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
+    margin: float
+
+    @abstractmethod
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the measurement of `comparison`.
+
+        Raises
+        ------
+        NotMeasurable
+            Something that the measure needs is not there.
+        """
+
+
+Verdict = Literal["as good as real", "different", "cannot tell", "not measurable"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's result beside its real-against-real baseline.
+
+    Parameters
+    ----------
+    metric, family : str
+        Name and family of the metric.
+    value, baseline, floor : float or None
+        The candidate's number, that of real rows put through the same door, that of independent columns.
+    interval : tuple of float or None
+        95 % interval of `value - baseline`.
+    margin : float
+        Largest harm, in the metric's unit, that still counts as good as real.
+    higher_is_better : bool
+        Direction of good.
+    verdict : Verdict
+        By margin: the whole interval inside it, outside it, or neither.
+    detectable : float or None
+        Smallest difference this comparison could have shown (80 % power).
+    sentence : str
+        The verdict in plain words, e.g. "cannot tell: needs about 4,000 rows".
+    details : mapping
+        What the metric adds for the report.
+    """
+
+    metric: str
+    family: MetricFamily
+    value: float | None
+    baseline: float | None
+    floor: float | None
+    interval: tuple[float, float] | None
+    margin: float
+    higher_is_better: bool
+    verdict: Verdict
+    detectable: float | None
+    sentence: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the score as plain JSON values."""
+        return {
+            **{k: getattr(self, k) for k in self.__dataclass_fields__ if k != "details"},
+            "interval": list(self.interval) if self.interval else None,
+            "details": dict(self.details),
+        }

@@ -1,0 +1,126 @@
+"""Every error that twinset raises on purpose: one root, few leaves.
+
+The tree::
+
+    TwinsetError
+    ├── RecipeError          the recipe (or a command's arguments) cannot be used
+    │   └── UnknownNameError     a name that nothing answers to
+    ├── ParameterError       a setting is out of its range
+    ├── SchemaError          columns or labels do not fit
+    ├── DataError            the data themselves cannot be used
+    ├── FitError             a component cannot learn from these data
+    ├── CatalogError         a data set is missing, damaged or cannot be written
+    └── MissingExtraError    an optional library is not installed
+
+A failed gate is a result, not an error: see `twinset.report`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TwinsetError(Exception):
+    """Root of all errors that are the user's to mend.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in plain words.
+    got : str, optional
+        What was found instead. Never a value out of a customer's row.
+    allowed : str, optional
+        What would have been right.
+    todo : str, optional
+        What to do now.
+
+    Examples
+    --------
+    >>> str(TwinsetError("no such column 'agee'", allowed="age, sex", todo="check --target"))
+    "no such column 'agee'; allowed: age, sex; check --target"
+    """
+
+    def __init__(self, what: str, *, got: str = "", allowed: str = "", todo: str = "") -> None:
+        self.what, self.got, self.allowed, self.todo = what, got, allowed, todo
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.got:
+            parts.append(f"got {self.got}")
+        if self.allowed:
+            parts.append(f"allowed: {self.allowed}")
+        if self.todo:
+            parts.append(self.todo)
+        return "; ".join(parts)
+
+
+class RecipeError(TwinsetError):
+    """The recipe, or the arguments of a command, cannot be used as they are."""
+
+
+class UnknownNameError(RecipeError):
+    """A name that nothing answers to; suggests the nearest known one."""
+
+    @classmethod
+    def of(cls, noun: str, name: str, known: Iterable[str], place: str = "") -> UnknownNameError:
+        """Build the error for `name`, which is none of `known`.
+
+        Examples
+        --------
+        >>> str(UnknownNameError.of("generator", "tabular.tres", ["tabular.trees"]))
+        "unknown generator 'tabular.tres'; allowed: tabular.trees; did you mean 'tabular.trees'?"
+        """
+        names = sorted(known)
+        where = f" ({place})" if place else ""
+        shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
+        return cls(
+            f"unknown {noun} '{name}'{where}",
+            allowed=shown or "nothing: there are none",
+            todo=did_you_mean(name, names),
+        )
+
+
+class ParameterError(TwinsetError):
+    """A setting lies outside its range."""
+
+
+class SchemaError(TwinsetError):
+    """Columns, types or labels do not fit what was declared or asked for."""
+
+
+class DataError(TwinsetError):
+    """The data cannot be read or cannot serve the purpose."""
+
+
+class FitError(TwinsetError):
+    """A component cannot learn from these data."""
+
+
+class CatalogError(TwinsetError):
+    """A registered data set is missing, damaged, or cannot be written."""
+
+
+class MissingExtraError(TwinsetError):
+    """An optional library is needed and is not installed."""
+
+    @classmethod
+    def of(cls, library: str, extra: str) -> MissingExtraError:
+        """Build the error that says which extra brings `library`."""
+        return cls(
+            f"this needs the library '{library}', which is not installed",
+            todo=f"install it with: pip install 'twinset[{extra}]'",
+        )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'?" for the nearest of `known`, or an empty string.
+
+    Examples
+    --------
+    >>> did_you_mean("evalute", ["evaluate", "run"])
+    "did you mean 'evaluate'?"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else ""

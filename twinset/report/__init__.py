@@ -1,0 +1,1 @@
+"""Scores and gates become a verdict, a page and JSON."""
