@@ -1,1 +1,113 @@
-"""The command line: one lazily imported module per command, the only printer."""
+"""The command line: one lazily imported module per command, and the only place that prints.
+
+Exit codes: 0 done; 2 the user's mistake, told in one sentence; 3 a gate failed; 130 interrupted.
+Anything else keeps its traceback, because it is our bug.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+EXIT_OK, EXIT_MISTAKE, EXIT_GATE, EXIT_INTERRUPTED = 0, 2, 3, 130
+
+COMMANDS = {
+    "run": "Carry out a recipe: make, measure, register and deliver a set.",
+    "twin": "Make a synthetic twin of one file, and say how good it is.",
+    "init": "Look at a file and write a recipe for it.",
+    "fetch": "Download a named public data set into your cache.",
+    "list": "List generators, augmenters and metrics.",
+    "show": "Show what a component can be told.",
+    "register": "Put a file into the catalogue.",
+    "sets": "List the sets in the catalogue.",
+    "lineage": "Show what a set was made from.",
+    "evaluate": "Measure a synthetic file against a real one.",
+    "deliver": "Write a registered set to a folder.",
+    "schema": "Print the JSON Schema of recipes, for editors.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `argv` is by default that of the process."""
+    words = [str(word) for word in (sys.argv[1:] if argv is None else argv)]
+    # The overview and the version are answered without importing the argument parser.
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(_overview())
+        return EXIT_OK
+    if words[0] in ("--version", "-V"):
+        from twinset import __version__
+
+        print(f"twinset {__version__}")
+        return EXIT_OK
+    return _guarded(words)
+
+
+def _guarded(words: Sequence[str]) -> int:
+    """Run the command and turn mistakes and interruptions into exit codes."""
+    from cyclopts import CycloptsError
+
+    from twinset.core.errors import TwinsetError
+
+    try:
+        code = _app()(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return EXIT_OK if code is None else int(code)
+    except TwinsetError as error:
+        return _mistake(str(error))
+    except CycloptsError as error:
+        error.verbose = False
+        return _mistake(f"{str(error).strip()} See: twinset {_known(words[0])}--help")
+    except KeyboardInterrupt:
+        print("twinset: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _app() -> App:
+    from cyclopts import App, Parameter
+
+    from twinset import __version__
+
+    app = App(
+        name="twinset",
+        version=__version__,
+        help_format="plaintext",
+        help_formatter="plain",
+        default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,
+    )
+    for name, text in COMMANDS.items():
+        app.command(f"twinset.cli.{name}:command", name=name, help=text)
+    return app
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "Usage: twinset COMMAND",
+        "",
+        "Training data with a twin: make it, register it beside the real set, measure it.",
+        "",
+        "Commands:",
+        *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
+        "",
+        "twinset COMMAND --help tells what a command takes; twinset --version which twinset this is.",
+    ]
+    return "\n".join(lines)
+
+
+def _mistake(sentence: str) -> int:
+    print(f"twinset: {sentence}", file=sys.stderr)
+    return EXIT_MISTAKE
+
+
+def _known(word: str) -> str:
+    return f"{word} " if word in COMMANDS else ""

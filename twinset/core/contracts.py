@@ -259,3 +259,9 @@ class Score:
             "interval": list(self.interval) if self.interval else None,
             "details": dict(self.details),
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Score:
+        """Return the score that `to_json` wrote."""
+        interval = value["interval"]
+        return cls(**{**value, "interval": (interval[0], interval[1]) if interval else None})

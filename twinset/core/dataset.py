@@ -202,6 +202,11 @@ class Dataset:
         """Return the set without `_id`, `_origin` and `_parents`."""
         return replace(self, records=self.records.select(list(self.schema.names)))
 
+    def without_parents(self) -> Dataset:
+        """Return the set with `_id` as its only reserved column, which is what generators see."""
+        kept = [name for name in self.records.column_names if name not in RESERVED[1:]]
+        return replace(self, records=self.records.select(kept))
+
     def with_reserved(
         self, *, ids: Sequence[str], parents: Sequence[Sequence[str]] | None = None
     ) -> Dataset:

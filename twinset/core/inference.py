@@ -27,7 +27,7 @@ def infer_schema(table: pa.Table) -> Schema:
     -------
     Schema
         One field a column. Texts that never repeat become ids (one word) or free text; texts that
-        repeat become categories; integers with at most two values become categories.
+        repeat become categories; integers with two neighbouring values (0 / 1) become categories.
 
     Examples
     --------
@@ -69,7 +69,9 @@ def _infer_field(name: str, column: pa.ChunkedArray) -> Field:
 
 def _integer(name: str, column: pa.ChunkedArray, nullable: bool) -> Field:
     distinct = pc.count_distinct(column, mode="only_valid").as_py()
-    if distinct <= 2 and len(column) > 2:
+    ends = pc.min_max(column).as_py()
+    # Flags such as 0 / 1 and 1 / 2 are labels; two ages that happen to be all there is are not.
+    if distinct and distinct <= 2 and ends["max"] - ends["min"] <= 1:
         return _category(name, column, nullable)
     if distinct == len(column) > 2 and re.search(r"(^|_)(id|uuid|key|no|nr)$", name, re.IGNORECASE):
         return Field(

@@ -1,0 +1,78 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinset.core.dataset import Dataset
+from twinset.core.errors import RecipeError, SchemaError
+from twinset.core.where import Where
+
+TABLE = Dataset.from_arrow(
+    pa.table(
+        {
+            "cls": [0, 1, 1, 0, None],
+            "amount": [5.0, 100.0, 250.5, None, 99.99],
+            "sex": ["f", "m", "f", "m", "f"],
+            "paid": [True, False, None, True, True],
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cls = 1", [False, True, True, False, False]),
+        ("cls = 1 and amount >= 100", [False, True, True, False, False]),
+        ("amount > 100", [False, False, True, False, False]),
+        ("amount is null", [False, False, False, True, False]),
+        ("cls is not null and sex = 'f'", [True, False, True, False, False]),
+        ("sex in (f, m)", [True, True, True, True, True]),
+        ("sex != f", [False, True, False, True, False]),
+        ("paid = true", [True, False, False, True, True]),
+        ("amount >= 5 and amount < 100", [True, False, False, False, True]),
+    ],
+)
+def test_the_text_form_means_these_rows(text: str, expected: list[bool]) -> None:
+    assert Where.parse(text).mask(TABLE).tolist() == expected
+
+
+def test_the_mapping_form_means_the_same_as_the_text_form() -> None:
+    mapping = Where({"cls": 1, "amount": {"ge": 100}})
+    assert mapping == Where.parse("cls = 1 and amount >= 100")
+    assert Where({"sex": ["f"], "amount": None}).mask(TABLE).sum() == 0
+    assert Where({"amount": {"not": None}}).mask(TABLE).sum() == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cls", "cls =", "cls = 1 or sex = f", "cls ~ 1", "in (1)", "sex in (f", "= 3", "a is b"]
+)
+def test_unreadable_conditions_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError):
+        Where.parse(text)
+
+
+def test_an_unknown_column_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(SchemaError, match="did you mean 'amount'"):
+        Where.parse("amout > 3").mask(TABLE)
+
+
+def test_a_value_of_another_type_is_refused() -> None:
+    with pytest.raises(SchemaError, match="amount"):
+        Where({"amount": "lots"}).mask(TABLE)
+
+
+@pytest.mark.parametrize("conditions", [{"a": {"above": 3}}, {"a": {}}, {"a": [[1]]}, [1]])
+def test_conditions_of_no_known_shape_are_refused(conditions: object) -> None:
+    with pytest.raises(RecipeError):
+        Where(conditions)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.floats(-100, 100) | st.none(), min_size=1, max_size=20), st.floats(-100, 100))
+def test_a_condition_and_its_opposite_part_the_present_values(
+    values: list[float | None], bound: float
+) -> None:
+    data = Dataset.from_arrow(pa.table({"x": pa.array(values, pa.float64())}))
+    below, above = Where({"x": {"lt": bound}}).mask(data), Where({"x": {"ge": bound}}).mask(data)
+    assert not (below & above).any()
+    assert (below | above).sum() == sum(v is not None for v in values)

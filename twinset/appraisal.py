@@ -1,0 +1,243 @@
+"""`evaluate`: a report on synthetic rows beside real ones, without a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from twinset.core.contracts import Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.where import Where
+from twinset.measure import default_metrics, measure
+from twinset.report import Report, build_report
+from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
+from twinset.twin_note import Seal, TwinNote, note_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of a synthetic set, besides the sets themselves.
+
+    Parameters
+    ----------
+    target, positive : str, optional
+        Column to predict and its label of interest.
+    where : Where, optional
+        Which rows are compared.
+    seed : int
+        Seed of the measuring.
+    workers : int
+        Threads; the result does not depend on them.
+    progress : Progress
+        Told of every metric.
+    """
+
+    target: str | None = None
+    positive: str | None = None
+    where: Where | None = None
+    seed: int = 0
+    workers: int = 1
+    progress: Progress = silent
+
+
+def evaluate(
+    real: object,
+    synthetic: object,
+    *,
+    holdout: object | None = None,
+    target: str | None = None,
+    positive: str | None = None,
+    where: Where | Mapping[str, Any] | str | None = None,
+    seed: int | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Report:
+    """Return a report on a synthetic table beside the real one.
+
+    Parameters
+    ----------
+    real, synthetic : path or Arrow object
+        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ... The
+        synthetic one needs the same columns. When both are files and `twin` made the synthetic
+        one, the note beside it tells which real rows were locked away.
+    holdout : path or Arrow object, optional
+        Real rows that the generator did not see; `real` then holds those that it saw.
+    target : str, optional
+        Column that models will predict; without it usefulness is not measurable.
+    positive : str, optional
+        Label of `target` that counts as positive.
+    where : Where, mapping or str, optional
+        Compare only rows that meet this condition.
+    seed : int, optional
+        Seed of the measuring; by default that of the note, else 0.
+    workers : int
+        Threads, 1 or more; the result does not depend on them.
+    progress : Progress
+        Told of every metric.
+
+    Raises
+    ------
+    TwinsetError
+        The arguments or the data cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, pyarrow as pa
+    >>> real = pa.table({"x": np.arange(100.0), "y": np.arange(100.0) % 7})
+    >>> evaluate(real, real.slice(0, 50)).passed
+    True
+    """
+    check_counts(seed=seed, workers=workers)
+    plain = open_table(real, name="real")
+    refuse_media(plain.schema)
+    note, notes = _note_of(plain, real, synthetic, holdout)
+    if note is not None:
+        target, seed = target or note.target, note.seed if seed is None else seed
+        positive = positive or (note.positive if target == note.target else None)
+        where = where or note.where
+    question = Question(
+        target=target,
+        positive=positive,
+        where=Where.of(where),
+        seed=seed or 0,
+        workers=workers,
+        progress=progress,
+    )
+    parts = _parts(plain, holdout, note, question)
+    made = _same_columns(synthetic, parts.train, "synthetic")
+    return appraise(parts, made, question, notes=notes)
+
+
+def appraise(
+    parts: Parts, synthetic: Dataset, question: Question, *, notes: Sequence[str] = ()
+) -> Report:
+    """Return the report on a synthetic set beside the two parts of a real one.
+
+    Raises
+    ------
+    DataError
+        The condition means no row of a set.
+    """
+    for name, part in (("real", parts.train), ("synthetic", synthetic)):
+        if len(part.where(question.where)) == 0:
+            raise DataError(
+                f"no {name} row meets the condition: {question.where}",
+                got=f"0 of {len(part)} rows",
+                todo="correct the condition, or give data that hold such rows",
+            )
+    scores = measure(
+        train=parts.train,
+        synthetic=synthetic,
+        holdout=parts.holdout,
+        metrics=default_metrics(parts.train.schema.kinds),
+        where=question.where,
+        target=question.target,
+        positive=question.positive,
+        population={},
+        seed=question.seed,
+        workers=question.workers,
+        progress=question.progress,
+    )
+    return build_report(
+        title=f"{synthetic.card.name} beside {parts.train.card.name}",
+        train=parts.train,
+        synthetic=synthetic,
+        holdout=parts.holdout,
+        scores=scores,
+        gates=(),
+        cards=(parts.train.card, synthetic.card),
+        lineage=None,
+        target=question.target,
+        where=question.where,
+        notes=notes,
+    )
+
+
+def check_counts(*, seed: int | None = None, workers: int = 1, rows: int | None = None) -> None:
+    """Raise ParameterError for a seed below 0, or for workers or rows below 1."""
+    for name, value, least in (("seed", seed, 0), ("workers", workers, 1), ("rows", rows, 1)):
+        if value is not None and value < least:
+            raise ParameterError(
+                f"the number of {name} is out of range" if least else "the seed is out of range",
+                got=str(value),
+                allowed=f"{least} or more",
+            )
+
+
+def _note_of(
+    plain: Dataset, real: object, synthetic: object, holdout: object | None
+) -> tuple[TwinNote | None, list[str]]:
+    """Return the note beside the synthetic file if it speaks of this real table, else say why not."""
+    if holdout is not None or not isinstance(synthetic, str | Path):
+        return None, []
+    note = TwinNote.read(Path(synthetic))
+    if note is None:
+        return None, []
+    if Seal.of(plain, note.seed).real_digest != note.real_digest:
+        name = note_path(Path(synthetic)).name
+        return None, [
+            f"{name} belongs to another real table, so it is not known which of these real rows the "
+            "generator saw: leaks and usefulness are not measured"
+        ]
+    return note, []
+
+
+def _parts(
+    plain: Dataset, holdout: object | None, note: TwinNote | None, question: Question
+) -> Parts:
+    real = name_target(plain, question.target, question.positive)
+    if holdout is not None:
+        unseen = _same_columns(holdout, real, "holdout")
+        _refuse_seen(real, unseen)
+        return Parts(real, unseen, np.empty(0, dtype=np.int64))
+    if note is None or note.holdout_fraction == 0:
+        return Parts(real, None, np.empty(0, dtype=np.int64))
+    # The cut was made on the target that `twin` was told, which need not be the one asked for now.
+    parts = lock_away(name_target(plain, note.target), note.holdout_fraction, note.seed)
+    if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
+        raise DataError(
+            "the rows that were locked away cannot be found again",
+            got=f"a note by twinset {note.version}",
+            todo="make the twin again with this version, or give the holdout as a file",
+        )
+    kept = np.setdiff1d(np.arange(len(real)), parts.locked)
+    return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
+
+
+def _same_columns(source: object, real: Dataset, name: str) -> Dataset:
+    """Return the table read by the real one's schema."""
+    try:
+        found = open_table(source, real.schema, name)
+    except SchemaError as error:
+        raise SchemaError(
+            f"the {name} table does not fit the real one: {error.what}",
+            got=error.got,
+            allowed=error.allowed,
+            todo=error.todo,
+        ) from error
+    return found if name == "holdout" else found.with_card(origin="synthetic")
+
+
+def _refuse_seen(train: Dataset, holdout: Dataset) -> None:
+    """Raise DataError when the holdout is part of the rows that the generator saw."""
+    seen = set(_row_keys(train))
+    twice = sum(key in seen for key in _row_keys(holdout))
+    if twice == len(holdout):
+        raise DataError(
+            "the holdout is no holdout: all of its rows also stand in the real table",
+            got=f"{twice} of {len(holdout)} rows",
+            todo="give real rows that the generator did not see",
+        )
+
+
+def _row_keys(dataset: Dataset) -> list[tuple[Any, ...]]:
+    columns = [
+        pc.cast(dataset.records.column(name), "string").to_pylist() for name in dataset.schema.names
+    ]
+    return list(zip(*columns, strict=True))

@@ -1,0 +1,68 @@
+"""What commands print: aligned tables, JSON, and colour where a person is looking."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Literal, TextIO
+
+Colour = Literal["green", "yellow", "red", "bold"]
+_CODES: Mapping[str, str] = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
+_LEAST_LAST_COLUMN = 24
+
+
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = ""
+) -> None:
+    """Print rows in aligned columns; the last column is wrapped to the width of the terminal."""
+    cells = [[_cell(value) for value in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head) - 1)]
+    taken = len(indent) + sum(widths) + 2 * len(widths)
+    left = max(shutil.get_terminal_size((100, 24)).columns - taken, _LEAST_LAST_COLUMN)
+    for number, row in enumerate(cells):
+        start = indent + "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths))
+        # A file or another program gets one line a row, however long.
+        wrapped = textwrap.wrap(row[-1], left) if sys.stdout.isatty() else [row[-1]]
+        for i, line in enumerate(wrapped or [""]):
+            text = ((start if i == 0 else " " * taken) + line).rstrip()
+            print(paint(text, "bold") if number == 0 else text)
+
+
+def print_json(value: object) -> None:
+    """Print plain values as JSON; NaN and infinities, which JSON lacks, become null."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def paint(text: str, colour: Colour, stream: TextIO | None = None) -> str:
+    """Return `text` in colour if `stream` (standard output) is a terminal and NO_COLOR is not set."""
+    stream = stream or sys.stdout
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\033[{_CODES[colour]}m{text}\033[0m"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    # One row is one line, and no name out of a file may steer the terminal.
+    return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

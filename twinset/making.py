@@ -1,0 +1,178 @@
+"""Make rows as one step of a recipe asks: draw from a generator, or vary real training rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pyarrow as pa
+
+from twinset.balance import rows_to_make
+from twinset.catalog import Version
+from twinset.core.contracts import Augmenter, Generator, Progress
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import DataError, RecipeError
+from twinset.core.seeding import rng_for
+from twinset.core.where import Where
+from twinset.recipe import AugmentStep, GenerateStep, Recipe
+from twinset.registry import build
+from twinset.sampling import fit_source
+
+FORMAT = 1
+"""Raised when the same recipe would give other bytes than before, so that old results are not kept."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One making step with everything it needs."""
+
+    name: str
+    address: str
+    step: GenerateStep | AugmentStep
+    recipe: Recipe
+    parent: Version | None
+    train: Dataset | None
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the step draws new rows (rather than varying real ones)."""
+        return isinstance(self.step, GenerateStep)
+
+
+def address(*parts: object) -> str:
+    """Return the content address of a step: SHA-256 over everything that decides its result."""
+    text = json.dumps([FORMAT, *parts], sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def generate_parts(
+    part: Part, workers: int, progress: Progress
+) -> tuple[Iterator[Dataset], Card]:
+    """Return the chunks that a generate step draws, and their card.
+
+    Raises
+    ------
+    DataError
+        The training part lacks rows that the step needs.
+    """
+    step = cast(GenerateStep, part.step)
+    generator = cast(Generator, build("generator", step.use, step.settings, part.name))
+    requests = _requests(part, step)
+    wheres = {str(where): where for where, _ in requests}
+    fit_where = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    path = ("generate", part.name)
+
+    def told(_: str, done: int, total: int) -> None:
+        progress(f"generate {part.name}", done, total)
+
+    train = part.train.without_parents() if part.train is not None else None
+    source = fit_source(
+        generator, train, seed=part.recipe.seed, path=path, where=fit_where, progress=progress
+    )
+    card = _card(part, "synthetic", step.use, step.settings, type(generator).note, fit_where)
+
+    def chunks() -> Iterator[Dataset]:
+        start = 0
+        for i, (where, rows) in enumerate(requests):
+            drawn = source.draw(
+                rows, where=where, start=start, part=f"part-{i}", workers=workers, progress=told
+            )
+            for chunk in drawn:
+                yield _stamp(chunk, card, start)
+                start += len(chunk)
+
+    return chunks(), card
+
+
+def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator[Dataset], Card]:
+    """Return the chunks of varied training rows that an augment step makes, and their card.
+
+    Raises
+    ------
+    RecipeError
+        There is no real set to vary.
+    """
+    step = cast(AugmentStep, part.step)
+    if part.train is None:
+        raise RecipeError(
+            f"the step '{part.name}' varies real rows and there is no real set",
+            todo="give the recipe a source, or remove the step",
+        )
+    augmenter = cast(Augmenter, build("augmenter", step.use, step.settings, part.name))
+    rows = part.train.where(Where.of(step.where))
+    if len(rows) == 0:
+        raise DataError(f"no training row meets the condition of '{part.name}'", got=str(step.where))
+    card = _card(part, "augmented", step.use, step.settings, "", Where.of(step.where))
+
+    def chunks() -> Iterator[Dataset]:
+        start, total, size = 0, len(rows) * step.copies, type(augmenter).chunk_rows
+        for copy in range(step.copies):
+            for k, first in enumerate(range(0, len(rows), size)):
+                chunk = rows.slice(first, size)
+                rng = rng_for(part.recipe.seed, "augment", part.name, f"copy-{copy}", f"chunk-{k}")
+                varied = augmenter.apply(chunk, augmenter.draw(chunk, rng))
+                yield _stamp(varied, card, start)
+                start += len(varied)
+                progress(f"augment {part.name}", start, total)
+
+    return chunks(), card
+
+
+def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:
+    """Resolve rows, counts or the brief into (condition, rows) pairs."""
+    if step.counts:
+        outer = step.where or {}
+        return [(Where({**outer, **count.where}), count.rows) for count in step.counts]
+    if step.rows is not None:
+        return [(Where.of(step.where), step.rows)]
+    brief, train = part.recipe.brief, part.train
+    if not step.follows_brief or not brief.want or brief.target is None:
+        if train is None:
+            raise RecipeError(
+                f"the step '{part.name}' does not say how many rows to make",
+                todo="set rows: or counts:",
+            )
+        return [(Where.of(step.where), len(train.where(Where.of(step.where))))]
+    wanted = {str(label): n for label, n in brief.want.items()}
+    if train is None:
+        return [(Where({brief.target: label}), n) for label, n in wanted.items()]
+    codes, levels = train.codes(brief.target)
+    counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
+    lacking = rows_to_make(counts, wanted)
+    if not lacking:
+        raise DataError(
+            "nothing to make: the training part already holds what the brief wants",
+            got=", ".join(f"{label}: {counts[label]}" for label in wanted),
+            todo="raise brief.want, or set rows: in the step",
+        )
+    return [(Where({brief.target: label}), n) for label, n in lacking.items()]
+
+
+def _card(
+    part: Part, origin: Any, use: str, settings: dict[str, Any], note: str, where: Where | None
+) -> Card:
+    source = part.recipe.source
+    return Card(
+        name=f"{part.recipe.name}.{part.name}",
+        origin=origin,
+        parents=(part.parent.digest,) if part.parent is not None else (),
+        seed=part.recipe.seed,
+        recipe_digest=part.address,
+        licence=source.licence if source is not None else "",
+        component=use,
+        settings=settings,
+        where=where.to_json() if where is not None else None,
+        notes=(note,) if note else (),
+    )
+
+
+def _stamp(chunk: Dataset, card: Card, start: int) -> Dataset:
+    """Give every row its id, origin and parents."""
+    parents: list[list[str]] | pa.ChunkedArray | None = None
+    if "_parents" in chunk.records.column_names:
+        parents = chunk.records.column("_parents").to_pylist()
+    ids = [f"{card.name}-{start + i}" for i in range(len(chunk))]
+    return replace(chunk, card=card).with_reserved(ids=ids, parents=parents)

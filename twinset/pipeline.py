@@ -1,0 +1,364 @@
+"""The one hall: a recipe goes in; registered, measured and delivered sets come out; resumable by step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from threadpoolctl import threadpool_limits
+
+from twinset.catalog import Catalog, Version
+from twinset.core.contracts import Progress, Score, silent
+from twinset.core.dataset import Dataset
+from twinset.core.errors import RecipeError
+from twinset.core.where import Where
+from twinset.delivery import deliver, is_delivered
+from twinset.making import Part, address, augment_part, generate_parts
+from twinset.recipe import Recipe, load_recipe
+from twinset.sourcing import Real, find_source, register_real, register_split
+
+if TYPE_CHECKING:
+    from twinset.report import Report
+
+DEFAULT_ROOT = Path(".twinset")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run: its name, its content address, and whether it was there already."""
+
+    name: str
+    address: str
+    state: Literal["kept", "made", "to make"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ended with.
+
+    Parameters
+    ----------
+    passed : bool
+        Whether every gate holds.
+    summary : str
+        The verdict in a few plain sentences.
+    report : mapping
+        The whole report as JSON values.
+    report_path : pathlib.Path
+        The page, inside the delivered folder.
+    delivered : pathlib.Path
+        The delivered folder.
+    versions : mapping
+        Name of the registered set -> reference, e.g. ``{"card-fraud": "card-fraud@1"}``.
+    steps : tuple of Step
+        What was made and what was kept from an earlier run.
+    """
+
+    passed: bool
+    summary: str
+    report: dict[str, Any]
+    report_path: Path
+    delivered: Path
+    versions: dict[str, str]
+    steps: tuple[Step, ...]
+
+
+def run(
+    recipe: Recipe | Path | str,
+    *,
+    root: Path | str = DEFAULT_ROOT,
+    overrides: Sequence[str] = (),
+    workers: int = 1,
+    progress: Progress = silent,
+) -> RunResult:
+    """Run a recipe from its source to the delivered folder and return what came out.
+
+    Every step has a content address: what an earlier run finished is kept, and an interrupted run goes
+    on where it stopped and ends with the same bytes.
+
+    Parameters
+    ----------
+    recipe : Recipe or path
+        What to do.
+    root : path
+        Folder of the catalogue.
+    overrides : sequence of str
+        Changes to the recipe, each ``"a.b=value"``; only with a path.
+    workers : int
+        Threads that draw chunks and compute metrics. The result does not depend on it.
+    progress : Progress
+        Told ``(step, done, total)``.
+
+    Raises
+    ------
+    TwinsetError
+        The recipe or the data cannot be used; nothing is half-written.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    with threadpool_limits(limits=1):
+        return _Run(recipe, Catalog(Path(root)), workers, progress).run()
+
+
+def plan(
+    recipe: Recipe | Path | str,
+    *,
+    root: Path | str = DEFAULT_ROOT,
+    overrides: Sequence[str] = (),
+) -> tuple[Step, ...]:
+    """Return the steps that a run would take, and which are there already; nothing is written."""
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    catalog = Catalog(Path(root)) if Path(root).exists() else None
+    return _Run(recipe, catalog, 1, silent).plan()
+
+
+@dataclass
+class _Run:
+    """One walk through the hall: the recipe, where things lie, and the steps taken so far."""
+
+    recipe: Recipe
+    catalog: Catalog | None
+    workers: int
+    progress: Progress
+    steps: list[Step] = field(default_factory=list)
+
+    def plan(self) -> tuple[Step, ...]:
+        addresses = self._addresses()
+        for name, at in addresses.items():
+            there = self.catalog is not None and self.catalog.has_step(at)
+            self.steps.append(Step(name, at, "kept" if there else "to make"))
+        return tuple(self.steps)
+
+    def run(self) -> RunResult:
+        assert self.catalog is not None
+        addresses = self._addresses()
+        real = self._real(addresses)
+        made = self._make(addresses, real)
+        candidate = self._candidate(addresses, made)
+        report = self._report(addresses, real, made, candidate)
+        folder = self._deliver(addresses, real, candidate, report)
+        versions = {v.name: v.ref for v in (*([] if real is None else real.versions), *made, candidate)}
+        return RunResult(
+            passed=bool(report["passed"]),
+            summary=str(report["summary"]),
+            report=json.loads(report["json"]),
+            report_path=folder / "report.html",
+            delivered=folder,
+            versions=versions,
+            steps=tuple(self.steps),
+        )
+
+    def _addresses(self) -> dict[str, str]:
+        """Name of each step -> address of everything that decides its result."""
+        recipe = self.recipe
+        found: dict[str, str] = {}
+        train = ""
+        brief = recipe.brief.model_dump(mode="json")
+        if recipe.source is not None:
+            declared = recipe.source.model_dump(mode="json", exclude={"path", "fetch", "set_"})
+            content = find_source(recipe, self.catalog)
+            task = {key: brief[key] for key in ("task", "target")}
+            found["source"] = address("source", content, declared, task)
+            split = recipe.split.model_dump(mode="json")
+            train = found["split"] = address("split", found["source"], split, recipe.seed)
+        for name, step in recipe.named_steps():
+            spec = step.model_dump(mode="json", by_alias=True)
+            wanted = [brief[key] for key in ("target", "want", "positive")]
+            found[name] = address("make", train, name, spec, wanted, recipe.seed, recipe.assets)
+        made = [at for name, at in found.items() if name not in ("source", "split")]
+        found["measure"] = address(
+            "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed
+        )
+        gates = recipe.evaluate.gates_json()
+        shown = recipe.report.model_dump(mode="json")
+        found["report"] = address("report", found["measure"], gates, shown, recipe.name)
+        return found
+
+    def _real(self, addresses: dict[str, str]) -> Real | None:
+        assert self.catalog is not None
+        if self.recipe.source is None:
+            return None
+        kept = self.catalog.has_step(addresses["source"])
+        whole = register_real(self.recipe, self.catalog, addresses["source"], self.progress)
+        self._done("source", addresses, kept)
+        kept = self.catalog.has_step(addresses["split"])
+        real = register_split(self.recipe, self.catalog, whole, addresses["split"])
+        self._done("split", addresses, kept)
+        return real
+
+    def _make(self, addresses: dict[str, str], real: Real | None) -> list[Version]:
+        assert self.catalog is not None
+        made = []
+        train: Dataset | None = None
+        for name, step in self.recipe.named_steps():
+            at = addresses[name]
+            version = self.catalog.find_step(at)
+            if version is None:
+                if train is None and real is not None:
+                    train = self.catalog.load(real.train)
+                part = Part(name, at, step, self.recipe, real.train if real else None, train)
+                maker = generate_parts if part.is_generated else augment_part
+                chunks, card = maker(part, self.workers, self.progress)
+                version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)
+                self._done(name, addresses, kept=False)
+            else:
+                self._done(name, addresses, kept=True)
+            made.append(version)
+        if not made:
+            raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
+        return made
+
+    def _candidate(self, addresses: dict[str, str], made: list[Version]) -> Version:
+        """Register what all steps made as one set under the recipe's name."""
+        assert self.catalog is not None
+        at = address("join", [addresses[name] for name, _ in self.recipe.named_steps()])
+        found = self.catalog.find_step(at)
+        if found is not None:
+            return found
+        catalog = self.catalog
+
+        def chunks() -> Iterator[Dataset]:
+            for version in made:
+                yield from catalog.stream(version)
+
+        cards = [catalog.card(version) for version in made]
+        # The set is one thing for its reader: what any of its parts must say, it says too.
+        notes = tuple(dict.fromkeys(note for card in cards for note in card.notes))
+        card = replace(
+            cards[0],
+            name=self.recipe.name,
+            parents=tuple(version.digest for version in made),
+            recipe_digest=at,
+            notes=notes,
+        )
+        return self.catalog.register(self.recipe.name, chunks(), card, step=at)
+
+    def _report(
+        self, addresses: dict[str, str], real: Real | None, made: list[Version], candidate: Version
+    ) -> dict[str, Any]:
+        assert self.catalog is not None
+        kept = self.catalog.read_note(addresses["report"])
+        if kept is not None:
+            self._done("measure", addresses, kept=True)
+            self._done("report", addresses, kept=True)
+            return dict(json.loads(kept))
+        from twinset.report import apply_gates, build_report
+
+        train, holdout = (
+            (self.catalog.load(real.train), self.catalog.load(real.holdout)) if real else (None, None)
+        )
+        synthetic = self.catalog.load(candidate)
+        scores = self._scores(addresses, train, synthetic, holdout)
+        report: Report = build_report(
+            title=self.recipe.name,
+            train=train,
+            synthetic=synthetic,
+            holdout=holdout,
+            scores=scores,
+            gates=apply_gates(scores, self.recipe.evaluate.gates_json()),
+            cards=[self.catalog.card(v) for v in (*([real.whole] if real else []), *made)],
+            lineage=self.catalog.lineage(candidate).to_json(),
+            target=self.recipe.brief.target,
+            where=self._where(),
+            show_real_rows=self.recipe.report.show_real_rows,
+            notes=_rule_notes(synthetic),
+        )
+        result = {
+            "passed": report.passed,
+            "summary": report.summary(),
+            "json": report.to_json(),
+            "html": report.to_html(),
+        }
+        self.catalog.note(addresses["report"], "report", json.dumps(result).encode())
+        self._done("report", addresses, kept=False)
+        return result
+
+    def _scores(
+        self,
+        addresses: dict[str, str],
+        train: Dataset | None,
+        synthetic: Dataset,
+        holdout: Dataset | None,
+    ) -> list[Score]:
+        assert self.catalog is not None
+        kept = self.catalog.read_note(addresses["measure"])
+        if kept is not None:
+            self._done("measure", addresses, kept=True)
+            return [Score.from_json(score) for score in json.loads(kept)]
+        from twinset.measure import measure
+
+        brief = self.recipe.brief
+        scores = measure(
+            train=train,
+            synthetic=synthetic,
+            holdout=holdout,
+            metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
+            where=self._where(),
+            target=brief.target,
+            positive=brief.positive_label,
+            population=brief.population,
+            seed=self.recipe.seed,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        payload = json.dumps([score.to_json() for score in scores])
+        self.catalog.note(addresses["measure"], "scores", payload.encode())
+        self._done("measure", addresses, kept=False)
+        # What a later run will read is what this run goes on with.
+        return [Score.from_json(score) for score in json.loads(payload)]
+
+    def _deliver(
+        self, addresses: dict[str, str], real: Real | None, candidate: Version, report: dict[str, Any]
+    ) -> Path:
+        assert self.catalog is not None
+        spec = self.recipe.deliver
+        folder = self.recipe.delivery_folder()
+        at = address("deliver", addresses["report"], spec.model_dump(mode="json", exclude={"to"}))
+        recorded = self.catalog.read_note(at)
+        if recorded is not None and is_delivered(folder, recorded.decode()):
+            self.steps.append(Step("deliver", at, "kept"))
+            return folder
+        catalog = self.catalog
+        sets = {"synthetic": (catalog.stream(candidate), catalog.card(candidate))}
+        if spec.include == "training_set" and real is not None:
+            rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))
+            parents = (real.train.digest, candidate.digest)
+            card = replace(catalog.card(candidate), name="training_set", parents=parents)
+            sets["training_set"] = (rows, card)
+        checksums = deliver(
+            folder,
+            sets=sets,
+            formats=spec.formats,
+            report_html=report["html"],
+            report_json=report["json"],
+            progress=self.progress,
+        )
+        self.catalog.note(at, "delivery", checksums.encode())
+        self.steps.append(Step("deliver", at, "made"))
+        return folder
+
+    def _where(self) -> Where | None:
+        """The condition that every made row was asked to meet, if all steps share one."""
+        wheres = [where for _, step in self.recipe.named_steps() for where in self._asked(step)]
+        return wheres[0] if wheres and all(where == wheres[0] for where in wheres) else None
+
+    def _asked(self, step: Any) -> list[Where | None]:
+        brief = self.recipe.brief
+        if step.where is not None:
+            return [Where.of(step.where)]
+        if getattr(step, "follows_brief", False) and brief.want and brief.target:
+            return [Where({brief.target: label}) for label in brief.want]
+        return [None]
+
+    def _done(self, name: str, addresses: dict[str, str], kept: bool) -> None:
+        self.steps.append(Step(name, addresses[name], "kept" if kept else "made"))
+
+
+def _rule_notes(synthetic: Dataset) -> list[str]:
+    notes = []
+    for rule in synthetic.schema.rules:
+        broken = int(rule.violations(synthetic).sum())
+        notes.append(f"Rule {rule}: broken in {broken:,} of {len(synthetic):,} made rows.")
+    return notes

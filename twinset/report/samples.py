@@ -1,0 +1,130 @@
+"""Samples for the eye: synthetic texts with their spans marked, and a few rows when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twinset.core.dataset import Dataset
+
+N_TEXTS = 20
+N_ROWS = 5
+_TEXT_LENGTH = 600
+_CELL_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class TextSample:
+    """A text cut into (piece, label) pairs; the label is empty outside spans."""
+
+    pieces: tuple[tuple[str, str], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """The first rows of a set as texts."""
+
+    series: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def text_samples(
+    synthetic: Dataset, real: Sequence[Dataset], target: str | None, limit: int = N_TEXTS
+) -> tuple[TextSample, ...]:
+    """Return synthetic texts from all over the set, none of which stands in a real set.
+
+    Spans are in code points, half-open; of two that overlap the earlier one is marked.
+    """
+    field = next(iter(synthetic.schema.of_kind("text")), None)
+    if field is None or not len(synthetic):
+        return ()
+    taken: set[object] = set()
+    for dataset in real:
+        if field.name in dataset.schema.names:
+            taken.update(dataset.records.column(field.name).unique().to_pylist())
+    texts = synthetic.records.column(field.name)
+    marked = next(iter(synthetic.schema.of_kind("spans")), None)
+    spans = synthetic.records.column(marked.name) if marked is not None else None
+    found = []
+    for row in spread_rows(len(synthetic)):
+        text = texts[row].as_py()
+        if text and text not in taken:
+            cut = spans[row].as_py() if spans is not None else None
+            pieces = mark_spans(text[:_TEXT_LENGTH], cut or ())
+            found.append(TextSample(pieces, label_of(synthetic, row, target)))
+            if len(found) == limit:
+                break
+    return tuple(found)
+
+
+def mark_spans(
+    text: str, spans: Iterable[Mapping[str, Any]]
+) -> tuple[tuple[str, str], ...]:
+    """Cut `text` at its spans into (piece, label) pairs.
+
+    Examples
+    --------
+    >>> mark_spans("call Ann now", [{"start": 5, "end": 8, "label": "name"}])
+    (('call ', ''), ('Ann', 'name'), (' now', ''))
+    """
+    pieces, at = [], 0
+    for span in sorted(spans, key=lambda s: (s["start"], -s["end"])):
+        start, end = span["start"], min(span["end"], len(text))
+        if start < at or start >= end:
+            continue
+        if start > at:
+            pieces.append((text[at:start], ""))
+        pieces.append((text[start:end], str(span["label"])))
+        at = end
+    if at < len(text):
+        pieces.append((text[at:], ""))
+    return tuple(pieces)
+
+
+def row_samples(sets: Mapping[str, Dataset], limit: int = N_ROWS) -> tuple[RowSample, ...]:
+    """Return the first rows of every given set, as texts cut to table cells."""
+    return tuple(
+        RowSample(
+            series=series,
+            columns=dataset.schema.names,
+            rows=tuple(
+                tuple(_cell(record[name]) for name in dataset.schema.names)
+                for record in dataset.slice(0, limit).without_reserved().records.to_pylist()
+            ),
+        )
+        for series, dataset in sets.items()
+    )
+
+
+def spread_rows(n: int, most: int = 240) -> list[int]:
+    """Return up to `most` row positions spread evenly over `n` rows, coarsely spaced ones first."""
+    if n <= most:
+        order = list(range(n))
+    else:
+        order = [int(i) for i in np.linspace(0, n - 1, most)]
+    # Every tenth first, so that the first 24 stand for the whole set and the rest fill in.
+    return [i for start in range(10) for i in order[start::10]] if n > most else order
+
+
+def label_of(dataset: Dataset, row: int, target: str | None) -> str:
+    """Return the row's label when the target is a category, else an empty text."""
+    if target is None or target not in dataset.schema.names:
+        return ""
+    if dataset.schema[target].kind not in ("category", "boolean"):
+        return ""
+    value = dataset.records.column(target)[row].as_py()
+    return "" if value is None else str(value)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict) and "bytes" in value:
+        return f"{len(value['bytes'] or b''):,} bytes"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _CELL_LENGTH else text[: _CELL_LENGTH - 1] + "…"
