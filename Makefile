@@ -22,7 +22,9 @@ $(VENV)/dev.stamp: pyproject.toml
 	touch $@
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python -m twinset.cli demo configs/fraud.yaml configs/replace_records.yaml configs/shapes.yaml
+	$(BIN)/twinset run configs/fraud.yaml --workers 2
+	$(BIN)/twinset run configs/replace_records.yaml --workers 2
+	$(BIN)/twinset run configs/shapes.yaml --workers 2
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -6,15 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twinset.appraisal import evaluate
     from twinset.catalog import Catalog
     from twinset.core.dataset import Dataset
     from twinset.core.errors import TwinsetError
     from twinset.core.schema import Field, Schema
     from twinset.core.where import Where
+    from twinset.oneshot import twin
     from twinset.pipeline import run
     from twinset.recipe import load_recipe
     from twinset.registry import list_components
-    from twinset.oneshot import evaluate, twin
 
 __version__ = "0.1.0"
 
@@ -26,7 +27,7 @@ _HOMES = {
     "Schema": "twinset.core.schema",
     "TwinsetError": "twinset.core.errors",
     "Where": "twinset.core.where",
-    "evaluate": "twinset.oneshot",
+    "evaluate": "twinset.appraisal",
     "list_components": "twinset.registry",
     "load_recipe": "twinset.recipe",
     "run": "twinset.pipeline",

@@ -60,7 +60,7 @@ def parameters_of(cls: type[Any]) -> tuple[Parameter, ...]:
     >>> parameters_of(Shift)
     (Parameter(name='by', type='float', default=1.0, help='What is added.', required=False),)
     """
-    helps = _documented(cls)
+    helps = documented_settings(cls)
     return tuple(
         Parameter(
             name=field.name,
@@ -71,6 +71,14 @@ def parameters_of(cls: type[Any]) -> tuple[Parameter, ...]:
         )
         for field in _fields(cls)
     )
+
+
+def documented_settings(cls: type[Any]) -> dict[str, str]:
+    """Return the help of each setting that the class docstring (or a parent's) describes."""
+    found: dict[str, str] = {}
+    for parent in reversed(cls.__mro__):
+        found |= _parameters_section(inspect.cleandoc(parent.__dict__.get("__doc__") or ""))
+    return found
 
 
 def build_checked(cls: type[Any], name: str, settings: Mapping[str, object], place: str) -> Any:
@@ -173,14 +181,6 @@ def _default(field: dataclasses.Field[Any]) -> object:
 
 def _type_text(kind: object) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-
-
-def _documented(cls: type[Any]) -> dict[str, str]:
-    """Return the help of each parameter that the class docstring (or a parent's) describes."""
-    found: dict[str, str] = {}
-    for parent in reversed(cls.__mro__):
-        found |= _parameters_section(inspect.cleandoc(parent.__dict__.get("__doc__") or ""))
-    return found
 
 
 def _parameters_section(text: str) -> dict[str, str]:

@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
-from twinset.core.errors import RecipeError
+from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
-from twinset.delivery import deliver, is_delivered
+from twinset.delivery import check_place, deliver, is_delivered
 from twinset.making import Part, address, augment_part, generate_parts
 from twinset.recipe import Recipe, load_recipe
 from twinset.sourcing import Real, find_source, register_real, register_split
@@ -97,7 +97,13 @@ def run(
     TwinsetError
         The recipe or the data cannot be used; nothing is half-written.
     """
+    if workers < 1:
+        raise ParameterError(
+            "the number of workers is out of range", got=str(workers), allowed="1 or more"
+        )
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    # A folder that cannot be delivered to is found before the work, not after it.
+    check_place(recipe.delivery_folder())
     with threadpool_limits(limits=1):
         return _Run(recipe, Catalog(Path(root)), workers, progress).run()
 
@@ -160,8 +166,9 @@ class _Run:
             declared = recipe.source.model_dump(mode="json", exclude={"path", "fetch", "set_"})
             content = find_source(recipe, self.catalog)
             task = {key: brief[key] for key in ("task", "target")}
-            found["source"] = address("source", content, declared, task)
             split = recipe.split.model_dump(mode="json")
+            on = split["on"] if split["by"] == "time" else None
+            found["source"] = address("source", recipe.source_name, content, declared, task, on)
             train = found["split"] = address("split", found["source"], split, recipe.seed)
         for name, step in recipe.named_steps():
             spec = step.model_dump(mode="json", by_alias=True)

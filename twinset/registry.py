@@ -229,8 +229,9 @@ def _is_own(key: str, value: type, module: str) -> bool:
 def _origins() -> dict[str, _Origin]:
     """Return every component by name, sorted by kind and name."""
     found: dict[str, _Origin] = {}
+    plugged = importlib.metadata.entry_points()
     for kind in KINDS:
-        everyone = [*_of_folder(kind), *_of_entry_points(kind)]
+        everyone = [*_of_folder(kind), *_of_entry_points(kind, plugged)]
         for name, origin in sorted(everyone, key=lambda pair: pair[0]):
             if name in found and found[name] != origin:
                 raise TwinsetError(
@@ -254,8 +255,10 @@ def _of_folder(kind: ComponentKind) -> Iterator[tuple[str, _Origin]]:
                 yield name, _Origin(kind, f"{package}.{name}", None, "twinset")
 
 
-def _of_entry_points(kind: ComponentKind) -> Iterator[tuple[str, _Origin]]:
-    for entry in importlib.metadata.entry_points(group=_GROUPS[kind]):
+def _of_entry_points(
+    kind: ComponentKind, plugged: importlib.metadata.EntryPoints
+) -> Iterator[tuple[str, _Origin]]:
+    for entry in plugged.select(group=_GROUPS[kind]):
         brought_by = entry.dist.name if entry.dist else entry.module
         if not entry.attr:
             raise TwinsetError(

@@ -111,6 +111,9 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
             for rule in schema.rules:
                 for column in rule.columns:
                     schema[column]
+    if recipe.split.by == "time" and recipe.split.on is not None:
+        # No generator can have seen the holdout's time: metrics must know which column that is.
+        schema = schema.with_field(replace(schema[recipe.split.on], role="time"))
     if brief.target is not None:
         kind = schema[brief.target].kind
         labels = brief.task == "classification" and kind not in ("category", "boolean")

@@ -122,7 +122,9 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
             todo="name a column with at least two different values, or no target",
         )
     as_labels = field.kind == "integer" and len(values) <= _MOST_CLASSES
-    found = real.with_schema(real.schema.with_target(target, kind="category" if as_labels else None))
+    found = real.with_schema(
+        real.schema.with_target(target, kind="category" if as_labels else None)
+    )
     if positive is not None and positive not in found.codes(target)[1]:
         raise DataError(
             f"no row of the target '{target}' has the label '{positive}'",
@@ -150,6 +152,10 @@ def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
     if holdout_fraction == 0:
         return Parts(real, None, np.empty(0, dtype=np.int64))
     train, locked = split_rows(
-        real, by="stratified", on=None, holdout_fraction=holdout_fraction, rng=rng_for(seed, "split")
+        real,
+        by="stratified",
+        on=None,
+        holdout_fraction=holdout_fraction,
+        rng=rng_for(seed, "split"),
     )
     return Parts(real.take(train), real.take(locked), locked)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
+from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError
 
 # A guess at the real table costs this many hash rounds (about 0.1 s), so that the digests of a small
@@ -43,6 +43,8 @@ class TwinNote:
         Condition that the rows meet.
     holdout_fraction : float
         Share of the real rows that the generator never saw; 0 for none.
+    notes : tuple of str
+        What a reader of the twin must know.
     real_digest, holdout_digest : str
         Keyed digests of the real set and of the positions of its locked rows; see `Seal`.
     version : str
@@ -57,9 +59,22 @@ class TwinNote:
     positive: str | None = None
     where: Mapping[str, Any] | None = None
     holdout_fraction: float
+    notes: tuple[str, ...] = ()
     real_digest: str
     holdout_digest: str
     version: str
+
+    def card(self, name: str) -> Card:
+        """Return the card of the twin, under this name."""
+        return Card(
+            name=name,
+            origin="synthetic",
+            seed=self.seed,
+            component=self.use,
+            settings=self.settings,
+            where=self.where,
+            notes=self.notes,
+        )
 
     def to_json(self) -> str:
         """Return the note as JSON text."""
@@ -81,8 +96,8 @@ class TwinNote:
         try:
             value = json.loads(path.read_text("utf-8"))
             value.pop("split_rule", None)
-            return cls(**value)
-        except (ValueError, TypeError, AttributeError) as error:
+            return cls(**{**value, "notes": tuple(value["notes"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f"the note '{path.name}' beside the synthetic file cannot be read",
                 todo="make the twin again, or remove the note",

@@ -68,7 +68,7 @@ def test_an_id_without_a_category_is_refused():
 
 @given(arrays(np.uint16, (7, 5), elements=st.integers(0, 4)))
 def test_every_box_is_the_tightest_one(ids):
-    found = objects_from_ids(ids, {i: "x" for i in range(1, 5)})
+    found = objects_from_ids(ids, dict.fromkeys(range(1, 5), "x"))
     assert [o["id"] for o in found] == sorted(set(ids.ravel().tolist()) - {0})
     for item in found:
         ys, xs = np.nonzero(ids == item["id"])

@@ -6,9 +6,11 @@ Anything else keeps its traceback, because it is our bug.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,17 +21,20 @@ EXIT_OK, EXIT_MISTAKE, EXIT_GATE, EXIT_INTERRUPTED = 0, 2, 3, 130
 COMMANDS = {
     "run": "Carry out a recipe: make, measure, register and deliver a set.",
     "twin": "Make a synthetic twin of one file, and say how good it is.",
-    "init": "Look at a file and write a recipe for it.",
+    "init": "Look at a file and write a recipe for it, which runs as it is.",
     "fetch": "Download a named public data set into your cache.",
     "list": "List generators, augmenters and metrics.",
-    "show": "Show what a component can be told.",
-    "register": "Put a file into the catalogue.",
+    "show": "Show what a component can be told: settings, types, defaults.",
+    "register": "Put a file into the catalogue, and print its reference.",
     "sets": "List the sets in the catalogue.",
-    "lineage": "Show what a set was made from.",
+    "lineage": "Show what a set was made from, back to the real data.",
     "evaluate": "Measure a synthetic file against a real one.",
-    "deliver": "Write a registered set to a folder.",
+    "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
     "schema": "Print the JSON Schema of recipes, for editors.",
 }
+
+# Commands that need no words; without any they start without the argument parser, in half the time.
+BARE = frozenset({"list", "sets", "schema"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,19 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(words: Sequence[str]) -> int:
     """Run the command and turn mistakes and interruptions into exit codes."""
-    from cyclopts import CycloptsError
+    from twinset.core.errors import TwinsetError, UnknownNameError
 
-    from twinset.core.errors import TwinsetError
-
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a sign shows a question mark instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        code = _app()(words, exit_on_error=False, print_error=False, result_action="return_value")
+        if words[0] not in COMMANDS:
+            raise UnknownNameError.of("command", words[0], COMMANDS)
+        code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
         sys.stdout.flush()
-        return EXIT_OK if code is None else int(code)
+        return code
     except TwinsetError as error:
         return _mistake(str(error))
-    except CycloptsError as error:
-        error.verbose = False
-        return _mistake(f"{str(error).strip()} See: twinset {_known(words[0])}--help")
     except KeyboardInterrupt:
         print("twinset: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -71,21 +77,39 @@ def _guarded(words: Sequence[str]) -> int:
         return EXIT_OK
 
 
+def _bare(name: str) -> int:
+    """Run a command that was given no words; there is nothing to parse."""
+    code = import_module(f"twinset.cli.{name}").command()
+    return EXIT_OK if code is None else int(code)
+
+
+def _parsed(words: Sequence[str]) -> int:
+    from cyclopts import CycloptsError
+
+    try:
+        code = _app()(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        error.verbose = False
+        return _mistake(f"{' '.join(str(error).split())} See: twinset {words[0]} --help")
+    return EXIT_OK if code is None else int(code)
+
+
 def _app() -> App:
     from cyclopts import App, Parameter
 
     from twinset import __version__
+    from twinset.cli.help import PlainHelp
 
     app = App(
         name="twinset",
         version=__version__,
         help_format="plaintext",
-        help_formatter="plain",
+        help_formatter=PlainHelp(),
         default_parameter=Parameter(negative=()),
         suppress_keyboard_interrupt=False,
     )
-    for name, text in COMMANDS.items():
-        app.command(f"twinset.cli.{name}:command", name=name, help=text)
+    for name in COMMANDS:
+        app.command(f"twinset.cli.{name}:command", name=name)
     return app
 
 
@@ -107,7 +131,3 @@ def _overview() -> str:
 def _mistake(sentence: str) -> int:
     print(f"twinset: {sentence}", file=sys.stderr)
     return EXIT_MISTAKE
-
-
-def _known(word: str) -> str:
-    return f"{word} " if word in COMMANDS else ""

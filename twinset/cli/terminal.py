@@ -8,16 +8,18 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Literal, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from twinset.core.contracts import Score
 
 Colour = Literal["green", "yellow", "red", "bold"]
 _CODES: Mapping[str, str] = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
 _LEAST_LAST_COLUMN = 24
 
 
-def print_table(
-    head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = ""
-) -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:
     """Print rows in aligned columns; the last column is wrapped to the width of the terminal."""
     cells = [[_cell(value) for value in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head) - 1)]
@@ -35,6 +37,40 @@ def print_table(
 def print_json(value: object) -> None:
     """Print plain values as JSON; NaN and infinities, which JSON lacks, become null."""
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def print_summary(summary: str) -> None:
+    """Print a report's verdict; the mark that each line begins with decides its colour."""
+    colours: Mapping[str, Colour] = {"+": "green", "!": "red", "?": "yellow"}
+    for line in summary.splitlines():
+        print(paint(line, colours[line[0]]) if line[:1] in colours else line)
+
+
+def print_scores(scores: Sequence[Score]) -> None:
+    """Print one line a metric: its value beside that of real rows put through the same door."""
+    rows = []
+    for score in scores:
+        interval = "-"
+        if score.interval is not None:
+            interval = " to ".join(f"{end:+.3g}" for end in score.interval)
+        rows.append(
+            (score.metric, score.value, score.baseline, interval, score.margin, score.verdict)
+        )
+    head = ("metric", "value", "real vs real", "difference (95 %)", "margin", "verdict")
+    print_table(head, rows)
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what must be read with care."""
+    for note in notes:
+        print(f"Note: {note}")
+
+
+def print_paths(paths: Mapping[str, Path]) -> None:
+    """Print where things were written."""
+    width = max((len(name) for name in paths), default=0) + 1
+    for name, path in paths.items():
+        print(f"{name + ':':<{width}} {path}")
 
 
 def paint(text: str, colour: Colour, stream: TextIO | None = None) -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.conform import conform, restore
+from twinset.core.digests import update_digest
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.inference import infer_schema
 from twinset.core.schema import RESERVED, Schema
@@ -275,11 +276,7 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over the schema and every value, 64 hexadecimal digits."""
         sink = hashlib.sha256(json.dumps(self.schema.to_json(), sort_keys=True).encode())
-        table = restore(self.records, self.schema).combine_chunks()
-        buffer = pa.BufferOutputStream()
-        with pa.ipc.new_stream(buffer, table.schema) as writer:
-            writer.write_table(table)
-        sink.update(memoryview(buffer.getvalue()))
+        update_digest(sink, restore(self.records, self.schema))
         return sink.hexdigest()
 
     def _repr_html_(self) -> str:

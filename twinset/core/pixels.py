@@ -11,7 +11,7 @@ from twinset.core.errors import DataError, MissingExtraError
 
 Pixels = npt.NDArray[Any]
 
-_PNG_COMPRESSION = 2  # fixed, so that equal pixels are equal bytes; higher costs time, saves little
+_PNG_COMPRESSION = 1  # fixed, so that equal pixels are equal bytes; higher costs time, saves little
 
 
 def decode_pixels(data: bytes) -> Pixels:
@@ -41,7 +41,7 @@ def decode_pixels(data: bytes) -> Pixels:
             got=f"{len(data)} bytes of an unknown or damaged format",
             allowed="PNG, JPEG, TIFF, BMP or WebP",
         )
-    return _swap_red_and_blue(np.asarray(pixels))
+    return _swap_red_and_blue(np.asarray(pixels), cv2)
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -64,17 +64,22 @@ def encode_png(pixels: Pixels) -> bytes:
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
         )
     cv2 = _opencv()
-    settings = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
-    _, data = cv2.imencode(".png", _swap_red_and_blue(pixels), settings)
+    settings = [
+        cv2.IMWRITE_PNG_COMPRESSION,
+        _PNG_COMPRESSION,
+        cv2.IMWRITE_PNG_STRATEGY,
+        cv2.IMWRITE_PNG_STRATEGY_RLE,  # half the time of the default, and no larger on photographs
+    ]
+    _, data = cv2.imencode(".png", _swap_red_and_blue(pixels, cv2), settings)
     return bytes(data)
 
 
-def _swap_red_and_blue(pixels: Pixels) -> Pixels:
+def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
     """OpenCV keeps colours as BGR(A); everything else here means RGB(A)."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return pixels
-    order = [2, 1, 0, 3][: pixels.shape[2]]
-    return np.ascontiguousarray(pixels[..., order])
+    swap = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(pixels, swap))
 
 
 def _opencv() -> Any:

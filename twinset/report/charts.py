@@ -21,37 +21,35 @@ def column_figure(figure: Histogram | Bars, name: str) -> Markup:
 
 
 def interval_figure(score: Score) -> Markup:
-    """Return the interval of the difference on a line, with the zone inside the margin shaded.
+    """Return the interval of a score's difference on a line, with the zone inside the margin shaded.
 
     The zone is open towards the good side: only harm has a margin.
     """
     if score.interval is None:
         return Markup("")
     low, high = score.interval
-    reach = 1.15 * max(abs(low), abs(high), 1.6 * score.margin, 1e-12)
-
-    def at(value: float) -> float:
-        return 70.0 + 66.0 * value / reach
-
-    edge = at(-score.margin if score.higher_is_better else score.margin)
-    zone = (edge, 136.0) if score.higher_is_better else (4.0, edge)
-    middle = at(0.5 * (low + high))
+    point = 0.5 * (low + high)
     if score.value is not None and score.baseline is not None:
-        middle = at(min(max(score.value - score.baseline, -reach), reach))
-    label = f"95 % interval {short(low)} to {short(high)}, margin {short(score.margin)}"
-    return _svg(
-        140.0,
-        22.0,
-        label,
+        point = score.value - score.baseline
+    reach = 1.15 * max(abs(low), abs(high), abs(point), 1.6 * score.margin, 1e-12)
+    edge = _along(-score.margin if score.higher_is_better else score.margin, reach)
+    zone = (edge, 136.0) if score.higher_is_better else (4.0, edge)
+    return _interval(
+        (low, point, high),
+        reach,
+        f"95 % interval {short(low)} to {short(high)}, margin {short(score.margin)}",
         [
             _rect(zone[0], 3, zone[1] - zone[0], 16, "zone"),
-            Markup('<path class="zero" d="M70 1V21"/>'),
             Markup('<path class="edge" d="M{0} 3V19"/>').format(_n(edge)),
-            Markup('<path class="span" d="M{0} 11H{1}"/>').format(_n(at(low)), _n(at(high))),
-            Markup('<circle class="point" cx="{0}" cy="11" r="3.4"/>').format(_n(middle)),
         ],
-        "interval",
     )
+
+
+def change_figure(difference: float, interval: tuple[float, float], reach: float) -> Markup:
+    """Return a difference with its interval on a line from `-reach` to `reach`."""
+    low, high = interval
+    label = f"difference {short(difference)}, 95 % interval {short(low)} to {short(high)}"
+    return _interval((low, difference, high), 1.15 * max(reach, 1e-12), label, [])
 
 
 def pair_heatmap(names: Sequence[str], errors: Mapping[tuple[str, str], float]) -> Markup:
@@ -64,46 +62,50 @@ def pair_heatmap(names: Sequence[str], errors: Mapping[tuple[str, str], float]) 
     errors : mapping
         (column, column), in either order, -> error, 0 or greater.
     """
-    side = 15.0 if len(names) > 24 else 18.0 if len(names) > 12 else 26.0
-    left, top = 118.0, 6.0
+    side = 16.0 if len(names) > 24 else 20.0 if len(names) > 12 else 28.0
+    longest = max((len(_clip(name, 18)) for name in names), default=0)
+    left, top, foot = 14 + 6.4 * longest, 4.0, 4 + side * (len(names) - 1) + 8
     worst = max(errors.values(), default=0.0) or 1.0
     parts = []
-    for i, below in enumerate(names):
+    for i, name in enumerate(names):
         y = top + side * (i - 1)
         if i:
-            parts.append(_text(left - 6, y + side / 2 + 4, _clip(below, 18), "end"))
+            parts.append(_text(left - 6, y + side / 2 + 4, _clip(name, 18), "end"))
         if i < len(names) - 1:
-            x = left + side * (i + 0.5) + 4
-            foot = top + side * (len(names) - 1) + 8
-            turned = f"translate({_n(x)} {_n(foot)}) rotate(-90)"
+            place = f"translate({_n(left + side * (i + 0.5) + 4)} {_n(foot)}) rotate(-90)"
             parts.append(
                 Markup('<text class="tick" text-anchor="end" transform="{}">{}</text>').format(
-                    turned, _clip(below, 14)
+                    place, _clip(name, 18)
                 )
             )
         for j, beside in enumerate(names[:i]):
-            error = errors.get((below, beside), errors.get((beside, below)))
-            parts.append(_cell(left + side * j, y, side, error, worst, f"{beside} × {below}"))
-    height = top + side * (len(names) - 1) + 104
+            error = errors.get((name, beside), errors.get((beside, name)))
+            parts.append(_cell(left + side * j, y, side, error, worst, f"{beside} × {name}"))
+    width = max(left + side * (len(names) - 1) + 4, left + 150)
+    parts.append(_colour_key(left + 12, foot + 6.4 * longest + 14, worst))
     label = f"Heatmap of errors of {len(errors)} pairs of columns; the greatest is {short(worst)}"
-    return _svg(left + side * (len(names) - 1) + 8, height, label, parts, "heatmap", fixed=True)
+    return _svg(width, foot + 6.4 * longest + 32, label, parts, "heatmap", fixed=True)
+
+
+def _colour_key(x: float, y: float, worst: float) -> Markup:
+    steps = [_shade(x + 14 * i, y, 14, 10, i / 5) + Markup("</rect>") for i in range(6)]
+    return Markup("").join(
+        [_text(x - 5, y + 9, "0", "end"), *steps, _text(x + 90, y + 9, short(worst), "start")]
+    )
 
 
 def _cell(x: float, y: float, side: float, error: float | None, worst: float, name: str) -> Markup:
     if error is None:
         return _rect(x + 0.5, y + 0.5, side - 1, side - 1, "none")
+    cell = _shade(x + 0.5, y + 0.5, side - 1, side - 1, max(0.0, error) / worst)
+    return cell + Markup("<title>{}: {}</title></rect>").format(name, short(error))
+
+
+def _shade(x: float, y: float, width: float, height: float, strength: float) -> Markup:
+    """Return an open rectangle whose colour is the stronger the nearer `strength` is to 1."""
     return Markup(
         '<rect class="heat" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}">'
-        "<title>{}: {}</title></rect>"
-    ).format(
-        _n(x + 0.5),
-        _n(y + 0.5),
-        _n(side - 1),
-        _n(side - 1),
-        _n(0.06 + 0.94 * max(0.0, error) / worst, 2),
-        name,
-        short(error),
-    )
+    ).format(_n(x), _n(y), _n(width), _n(height), _n(0.06 + 0.94 * strength, 2))
 
 
 def _histogram(figure: Histogram, name: str) -> Markup:
@@ -111,9 +113,13 @@ def _histogram(figure: Histogram, name: str) -> Markup:
     parts = [Markup('<path class="axis" d="M0 {0}H{1}"/>').format(_n(_PLOT_HEIGHT), _n(WIDTH))]
     for series in SERIES:
         if series in figure.shares:
-            heights = [_PLOT_HEIGHT - (_PLOT_HEIGHT - 6) * float(v) / top for v in figure.shares[series]]
+            heights = [
+                _PLOT_HEIGHT - (_PLOT_HEIGHT - 6) * float(v) / top for v in figure.shares[series]
+            ]
             parts.append(
-                Markup('<path class="{}" d="{}"/>').format(series, _steps(heights, series == "real"))
+                Markup('<path class="{}" d="{}"/>').format(
+                    series, _steps(heights, series == "real")
+                )
             )
     for place, text in figure.labels:
         anchor = "start" if place == 0 else "end" if place == 1 else "middle"
@@ -147,7 +153,9 @@ def _bars(figure: Bars, name: str) -> Markup:
         parts.append(_rect(left, y + 4, max(0.8, room * shares["synthetic"] / top), 5, "synthetic"))
         if "holdout" in shares:
             x = left + room * shares["holdout"] / top
-            parts.append(Markup('<path class="holdout tickmark" d="M{} {}v15"/>').format(_n(x), _n(y - 1)))
+            parts.append(
+                Markup('<path class="holdout tickmark" d="M{} {}v15"/>').format(_n(x), _n(y - 1))
+            )
         shown = shares.get("real", shares["synthetic"])
         parts.append(_text(WIDTH, y + 11, percent(shown), "end"))
         parts.append(Markup("</g>"))
@@ -159,13 +167,30 @@ def _series_in(shares: Shares) -> list[str]:
     return [series for series in SERIES if series in shares]
 
 
+def _along(value: float, reach: float) -> float:
+    return 70.0 + 66.0 * value / reach
+
+
+def _interval(
+    points: tuple[float, float, float], reach: float, label: str, behind: Sequence[Markup]
+) -> Markup:
+    low, middle, high = (_n(_along(point, reach)) for point in points)
+    parts = [
+        *behind,
+        Markup('<path class="zero" d="M70 1V21"/>'),
+        Markup('<path class="span" d="M{0} 11H{1}"/>').format(low, high),
+        Markup('<circle class="point" cx="{0}" cy="11" r="3.4"/>').format(middle),
+    ]
+    return _svg(140.0, 22.0, label, parts, "interval")
+
+
 def _svg(
     width: float, height: float, label: str, parts: Sequence[Markup], kind: str, fixed: bool = False
 ) -> Markup:
-    size = f' width="{_n(width)}" height="{_n(height)}"' if fixed else ""
+    size = Markup(' width="{}" height="{}"').format(_n(width), _n(height)) if fixed else ""
     return Markup(
         '<svg class="{}" viewBox="0 0 {} {}"{} role="img" aria-label="{}">{}</svg>'
-    ).format(kind, _n(width), _n(height), Markup(size), label, Markup("").join(parts))
+    ).format(kind, _n(width), _n(height), size, label, Markup("").join(parts))
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
 from twinset.core.schema import Field
+from twinset.report.binning import MAX_BINS, shared_bins
 from twinset.report.wording import axis_label, date_label
 
 SERIES = ("real", "synthetic", "holdout")
-MAX_BINS = 24
 MAX_LEVELS = 6
 # Counts of one to ten real rows are the usual limit below which a table cell may point at a person.
 SMALL_COUNT = 10
+ROWS_PER_BIN = 20
 
 Shares = Mapping[str, npt.NDArray[np.float64]]
 
@@ -42,6 +43,7 @@ class Bars:
 
     levels: tuple[str, ...]
     shares: Shares
+    log_like: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ def column_panels(
 ) -> tuple[tuple[ColumnPanel, ...], int]:
     """Return figures of the worst `limit` columns, worst first, and how many are left out.
 
-    Bins and levels that hold one to ten real rows are drawn alike (see `_shares`), levels with fewer
-    than eleven real rows are pooled, and the axis ends at rounded 0.5 % and 99.5 % quantiles: the
-    figures tell of no single row.
+    Real counts are rounded to tens and one to ten rows are drawn alike, levels with fewer than eleven
+    real rows are pooled, and the axis ends at rounded 0.5 % and 99.5 % quantiles: the figures tell
+    of no single row.
 
     Parameters
     ----------
@@ -90,7 +92,9 @@ def column_panels(
                     kind=field.kind,
                     role=field.role,
                     distance=distances.get(field.name),
-                    missing=missing if any(missing.values()) else {},
+                    missing=missing
+                    if isinstance(figure, Histogram) and any(missing.values())
+                    else {},
                     figure=figure,
                 )
             )
@@ -160,83 +164,24 @@ def _histogram(
     label: Callable[[float, float], str],
     may_compress: bool = True,
 ) -> Histogram | None:
-    filled = [values for values in found.values() if values.size]
-    if not filled:
+    # Few real rows get few bins: each should hold more than a handful.
+    n_real = found["real"].size if "real" in found else MAX_BINS * ROWS_PER_BIN
+    most = min(MAX_BINS, max(5, n_real // ROWS_PER_BIN))
+    bins = shared_bins(list(found.values()), whole=whole, may_compress=may_compress, most=most)
+    if bins is None:
         return None
-    low = min(float(np.quantile(values, 0.005)) for values in filled)
-    high = max(float(np.quantile(values, 0.995)) for values in filled)
-    edges = _edges(low, high, whole)
-    scale = _compression(filled, edges) if may_compress else None
-    if scale is not None:
-        bent = np.linspace(np.arcsinh(edges[0] / scale), np.arcsinh(edges[-1] / scale), MAX_BINS + 1)
-        edges = np.sinh(bent) * scale
-    shares = {name: _shares(name, _count(values, edges)) for name, values in found.items()}
-    return Histogram(shares, _tick_labels(edges, label, scale), scale is not None)
+    shares = {
+        name: _shares(name, bins.count(values), values.size) for name, values in found.items()
+    }
+    return Histogram(shares, bins.labels(label), bins.log_like)
 
 
-def _edges(low: float, high: float, whole: bool) -> npt.NDArray[np.float64]:
-    """Return bin edges on round numbers, so that an end of the axis is nobody's value."""
-    if whole and high - low < MAX_BINS:
-        return np.arange(np.floor(low) - 0.5, np.floor(high) + 1.0)
-    span = high - low
-    if not span > 1e-12 * max(abs(low), abs(high), 1e-300):
-        width = max(abs(low) * 0.1, 0.5)
-        return np.array([low - width, low + width])
-    step = 10 ** np.floor(np.log10(span / 10))
-    if whole:
-        step = max(step, 1.0)
-    low, high = np.floor(low / step) * step, np.ceil(high / step) * step
-    return np.linspace(low, high, MAX_BINS + 1)
-
-
-def _compression(
-    filled: Sequence[npt.NDArray[np.float64]], edges: npt.NDArray[np.float64]
-) -> float | None:
-    """Return the scale of a log-like axis when nearly all rows would share one bin, else None."""
-    pooled = np.concatenate([values[:: max(1, values.size // 20_000)] for values in filled])
-    counts = _count(pooled, edges)
-    if len(edges) <= MAX_BINS or counts.max() < 0.6 * pooled.size:
-        return None
-    sizes = np.abs(pooled[pooled != 0])
-    if sizes.size < 0.2 * pooled.size:
-        return None
-    scale = float(np.median(sizes))
-    return float(f"{scale:.1g}") if scale > 0 else None
-
-
-def _count(
-    values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Count values between the edges; those beyond an end fall into its bin."""
-    inside = np.clip(values, edges[0], edges[-1])
-    return np.histogram(inside, bins=edges)[0].astype(np.float64)
-
-
-def _shares(series: str, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return shares of rows; real counts of 1 to 10 are one height, for five rows."""
+def _shares(series: str, counts: npt.NDArray[np.float64], n: float) -> npt.NDArray[np.float64]:
+    """Return shares of `n` rows; of real rows from counts rounded to tens, 1 to 10 drawn as 5."""
     if series != "synthetic":
-        counts = np.where((counts > 0) & (counts <= SMALL_COUNT), SMALL_COUNT / 2, counts)
-    total = counts.sum()
-    return counts / total if total else counts
-
-
-def _tick_labels(
-    edges: npt.NDArray[np.float64], label: Callable[[float, float], str], scale: float | None
-) -> tuple[tuple[float, str], ...]:
-    span = float(edges[-1] - edges[0])
-    if len(edges) == 2:
-        return ((0.5, label(float(edges.mean()), 0.0)),)
-    if len(edges) <= MAX_BINS:
-        # Bins of one whole number each: label the first, middle and last bin by its number.
-        last = len(edges) - 2
-        bins = sorted({0, last // 2, last})
-        return tuple(
-            ((i + 0.5) / (last + 1), label(float(edges[i]) + 0.5, max(span, 100.0))) for i in bins
-        )
-    ends = (0, (len(edges) - 1) // 2, len(edges) - 1)
-    middle = float(edges[ends[1]])
-    spans = (span, abs(middle) if scale is not None and middle else span, span)
-    return tuple((i / (len(edges) - 1), label(float(edges[i]), s)) for i, s in zip(ends, spans))
+        small = (counts > 0) & (counts <= SMALL_COUNT)
+        counts = np.where(small, SMALL_COUNT / 2, SMALL_COUNT * np.round(counts / SMALL_COUNT))
+    return np.asarray(counts / max(n, counts.sum(), 1.0))
 
 
 def _bars(columns: Mapping[str, pa.ChunkedArray]) -> Bars | None:
@@ -251,14 +196,15 @@ def _bars(columns: Mapping[str, pa.ChunkedArray]) -> Bars | None:
         rows[name] = [*known, float(others), float(found.get(None, 0))]
     labels = [*drawn, "(other)", "(missing)"]
     used = [i for i in range(len(labels)) if i < len(drawn) or any(r[i] for r in rows.values())]
-    shares = {name: _shares(name, np.array(row)[used]) for name, row in rows.items()}
+    shares = {name: _shares(name, np.array(row)[used], sum(row)) for name, row in rows.items()}
     return Bars(tuple(labels[i] for i in used), shares)
 
 
 def _level_counts(column: Any) -> dict[str | None, int]:
     counted = pc.value_counts(pc.cast(column, pa.string()))
     return {
-        value: int(n) for value, n in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist())
+        value: int(n)
+        for value, n in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist())
     }
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import MissingExtraError
-from twinset.report.samples import label_of, spread_rows
+from twinset.report.samples import label_of, unseen_rows
 
 N_IMAGES = 24
 MAX_BYTES = 60_000
@@ -48,21 +48,20 @@ def image_samples(
     field = next(iter(synthetic.schema.of_kind("image")), None)
     if field is None or not len(synthetic):
         return ()
-    taken = {_digest(data) for dataset in real for data in _blobs(dataset, field.name)}
-    images = synthetic.records.column(field.name)
+    images = pc.struct_field(synthetic.records.column(field.name), "bytes")
+    known = [
+        pc.struct_field(d.records.column(field.name), "bytes")
+        for d in real
+        if field.name in d.schema.names
+    ]
     boxed = next(iter(synthetic.schema.of_kind("boxes")), None)
     objects = synthetic.records.column(boxed.name) if boxed is not None else None
-    found = []
-    for row in spread_rows(len(synthetic)):
-        data = (images[row].as_py() or {}).get("bytes")
-        if not data or _digest(data) in taken:
-            continue
-        drawn = _drawable(data)
+    found: list[ImageSample] = []
+    for row in unseen_rows(images, known):
+        drawn = _drawable(images[row].as_py()) if len(found) < limit else None
         if drawn is not None:
             boxes = _boxes(objects[row].as_py() or ()) if objects is not None else ()
             found.append(ImageSample(*drawn, boxes, label_of(synthetic, row, target)))
-        if len(found) == limit:
-            break
     return tuple(found)
 
 
@@ -75,16 +74,20 @@ def image_figure(sample: ImageSample, colours: Mapping[str, int], number: int) -
             Markup(
                 '<rect class="box c{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
                 "<title>{}</title></rect>"
-            ).format(colours.get(category, 0), x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0), category)
+            ).format(
+                colours.get(category, 0), x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0), category
+            )
         )
         parts.append(
-            Markup('<text class="boxname" x="{:.1f}" y="{:.1f}" font-size="{:.1f}">{}</text>').format(
-                x0 + size / 5, max(y0 - size / 4, size * 0.9), size, category
-            )
+            Markup(
+                '<text class="boxname" x="{:.1f}" y="{:.1f}" font-size="{:.1f}">{}</text>'
+            ).format(x0 + size / 5, max(y0 - size / 4, size * 0.9), size, category)
         )
     told = f"Synthetic image {number}"
     if sample.boxes:
-        told += f" with {len(sample.boxes)} boxes: " + ", ".join(sorted({b[0] for b in sample.boxes}))
+        told += f" with {len(sample.boxes)} boxes: " + ", ".join(
+            sorted({b[0] for b in sample.boxes})
+        )
     return Markup(
         '<svg class="picture{}" viewBox="0 0 {} {}" role="img" aria-label="{}">'
         '<image href="{}" width="{}" height="{}"/>{}</svg>'
@@ -106,17 +109,9 @@ def category_colours(samples: Sequence[ImageSample]) -> dict[str, int]:
     return {name: i % N_COLOURS for i, name in enumerate(names)}
 
 
-def _blobs(dataset: Dataset, name: str) -> list[bytes]:
-    if name not in dataset.schema.names:
-        return []
-    return [v["bytes"] for v in dataset.records.column(name).to_pylist() if v and v["bytes"]]
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def _boxes(objects: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, float, float, float, float], ...]:
+def _boxes(
+    objects: Sequence[Mapping[str, Any]],
+) -> tuple[tuple[str, float, float, float, float], ...]:
     return tuple(
         (str(found["category"]), *(float(v) for v in found["box"]))  # type: ignore[misc]
         for found in objects
@@ -134,10 +129,15 @@ def _drawable(data: bytes) -> tuple[str, int, int] | None:
     if pixels is None:
         return None
     height, width = pixels.shape[:2]
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg" if data.startswith(b"\xff\xd8\xff") else ""
+    kind = (
+        "png" if data.startswith(b"\x89PNG") else "jpeg" if data.startswith(b"\xff\xd8\xff") else ""
+    )
     if not kind or len(data) > MAX_BYTES:
         shrink = min(1.0, MAX_SIDE / max(height, width))
         small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         pixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-        kind, data = "jpeg", cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+        kind, data = (
+            "jpeg",
+            cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes(),
+        )
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height

@@ -1,66 +1,180 @@
-"""Read what metrics put into their details; a key that is not there leaves a block out."""
+"""Read what metrics put into their details; a key that is not there leaves a block out.
+
+Understood are, of any metric::
+
+    columns     {column: number | {"distance": number}}       distances, one a column
+    summary     text                                          what was found, in one sentence
+    matrix      {"columns": [...], "values": [[...]]}         errors, symmetric, one a pair
+    note        text                                          a warning for the reader
+
+and, of the utility family::
+
+    measures    {measure: {"real" | "synthetic" | "mixed": number}}
+    changes     {measure: {"synthetic" | "mixed": {"difference": number, "interval": [low, high]}}}
+    answers     {"synthetic" | "mixed": "helps" | "hurts" | "no evidence"}
+    rows        {"real" | "synthetic" | "mixed": number}      rows trained on
+    holdout_rows, holdout_positives, guessing                 numbers
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from twinset.core.contracts import Score
+from twinset.report.wording import short
+
+TRAINED_ON = {
+    "real": "real rows only",
+    "synthetic": "synthetic rows only",
+    "mixed": "real and synthetic",
+}
+ANSWER_MARKS = {"helps": "good", "hurts": "bad", "no evidence": "unclear"}
 
 
 @dataclass(frozen=True)
-class Change:
-    """A difference to real rows alone with its paired 95 % interval; the ends may be unknown."""
+class Cell:
+    """A measure of one model, and its difference to the model of real rows with a paired interval."""
 
-    label: str
-    difference: float
-    low: float | None
-    high: float | None
+    value: float | None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What came of training on one set; `answer` is "helps", "hurts", "no evidence" or empty."""
+
+    key: str
+    cells: tuple[Cell, ...]
+    answer: str = ""
+    n_rows: float | None = None
 
     @property
-    def known(self) -> bool:
-        """Whether the interval is known."""
-        return self.low is not None and self.high is not None
+    def name(self) -> str:
+        """The set in plain words."""
+        return TRAINED_ON[self.key]
+
+    @property
+    def mark(self) -> str:
+        """The answer's mark."""
+        return ANSWER_MARKS.get(self.answer, "unmeasured")
 
 
 @dataclass(frozen=True)
 class Usefulness:
-    """Models trained on three sets and tested on the holdout.
+    """Models trained on real, synthetic and mixed rows: one cell a measure; `test` says on what."""
 
-    Parameters
-    ----------
-    answer : str
-        "helps", "hurts", "no evidence" or empty: what adding synthetic rows to real ones does.
-    measures : tuple of str
-        Names of the measures, e.g. "average precision".
-    rows : tuple
-        (training set, values by measure), with None where a value is not there.
-    changes : tuple of (str, tuple of Change)
-        (training set, changes against real rows alone).
-    """
-
-    answer: str
     measures: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-    changes: tuple[tuple[str, tuple[Change, ...]], ...]
+    rows: tuple[TrainedOn, ...]
+    test: str = ""
 
     @property
-    def main_change(self) -> Change | None:
-        """The first change of the mixed set."""
-        mixed = dict(self.changes).get("real and synthetic", ())
-        return mixed[0] if mixed else None
+    def reach(self) -> float:
+        """The greatest change or end of an interval, so that all intervals share one axis."""
+        cells = [cell for row in self.rows for cell in row.cells]
+        ends = [abs(end) for cell in cells for end in cell.interval or ()]
+        return max(
+            [*ends, *(abs(c.difference) for c in cells if c.difference is not None)], default=0.0
+        )
+
+    def trained_on(self, key: str) -> TrainedOn | None:
+        """Return the row of "real", "synthetic" or "mixed"."""
+        return next((row for row in self.rows if row.key == key), None)
 
 
 def column_distances(score: Score) -> dict[str, float]:
-    """Return column -> distance, from the details key ``columns``; empty when it is not there."""
-    return {}
+    """Return column -> distance; empty when the score has none."""
+    columns = _mapping(score.details.get("columns"))
+    return _numbers({name: _mapping(v).get("distance", v) for name, v in columns.items()})
 
 
-def worst_pair(score: Score) -> tuple[str, str, float] | None:
-    return None
+def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
+    """Return (column, level, found share, declared share) rows; empty when the score has none."""
+    lines = []
+    for column, facts in _mapping(score.details.get("columns")).items():
+        for level, shares in _mapping(_mapping(facts).get("levels")).items():
+            found, declared = _mapping(shares).get("found"), _mapping(shares).get("declared")
+            if is_number(found) and is_number(declared) and (found or declared):
+                lines.append((str(column), str(level), float(found), float(declared)))
+    return lines
+
+
+def asides(score: Score) -> list[str]:
+    """Return what else the metric says that a reader of the score table should see."""
+    said = [str(score.details[key]) for key in ("summary", "note") if score.details.get(key)]
+    named = [key for key in ("precision", "recall", "density") if is_number(score.details.get(key))]
+    numbers = ", ".join(f"{key} {short(score.details[key])}" for key in named)
+    return [*said, numbers] if numbers else said
+
+
+def pair_errors(score: Score) -> dict[tuple[str, str], float]:
+    """Return (column, column) -> error; empty when the score has none."""
+    matrix = _mapping(score.details.get("matrix"))
+    names, values = matrix.get("columns", ()), matrix.get("values", ())
+    if len(names) != len(values) or any(len(row) != len(names) for row in values):
+        return {}
+    return {
+        (str(names[j]), str(names[i])): float(values[i][j])
+        for i in range(len(names))
+        for j in range(i)
+        if is_number(values[i][j])
+    }
 
 
 def usefulness(score: Score) -> Usefulness | None:
-    return None
+    """Return the table of trained models; None when the score has none."""
+    if score.family != "utility":
+        return None
+    measures = _mapping(score.details.get("measures"))
+    changes = _mapping(score.details.get("changes"))
+    answers = _mapping(score.details.get("answers"))
+    rows = []
+    for key in TRAINED_ON:
+        cells = [
+            _cell(_mapping(measures[name]).get(key), _mapping(changes.get(name)).get(key))
+            for name in measures
+        ]
+        if any(cell.value is not None for cell in cells):
+            n_rows = _numbers(score.details.get("rows")).get(key)
+            rows.append(TrainedOn(key, tuple(cells), str(answers.get(key) or ""), n_rows))
+    names = tuple(str(name) for name in measures)
+    return Usefulness(names, tuple(rows), _test_told(score.details)) if rows else None
+
+
+def _test_told(details: Mapping[str, Any]) -> str:
+    """Return what the models were tested on, as far as it is known."""
+    rows, positives, guessing = (
+        details.get(key) for key in ("holdout_rows", "holdout_positives", "guessing")
+    )
+    told = f"{short(rows)} rows" if is_number(rows) else ""
+    told += f", {short(positives)} of them positive" if told and is_number(positives) else ""
+    return told + (f"; guessing scores {short(guessing)}" if told and is_number(guessing) else "")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether `value` is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _cell(value: object, change: object) -> Cell:
+    facts = _mapping(change)
+    difference, interval = facts.get("difference"), facts.get("interval")
+    ends = None
+    if isinstance(interval, Sequence) and len(interval) == 2 and all(map(is_number, interval)):
+        ends = (float(interval[0]), float(interval[1]))
+    return Cell(
+        float(value) if is_number(value) else None,
+        float(difference) if is_number(difference) else None,
+        ends,
+    )
+
+
+def _numbers(value: object) -> dict[str, float]:
+    return {str(k): float(v) for k, v in _mapping(value).items() if is_number(v)}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

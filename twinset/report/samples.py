@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
 
@@ -43,28 +45,36 @@ def text_samples(
     field = next(iter(synthetic.schema.of_kind("text")), None)
     if field is None or not len(synthetic):
         return ()
-    taken: set[object] = set()
-    for dataset in real:
-        if field.name in dataset.schema.names:
-            taken.update(dataset.records.column(field.name).unique().to_pylist())
     texts = synthetic.records.column(field.name)
+    known = [d.records.column(field.name) for d in real if field.name in d.schema.names]
     marked = next(iter(synthetic.schema.of_kind("spans")), None)
     spans = synthetic.records.column(marked.name) if marked is not None else None
     found = []
-    for row in spread_rows(len(synthetic)):
-        text = texts[row].as_py()
-        if text and text not in taken:
-            cut = spans[row].as_py() if spans is not None else None
-            pieces = mark_spans(text[:_TEXT_LENGTH], cut or ())
-            found.append(TextSample(pieces, label_of(synthetic, row, target)))
-            if len(found) == limit:
-                break
+    for row in unseen_rows(texts, known)[:limit]:
+        cut = spans[row].as_py() if spans is not None else None
+        pieces = mark_spans(texts[row].as_py()[:_TEXT_LENGTH], cut or ())
+        found.append(TextSample(pieces, label_of(synthetic, row, target)))
     return tuple(found)
 
 
-def mark_spans(
-    text: str, spans: Iterable[Mapping[str, Any]]
-) -> tuple[tuple[str, str], ...]:
+def unseen_rows(values: pa.ChunkedArray, known: Sequence[pa.ChunkedArray]) -> list[int]:
+    """Return rows from all over `values` whose value is neither missing nor among the known ones.
+
+    Examples
+    --------
+    >>> unseen_rows(pa.chunked_array([["a", "b", None]]), [pa.chunked_array([["b"]])])
+    [0]
+    """
+    rows = spread_rows(len(values))
+    looked_at = values.take(pa.array(rows, pa.int64())).combine_chunks()
+    unfit = np.asarray(pc.is_null(looked_at).to_numpy(zero_copy_only=False))
+    for chunk in (chunk for column in known for chunk in column.chunks):
+        hits = pc.is_in(looked_at, value_set=chunk)
+        unfit |= np.asarray(hits.to_numpy(zero_copy_only=False))
+    return [row for row, bad in zip(rows, unfit) if not bad]
+
+
+def mark_spans(text: str, spans: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """Cut `text` at its spans into (piece, label) pairs.
 
     Examples
@@ -103,12 +113,9 @@ def row_samples(sets: Mapping[str, Dataset], limit: int = N_ROWS) -> tuple[RowSa
 
 def spread_rows(n: int, most: int = 240) -> list[int]:
     """Return up to `most` row positions spread evenly over `n` rows, coarsely spaced ones first."""
-    if n <= most:
-        order = list(range(n))
-    else:
-        order = [int(i) for i in np.linspace(0, n - 1, most)]
-    # Every tenth first, so that the first 24 stand for the whole set and the rest fill in.
-    return [i for start in range(10) for i in order[start::10]] if n > most else order
+    order = [int(i) for i in np.linspace(0, n - 1, min(n, most))]
+    step = max(1, len(order) // 24)
+    return [i for start in range(step) for i in order[start::step]]
 
 
 def label_of(dataset: Dataset, row: int, target: str | None) -> str:

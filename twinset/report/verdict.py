@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from twinset.core.contracts import Score
-from twinset.report.details import Usefulness, column_distances, usefulness, worst_pair
+from twinset.report.details import TrainedOn, column_distances, pair_errors, usefulness
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
@@ -64,6 +64,23 @@ def harm(score: Score) -> float:
     return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-12)
 
 
+def reasons(score: Score) -> list[str]:
+    """Return the clauses of the score's sentence that tell more than its verdict and its numbers.
+
+    Examples
+    --------
+    >>> score = Score("gap.a", "gap", 0.3, 0.1, None, (0.0, 0.3), 0.1, False, "cannot tell", None,
+    ...               "cannot tell: needs about 90 rows; 0.300, real rows 0.100; the harm is open")
+    >>> reasons(score)
+    ['needs about 90 rows', 'the harm is open']
+    """
+    text = re.sub(rf"^{score.verdict}\s*[:,;]?\s*", "", score.sentence, flags=re.IGNORECASE)
+    # A summary that the sentence ends with is shown by itself.
+    text = text.removesuffix(str(score.details.get("summary", "")) or "\0").strip().rstrip(".")
+    clauses = (clause.strip() for clause in text.split(";"))
+    return [clause for clause in clauses if clause and not re.match(r"[-−+]?\d", clause)]
+
+
 def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     if mark == "good":
@@ -85,9 +102,7 @@ def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
 def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     if mark == "good":
-        return mark, (
-            f"No sign of leaking in {counts} (a smoke alarm, not a proof of safety)."
-        )
+        return mark, (f"No sign of leaking in {counts} (a smoke alarm, not a proof of safety).")
     if mark == "bad":
         return mark, f"Signs of leaking in {counts}: {_told(worst)}."
     return mark, _undecided(mark, worst, counts)
@@ -98,33 +113,43 @@ def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "unmeasured":
         return mark, _undecided(mark, worst, counts)
     found = next((u for u in map(usefulness, scores) if u is not None), None)
-    said = [] if found is None else _added(found)
-    if mark == "good":
-        said.append(f"Synthetic rows alone train as well as real ones ({_numbers(worst)}).")
-    elif mark == "bad":
-        said.append(f"Synthetic rows alone do not train as well as real ones ({_numbers(worst)}).")
-    else:
-        said.append(f"Synthetic rows alone: {_reason(worst)} ({_numbers(worst)}).")
-    added: dict[str, Mark] = {"helps": "good", "hurts": "bad", "no evidence": "unclear"}
-    if found is not None and found.answer in added:
-        mark = added[found.answer]
-    return mark, " ".join(said)
-
-
-def _added(found: Usefulness) -> list[str]:
-    words = {
-        "helps": "It helps: real rows with synthetic ones added beat real rows alone",
-        "hurts": "It hurts: real rows with synthetic ones added do worse than real rows alone",
-        "no evidence": "No evidence that it helps: adding synthetic rows to the real ones made no "
-        "difference that these data can show",
+    mixed = found.trained_on("mixed") if found is not None else None
+    said = [] if found is None or mixed is None else [_mixed_told(mixed, found.measures[0])]
+    alone = {
+        "good": "Synthetic rows alone train as well as real ones",
+        "bad": "Synthetic rows alone do not train as well as real ones",
+        "unclear": "Whether synthetic rows alone train as well as real ones cannot be told",
     }
-    if found.answer not in words:
-        return []
-    change = found.main_change
-    if change is None:
-        return [words[found.answer] + "."]
-    span = f", 95 % interval {signed(change.low)} to {signed(change.high)}" if change.known else ""
-    return [f"{words[found.answer]} ({change.label} {signed(change.difference)}{span})."]
+    if mixed is None or (found is not None and found.trained_on("synthetic") is not None):
+        said.append(f"{alone[mark]} ({_numbers(worst)}).")
+    else:
+        said.append("Synthetic rows alone hold too few classes to train on.")
+    if mixed is not None and mixed.answer in _MIXED:
+        mark = _MIXED[mixed.answer][0]
+    return mark, " ".join(sentence for sentence in said if sentence)
+
+
+_MIXED: dict[str, tuple[Mark, str]] = {
+    "helps": ("good", "It helps: real and synthetic rows together beat real rows alone"),
+    "hurts": ("bad", "It hurts: real and synthetic rows together do worse than real rows alone"),
+    "no evidence": (
+        "unclear",
+        "No evidence that adding synthetic rows to real ones helps or hurts",
+    ),
+}
+
+
+def _mixed_told(mixed: TrainedOn, measure: str) -> str:
+    if mixed.answer not in _MIXED:
+        return ""
+    cell = mixed.cells[0]
+    told = ""
+    if cell.difference is not None:
+        told = f" ({measure} {signed(cell.difference)}"
+        if cell.interval is not None:
+            told += f", 95 % interval {signed(cell.interval[0])} to {signed(cell.interval[1])}"
+        told += ")"
+    return f"{_MIXED[mixed.answer][1]}{told}."
 
 
 _JUDGES = {
@@ -157,25 +182,24 @@ def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
 
 
 def _undecided(mark: Mark, worst: Score, counts: str) -> str:
+    told = next(iter(reasons(worst)), "")
     if mark == "unmeasured":
-        return f"Not measurable: {_reason(worst)}."
-    return f"Cannot tell in {counts}: {metric_title(worst.metric)}, {_reason(worst)}."
-
-
-def _reason(score: Score) -> str:
-    """Return the score's own sentence without the verdict's words in front and the stop at the end."""
-    text = score.sentence.strip().rstrip(".")
-    return re.sub(r"^(not measurable|cannot tell)\s*[:,]?\s*", "", text, flags=re.I) or "too few rows"
+        return f"Not measurable: {told or 'something is lacking'}."
+    name = metric_title(worst.metric)
+    return f"Cannot tell: undecided in {counts} ({name}: {told or 'too few rows'})."
 
 
 def _told(score: Score) -> str:
+    if summary := score.details.get("summary"):
+        return f"{metric_title(score.metric)}, {summary}"
     parts = [f"{metric_title(score.metric)} ({_numbers(score)})"]
     distances = column_distances(score)
     if distances:
         name, value = max(distances.items(), key=lambda item: (item[1], item[0]))
         parts.append(f"worst column {name} at {short(value)}")
-    elif (pair := worst_pair(score)) is not None:
-        parts.append(f"worst pair {joined(pair[:2])} at {short(pair[2])}")
+    elif errors := pair_errors(score):
+        pair, value = max(errors.items(), key=lambda item: (item[1], item[0]))
+        parts.append(f"worst pair {joined(pair)} at {short(value)}")
     return ", ".join(parts)
 
 

@@ -97,8 +97,8 @@ def axis_label(value: float, span: float) -> str:
     if not span > 0 or not math.isfinite(value):
         return f"{value:.4g}"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if max(abs(value), span) >= 10 * size and span >= size or span >= 5 * size:
-            return f"{value / size:.3g}{unit}" if value else "0"
+        if span >= size and max(abs(value), span) >= 5 * size:
+            return f"{value / size:.3g}{unit}".replace("-", "−") if value else "0"
     decimals = min(6, max(0, 2 - math.ceil(math.log10(span))))
     text = f"{value:,.{decimals}f}"
     return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "−")

@@ -1,0 +1,158 @@
+"""Which share of the real rows has a synthetic row near it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.neighbours import nearest, squared_distances
+from twinset.core.schema import TABULAR_KINDS
+
+Floats = npt.NDArray[np.float64]
+
+_NEAREST_KEPT = 32
+"""Synthetic rows kept in a ball for the replicates: that one of 32 is not drawn is never chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityCoverage(Metric):
+    """Measures which share of the real rows has a synthetic row in its neighbourhood.
+
+    The neighbourhood of a row is the ball that reaches to its k-th nearest row of the same set. The
+    value is the coverage, 0 to 1; details add precision (share of synthetic rows inside a real
+    ball), recall (share of real rows inside a synthetic ball) and density. Rows on the rim count as
+    inside, so that tables of categories, where many distances are equal, are measured too.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    k : int
+        Which neighbour the ball reaches to, 1 or more.
+    max_rows : int
+        Rows of each side that are looked at.
+    replicates : int
+        Bootstrap replicates; both sides are drawn, the balls stay.
+
+    References
+    ----------
+    Naeem, Oh, Uh, Choi, Yoo (2020), Reliable Fidelity and Diversity Metrics for Generative Models,
+    ICML.
+    """
+
+    family: ClassVar[MetricFamily] = "coverage"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+
+    margin: float = 0.05
+    k: int = 5
+    max_rows: int = 5_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.k < 1 or self.max_rows <= self.k or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, k >= 1, max_rows > k, replicates >= 2",
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the coverage, 0 to 1; details hold precision, recall and density."""
+        n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
+        if n <= self.k:
+            raise NotMeasurable(f"it needs more than {self.k} rows of each side")
+        reference = _sample(comparison.reference, n, rng)
+        synthetic = _sample(comparison.synthetic, n, rng)
+        names = reference.schema.names
+        key = f"encoder of {names}"
+        if key not in comparison.cache:
+            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
+        encoder: FeatureEncoder = comparison.cache[key]
+        real, made = encoder.transform(reference), encoder.transform(synthetic)
+        found = density_coverage(real, made, self.k)
+        drawn = _replicates(real, made, self.k, self.replicates, rng)
+        details = {
+            **found,
+            "k": self.k,
+            "rows": n,
+            "max_rows": self.max_rows,
+            "deciding": {"rows": n, "what": "rows looked at"},
+        }
+        return Measurement(found["coverage"], drawn, details)
+
+
+def density_coverage(real: Matrix, synthetic: Matrix, k: int) -> dict[str, float]:
+    """Return precision, recall, density and coverage of two feature matrices.
+
+    Parameters
+    ----------
+    real, synthetic : numpy.ndarray, shapes (n, d) and (m, d)
+        Features, with more than `k` rows each.
+    k : int
+        Which neighbour a ball reaches to.
+
+    Examples
+    --------
+    >>> real = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> density_coverage(real, np.array([[0.5], [0.6], [0.7]]), k=1)
+    {'precision': 1.0, 'recall': 0.0, 'density': 2.0, 'coverage': 0.5}
+    """
+    real_radii, synthetic_radii = radii(real, k), radii(synthetic, k)
+    in_ball_of, recalled, nearest_made = [], [], []
+    for _, squared in squared_distances(real, synthetic):
+        recalled.append((squared <= synthetic_radii).any(axis=1))
+        nearest_made.append(squared.min(axis=1))
+    for _, squared in squared_distances(synthetic, real):
+        in_ball_of.append((squared <= real_radii).sum(axis=1))
+    counts = np.concatenate(in_ball_of)
+    return {
+        "precision": float((counts > 0).mean()),
+        "recall": float(np.concatenate(recalled).mean()),
+        "density": float(counts.mean() / k),
+        "coverage": float((np.concatenate(nearest_made) <= real_radii).mean()),
+    }
+
+
+def radii(rows: Matrix, k: int) -> Floats:
+    """Return the squared distance from each row to its k-th nearest other row, shape (n,).
+
+    A millionth is added, so that rows exactly on the rim are inside whatever the rounding.
+    """
+    # The row itself is its own nearest, at distance 0.
+    squared = np.concatenate(
+        [np.partition(block, k, axis=1)[:, k] for _, block in squared_distances(rows, rows)]
+    )
+    return np.asarray(squared * (1 + 1e-6))
+
+
+def _replicates(real: Matrix, made: Matrix, k: int, b: int, rng: np.random.Generator) -> Floats:
+    """Return bootstrap replicates of the coverage, shape (b,)."""
+    distances, neighbours = nearest(real, made, min(_NEAREST_KEPT, len(made)))
+    inside = distances.astype(np.float64) ** 2 <= radii(real, k)[:, None] * (1 + 1e-6)
+    out = np.empty(b)
+    for i in range(b):
+        draws_real = np.bincount(rng.integers(0, len(real), len(real)), minlength=len(real))
+        draws_made = np.bincount(rng.integers(0, len(made), len(made)), minlength=len(made))
+        covered = ((draws_made[neighbours] > 0) & inside).any(axis=1)
+        out[i] = draws_real @ covered / len(real)
+    return out
+
+
+def _sample(dataset: Dataset, n: int, rng: np.random.Generator) -> Dataset:
+    if len(dataset) == n:
+        return dataset
+    return dataset.take(np.sort(rng.choice(len(dataset), n, replace=False)))

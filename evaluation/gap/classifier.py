@@ -1,0 +1,146 @@
+"""How well a model tells synthetic rows from real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.judge import fit_judge, judge_table
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier(Metric):
+    """Asks a boosted-tree judge to tell synthetic rows from real ones it has not seen.
+
+    The value is the area under the ROC curve of out-of-fold opinions: 0.5 means that the judge
+    guesses, 1 that it is always right. An area below 0.5 is chance and counts as 0.5.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    max_rows : int
+        Rows of each side that are looked at, 4 or more.
+    n_folds : int
+        Parts of the cross-validation, 2 or more.
+    iterations : int
+        Trees of the judge.
+    replicates : int
+        Bootstrap replicates; rows are drawn, the judge is not fitted again.
+
+    References
+    ----------
+    Lopez-Paz, Oquab (2017), Revisiting Classifier Two-Sample Tests, ICLR.
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+
+    margin: float = 0.05
+    max_rows: int = 20_000
+    n_folds: int = 5
+    iterations: int = 60
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.max_rows < 4 or min(self.n_folds, self.replicates) < 2:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, max_rows >= 4, n_folds >= 2, replicates >= 2",
+            )
+        if self.iterations < 1:
+            raise ParameterError(
+                "the number of trees is out of range", got=str(self.iterations), allowed="1 or more"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the area under the curve, 0.5 to 1; details say on how many rows."""
+        reference = _at_most(comparison.reference, self.max_rows, rng)
+        synthetic = _at_most(comparison.synthetic, self.max_rows, rng)
+        fewest = min(len(reference), len(synthetic))
+        if fewest < 4:
+            raise NotMeasurable("the judge needs at least 4 rows of each side")
+        draws_r = _draws(len(reference), self.replicates, rng)
+        draws_s = _draws(len(synthetic), self.replicates, rng)
+        table = judge_table([reference, synthetic], reference.schema.names)
+        x = np.concatenate(table.parts)
+        y = np.repeat([0, 1], [len(reference), len(synthetic)])
+        fold = self._folds(len(reference), len(synthetic), rng)
+        seed = draw_seed(rng)
+        opinion = np.empty(len(x))
+        for k in range(fold.max() + 1):
+            judge = fit_judge(
+                x[fold != k],
+                y[fold != k],
+                table.categorical,
+                task="classification",
+                seed=seed,
+                iterations=self.iterations,
+            )
+            opinion[fold == k] = judge.predict_proba(x[fold == k])[:, 1]
+        area = areas(opinion[y == 0], opinion[y == 1])[0]
+        drawn = areas(opinion[y == 0], opinion[y == 1], draws_r, draws_s)
+        details = {
+            "auc": float(area),
+            "rows": {"real": len(reference), "synthetic": len(synthetic)},
+        }
+        return Measurement(max(float(area), 0.5), drawn, {**details, "max_rows": self.max_rows})
+
+    def _folds(
+        self, n_real: int, n_synthetic: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Deal both sides evenly into folds."""
+        n = min(self.n_folds, n_real, n_synthetic)
+        return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])
+
+
+def areas(
+    low: Floats, high: Floats, draws_low: Floats | None = None, draws_high: Floats | None = None
+) -> Floats:
+    """Return the area under the ROC curve, once for each replicate.
+
+    Parameters
+    ----------
+    low, high : numpy.ndarray, shapes (m,) and (n,)
+        Scores of the rows that should score low, and of those that should score high.
+    draws_low, draws_high : numpy.ndarray, shapes (b, m) and (b, n), optional
+        How often each replicate holds each row; by default once.
+
+    Examples
+    --------
+    >>> areas(np.array([0.1, 0.4]), np.array([0.4, 0.9])).tolist()
+    [0.875]
+    """
+    draws_low = np.ones((1, len(low))) if draws_low is None else draws_low
+    draws_high = np.ones((1, len(high))) if draws_high is None else draws_high
+    levels, place = np.unique(np.concatenate([low, high]), return_inverse=True)
+    out = np.empty(len(draws_low))
+    for b, (weight_low, weight_high) in enumerate(zip(draws_low, draws_high)):
+        at_low = np.bincount(place[: len(low)], weight_low, len(levels))
+        at_high = np.bincount(place[len(low) :], weight_high, len(levels))
+        below = np.cumsum(at_low) - at_low / 2
+        out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
+    return out
+
+
+def _at_most(dataset: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    n = len(dataset)
+    return dataset if n <= most else dataset.take(np.sort(rng.choice(n, most, replace=False)))
+
+
+def _draws(n: int, b: int, rng: np.random.Generator) -> Floats:
+    """Return how often each of `n` rows is in each of `b` bootstrap samples, shape (b, n)."""
+    rows = rng.integers(0, n, size=(b, n))
+    return np.stack([np.bincount(row, minlength=n) for row in rows]).astype(np.float64)

@@ -1,0 +1,142 @@
+"""How far each single column is from the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+
+from ._resampling import Groups, total_variation
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+_GRID = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marginals(Metric):
+    """Compares single columns: how far each one's distribution lies from the real one.
+
+    Numbers, integers and datetimes by the Kolmogorov-Smirnov distance, categories and booleans by
+    the total variation distance. A missing value is a value like any other: a level of a category, a
+    number below all numbers. The value is the mean over the columns, 0 (alike) to 1.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    replicates : int
+        Bootstrap replicates.
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    # Shuffling columns changes no single column, so it is no worst case here.
+    has_floor: ClassVar[bool] = False
+
+    margin: float = 0.02
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range", allowed="margin >= 0, replicates >= 2"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the mean distance over the columns; details hold each column's, worst first."""
+        synthetic, reference = comparison.synthetic, comparison.reference
+        if not len(synthetic) or not len(reference):
+            raise NotMeasurable("there are no rows to compare")
+        names = synthetic.schema.names
+        of_reference = Groups.deal(len(reference), self.replicates, rng)
+        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        distances, drawn = [], np.zeros(self.replicates)
+        for name in names:
+            distance, replicates = _column(synthetic, reference, name, of_synthetic, of_reference)
+            distances.append(distance)
+            drawn += replicates / len(names)
+        return Measurement(
+            float(np.mean(distances)), drawn, _details(names, distances, synthetic, reference)
+        )
+
+
+def ks_distance(x: Floats, y: Floats) -> float:
+    """Return the largest gap between two empirical distribution functions, in [0, 1].
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray, shapes (m,) and (n,)
+        Numbers; NaN stands for missing and counts as below all numbers.
+
+    Examples
+    --------
+    >>> ks_distance(np.array([1.0, 2.0]), np.array([2.0, np.nan, 3.0, 4.0]))
+    0.5
+    """
+    low_x, low_y = (np.sort(np.where(np.isnan(v), -np.inf, v)) for v in (x, y))
+    pooled = np.concatenate([low_x, low_y])
+    gap = np.searchsorted(low_x, pooled, side="right") / len(x)
+    gap -= np.searchsorted(low_y, pooled, side="right") / len(y)
+    return float(np.abs(gap).max())
+
+
+def level_codes(synthetic: Dataset, reference: Dataset, name: str) -> tuple[Codes, Codes, int]:
+    """Return a column of both sets as codes into the levels of both; missing is the last code."""
+    (a, levels_a), (b, levels_b) = synthetic.codes(name), reference.codes(name)
+    levels = {level: i for i, level in enumerate(sorted({*levels_a, *levels_b}))}
+    place_a = np.array([*[levels[level] for level in levels_a], len(levels)], dtype=np.int64)
+    place_b = np.array([*[levels[level] for level in levels_b], len(levels)], dtype=np.int64)
+    return place_a[a], place_b[b], len(levels) + 1
+
+
+def _column(
+    synthetic: Dataset, reference: Dataset, name: str, of_synthetic: Groups, of_reference: Groups
+) -> tuple[float, Floats]:
+    """Return a column's distance and its replicates, shape (b,)."""
+    if reference.schema[name].kind in ("category", "boolean"):
+        a, b, n_cells = level_codes(synthetic, reference, name)
+        whole_a, drawn_a = of_synthetic.shares(of_synthetic.counts(a, n_cells))
+        whole_b, drawn_b = of_reference.shares(of_reference.counts(b, n_cells))
+        return float(total_variation(whole_a, whole_b)[0]), total_variation(drawn_a, drawn_b)
+    x, y = synthetic.values(name), reference.values(name)
+    # The replicates look at 256 quantiles only: enough for their spread.
+    pooled = np.concatenate([x, y])
+    pooled = pooled[~np.isnan(pooled)]
+    edges = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID))) if len(pooled) else np.zeros(1)
+    cells_x, cells_y = (
+        np.where(np.isnan(v), 0, 1 + np.searchsorted(edges, v, side="left")) for v in (x, y)
+    )
+    n_cells = len(edges) + 2
+    _, drawn_x = of_synthetic.shares(of_synthetic.counts(cells_x, n_cells))
+    _, drawn_y = of_reference.shares(of_reference.counts(cells_y, n_cells))
+    gap = np.abs(np.cumsum(drawn_x, axis=1) - np.cumsum(drawn_y, axis=1))
+    return ks_distance(x, y), gap.max(axis=1)
+
+
+def _details(
+    names: Sequence[str], distances: Sequence[float], synthetic: Dataset, reference: Dataset
+) -> dict[str, Any]:
+    worst_first = sorted(zip(names, distances), key=lambda pair: (-pair[1], pair[0]))
+    missing = {
+        name: {
+            "synthetic": float(synthetic.is_null(name).mean()),
+            "real": float(reference.is_null(name).mean()),
+        }
+        for name in names
+    }
+    return {
+        "columns": dict(worst_first),
+        "missing": {name: shares for name, shares in missing.items() if any(shares.values())},
+    }

@@ -1,0 +1,192 @@
+"""Whether training rows, images or texts come back exactly, more often than chance explains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+
+Keys = npt.NDArray[np.uint64]
+
+_MISSING = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactCopies(Metric):
+    """Counts synthetic rows, images and texts that are exact copies of training ones.
+
+    Rows are compared as delivered, over all columns but ids, images and texts; every image (its bytes)
+    and every text is compared by itself, so that a fresh id or text hides no copied row. People who
+    were never in train also agree with a training row now and then, in tables of few categories
+    often. So the holdout is put to the same test, and only the share beyond the holdout's counts:
+
+    - the holdout agrees with no training row: agreement is no matter of chance here, and every
+      copy counts;
+    - it does agree with some: the excess counts where Fisher's exact test (one-sided, at
+      `significance`) says that chance does not explain it.
+
+    Both are done for copies of any training row and, sharper, for copies of training rows that
+    occur only once. The value is the largest excess, 0 to 1. All rows are looked at, so
+    it has no sampling error, and the gate ``max: 0`` means: nothing copied beyond chance.
+
+    Parameters
+    ----------
+    margin : float
+        Largest share that still counts as good as real.
+    significance : float
+        Level of the test, in (0, 0.5].
+    """
+
+    family: ClassVar[MetricFamily] = "privacy"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
+    has_floor: ClassVar[bool] = False
+
+    margin: float = 0.0
+    significance: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or not 0 < self.significance <= 0.5:
+            raise ParameterError(
+                "a setting is out of its range", allowed="margin >= 0, 0 < significance <= 0.5"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the share of copies beyond chance, 0 to 1; details count them part by part."""
+        sets = (comparison.train, comparison.synthetic, comparison.reference)
+        if not all(len(part) for part in sets):
+            raise NotMeasurable("there are no rows to compare")
+        parts: dict[str, Any] = {}
+        rows = comparison.reference.schema.of_kind(*TABULAR_KINDS)
+        if rows:
+            names = [field.name for field in rows]
+            keys = [row_keys(part, names) for part in sets]
+            parts["rows"] = count_copies(*keys, significance=self.significance)
+        for field in comparison.reference.schema.of_kind("image", "text"):
+            contents = [content_keys(part, field.name) for part in sets]
+            if all(len(keys) for keys in contents):
+                counted = count_copies(*contents, significance=self.significance)
+                parts[f"{field.kind} '{field.name}'"] = counted
+        if not parts:
+            raise NotMeasurable("there is no column whose values could be copied")
+        worst = max(parts, key=lambda name: float(parts[name]["excess"]))
+        details = {"parts": parts, "summary": _summary(worst, parts[worst])}
+        return Measurement(float(parts[worst]["excess"]), details=details)
+
+
+def count_copies(
+    train: Keys, synthetic: Keys, holdout: Keys, *, significance: float = 0.01
+) -> dict[str, float]:
+    """Return how many synthetic and holdout keys are among the train keys, and the excess share.
+
+    Parameters
+    ----------
+    train, synthetic, holdout : numpy.ndarray
+        One key a row; equal rows have equal keys.
+    significance : float
+        Level of the test that lets an excess count where the holdout has copies too.
+
+    Examples
+    --------
+    >>> keys = lambda *values: np.array(values, dtype=np.uint64)
+    >>> count_copies(keys(1, 2, 3), keys(3, 9, 8, 7), keys(4, 5))["excess"]
+    0.25
+    """
+    known, times = np.unique(train, return_counts=True)
+    out: dict[str, float] = {"synthetic_rows": len(synthetic), "holdout_rows": len(holdout)}
+    excess = 0.0
+    for name, among in (("", known), ("unique_", known[times == 1])):
+        copied = int(np.isin(synthetic, among).sum())
+        by_chance = int(np.isin(holdout, among).sum())
+        out[f"{name}copies"], out[f"holdout_{name}copies"] = copied, by_chance
+        beyond = _beyond_chance(copied, len(synthetic), by_chance, len(holdout), significance)
+        excess = max(excess, beyond)
+    return {**out, "excess": excess}
+
+
+def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
+    """Return one 64-bit key a row over the named columns; numbers are rounded as they are delivered."""
+    keys = np.full(len(dataset), 7, dtype=np.uint64)
+    for name in names:
+        keys = _mixed(keys * np.uint64(31) ^ _column_keys(dataset, name))
+    return keys
+
+
+def content_keys(dataset: Dataset, name: str) -> Keys:
+    """Return one 64-bit key for each image or text that is not missing."""
+    column = dataset.records.column(name)
+    if dataset.schema[name].kind == "image":
+        column = pc.struct_field(column, "bytes")
+    present = column.drop_null()
+    return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
+
+
+def _beyond_chance(copied: int, n: int, by_chance: int, n_holdout: int, level: float) -> float:
+    from scipy.stats import hypergeom
+
+    excess = copied / n - by_chance / n_holdout
+    if excess <= 0:
+        return 0.0
+    if by_chance:
+        # Fisher's exact test: how likely are so many of all copies on the synthetic side?
+        likely = hypergeom.sf(copied - 1, n + n_holdout, copied + by_chance, n)
+        if likely >= level:
+            return 0.0
+    return float(excess)
+
+
+def _column_keys(dataset: Dataset, name: str) -> Keys:
+    field = dataset.schema[name]
+    missing = dataset.is_null(name)
+    if field.kind in ("category", "boolean"):
+        codes, levels = dataset.codes(name)
+        return np.array([*[_digest(level) for level in levels], _MISSING], dtype=np.uint64)[codes]
+    if field.kind == "datetime":
+        column = pc.fill_null(dataset.records.column(name).cast(pa.int64()), 0)
+        bits = column.to_numpy(zero_copy_only=False).view(np.uint64)
+    else:
+        values = np.nan_to_num(dataset.values(name))
+        if field.decimals is not None:
+            values = np.round(values, field.decimals)
+        # Adding 0 turns -0.0 into 0.0, which is the same number with other bits.
+        bits = (values + 0.0).view(np.uint64)
+    return np.where(missing, np.uint64(_MISSING), _mixed(bits))
+
+
+def _mixed(bits: Keys) -> Keys:
+    """Spread every bit over all 64 (the finaliser of SplitMix64)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _digest(value: str | bytes) -> int:
+    data = value.encode() if isinstance(value, str) else value
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def _summary(part: str, counted: Mapping[str, float]) -> str:
+    what = "rows" if part == "rows" else f"values of the {part}"
+    n, m = f"{counted['synthetic_rows']:,.0f}", f"{counted['holdout_rows']:,.0f}"
+    return (
+        f"{counted['copies']:,.0f} of {n} synthetic {what} equal a training one; of real ones that "
+        f"the generator never saw, {counted['holdout_copies']:,.0f} of {m} do"
+    )

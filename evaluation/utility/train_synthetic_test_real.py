@@ -1,0 +1,260 @@
+"""Whether models trained on synthetic rows serve on real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.judge import fit_judge, judge_table
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+
+from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSyntheticTestReal(Metric):
+    """Trains models on real, synthetic and mixed rows and tests all on the untouched real holdout.
+
+    Two classes: average precision, and recall when a fixed share of the rows raises an alert. More
+    classes: average precision, mean over the classes. A number: R2. The value is that of the model
+    trained on synthetic rows alone; where these hold one class only, as made rare cases do, that
+    of real and synthetic rows together. Details say which (`mode`), give all models on all measures,
+    and answer whether adding the synthetic rows helps, hurts, or shows no evidence, by a paired
+    bootstrap over the holdout rows. The models are not fitted again for the bootstrap.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    alert_rate : float
+        Share of the holdout rows that raise an alert, in (0, 1).
+    max_rows : int
+        Rows of each set that a model is trained on.
+    iterations : int
+        Trees of each model.
+    replicates : int
+        Bootstrap replicates.
+    """
+
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
+    has_floor: ClassVar[bool] = False
+
+    margin: float = 0.05
+    alert_rate: float = 0.01
+    max_rows: int = 200_000
+    iterations: int = 100
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or not 0 < self.alert_rate < 1 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, 0 < alert_rate < 1, replicates >= 2",
+            )
+        if self.max_rows < 10 or self.iterations < 1:
+            raise ParameterError(
+                "a setting is out of its range", allowed="max_rows >= 10, iterations >= 1"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the score of the model on the holdout; details compare all models."""
+        task = _Task.of(comparison)
+        holdout = task.labelled(comparison.reference)
+        task.check(comparison.train, holdout)
+        strata = np.zeros(len(holdout), dtype=np.int64)
+        if task.name == "classification":
+            strata = task.truth(holdout).astype(np.int64)
+        seed = draw_seed(rng)
+        rows_rng, draws_rng = rng.spawn(2)
+        sets = _training_sets(task, comparison, self.max_rows, rows_rng)
+        scorers = {}
+        for name, parts in sets.items():
+            held = comparison.cache.get(name)
+            if held is None:
+                held = self._scorer(task, parts, holdout, seed)
+                # Only the real-only model is the same in every comparison that shares the cache.
+                if name == "real":
+                    comparison.cache[name] = held
+            scorers[name] = held
+        ones = np.ones(len(holdout))
+        values = {name: scorer(ones) for name, scorer in scorers.items()}
+        found = replicate(list(scorers.values()), strata, self.replicates, draws_rng)
+        drawn = dict(zip(scorers, found))
+        mode = next(name for name in ("synthetic", "mixed", "real") if name in sets)
+        details = {
+            "mode": _MODES[mode],
+            "rows": {name: sum(map(len, parts)) for name, parts in sets.items()},
+            "holdout_rows": len(holdout),
+            "max_rows": self.max_rows,
+            **task.facts(holdout),
+            **_compared(task.measures(self.alert_rate), values, drawn),
+        }
+        return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
+
+    def _scorer(self, task: _Task, parts: Sequence[Dataset], holdout: Dataset, seed: int) -> Scorer:
+        """Fit a model on the rows of all parts and return how to score it on the holdout."""
+        table = judge_table([*parts, holdout], task.features)
+        x, y = np.concatenate(table.parts[:-1]), np.concatenate([task.truth(p) for p in parts])
+        model = fit_judge(
+            x, y, table.categorical, task=task.name, seed=seed, iterations=self.iterations
+        )
+        truth = task.truth(holdout)
+        if task.name == "regression":
+            return numbers_scorer(model.predict(table.parts[-1]), truth)
+        scores = np.zeros((len(holdout), len(task.classes)))
+        scores[:, model.classes_.astype(np.int64)] = model.predict_proba(table.parts[-1])
+        if len(task.classes) == 2:
+            return binary_scorer(scores[:, 1], truth == 1, self.alert_rate)
+        return classes_scorer(scores, truth.astype(np.int64))
+
+
+_MODES = {
+    "real": "real rows only",
+    "synthetic": "synthetic rows only",
+    "mixed": "real and synthetic rows together",
+}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is predicted from what; of two classes the second is the positive one."""
+
+    name: Literal["classification", "regression"]
+    target: str
+    features: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    one_against_rest: bool = False
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> _Task:
+        target, schema = comparison.target, comparison.train.schema
+        if target is None:
+            raise NotMeasurable("no target column is named")
+        if target not in schema.names:
+            raise NotMeasurable(f"the target '{target}' is not among the columns of both sets")
+        features = tuple(name for name in schema.names if name != target)
+        if not features:
+            raise NotMeasurable("there is no column to predict the target from")
+        if comparison.positive is not None:
+            return cls("classification", target, features, ("", comparison.positive), True)
+        if schema[target].kind in ("number", "integer"):
+            return cls("regression", target, features)
+        if schema[target].kind not in ("category", "boolean"):
+            raise NotMeasurable(f"a target of the kind {schema[target].kind} cannot be predicted")
+        codes, levels = comparison.train.codes(target)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+        commonest_first = np.argsort(-counts, kind="stable")
+        levels = tuple(levels[i] for i in commonest_first if counts[i])
+        # Of two classes the rarer one is the one that people look for.
+        return cls("classification", target, features, levels)
+
+    def truth(self, dataset: Dataset) -> Floats:
+        """Return what is to be predicted: numbers, or positions in `classes`; -1 for none of them."""
+        if self.name == "regression":
+            return dataset.values(self.target)
+        codes, levels = dataset.codes(self.target)
+        place = {level: float(i) for i, level in enumerate(self.classes)}
+        other = 0.0 if self.one_against_rest else -1.0
+        return np.array([*[place.get(level, other) for level in levels], -1.0])[codes]
+
+    def labelled(self, dataset: Dataset) -> Dataset:
+        """Return the rows whose target is known."""
+        truth = self.truth(dataset)
+        known = ~np.isnan(truth) if self.name == "regression" else truth >= 0
+        return dataset if known.all() else dataset.filter(known)
+
+    def check(self, train: Dataset, holdout: Dataset) -> None:
+        for part, name in ((train, "train part"), (holdout, "holdout")):
+            truth = self.truth(self.labelled(part))
+            if len(np.unique(truth)) < 2:
+                held = "no row" if not len(truth) else "one value only"
+                raise NotMeasurable(f"the target '{self.target}' has {held} in the {name}")
+
+    def measures(self, alert_rate: float) -> tuple[str, ...]:
+        if self.name == "regression":
+            return ("R2",)
+        if len(self.classes) > 2:
+            return ("mean average precision",)
+        return ("average precision", f"recall at {100 * alert_rate:g} % alerts")
+
+    def facts(self, holdout: Dataset) -> dict[str, Any]:
+        """Return how many rows of each class are in the holdout, and what guessing would score."""
+        if self.name == "regression":
+            return {"guessing": 0.0}
+        truth = self.truth(holdout)
+        if len(self.classes) == 2:
+            positives = int((truth == 1).sum())
+            deciding = {"rows": positives, "what": "positive holdout rows"}
+            return {"deciding": deciding, "guessing": positives / len(truth)}
+        return {"guessing": 1.0 / len(np.unique(truth))}
+
+
+def _training_sets(
+    task: _Task, comparison: Comparison, most: int, rng: np.random.Generator
+) -> dict[str, tuple[Dataset, ...]]:
+    """Return the sets to train on by name; "synthetic" only where it holds more than one class."""
+    real = _at_most(task.labelled(comparison.train), most, rng)
+    if comparison.synthetic is comparison.train:
+        return {"real": (real,)}
+    synthetic = _at_most(task.labelled(comparison.synthetic), most, rng)
+    if not len(synthetic):
+        raise NotMeasurable(f"the target '{task.target}' is missing in every synthetic row")
+    sets = {"real": (real,), "mixed": (real, synthetic)}
+    if len(np.unique(task.truth(synthetic))) > 1:
+        sets["synthetic"] = (synthetic,)
+    return sets
+
+
+def _compared(
+    measures: Sequence[str], values: dict[str, Floats], drawn: dict[str, Floats]
+) -> dict[str, Any]:
+    """Return all models on all measures, their changes against real rows alone, and the answers."""
+    out: dict[str, Any] = {
+        "measures": {
+            measure: {name: float(value[i]) for name, value in values.items()}
+            for i, measure in enumerate(measures)
+        }
+    }
+    if len(values) == 1:
+        return out
+    changes: dict[str, dict[str, Any]] = {measure: {} for measure in measures}
+    answers = {}
+    for name in [name for name in values if name != "real"]:
+        findings = []
+        for i, measure in enumerate(measures):
+            difference = float(values[name][i] - values["real"][i])
+            reach = 1.96 * float(np.std(drawn[name][:, i] - drawn["real"][:, i], ddof=1))
+            low, high = difference - reach, difference + reach
+            finding = "helps" if low > 0 else "hurts" if high < 0 else "no evidence"
+            changes[measure][name] = {
+                "difference": difference,
+                "interval": [low, high],
+                "finding": finding,
+            }
+            findings.append(finding)
+        answers[name] = findings[0]
+    return {**out, "changes": changes, "answers": answers, "finding": answers["mixed"]}
+
+
+def _at_most(dataset: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    n = len(dataset)
+    return dataset if n <= most else dataset.take(np.sort(rng.choice(n, most, replace=False)))

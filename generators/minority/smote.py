@@ -1,0 +1,184 @@
+"""`minority.smote`: SMOTE through imbalanced-learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.conditions import column_masks, keep_drawing, rows_to_learn_from, unmet
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Dataset
+from twinset.core.encoding import Matrix, TableEncoding
+from twinset.core.errors import MissingExtraError, ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+from twinset.core.where import Where
+
+_CELLS_AT_ONCE = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smote(Generator):
+    """SMOTE: new rows on the line between a real row and one of its nearest real neighbours.
+
+    Made by imbalanced-learn: SMOTE for numbers alone, SMOTENC as soon as there is a category or a
+    boolean (each gets the commonest label among the neighbours; a missing label counts as one).
+    Learn it on the rare class alone: `where` of the step names the rows.
+
+    Distances are taken on numbers divided by their standard deviation among these rows; a label
+    that differs counts as much as one standard deviation. Datetimes are numbers. Integers, decimals
+    and whole days are restored by rounding up or down at random, so that means stay. Missing
+    numbers stand at the median meanwhile, and a new row misses the numbers that the real row
+    nearest to it misses. Columns that hold one value pass through.
+
+    Parameters
+    ----------
+    k_neighbors : int
+        Neighbours to choose from, 1 or more; with fewer other rows, all of these.
+
+    References
+    ----------
+    Chawla, Bowyer, Hall and Kegelmeyer, "SMOTE: Synthetic Minority Over-sampling Technique",
+    J. Artif. Intell. Res. 16, 2002. Lemaitre, Nogueira and Aridas, "Imbalanced-learn", J. Mach.
+    Learn. Res. 18, 2017.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> frauds = pa.table({"amount": [9.99, 12.5, 11.25], "fraud": [1, 1, 1]})
+    >>> fitted = Smote().fit(Dataset.from_arrow(frauds), np.random.default_rng(0))
+    >>> rows = fitted.sample(100, np.random.default_rng(1))
+    >>> float(rows.values("amount").min()) >= 9.99, set(rows.values("fraud").tolist())
+    (True, {1.0})
+    """
+
+    k_neighbors: int = 5
+
+    kinds = TABULAR_KINDS
+    extra = "imbalanced"
+    note: ClassVar[str] = "interpolates between real records: treat as the source data"
+
+    def __post_init__(self) -> None:
+        if self.k_neighbors < 1:
+            raise ParameterError(
+                "k_neighbors is out of range", got=str(self.k_neighbors), allowed="1 or more"
+            )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator for the class of these rows; needs 2. Neighbours are found later."""
+        train = rows_to_learn_from(real, self.kinds, component="minority.smote", least=2)
+        _import_samplers()
+        return _FittedSmote(train.without_reserved(), self.k_neighbors)
+
+
+class _FittedSmote(FittedGenerator):
+    def __init__(self, train: Dataset, k_neighbors: int) -> None:
+        self.train, self.schema, self.k_neighbors = train, train.schema, k_neighbors
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        if where is None or not where.conditions:
+            return _Crowd(self.train, self.k_neighbors).sample(n, rng)
+        column_masks(self.train, where)
+        seeds = self.train.where(where)
+        if len(seeds) < 2:
+            raise unmet(where)
+        crowd = _Crowd(seeds, self.k_neighbors)
+        return keep_drawing(lambda size: crowd.sample(size, rng), n, where)
+
+
+class _Crowd:
+    """The rows of one class as a matrix that imbalanced-learn can take."""
+
+    def __init__(self, train: Dataset, k_neighbors: int) -> None:
+        self.encoding = TableEncoding.of(train)
+        self.matrix = self.encoding.encode(train)
+        self.k_neighbors = min(k_neighbors, len(train) - 1)
+        self.numbers, self.labels = [], []
+        for column in self.encoding.columns:
+            if column.is_nominal:
+                if column.missing is not None:
+                    missing = self.matrix[:, column.missing] == 1
+                    self.matrix[missing, column.value] = len(column.levels)
+                self.labels.append(column.value)
+            else:
+                self.numbers.append(column.value)
+        deviations = self.matrix.std(axis=0)
+        self.numbers = [i for i in self.numbers if deviations[i] > 0]
+        self.labels = [i for i in self.labels if deviations[i] > 0]
+        self.centre = self.matrix[:, self.numbers].mean(axis=0)
+        self.scale = deviations[self.numbers]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Dataset:
+        made = np.repeat(self.matrix[:1], n, axis=0)
+        varying = self.numbers + self.labels
+        if varying and n:
+            scaled = (self.matrix[:, self.numbers] - self.centre) / self.scale
+            points = np.hstack([scaled, self.matrix[:, self.labels]])
+            drawn = _oversample(points, len(self.labels), n, self.k_neighbors, rng)
+            made[:, varying] = drawn
+            self._copy_missing_numbers(scaled, drawn[:, : len(self.numbers)], made)
+            made[:, self.numbers] = drawn[:, : len(self.numbers)] * self.scale + self.centre
+        for column in self.encoding.columns:
+            if column.is_nominal and column.missing is not None:
+                made[:, column.missing] = made[:, column.value] == len(column.levels)
+        return self.encoding.decode(made, rng)
+
+    def _copy_missing_numbers(self, scaled: Matrix, drawn: Matrix, made: Matrix) -> None:
+        columns = [c for c in self.encoding.columns if not c.is_nominal]
+        indicators = [c.missing for c in columns if c.missing is not None and c.value in self.numbers]
+        if not indicators:
+            return
+        from sklearn.neighbors import NearestNeighbors
+
+        nearest = NearestNeighbors(n_neighbors=1).fit(scaled).kneighbors(drawn)[1][:, 0]
+        made[:, indicators] = self.matrix[np.ix_(nearest, indicators)]
+
+
+def _oversample(
+    points: Matrix, n_labels: int, n: int, k_neighbors: int, rng: np.random.Generator
+) -> Matrix:
+    """Return `n` new rows for `points`, shape (m, d), whose last `n_labels` columns are codes."""
+    sampler, sampler_with_labels = _import_samplers()
+    points, n_numbers = np.array(points), points.shape[1] - n_labels
+    if n_numbers == 0:
+        # SMOTENC wants a number. One row that is far from all others leaves their order as it is
+        # and gives it the unit of distance.
+        points = np.hstack([np.zeros((len(points), 1)), points])
+        points[0, 0] = np.sqrt(len(points))
+    if n_labels:
+        width = int((points[:, -n_labels:].max(axis=0) + 1).sum()) + max(n_numbers, 1)
+        at_once = max(_CELLS_AT_ONCE // (width * k_neighbors), 256)
+    else:
+        at_once = n
+    # imbalanced-learn wants a second, larger class; only its existence matters.
+    both = np.vstack([points, points, points[:1]])
+    classes = np.repeat([1, 0], [len(points), len(points) + 1])
+    parts = []
+    for start in range(0, n, at_once):
+        size = min(at_once, n - start)
+        settings: dict[str, Any] = {
+            "sampling_strategy": {1: len(points) + size},
+            "k_neighbors": k_neighbors,
+            "random_state": draw_seed(rng),
+        }
+        if n_labels:
+            settings["categorical_features"] = list(range(max(n_numbers, 1), points.shape[1]))
+            chosen = sampler_with_labels(**settings)
+        else:
+            chosen = sampler(**settings)
+        parts.append(chosen.fit_resample(both, classes)[0][len(both) :])
+    made: npt.NDArray[np.float64] = np.vstack(parts)
+    return made[:, -n_labels:] if n_numbers == 0 else made
+
+
+def _import_samplers() -> tuple[Any, Any]:
+    try:
+        from imblearn.over_sampling import SMOTE, SMOTENC
+    except ImportError as error:
+        raise MissingExtraError.of("imbalanced-learn", "imbalanced") from error
+    return SMOTE, SMOTENC

@@ -1,0 +1,346 @@
+"""A user's mistake: one sentence on standard error, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from .conftest import RECIPE, Twinset, listing, people
+
+Prepare = Callable[[Path], list[str]]
+CASES: dict[str, tuple[Prepare, str]] = {}
+
+
+def case(name: str, told: str) -> Callable[[Prepare], Prepare]:
+    """Add a case: `prepare` makes its files and returns the words; `told` is part of the sentence."""
+
+    def add(prepare: Prepare) -> Prepare:
+        CASES[name] = (prepare, told)
+        return prepare
+
+    return add
+
+
+def bad_file(name: str, file: str, content: str | bytes | None, told: str) -> None:
+    """Add one case for each command that reads a real file: `run`, `twin` and `evaluate`."""
+
+    def write(folder: Path) -> None:
+        if content is not None:
+            (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def through_run(folder: Path) -> list[str]:
+        write(folder)
+        return ["run", "recipe.yaml", "--set", f"source.path={file}"]
+
+    def through_twin(folder: Path) -> list[str]:
+        write(folder)
+        return ["twin", file, "twin.csv"]
+
+    def through_evaluate(folder: Path) -> list[str]:
+        write(folder)
+        return ["evaluate", file, "people.csv"]
+
+    for command, prepare in (
+        ("run", through_run),
+        ("twin", through_twin),
+        ("evaluate", through_evaluate),
+    ):
+        case(f"{command}: {name}", told)(prepare)
+
+
+def bad_recipe(name: str, told: str, *changes: tuple[str, str]) -> None:
+    """Add a case of `run` with the small recipe changed."""
+
+    def prepare(folder: Path) -> list[str]:
+        text = RECIPE
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "recipe.yaml").write_text(text)
+        return ["run", "recipe.yaml"]
+
+    case(f"run: {name}", told)(prepare)
+
+
+def words(name: str, told: str, *given: str) -> None:
+    """Add a case that needs no other file than people.csv and recipe.yaml."""
+    case(name, told)(lambda folder: list(given))
+
+
+bad_file("missing file", "absent.csv", None, "absent.csv")
+bad_file("empty file", "bad.csv", "", "empty")
+bad_file("header only", "bad.csv", "age,label\n", "row")
+bad_file("corrupt Parquet", "bad.parquet", b"PAR1 this is no Parquet PAR1", "bad.parquet")
+bad_file("not UTF-8", "bad.csv", "age,label\n31,caf\xe9\n".encode("latin-1"), "UTF-8")
+bad_file("ragged rows", "bad.csv", "age,label\n31,yes\n32,no,more\n", "differ in length")
+bad_file("column twice", "bad.csv", "age,age,label\n1,2,yes\n3,4,no\n", "same name")
+bad_file("NaN everywhere", "bad.csv", "age,label\n" + "NaN,\n" * 30, "value")
+bad_file("unknown ending", "bad.xyz", "age,label\n1,yes\n", ".xyz")
+bad_file("JSON lines that are none", "bad.jsonl", "[1, 2, 3\n", "bad.jsonl")
+bad_file("a folder without images", "empty-folder/none.csv", None, "empty-folder")
+
+words("run: no recipe", "absent.yaml", "run", "absent.yaml")
+words("run: target absent", "lable", "run", "recipe.yaml", "--set", "brief.target=lable")
+words(
+    "run: rows 0",
+    "rows",
+    "run",
+    "recipe.yaml",
+    "--set",
+    "generate=[{use: tabular.marginals, rows: 0}]",
+)
+words("run: set unknown", "people@99", "run", "recipe.yaml", "--set", "source.set=people@99")
+words("run: override without =", "source.path", "run", "recipe.yaml", "--set", "source.path")
+words(
+    "run: fraction 2", "holdout_fraction", "run", "recipe.yaml", "--set", "split.holdout_fraction=2"
+)
+words("run: workers 0", "workers", "run", "recipe.yaml", "--workers", "0")
+words("run: no words", "RECIPE", "run")
+words("run: unknown option", "--dry", "run", "recipe.yaml", "--dry")
+bad_recipe("unknown key", "sead", ("seed: 3", "sead: 3"))
+bad_recipe("wrong type", "seed", ("seed: 3", "seed: three"))
+bad_recipe("unknown component", "tabular.marginals", ("tabular.marginals", "tabular.marginal"))
+bad_recipe("unknown metric", "gap.marginals", ("gap.marginals", "gap.marginalz"))
+bad_recipe("unknown kind", "kind", ("licence: CC0-1.0", "schema: {age: {kind: numbr}}"))
+bad_recipe("unknown column", "agee", ("licence: CC0-1.0", "schema: {agee: {kind: number}}"))
+bad_recipe("negative rows", "rows", ("rows: 60", "rows: -3"))
+bad_recipe("unknown setting", "speed", ("rows: 60", "rows: 60, with: {speed: 1}"))
+bad_recipe("out path leaves", "../", ("to: out", "to: ../../../../../escape"))
+bad_recipe("name leaves", "name", ("name: small", "name: ../small"))
+bad_recipe("unknown format", "xlsx", ("formats: [csv]", "formats: [xlsx]"))
+bad_recipe("where nowhere", "agee", ("rows: 60", "rows: 60, where: {agee: 3}"))
+bad_recipe("no such rows", "condition", ("rows: 60", "rows: 60, where: {age: {gt: 1000}}"))
+bad_recipe("gate on nothing", "gap.pairs", ("gates: {}", "gates: {gap.pairs: {max: 0}}"))
+
+words("twin: target absent", "lable", "twin", "people.csv", "t.csv", "--target", "lable")
+words("twin: target is text", "remark", "twin", "people.csv", "t.csv", "--target", "remark")
+words(
+    "twin: label absent",
+    "maybe",
+    "twin",
+    "people.csv",
+    "t.csv",
+    "--target",
+    "label",
+    "--positive",
+    "maybe",
+)
+words("twin: rows 0", "rows", "twin", "people.csv", "t.csv", "--rows", "0")
+words("twin: negative rows", "rows", "twin", "people.csv", "t.csv", "--rows", "-5")
+words("twin: rows in words", "--rows", "twin", "people.csv", "t.csv", "--rows", "many")
+words("twin: negative seed", "seed", "twin", "people.csv", "t.csv", "--seed", "-1")
+words("twin: fraction 2", "fraction", "twin", "people.csv", "t.csv", "--holdout-fraction", "2")
+words("twin: fraction nan", "fraction", "twin", "people.csv", "t.csv", "--holdout-fraction", "nan")
+words(
+    "twin: unknown generator",
+    "tabular.copula",
+    "twin",
+    "people.csv",
+    "t.csv",
+    "--use",
+    "tabular.copla",
+)
+words("twin: needs no file", "recipe", "twin", "people.csv", "t.csv", "--use", "image.shapes")
+words("twin: unknown setting", "speed", "twin", "people.csv", "t.csv", "--with", "speed=3")
+words("twin: setting without =", "key=value", "twin", "people.csv", "t.csv", "--with", "speed")
+words("twin: where on nothing", "agee", "twin", "people.csv", "t.csv", "--where", "agee = 3")
+words("twin: where unreadable", "age =", "twin", "people.csv", "t.csv", "--where", "age = = 3")
+words("twin: where on no row", "condition", "twin", "people.csv", "t.csv", "--where", "age > 1000")
+words("twin: where of another type", "age", "twin", "people.csv", "t.csv", "--where", "age > tall")
+words("twin: out folder absent", "nowhere", "twin", "people.csv", "nowhere/t.csv")
+words("twin: out under a file", "recipe.yaml", "twin", "people.csv", "recipe.yaml/t.csv")
+words("twin: out ending", ".xlsx", "twin", "people.csv", "t.xlsx")
+words("twin: out is source", "overwrite", "twin", "people.csv", "people.csv")
+words("twin: one word", "OUT", "twin", "people.csv")
+
+
+@case("twin: target constant", "never changes")
+def _(folder: Path) -> list[str]:
+    (folder / "one.csv").write_text("age,label\n" + "".join(f"{i}.5,yes\n" for i in range(40)))
+    return ["twin", "one.csv", "t.csv", "--target", "label"]
+
+
+@case("run: target constant", "label")
+def _(folder: Path) -> list[str]:
+    (folder / "one.csv").write_text("age,label\n" + "".join(f"{i}.5,yes\n" for i in range(40)))
+    return ["run", "recipe.yaml", "--set", "source.path=one.csv"]
+
+
+@case("run: no positive row in train", "condition")
+def _(folder: Path) -> list[str]:
+    table = people(60)
+    label = pa.array(["no"] * 59 + ["yes"])
+    table = table.set_column(5, "label", label).append_column("when", pa.array(range(60)))
+    pyarrow.csv.write_csv(table, folder / "late.csv")
+    rare = "generate=[{use: tabular.marginals, rows: 20, where: {label: 'yes'}}]"
+    late = ["--set", "source.path=late.csv", "--set", "split.by=time", "--set", "split.on=when"]
+    return ["run", "recipe.yaml", *late, "--set", rare]
+
+
+@case("twin: infinite values", "infinite")
+def _(folder: Path) -> list[str]:
+    values = np.array([1.5, np.inf, 2.5] * 20)
+    pyarrow.parquet.write_table(pa.table({"x": values, "y": values}), folder / "inf.parquet")
+    return ["twin", "inf.parquet", "t.csv"]
+
+
+@case("twin: images", "image")
+def _(folder: Path) -> list[str]:
+    blob = pa.array([{"bytes": b"x", "path": "a.png"}] * 5)
+    table = pa.table({"picture": blob, "size": [1.5, 2.5, 3.5, 4.5, 5.5]})
+    pyarrow.parquet.write_table(table, folder / "images.parquet")
+    return ["twin", "images.parquet", "t.csv"]
+
+
+@case("twin: one row", "row")
+def _(folder: Path) -> list[str]:
+    (folder / "one.csv").write_text("age,label\n31.5,yes\n")
+    return ["twin", "one.csv", "t.csv"]
+
+
+@case("twin: out is a folder", "folder")
+def _(folder: Path) -> list[str]:
+    (folder / "there.csv").mkdir()
+    return ["twin", "people.csv", "there.csv"]
+
+
+@case("run: recipe is a list", "recipe.yaml")
+def _(folder: Path) -> list[str]:
+    (folder / "recipe.yaml").write_text("- name: small\n- seed: 3\n")
+    return ["run", "recipe.yaml"]
+
+
+@case("run: recipe is no YAML", "recipe.yaml")
+def _(folder: Path) -> list[str]:
+    (folder / "recipe.yaml").write_text("name: [small\nseed: 3\n")
+    return ["run", "recipe.yaml"]
+
+
+@case("run: recipe not UTF-8", "UTF-8")
+def _(folder: Path) -> list[str]:
+    (folder / "recipe.yaml").write_bytes("name: caf\xe9\n".encode("latin-1"))
+    return ["run", "recipe.yaml"]
+
+
+@case("run: recipe is empty", "recipe.yaml")
+def _(folder: Path) -> list[str]:
+    (folder / "recipe.yaml").write_text("")
+    return ["run", "recipe.yaml"]
+
+
+@case("run: out is somebody's folder", "out")
+def _(folder: Path) -> list[str]:
+    (folder / "out").mkdir()
+    (folder / "out" / "precious.txt").write_text("mine")
+    return ["run", "recipe.yaml"]
+
+
+@case("evaluate: column lacking", "income")
+def _(folder: Path) -> list[str]:
+    pyarrow.csv.write_csv(people(40).drop_columns(["income"]), folder / "synthetic.csv")
+    return ["evaluate", "people.csv", "synthetic.csv"]
+
+
+@case("evaluate: column too many", "extra")
+def _(folder: Path) -> list[str]:
+    table = people(40).append_column("extra", pa.array(range(40)))
+    pyarrow.csv.write_csv(table, folder / "synthetic.csv")
+    return ["evaluate", "people.csv", "synthetic.csv"]
+
+
+@case("evaluate: text where numbers were", "age")
+def _(folder: Path) -> list[str]:
+    table = people(40).set_column(1, "age", pa.array(["old", "young"] * 20))
+    pyarrow.csv.write_csv(table, folder / "synthetic.csv")
+    return ["evaluate", "people.csv", "synthetic.csv"]
+
+
+@case("evaluate: note unreadable", "people.csv.twin.json")
+def _(folder: Path) -> list[str]:
+    (folder / "people.csv.twin.json").write_text("{")
+    return ["evaluate", "people.csv", "people.csv"]
+
+
+words("evaluate: synthetic absent", "absent.csv", "evaluate", "people.csv", "absent.csv")
+words(
+    "evaluate: holdout absent",
+    "absent.csv",
+    "evaluate",
+    "people.csv",
+    "people.csv",
+    "--holdout",
+    "absent.csv",
+)
+words(
+    "evaluate: target absent", "lable", "evaluate", "people.csv", "people.csv", "--target", "lable"
+)
+words(
+    "evaluate: where on no row",
+    "condition",
+    "evaluate",
+    "people.csv",
+    "people.csv",
+    "--where",
+    "age > 999",
+)
+words(
+    "evaluate: report under a file",
+    "folder",
+    "evaluate",
+    "people.csv",
+    "people.csv",
+    "--html",
+    "no/r.html",
+)
+words("init: missing file", "absent.csv", "init", "absent.csv", "--out", "other.yaml")
+words("init: recipe there", "--force", "init", "people.csv")
+words("show: unknown", "tabular.copula", "show", "tabular.copla")
+words("sets: no catalogue", "catalogue", "sets")
+words("lineage: no catalogue", "catalogue", "lineage", "people")
+words("deliver: no catalogue", "catalogue", "deliver", "people", "out")
+words("register: missing file", "absent.csv", "register", "absent.csv")
+words("fetch: unknown", "ulb-creditcard", "fetch", "ulb-creditcart")
+words("no such command", "evaluate", "evalute")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_told_in_one_sentence_and_leaves_nothing(
+    name: str, folder: Path, twinset: Twinset
+) -> None:
+    prepare, told = CASES[name]
+    given = prepare(folder)
+    before = listing(folder)
+    outcome = twinset(*given)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert outcome.err.startswith("twinset: ")
+    assert told in outcome.err
+    assert outcome.err.count("\n") == 1, "one sentence, one line"
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["run: unknown key", "twin: missing file", "evaluate: column lacking"]
+)
+def test_the_same_through_the_installed_program(name: str, folder: Path) -> None:
+    given = CASES[name][0](folder)
+    before = listing(folder)
+    command = [sys.executable, "-m", "twinset", *given]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("twinset: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert listing(folder) == before
+
+
+def test_there_are_at_least_25_cases_through_the_three_commands() -> None:
+    assert sum(name.split(":")[0] in ("run", "twin", "evaluate") for name in CASES) >= 25

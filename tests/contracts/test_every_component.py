@@ -1,0 +1,47 @@
+"""Every component that the registry finds, put through every check of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from twinset.core.errors import MissingExtraError
+from twinset.registry import ComponentKind, component_class, component_names
+from twinset.testing import (
+    AUGMENTER_CHECKS,
+    GENERATOR_CHECKS,
+    METRIC_CHECKS,
+    example_comparison,
+    example_dataset,
+)
+
+# What a component is tried with: the quick settings of those that are slow by default.
+SETTINGS: dict[str, dict[str, Any]] = {"image.shapes": {"size": 48}}
+EXAMPLES: dict[str, Callable[[Any], Any]] = {
+    "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,
+    "augmenter": lambda cls: example_dataset(cls.kinds),
+    "metric": lambda cls: example_comparison(cls.kinds),
+}
+CHECKS: dict[ComponentKind, Any] = {
+    "generator": GENERATOR_CHECKS,
+    "augmenter": AUGMENTER_CHECKS,
+    "metric": METRIC_CHECKS,
+}
+
+
+def cases() -> Iterator[Any]:
+    for kind, checks in CHECKS.items():
+        for name in component_names(kind):
+            for check in checks:
+                yield pytest.param(kind, name, check, id=f"{name}-{check.__name__}")
+
+
+@pytest.mark.parametrize(("kind", "name", "check"), cases())
+def test_component(kind: ComponentKind, name: str, check: Callable[..., None]) -> None:
+    cls = component_class(kind, name)
+    try:
+        check(cls(**SETTINGS.get(name, {})), EXAMPLES[kind](cls))
+    except MissingExtraError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,54 @@
+"""Small tables and recipes that the end-to-end tests run."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from twinset.core.seeding import rng_for
+
+
+def fraud_like(rows: int, frauds: int) -> pa.Table:
+    """A table in the columns of the card-fraud set: time, components, amount, a rare class."""
+    rng = rng_for(5, "fraud-like")
+    label = np.zeros(rows, dtype=int)
+    label[rng.permutation(rows)[:frauds]] = 1
+    table = {"Time": np.arange(rows, dtype=float)}
+    for i in range(1, 5):
+        table[f"V{i}"] = rng.normal(size=rows) + 2.0 * label * (i < 3)
+    table["Amount"] = np.round(rng.lognormal(3, 1, rows), 2)
+    table["Class"] = label
+    return pa.table(table)
+
+
+@pytest.fixture
+def fraud_csv(tmp_path: Path) -> Path:
+    """1,200 rows, 90 of them frauds, as a CSV file."""
+    path = tmp_path / "transactions.csv"
+    pyarrow.csv.write_csv(fraud_like(1_200, 90), path)
+    return path
+
+
+RECIPE = """
+name: small
+seed: 11
+brief: {task: classification, target: Class, positive: 1}
+source: {name: bank, path: transactions.csv, licence: CC0-1.0}
+split: {by: stratified, holdout_fraction: 0.3}
+generate:
+  - {use: tabular.copula, rows: 40000}
+evaluate:
+  metrics: [gap.marginals, privacy.exact_copies]
+  gates: {privacy.exact_copies: {max: 0}}
+deliver: {to: out, formats: [parquet, csv, jsonl]}
+"""
+
+
+@pytest.fixture
+def recipe(fraud_csv: Path) -> Path:
+    """A recipe that makes 40,000 rows, which is more than one chunk, beside its file."""
+    path = fraud_csv.parent / "small.yaml"
+    path.write_text(RECIPE)
+    return path

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from twinset.core.errors import DataError
+from twinset.io import read_dataset
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+
+
+def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_sub_folders_are_labels_and_bytes_are_kept(tmp_path: Path) -> None:
+    folder = lay_out(
+        tmp_path,
+        {"b/2.JPG": JPEG + b"2", "a/1.png": PNG + b"1", "a/x/3.jpeg": JPEG, "a/notes.txt": b"n"},
+    )
+    data = read_dataset(folder)
+    assert [(f.name, f.kind) for f in data.schema.fields] == [
+        ("image", "image"),
+        ("label", "category"),
+    ]
+    assert data.records.column("image").to_pylist() == [
+        {"bytes": PNG + b"1", "path": "a/1.png"},
+        {"bytes": JPEG, "path": "a/x/3.jpeg"},
+        {"bytes": JPEG + b"2", "path": "b/2.JPG"},
+    ]
+    assert data.records.column("label").to_pylist() == ["a", "a", "b"]
+
+
+def test_labels_file_is_joined_by_name(tmp_path: Path) -> None:
+    table = b"age,file,label\n31,1.png,cat\n47,sub/2.png,dog\n"
+    folder = lay_out(
+        tmp_path, {"1.png": PNG, "sub/2.png": PNG, "sub/3.png": PNG, "labels.csv": table}
+    )
+    data = read_dataset(folder)
+    assert data.schema.names == ("image", "age", "label")
+    assert data.records.column("age").to_pylist() == [31, 47, None]
+    assert data.records.column("label").to_pylist() == ["cat", "dog", None]
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a.txt": b"x"}, "holds no image"),
+        ({"a.png": JPEG}, "'a.png' is no PNG image; got another content"),
+        ({"a/b.jpg": b""}, "'a/b.jpg' is no JPG image; got an empty file"),
+        ({"a.png": PNG, "labels.csv": b"file,x\nb.png,1\n"}, "names 1 files that are not in"),
+        ({"a.png": PNG, "labels.csv": b"file,x\na.png,1\na.png,2\n"}, "names a file twice"),
+    ],
+)
+def test_faulty_folders(files: dict[str, bytes], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(lay_out(tmp_path, files))
+
+
+def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"out.png": PNG, "in/a.png": PNG})
+    (tmp_path / "in" / "b.png").symlink_to(tmp_path / "out.png")
+    with pytest.raises(DataError, match="leads out of its folder"):
+        read_dataset(tmp_path / "in")

@@ -1,0 +1,62 @@
+import base64
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from twinset.core.dataset import Dataset
+from twinset.core.schema import BLOB, OBJECT, Field, Schema
+from twinset.report.contact_sheet import category_colours, image_figure, image_samples
+
+cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+
+SCHEMA = Schema((Field(name="image", kind="image"), Field(name="objects", kind="boxes")))
+
+
+def png(grey, height=8, width=12, dtype=np.uint8):
+    return cv2.imencode(".png", np.full((height, width), grey, dtype))[1].tobytes()
+
+
+def images(*files, objects=None):
+    blobs = pa.array([None if f is None else {"bytes": f, "path": None} for f in files], BLOB)
+    boxes = pa.array(objects or [[]] * len(files), pa.list_(OBJECT))
+    return Dataset.from_arrow(pa.table({"image": blobs, "objects": boxes}), SCHEMA)
+
+
+def test_a_small_file_is_kept_byte_for_byte():
+    (sample,) = image_samples(images(png(7)), [], None)
+    kind, _, data = sample.uri.partition(",")
+    assert (kind, sample.width, sample.height) == ("data:image/png;base64", 12, 8)
+    assert base64.b64decode(data) == png(7)
+
+
+def test_an_image_that_stands_in_a_real_set_is_not_shown():
+    shown = image_samples(images(png(1), png(2)), [images(png(1)), images(png(3))], None)
+    assert [base64.b64decode(s.uri.partition(",")[2]) for s in shown] == [png(2)]
+
+
+def test_large_and_unusual_files_are_drawn_anew_in_their_own_measures():
+    noise = np.random.default_rng(0).integers(0, 255, (500, 1000, 3), dtype=np.uint8)
+    large = cv2.imencode(".png", noise)[1].tobytes()
+    tiff = cv2.imencode(".tiff", noise[:20, :30])[1].tobytes()
+    shown = image_samples(images(large, tiff), [], None)
+    assert [(s.width, s.height) for s in shown] == [(1000, 500), (30, 20)]
+    assert all(s.uri.startswith("data:image/jpeg") and len(s.uri) < 100_000 for s in shown)
+
+
+def test_what_is_missing_or_no_image_is_passed_over():
+    assert image_samples(images(None, b"not an image"), [], None) == ()
+
+
+def test_boxes_are_drawn_in_pixels_with_escaped_names():
+    boxes = [[{"id": 0, "category": "<b>&", "box": [1.0, 2.0, 5.0, 7.0]}]]
+    (sample,) = image_samples(images(png(1), objects=boxes), [], None)
+    figure = str(image_figure(sample, category_colours([sample]), 1))
+    assert 'x="1.0" y="2.0" width="4.0" height="5.0"' in figure
+    assert "&lt;b&gt;&amp;" in figure
+    assert "<b>" not in figure
+
+
+def test_at_most_24_images():
+    files = [png(i % 250, width=3 + i) for i in range(60)]
+    assert len(image_samples(images(*files), [], None)) == 24

@@ -1,0 +1,65 @@
+import math
+
+import pytest
+
+from twinset.core.errors import RecipeError, UnknownNameError
+from twinset.report import Gate, apply_gates
+
+
+def test_the_limit_itself_passes(score):
+    scores = [score("privacy.exact_copies", value=0.0), score("coverage.x", value=0.9)]
+    gates = {"privacy.exact_copies": {"max": 0}, "coverage.x": {"min": 0.9}}
+    assert apply_gates(scores, gates) == (
+        Gate("privacy.exact_copies", "max", 0.0, "value", 0.0, True),
+        Gate("coverage.x", "min", 0.9, "value", 0.9, True),
+    )
+
+
+@pytest.mark.parametrize(("bounds", "passed"), [({"max": 0.01}, False), ({"min": 0.03}, False)])
+def test_a_value_beyond_the_limit_fails(score, bounds, passed):
+    assert apply_gates([score("gap.a", value=0.02)], {"gap.a": bounds})[0].passed is passed
+
+
+def test_one_metric_may_have_both_bounds(score):
+    gates = apply_gates([score("gap.a", value=0.02)], {"gap.a": {"min": 0.01, "max": 0.015}})
+    assert [(gate.bound, gate.passed) for gate in gates] == [("max", False), ("min", True)]
+
+
+def test_of_a_difference_the_far_end_of_its_interval_counts(score):
+    wide = [score("gap.a", value=0.02, baseline=0.01, interval=(-0.03, 0.05))]
+    high = apply_gates(wide, {"gap.a": {"max": 0.02, "of": "difference"}})[0]
+    low = apply_gates(wide, {"gap.a": {"min": -0.02, "of": "difference"}})[0]
+    assert (high.value, high.passed) == (0.05, False)
+    assert (low.value, low.passed) == (-0.03, False)
+
+
+def test_without_an_interval_the_difference_itself_counts(score):
+    exact = [score("gap.a", value=0.5, baseline=0.25, interval=None)]
+    gate = apply_gates(exact, {"gap.a": {"max": 0.3, "of": "difference"}})[0]
+    assert (gate.value, gate.passed) == (0.25, True)
+
+
+@pytest.mark.parametrize("of", ["value", "difference"])
+@pytest.mark.parametrize("bound", [{"max": 1e9}, {"min": -1e9}])
+def test_what_cannot_be_measured_fails(score, bound, of):
+    gate = apply_gates([score("gap.a", "not measurable")], {"gap.a": {**bound, "of": of}})[0]
+    assert (gate.value, gate.passed) == (None, False)
+
+
+def test_a_value_that_is_no_number_fails(score):
+    assert not apply_gates([score("gap.a", value=math.nan)], {"gap.a": {"max": 1}})[0].passed
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest_name(score):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'gap\.marginals'"):
+        apply_gates([score("gap.marginals")], {"gap.marginal": {"max": 1}})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"of": "value"}, {"maxi": 1}, {"max": "1"}, {"max": True}, {"max": math.nan},
+     {"max": 1, "of": "ratio"}, {"max": None}],
+)  # fmt: skip
+def test_a_gate_that_is_not_understood_is_refused(score, settings):
+    with pytest.raises(RecipeError, match=r"evaluate\.gates\.gap\.a"):
+        apply_gates([score("gap.a")], {"gap.a": settings})

@@ -1,0 +1,104 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from twinset.core.dataset import Card, Dataset
+from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Schema
+from twinset.report import apply_gates, build_report
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
+LONG = "a_column_with_one_very_long_name_" * 6
+
+
+def table_report(score):
+    rng = np.random.default_rng(0)
+    names = [f"v{i}" for i in range(20)]
+    rows = {name: rng.normal(size=300) for name in names}
+    rows |= {HOSTILE: ["x", "y"] * 150, LONG: rng.integers(0, 90, 300)}
+    real = Dataset.from_arrow(pa.table(rows))
+    matrix = {"columns": list(rows), "values": rng.random((22, 22)).tolist()}
+    utility = {
+        "measures": {"average precision": {"real": 0.5, "synthetic": 0.4, "mixed": 0.6}},
+        "changes": {"average precision": {"mixed": {"difference": 0.1, "interval": [0.0, 0.2]}}},
+        "answers": {"mixed": "no evidence"},
+    }
+    levels = {"F": {"found": 0.3, "declared": 0.5}}
+    scores = [
+        score("gap.marginals", "different", details={"columns": {HOSTILE: 0.3}}),
+        score("gap.pairs", "cannot tell", details={"matrix": matrix}),
+        score("coverage.population", details={"columns": {"sex": {"levels": levels}}}),
+        score("utility.train_synthetic_test_real", details=utility),
+        score("privacy.nearest_record", "not measurable"),
+    ]
+    return build_report(
+        title=LONG, train=real, synthetic=real, holdout=real, scores=scores,
+        gates=apply_gates(scores, {"gap.marginals": {"max": 0.01}}), cards=[real.card],
+        lineage={"ref": LONG, "digest": "ab" * 32, "parents": [{"ref": "a@1"}]},
+        show_real_rows=True, notes=[LONG],
+    )  # fmt: skip
+
+
+def media_report():
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+    blobs = [
+        {"bytes": cv2.imencode(".png", np.full((40, 60), i, np.uint8))[1].tobytes(), "path": None}
+        for i in range(30)
+    ]
+    boxes = [[{"id": 0, "category": HOSTILE, "box": [5.0, 5.0, 30.0, 30.0]}]] * 30
+    texts = [f"Hello {HOSTILE} number {i}, {LONG}" for i in range(30)]
+    spans = [[{"start": 0, "end": 5, "label": HOSTILE, "value": None}]] * 30
+    schema = Schema(
+        (
+            Field(name="image", kind="image"),
+            Field(name="objects", kind="boxes"),
+            Field(name="said", kind="text"),
+            Field(name="spans", kind="spans"),
+        )
+    )
+    table = pa.table(
+        {
+            "image": pa.array(blobs, BLOB),
+            "objects": pa.array(boxes, pa.list_(OBJECT)),
+            "said": texts,
+            "spans": pa.array(spans, pa.list_(SPAN)),
+        }
+    )
+    synthetic = Dataset.from_arrow(table, schema, Card(name="media", origin="synthetic"))
+    return build_report(
+        title="media", train=None, synthetic=synthetic, holdout=None, scores=[], gates=[]
+    )
+
+
+TABLE_PARTS = [
+    "verdict", "gates", "scores", "usefulness", "population", "columns", "pairs", "rows",
+    "history", "notes",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", ["table", "media"])
+def test_a_real_browser_shows_every_part_without_complaint(
+    page, tmp_path, score, kind, width, dark
+):
+    report = table_report(score) if kind == "table" else media_report()
+    file = tmp_path / "report.html"
+    file.write_text(report.to_html(), encoding="utf-8")
+    page.open(file.as_uri(), width=width, dark=dark)
+
+    for part in TABLE_PARTS if kind == "table" else ["verdict", "columns", "images", "texts"]:
+        box = f"document.getElementById('{part}').getBoundingClientRect()"
+        assert page.evaluate(f"{box}.height") > 30, part
+        assert 0 <= page.evaluate(f"{box}.left") < page.evaluate(f"{box}.right") <= width, part
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelectorAll('svg').length") > 10
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(18, 20, 22)" if dark else "rgb(247, 247, 245)")
+    assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
+    if kind == "media":
+        assert page.evaluate("document.querySelectorAll('.picture image').length") == 24
+        assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
+    assert page.requests() == [file.as_uri()]
+    assert page.complaints() == []

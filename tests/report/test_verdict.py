@@ -1,0 +1,124 @@
+from twinset.report import judge
+from twinset.report.verdict import harm, reasons
+
+
+def answer(scores, family):
+    return next(sentence for sentence in judge(scores) if sentence.family == family)
+
+
+def test_all_good_is_as_good_as_real(score):
+    found = answer([score("gap.a"), score("gap.b")], "gap")
+    assert (found.mark, found.text) == ("good", "As good as real rows in both tests.")
+
+
+def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
+    scores = [
+        score("gap.pairs", "different", value=0.2, baseline=0.1, margin=0.05),
+        score(
+            "gap.marginals", "different", value=0.5, baseline=0.1, margin=0.05,
+            details={"columns": {"Amount": 0.61, "V1": 0.4}},
+        ),
+        score("gap.classifier"),
+    ]  # fmt: skip
+    found = answer(scores, "gap")
+    assert found.mark == "bad"
+    assert found.text == (
+        "Different from real rows in 2 of 3 tests. Furthest off: single columns "
+        "(0.500, real against real 0.100), worst column Amount at 0.610."
+    )
+
+
+def test_the_worst_pair_is_named(score):
+    matrix = {"columns": ["a", "b", "c"], "values": [[0, 0.1, 0.2], [0.1, 0, 0.7], [0.2, 0.7, 0]]}
+    found = answer([score("gap.pairs", "different", details={"matrix": matrix})], "gap")
+    assert "worst pair b and c at 0.700" in found.text
+
+
+def test_harm_counts_margins_in_the_direction_of_harm(score):
+    assert round(harm(score("gap.a", value=0.3, baseline=0.1, margin=0.1)), 9) == 2.0
+    better = score("coverage.a", value=0.3, baseline=0.1, margin=0.1, higher_is_better=True)
+    assert round(harm(better), 9) == -2.0
+
+
+def test_undecided_says_how_many_rows_are_needed(score):
+    sentence = "cannot tell: needs about 4,000 rows, there are 78; 0.020, real rows 0.010; and more"
+    undecided = score("gap.a", "cannot tell", sentence=sentence)
+    found = answer([score("gap.b"), undecided], "gap")
+    assert found.mark == "unclear"
+    assert found.text == (
+        "Cannot tell: undecided in 1 of 2 tests (a: needs about 4,000 rows, there are 78)."
+    )
+
+
+def test_nothing_measurable_gives_the_reason(score):
+    blind = score("privacy.a", "not measurable", sentence="not measurable: no holdout")
+    found = answer([blind], "privacy")
+    assert (found.mark, found.text) == ("unmeasured", "Not measurable: no holdout.")
+
+
+def test_a_family_without_scores_is_not_measured():
+    assert {sentence.text for sentence in judge([])} == {"Not measured."}
+
+
+def test_what_could_not_be_measured_is_counted_beside_the_rest(score):
+    found = answer([score("coverage.a"), score("coverage.b", "not measurable")], "coverage")
+    assert found.mark == "good"
+    assert "the one test made (1 more could not be measured)" in found.text
+
+
+def test_leaks_are_never_called_safe(score):
+    found = answer([score("privacy.a"), score("privacy.b")], "privacy")
+    assert found.mark == "good"
+    assert found.text.startswith("No sign of leaking")
+    assert "smoke alarm, not a proof" in found.text
+
+
+def test_signs_of_leaking_tell_what_the_metric_found(score):
+    copies = score(
+        "privacy.exact_copies", "different", details={"summary": "7 of 9 rows are equal"}
+    )
+    found = answer([copies], "privacy")
+    assert found.mark == "bad"
+    assert "7 of 9 rows are equal" in found.text
+
+
+def details(answer_mixed, *sets):
+    values = {"real": 0.5, "synthetic": 0.4, "mixed": 0.6}
+    changes = {"mixed": {"difference": 0.1, "interval": [0.02, 0.18]}}
+    return {
+        "measures": {"average precision": {name: values[name] for name in sets}},
+        "changes": {"average precision": changes},
+        "answers": {"mixed": answer_mixed},
+    }
+
+
+def test_usefulness_is_about_the_mixed_set_first(score):
+    told = {"helps": "good", "hurts": "bad", "no evidence": "unclear"}
+    for finding, mark in told.items():
+        facts = details(finding, "real", "synthetic", "mixed")
+        found = answer([score("utility.a", "different", details=facts)], "utility")
+        assert found.mark == mark
+        assert "(average precision +0.100, 95 % interval +0.020 to +0.180)" in found.text
+        assert "do not train as well" in found.text
+
+
+def test_rare_rows_alone_are_not_said_to_train_a_model(score):
+    facts = details("helps", "real", "mixed")
+    found = answer([score("utility.a", details=facts)], "utility")
+    assert "too few classes to train on" in found.text
+    assert "as well as" not in found.text
+
+
+def test_usefulness_without_details_falls_back_on_the_verdict(score):
+    found = answer([score("utility.a", value=0.7, baseline=0.71)], "utility")
+    assert found.mark == "good"
+    assert found.text == (
+        "Synthetic rows alone train as well as real ones (0.700, real against real 0.710)."
+    )
+
+
+def test_numbers_and_summaries_that_stand_elsewhere_are_not_repeated(score):
+    sentence = "as good as real: 0.000, real rows 0.000; no worse than that. 0 of 9 rows are equal"
+    found = score("privacy.a", sentence=sentence, details={"summary": "0 of 9 rows are equal"})
+    assert reasons(found) == ["no worse than that"]
+    assert reasons(score("gap.a")) == []

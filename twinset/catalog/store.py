@@ -1,0 +1,267 @@
+"""`Catalog`: register, find, load and stream versions of data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from twinset.catalog.database import Database, insert_or_update
+from twinset.catalog.lineage import Lineage, trace
+from twinset.catalog.manifest import DATA_FILE, Manifest
+from twinset.catalog.objects import Objects
+from twinset.catalog.records import (
+    all_versions,
+    component_of,
+    note_row,
+    remember_blob,
+    remember_version,
+    step_row,
+    versions_by_digest,
+    versions_named,
+)
+from twinset.catalog.tables import note
+from twinset.catalog.version import Version, is_digest_prefix, split_ref
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import CatalogError, did_you_mean
+from twinset.core.schema import Schema
+from twinset.io.files import check_name
+from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
+
+_DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
+
+
+class Catalog:
+    """Registered data sets in one folder: a small database, and files under their SHA-256.
+
+    Files are written first and whole, then one transaction makes the version visible: what is
+    listed is complete, whenever the power goes. Versions never change.
+
+    Parameters
+    ----------
+    root : Path
+        The catalogue's folder, e.g. ``.twinset``; it is made when something is first registered.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pyarrow as pa
+    >>> people = Dataset.from_arrow(pa.table({"age": [31, 47, 50]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     catalog = Catalog(Path(folder))
+    ...     version = catalog.register("people", [people], people.card)
+    ...     version.ref, len(catalog.load(version))
+    ('people@1', 3)
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._objects = Objects(self.root / "objects")
+        self._database = Database(self.root / "catalog.sqlite")
+
+    def register(self, name: str, chunks: Iterable[Dataset], card: Card, step: str = "") -> Version:
+        """Store a stream of chunks as the next version of a set and return that version.
+
+        Parameters
+        ----------
+        name : str
+            Name of the set: letters, digits, ".", "_" and "-".
+        chunks : iterable of Dataset
+            The rows, at least one chunk, all in the columns of the first; one chunk at a time is
+            held in memory.
+        card : Card
+            The set's history.
+        step : str
+            Content address of the pipeline step that made it; `find_step` finds it by that.
+
+        Returns
+        -------
+        Version
+            The new version, or the earlier one of that name with the same rows, schema and card.
+
+        Raises
+        ------
+        RecipeError
+            The name cannot be used.
+        CatalogError
+            There is no chunk, chunks differ in their columns, or the folder cannot be written to.
+        """
+        check_name(name)
+        with self._objects.incoming(_DATA) as data:
+            n_rows, schema = _write(chunks, data.draft)
+        manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, card)
+        sidecar = self._objects.put(manifest.to_bytes(), _MANIFEST)
+        with self._database.writing() as connection:
+            remember_blob(connection, data.digest, _DATA, data.size)
+            remember_blob(connection, sidecar.digest, _MANIFEST, sidecar.size)
+            return remember_version(connection, name, sidecar.digest, manifest, step)
+
+    def find(self, ref: str) -> Version:
+        """Return the version that `ref` means.
+
+        Parameters
+        ----------
+        ref : str
+            ``"name"`` (the latest version), ``"name@3"``, or the first 6 or more digits of a digest.
+
+        Raises
+        ------
+        CatalogError
+            Nothing, or more than one thing, answers to it.
+        """
+        name, number = split_ref(ref)
+        found = self._named(name)
+        if found and number is None:
+            return found[-1]
+        for version in found:
+            if version.number == number:
+                return version
+        if found:
+            raise CatalogError(
+                f"the set '{name}' has no version {number}", allowed=f"1 to {found[-1].number}"
+            )
+        by_digest = self._by_digest(ref) if is_digest_prefix(ref) else []
+        if len({version.digest for version in by_digest}) > 1:
+            raise CatalogError(
+                f"more than one digest begins with '{ref}'",
+                got=", ".join(version.ref for version in by_digest[:5]),
+                todo="give more digits",
+            )
+        if by_digest:
+            return by_digest[0]
+        known = {version.name for version in self.sets()}
+        raise CatalogError(
+            f"no registered set '{ref}'",
+            allowed=", ".join(sorted(known)[:30]) or "nothing: the catalogue is empty",
+            todo=did_you_mean(name, known) or "see: twinset sets",
+        )
+
+    def find_step(self, step: str) -> Version | None:
+        """Return the version that a pipeline step made; None when it, or its file, is not there."""
+        if not self._database.exists:
+            return None
+        with self._database.reading() as connection:
+            found = step_row(connection, step)
+        if found is None or not all(self._objects.has(*blob) for blob in found.blobs):
+            return None
+        return found.version
+
+    def has_step(self, step: str) -> bool:
+        """Return whether a pipeline step left a version or a note."""
+        return self.find_step(step) is not None or self._find_note(step) is not None
+
+    def sets(self) -> list[Version]:
+        """Return all versions, by name and number."""
+        if not self._database.exists:
+            return []
+        with self._database.reading() as connection:
+            return all_versions(connection)
+
+    def load(self, version: Version) -> Dataset:
+        """Return the whole set, its bytes checked.
+
+        Raises
+        ------
+        CatalogError
+            A file is missing or damaged.
+        """
+        manifest = self._manifest(version)
+        path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
+        return Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
+
+    def stream(self, version: Version, rows: int = 16_384) -> Iterator[Dataset]:
+        """Give the set in chunks of `rows` rows (the last may be shorter), its bytes checked first.
+
+        A set without rows is given as one chunk without rows.
+
+        Raises
+        ------
+        CatalogError
+            A file is missing or damaged.
+        """
+        manifest = self._manifest(version)
+        path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
+        if version.n_rows == 0:
+            yield Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
+        for table in iter_parquet(path, rows):
+            yield Dataset.from_arrow(table, manifest.schema, manifest.card)
+
+    def card(self, version: Version) -> Card:
+        """Return the card of a version."""
+        return self._manifest(version).card
+
+    def schema(self, version: Version) -> Schema:
+        """Return the schema of a version."""
+        return self._manifest(version).schema
+
+    def lineage(self, version: Version) -> Lineage:
+        """Return what a version was made from, back to its sources."""
+
+        def look_up(digest: str) -> tuple[Version, str] | None:
+            if digest == version.digest:
+                return version, component_of(connection, digest)
+            found = versions_by_digest(connection, digest)
+            return (found[0], component_of(connection, digest)) if found else None
+
+        with self._database.reading() as connection:
+            return trace(version.digest, look_up)
+
+    def note(self, step: str, kind: str, value: bytes) -> None:
+        """Store a small result of a pipeline step; an earlier one of that step is replaced."""
+        blob = self._objects.put(value, _NOTE)
+        with self._database.writing() as connection:
+            remember_blob(connection, blob.digest, _NOTE, blob.size)
+            insert_or_update(connection, note, {"step": step, "kind": kind, "digest": blob.digest})
+
+    def read_note(self, step: str) -> bytes | None:
+        """Return what `note` stored for a step; None when it, or its file, is not there.
+
+        Raises
+        ------
+        CatalogError
+            The file is damaged.
+        """
+        digest = self._find_note(step)
+        return None if digest is None else self._objects.checked(digest, _NOTE).read_bytes()
+
+    def _find_note(self, step: str) -> str | None:
+        if not self._database.exists:
+            return None
+        with self._database.reading() as connection:
+            blob = note_row(connection, step)
+        return blob[0] if blob is not None and self._objects.has(*blob) else None
+
+    def _named(self, name: str) -> list[Version]:
+        if not self._database.exists:
+            return []
+        with self._database.reading() as connection:
+            return versions_named(connection, name)
+
+    def _by_digest(self, prefix: str) -> list[Version]:
+        if not self._database.exists:
+            return []
+        with self._database.reading() as connection:
+            return versions_by_digest(connection, prefix)
+
+    def _manifest(self, version: Version) -> Manifest:
+        path = self._objects.checked(version.digest, _MANIFEST)
+        return Manifest.from_bytes(path.read_bytes())
+
+
+def _write(chunks: Iterable[Dataset], path: Path) -> tuple[int, Schema]:
+    schema: Schema | None = None
+    n_rows = 0
+    with ParquetWriter(path) as writer:
+        for chunk in chunks:
+            if schema is None:
+                schema = chunk.schema
+            elif chunk.schema.names != schema.names or chunk.schema.kinds != schema.kinds:
+                raise CatalogError(
+                    "the chunks of one set differ in their columns",
+                    got=", ".join(chunk.schema.names[:30]),
+                    allowed=", ".join(schema.names[:30]),
+                )
+            writer.write(chunk.records)
+            n_rows += len(chunk)
+    if schema is None:
+        raise CatalogError("there is nothing to register", todo="give at least one chunk of rows")
+    return n_rows, schema

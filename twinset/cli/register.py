@@ -1,0 +1,45 @@
+"""`twinset register`: a file into the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def command(
+    file: Path,
+    /,
+    *,
+    name: str | None = None,
+    licence: str = "",
+    synthetic: bool = False,
+    root: Path = Path(".twinset"),
+) -> None:
+    """Put a file into the catalogue, and print its reference.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV, Parquet or JSON-Lines file, or a folder of images.
+    name : str
+        Name of the set; by default that of the file.
+    licence : str
+        Licence of the data, an SPDX id.
+    synthetic : bool
+        The rows are synthetic, not real.
+    root : Path
+        Folder of the catalogue.
+    """
+    from twinset.catalog import Catalog
+    from twinset.drafting import recipe_name
+    from twinset.tables import open_table
+
+    dataset = open_table(file)
+    named = dataset.with_card(
+        name=name or recipe_name(file.name.partition(".")[0]),
+        origin="synthetic" if synthetic else "real",
+        licence=licence,
+    )
+    ids = [f"{named.card.name}-{row}" for row in range(len(named))]
+    named = named.with_reserved(ids=ids)
+    version = Catalog(root).register(named.card.name, [named], named.card)
+    print(version.ref)

@@ -1,0 +1,188 @@
+"""A first recipe for a file that twinset has looked at: commented, and runnable as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from twinset.core.dataset import Dataset
+from twinset.core.schema import TABULAR_KINDS, Field
+
+_TARGET_NAMES = (
+    "target",
+    "label",
+    "class",
+    "y",
+    "outcome",
+    "diagnosis",
+    "churn",
+    "fraud",
+    "default",
+)
+_MOST_LABELS = 20
+
+
+def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
+    """Return the column that is most likely to be predicted, and the reason in words.
+
+    Only columns with 2 to 20 labels are looked at: first by their names, then the last column.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> d = Dataset.from_arrow(pa.table({"label": ["a", "b", "a"], "x": [1.5, 2.5, 3.5]}))
+    >>> guess_target(d)[0].name
+    'label'
+    """
+    labels = [field for field in dataset.schema.fields if _has_labels(field)]
+    for field in labels:
+        name = field.name.lower()
+        if name in _TARGET_NAMES or name.startswith("is_"):
+            return field, "a guess by its name"
+    last = dataset.schema.fields[-1]
+    if last in labels:
+        return last, "a guess: the last column, and it holds labels"
+    return None, "no column looks like labels; name one here if models are to predict it"
+
+
+def draft_recipe(
+    dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
+) -> str:
+    """Return a recipe as YAML text.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What the file holds.
+    path : str
+        The file, as seen from the recipe's folder.
+    name : str
+        Name of the recipe.
+    target : Field, optional
+        Column to predict.
+    reason : str
+        Why that one; goes into a comment.
+    """
+    sections = [
+        _head(dataset, name),
+        _brief(dataset, target, reason),
+        _source(dataset, path, name),
+        _split(target),
+        _making(dataset),
+        _rest(name),
+    ]
+    return "\n".join(sections)
+
+
+def recipe_name(stem: str) -> str:
+    """Return a name for a recipe: lower-case letters, digits and hyphens.
+
+    Examples
+    --------
+    >>> recipe_name("Credit Card (2024)"), recipe_name("表")
+    ('credit-card-2024', 'data')
+    """
+    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:50] or "data"
+
+
+def _has_labels(field: Field) -> bool:
+    if field.kind == "boolean":
+        return True
+    return field.kind == "category" and 2 <= len(field.levels or ()) <= _MOST_LABELS
+
+
+def _head(dataset: Dataset, name: str) -> str:
+    return f"""\
+# Written by `twinset init`, which saw {len(dataset):,} rows and {len(dataset.schema.fields)} columns.
+# Run it with `twinset run`; `twinset run --dry-run` tells the steps, `twinset schema` every key.
+name: {name}
+seed: 7                       # the same seed gives the same files
+"""
+
+
+def _brief(dataset: Dataset, target: Field | None, reason: str) -> str:
+    if target is None:
+        return f"""\
+brief:
+  task: other
+  # target: COLUMN            # {reason}
+"""
+    lines = ["brief:", "  task: classification" if _is_class(target) else "  task: regression"]
+    lines.append(f"  target: {_quoted(target.name)}   # {reason}")
+    if _is_class(target):
+        codes, levels = dataset.codes(target.name)
+        counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
+        rarest = min(counts, key=lambda level: (counts[level], level))
+        lines.append(f"  positive: {_quoted(rarest)}   # the rarest label: {counts[rarest]:,} rows")
+        lines.append(f"  # want: {{{_quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
+    return "\n".join(lines) + "\n"
+
+
+def _source(dataset: Dataset, path: str, name: str) -> str:
+    lines = [
+        "source:",
+        f"  name: {name}-real",
+        f"  path: {_quoted(path)}",
+        "  licence: NOASSERTION          # an SPDX id, e.g. CC-BY-4.0; the twin inherits it",
+        "  provenance: {}                # where the data come from",
+        "  # What twinset took the columns for; correct what is wrong. Roles: feature, target,",
+        "  # identifier, sensitive, group, time, split.",
+        "  schema:",
+    ]
+    for field in dataset.schema.fields:
+        role = f", role: {field.role}" if field.role == "identifier" else ""
+        lines.append(f"    {_quoted(field.name)}: {{kind: {field.kind}{role}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _split(target: Field | None) -> str:
+    how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
+    return f"""\
+split:
+  by: stratified              # {how}; or time, group, given (with `on: COLUMN`)
+  holdout_fraction: 0.2       # locked away: no generator ever sees these rows
+"""
+
+
+def _making(dataset: Dataset) -> str:
+    afresh = [field.name for field in dataset.schema.of_kind("id", "text")]
+    if dataset.schema.kinds - TABULAR_KINDS - {"id", "text"}:
+        return """\
+augment:                      # real rows, varied; `twinset list augmenter` tells what else there is
+  - use: image.albumentations
+    copies: 1
+"""
+    note = f"  # Made afresh, never copied: {_listed(afresh)}.\n" if afresh else ""
+    return f"""\
+generate:                     # `twinset list generator` tells what else there is
+{note}  - use: tabular.copula
+    rows: {len(dataset)}
+"""
+
+
+def _rest(name: str) -> str:
+    return f"""\
+evaluate:
+  metrics: default
+  # A gate that is missed ends the run with exit code 3, e.g. {{privacy.exact_copies: {{max: 0}}}}.
+  gates: {{}}
+report:
+  show_real_rows: false
+deliver:
+  to: out/{name}
+  formats: [csv, parquet]
+"""
+
+
+def _is_class(field: Field) -> bool:
+    return field.kind in ("category", "boolean")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(" ".join(name.split()) for name in names)
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as a YAML scalar: a JSON string is one, once it holds no control characters."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())

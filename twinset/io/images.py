@@ -1,0 +1,172 @@
+"""Images: a folder of files as a table, and the image files that stand beside a text table."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinset.core.errors import DataError
+from twinset.core.schema import BLOB
+from twinset.io.csv import read_csv
+from twinset.io.files import flush_file, flush_folder, inside
+
+_MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff"}
+_LABELS = "labels.csv"
+_FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
+
+
+def read_image_folder(folder: Path) -> pa.Table:
+    """Return the PNG and JPEG files of a folder as rows, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Sub-folders are labels: `cats/1.png` has the label "cats". A `labels.csv` beside the images
+        adds its columns, joined by the file's relative path or name; its own column `label`, if any,
+        is taken instead of the sub-folders.
+
+    Returns
+    -------
+    pyarrow.Table
+        `image` struct<bytes, path> with the file's own encoding, then `label` and the columns of
+        `labels.csv`.
+
+    Raises
+    ------
+    DataError
+        There is no image, a file is not what its ending says, or `labels.csv` does not fit.
+    """
+    paths = sorted(
+        (p.relative_to(folder) for p in folder.rglob("*") if _is_image(p, folder)),
+        key=lambda p: p.as_posix(),
+    )
+    if not paths:
+        raise DataError(
+            f"the folder '{folder}' holds no image",
+            allowed="PNG and JPEG files, in sub-folders named by their label",
+            todo="give the folder that holds the images, or a data file",
+        )
+    blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
+    columns = {"image": pa.chunked_array([pa.array(blobs, BLOB)])}
+    more = _read_labels(folder, paths) if (folder / _LABELS).is_file() else {}
+    if "label" not in more and any(len(p.parts) > 1 for p in paths):
+        labels = [p.parts[0] if len(p.parts) > 1 else None for p in paths]
+        columns["label"] = pa.chunked_array([pa.array(labels, pa.string()).dictionary_encode()])
+    return pa.table({**columns, **more})
+
+
+def _is_image(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in _MAGIC and not hidden and path.is_file()
+
+
+def _read_image(folder: Path, relative: Path) -> bytes:
+    data = inside(folder, relative.as_posix()).read_bytes()
+    if not data.startswith(_MAGIC[relative.suffix.lower()]):
+        raise DataError(
+            f"the file '{relative.as_posix()}' is no {relative.suffix[1:].upper()} image",
+            got="an empty file" if not data else "another content",
+            todo="replace or remove the file",
+        )
+    return data
+
+
+def _read_labels(folder: Path, paths: list[Path]) -> dict[str, pa.ChunkedArray]:
+    place = folder / _LABELS
+    table = read_csv(place, text_columns=_FILE_COLUMNS)
+    key = next((n for n in table.column_names if n.lower() in _FILE_COLUMNS), table.column_names[0])
+    names = [str(v) for v in pc.cast(table.column(key), pa.string()).to_pylist()]
+    if len(set(names)) != len(names):
+        raise DataError(f"'{place}' names a file twice in its column '{key}'")
+    row_of = {name: row for row, name in enumerate(names)}
+    rows = [row_of.get(p.as_posix(), row_of.get(p.name)) for p in paths]
+    lost = len(names) - len({row for row in rows if row is not None})
+    if lost:
+        raise DataError(
+            f"'{place}' names {lost} files that are not in the folder",
+            todo=f"correct the column '{key}' or add the files",
+        )
+    taken = table.drop_columns([key]).take(pa.array(rows, pa.int64()))
+    return {name: taken.column(name) for name in taken.column_names}
+
+
+def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.ChunkedArray:
+    """Return the images that a column of relative paths names, as struct<bytes, path>.
+
+    Raises
+    ------
+    DataError
+        A path leads out of `folder`, or its file is missing.
+    """
+    blobs: list[dict[str, object] | None] = []
+    for row, relative in enumerate(column.to_pylist()):
+        if relative is None:
+            blobs.append(None)
+            continue
+        file = inside(folder, relative)
+        if not file.is_file():
+            raise DataError(f"the file that column '{name}' names in row {row} is missing")
+        blobs.append({"bytes": file.read_bytes(), "path": relative})
+    return pa.chunked_array([pa.array(blobs, BLOB)])
+
+
+class SideFiles:
+    """The folder `<stem>_files` beside a text table, filled chunk by chunk and shown at the end.
+
+    Parameters
+    ----------
+    table_path : Path
+        The table that will hold the paths.
+    draft : Path
+        Where the folder grows until `publish` moves it to its place.
+    """
+
+    def __init__(self, table_path: Path, draft: Path) -> None:
+        self.folder = table_path.with_name(f"{table_path.name.partition('.')[0]}_files")
+        self._draft = draft
+        self._counts: dict[str, int] = {}
+
+    def save(self, column: pa.ChunkedArray, name: str, position: int) -> pa.ChunkedArray:
+        """Write the images of a column; return their paths relative to the table, shape (n,)."""
+        shelf = name if _fits_a_folder(name) else f"column-{position}"
+        (self._draft / shelf).mkdir(parents=True, exist_ok=True)
+        paths: list[str | None] = []
+        for blob in column.to_pylist():
+            at = self._counts.get(name, 0)
+            self._counts[name] = at + 1
+            if blob is None or blob["bytes"] is None:
+                paths.append(None)
+                continue
+            # Numbered by row: a source's own file name may tell who is in the picture.
+            file = f"{shelf}/{at:07d}{_ending(blob['bytes'])}"
+            (self._draft / file).write_bytes(blob["bytes"])
+            flush_file(self._draft / file)
+            paths.append(f"{self.folder.name}/{file}")
+        return pa.chunked_array([pa.array(paths, pa.string())])
+
+    def publish(self) -> None:
+        """Move the folder to its place, if anything was written; an earlier one is replaced."""
+        if not self._draft.exists():
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.replace(self._draft, self.folder)
+        flush_folder(self.folder.parent)
+
+
+def _fits_a_folder(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) is not None
+
+
+def _ending(data: bytes) -> str:
+    if data.startswith(_MAGIC[".png"]):
+        return ".png"
+    if data.startswith(_MAGIC[".jpg"]):
+        return ".jpg"
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return ".tif"
+    return ".bin"

@@ -1,0 +1,202 @@
+"""Read a data file, or a folder of images, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import DataError, did_you_mean
+from twinset.core.schema import RESERVED, Field, Schema
+from twinset.io.csv import read_csv
+from twinset.io.images import load_side_files, read_image_folder
+from twinset.io.jsonl import read_jsonl
+from twinset.io.parquet import read_feather, read_parquet
+
+_READERS: dict[str, Callable[[Path], pa.Table]] = {
+    ".csv": read_csv,
+    ".csv.gz": read_csv,
+    ".tsv": read_csv,
+    ".tsv.gz": read_csv,
+    ".jsonl": read_jsonl,
+    ".jsonl.gz": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
+    ".feather": read_feather,
+    ".arrow": read_feather,
+}
+
+
+def read_dataset(path: Path, schema: Schema | None = None, card: Card | None = None) -> Dataset:
+    """Return the set in a data file or in a folder of images.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, or a folder of PNG and JPEG files.
+    schema : Schema, optional
+        What the columns are; inferred when not given. With it, columns of paths become images again
+        and columns of JSON text become boxes and spans.
+    card : Card, optional
+        The set's history; by default that of a real set named after the file.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged or cannot be understood.
+    SchemaError
+        The columns are not those of `schema`, or their values do not fit it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "people.csv")
+    ...     _ = file.write_text("age,sex\\n31,f\\n47,m\\n")
+    ...     read_dataset(file).schema["age"].kind
+    'integer'
+    """
+    table = _read(path, _text_columns(schema))
+    table = _with_reserved(table)
+    if schema is not None:
+        for field in schema.fields:
+            table = _unpack(table, field, path.parent)
+    card = card or Card(name=path.name.partition(".")[0], origin="real")
+    return Dataset.from_arrow(table, schema, card)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return the plain table in a data file or in a folder of images.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged or cannot be understood.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, text_columns: Sequence[str]) -> pa.Table:
+    suffix = _check_path(path)
+    try:
+        if path.is_dir():
+            table = read_image_folder(path)
+        elif _READERS[suffix] is read_csv:
+            table = read_csv(path, text_columns)
+        else:
+            table = _READERS[suffix](path)
+    except PermissionError as error:
+        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"the file '{path}' is damaged or is not what its ending says",
+            allowed=f"a whole {suffix} file",
+            todo="write or fetch the file again",
+        ) from error
+    return _check_table(table, path)
+
+
+def _check_path(path: Path) -> str:
+    if not path.exists():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"there is no file '{path}'", todo=did_you_mean(path.name, near))
+    if path.is_dir():
+        return "image folder"
+    suffix = next((s for s in sorted(_READERS, key=len) if path.name.lower().endswith(s)), None)
+    if suffix is None:
+        raise DataError(
+            f"the format of '{path}' is not known by its ending",
+            got=path.suffix or "no ending",
+            allowed=", ".join(_READERS) + ", or a folder of images",
+        )
+    if not path.is_file():
+        raise DataError(f"'{path}' is no regular file")
+    if path.stat().st_size == 0:
+        raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
+    return suffix
+
+
+def _check_table(table: pa.Table, path: Path) -> pa.Table:
+    names = table.column_names
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise DataError(
+            f"two columns of '{path}' have the same name",
+            got=f"'{repeated[0]}' twice",
+            todo="rename one of them",
+        )
+    if table.num_rows == 0:
+        raise DataError(
+            f"the file '{path}' holds no rows",
+            got=f"a header of {len(names)} columns" if names else "",
+            todo="give a file with at least one row",
+        )
+    for position, name in enumerate(names):
+        if pa.types.is_time(table.schema.field(position).type):
+            text = pc.cast(table.column(position), pa.string())
+            table = table.set_column(position, name, text)
+    return table
+
+
+def _text_columns(schema: Schema | None) -> tuple[str, ...]:
+    fields = schema.fields if schema is not None else ()
+    texts = [f.name for f in fields if pa.types.is_string(f.stored_type)]
+    return ("_id", "_origin", "_parents", *texts)
+
+
+def _with_reserved(table: pa.Table) -> pa.Table:
+    """Bring the parents of a row, joined by spaces in CSV, back to a list."""
+    name = RESERVED[2]
+    if name not in table.column_names or pa.types.is_list(table.column(name).type):
+        return table
+    texts = pc.cast(table.column(name), pa.string()).to_pylist()
+    lists = pa.array([(text or "").split() for text in texts], pa.list_(pa.string()))
+    return table.set_column(table.schema.get_field_index(name), name, pa.chunked_array([lists]))
+
+
+def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
+    """Turn what a text format can only write as text back into what the schema says it is."""
+    zoned = pa.types.is_timestamp(field.stored_type) and field.stored_type.tz is not None
+    nested = field.kind in ("image", "mask", "boxes", "spans")
+    if not (nested or zoned) or field.name not in table.column_names:
+        return table
+    column = table.column(field.name)
+    if pa.types.is_null(column.type):
+        column = pc.cast(column, pa.string())
+    if not pa.types.is_string(column.type):
+        return table
+    if zoned:
+        column = _from_zoned_text(column, field)
+    elif field.kind in ("image", "mask"):
+        column = load_side_files(column, folder, field.name)
+    else:
+        column = _from_json(column, field)
+    return table.set_column(table.schema.get_field_index(field.name), field.name, column)
+
+
+def _from_zoned_text(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, field.stored_type)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"the column '{field.name}' cannot be read as times with a zone",
+            allowed="e.g. 2024-01-31T12:00:00Z",
+        ) from error
+
+
+def _from_json(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
+    try:
+        values = [None if v is None else json.loads(v) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, field.arrow_type)])
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise DataError(
+            f"the column '{field.name}' cannot be read as {field.kind}",
+            allowed="JSON lists, as this program writes them",
+        ) from error

@@ -1,0 +1,265 @@
+"""The scoring frame: every metric on the candidate, and on real rows put through the same door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Progress,
+    Score,
+    silent,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import MissingExtraError
+from twinset.core.seeding import rng_for
+from twinset.core.where import Where
+from twinset.registry import build, list_components
+from twinset.sides import (
+    Columns,
+    Sides,
+    compare_halves,
+    independent_columns,
+    matched,
+    some_rows,
+)
+from twinset.verdicts import Against, judge, not_measurable
+
+FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
+"""Order of the results."""
+
+
+def measure(
+    *,
+    train: Dataset | None,
+    synthetic: Dataset,
+    holdout: Dataset | None,
+    metrics: Sequence[tuple[str, Metric]],
+    where: Where | None = None,
+    target: str | None = None,
+    positive: str | None = None,
+    population: Mapping[str, Mapping[str, float]] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> list[Score]:
+    """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
+
+    The holdout is cut once into halves A and B. Gap, coverage and privacy compare the synthetic rows
+    with B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy looks at
+    every synthetic row. Utility trains on the synthetic rows, on the whole of train for the baseline,
+    and tests on the whole holdout. Without a holdout gap and coverage use halves of train, and
+    privacy and utility are not measurable.
+
+    Parameters
+    ----------
+    train : Dataset or None
+        Real rows that the generator saw; None where it saw none.
+    synthetic : Dataset
+        The candidate.
+    holdout : Dataset or None
+        Real rows that the generator did not see.
+    metrics : sequence of (str, Metric)
+        Names and settings.
+    where : Where, optional
+        The condition under which the rows were made.
+    target, positive : str, optional
+        The column to predict, and its label that counts as positive.
+    population : mapping, optional
+        Declared shares, column -> {level: share}.
+    seed : int
+        Seed of the run.
+    workers : int
+        Metrics measured at the same time. The scores do not depend on it.
+    progress : Progress
+        Told ``("measure", done, total)``.
+
+    Raises
+    ------
+    SchemaError
+        `where` names a column that does not exist.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> made = Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 200}))
+    >>> from twinset.registry import build
+    >>> metrics = [("coverage.population", build("metric", "coverage.population", {}))]
+    >>> score, = measure(train=None, synthetic=made, holdout=None, metrics=metrics,
+    ...                  population={"sex": {"f": 0.9, "m": 0.1}})
+    >>> score.verdict, round(score.value, 2)
+    ('different', 0.4)
+    """
+    frame = _Frame.of(train, synthetic, holdout, where, target, positive, population or {}, seed)
+    ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
+    progress("measure", 0, len(ordered))
+    with threadpool_limits(limits=1):
+        return _score_all(frame, ordered, workers, progress)
+
+
+def default_metrics(kinds: Iterable[str]) -> list[tuple[str, Metric]]:
+    """Return every metric that can look at one of `kinds`, with its default settings.
+
+    Examples
+    --------
+    >>> "gap.marginals" in [name for name, _ in default_metrics({"number"})]
+    True
+    """
+    held = frozenset(kinds)
+    found = [(info.name, build("metric", info.name, {})) for info in list_components("metric")]
+    return [(name, metric) for name, metric in found if metric.kinds & held]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Everything that the metrics of one run share."""
+
+    has_real: bool
+    halves: Sides | None
+    models: Sides | None
+    synthetic: Dataset
+    real_rows: Dataset | None
+    where: Where | None
+    target: str | None
+    positive: str | None
+    population: Mapping[str, Mapping[str, float]]
+    seed: int
+    has_holdout: bool
+
+    @classmethod
+    def of(
+        cls,
+        train: Dataset | None,
+        synthetic: Dataset,
+        holdout: Dataset | None,
+        where: Where | None,
+        target: str | None,
+        positive: str | None,
+        population: Mapping[str, Mapping[str, float]],
+        seed: int,
+    ) -> _Frame:
+        kept = synthetic.where(where)
+        halves = models = real = None
+        if train is not None:
+            left = None if holdout is None else holdout.where(where)
+            halves = compare_halves(train.where(where), kept, left, target=target, seed=seed)
+            real = train.where(where) if left is None else left
+            if holdout is not None:
+                later = halves is not None and halves.later
+                models = Sides(train, synthetic, train, holdout, "the whole holdout", later)
+        # Shares of a population say nothing about rows that were picked by that very column.
+        asked = set() if where is None else set(where.conditions)
+        shares = {column: s for column, s in population.items() if column not in asked}
+        return cls(
+            train is not None, halves, models, kept, real, where, target, positive, shares, seed,
+            holdout is not None,
+        )  # fmt: skip
+
+    def score(self, name: str, metric: Metric) -> Score:
+        """Return one metric's score."""
+        try:
+            if not metric.needs_real:
+                return self._without_real(name, metric)
+            return self._against_real(name, metric, self._sides(metric))
+        except (NotMeasurable, MissingExtraError) as reason:
+            return not_measurable(name, metric, str(reason))
+
+    def _sides(self, metric: Metric) -> Sides:
+        if not self.has_real:
+            raise NotMeasurable("there is no real set to compare with")
+        if metric.family in ("utility", "privacy") and not self.has_holdout:
+            raise NotMeasurable("no holdout was kept aside")
+        if metric.family == "utility":
+            assert self.models is not None
+            return self.models
+        if self.halves is None:
+            raise NotMeasurable("too few real rows to cut into halves")
+        if not len(self.halves.synthetic) or not len(self.halves.train):
+            raise NotMeasurable("no row meets the condition")
+        # A share of leaked rows must look at every row; distances between samples depend on size.
+        return self.halves if metric.family == "privacy" else matched(self.halves, seed=self.seed)
+
+    def _against_real(self, name: str, metric: Metric, sides: Sides) -> Score:
+        columns = Columns.of(metric, sides, self.target, self.where)
+        if not columns.names:
+            raise NotMeasurable("there is no column that it can look at")
+        train, synthetic, reference = (
+            part.select(columns.names) for part in (sides.train, sides.synthetic, sides.reference)
+        )
+        is_utility = metric.family == "utility"
+        baseline = train if is_utility else sides.baseline.select(columns.names)
+        cache: dict[str, Any] = {}
+
+        def compute(candidate: Dataset) -> Measurement:
+            return metric.compute(
+                Comparison(
+                    train, candidate, reference, self.target, self.positive, self.population, cache
+                ),
+                rng_for(self.seed, "measure", name),
+            )
+
+        base, measured = compute(baseline), compute(synthetic)
+        floor = None
+        if metric.has_floor:
+            shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
+            floor = float(compute(shuffled).value)
+        compared: dict[str, Any] = {
+            "with": sides.called,
+            "rows": {
+                "synthetic": len(synthetic),
+                "baseline": len(baseline),
+                "reference": len(reference),
+            },
+            "left_out": dict(columns.left_out),
+        }
+        if sides.later and metric.family in ("gap", "coverage"):
+            seen = some_rows(train, len(baseline), rng_for(self.seed, "measure", "rows", "train"))
+            compared["train_rows_instead"] = float(compute(seen).value)
+        n_rows = len(reference) if is_utility else min(map(len, (synthetic, baseline, reference)))
+        called = "trained on real rows" if is_utility else "real rows"
+        against = Against(base, floor, n_rows, called)
+        return judge(name, metric, measured, against, {**measured.details, "compared": compared})
+
+    def _without_real(self, name: str, metric: Metric) -> Score:
+        """Score a metric that looks at one set only: it is held against the best it can be."""
+        names = [f.name for f in self.synthetic.schema.fields if f.kind in metric.kinds]
+
+        def compute(candidate: Dataset) -> Measurement:
+            candidate = candidate.select([n for n in names if n in candidate.schema.names])
+            empty = candidate.slice(0, 0)
+            return metric.compute(
+                Comparison(empty, candidate, empty, self.target, self.positive, self.population),
+                rng_for(self.seed, "measure", name),
+            )
+
+        measured = compute(self.synthetic)
+        details = dict(measured.details)
+        if self.real_rows is not None and len(self.real_rows):
+            details["real_rows"] = float(compute(self.real_rows).value)
+        best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
+        against = Against(best, None, len(self.synthetic), "best possible")
+        return judge(name, metric, measured, against, details)
+
+
+def _score_all(
+    frame: _Frame, metrics: Sequence[tuple[str, Metric]], workers: int, progress: Progress
+) -> list[Score]:
+    """Score the metrics on `workers` threads, each with one thread for its own numerics."""
+    # OpenMP counts its threads for each calling thread, so each worker must be told once.
+    with ThreadPoolExecutor(max(1, workers), initializer=threadpool_limits, initargs=(1,)) as pool:
+        # The models of usefulness take longest: with them first, no worker waits at the end.
+        first = sorted(metrics, key=lambda pair: pair[1].family != "utility")
+        futures = {name: pool.submit(frame.score, name, metric) for name, metric in first}
+        for done, future in enumerate(as_completed(futures.values()), start=1):
+            future.result()
+            progress("measure", done, len(metrics))
+    return [futures[name].result() for name, _ in metrics]

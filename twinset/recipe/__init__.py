@@ -1,0 +1,35 @@
+"""The recipe: what to do, parsed, checked and digested; all faults are reported at once."""
+
+from twinset.recipe._json_schema import recipe_schema
+from twinset.recipe._parse import load_recipe, parse_recipe
+from twinset.recipe._recipe import Recipe
+from twinset.recipe._sections import Brief, Deliver, ReportSpec, Split
+from twinset.recipe._source import ColumnSpec, LabelSpec, Source
+from twinset.recipe._steps import (
+    AugmentStep,
+    CountSpec,
+    Evaluate,
+    GateSpec,
+    GenerateStep,
+    MetricUse,
+)
+
+__all__ = [
+    "AugmentStep",
+    "Brief",
+    "ColumnSpec",
+    "CountSpec",
+    "Deliver",
+    "Evaluate",
+    "GateSpec",
+    "GenerateStep",
+    "LabelSpec",
+    "MetricUse",
+    "Recipe",
+    "ReportSpec",
+    "Source",
+    "Split",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_schema",
+]

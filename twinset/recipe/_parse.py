@@ -1,0 +1,142 @@
+"""Read a recipe from a file or from text, with all its faults told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+from pydantic import ValidationError
+
+from twinset.core.errors import RecipeError
+from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.recipe._recipe import Recipe
+from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
+from twinset.registry import component_names
+
+_PLACES = ("fetch", "path", "set")
+_DESCRIBING = ("name", "licence", "provenance")
+
+
+def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe that a YAML file holds.
+
+    Paths in the file are relative to the file's folder; paths in `overrides`, and the folder of
+    delivery, to the working folder.
+
+    Parameters
+    ----------
+    path : path
+        The YAML file, UTF-8, at most 1 MB.
+    overrides : sequence of str
+        Changes, each ``"a.b=value"`` with a value in YAML; an item of a list is ``generate.0.rows``.
+        One of `source.path`, `source.fetch` and `source.set` replaces the others together with
+        `source.name`, `source.licence` and `source.provenance`, which spoke of another set;
+        `split.by` replaces `split.on`.
+
+    Raises
+    ------
+    RecipeError
+        The file cannot be read, or the recipe has faults: all are told, each with line and path.
+    """
+    path = FilePath(path)
+    if not path.is_file():
+        raise RecipeError(
+            f"there is no recipe file '{path}'",
+            todo="check the path, or make one: twinset init FILE",
+        )
+    if path.stat().st_size > LARGEST_BYTES:
+        raise RecipeError(
+            f"the recipe '{path.name}' is too large", allowed=f"{LARGEST_BYTES:,} bytes"
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"the recipe '{path.name}' is not UTF-8 text") from error
+    return parse_recipe(
+        text, name=path.name, base=path.parent, home=FilePath.cwd(), overrides=overrides
+    )
+
+
+def parse_recipe(
+    text: str,
+    *,
+    name: str = "recipe",
+    base: FilePath = FilePath(),
+    home: FilePath | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """Return the recipe that YAML text holds.
+
+    Parameters
+    ----------
+    text : str
+        YAML.
+    name : str
+        What the text is called in faults.
+    base : Path
+        Folder that paths in the text are relative to.
+    home : Path, optional
+        Folder that `overrides` and the folder of delivery are relative to; `base` when not given.
+    overrides : sequence of str
+        As in `load_recipe`.
+
+    Raises
+    ------
+    RecipeError
+        The recipe has faults: all are told, each with line and path.
+
+    Examples
+    --------
+    >>> recipe = parse_recipe('''
+    ... name: twin
+    ... brief: {task: classification, target: sick}
+    ... source: {path: patients.csv}
+    ... generate: [{use: tabular.copula, rows: 100}]
+    ... ''', overrides=["seed=3"])
+    >>> recipe.seed, [name for name, _ in recipe.named_steps()]
+    (3, ['copula'])
+    """
+    home = base if home is None else home
+    document = read_yaml(text)
+    faults = list(document.faults)
+    if not faults and not isinstance(document.data, dict):
+        said = "empty" if document.data is None else "no mapping of keys"
+        faults = [Fault((), f"the recipe is {said}; allowed: name, brief, source, generate, ...")]
+    if not isinstance(document.data, dict):
+        raise RecipeError(spell_faults(name, document, faults))
+    _apply(document, overrides, home)
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(document.data).placed(base, home)
+    except ValidationError as error:
+        document.faults += shape_faults(error, document)
+    document.faults += component_faults(document.data)
+    if recipe is not None and not document.faults:
+        document.faults += whole_faults(recipe, home)
+    if recipe is None or document.faults:
+        raise RecipeError(spell_faults(name, document, document.faults))
+    return recipe
+
+
+def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None:
+    """Change the document as the overrides say, in their order."""
+    gates: dict[Path, tuple[str, ...]] = {("evaluate", "gates"): component_names("metric")}
+    touched = set()
+    for override in overrides:
+        path = apply_override(document, override, gates)
+        touched.add(path)
+        section = document.data.get(path[0]) if len(path) == 2 else None
+        if not isinstance(section, dict):
+            continue
+        replaced: list[str] = []
+        if path[0] == "source" and path[1] in _PLACES:
+            replaced = [key for key in _PLACES if key != path[1]]
+            replaced += [key for key in _DESCRIBING if ("source", key) not in touched]
+        elif path == ("split", "by") and ("split", "on") not in touched:
+            replaced = ["on"]
+        for key in replaced:
+            section.pop(key, None)
+        if path == ("source", "path") or path[0] == "assets":
+            given = section[path[1]]
+            if isinstance(given, str) and given:
+                section[path[1]] = str(home / given)

@@ -1,0 +1,106 @@
+"""`Recipe`: what to do, from the brief to the delivery."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from pydantic import Field, PrivateAttr
+
+from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
+from twinset.recipe._source import Source
+from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
+
+RESERVED_STEPS = frozenset({"source", "split", "real", "train", "holdout", "measure", "report"})
+"""Steps of every run; no making step may take their names."""
+
+
+class Recipe(Section):
+    """What to do, from the brief to the delivery. Build one with `load_recipe` or `parse_recipe`.
+
+    Paths in it are read relative to `base`; what is delivered is written below `home`.
+    """
+
+    name: Name = Field(
+        description="Name of the set that is made, in the catalogue.", examples=["card-fraud"]
+    )
+    seed: int = Field(default=0, ge=0, description="Decides every random draw of the run.")
+    brief: Brief = Field(description="What is asked for.")
+    source: Source | None = Field(
+        default=None, description="The real set; none for a recipe that only draws by rules."
+    )
+    split: Split = Field(default_factory=Split, description="How the holdout is cut off.")
+    assets: dict[str, str] = Field(
+        default_factory=dict, description="Name -> path of a file that components are given."
+    )
+    generate: list[GenerateStep] = Field(
+        default_factory=list, description="Steps that draw new rows."
+    )
+    augment: list[AugmentStep] = Field(
+        default_factory=list, description="Steps that vary real training rows."
+    )
+    evaluate: Evaluate = Field(default_factory=Evaluate, description="How it is measured.")
+    report: ReportSpec = Field(default_factory=ReportSpec, description="What the report may show.")
+    deliver: Deliver = Field(default_factory=Deliver, description="Where the results go.")
+
+    _base: Path = PrivateAttr(default=Path())
+    _home: Path = PrivateAttr(default=Path())
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths of the recipe start from."""
+        return self._base
+
+    def placed(self, base: Path, home: Path) -> Recipe:
+        """Return the recipe with the folders that its paths are relative to."""
+        copy = self.model_copy()
+        copy._base, copy._home = base, home
+        return copy
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything but the place of delivery, 64 hexadecimal digits."""
+        value = self.model_dump(mode="json", by_alias=True, exclude={"deliver": {"to"}})
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def source_name(self) -> str:
+        """Name of the real set in the catalogue."""
+        source = self.source
+        assert source is not None
+        registered = source.set_.partition("@")[0] if source.set_ else None
+        return source.name or source.fetch or registered or f"{self.name}.real"
+
+    def named_steps(self) -> tuple[tuple[str, GenerateStep | AugmentStep], ...]:
+        """Return every making step with its name, generate before augment; names are unique.
+
+        A step without a name takes the last word of its component, with a number if that is taken.
+        """
+        steps: list[GenerateStep | AugmentStep] = [*self.generate, *self.augment]
+        taken = {step.name for step in steps if step.name is not None} | RESERVED_STEPS
+        named: list[tuple[str, GenerateStep | AugmentStep]] = []
+        for step in steps:
+            name = step.name
+            if name is None:
+                stem = step.use.rpartition(".")[2]
+                tries = (stem if i == 1 else f"{stem}-{i}" for i in range(1, len(steps) + 2))
+                name = next(word for word in tries if word not in taken)
+                taken.add(name)
+            named.append((name, step))
+        return tuple(named)
+
+    def source_path(self) -> Path:
+        """Return the place of the source's file or folder."""
+        assert self.source is not None
+        assert self.source.path is not None
+        return self._base / self.source.path
+
+    def asset_paths(self) -> dict[str, Path]:
+        """Return the place of every asset by name."""
+        return {name: self._base / path for name, path in self.assets.items()}
+
+    def delivery_folder(self) -> Path:
+        """Return the folder that the results are delivered to."""
+        return self._home / (self.deliver.to or f"out/{self.name}")

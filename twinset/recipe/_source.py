@@ -1,0 +1,152 @@
+"""The source section of a recipe: where the real set is, its licence, its columns and their labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from twinset.core import schema as columns
+from twinset.core.errors import TwinsetError
+from twinset.core.rules import rules_from_json
+from twinset.recipe._sections import Label, Name, Section, fault
+
+NOT_STATED = "NOASSERTION"
+"""SPDX's word for a licence that nobody has stated."""
+
+_LICENCE = re.compile(
+    r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*"
+)
+
+
+def _rule(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        try:
+            rules_from_json([value])
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+    return value
+
+
+def _licence(value: Any) -> Any:
+    if not isinstance(value, str) or (
+        _LICENCE.fullmatch(value) and value.count("(") == value.count(")")
+    ):
+        return value
+    raise fault(
+        f"'{value}' is no SPDX licence; allowed: e.g. CC-BY-4.0, 'MIT OR Apache-2.0', "
+        "LicenseRef-our-contract"
+    )
+
+
+Licence = Annotated[str, BeforeValidator(_licence)]
+RuleEntry = Annotated[dict[str, Any], BeforeValidator(_rule)]
+
+
+class ColumnSpec(Section):
+    """What is declared of one column; what is not declared is inferred."""
+
+    kind: columns.Kind | None = Field(default=None, description="What the values are.")
+    role: columns.Role | None = Field(default=None, description="What the column is for.")
+    nullable: bool | None = Field(default=None, description="Whether values may be missing.")
+    decimals: int | None = Field(default=None, ge=0, le=30, description="Digits after the point.")
+    description: str | None = Field(default=None, description="Free words for readers.")
+
+
+class LabelSpec(Section):
+    """What is declared of one label."""
+
+    definition: str = Field(default="", description="What the label means.")
+    parent: Label | None = Field(default=None, description="The broader label that it belongs to.")
+
+
+class Source(Section):
+    """The real set: where it is, under which licence, and what its columns are."""
+
+    name: Name | None = Field(default=None, description="Name in the catalogue.", examples=["ulb"])
+    fetch: str | None = Field(
+        default=None,
+        description="Name of a public set; see: twinset fetch.",
+        examples=["ulb-creditcard"],
+    )
+    path: str | None = Field(
+        default=None,
+        description="File or folder, relative to the recipe; after --set, to the working folder.",
+        examples=["data/claims.csv"],
+    )
+    set_: str | None = Field(
+        default=None,
+        alias="set",
+        description="Registered set, name or name@version.",
+        examples=["ulb@1"],
+    )
+    licence: Licence = Field(
+        default=NOT_STATED,
+        description="SPDX expression.",
+        examples=["CC-BY-4.0", "LicenseRef-contract"],
+    )
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="Citation, address and the like; goes onto the card."
+    )
+    schema_: dict[str, ColumnSpec] = Field(
+        default_factory=dict,
+        alias="schema",
+        description="Column -> what it is; only what differs from what would be inferred.",
+        examples=[{"Time": {"role": "time"}}],
+    )
+    rules: list[RuleEntry] = Field(
+        default_factory=list,
+        description="What holds in every row.",
+        examples=[[{"kind": "order", "columns": ["start", "end"]}]],
+    )
+    labels: dict[str, dict[str, LabelSpec]] = Field(
+        default_factory=dict,
+        description="Column -> its closed list of labels, each with definition and parent.",
+        examples=[{"Class": {"0": {"definition": "genuine"}, "1": {"definition": "fraud"}}}],
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        named = [key for key in ("fetch", "path", "set_") if getattr(self, key) is not None]
+        if len(named) != 1:
+            got = " and ".join(key.rstrip("_") for key in named) or "none of them"
+            raise fault(f"a source needs exactly one of fetch, path and set; got {got}")
+        for column, labels in self.labels.items():
+            try:
+                _taxonomy(labels)
+            except TwinsetError as error:
+                raise fault(f"labels.{column}: {error}") from error
+        return self
+
+    def fields(self, schema: columns.Schema) -> tuple[columns.Field, ...]:
+        """Return the fields of `schema` that the recipe declares, as it declares them.
+
+        Raises
+        ------
+        SchemaError
+            A declared column does not exist.
+        """
+        declared = dict.fromkeys([*self.schema_, *self.labels])
+        return tuple(self._field(schema[column]) for column in declared)
+
+    def _field(self, field: columns.Field) -> columns.Field:
+        spec = self.schema_.get(field.name, ColumnSpec())
+        changes = spec.model_dump(exclude_none=True)
+        labels = self.labels.get(field.name)
+        if labels is not None:
+            changes["taxonomy"] = _taxonomy(labels)
+            if field.kind not in ("category", "boxes", "spans"):
+                changes.setdefault("kind", "category")
+        if changes.get("kind", field.kind) != field.kind:
+            changes.setdefault("decimals", None)
+            changes["levels"] = None
+        return replace(field, **changes)
+
+
+def _taxonomy(labels: Mapping[str, LabelSpec]) -> columns.Taxonomy:
+    return columns.Taxonomy(
+        tuple(columns.Label(name, spec.definition, spec.parent) for name, spec in labels.items())
+    )

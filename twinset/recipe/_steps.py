@@ -1,0 +1,136 @@
+"""The sections of a recipe that name components: generate, augment and evaluate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from twinset.core.contracts import Metric
+from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
+from twinset.registry import build, component_names
+
+
+class CountSpec(Section):
+    """Rows wanted under one condition."""
+
+    where: Conditions = Field(description="Condition that these rows meet.")
+    rows: Rows = Field(description="How many of them to make.")
+
+
+class MakingStep(Section):
+    """What the two kinds of making steps share."""
+
+    use: str = Field(description="Name of the component; see: twinset list.")
+    name: Name | None = Field(
+        default=None, description="Name of the step; by default the last word of `use`."
+    )
+    where: Conditions | None = Field(
+        default=None, description="Condition that the made, or varied, rows meet."
+    )
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Settings; see: twinset show NAME."
+    )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the component."""
+        return self.with_
+
+
+class GenerateStep(MakingStep):
+    """Draw new rows from a generator."""
+
+    rows: Rows | None = Field(
+        default=None,
+        description="Rows to make; by default what the brief wants, else as many as real.",
+    )
+    counts: list[CountSpec] = Field(
+        default_factory=list, description="Rows to make under several conditions; replaces rows."
+    )
+
+    @property
+    def follows_brief(self) -> bool:
+        """Whether the brief decides what is made: the step names neither rows nor a condition."""
+        return self.rows is None and not self.counts and self.where is None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.rows is not None and self.counts:
+            raise fault("a step takes 'rows' or 'counts', not both")
+        return self
+
+
+class AugmentStep(MakingStep):
+    """Vary real training rows."""
+
+    copies: int = Field(
+        default=1, ge=1, le=10_000, description="Varied rows made from each real row."
+    )
+
+
+class MetricUse(Section):
+    """One metric with its settings."""
+
+    use: str = Field(description="Name of a metric; see: twinset list.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Settings; see: twinset show NAME."
+    )
+
+
+class GateSpec(Section):
+    """What a metric must keep for the run to pass."""
+
+    max: float | None = Field(default=None, description="Greatest number that passes.")
+    min: float | None = Field(default=None, description="Least number that passes.")
+    of: Literal["value", "difference"] = Field(
+        default="value", description="The metric's value, or its difference from real rows."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.max is None and self.min is None:
+            raise fault("a gate needs 'max' or 'min'")
+        if self.max is not None and self.min is not None and self.max < self.min:
+            raise fault("no number passes this gate: 'max' is less than 'min'")
+        return self
+
+
+def _metric_uses(value: Any) -> Any:
+    """Bring the short forms to one: "default" to None, a bare name to {use: name}."""
+    if value == "default":
+        return None
+    if isinstance(value, list):
+        return [{"use": item} if isinstance(item, str) else item for item in value]
+    return value
+
+
+class Evaluate(Section):
+    """How the made rows are measured, and what must hold."""
+
+    metrics: Annotated[list[MetricUse] | None, BeforeValidator(_metric_uses)] = Field(
+        default=None, description="'default' (all that suit the columns), or a list of metrics."
+    )
+    gates: dict[str, GateSpec] = Field(
+        default_factory=dict,
+        description="Metric -> bound; a run whose gates do not hold ends with exit code 3.",
+        examples=[{"privacy.exact_copies": {"max": 0}}],
+    )
+
+    def metrics_json(self) -> list[dict[str, Any]]:
+        """Return the metrics that may be computed, as plain JSON values."""
+        if self.metrics is None:
+            return [{"use": name, "with": {}} for name in component_names("metric")]
+        return [{"use": metric.use, "with": metric.with_} for metric in self.metrics]
+
+    def gates_json(self) -> dict[str, dict[str, Any]]:
+        """Return the gates as plain JSON values: metric -> {max or min, of}."""
+        return {name: gate.model_dump(exclude_none=True) for name, gate in self.gates.items()}
+
+    def built_metrics(self, kinds: frozenset[str]) -> list[tuple[str, Metric]]:
+        """Return the metrics by name; of the default ones those that can look at `kinds`."""
+        if self.metrics is None:
+            from twinset.measure import default_metrics
+
+            return default_metrics(kinds)
+        return [(use.use, build("metric", use.use, use.with_)) for use in self.metrics]

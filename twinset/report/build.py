@@ -1,0 +1,236 @@
+"""`Report`: everything that a reader gets, built once; as page, JSON, terminal lines and notebook table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import MissingExtraError
+from twinset.core.where import Where
+from twinset.report.columns import ColumnPanel, column_panels
+from twinset.report.contact_sheet import ImageSample, image_samples
+from twinset.report.details import column_distances
+from twinset.report.gates import Gate
+from twinset.report.samples import RowSample, TextSample, row_samples, text_samples
+from twinset.report.verdict import Sentence, judge
+from twinset.report.wording import plain
+
+SCHEMA_VERSION = 1
+_MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
+# What cards say of sets that hold real rows or pieces of them.
+_FROM_REAL = re.compile(
+    r"derived from|interpolat|cop(y|ies|ied)|real (row|record|image|text)", re.I
+)
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What a reader looks at: figures and samples, without any real row unless asked for."""
+
+    panels: tuple[ColumnPanel, ...] = ()
+    n_panels_left: int = 0
+    images: tuple[ImageSample, ...] = ()
+    texts: tuple[TextSample, ...] = ()
+    rows: tuple[RowSample, ...] = ()
+    withheld: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The verdict on a synthetic set and all that it rests on; it holds no clock, host or path.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    scores : tuple of Score
+        Every metric with its baseline, floor, interval and verdict.
+    gates : tuple of Gate
+        Every gate with its outcome.
+    verdict : tuple of Sentence
+        The four answers in plain words.
+    cards : tuple of Card
+        What was done to get the sets.
+    lineage : mapping, optional
+        Nested tree of the sets that it was made from.
+    notes : tuple of str
+        What must be read with care.
+    facts : mapping
+        Counts of rows and columns, condition, target.
+    exhibits : Exhibits
+        Figures and samples.
+    """
+
+    title: str
+    scores: tuple[Score, ...]
+    gates: tuple[Gate, ...]
+    verdict: tuple[Sentence, ...]
+    cards: tuple[Card, ...] = ()
+    lineage: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    exhibits: Exhibits = Exhibits()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was passed; true where there is none."""
+        return all(gate.passed for gate in self.gates)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text, without the figures and samples."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "passed": self.passed,
+            "verdict": [sentence.to_json() for sentence in self.verdict],
+            "facts": self.facts,
+            "gates": [gate.to_json() for gate in self.gates],
+            "scores": [score.to_json() for score in self.scores],
+            "notes": self.notes,
+            "cards": [card.to_json() for card in self.cards],
+            "lineage": self.lineage,
+        }
+        return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_html(self) -> str:
+        """Return the report as one self-contained page that asks nothing of the network."""
+        from twinset.report.page import render_page
+
+        return render_page(self)
+
+    def _repr_html_(self) -> str:
+        from twinset.report.page import render_notebook
+
+        return render_notebook(self)
+
+    def summary(self) -> str:
+        """Return the verdict as plain lines for a terminal."""
+        width = max((len(sentence.question) for sentence in self.verdict), default=0)
+        lines = [f"{_MARKS[s.mark]} {s.question:<{width}}  {s.text}" for s in self.verdict]
+        if self.gates:
+            kept = sum(gate.passed for gate in self.gates)
+            mark = _MARKS["good" if self.passed else "bad"]
+            failed = ", ".join(gate.metric for gate in self.gates if not gate.passed)
+            told = f"{kept} of {len(self.gates)} passed" + (f"; failed: {failed}" if failed else "")
+            lines.append(f"{mark} {'Gates':<{width}}  {told}")
+        return "\n".join(lines)
+
+
+def build_report(
+    *,
+    title: str,
+    train: Dataset | None,
+    synthetic: Dataset,
+    holdout: Dataset | None,
+    scores: Sequence[Score],
+    gates: Sequence[Gate],
+    cards: Sequence[Card] = (),
+    lineage: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    where: Where | None = None,
+    show_real_rows: bool = False,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Return the report on `synthetic`.
+
+    No real row is shown unless `show_real_rows`: figures pool small counts, samples of synthetic
+    images and texts leave out whatever stands in a real set, and are withheld altogether when a card
+    says that the rows were made from real ones.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    train, synthetic, holdout : Dataset
+        The sets that were compared; `where` filters all three for the figures.
+    scores, gates : sequence
+        What was measured and what was demanded.
+    cards : sequence of Card
+        Cards to print at the end.
+    lineage : mapping, optional
+        Nested tree of the sets.
+    target : str, optional
+        The column to predict.
+    where : Where, optional
+        Rows that the comparison is about.
+    show_real_rows : bool
+        Whether five real rows may be printed beside five synthetic ones.
+    notes : sequence of str
+        Warnings for the reader.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = Dataset.from_arrow(pa.table({"age": [31.5, 47.0, 28.0]}))
+    >>> report = build_report(title="ages", train=rows, synthetic=rows, holdout=None, scores=[], gates=[])
+    >>> report.passed, "<h1>ages</h1>" in report.to_html()
+    (True, True)
+    """
+    sets = {"real": train, "synthetic": synthetic, "holdout": holdout}
+    compared = {name: found.where(where) for name, found in sets.items() if found is not None}
+    notes = list(notes)
+    exhibits = _exhibits(compared, scores, cards, target, show_real_rows, notes)
+    facts = {
+        "synthetic_rows": len(synthetic),
+        "train_rows": None if train is None else len(train),
+        "holdout_rows": None if holdout is None else len(holdout),
+        "compared_rows": {name: len(found) for name, found in compared.items()},
+        "columns": len(synthetic.schema.fields),
+        "target": target,
+        "where": None if where is None else str(where),
+    }
+    return Report(
+        title=title,
+        scores=tuple(scores),
+        gates=tuple(gates),
+        verdict=judge(scores),
+        cards=tuple(cards),
+        lineage=lineage,
+        notes=tuple(notes),
+        facts=facts,
+        exhibits=exhibits,
+    )
+
+
+def _exhibits(
+    sets: Mapping[str, Dataset],
+    scores: Sequence[Score],
+    cards: Sequence[Card],
+    target: str | None,
+    show_real_rows: bool,
+    notes: list[str],
+) -> Exhibits:
+    synthetic = sets["synthetic"]
+    real = [] if show_real_rows else [sets[name] for name in ("real", "holdout") if name in sets]
+    gaps = [column_distances(score) for score in scores if score.family == "gap"]
+    distances = next((found for found in gaps if found), {})
+    panels, n_left = column_panels(sets, distances)
+    made = [synthetic.card, *(card for card in cards if card.origin != "real")]
+    withheld = not show_real_rows and any(_is_from_real(card) for card in made)
+    withheld = withheld and bool(synthetic.schema.of_kind("image", "text"))
+    images: tuple[ImageSample, ...] = ()
+    texts: tuple[TextSample, ...] = ()
+    if not withheld:
+        texts = text_samples(synthetic, real, target)
+        try:
+            images = image_samples(synthetic, real, target)
+        except MissingExtraError as error:
+            notes.append(f"The images are not shown: {error}.")
+    shown = {name: sets[name] for name in ("real", "synthetic") if name in sets}
+    return Exhibits(
+        panels=panels,
+        n_panels_left=n_left,
+        images=images,
+        texts=texts,
+        rows=row_samples(shown) if show_real_rows else (),
+        withheld=withheld,
+    )
+
+
+def _is_from_real(card: Card) -> bool:
+    return card.origin == "augmented" or any(_FROM_REAL.search(note) for note in card.notes)

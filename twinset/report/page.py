@@ -1,0 +1,189 @@
+"""Render a report as one HTML page, or as a short table for a notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from twinset.core.contracts import Score
+from twinset.core.dataset import Card
+from twinset.report import charts, contact_sheet, wording
+from twinset.report.details import asides, pair_errors, population_levels, usefulness
+from twinset.report.verdict import reasons
+from twinset.report.wording import FAMILIES, metric_title, plain, short
+
+if TYPE_CHECKING:
+    from twinset.report.build import Report
+
+VERDICT_MARKS = {
+    "as good as real": "good",
+    "different": "bad",
+    "cannot tell": "unclear",
+    "not measurable": "unmeasured",
+}
+MAX_HEATMAP_COLUMNS = 40
+N_OPEN_PANELS = 15
+N_WORST_PAIRS = 8
+
+
+def render_page(report: Report) -> str:
+    """Return the page: one string, the same bytes for the same report."""
+    shown = report.exhibits
+    colours = contact_sheet.category_colours(shown.images)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            exhibits=shown,
+            facts=_facts(report.facts),
+            families=_families(report.scores),
+            found_useful=[u for u in map(usefulness, report.scores) if u is not None],
+            population=[line for score in report.scores for line in population_levels(score)],
+            heatmap=_heatmap(report),
+            images=[
+                (image.caption, contact_sheet.image_figure(image, colours, i + 1))
+                for i, image in enumerate(shown.images)
+            ],
+            cards=[(card, _card_lines(card)) for card in report.cards],
+            lineage=_lineage(report.lineage),
+            verdict_marks=VERDICT_MARKS,
+        )
+    )
+
+
+def render_notebook(report: Report) -> str:
+    """Return verdict and scores as a short piece of HTML."""
+    return (
+        _environment()
+        .get_template("notebook.html")
+        .render(report=report, verdict_marks=VERDICT_MARKS)
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("twinset.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        short=short,
+        signed=wording.signed,
+        percent=wording.percent,
+        title_of=metric_title,
+        interval=charts.interval_figure,
+        column_figure=charts.column_figure,
+        change=charts.change_figure,
+        reasons=reasons,
+        asides=asides,
+    )
+    return environment
+
+
+def _families(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
+    """Return (question, its scores) in reading order; families that nobody measured are left out."""
+    groups = [
+        (question, [score for score in scores if score.family == family])
+        for family, (question, _) in FAMILIES.items()
+    ]
+    return [(question, own) for question, own in groups if own]
+
+
+def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the counts under the title as (label, value) pairs."""
+    named = [
+        ("synthetic rows", facts.get("synthetic_rows")),
+        ("real training rows", facts.get("train_rows")),
+        ("locked holdout rows", facts.get("holdout_rows")),
+        ("columns", facts.get("columns")),
+    ]
+    lines = [(label, f"{value:,}") for label, value in named if value is not None]
+    if facts.get("target"):
+        lines.append(("target", str(facts["target"])))
+    if facts.get("where"):
+        counts = facts.get("compared_rows", {})
+        told = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+        lines.append(("compared where", f"{facts['where']} ({told})"))
+    return lines
+
+
+def _heatmap(report: Report) -> dict[str, Any] | None:
+    errors = next((e for e in map(pair_errors, report.scores) if e), None)
+    if errors is None:
+        return None
+    worst: dict[str, float] = {}
+    for pair, error in errors.items():
+        for name in pair:
+            worst[name] = max(worst.get(name, 0.0), error)
+    names = sorted(worst, key=lambda name: (-worst[name], name))
+    drawn = set(names[:MAX_HEATMAP_COLUMNS])
+    ranked = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "figure": charts.pair_heatmap(
+            names[:MAX_HEATMAP_COLUMNS],
+            {pair: error for pair, error in errors.items() if drawn.issuperset(pair)},
+        ),
+        "worst": ranked[:N_WORST_PAIRS],
+        "n_pairs": len(errors),
+        "n_left": max(0, len(names) - MAX_HEATMAP_COLUMNS),
+    }
+
+
+def _card_lines(card: Card) -> list[tuple[str, str]]:
+    """Return what a card says as (label, text) pairs; what it does not say is left out."""
+    content = plain(card.to_json())
+    lines = []
+    for key, value in content.items():
+        if key != "name":
+            label = "note" if key == "notes" else key.replace("_", " ")
+            lines += _lines(label, value)
+    return lines
+
+
+def _lines(label: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [line for key, item in value.items() for line in _lines(f"{label}: {key}", item)]
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return [(label, str(item)) for item in value]
+    if value in (None, "", []):
+        return []
+    return [(label, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+
+
+def _lineage(tree: Mapping[str, Any] | None) -> list[tuple[int, str, str]]:
+    """Return the nested tree as (depth, name, details) lines; parents follow their child."""
+    lines: list[tuple[int, str, str]] = []
+
+    def walk(node: Any, depth: int) -> None:
+        if not isinstance(node, Mapping):
+            lines.append((depth, str(node), ""))
+            return
+        parents = next((node[k] for k in ("parents", "children", "made_from") if k in node), ())
+        plain_facts = {k: v for k, v in plain(node).items() if not isinstance(v, list | dict)}
+        name = next((plain_facts.pop(k) for k in ("ref", "name", "set") if k in plain_facts), "set")
+        told = [
+            f"{k.replace('_', ' ')} {_fact(k, v)}"
+            for k, v in plain_facts.items()
+            if v not in (None, "")
+        ]
+        lines.append((depth, str(name), ", ".join(told)))
+        for parent in parents or ():
+            walk(parent, depth + 1)
+
+    if tree:
+        walk(tree, 0)
+    return lines
+
+
+def _fact(key: str, value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)[:12] if key == "digest" else str(value)

@@ -1,0 +1,180 @@
+"""The promises of an augmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from twinset.core.contracts import Augmenter
+from twinset.core.dataset import Dataset
+from twinset.testing._examples import example_dataset
+from twinset.testing._shared import (
+    as_instance,
+    check_class,
+    check_valid,
+    fits_or_refuses,
+    hard_cases,
+    hold,
+    stream,
+    untouched_globals,
+)
+
+Check = Callable[[Augmenter, Dataset], None]
+
+
+def check_augmenter(augmenter: Augmenter | type[Augmenter], real: Dataset | None = None) -> None:
+    """Run every augmenter check.
+
+    Parameters
+    ----------
+    augmenter : Augmenter or its class
+        A class is built with its default settings.
+    real : Dataset, optional
+        What it varies; by default an example set of its kinds. It must hold `_id`.
+
+    Raises
+    ------
+    AssertionError
+        A promise is broken; the sentence says which.
+    MissingExtraError
+        Its library is not installed.
+    """
+    instance = as_instance(augmenter)
+    real = example_dataset(type(instance).kinds) if real is None else real
+    for check in AUGMENTER_CHECKS:
+        check(instance, real)
+
+
+def written_as_the_contract_asks(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that the class is a frozen keyword-only dataclass with its facts and a first sentence."""
+    facts: dict[str, type | tuple[type, ...]] = {
+        "kinds": frozenset,
+        "chunk_rows": int,
+        "extra": (str, type(None)),
+    }
+    check_class(augmenter, facts)
+    hold(type(augmenter).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
+
+
+def same_rng_same_bytes(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that equal streams give equal parameters and equal bytes."""
+    first, second = (augmenter.draw(real, stream("draw")) for _ in range(2))
+    hold(_bytes(first) == _bytes(second), "equal streams gave other parameters")
+    made = augmenter.apply(real, first).digest
+    hold(augmenter.apply(real, second).digest == made, "equal parameters gave other bytes")
+
+
+def parameters_are_one_a_row(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that each parameter is an array with one entry a row, and that `apply` keeps it."""
+    for n in (0, 1, len(real)):
+        for name, values in augmenter.draw(real.slice(0, n), stream("draw")).items():
+            hold(isinstance(values, np.ndarray), f"the parameter '{name}' is no array")
+            hold(len(values) == n, f"the parameter '{name}' has {len(values)} entries for {n} rows")
+    params = augmenter.draw(real, stream("draw"))
+    before = _bytes(params)
+    augmenter.apply(real, params)
+    hold(_bytes(params) == before, "'apply' changed the parameters")
+
+
+def every_row_can_be_replayed(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that a row and its parameters alone give the same row again."""
+    params = augmenter.draw(real, stream("draw"))
+    made = augmenter.apply(real, params)
+    for row in (0, len(real) - 1):
+        own = {name: values[row : row + 1] for name, values in params.items()}
+        again = augmenter.apply(real.slice(row, 1), own)
+        same = again.without_reserved().digest == made.slice(row, 1).without_reserved().digest
+        hold(same, f"row {row} came out differently without the other rows")
+
+
+def global_random_state_untouched(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that the global random states stay as they are."""
+    with untouched_globals():
+        _vary(augmenter, real)
+
+
+def input_unmutated(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that the given rows are left as they were."""
+    before = real.digest
+    _vary(augmenter, real)
+    hold(real.digest == before, "the given rows were changed")
+
+
+def exact_n(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that each given row gives one valid row, for no, one and many rows."""
+    for n in (0, 1, len(real)):
+        check_valid(_vary(augmenter, real.slice(0, n)), n)
+
+
+def schema_kept(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that the rows come in the schema that went in, with its labels."""
+    made = _vary(augmenter, real)
+    hold(made.schema == real.schema, "the rows come in another schema")
+    for field in real.schema.of_kind("category"):
+        new = set(made.codes(field.name)[1]) - set(real.codes(field.name)[1])
+        hold(not new, f"{len(new)} labels of '{field.name}' did not occur before")
+
+
+def nulls_kept(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that values are missing where they were missing before."""
+    made = _vary(augmenter, real)
+    for field in real.schema.fields:
+        same = bool((made.is_null(field.name) == real.is_null(field.name)).all())
+        hold(same, f"'{field.name}' is missing in other rows than before")
+
+
+def parents_named(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that each row names the row it was made from, in order."""
+    made = _vary(augmenter, real)
+    hold("_parents" in made.records.column_names, "the rows do not say what they were made from")
+    ids = real.records.column("_id").to_pylist()
+    parents = made.records.column("_parents").to_pylist()
+    hold(all(own == found[:1] for own, found in zip([[i] for i in ids], parents)), "wrong parents")
+
+
+def something_varies(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that other streams give other rows."""
+    first, second = (
+        augmenter.apply(real, augmenter.draw(real, stream(name))).digest for name in ("a", "b")
+    )
+    hold(first != second, "two streams gave the same rows")
+
+
+def hard_data_fit_or_are_refused(augmenter: Augmenter, real: Dataset) -> None:
+    """Hold that one row, no row, constant and empty columns work or are refused clearly."""
+    for name, case in hard_cases(real):
+
+        def call(case: Dataset = case) -> None:
+            check_valid(_vary(augmenter, case), len(case))
+
+        try:
+            fits_or_refuses(call)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+
+
+def _vary(augmenter: Augmenter, real: Dataset) -> Dataset:
+    return augmenter.apply(real, augmenter.draw(real, stream("draw")))
+
+
+def _bytes(params: Mapping[str, Any]) -> dict[str, bytes]:
+    return {name: np.ascontiguousarray(values).tobytes() for name, values in params.items()}
+
+
+AUGMENTER_CHECKS: tuple[Check, ...] = (
+    written_as_the_contract_asks,
+    same_rng_same_bytes,
+    parameters_are_one_a_row,
+    every_row_can_be_replayed,
+    global_random_state_untouched,
+    input_unmutated,
+    exact_n,
+    schema_kept,
+    nulls_kept,
+    parents_named,
+    something_varies,
+    hard_data_fit_or_are_refused,
+)
+"""Every promise of an augmenter, as functions of (augmenter, rows to vary)."""

@@ -1,0 +1,150 @@
+"""The promises of a metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.testing._examples import example_comparison
+from twinset.testing._shared import (
+    as_instance,
+    check_class,
+    fits_or_refuses,
+    hard_cases,
+    hold,
+    stream,
+    untouched_globals,
+)
+
+FAMILIES = ("gap", "coverage", "utility", "privacy")
+Check = Callable[[Metric, Comparison], None]
+
+
+def check_metric(metric: Metric | type[Metric], comparison: Comparison | None = None) -> None:
+    """Run every metric check.
+
+    Parameters
+    ----------
+    metric : Metric or its class
+        A class is built with its default settings.
+    comparison : Comparison, optional
+        What it looks at; by default example sets of its kinds. It must be measurable.
+
+    Raises
+    ------
+    AssertionError
+        A promise is broken; the sentence says which.
+    MissingExtraError
+        Its library is not installed.
+    """
+    instance = as_instance(metric)
+    given = example_comparison(type(instance).kinds) if comparison is None else comparison
+    for check in METRIC_CHECKS:
+        check(instance, given)
+
+
+def written_as_the_contract_asks(metric: Metric, comparison: Comparison) -> None:
+    """Hold that the class is a frozen keyword-only dataclass with its facts and a first sentence."""
+    facts: dict[str, type | tuple[type, ...]] = {
+        "family": str,
+        "higher_is_better": bool,
+        "bounds": tuple,
+        "kinds": frozenset,
+        "has_floor": bool,
+        "needs_real": bool,
+        "extra": (str, type(None)),
+    }
+    check_class(metric, facts)
+    hold(type(metric).family in FAMILIES, f"'family' must be one of {FAMILIES}")
+    low, high = type(metric).bounds
+    hold(low < high, "'bounds' must be (least, greatest)")
+    hold(metric.margin >= 0, "'margin' must be 0 or more")
+
+
+def same_rng_same_value(metric: Metric, comparison: Comparison) -> None:
+    """Hold that equal streams give equal values and replicates, with and without a cache."""
+    fresh = replace(comparison, cache={})
+    first = metric.compute(fresh, stream("draw"))
+    cached = metric.compute(fresh, stream("draw"))
+    again = metric.compute(replace(comparison, cache={}), stream("draw"))
+    hold(_equal(first, again), "equal streams gave other numbers")
+    hold(_equal(first, cached), "a filled cache gave other numbers")
+
+
+def global_random_state_untouched(metric: Metric, comparison: Comparison) -> None:
+    """Hold that the global random states stay as they are."""
+    with untouched_globals():
+        metric.compute(replace(comparison, cache={}), stream("draw"))
+
+
+def input_unmutated(metric: Metric, comparison: Comparison) -> None:
+    """Hold that the compared sets are left as they were."""
+    before = _digests(comparison)
+    metric.compute(replace(comparison, cache={}), stream("draw"))
+    hold(_digests(comparison) == before, "a compared set was changed")
+
+
+def measurement_is_sound(metric: Metric, comparison: Comparison) -> None:
+    """Hold that value and replicates are numbers within the bounds and details are JSON."""
+    _check_sound(metric, metric.compute(replace(comparison, cache={}), stream("draw")))
+
+
+def replicates_pair_up(metric: Metric, comparison: Comparison) -> None:
+    """Hold that equally large sets get equally many replicates, so that they can be paired."""
+    other = replace(comparison, synthetic=comparison.reference, cache={})
+    first = metric.compute(replace(comparison, cache={}), stream("draw"))
+    second = metric.compute(other, stream("draw"))
+    hold(first.replicates.shape == second.replicates.shape, "replicates cannot be paired")
+
+
+def hard_data_measure_or_are_refused(metric: Metric, comparison: Comparison) -> None:
+    """Hold that one row, no row, constant and empty columns are measured or refused clearly."""
+    for name, case in hard_cases(comparison.synthetic):
+        for given in (
+            replace(comparison, synthetic=case, cache={}),
+            replace(comparison, train=case, synthetic=case, reference=case, cache={}),
+        ):
+
+            def call(given: Comparison = given) -> None:
+                try:
+                    _check_sound(metric, metric.compute(given, stream("draw")))
+                except NotMeasurable as reason:
+                    hold(bool(str(reason).strip()), "'not measurable' must say why")
+
+            try:
+                fits_or_refuses(call)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}") from error
+
+
+def _check_sound(metric: Metric, found: Measurement) -> None:
+    low, high = type(metric).bounds
+    hold(np.isfinite(found.value), "the value is no finite number")
+    hold(low - 1e-9 <= found.value <= high + 1e-9, f"the value {found.value} is out of bounds")
+    hold(found.replicates.ndim == 1, "replicates must have the shape (b,)")
+    hold(bool(np.isfinite(found.replicates).all()), "a replicate is no finite number")
+    json.dumps(dict(found.details), allow_nan=False)
+
+
+def _equal(first: Measurement, second: Measurement) -> bool:
+    return first.value == second.value and np.array_equal(first.replicates, second.replicates)
+
+
+def _digests(comparison: Comparison) -> list[str]:
+    return [part.digest for part in (comparison.train, comparison.synthetic, comparison.reference)]
+
+
+METRIC_CHECKS: tuple[Check, ...] = (
+    written_as_the_contract_asks,
+    same_rng_same_value,
+    global_random_state_untouched,
+    input_unmutated,
+    measurement_is_sound,
+    replicates_pair_up,
+    hard_data_measure_or_are_refused,
+)
+"""Every promise of a metric, as functions of (metric, comparison)."""

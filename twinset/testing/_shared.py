@@ -1,0 +1,130 @@
+"""What the checks of all three kinds of components hold in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.dataset import Dataset
+from twinset.core.errors import MissingExtraError, TwinsetError
+from twinset.core.schema import KINDS
+from twinset.core.seeding import rng_for
+
+
+def hold(condition: bool, sentence: str) -> None:
+    """Raise AssertionError with `sentence` unless `condition` holds."""
+    if not condition:
+        raise AssertionError(sentence)
+
+
+def stream(name: str) -> np.random.Generator:
+    """Return a fresh random stream; equal names give equal streams."""
+    return rng_for(20_240, "check", name)
+
+
+def as_instance(component: Any) -> Any:
+    """Return the component; of a class, one with its default settings."""
+    return component() if isinstance(component, type) else component
+
+
+@contextmanager
+def untouched_globals() -> Iterator[None]:
+    """Hold that the block leaves the global random states of python, numpy and torch alone."""
+    before = _global_states()
+    yield
+    for name, state in _global_states().items():
+        same = name not in before or before[name] == state
+        hold(same, f"the global random state of {name} was changed: use the given rng")
+
+
+def _global_states() -> dict[str, object]:
+    kind, keys, position, *rest = np.random.get_state()  # noqa: NPY002
+    states: dict[str, object] = {
+        "python": random.getstate(),
+        "numpy": (kind, np.asarray(keys).tobytes(), position, *rest),
+    }
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
+
+
+def fits_or_refuses(call: Callable[[], None]) -> None:
+    """Run `call`; a refusal in our own words is as good as success, anything else is not."""
+    try:
+        call()
+    except MissingExtraError:
+        raise
+    except TwinsetError as error:
+        hold(bool(str(error).strip()), "a refusal must say what is wrong")
+
+
+def check_class(component: Any, facts: dict[str, type | tuple[type, ...]]) -> None:
+    """Hold that a component's class is written as the contract asks."""
+    cls = type(component)
+    params = getattr(cls, "__dataclass_params__", None)
+    hold(params is not None and params.frozen, f"{cls.__name__} must be a frozen dataclass")
+    hold(
+        all(field.kw_only for field in dataclasses.fields(cls) if field.init),
+        f"{cls.__name__} must take its settings by keyword only",
+    )
+    text = (inspect.cleandoc(cls.__dict__.get("__doc__") or "")).partition("\n")[0]
+    hold(
+        text.endswith((".", ":")) and len(text) <= 100,
+        "the docstring begins with one short sentence",
+    )
+    for name, kind in facts.items():
+        hold(hasattr(cls, name), f"the class attribute '{name}' is missing")
+        hold(isinstance(getattr(cls, name), kind), f"'{name}' is of a wrong type")
+    unknown = set(cls.kinds) - set(KINDS)
+    hold(not unknown, f"'kinds' holds unknown kinds: {sorted(unknown)}")
+    hold(bool(cls.kinds), "'kinds' is empty")
+
+
+def check_valid(made: Dataset, n: int) -> None:
+    """Hold that a set has exactly `n` rows which are what its schema says."""
+    hold(len(made) == n, f"asked for {n} rows, got {len(made)}")
+    for field in made.schema.fields:
+        column = made.records.column(field.name)
+        hold(
+            column.type == field.arrow_type,
+            f"the column '{field.name}' is {column.type}, its schema says {field.arrow_type}",
+        )
+        if not field.nullable:
+            hold(column.null_count == 0, f"'{field.name}' must not be missing and is")
+        if pa.types.is_floating(column.type):
+            values = column.to_numpy(zero_copy_only=False)
+            stray = bool(np.isinf(values).any()) or int(np.isnan(values).sum()) > column.null_count
+            hold(not stray, f"the column '{field.name}' holds infinity or NaN")
+    again = Dataset.from_arrow(made.to_arrow(), made.schema, made.card)
+    hold(again.digest == made.digest, "the rows do not survive a round trip through Arrow")
+
+
+def with_missing(dataset: Dataset, names: list[str]) -> Dataset:
+    """Return the set with every value of the named columns missing."""
+    records = dataset.records
+    for name in names:
+        place = records.schema.get_field_index(name)
+        column = pa.nulls(len(dataset), dataset.schema[name].arrow_type)
+        records = records.set_column(place, name, column)
+    return dataclasses.replace(dataset, records=records)
+
+
+def hard_cases(real: Dataset) -> Iterator[tuple[str, Dataset]]:
+    """Yield small, degenerate versions of a set, each with a name."""
+    yield "one row", real.slice(0, 1)
+    yield "no rows", real.slice(0, 0)
+    yield "constant columns", real.take(np.zeros(20, dtype=np.int64))
+    free = [f.name for f in real.schema.fields if f.nullable and f.role == "feature"]
+    for name in free[:2]:
+        yield f"'{name}' all missing", with_missing(real, [name])
+    if free:
+        yield "every feature missing", with_missing(real, free)

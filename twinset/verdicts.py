@@ -1,0 +1,214 @@
+"""From two measurements to a verdict: interval, margin, smallest detectable effect, plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twinset.core.contracts import Measurement, Metric, Score, Verdict
+
+FEWEST_ROWS = 20
+"""Below this many rows on a side nothing is decided, whatever the numbers say."""
+
+_REACH = 1.96
+_POWER = 0.84
+
+
+@dataclass(frozen=True)
+class Against:
+    """What a measurement is held against.
+
+    Parameters
+    ----------
+    baseline : Measurement
+        The same metric on real rows, or the best value it can take where it needs no real rows.
+    floor : float or None
+        The same metric on independent columns.
+    n_rows : int
+        Rows on the smaller side of the comparison.
+    called : str
+        What the baseline is, in plain words.
+    """
+
+    baseline: Measurement
+    floor: float | None
+    n_rows: int
+    called: str = "real rows"
+
+
+def not_measurable(name: str, metric: Metric, reason: str) -> Score:
+    """Return the score of a metric that lacks what it needs; `reason` says what."""
+    return Score(
+        metric=name,
+        family=metric.family,
+        value=None,
+        baseline=None,
+        floor=None,
+        interval=None,
+        margin=metric.margin,
+        higher_is_better=metric.higher_is_better,
+        verdict="not measurable",
+        detectable=None,
+        sentence=f"not measurable: {reason}",
+    )
+
+
+def judge(
+    name: str,
+    metric: Metric,
+    measured: Measurement,
+    against: Against,
+    details: Mapping[str, Any],
+) -> Score:
+    """Return the score of `measured` held against its baseline.
+
+    The verdict looks in the direction of harm only: better than real is as good as real. It is "as
+    good as real" when the whole 95 % interval of the harm lies within the margin, "different" when
+    all of it lies outside, else "cannot tell". Two guards keep small samples from passing: below 20
+    rows nothing is decided, and no standard error counts as smaller than that of a share that was
+    seen 0 times in n rows.
+
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+    metric : Metric
+        The metric, for its direction, margin and bounds.
+    measured : Measurement
+        The candidate's measurement. Without replicates it is taken as exact.
+    against : Against
+        Baseline, floor and number of rows. Where `measured.details` has ``deciding: {rows, what}``,
+        e.g. the positive rows of a rare class, those are the rows that count.
+    details : mapping
+        Details of the score.
+    """
+    value, base = float(measured.value), float(against.baseline.value)
+    if not math.isfinite(value) or not math.isfinite(base):
+        return not_measurable(name, metric, "no finite number came out")
+    deciding = measured.details.get("deciding", {"rows": against.n_rows, "what": "rows"})
+    n_rows = int(deciding["rows"])
+    exact = len(measured.replicates) == 0
+    error = 0.0 if exact else _standard_error(metric, measured, against.baseline, n_rows)
+    difference = value - base
+    interval = (difference - _REACH * error, difference + _REACH * error)
+    harm = (-interval[1], -interval[0]) if metric.higher_is_better else interval
+    verdict = _verdict(harm, metric.margin, enough=exact or n_rows >= FEWEST_ROWS)
+    said = _Said(value, base, against.called, harm, metric.margin, n_rows, str(deciding["what"]))
+    summary = measured.details.get("summary")
+    return Score(
+        metric=name,
+        family=metric.family,
+        value=value,
+        baseline=base,
+        floor=against.floor,
+        interval=interval,
+        margin=metric.margin,
+        higher_is_better=metric.higher_is_better,
+        verdict=verdict,
+        detectable=None if exact else (_REACH + _POWER) * error,
+        sentence=said.sentence(verdict) + (f". {summary}" if summary else ""),
+        details=details,
+    )
+
+
+def rows_needed(n_rows: int, harm: tuple[float, float], margin: float) -> int | None:
+    """Return about how many rows would decide, two digits rounded up; None where none would.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows there are.
+    harm : tuple of float
+        95 % interval of the harm.
+    margin : float
+        Largest harm that counts as good as real.
+
+    Examples
+    --------
+    >>> rows_needed(100, (-0.02, 0.06), 0.04)
+    400
+    """
+    middle, reach = (harm[0] + harm[1]) / 2, (harm[1] - harm[0]) / 2
+    away = abs(margin - middle)
+    if away * 30 <= reach:
+        return None
+    needed = max(n_rows * (reach / away) ** 2, FEWEST_ROWS)
+    digit: int = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
+    return math.ceil(round(needed / digit, 6)) * digit
+
+
+def _standard_error(
+    metric: Metric, measured: Measurement, baseline: Measurement, n_rows: int
+) -> float:
+    mine, other = measured.replicates, baseline.replicates
+    if len(mine) == len(other):
+        error = float(np.std(mine - other, ddof=1))
+    else:
+        error = math.hypot(np.std(mine, ddof=1), np.std(other, ddof=1) if len(other) > 1 else 0.0)
+    span = metric.bounds[1] - metric.bounds[0]
+    # Spread of the Jeffreys law of a share seen 0 times in n rows: about 0.7 / n.
+    least = 0.7 * (span if math.isfinite(span) else 1.0) / max(n_rows, 1)
+    return max(error, least)
+
+
+def _verdict(harm: tuple[float, float], margin: float, enough: bool) -> Verdict:
+    # A billionth forgives rounding where a harm lies exactly on the margin, as 0 on 0 does.
+    if not enough:
+        return "cannot tell"
+    if harm[1] <= margin + 1e-9:
+        return "as good as real"
+    return "different" if harm[0] > margin + 1e-9 else "cannot tell"
+
+
+@dataclass(frozen=True)
+class _Said:
+    """The numbers of a verdict, ready to be put in words."""
+
+    value: float
+    base: float
+    called: str
+    harm: tuple[float, float]
+    margin: float
+    n_rows: int
+    what: str
+
+    def sentence(self, verdict: Verdict) -> str:
+        numbers = f"{_short(self.value)}, {self.called} {_short(self.base)}"
+        if verdict == "as good as real":
+            return f"as good as real: {numbers}; {self._most()}"
+        if verdict == "different":
+            least = _short(self.harm[0])
+            return f"different: {numbers}; worse by at least {least}, allowed is {self._margin}"
+        if self.n_rows < FEWEST_ROWS:
+            return (
+                f"cannot tell: needs at least {FEWEST_ROWS} {self.what}, there are {self.n_rows}; "
+                f"{numbers}"
+            )
+        needed = rows_needed(self.n_rows, self.harm, self.margin)
+        asks = (
+            f"needs about {needed:,} {self.what}, there are {self.n_rows:,}"
+            if needed is not None
+            else "the harm lies right at the margin, more rows will hardly decide"
+        )
+        between = f"{_short(self.harm[0])} and {_short(self.harm[1])}"
+        return f"cannot tell: {asks}; {numbers}; the harm is between {between}, allowed is {self._margin}"
+
+    def _most(self) -> str:
+        if self.harm[1] <= 0:
+            return "no worse than that"
+        return f"worse by at most {_short(self.harm[1])}, allowed is {self._margin}"
+
+    @property
+    def _margin(self) -> str:
+        return _short(self.margin)
+
+
+def _short(number: float) -> str:
+    """Return a number with three decimals, or one digit where that would be zero."""
+    if number == 0 or abs(number) >= 0.0005:
+        return f"{number:.3f}" if abs(number) < 1000 else f"{number:.3g}"
+    return f"{number:.1g}"
