@@ -59,7 +59,7 @@ def generate_parts(
         The training part lacks rows that the step needs.
     """
     step = cast(GenerateStep, part.step)
-    generator = cast(Generator, build("generator", step.use, step.settings, part.name))
+    generator = build("generator", step.use, step.settings, part.name)
     requests = _requests(part, step)
     wheres = {str(where): where for where, _ in requests}
     fit_where = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
@@ -101,7 +101,7 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
             f"the step '{part.name}' varies real rows and there is no real set",
             todo="give the recipe a source, or remove the step",
         )
-    augmenter = cast(Augmenter, build("augmenter", step.use, step.settings, part.name))
+    augmenter = build("augmenter", step.use, step.settings, part.name)
     rows = part.train.where(Where.of(step.where))
     if len(rows) == 0:
         raise DataError(f"no training row meets the condition of '{part.name}'", got=str(step.where))

@@ -185,6 +185,7 @@ def _draw(
         seed=note.seed,
         path=("twin", note.use),
         where=question.where,
+        known=parts.whole,
         progress=question.progress,
     )
     schema = parts.train.schema

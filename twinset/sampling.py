@@ -96,12 +96,14 @@ def fit_source(
     seed: int,
     path: tuple[str, ...],
     where: Where | None = None,
+    known: Dataset | None = None,
     progress: Progress = silent,
 ) -> Source:
     """Return `generator` fitted on the rows of `real` that `where` means.
 
     Identifiers and free text are withheld from generators that do not make them, and are made afresh
-    when rows are drawn; they are never copied.
+    when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
+    identifier in it is made again, and nothing else is read from it.
 
     Raises
     ------
@@ -132,9 +134,19 @@ def fit_source(
     ]
     _refuse_unmakeable(meant.schema, kinds, withheld)
     learnt = meant.select([name for name in real.schema.names if name not in withheld])
-    fresh = FreshColumns.fit(real.select(withheld)) if withheld else None
+    fresh = _fresh_columns(real, known or real, withheld) if withheld else None
     fitted = generator.fit(learnt, rng, progress)
     return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path)
+
+
+def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshColumns:
+    of_kind = {
+        kind: [name for name in withheld if real.schema[name].kind == kind]
+        for kind in ("id", "text")
+    }
+    ids = FreshColumns.fit(known.select(of_kind["id"])) if of_kind["id"] else None
+    texts = FreshColumns.fit(real.select(of_kind["text"])) if of_kind["text"] else None
+    return FreshColumns(ids.ids if ids else {}, texts.texts if texts else {})
 
 
 def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str]) -> None:

@@ -40,6 +40,11 @@ class Parts:
     holdout: Dataset | None
     locked: npt.NDArray[np.int64]
 
+    @property
+    def whole(self) -> Dataset:
+        """All rows, those of the train part first."""
+        return self.train if self.holdout is None else Dataset.concat([self.train, self.holdout])
+
 
 def open_table(source: object, schema: Schema | None = None, name: str = "data") -> Dataset:
     """Return the table that `source` is: a path, a set, or any object with an Arrow stream.

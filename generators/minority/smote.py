@@ -51,14 +51,14 @@ class Smote(Generator):
     >>> frauds = pa.table({"amount": [9.99, 12.5, 11.25], "fraud": [1, 1, 1]})
     >>> fitted = Smote().fit(Dataset.from_arrow(frauds), np.random.default_rng(0))
     >>> rows = fitted.sample(100, np.random.default_rng(1))
-    >>> float(rows.values("amount").min()) >= 9.99, set(rows.values("fraud").tolist())
-    (True, {1.0})
+    >>> float(rows.values("amount").min()) >= 9.99, rows.codes("fraud")[1]
+    (True, ('1',))
     """
 
     k_neighbors: int = 5
 
-    kinds = TABULAR_KINDS
-    extra = "imbalanced"
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    extra: ClassVar[str | None] = "imbalanced"
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
 
     def __post_init__(self) -> None:
@@ -130,7 +130,9 @@ class _Crowd:
 
     def _copy_missing_numbers(self, scaled: Matrix, drawn: Matrix, made: Matrix) -> None:
         columns = [c for c in self.encoding.columns if not c.is_nominal]
-        indicators = [c.missing for c in columns if c.missing is not None and c.value in self.numbers]
+        indicators = [
+            c.missing for c in columns if c.missing is not None and c.value in self.numbers
+        ]
         if not indicators:
             return
         from sklearn.neighbors import NearestNeighbors

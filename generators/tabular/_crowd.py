@@ -180,9 +180,10 @@ def _order_levels(
         codes = matrix[present, column.value].astype(np.int64)
         shares = np.bincount(codes, minlength=len(column.levels)) / len(codes)
         others = np.nan_to_num(scores[present])
-        means = np.stack(
-            [np.bincount(codes, part, len(column.levels)) for part in others.T], axis=1
-        ) / np.maximum(len(codes) * shares, 1)[:, None]
+        means = (
+            np.stack([np.bincount(codes, part, len(column.levels)) for part in others.T], axis=1)
+            / np.maximum(len(codes) * shares, 1)[:, None]
+        )
         variances = others.var(axis=0)
         explained = np.divide(
             shares @ means**2, variances, out=np.zeros(len(variances)), where=variances > 1e-12

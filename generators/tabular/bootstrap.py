@@ -30,7 +30,7 @@ class Bootstrap(Generator):
     [{'age': 31, 'sex': 'f'}, {'age': 31, 'sex': 'f'}]
     """
 
-    kinds = TABULAR_KINDS
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "copies real records: treat as the source data"
 
     def fit(

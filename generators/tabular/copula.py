@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ class Copula(Generator):
     min_repeats: int = 5
     per_label: bool = True
 
-    kinds = TABULAR_KINDS
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
     def __post_init__(self) -> None:
         if self.min_repeats < 2:

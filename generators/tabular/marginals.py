@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ class Marginals(Generator):
     [47, 52]
     """
 
-    kinds = TABULAR_KINDS
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class Sdv(Generator):
     other. Texts of categories, numbers and datetimes (as microseconds) go in, columns of one value
     pass by.
 
-    Conditions that ask for one value go to SDV's conditional sampling, all others are met by
-    drawing again, a bounded number of times.
+    Conditions that ask for one value go to the Gaussian copula's own conditional sampling; all
+    others are met by drawing again, a bounded number of times, as SDV does for neural models.
 
     Parameters
     ----------
@@ -67,15 +67,17 @@ class Sdv(Generator):
     epochs: int = 300
     use_gpu: bool = False
 
-    kinds = TABULAR_KINDS
-    chunk_rows = 8_192
-    extra = "sdv"
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    chunk_rows: ClassVar[int] = 8_192
+    extra: ClassVar[str | None] = "sdv"
 
     def __post_init__(self) -> None:
         if self.model not in _CLASSES:
             raise ParameterError("unknown model", got=str(self.model), allowed=", ".join(_CLASSES))
         if self.epochs < 1:
-            raise ParameterError("epochs is out of range", got=str(self.epochs), allowed="1 or more")
+            raise ParameterError(
+                "epochs is out of range", got=str(self.epochs), allowed="1 or more"
+            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -87,10 +89,9 @@ class Sdv(Generator):
         encoding = TableEncoding.of(train)
         frame = _to_frame(train, encoding)
         if frame.shape[1] == 0:
-            return _FittedSdv(train, encoding, frame, None)
-        settings: dict[str, Any] = {}
-        if self.model != "gaussian_copula":
-            settings = {"epochs": self.epochs, "enable_gpu": self.use_gpu}
+            return _FittedSdv(train, encoding, frame, None, False)
+        is_neural = self.model != "gaussian_copula"
+        settings = {"epochs": self.epochs, "enable_gpu": self.use_gpu} if is_neural else {}
         with _quietly(rng):
             metadata = _metadata(frame, encoding)
             synthesizer = getattr(synthesizers, _CLASSES[self.model])(metadata, **settings)
@@ -102,14 +103,19 @@ class Sdv(Generator):
                     got=type(error).__name__,
                     todo="try another model, or more rows",
                 ) from error
-        return _FittedSdv(train, encoding, frame, synthesizer)
+        return _FittedSdv(train, encoding, frame, synthesizer, not is_neural)
 
 
 class _FittedSdv(FittedGenerator):
     def __init__(
-        self, train: Dataset, encoding: TableEncoding, frame: pandas.DataFrame, synthesizer: Any
+        self,
+        train: Dataset,
+        encoding: TableEncoding,
+        frame: pandas.DataFrame,
+        synthesizer: Any,
+        is_conditional: bool,
     ) -> None:
-        self.train, self.schema = train, train.schema
+        self.train, self.schema, self.is_conditional = train, train.schema, is_conditional
         self.encoding, self.frame, self.synthesizer = encoding, frame, synthesizer
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
@@ -118,12 +124,14 @@ class _FittedSdv(FittedGenerator):
         masks = column_masks(self.train, where)
         fixed = self._fixed_values(where, masks)
         try:
-            return keep_drawing(lambda size: self._draw(size, rng, fixed), n, where)
+            return keep_drawing(lambda size: self._draw(size, rng, fixed), n, where, rounds=8)
         except ValueError as error:  # SDV found no such row
             raise unmet(where) from error
 
     def _fixed_values(self, where: Where, masks: dict[str, Mask]) -> dict[str, Any]:
         """Return the columns that must equal one value, with that value as SDV saw it."""
+        if not self.is_conditional:
+            return {}
         return {
             name: self.frame[name].iloc[int(masks[name].argmax())]
             for name, condition in where.conditions.items()

@@ -18,7 +18,14 @@ from twinset.testing import (
 )
 
 # What a component is tried with: the quick settings of those that are slow by default.
-SETTINGS: dict[str, dict[str, Any]] = {"image.shapes": {"size": 48}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "image.shapes": {"size": 48},
+    "tabular.sdv": {"epochs": 1},
+    "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
+    "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
+    "coverage.density_coverage": {"replicates": 20},
+    "privacy.nearest_record": {"replicates": 20},
+}
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,
     "augmenter": lambda cls: example_dataset(cls.kinds),

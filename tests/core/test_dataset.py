@@ -132,7 +132,9 @@ def test_a_reserved_column_name_of_the_user_is_refused() -> None:
 def test_an_unknown_label_is_refused_with_its_place() -> None:
     words = Taxonomy((Label("cat"), Label("dog")))
     schema = Schema((Field(name="animal", kind="category", taxonomy=words),))
-    with pytest.raises(SchemaError, match=r"unknown label 'cow' in the column 'animal', row 1.*cat, dog"):
+    with pytest.raises(
+        SchemaError, match=r"unknown label 'cow' in the column 'animal', row 1.*cat, dog"
+    ):
         Dataset.from_arrow(pa.table({"animal": ["cat", "cow"]}), schema)
 
 

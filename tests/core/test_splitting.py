@@ -10,7 +10,9 @@ from twinset.core.seeding import rng_for
 from twinset.core.splitting import split_rows
 
 
-def split(data: Dataset, by: str, on: str | None = None, fraction: float = 0.3) -> tuple[list, list]:
+def split(
+    data: Dataset, by: str, on: str | None = None, fraction: float = 0.3
+) -> tuple[list, list]:
     train, holdout = split_rows(
         data,
         by=by,  # type: ignore[arg-type]

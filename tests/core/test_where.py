@@ -45,7 +45,8 @@ def test_the_mapping_form_means_the_same_as_the_text_form() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cls", "cls =", "cls = 1 or sex = f", "cls ~ 1", "in (1)", "sex in (f", "= 3", "a is b"]
+    "text",
+    ["", "cls", "cls =", "cls = 1 or sex = f", "cls ~ 1", "in (1)", "sex in (f", "= 3", "a is b"],
 )
 def test_unreadable_conditions_are_refused(text: str) -> None:
     with pytest.raises(RecipeError):

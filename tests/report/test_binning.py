@@ -45,6 +45,11 @@ def test_a_skewed_column_gets_a_log_like_axis():
     assert not shared_bins([values], whole=False, may_compress=False).log_like
 
 
+def test_a_peak_at_zero_keeps_a_plain_axis():
+    values = np.append(np.linspace(-0.1, 0.1, 900), np.linspace(-50, 50, 100))
+    assert not shared_bins([values], whole=False).log_like
+
+
 def test_one_value_gives_one_bin():
     bins = shared_bins([np.full(9, 7.0)], whole=False)
     assert bins.count(np.full(9, 7.0)).tolist() == [9]

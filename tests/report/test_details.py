@@ -2,6 +2,7 @@ from twinset.report.details import (
     Cell,
     asides,
     column_distances,
+    comparisons,
     pair_errors,
     population_levels,
     usefulness,
@@ -13,15 +14,11 @@ def test_column_distances_come_from_numbers_or_mappings(score):
     assert column_distances(score("gap.a", details={"columns": columns})) == {"a": 0.1, "b": 0.2}
 
 
-def test_pair_errors_are_the_lower_triangle(score):
-    matrix = {"columns": ["a", "b", "c"], "values": [[0, 1, 2], [1, 0, 3], [2, 3, None]]}
-    found = pair_errors(score("gap.a", details={"matrix": matrix}))
-    assert found == {("a", "b"): 1.0, ("a", "c"): 2.0, ("b", "c"): 3.0}
-
-
-def test_a_ragged_matrix_is_left_out(score):
-    matrix = {"columns": ["a", "b"], "values": [[0, 1], [1]]}
-    assert pair_errors(score("gap.a", details={"matrix": matrix})) == {}
+def test_pair_errors_come_from_triples_and_others_are_left_out(score):
+    pairs = [["a", "b", 0.5], ["a", "c", None], ["b"], "abc", {"a": 1}]
+    found = pair_errors(score("gap.a", details={"pairs": pairs}))
+    assert found == {("a", "b"): 0.5}
+    assert pair_errors(score("gap.a", details={"pairs": "abc"})) == {}
 
 
 def test_missing_keys_leave_blocks_out(score):
@@ -39,11 +36,11 @@ def test_usefulness_reads_models_changes_and_answers(score):
         "answers": {"mixed": "helps"},
         "rows": {"real": 100, "mixed": 150},
         "holdout_rows": 1000,
-        "holdout_positives": 20,
+        "deciding": {"rows": 20, "what": "positive holdout rows"},
         "guessing": 0.02,
     }
     found = usefulness(score("utility.a", details=details))
-    assert found.test == "1,000 rows, 20 of them positive; guessing scores 0.020"
+    assert found.test == "1,000 rows, 20 positive holdout rows, guessing scores 0.020"
     assert [(row.name, row.n_rows) for row in found.rows] == [
         ("real rows only", 100),
         ("real and synthetic", 150),
@@ -66,3 +63,23 @@ def test_asides_tell_summary_note_and_the_numbers_of_coverage(score):
         "40 columns of 60",
         "precision 0.910, density 1.200",
     ]
+
+
+def test_a_model_of_other_rows_than_synthetic_ones_is_told(score):
+    found = asides(score("utility.a", details={"mode": "real and synthetic rows together"}))
+    assert found == ["trained on real and synthetic rows together"]
+
+
+def test_what_was_compared_is_told_once(score):
+    compared = {
+        "with": "half of the holdout",
+        "rows": {"reference": 78},
+        "left_out": {"Class": "it is the same in all rows"},
+        "train_rows_instead": 0.25,
+    }
+    scores = [score(name, details={"compared": compared}) for name in ("gap.a", "gap.b")]
+    assert comparisons([*scores, score("gap.c")]) == [
+        "Gap: compared with half of the holdout, 78 rows.",
+        "Class was not looked at: it is the same in all rows.",
+    ]
+    assert asides(scores[0]) == ["training rows in place of later ones: 0.250"]

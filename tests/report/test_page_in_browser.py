@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,7 +20,7 @@ def table_report(score):
     rows = {name: rng.normal(size=300) for name in names}
     rows |= {HOSTILE: ["x", "y"] * 150, LONG: rng.integers(0, 90, 300)}
     real = Dataset.from_arrow(pa.table(rows))
-    matrix = {"columns": list(rows), "values": rng.random((22, 22)).tolist()}
+    pairs = [[a, b, float(rng.random())] for a, b in combinations(rows, 2)]
     utility = {
         "measures": {"average precision": {"real": 0.5, "synthetic": 0.4, "mixed": 0.6}},
         "changes": {"average precision": {"mixed": {"difference": 0.1, "interval": [0.0, 0.2]}}},
@@ -27,7 +29,7 @@ def table_report(score):
     levels = {"F": {"found": 0.3, "declared": 0.5}}
     scores = [
         score("gap.marginals", "different", details={"columns": {HOSTILE: 0.3}}),
-        score("gap.pairs", "cannot tell", details={"matrix": matrix}),
+        score("gap.pairs", "cannot tell", details={"pairs": pairs}),
         score("coverage.population", details={"columns": {"sex": {"levels": levels}}}),
         score("utility.train_synthetic_test_real", details=utility),
         score("privacy.nearest_record", "not measurable"),

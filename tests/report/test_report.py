@@ -1,6 +1,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,8 @@ def test_the_page_is_well_formed_and_asks_nothing_of_the_network(people, score):
 
 
 def test_every_figure_has_a_label_and_every_table_a_caption(people, score):
-    matrix = {"columns": ["a", "b"], "values": [[0, 0.1], [0.1, 0]]}
-    scores = [score("gap.pairs", details={"matrix": matrix})]
+    pairs = [["a", "b", 0.1]]
+    scores = [score("gap.pairs", details={"pairs": pairs})]
     page = build(people, scores=scores, gates=apply_gates(scores, {"gap.pairs": {"max": 1}}))
     parser = Balance()
     html = page.to_html()
@@ -76,7 +77,7 @@ def test_hostile_names_are_shown_and_never_run(score):
     rows = Dataset.from_arrow(pa.table({HOSTILE: [HOSTILE] * 30, "n": [1.5] * 30}))
     scores = [
         score("gap.marginals", "different", details={"columns": {HOSTILE: 0.5}}, sentence=HOSTILE),
-        score("gap.pairs", details={"matrix": {"columns": [HOSTILE, "n"], "values": [[0, 1], [1, 0]]}}),
+        score("gap.pairs", details={"pairs": [[HOSTILE, "n", 1.0]]}),
     ]  # fmt: skip
     card = Card(name=HOSTILE, origin="real", settings={HOSTILE: HOSTILE}, notes=(HOSTILE,))
     report = build(
@@ -180,11 +181,11 @@ def test_a_wide_table_stays_below_a_megabyte_and_says_what_is_not_drawn(score):
     rng = np.random.default_rng(0)
     names = [f"column_{i}" for i in range(60)]
     rows = Dataset.from_arrow(pa.table({name: rng.normal(size=500) for name in names}))
-    matrix = {"columns": names, "values": rng.random((60, 60)).tolist()}
+    pairs = [[a, b, float(rng.random())] for a, b in combinations(names, 2)]
     details = {"columns": dict.fromkeys(names, 0.1)}
     scores = [
         score("gap.marginals", details=details),
-        score("gap.pairs", details={"matrix": matrix}),
+        score("gap.pairs", details={"pairs": pairs}),
     ]
     page = build(rows, holdout=rows, scores=scores).to_html()
     assert len(page.encode()) < 1_000_000

@@ -197,9 +197,9 @@ def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None =
     --------
     >>> round_to_step(np.array([0.123, 7.0]), 0.01).tolist()
     [0.12, 7.0]
-    >>> drawn = round_to_step(np.full(10_000, 0.25), 1.0, np.random.default_rng(0))
+    >>> drawn = round_to_step(np.full(10_000, 0.3), 1.0, np.random.default_rng(0))
     >>> sorted(set(drawn.tolist())), round(float(drawn.mean()), 1)
-    ([0.0, 1.0], 0.2)
+    ([0.0, 1.0], 0.3)
     """
     scaled = values / step
     points = np.rint(scaled)

@@ -21,6 +21,7 @@ class Section(BaseModel):
 
 
 def fault(text: str) -> PydanticCustomError:
+    """Return the error by which a validator tells a fault in our own words."""
     # The text goes in as a value: braces in it are no template.
     return PydanticCustomError("recipe", "{text}", {"text": text})
 

@@ -48,11 +48,13 @@ class Bins:
                 ((i + 0.5) / n, label(self.edges[i] + 0.5, max(span, 100.0))) for i in bins
             )
         middle = float(self.edges[n // 2])
+        if self.log_like and self.edges[0] < 0 < self.edges[-1] and abs(middle) < 0.01 * span:
+            middle = 0.0
         spans = (span, abs(middle) if self.log_like and middle else span, span)
         moved = 0.5 if self.whole else 0.0
-        return tuple(
-            (i / n, label(float(self.edges[i]) + moved, s)) for i, s in zip((0, n // 2, n), spans)
-        )
+        values = (float(self.edges[0]), middle, float(self.edges[n]))
+        places = (0.0, (n // 2) / n, 1.0)
+        return tuple((p, label(v + moved, s)) for p, v, s in zip(places, values, spans))
 
 
 def shared_bins(
@@ -116,7 +118,9 @@ def _compressed(bins: Bins, filled: Sequence[Floats]) -> Bins:
     sizes = np.abs(pooled[pooled != 0])
     n_bins = len(bins.edges) - 1
     crowded = n_bins > 3 and bins.count(pooled).max() > 0.6 * pooled.size
-    if not crowded or sizes.size < 0.2 * pooled.size:
+    # Around zero the growing bins would draw two humps out of one: only for values of one sign.
+    two_sided = 0.05 < np.mean(pooled < 0) < 0.95
+    if not crowded or two_sided or sizes.size < 0.2 * pooled.size:
         return bins
     scale = float(f"{np.quantile(sizes, 0.1):.1g}")
     ends = np.arcsinh(bins.edges[[0, -1]] / scale)

@@ -20,7 +20,7 @@ SERIES = ("real", "synthetic", "holdout")
 MAX_LEVELS = 6
 # Counts of one to ten real rows are the usual limit below which a table cell may point at a person.
 SMALL_COUNT = 10
-ROWS_PER_BIN = 20
+ROWS_PER_BIN = 15
 
 Shares = Mapping[str, npt.NDArray[np.float64]]
 
@@ -165,8 +165,8 @@ def _histogram(
     may_compress: bool = True,
 ) -> Histogram | None:
     # Few real rows get few bins: each should hold more than a handful.
-    n_real = found["real"].size if "real" in found else MAX_BINS * ROWS_PER_BIN
-    most = min(MAX_BINS, max(5, n_real // ROWS_PER_BIN))
+    fewest = min((v.size for name, v in found.items() if name != "synthetic"), default=10**9)
+    most = min(MAX_BINS, max(8, fewest // ROWS_PER_BIN))
     bins = shared_bins(list(found.values()), whole=whole, may_compress=may_compress, most=most)
     if bins is None:
         return None

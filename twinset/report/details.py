@@ -4,8 +4,14 @@ Understood are, of any metric::
 
     columns     {column: number | {"distance": number}}       distances, one a column
     summary     text                                          what was found, in one sentence
-    matrix      {"columns": [...], "values": [[...]]}         errors, symmetric, one a pair
+    pairs       [[column, column, number], ...]               errors, one a pair
     note        text                                          a warning for the reader
+
+from the frame::
+
+    real_rows   number                                        value of the real rows themselves
+    compared    {"with": text, "rows": {"reference": number}, "left_out": {column: reason},
+                 "train_rows_instead": number}
 
 and, of the utility family::
 
@@ -13,7 +19,9 @@ and, of the utility family::
     changes     {measure: {"synthetic" | "mixed": {"difference": number, "interval": [low, high]}}}
     answers     {"synthetic" | "mixed": "helps" | "hurts" | "no evidence"}
     rows        {"real" | "synthetic" | "mixed": number}      rows trained on
-    holdout_rows, holdout_positives, guessing                 numbers
+    mode        text                                          set that the value's model saw
+    holdout_rows, guessing                                    numbers
+    deciding    {"rows": number, "what": text}                what the interval depends on
 """
 
 from __future__ import annotations
@@ -24,7 +32,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from twinset.core.contracts import Score
-from twinset.report.wording import short
+from twinset.report.wording import FAMILIES, short
 
 TRAINED_ON = {
     "real": "real rows only",
@@ -105,6 +113,15 @@ def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
 def asides(score: Score) -> list[str]:
     """Return what else the metric says that a reader of the score table should see."""
     said = [str(score.details[key]) for key in ("summary", "note") if score.details.get(key)]
+    if score.details.get("mode"):
+        said.append(f"trained on {score.details['mode']}")
+    compared = _mapping(score.details.get("compared"))
+    for told, value in (
+        ("real rows themselves", score.details.get("real_rows")),
+        ("training rows in place of later ones", compared.get("train_rows_instead")),
+    ):
+        if is_number(value):
+            said.append(f"{told}: {short(value)}")
     named = [key for key in ("precision", "recall", "density") if is_number(score.details.get(key))]
     numbers = ", ".join(f"{key} {short(score.details[key])}" for key in named)
     return [*said, numbers] if numbers else said
@@ -112,16 +129,27 @@ def asides(score: Score) -> list[str]:
 
 def pair_errors(score: Score) -> dict[tuple[str, str], float]:
     """Return (column, column) -> error; empty when the score has none."""
-    matrix = _mapping(score.details.get("matrix"))
-    names, values = matrix.get("columns", ()), matrix.get("values", ())
-    if len(names) != len(values) or any(len(row) != len(names) for row in values):
-        return {}
+    pairs = score.details.get("pairs")
+    entries = pairs if isinstance(pairs, list | tuple) else ()
     return {
-        (str(names[j]), str(names[i])): float(values[i][j])
-        for i in range(len(names))
-        for j in range(i)
-        if is_number(values[i][j])
+        (str(entry[0]), str(entry[1])): float(entry[2])
+        for entry in entries
+        if isinstance(entry, list | tuple) and len(entry) == 3 and is_number(entry[2])
     }
+
+
+def comparisons(scores: Sequence[Score]) -> list[str]:
+    """Return on which rows and columns the scores rest, each fact once, in the order of scores."""
+    said = []
+    for score in scores:
+        compared = _mapping(score.details.get("compared"))
+        n = _mapping(compared.get("rows")).get("reference")
+        if compared.get("with") and is_number(n):
+            told = f"compared with {compared['with']}, {short(n)} rows"
+            said.append(f"{FAMILIES[score.family][1]}: {told}.")
+        for column, why in _mapping(compared.get("left_out")).items():
+            said.append(f"{column} was not looked at: {why}.")
+    return list(dict.fromkeys(said))
 
 
 def usefulness(score: Score) -> Usefulness | None:
@@ -146,12 +174,14 @@ def usefulness(score: Score) -> Usefulness | None:
 
 def _test_told(details: Mapping[str, Any]) -> str:
     """Return what the models were tested on, as far as it is known."""
-    rows, positives, guessing = (
-        details.get(key) for key in ("holdout_rows", "holdout_positives", "guessing")
-    )
-    told = f"{short(rows)} rows" if is_number(rows) else ""
-    told += f", {short(positives)} of them positive" if told and is_number(positives) else ""
-    return told + (f"; guessing scores {short(guessing)}" if told and is_number(guessing) else "")
+    rows, guessing = details.get("holdout_rows"), details.get("guessing")
+    deciding = _mapping(details.get("deciding"))
+    told = [f"{short(rows)} rows"] if is_number(rows) else []
+    if is_number(deciding.get("rows")):
+        told.append(f"{short(deciding['rows'])} {deciding.get('what', 'rows')}")
+    if is_number(guessing):
+        told.append(f"guessing scores {short(guessing)}")
+    return ", ".join(told)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -12,7 +12,7 @@ import jinja2
 from twinset.core.contracts import Score
 from twinset.core.dataset import Card
 from twinset.report import charts, contact_sheet, wording
-from twinset.report.details import asides, pair_errors, population_levels, usefulness
+from twinset.report.details import asides, comparisons, pair_errors, population_levels, usefulness
 from twinset.report.verdict import reasons
 from twinset.report.wording import FAMILIES, metric_title, plain, short
 
@@ -42,6 +42,7 @@ def render_page(report: Report) -> str:
             exhibits=shown,
             facts=_facts(report.facts),
             families=_families(report.scores),
+            comparisons=comparisons(report.scores),
             found_useful=[u for u in map(usefulness, report.scores) if u is not None],
             population=[line for score in report.scores for line in population_levels(score)],
             heatmap=_heatmap(report),
@@ -111,7 +112,7 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if facts.get("where"):
         counts = facts.get("compared_rows", {})
         told = ", ".join(f"{n:,} {name}" for name, n in counts.items())
-        lines.append(("compared where", f"{facts['where']} ({told})"))
+        lines.append((f"the rows compared: {told}", str(facts["where"])))
     return lines
 
 

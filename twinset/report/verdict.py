@@ -78,7 +78,7 @@ def reasons(score: Score) -> list[str]:
     # A summary that the sentence ends with is shown by itself.
     text = text.removesuffix(str(score.details.get("summary", "")) or "\0").strip().rstrip(".")
     clauses = (clause.strip() for clause in text.split(";"))
-    return [clause for clause in clauses if clause and not re.match(r"[-−+]?\d", clause)]
+    return [clause for clause in clauses if clause and not re.match(r"[-−+]?\d|no worse", clause)]
 
 
 def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -186,7 +186,8 @@ def _undecided(mark: Mark, worst: Score, counts: str) -> str:
     if mark == "unmeasured":
         return f"Not measurable: {told or 'something is lacking'}."
     name = metric_title(worst.metric)
-    return f"Cannot tell: undecided in {counts} ({name}: {told or 'too few rows'})."
+    told = f"{name[0].upper()}{name[1:]}: {told or 'too few rows'}."
+    return f"Cannot tell: undecided in {counts}. {told}"
 
 
 def _told(score: Score) -> str:

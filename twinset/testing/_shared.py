@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import MissingExtraError, TwinsetError
-from twinset.core.schema import KINDS
+from twinset.core.schema import KINDS, RESERVED
 from twinset.core.seeding import rng_for
 
 
@@ -92,6 +92,8 @@ def check_class(component: Any, facts: dict[str, type | tuple[type, ...]]) -> No
 def check_valid(made: Dataset, n: int) -> None:
     """Hold that a set has exactly `n` rows which are what its schema says."""
     hold(len(made) == n, f"asked for {n} rows, got {len(made)}")
+    strange = set(made.records.column_names) - {*made.schema.names, *RESERVED}
+    hold(not strange, f"the rows hold columns outside the schema: {sorted(strange)}")
     for field in made.schema.fields:
         column = made.records.column(field.name)
         hold(

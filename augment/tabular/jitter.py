@@ -1,0 +1,121 @@
+"""`tabular.jitter`: real rows with numbers moved a little and a few labels swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.conditions import parents_of
+from twinset.core.contracts import Augmenter
+from twinset.core.dataset import Dataset
+from twinset.core.encoding import TableEncoding, round_to_step, to_arrow
+from twinset.core.errors import ParameterError
+from twinset.core.schema import KINDS, Field
+
+_KEPT_ROLES = frozenset({"target", "identifier", "group", "time", "split"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jitter(Augmenter):
+    """Vary rows of a table: numbers move by a share of their spread, a few labels are swapped.
+
+    Numbers and integers get normal noise, stay on their grid (integers, decimals) and inside the
+    range of the rows at hand; rounding goes up or down at random, so means stay. Categories and
+    booleans take the label of another row of the same chunk, which keeps their shares. Missing
+    values stay missing. Targets, identifiers, groups, times and all other kinds are left alone.
+
+    Parameters
+    ----------
+    scale : float
+        Standard deviation of the noise as a share of the column's own, 0 or more.
+    swap_fraction : float
+        Share of labels to swap, 0 to 1.
+
+    Examples
+    --------
+    >>> data = Dataset.from_arrow(pa.table({"price": [10.25, 11.5, 13.0], "n": [1, 5, 9]}))
+    >>> jitter = Jitter(scale=0.5)
+    >>> varied = jitter.apply(data, jitter.draw(data, np.random.default_rng(0)))
+    >>> varied.records.column("n").to_pylist()
+    [3, 6, 8]
+    """
+
+    scale: float = 0.05
+    swap_fraction: float = 0.02
+
+    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scale < np.inf:
+            raise ParameterError("scale is out of range", got=str(self.scale), allowed="0 or more")
+        if not 0 <= self.swap_fraction <= 1:
+            raise ParameterError(
+                "swap_fraction is out of range", got=str(self.swap_fraction), allowed="0 to 1"
+            )
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return, by column, the shift of each number or the row that each label is taken from.
+
+        Returns
+        -------
+        mapping
+            ``"shift:NAME"`` -> floats in the column's unit, shape (n,); ``"donor:NAME"`` -> row
+            positions, shape (n,), the row's own where its label stays.
+        """
+        params: dict[str, npt.NDArray[Any]] = {}
+        for field in _varied(dataset):
+            name = field.name
+            present = np.flatnonzero(~dataset.is_null(name))
+            if field.kind in ("number", "integer"):
+                shift = np.zeros(len(dataset))
+                spread = float(np.std(dataset.values(name)[present])) if len(present) else 0.0
+                shift[present] = self.scale * spread * rng.standard_normal(len(present))
+                step = _step(field)
+                params[f"shift:{name}"] = shift if step is None else round_to_step(shift, step, rng)
+            else:
+                donors = np.arange(len(dataset))
+                swapped = present[rng.random(len(present)) < self.swap_fraction]
+                donors[swapped] = rng.choice(present, len(swapped)) if len(swapped) else swapped
+                params[f"donor:{name}"] = donors
+        return params
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the varied rows, in order; the same parameters give the same bytes."""
+        moved = TableEncoding.of(
+            dataset.select([key[6:] for key in params if key.startswith("shift:")])
+        )
+        columns = {column.field.name: column for column in moved.columns}
+        records = dataset.without_reserved().records
+        for key, drawn in params.items():
+            what, _, name = key.partition(":")
+            if what == "donor":
+                changed = records.column(name).take(pa.array(drawn))
+            elif not drawn.any():
+                continue
+            else:
+                values = dataset.values(name)
+                missing = np.isnan(values)
+                values[missing] = columns[name].fill
+                changed = to_arrow(columns[name], values + drawn, missing)
+            place = records.schema.get_field_index(name)
+            records = records.set_column(place, name, changed)
+        parents = parents_of(dataset, np.arange(len(dataset)))
+        if parents is not None:
+            records = records.append_column("_parents", parents)
+        return replace(dataset, records=records)
+
+
+def _varied(dataset: Dataset) -> list[Field]:
+    fields = dataset.schema.of_kind("number", "integer", "category", "boolean")
+    return [field for field in fields if field.role not in _KEPT_ROLES]
+
+
+def _step(field: Field) -> float | None:
+    if field.kind == "integer":
+        return 1.0
+    return None if field.decimals is None else 10.0**-field.decimals

@@ -1,0 +1,200 @@
+"""Identifiers of the source's shape that are none of the source's: a keyed walk over what is free."""
+
+from __future__ import annotations
+
+import string
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Whole = npt.NDArray[np.uint64]
+
+_ENOUGH = 20  # ids that must share a digit before it counts as fixed
+_SHOWN = 10_000  # ids that the shape is read from
+_LARGEST_COUNTER = 2**40
+_DENSE = 0.1
+
+_FINE = str.maketrans(
+    string.digits + string.ascii_letters, "9" * 10 + "a" * 26 + "A" * 26
+)  # fmt: skip
+_COARSE = str.maketrans(string.digits + string.ascii_letters, "x" * 62)
+
+
+@dataclass(frozen=True)
+class IdShape:
+    """What may stand at each place of an id: one character where it is fixed, else several.
+
+    Examples
+    --------
+    >>> IdShape.of(["A-07", "A-31", "A-90"]).alphabets
+    ('A', '-', '0123456789', '0123456789')
+    """
+
+    alphabets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, ids: list[str]) -> IdShape:
+        """Return the shape that most ids have; eight digits when there are no ids."""
+        if not ids:
+            return cls(("123456789", *[string.digits] * 7))
+        alike = _of_commonest_shape(ids, _FINE)
+        if len(alike) < len(ids) / 2:
+            alike = _of_commonest_shape(ids, _COARSE)
+        alphabets = [_alphabet(set(place), len(alike)) for place in zip(*alike, strict=True)]
+        whole = all(one.isdigit() for one in alike)
+        if whole and len(alphabets[0]) > 1 and not any(one.startswith("0") for one in alike):
+            alphabets[0] = alphabets[0].replace("0", "")
+        return cls(tuple(alphabets))
+
+    def widened(self) -> IdShape:
+        """Return the shape with one more digit behind the last place that varies."""
+        free = [i for i, alphabet in enumerate(self.alphabets) if len(alphabet) > 1]
+        at = free[-1] + 1 if free else len(self.alphabets)
+        return replace(self, alphabets=(*self.alphabets[:at], string.digits, *self.alphabets[at:]))
+
+    @property
+    def counter(self) -> list[int]:
+        """Places that count: as many of the last free ones as stay below 2**40 combinations."""
+        places: list[int] = []
+        size = 1
+        for place in range(len(self.alphabets) - 1, -1, -1):
+            size *= len(self.alphabets[place])
+            if size > _LARGEST_COUNTER:
+                break
+            if len(self.alphabets[place]) > 1:
+                places.insert(0, place)
+        return places
+
+    @property
+    def size(self) -> int:
+        """Number of combinations of the places that count."""
+        return int(np.prod([len(self.alphabets[p]) for p in self.counter], dtype=np.float64))
+
+    def positions(self, ids: pa.Array) -> Whole:
+        """Return the sorted distinct counter positions of those of `ids` that have this shape."""
+        length = len(self.alphabets)
+        same = ids.filter(pc.equal(pc.utf8_length(ids), length)).to_numpy(zero_copy_only=False)
+        if length == 0 or not len(same):
+            return np.empty(0, dtype=np.uint64)
+        letters = same.astype(f"<U{length}").view("<U1").reshape(len(same), length)
+        fits = np.ones(len(same), dtype=bool)
+        position = np.zeros(len(same), dtype=np.uint64)
+        counter = self.counter
+        for place, alphabet in enumerate(self.alphabets):
+            signs = np.array(sorted(alphabet))
+            code = np.minimum(np.searchsorted(signs, letters[:, place]), len(signs) - 1)
+            fits &= signs[code] == letters[:, place]
+            if place in counter:
+                position = position * np.uint64(len(signs)) + code.astype(np.uint64)
+        return np.unique(position[fits])
+
+    def spell(self, positions: Whole, rows: Whole, key: np.uint64) -> pa.Array:
+        """Return the ids at these counter positions; the other free places are hashed from the row."""
+        letters = np.empty((len(positions), len(self.alphabets)), dtype="<U1")
+        counter = self.counter
+        left, noise = positions.copy(), scramble(rows ^ key)
+        for place in range(len(self.alphabets) - 1, -1, -1):
+            signs = np.array(sorted(self.alphabets[place]))
+            size = np.uint64(len(signs))
+            if place in counter:
+                left, code = np.divmod(left, size)
+            else:
+                code = scramble(noise + np.uint64(place)) % size
+            letters[:, place] = signs[code.astype(np.int64)]
+        joined = letters.view(f"<U{len(self.alphabets)}")[:, 0]
+        return pa.array(joined.tolist(), pa.string())
+
+
+@dataclass(frozen=True)
+class IdBlock:
+    """The ids of one shape that are free: all combinations but those of real ids."""
+
+    shape: IdShape
+    taken: Whole
+
+    @property
+    def n_free(self) -> int:
+        """Number of free ids, 0 where the real ones leave too little room to hide among."""
+        free = self.shape.size - len(self.taken)
+        return free if len(self.taken) <= _DENSE * self.shape.size else 0
+
+    def ids(self, numbers: Whole, rows: Whole, keys: Whole) -> pa.Array:
+        """Return the free ids with these running numbers, all below `n_free`; one for each row."""
+        walked = permuted(numbers, self.n_free, keys)
+        gaps = self.taken - np.arange(len(self.taken), dtype=np.uint64)
+        skipped = np.searchsorted(gaps, walked, side="right").astype(np.uint64)
+        return self.shape.spell(walked + skipped, rows, keys[-1])
+
+
+def free_blocks(ids: pa.Array, greatest: int | None) -> tuple[IdBlock, ...]:
+    """Return blocks of free ids, first those of the source's own shape, then longer ones.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+        All real ids, texts.
+    greatest : int, optional
+        Greatest number that the source's integer type holds.
+    """
+    spread = np.linspace(0, len(ids) - 1, min(len(ids), _SHOWN)).astype(np.int64)
+    shape = IdShape.of(ids.take(pa.array(spread)).to_pylist())
+    blocks: list[IdBlock] = []
+    while sum(block.n_free for block in blocks) < _LARGEST_COUNTER // 10:
+        if greatest is not None and 10 ** len(shape.alphabets) > greatest:
+            break
+        block = IdBlock(shape, shape.positions(ids))
+        if block.n_free:
+            blocks.append(block)
+        shape = shape.widened()
+    return tuple(blocks)
+
+
+def permuted(numbers: Whole, size: int, keys: Whole) -> Whole:
+    """Return a keyed permutation of 0 .. size - 1 at these numbers: a Feistel network, cycle walked.
+
+    Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+    """
+    half = np.uint64(max(1, (max(size - 1, 1).bit_length() + 1) // 2))
+    low = (np.uint64(1) << half) - np.uint64(1)
+    walked = numbers.copy()
+    todo = np.arange(len(numbers))
+    while len(todo):
+        left, right = walked[todo] >> half, walked[todo] & low
+        for key in keys[:4]:
+            left, right = right, left ^ (scramble(right ^ key) & low)
+        walked[todo] = (left << half) | right
+        todo = todo[walked[todo] >= size]
+    return walked
+
+
+def scramble(values: Whole) -> Whole:
+    """Return 64-bit hashes of whole numbers (the finaliser of SplitMix64)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _of_commonest_shape(ids: list[str], classes: dict[int, int]) -> list[str]:
+    shapes = [one.translate(classes) for one in ids]
+    commonest = Counter(shapes).most_common(1)[0][0]
+    return [one for one, shape in zip(ids, shapes, strict=True) if shape == commonest]
+
+
+def _alphabet(seen: set[str], n: int) -> str:
+    """Return what may stand at a place where `seen` stood in `n` ids."""
+    digits = any(sign in string.digits for sign in seen)
+    if len(seen) == 1 and (not digits or n >= _ENOUGH):
+        return seen.pop()
+    signs = string.digits if digits else ""
+    for letters in (string.ascii_lowercase, string.ascii_uppercase):
+        if any(sign in letters for sign in seen):
+            hexadecimal = digits and all(s in string.hexdigits for s in seen)
+            signs += letters[:6] if hexadecimal else letters
+    signs += "".join(sorted(sign for sign in seen if sign not in signs))
+    # Much evidence and yet few characters: then these are all there are.
+    return "".join(sorted(seen)) if n >= 10 * len(signs) else signs
