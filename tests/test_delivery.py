@@ -186,10 +186,10 @@ def test_where_a_recipe_may_deliver(tmp_path: Path) -> None:
     assert delivery_folder("a/../out/", base) == base / "out"
     assert delivery_folder(str(tmp_path / "elsewhere"), base) == tmp_path / "elsewhere"
     for to in ("../out", "../../etc", "a/../../b", "link/out", "link/../../x"):
-        with pytest.raises(DataError, match="lies outside the recipe's folder"):
+        with pytest.raises(DataError, match="leads out of the folder that it starts from"):
             delivery_folder(to, base)
     for to in (".", "", "a/..", str(base), str(tmp_path), "/"):
-        with pytest.raises(DataError, match="holds the recipe itself"):
+        with pytest.raises(DataError, match="or one around it"):
             delivery_folder(to, base)
 
 

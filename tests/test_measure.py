@@ -225,15 +225,19 @@ def test_drift_between_train_and_a_later_holdout_is_told() -> None:
         )
         return replace(data, schema=data.schema.with_field(replace(data.schema["t"], role="time")))
 
-    metrics = [pair for pair in quick() if pair[0] == "gap.marginals"]
-    score = measure(
+    names = ("gap.marginals", "privacy.nearest_record")
+    metrics = [pair for pair in quick() if pair[0] in names]
+    score, nearest = measure(
         train=timed(900, 1, 0, 0), synthetic=timed(900, 2, 0, 0), holdout=timed(900, 3, 5, 2),
         metrics=metrics, seed=1,
-    )[0]  # fmt: skip
+    )  # fmt: skip
+    assert nearest.verdict == "not measurable"
+    assert "later than the train part" in nearest.sentence
     compared = score.details["compared"]
     assert compared["left_out"] == {"t": "the holdout is later than the train part"}
     assert score.verdict == "different"
     assert compared["train_rows_instead"] == pytest.approx(score.value, abs=0.1)
+    assert f"real train rows score {compared['train_rows_instead']:.3f} here" in score.sentence
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 30])

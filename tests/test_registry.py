@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import twinset.generators
 
+import twinset.generators
 from twinset.core.errors import (
     MissingExtraError,
     ParameterError,

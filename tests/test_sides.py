@@ -10,6 +10,7 @@ from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.evaluation.gap.classifier import Classifier
 from twinset.evaluation.gap.marginals import Marginals
+from twinset.evaluation.privacy.exact_copies import ExactCopies
 from twinset.evaluation.utility.train_synthetic_test_real import TrainSyntheticTestReal
 from twinset.sides import Columns, Sides, compare_halves, independent_columns, matched
 
@@ -143,6 +144,7 @@ def test_a_time_is_left_out_where_the_holdout_is_later() -> None:
         assert sides is not None
         assert sides.later == (start == 4)
         assert chosen(Marginals(), sides).names == names
+        assert chosen(ExactCopies(), sides).names == ("row", "t")
 
 
 def test_independent_columns_keep_each_column_and_break_the_links() -> None:

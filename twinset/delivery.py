@@ -98,35 +98,36 @@ def delivery_folder(to: str, base: Path) -> Path:
     Parameters
     ----------
     to : str
-        A path relative to the recipe's folder, or an absolute one.
+        A path relative to `base`, or an absolute one.
     base : Path
-        The recipe's folder. A relative path must stay inside it, links resolved.
+        The folder to start from. A relative path must stay inside it, links resolved.
 
     Raises
     ------
     DataError
-        The path leads out of `base`, or is `base` itself.
+        The path leads out of `base`, or is `base` itself or a folder around it.
 
     Examples
     --------
-    >>> delivery_folder("../../etc", Path("/home/me/recipes"))
+    >>> delivery_folder("out/../../etc", Path("recipes"))
     Traceback (most recent call last):
-    twinset.core.errors.DataError: the folder to deliver to lies outside the recipe's folder; ...
+    twinset.core.errors.DataError: deliver.to leads out of the folder that it starts from; ...
     """
     root = base.resolve()
     found = Path(os.path.normpath(root / to))
     resolved = found.resolve()
-    if not Path(to).is_absolute() and not (
-        resolved.is_relative_to(root) and found.is_relative_to(root)
-    ):
+    stays = resolved.is_relative_to(root) and found.is_relative_to(root)
+    if not Path(to).is_absolute() and not stays:
         raise DataError(
-            "the folder to deliver to lies outside the recipe's folder",
+            "deliver.to leads out of the folder that it starts from",
             got=repr(to),
             todo="choose a folder inside it, or give the whole path beginning with '/'",
         )
     if resolved in (root, *root.parents):
         raise DataError(
-            "the folder to deliver to holds the recipe itself", got=repr(to), allowed="a new folder"
+            "deliver.to is the folder that it starts from, or one around it",
+            got=repr(to),
+            allowed="a folder of its own",
         )
     return found
 

@@ -185,6 +185,11 @@ class _Frame:
             raise NotMeasurable("too few real rows to cut into halves")
         if not len(self.halves.synthetic) or not len(self.halves.train):
             raise NotMeasurable("no row meets the condition")
+        if self.halves.later and metric.needs_same_time:
+            raise NotMeasurable(
+                "the holdout is later than the train part, and what it would find cannot be told "
+                "from drift; a split at random shows it"
+            )
         # A share of leaked rows must look at every row; distances between samples depend on size.
         return self.halves if metric.family == "privacy" else matched(self.halves, seed=self.seed)
 
@@ -221,13 +226,19 @@ class _Frame:
             },
             "left_out": dict(columns.left_out),
         }
+        note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = some_rows(train, len(baseline), rng_for(self.seed, "measure", "rows", "train"))
-            compared["train_rows_instead"] = float(compute(seen).value)
+            compared["train_rows_instead"] = drift = float(compute(seen).value)
+            note = (
+                f"The holdout is later than the train part: real train rows score {drift:.3f} here"
+            )
         n_rows = len(reference) if is_utility else min(map(len, (synthetic, baseline, reference)))
         called = "trained on real rows" if is_utility else "real rows"
         against = Against(base, floor, n_rows, called)
-        return judge(name, metric, measured, against, {**measured.details, "compared": compared})
+        return judge(
+            name, metric, measured, against, {**measured.details, "compared": compared}, note
+        )
 
     def _without_real(self, name: str, metric: Metric) -> Score:
         """Score a metric that looks at one set only: it is held against the best it can be."""

@@ -231,7 +231,7 @@ def _origins() -> dict[str, _Origin]:
     found: dict[str, _Origin] = {}
     plugged = importlib.metadata.entry_points()
     for kind in KINDS:
-        everyone = [*_of_folder(kind), *_of_entry_points(kind, plugged)]
+        everyone = [*_of_folder(kind), *_of_entry_points(kind, plugged.select(group=_GROUPS[kind]))]
         for name, origin in sorted(everyone, key=lambda pair: pair[0]):
             if name in found and found[name] != origin:
                 raise TwinsetError(
@@ -258,7 +258,7 @@ def _of_folder(kind: ComponentKind) -> Iterator[tuple[str, _Origin]]:
 def _of_entry_points(
     kind: ComponentKind, plugged: importlib.metadata.EntryPoints
 ) -> Iterator[tuple[str, _Origin]]:
-    for entry in plugged.select(group=_GROUPS[kind]):
+    for entry in plugged:
         brought_by = entry.dist.name if entry.dist else entry.module
         if not entry.attr:
             raise TwinsetError(

@@ -63,6 +63,7 @@ def judge(
     measured: Measurement,
     against: Against,
     details: Mapping[str, Any],
+    note: str = "",
 ) -> Score:
     """Return the score of `measured` held against its baseline.
 
@@ -85,6 +86,8 @@ def judge(
         e.g. the positive rows of a rare class, those are the rows that count.
     details : mapping
         Details of the score.
+    note : str
+        What a reader must know beside the verdict, as a sentence without its stop.
     """
     value, base = float(measured.value), float(against.baseline.value)
     if not math.isfinite(value) or not math.isfinite(base):
@@ -98,7 +101,7 @@ def judge(
     harm = (-interval[1], -interval[0]) if metric.higher_is_better else interval
     verdict = _verdict(harm, metric.margin, enough=exact or n_rows >= FEWEST_ROWS)
     said = _Said(value, base, against.called, harm, metric.margin, n_rows, str(deciding["what"]))
-    summary = measured.details.get("summary")
+    told = [words for words in (measured.details.get("summary"), note) if words]
     return Score(
         metric=name,
         family=metric.family,
@@ -110,7 +113,7 @@ def judge(
         higher_is_better=metric.higher_is_better,
         verdict=verdict,
         detectable=None if exact else (_REACH + _POWER) * error,
-        sentence=said.sentence(verdict) + (f". {summary}" if summary else ""),
+        sentence=". ".join([said.sentence(verdict), *told]),
         details=details,
     )
 

@@ -59,55 +59,64 @@ class Jitter(Augmenter):
             )
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return, by column, the shift of each number or the row that each label is taken from.
+        """Return, by column, the shift of each number and the new label of each row.
 
         Returns
         -------
         mapping
-            ``"shift:NAME"`` -> floats in the column's unit, shape (n,); ``"donor:NAME"`` -> row
-            positions, shape (n,), the row's own where its label stays.
+            ``"shift:NAME"`` -> floats in the column's unit, shape (n,), 0 where missing;
+            ``"label:NAME"`` -> labels as text, shape (n,), empty where missing.
         """
         params: dict[str, npt.NDArray[Any]] = {}
         for field in _varied(dataset):
-            name = field.name
-            present = np.flatnonzero(~dataset.is_null(name))
+            present = np.flatnonzero(~dataset.is_null(field.name))
             if field.kind in ("number", "integer"):
                 shift = np.zeros(len(dataset))
-                spread = float(np.std(dataset.values(name)[present])) if len(present) else 0.0
-                shift[present] = self.scale * spread * rng.standard_normal(len(present))
-                step = _step(field)
-                params[f"shift:{name}"] = shift if step is None else round_to_step(shift, step, rng)
+                if len(present):
+                    values = dataset.values(field.name)[present]
+                    shift[present] = self._draw_shift(values, _step(field), rng)
+                params[f"shift:{field.name}"] = shift
             else:
-                donors = np.arange(len(dataset))
+                rows = np.arange(len(dataset))
                 swapped = present[rng.random(len(present)) < self.swap_fraction]
-                donors[swapped] = rng.choice(present, len(swapped)) if len(swapped) else swapped
-                params[f"donor:{name}"] = donors
+                if len(swapped):
+                    rows[swapped] = rng.choice(present, len(swapped))
+                codes, levels = dataset.codes(field.name)
+                params[f"label:{field.name}"] = np.array([*levels, ""])[codes[rows]]
         return params
+
+    def _draw_shift(
+        self, values: npt.NDArray[np.float64], step: float | None, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        shift = self.scale * values.std() * rng.standard_normal(len(values))
+        if step is not None:
+            shift = round_to_step(shift, step, rng)
+        return np.asarray(np.clip(values + shift, values.min(), values.max()) - values)
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the varied rows, in order; the same parameters give the same bytes."""
-        moved = TableEncoding.of(
-            dataset.select([key[6:] for key in params if key.startswith("shift:")])
-        )
-        columns = {column.field.name: column for column in moved.columns}
         records = dataset.without_reserved().records
         for key, drawn in params.items():
             what, _, name = key.partition(":")
-            if what == "donor":
-                changed = records.column(name).take(pa.array(drawn))
-            elif not drawn.any():
-                continue
+            if what == "label":
+                labels = pa.array(drawn, pa.string(), mask=dataset.is_null(name))
+                column = labels.cast(dataset.schema[name].arrow_type)
             else:
-                values = dataset.values(name)
-                missing = np.isnan(values)
-                values[missing] = columns[name].fill
-                changed = to_arrow(columns[name], values + drawn, missing)
-            place = records.schema.get_field_index(name)
-            records = records.set_column(place, name, changed)
+                column = _shifted(dataset.select([name]), drawn)
+            records = records.set_column(records.schema.get_field_index(name), name, column)
         parents = parents_of(dataset, np.arange(len(dataset)))
         if parents is not None:
             records = records.append_column("_parents", parents)
         return replace(dataset, records=records)
+
+
+def _shifted(dataset: Dataset, shift: npt.NDArray[np.float64]) -> pa.Array:
+    (column,) = TableEncoding.of(dataset).columns
+    values = dataset.values(column.field.name)
+    missing = np.isnan(values)
+    moved = np.where(missing, 0.0, values + shift)
+    # The drawn shift keeps the range of the whole chunk; these rows alone may have a narrower one.
+    return to_arrow(replace(column, low=-np.inf, high=np.inf), moved, missing)
 
 
 def _varied(dataset: Dataset) -> list[Field]:

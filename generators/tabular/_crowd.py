@@ -91,7 +91,7 @@ class Crowd:
             values[present, k] = self.margins[part].value_at(drawn)
         # A value drawn inside a cell at the edge of the condition may fall outside it.
         outside = ~where.mask(self._decode_parts(values, parts, where))
-        values[outside] = encoded[np.ix_(outside, parts)]
+        values[outside] = encoded[outside][:, parts]
         return values, uniforms
 
     def _from_latent(

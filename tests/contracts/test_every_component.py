@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,11 +38,13 @@ CHECKS: dict[ComponentKind, Any] = {
 }
 
 
-def cases() -> Iterator[Any]:
-    for kind, checks in CHECKS.items():
-        for name in component_names(kind):
-            for check in checks:
-                yield pytest.param(kind, name, check, id=f"{name}-{check.__name__}")
+def cases() -> list[Any]:
+    return [
+        pytest.param(kind, name, check, id=f"{name}-{check.__name__}")
+        for kind, checks in CHECKS.items()
+        for name in component_names(kind)
+        for check in checks
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name", "check"), cases())

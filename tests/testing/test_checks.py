@@ -30,6 +30,7 @@ from twinset.testing import (
     example_comparison,
     example_dataset,
 )
+from twinset.testing._generators import input_unmutated, written_as_the_contract_asks
 from twinset.testing._shared import check_valid
 
 
@@ -138,12 +139,16 @@ def test_an_honest_generator_passes() -> None:
         ("extra column", "outside the schema"),
         ("wrong type", "its schema says"),
         ("takes anything", "was not refused"),
-        ("input changed", "was changed"),
     ],
 )
 def test_a_broken_promise_of_a_generator_is_caught(fault: str, sentence: str) -> None:
     with pytest.raises(AssertionError, match=sentence):
         check_generator(Honest(fault=fault))
+
+
+def test_a_changed_input_is_caught() -> None:
+    with pytest.raises(AssertionError, match="the real set was changed"):
+        input_unmutated(Honest(fault="input changed"), example_dataset(TABULAR_KINDS))
 
 
 @pytest.mark.parametrize(
@@ -168,8 +173,6 @@ def test_a_crash_on_hard_data_is_no_refusal(fault: str, kind: type[Exception]) -
 def test_a_class_that_is_not_written_as_asked_is_caught(
     change: Callable[[], type], sentence: str
 ) -> None:
-    from twinset.testing._generators import written_as_the_contract_asks
-
     with pytest.raises(AssertionError, match=sentence):
         written_as_the_contract_asks(change()(), None)
 
@@ -199,8 +202,6 @@ class Shift(Augmenter):
         shift = params["shift"]
         if self.fault == "one parameter":
             shift = np.repeat(shift, len(dataset))
-        if self.fault == "looks at others" and len(dataset):
-            shift = shift + dataset.values("balance").mean()
         if self.fault == "parameters changed":
             shift += 1
         records = dataset.records
@@ -229,12 +230,11 @@ def test_an_honest_augmenter_passes() -> None:
         ("one parameter", "entries for"),
         ("nothing varies", "two streams gave the same rows"),
         ("own rng", "other parameters"),
-        ("looks at others", "without the other rows"),
         ("parameters changed", "other bytes|changed the parameters"),
         ("nulls moved", "missing in other rows"),
         ("no parents", "do not say what they were made from"),
         ("wrong parents", "wrong parents"),
-        ("rows lost", "asked for|without the other rows"),
+        ("rows lost", "asked for"),
     ],
 )
 def test_a_broken_promise_of_an_augmenter_is_caught(fault: str, sentence: str) -> None:
@@ -286,11 +286,11 @@ def test_an_honest_metric_passes() -> None:
         ("ragged replicates", AssertionError, "cannot be paired"),
         ("no reason", AssertionError, "must say why"),
         ("details", TypeError, "JSON"),
-        ("crash", ZeroDivisionError, ""),
+        ("crash", ZeroDivisionError, None),
     ],
 )
 def test_a_broken_promise_of_a_metric_is_caught(
-    fault: str, kind: type[Exception], sentence: str
+    fault: str, kind: type[Exception], sentence: str | None
 ) -> None:
     with pytest.raises(kind, match=sentence):
         check_metric(Means(fault=fault))

@@ -188,6 +188,8 @@ class Metric(ABC):
         Whether independent columns are a sensible worst case for it.
     needs_real : bool
         Whether it needs real rows; one that does not gets empty `train` and `reference`.
+    needs_same_time : bool
+        Whether it takes train and holdout for draws from one law, which a later holdout is not.
     """
 
     family: ClassVar[MetricFamily]
@@ -196,6 +198,7 @@ class Metric(ABC):
     kinds: ClassVar[frozenset[str]]
     has_floor: ClassVar[bool] = True
     needs_real: ClassVar[bool] = True
+    needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
 

@@ -16,13 +16,14 @@ from twinset.core.errors import DataError
 from twinset.core.schema import Field
 from twinset.core.seeding import rng_for
 
-WORDS = tuple(
+_TEXT = (
     "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut "
     "labore et dolore magna aliqua enim ad minim veniam quis nostrud exercitation ullamco laboris "
     "nisi aliquip ex ea commodo consequat duis aute irure in reprehenderit voluptate velit esse "
     "cillum eu fugiat nulla pariatur excepteur sint occaecat cupidatat non proident sunt culpa qui "
-    "officia deserunt mollit anim id est laborum".split()
+    "officia deserunt mollit anim id est laborum"
 )
+WORDS = tuple(_TEXT.split())
 _LENGTHS = 1_000
 
 
@@ -139,7 +140,7 @@ def _word_counts(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     if not len(counts):
         return np.ones(1, dtype=np.int64)
     grid = np.linspace(0, 1, min(len(counts), _LENGTHS))
-    return np.quantile(counts, grid, method="nearest").astype(np.int64)
+    return np.asarray(np.quantile(counts, grid, method="nearest"), dtype=np.int64)
 
 
 def _greatest(field: Field) -> int | None:

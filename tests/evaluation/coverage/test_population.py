@@ -34,8 +34,8 @@ def test_undeclared_levels_and_missing_values_are_any_other(rng) -> None:
 
 
 def test_numbers_and_booleans_are_matched_as_text(rng) -> None:
-    found = measured({"n": [1, 2, 3, 3], "b": [True, True, False, True]},
-                     {"n": {1: 0.25, 2: 0.25, 3: 0.5}, "b": {"true": 0.75, "false": 0.25}}, rng)  # fmt: skip
+    shares = {"n": {1: 0.25, 2: 0.25, 3: 0.5}, "b": {"true": 0.75, "false": 0.25}}
+    found = measured({"n": [1, 2, 3, 3], "b": [True, True, True, False]}, shares, rng)
     assert found.value == 0
 
 
