@@ -19,7 +19,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"pipeline", "oneshot", "drafting"},
-    {"making", "sourcing", "appraisal", "tables"},
+    {"making", "planning", "sourcing", "appraisal", "tables"},
     {
         "balance", "catalog", "delivery", "fetch", "io", "measure", "recipe", "registry", "report",
         "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",

@@ -92,46 +92,6 @@ def is_delivered(folder: Path, checksums: str) -> bool:
     return (folder / CHECKSUMS).read_text() == checksums == _checksums(folder)
 
 
-def delivery_folder(to: str, base: Path) -> Path:
-    """Return the folder that a recipe's `deliver.to` means.
-
-    Parameters
-    ----------
-    to : str
-        A path relative to `base`, or an absolute one.
-    base : Path
-        The folder to start from. A relative path must stay inside it, links resolved.
-
-    Raises
-    ------
-    DataError
-        The path leads out of `base`, or is `base` itself or a folder around it.
-
-    Examples
-    --------
-    >>> delivery_folder("out/../../etc", Path("recipes"))
-    Traceback (most recent call last):
-    twinset.core.errors.DataError: deliver.to leads out of the folder that it starts from; ...
-    """
-    root = base.resolve()
-    found = Path(os.path.normpath(root / to))
-    resolved = found.resolve()
-    stays = resolved.is_relative_to(root) and found.is_relative_to(root)
-    if not Path(to).is_absolute() and not stays:
-        raise DataError(
-            "deliver.to leads out of the folder that it starts from",
-            got=repr(to),
-            todo="choose a folder inside it, or give the whole path beginning with '/'",
-        )
-    if resolved in (root, *root.parents):
-        raise DataError(
-            "deliver.to is the folder that it starts from, or one around it",
-            got=repr(to),
-            allowed="a folder of its own",
-        )
-    return found
-
-
 def check_place(to: Path) -> None:
     """Raise DataError unless `to` is free, empty, or an earlier delivery that may be replaced."""
     if to.is_symlink():

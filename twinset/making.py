@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -12,7 +10,7 @@ import pyarrow as pa
 
 from twinset.balance import rows_to_make
 from twinset.catalog import Version
-from twinset.core.contracts import Augmenter, Generator, Progress
+from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.seeding import rng_for
@@ -20,9 +18,6 @@ from twinset.core.where import Where
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
-
-FORMAT = 1
-"""Raised when the same recipe would give other bytes than before, so that old results are not kept."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +37,7 @@ class Part:
         return isinstance(self.step, GenerateStep)
 
 
-def address(*parts: object) -> str:
-    """Return the content address of a step: SHA-256 over everything that decides its result."""
-    text = json.dumps([FORMAT, *parts], sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def generate_parts(
-    part: Part, workers: int, progress: Progress
-) -> tuple[Iterator[Dataset], Card]:
+def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterator[Dataset], Card]:
     """Return the chunks that a generate step draws, and their card.
 
     Raises
@@ -104,7 +91,9 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
     augmenter = build("augmenter", step.use, step.settings, part.name)
     rows = part.train.where(Where.of(step.where))
     if len(rows) == 0:
-        raise DataError(f"no training row meets the condition of '{part.name}'", got=str(step.where))
+        raise DataError(
+            f"no training row meets the condition of '{part.name}'", got=str(step.where)
+        )
     card = _card(part, "augmented", step.use, step.settings, "", Where.of(step.where))
 
     def chunks() -> Iterator[Dataset]:
@@ -119,6 +108,20 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
                 progress(f"augment {part.name}", start, total)
 
     return chunks(), card
+
+
+def shared_where(recipe: Recipe) -> Where | None:
+    """Return the condition that every made row was asked to meet, if all steps share one."""
+    brief = recipe.brief
+    asked: list[Where | None] = []
+    for _, step in recipe.named_steps():
+        if step.where is not None:
+            asked.append(Where.of(step.where))
+        elif isinstance(step, GenerateStep) and step.follows_brief and brief.want and brief.target:
+            asked += [Where({brief.target: label}) for label in brief.want]
+        else:
+            asked.append(None)
+    return asked[0] if asked and all(where == asked[0] for where in asked) else None
 
 
 def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:

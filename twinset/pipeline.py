@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
@@ -14,25 +14,16 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
-from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.making import Part, address, augment_part, generate_parts
+from twinset.making import Part, augment_part, generate_parts, shared_where
+from twinset.planning import Step, address, step_addresses
 from twinset.recipe import Recipe, load_recipe
-from twinset.sourcing import Real, find_source, register_real, register_split
+from twinset.sourcing import Real, register_real, register_split
 
 if TYPE_CHECKING:
     from twinset.report import Report
 
 DEFAULT_ROOT = Path(".twinset")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a run: its name, its content address, and whether it was there already."""
-
-    name: str
-    address: str
-    state: Literal["kept", "made", "to make"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +122,7 @@ class _Run:
     steps: list[Step] = field(default_factory=list)
 
     def plan(self) -> tuple[Step, ...]:
-        addresses = self._addresses()
+        addresses = step_addresses(self.recipe, self.catalog)
         for name, at in addresses.items():
             there = self.catalog is not None and self.catalog.has_step(at)
             self.steps.append(Step(name, at, "kept" if there else "to make"))
@@ -139,13 +130,15 @@ class _Run:
 
     def run(self) -> RunResult:
         assert self.catalog is not None
-        addresses = self._addresses()
+        addresses = step_addresses(self.recipe, self.catalog)
         real = self._real(addresses)
         made = self._make(addresses, real)
         candidate = self._candidate(addresses, made)
         report = self._report(addresses, real, made, candidate)
         folder = self._deliver(addresses, real, candidate, report)
-        versions = {v.name: v.ref for v in (*([] if real is None else real.versions), *made, candidate)}
+        versions = {
+            v.name: v.ref for v in (*([] if real is None else real.versions), *made, candidate)
+        }
         return RunResult(
             passed=bool(report["passed"]),
             summary=str(report["summary"]),
@@ -155,33 +148,6 @@ class _Run:
             versions=versions,
             steps=tuple(self.steps),
         )
-
-    def _addresses(self) -> dict[str, str]:
-        """Name of each step -> address of everything that decides its result."""
-        recipe = self.recipe
-        found: dict[str, str] = {}
-        train = ""
-        brief = recipe.brief.model_dump(mode="json")
-        if recipe.source is not None:
-            declared = recipe.source.model_dump(mode="json", exclude={"path", "fetch", "set_"})
-            content = find_source(recipe, self.catalog)
-            task = {key: brief[key] for key in ("task", "target")}
-            split = recipe.split.model_dump(mode="json")
-            on = split["on"] if split["by"] == "time" else None
-            found["source"] = address("source", recipe.source_name, content, declared, task, on)
-            train = found["split"] = address("split", found["source"], split, recipe.seed)
-        for name, step in recipe.named_steps():
-            spec = step.model_dump(mode="json", by_alias=True)
-            wanted = [brief[key] for key in ("target", "want", "positive")]
-            found[name] = address("make", train, name, spec, wanted, recipe.seed, recipe.assets)
-        made = [at for name, at in found.items() if name not in ("source", "split")]
-        found["measure"] = address(
-            "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed
-        )
-        gates = recipe.evaluate.gates_json()
-        shown = recipe.report.model_dump(mode="json")
-        found["report"] = address("report", found["measure"], gates, shown, recipe.name)
-        return found
 
     def _real(self, addresses: dict[str, str]) -> Real | None:
         assert self.catalog is not None
@@ -254,7 +220,9 @@ class _Run:
         from twinset.report import apply_gates, build_report
 
         train, holdout = (
-            (self.catalog.load(real.train), self.catalog.load(real.holdout)) if real else (None, None)
+            (self.catalog.load(real.train), self.catalog.load(real.holdout))
+            if real
+            else (None, None)
         )
         synthetic = self.catalog.load(candidate)
         scores = self._scores(addresses, train, synthetic, holdout)
@@ -268,7 +236,7 @@ class _Run:
             cards=[self.catalog.card(v) for v in (*([real.whole] if real else []), *made)],
             lineage=self.catalog.lineage(candidate).to_json(),
             target=self.recipe.brief.target,
-            where=self._where(),
+            where=shared_where(self.recipe),
             show_real_rows=self.recipe.report.show_real_rows,
             notes=_rule_notes(synthetic),
         )
@@ -302,7 +270,7 @@ class _Run:
             synthetic=synthetic,
             holdout=holdout,
             metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
-            where=self._where(),
+            where=shared_where(self.recipe),
             target=brief.target,
             positive=brief.positive_label,
             population=brief.population,
@@ -317,7 +285,11 @@ class _Run:
         return [Score.from_json(score) for score in json.loads(payload)]
 
     def _deliver(
-        self, addresses: dict[str, str], real: Real | None, candidate: Version, report: dict[str, Any]
+        self,
+        addresses: dict[str, str],
+        real: Real | None,
+        candidate: Version,
+        report: dict[str, Any],
     ) -> Path:
         assert self.catalog is not None
         spec = self.recipe.deliver
@@ -345,19 +317,6 @@ class _Run:
         self.catalog.note(at, "delivery", checksums.encode())
         self.steps.append(Step("deliver", at, "made"))
         return folder
-
-    def _where(self) -> Where | None:
-        """The condition that every made row was asked to meet, if all steps share one."""
-        wheres = [where for _, step in self.recipe.named_steps() for where in self._asked(step)]
-        return wheres[0] if wheres and all(where == wheres[0] for where in wheres) else None
-
-    def _asked(self, step: Any) -> list[Where | None]:
-        brief = self.recipe.brief
-        if step.where is not None:
-            return [Where.of(step.where)]
-        if getattr(step, "follows_brief", False) and brief.want and brief.target:
-            return [Where({brief.target: label}) for label in brief.want]
-        return [None]
 
     def _done(self, name: str, addresses: dict[str, str], kept: bool) -> None:
         self.steps.append(Step(name, addresses[name], "kept" if kept else "made"))

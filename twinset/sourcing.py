@@ -62,9 +62,7 @@ def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
     return _file_digest(path)
 
 
-def register_real(
-    recipe: Recipe, catalog: Catalog, address: str, progress: Progress
-) -> Version:
+def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Progress) -> Version:
     """Return the registered real set of a recipe; read and register it if it is not there yet."""
     found = catalog.find_step(address)
     if found is not None:

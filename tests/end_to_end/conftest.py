@@ -47,8 +47,9 @@ deliver: {to: out, formats: [parquet, csv, jsonl]}
 
 
 @pytest.fixture
-def recipe(fraud_csv: Path) -> Path:
+def recipe(fraud_csv: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recipe that makes 40,000 rows, which is more than one chunk, beside its file."""
+    monkeypatch.chdir(fraud_csv.parent)
     path = fraud_csv.parent / "small.yaml"
     path.write_text(RECIPE)
     return path

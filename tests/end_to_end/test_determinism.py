@@ -9,7 +9,9 @@ import twinset
 
 
 def data_digests(folder: Path) -> dict[str, str]:
-    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
+    found = {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()
+    }
     assert {"synthetic.parquet", "synthetic.csv", "synthetic.jsonl", "report.html"} <= found.keys()
     return found
 
@@ -25,9 +27,13 @@ def test_one_two_and_four_workers_deliver_the_same_bytes(recipe: Path, tmp_path:
 
 
 def test_a_second_run_does_nothing_again(recipe: Path, tmp_path: Path) -> None:
-    first = twinset.run(recipe, root=tmp_path / "c", overrides=["generate=[{use: tabular.marginals}]"])
+    first = twinset.run(
+        recipe, root=tmp_path / "c", overrides=["generate=[{use: tabular.marginals}]"]
+    )
     before = {p: p.stat().st_mtime_ns for p in first.delivered.rglob("*")}
-    again = twinset.run(recipe, root=tmp_path / "c", overrides=["generate=[{use: tabular.marginals}]"])
+    again = twinset.run(
+        recipe, root=tmp_path / "c", overrides=["generate=[{use: tabular.marginals}]"]
+    )
     assert {step.state for step in again.steps} == {"kept"}
     assert {p: p.stat().st_mtime_ns for p in again.delivered.rglob("*")} == before
     assert again.summary == first.summary
@@ -36,7 +42,9 @@ def test_a_second_run_does_nothing_again(recipe: Path, tmp_path: Path) -> None:
 def test_another_seed_gives_other_rows(recipe: Path, tmp_path: Path) -> None:
     few = ["generate=[{use: tabular.copula, rows: 50}]"]
     one = data_digests(twinset.run(recipe, root=tmp_path / "c", overrides=few).delivered)
-    two = data_digests(twinset.run(recipe, root=tmp_path / "c", overrides=[*few, "seed=12"]).delivered)
+    two = data_digests(
+        twinset.run(recipe, root=tmp_path / "c", overrides=[*few, "seed=12"]).delivered
+    )
     assert one["synthetic.csv"] != two["synthetic.csv"]
 
 

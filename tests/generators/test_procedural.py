@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from twinset.generators.image.shapes import Shapes
-from twinset.generators.text.templates import Templates
 
 from twinset.core.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.generators.image.shapes import Shapes
+from twinset.generators.text.templates import Templates
 
 pytest.importorskip("cv2")
 pytest.importorskip("faker")

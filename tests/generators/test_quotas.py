@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from twinset.generators._quotas import deal
 
 

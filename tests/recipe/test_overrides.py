@@ -47,7 +47,6 @@ def test_items_of_lists_have_numbers(spelled: str) -> None:
 
 def test_sections_that_are_not_there_are_made() -> None:
     assert parsed("report.show_real_rows=true").report.show_real_rows is True
-    assert parsed("assets.font=a.ttf").asset_paths() == {"font": Path("/home/me/a.ttf")}
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,18 @@ class IdShape:
     alphabets: tuple[str, ...]
 
     @classmethod
-    def of(cls, ids: list[str]) -> IdShape:
-        """Return the shape that most ids have; eight digits when there are no ids."""
+    def of(cls, ids: list[str], looseness: int = 0) -> IdShape:
+        """Return the shape that most ids have; eight digits when there are no ids.
+
+        Looseness 0 takes a digit that many ids share for fixed, and few different characters in many
+        ids for all there are; 1 gives up the second belief, 2 the first as well.
+        """
         if not ids:
             return cls(("123456789", *[string.digits] * 7))
         alike = _of_commonest_shape(ids, _FINE)
         if len(alike) < len(ids) / 2:
             alike = _of_commonest_shape(ids, _COARSE)
-        alphabets = [_alphabet(set(place), len(alike)) for place in zip(*alike, strict=True)]
+        alphabets = [_alphabet(set(place), len(alike), looseness) for place in zip(*alike, strict=True)]
         whole = all(one.isdigit() for one in alike)
         if whole and len(alphabets[0]) > 1 and not any(one.startswith("0") for one in alike):
             alphabets[0] = alphabets[0].replace("0", "")
@@ -141,7 +145,11 @@ def free_blocks(ids: pa.Array, greatest: int | None) -> tuple[IdBlock, ...]:
         Greatest number that the source's integer type holds.
     """
     spread = np.linspace(0, len(ids) - 1, min(len(ids), _SHOWN)).astype(np.int64)
-    shape = IdShape.of(ids.take(pa.array(spread)).to_pylist())
+    some = ids.take(pa.array(spread)).to_pylist()
+    for looseness in range(3):
+        shape = IdShape.of(some, looseness)
+        if IdBlock(shape, shape.positions(ids)).n_free:
+            break
     blocks: list[IdBlock] = []
     while sum(block.n_free for block in blocks) < _LARGEST_COUNTER // 10:
         if greatest is not None and 10 ** len(shape.alphabets) > greatest:
@@ -185,10 +193,10 @@ def _of_commonest_shape(ids: list[str], classes: dict[int, int]) -> list[str]:
     return [one for one, shape in zip(ids, shapes, strict=True) if shape == commonest]
 
 
-def _alphabet(seen: set[str], n: int) -> str:
+def _alphabet(seen: set[str], n: int, looseness: int) -> str:
     """Return what may stand at a place where `seen` stood in `n` ids."""
     digits = any(sign in string.digits for sign in seen)
-    if len(seen) == 1 and (not digits or n >= _ENOUGH):
+    if len(seen) == 1 and (not digits or (n >= _ENOUGH and looseness < 2)):
         return seen.pop()
     signs = string.digits if digits else ""
     for letters in (string.ascii_lowercase, string.ascii_uppercase):
@@ -196,5 +204,5 @@ def _alphabet(seen: set[str], n: int) -> str:
             hexadecimal = digits and all(s in string.hexdigits for s in seen)
             signs += letters[:6] if hexadecimal else letters
     signs += "".join(sorted(sign for sign in seen if sign not in signs))
-    # Much evidence and yet few characters: then these are all there are.
-    return "".join(sorted(seen)) if n >= 10 * len(signs) else signs
+    is_all = n >= 10 * len(signs) and looseness < 1
+    return "".join(sorted(seen)) if is_all else signs

@@ -109,6 +109,8 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
     """Yield what is wrong between the sections of a recipe."""
     yield from _step_faults(recipe)
     yield from _name_faults(recipe)
+    if recipe.assets:
+        yield Fault(("assets",), "no component of this version takes assets; remove this key")
     chosen = recipe.evaluate.metrics
     for metric in recipe.evaluate.gates:
         if chosen is not None and metric not in {use.use for use in chosen}:

@@ -12,7 +12,9 @@ from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, 
 from twinset.recipe._source import Source
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
 
-RESERVED_STEPS = frozenset({"source", "split", "real", "train", "holdout", "measure", "report"})
+RESERVED_STEPS = frozenset(
+    {"source", "split", "real", "train", "holdout", "measure", "report", "deliver"}
+)
 """Steps of every run; no making step may take their names."""
 
 

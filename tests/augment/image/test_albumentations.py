@@ -4,8 +4,8 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from twinset.augment.image.albumentations import Albumentations
 
+from twinset.augment.image.albumentations import Albumentations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import (
     DataError,

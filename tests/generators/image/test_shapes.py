@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from twinset.generators.image._contours import DEFINITIONS, outline
-from twinset.generators.image._placement import FULL, Scene, Shape, place, render
-from twinset.generators.image.shapes import Shapes
 
 from twinset.core.errors import ParameterError
 from twinset.core.pixels import decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.generators.image._contours import DEFINITIONS, outline
+from twinset.generators.image._placement import FULL, Scene, Shape, place, render
+from twinset.generators.image.shapes import Shapes
 
 cv2 = pytest.importorskip("cv2")
 

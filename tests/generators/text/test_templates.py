@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twinset.generators.text._template import Template
-from twinset.generators.text.templates import Templates
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.generators.text._template import Template
+from twinset.generators.text.templates import Templates
 
 pytest.importorskip("faker")
 

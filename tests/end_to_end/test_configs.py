@@ -1,0 +1,63 @@
+"""Every shipped recipe runs from end to end, with tiny settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import twinset
+from twinset.recipe import load_recipe
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+OWN_FILE = ["source.path=transactions.csv", "source.licence=CC0-1.0", "brief.want={1: 120}"]
+TINY = {
+    "fraud.yaml": OWN_FILE,
+    "replace_records.yaml": OWN_FILE[:2],
+    "quickstart.yaml": ["brief.want={1: 40}"],
+    "shapes.yaml": ["generate.0.rows=40"],
+    "support_tickets.yaml": ["generate.0.rows=80"],
+}
+
+
+def test_every_config_is_run_here() -> None:
+    assert {path.name for path in CONFIGS.glob("*.yaml")} == set(TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", TINY)
+def test_a_config_runs_to_its_delivery(
+    config: str, fraud_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fraud_csv.parent)
+    overrides = [*TINY[config], "deliver.to=delivered"]
+    result = twinset.run(CONFIGS / config, root=tmp_path / "catalogue", overrides=overrides)
+    assert result.passed, result.summary
+    names = {path.name for path in result.delivered.iterdir()}
+    assert {"report.html", "report.json", "schema.json", "cards.json", "CHECKSUMS.sha256"} <= names
+    formats = load_recipe(CONFIGS / config, overrides).deliver.formats
+    assert {f"synthetic.{ending}" for ending in formats} <= names
+    report = json.loads((result.delivered / "report.json").read_text())
+    assert {score["family"] for score in report["scores"]} == {"gap", "coverage", "utility", "privacy"}
+    for score in report["scores"]:
+        assert score["sentence"], score["metric"]
+
+
+@pytest.mark.slow
+def test_the_fraud_recipe_compares_frauds_with_frauds(
+    fraud_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fraud_csv.parent)
+    overrides = [*OWN_FILE, "deliver.to=delivered"]
+    result = twinset.run(CONFIGS / "fraud.yaml", root=tmp_path / "catalogue", overrides=overrides)
+    rows = result.delivered / "synthetic.parquet"
+    made = twinset.Dataset.from_arrow(__import__("pyarrow.parquet").parquet.read_table(rows))
+    assert made.codes("Class")[1] == ("1",)
+    assert set(made.codes("_origin")[1] if "_origin" in made.schema.names else ("synthetic",)) == {
+        "synthetic"
+    }
+    whole = __import__("pyarrow.parquet").parquet.read_table(result.delivered / "training_set.parquet")
+    assert whole.column("Class").to_pylist().count(1) == 120
+    utility = next(s for s in result.report["scores"] if s["family"] == "utility")
+    assert "helps" in json.dumps(utility["details"]) or "no evidence" in json.dumps(utility["details"]) or (
+        "hurts" in json.dumps(utility["details"])
+    )
