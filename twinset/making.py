@@ -22,7 +22,11 @@ from twinset.sampling import fit_source
 
 @dataclass(frozen=True)
 class Part:
-    """One making step with everything it needs."""
+    """One making step with everything it needs.
+
+    `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
+    that no fresh one is a real one of the holdout.
+    """
 
     name: str
     address: str
@@ -30,6 +34,7 @@ class Part:
     recipe: Recipe
     parent: Version | None
     train: Dataset | None
+    known: Dataset | None = None
 
     @property
     def is_generated(self) -> bool:
@@ -57,7 +62,13 @@ def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterat
 
     train = part.train.without_parents() if part.train is not None else None
     source = fit_source(
-        generator, train, seed=part.recipe.seed, path=path, where=fit_where, progress=progress
+        generator,
+        train,
+        seed=part.recipe.seed,
+        path=path,
+        where=fit_where,
+        known=part.known,
+        progress=progress,
     )
     card = _card(part, "synthetic", step.use, step.settings, type(generator).note, fit_where)
 

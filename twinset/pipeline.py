@@ -165,13 +165,16 @@ class _Run:
         assert self.catalog is not None
         made = []
         train: Dataset | None = None
+        known: Dataset | None = None
         for name, step in self.recipe.named_steps():
             at = addresses[name]
             version = self.catalog.find_step(at)
             if version is None:
                 if train is None and real is not None:
                     train = self.catalog.load(real.train)
-                part = Part(name, at, step, self.recipe, real.train if real else None, train)
+                    known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
+                parent = real.train if real else None
+                part = Part(name, at, step, self.recipe, parent, train, known)
                 maker = generate_parts if part.is_generated else augment_part
                 chunks, card = maker(part, self.workers, self.progress)
                 version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)

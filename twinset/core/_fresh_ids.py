@@ -48,7 +48,9 @@ class IdShape:
         alike = _of_commonest_shape(ids, _FINE)
         if len(alike) < len(ids) / 2:
             alike = _of_commonest_shape(ids, _COARSE)
-        alphabets = [_alphabet(set(place), len(alike), looseness) for place in zip(*alike, strict=True)]
+        alphabets = [
+            _alphabet(set(place), len(alike), looseness) for place in zip(*alike, strict=True)
+        ]
         whole = all(one.isdigit() for one in alike)
         if whole and len(alphabets[0]) > 1 and not any(one.startswith("0") for one in alike):
             alphabets[0] = alphabets[0].replace("0", "")
