@@ -32,7 +32,8 @@ class Smote(Generator):
     that differs counts as much as one standard deviation. Datetimes are numbers. Integers, decimals
     and whole days are restored by rounding up or down at random, so that means stay. Missing
     numbers stand at the median meanwhile, and a new row misses the numbers that the real row
-    nearest to it misses. Columns that hold one value pass through.
+    nearest to it misses. Columns that hold one value pass through. Equal rows count once, since a row
+    between two of them would be a copy.
 
     Parameters
     ----------
@@ -96,8 +97,13 @@ class _Crowd:
 
     def __init__(self, train: Dataset, k_neighbors: int) -> None:
         self.encoding = TableEncoding.of(train)
-        self.matrix = self.encoding.encode(train)
-        self.k_neighbors = min(k_neighbors, len(train) - 1)
+        # Between two equal rows there is nothing but a copy of them: every row counts once.
+        rows = self.encoding.encode(train)
+        first = np.unique(rows, axis=0, return_index=True)[1]
+        self.matrix = rows[np.sort(first)]
+        if len(self.matrix) == 1:
+            self.matrix = np.repeat(self.matrix, 2, axis=0)
+        self.k_neighbors = min(k_neighbors, len(self.matrix) - 1)
         self.numbers, self.labels = [], []
         for column in self.encoding.columns:
             if column.is_nominal:

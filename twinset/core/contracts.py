@@ -156,7 +156,9 @@ class Measurement:
         Bootstrap replicates of the number, shape (b,); empty when it has no sampling error. Two calls
         with equal streams on equally large sets resample alike, which lets the frame pair them.
     details : mapping
-        Plain JSON values for the report, e.g. one number per column. Never a real row.
+        Plain JSON values for the report, e.g. one number per column. Never a real row. Two keys are
+        read by the frame: ``summary``, a sentence to follow the verdict, and ``deciding``, e.g.
+        ``{"rows": 148, "what": "positive holdout rows"}``, where not all rows decide the number.
     """
 
     value: float

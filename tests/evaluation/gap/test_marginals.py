@@ -13,6 +13,7 @@ from twinset.evaluation.gap.marginals import Marginals, ks_distance
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scipy: no exact p-value, which is not used
 @given(numbers, numbers)
 def test_ks_is_that_of_scipy(x: list[float], y: list[float]) -> None:
     assert ks_distance(np.array(x), np.array(y)) == pytest.approx(

@@ -150,3 +150,12 @@ def test_refusals() -> None:
         draw(pa.table({"x": [1.5]}), 3)
     with pytest.raises(ParameterError, match="k_neighbors"):
         Smote(k_neighbors=0)
+
+
+def test_no_row_is_a_copy_where_real_rows_repeat() -> None:
+    rows = [(1.5, 2.25), (1.5, 2.25), (1.5, 2.25), (3.125, 7.5), (2.0, 5.0)]
+    real = Dataset.from_arrow(pa.table({"a": [r[0] for r in rows], "b": [r[1] for r in rows]}))
+    fitted = Smote(k_neighbors=2).fit(real, rng_for(1, "fit"))
+    made = fitted.sample(200, rng_for(1, "sample"))
+    copies = {*zip(made.values("a").tolist(), made.values("b").tolist(), strict=True)} & set(rows[:1])
+    assert not copies
