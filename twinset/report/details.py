@@ -115,13 +115,8 @@ def asides(score: Score) -> list[str]:
     said = [str(score.details[key]) for key in ("summary", "note") if score.details.get(key)]
     if score.details.get("mode"):
         said.append(f"trained on {score.details['mode']}")
-    compared = _mapping(score.details.get("compared"))
-    for told, value in (
-        ("real rows themselves", score.details.get("real_rows")),
-        ("training rows in place of later ones", compared.get("train_rows_instead")),
-    ):
-        if is_number(value):
-            said.append(f"{told}: {short(value)}")
+    if is_number(score.details.get("real_rows")):
+        said.append(f"real rows themselves: {short(score.details['real_rows'])}")
     named = [key for key in ("precision", "recall", "density") if is_number(score.details.get(key))]
     numbers = ", ".join(f"{key} {short(score.details[key])}" for key in named)
     return [*said, numbers] if numbers else said
