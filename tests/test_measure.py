@@ -18,6 +18,9 @@ from twinset.sides import independent_columns
 
 QUICK = {"gap.classifier", "utility.train_synthetic_test_real"}
 
+# Each of these fits judges or whole twins.
+pytestmark = pytest.mark.slow
+
 
 def people(n: int, seed: int) -> Dataset:
     """Rows in which everything hangs together; a tenth is labelled yes."""

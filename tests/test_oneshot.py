@@ -23,6 +23,9 @@ from twinset.report import Report
 from twinset.tables import lock_away, name_target, open_table
 from twinset.twin_note import Seal, TwinNote
 
+# Each of these fits judges or whole twins.
+pytestmark = pytest.mark.slow
+
 
 def people(rows: int = 240) -> pa.Table:
     """Numbers, a category, an identifier, free text and a label that the numbers tell."""

@@ -50,6 +50,23 @@ class TrainSyntheticTestReal(Metric):
         Trees of each model.
     replicates : int
         Bootstrap replicates.
+
+    References
+    ----------
+    Esteban, Hyland and Ratsch, "Real-valued (medical) time series generation with recurrent
+    conditional GANs", arXiv:1706.02633, 2017 (train on synthetic, test on real).
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> x = np.arange(200.0)
+    >>> rows = Dataset.from_arrow(pa.table({"x": x, "y": np.where(x % 20 < 10, "low", "high")}))
+    >>> even, odd = rows.take(range(0, 200, 2)), rows.take(range(1, 200, 2))
+    >>> made = even.take(range(50))
+    >>> told = Comparison(train=even, synthetic=made, reference=odd, target="y", positive="high")
+    >>> found = TrainSyntheticTestReal(iterations=20).compute(told, np.random.default_rng(0))
+    >>> found.details["mode"]
+    'synthetic rows only'
     """
 
     family: ClassVar[MetricFamily] = "utility"
