@@ -341,3 +341,10 @@ def test_default_metrics_are_those_that_can_look_at_the_columns() -> None:
     assert "gap.classifier" in names
     assert "gap.marginals" not in names
     assert {entry["use"] for entry in evaluate.metrics_json()} >= {"gap.marginals", "gap.pairs"}
+
+
+def test_a_shipped_recipe_is_found_by_its_bare_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("quickstart").name == "quickstart"
+    with pytest.raises(RecipeError, match=r"shipped recipes fraud, quickstart"):
+        load_recipe("quickstrat")

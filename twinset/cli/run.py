@@ -37,7 +37,7 @@ def command(
     Parameters
     ----------
     recipe : Path
-        The recipe, a YAML file.
+        The recipe: a YAML file, or the bare name of a shipped one, e.g. quickstart.
     set_ : list[str]
         Change the recipe, e.g. --set source.path=my.csv; may be repeated.
     dry_run : bool

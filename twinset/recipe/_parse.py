@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
@@ -26,7 +27,7 @@ def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     Parameters
     ----------
     path : path
-        The YAML file, UTF-8, at most 1 MB.
+        The YAML file, UTF-8, at most 1 MB; or the bare name of a shipped recipe: "quickstart".
     overrides : sequence of str
         Changes, each ``"a.b=value"`` with a value in YAML; an item of a list is ``generate.0.rows``.
         One of `source.path`, `source.fetch` and `source.set` replaces the others together with
@@ -38,10 +39,11 @@ def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     RecipeError
         The file cannot be read, or the recipe has faults: all are told, each with line and path.
     """
-    path = FilePath(path)
+    path = _shipped().get(str(path), FilePath(path))
     if not path.is_file():
         raise RecipeError(
             f"there is no recipe file '{path}'",
+            allowed=f"a YAML file, or one of the shipped recipes {', '.join(_shipped())}",
             todo="check the path, or make one: twinset init FILE",
         )
     if path.stat().st_size > LARGEST_BYTES:
@@ -116,6 +118,14 @@ def parse_recipe(
     if recipe is None or document.faults:
         raise RecipeError(spell_faults(name, document, document.faults))
     return recipe
+
+
+def _shipped() -> dict[str, FilePath]:
+    """Return the recipes that are installed with twinset, by bare name."""
+    spec = find_spec("twinset.configs")
+    folders = (spec.submodule_search_locations if spec is not None else None) or ()
+    files = (file for folder in folders for file in sorted(FilePath(folder).glob("*.yaml")))
+    return {file.stem: file for file in files}
 
 
 def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None:
