@@ -38,7 +38,12 @@ def test_a_config_runs_to_its_delivery(
     formats = load_recipe(CONFIGS / config, overrides).deliver.formats
     assert {f"synthetic.{ending}" for ending in formats} <= names
     report = json.loads((result.delivered / "report.json").read_text())
-    assert {score["family"] for score in report["scores"]} == {"gap", "coverage", "utility", "privacy"}
+    assert {score["family"] for score in report["scores"]} == {
+        "gap",
+        "coverage",
+        "utility",
+        "privacy",
+    }
     for score in report["scores"]:
         assert score["sentence"], score["metric"]
 

@@ -157,5 +157,7 @@ def test_no_row_is_a_copy_where_real_rows_repeat() -> None:
     real = Dataset.from_arrow(pa.table({"a": [r[0] for r in rows], "b": [r[1] for r in rows]}))
     fitted = Smote(k_neighbors=2).fit(real, rng_for(1, "fit"))
     made = fitted.sample(200, rng_for(1, "sample"))
-    copies = {*zip(made.values("a").tolist(), made.values("b").tolist(), strict=True)} & set(rows[:1])
+    copies = {*zip(made.values("a").tolist(), made.values("b").tolist(), strict=True)} & set(
+        rows[:1]
+    )
     assert not copies
