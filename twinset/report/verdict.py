@@ -102,7 +102,7 @@ def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
 def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     if mark == "good":
-        return mark, (f"No sign of leaking in {counts} (a smoke alarm, not a proof of safety).")
+        return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
     if mark == "bad":
         return mark, f"Signs of leaking in {counts}: {_told(worst)}."
     return mark, _undecided(mark, worst, counts)
