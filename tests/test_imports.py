@@ -21,8 +21,8 @@ FLOORS = (
     {"pipeline", "oneshot", "drafting"},
     {"making", "planning", "sourcing", "appraisal", "tables"},
     {
-        "balance", "catalog", "delivery", "fetch", "io", "measure", "recipe", "registry", "report",
-        "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
+        "balance", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
+        "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
     },
     {"core"},
 )  # fmt: skip

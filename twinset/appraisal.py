@@ -16,6 +16,7 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.where import Where
+from twinset.disclosure import kept_values
 from twinset.measure import default_metrics, measure
 from twinset.report import Report, build_report
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
@@ -165,7 +166,7 @@ def appraise(
         lineage=None,
         target=question.target,
         where=question.where,
-        notes=notes,
+        notes=[*notes, *kept_values(parts.train)],
     )
 
 

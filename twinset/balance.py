@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from twinset.core.errors import DataError, did_you_mean
 
+_MOST_SHOWN = 20
+
 
 def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str, int]:
     """Return how many rows of each label are lacking.
@@ -33,11 +35,12 @@ def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str
     {'1': 90}
     """
     made: dict[str, int] = {}
+    present = [(name, n) for name, n in counts.items() if n]
     for label, total in want.items():
         if counts.get(label, 0) == 0:
             raise DataError(
                 f"the brief wants rows of the label '{label}', and the training part holds none",
-                allowed=", ".join(f"{name} ({n} rows)" for name, n in counts.items() if n),
+                allowed=", ".join(f"{name} ({n} rows)" for name, n in present[:_MOST_SHOWN]),
                 todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
             )
         if total > counts[label]:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def _write_set(
 ) -> Schema:
     """Write all formats in one pass, as a stream can be read only once."""
     schema: Schema | None = None
+    levels: dict[str, set[str]] = {}
     done = 0
     with ExitStack() as stack:
         writers = [
@@ -138,14 +140,29 @@ def _write_set(
             for word in dict.fromkeys(formats)
         ]
         for chunk in [chunks] if isinstance(chunks, Dataset) else chunks:
+            if schema is not None and chunk.schema.names != schema.names:
+                raise DataError(
+                    f"the rows of '{stem.name}' do not have the same columns",
+                    got=", ".join(chunk.schema.names[:30]),
+                    allowed=", ".join(schema.names[:30]),
+                    todo="deliver the made rows alone (deliver.include: synthetic)",
+                )
             schema = schema or chunk.schema
+            for field in chunk.schema.fields:
+                if field.levels is not None:
+                    levels.setdefault(field.name, set()).update(chunk.codes(field.name)[1])
             for writer in writers:
                 writer.write(chunk)
             done += len(chunk)
             progress(f"deliver {stem.name}", done, 0)
         if schema is None:
             raise DataError(f"the set '{stem.name}' has nothing to deliver")
-    return schema
+    # Only levels that stand in the delivered rows: others may be somebody's.
+    fields = tuple(
+        replace(f, levels=tuple(sorted(levels[f.name]))) if f.name in levels else f
+        for f in schema.fields
+    )
+    return replace(schema, fields=fields)
 
 
 def _write_json(path: Path, value: Any) -> None:

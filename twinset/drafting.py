@@ -114,7 +114,9 @@ brief:
         codes, levels = dataset.codes(target.name)
         counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
         rarest = min(counts, key=lambda level: (counts[level], level))
-        lines.append(f"  positive: {_quoted(rarest)}   # the rarest label: {counts[rarest]:,} rows")
+        if len(levels) == 2:
+            told = f"the rarer label: {counts[rarest]:,} rows"
+            lines.append(f"  positive: {_quoted(rarest)}   # {told}")
         lines.append(f"  # want: {{{_quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
     return "\n".join(lines) + "\n"
 

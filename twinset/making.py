@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,12 +12,17 @@ from twinset.balance import rows_to_make
 from twinset.catalog import Version
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
-from twinset.core.errors import DataError, RecipeError
+from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
+
+_VARIED = "varies real records: treat as the source data"
+_HOLDS_REAL = "holds real records (those whose _origin is real): treat as the source data"
+_LABELLED = ("category", "boolean")
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Part:
     """One making step with everything it needs.
 
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
-    that no fresh one is a real one of the holdout.
+    that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
+    identifiers count on from there, so that no two steps make the same ones.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Part:
     parent: Version | None
     train: Dataset | None
     known: Dataset | None = None
+    first: int = 0
 
     @property
     def is_generated(self) -> bool:
@@ -76,7 +83,12 @@ def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterat
         start = 0
         for i, (where, rows) in enumerate(requests):
             drawn = source.draw(
-                rows, where=where, start=start, part=f"part-{i}", workers=workers, progress=told
+                rows,
+                where=where,
+                start=part.first + start,
+                part=f"part-{i}",
+                workers=workers,
+                progress=told,
             )
             for chunk in drawn:
                 yield _stamp(chunk, card, start)
@@ -105,7 +117,7 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
         raise DataError(
             f"no training row meets the condition of '{part.name}'", got=str(step.where)
         )
-    card = _card(part, "augmented", step.use, step.settings, "", Where.of(step.where))
+    card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
 
     def chunks() -> Iterator[Dataset]:
         start, total, size = 0, len(rows) * step.copies, type(augmenter).chunk_rows
@@ -121,18 +133,80 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
     return chunks(), card
 
 
-def shared_where(recipe: Recipe) -> Where | None:
-    """Return the condition that every made row was asked to meet, if all steps share one."""
+def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:
+    """Raise for a brief that speaks of columns or labels which the sets do not have.
+
+    Raises
+    ------
+    SchemaError
+        A column whose population is declared does not exist, or rows per label are wanted of a target
+        without labels.
+    DataError
+        No training row has the positive label.
+    """
     brief = recipe.brief
-    asked: list[Where | None] = []
-    for _, step in recipe.named_steps():
-        if step.where is not None:
-            asked.append(Where.of(step.where))
-        elif isinstance(step, GenerateStep) and step.follows_brief and brief.want and brief.target:
-            asked += [Where({brief.target: label}) for label in brief.want]
-        else:
-            asked.append(None)
+    for column in brief.population:
+        for dataset in (train, made):
+            if dataset is not None:
+                dataset.schema[column]
+    if train is None or brief.target is None:
+        return
+    field = train.schema[brief.target]
+    if brief.want and field.kind not in _LABELLED:
+        raise SchemaError(
+            f"brief.want speaks of labels, and the target '{brief.target}' has none",
+            got=f"a column of kind {field.kind}",
+            allowed=", ".join(_LABELLED),
+            todo="say rows: in the step, or declare the column a category",
+        )
+    if brief.positive_label is not None:
+        labels = train.codes(brief.target)[1]
+        if brief.positive_label not in labels:
+            raise DataError(
+                f"no training row of the target '{brief.target}' has the positive label "
+                f"'{brief.positive_label}'",
+                allowed=", ".join(labels[:_MOST_SHOWN]) if field.kind in _LABELLED else "",
+                todo="correct brief.positive, or split another way",
+            )
+
+
+def shared_where(cards: Sequence[Card]) -> Where | None:
+    """Return the condition that every made row was asked to meet, if all cards tell the same one."""
+    asked = [Where.of(card.where) for card in cards]
     return asked[0] if asked and all(where == asked[0] for where in asked) else None
+
+
+def joint_card(cards: Sequence[Card]) -> Card:
+    """Return the card of a set that holds the rows of several: it tells what is true of all of them.
+
+    Rows varied from real ones make the whole set an augmented one, and all notes are kept.
+    """
+    first = cards[0]
+    augmented = any(card.origin == "augmented" for card in cards)
+    same = all((c.component, c.settings) == (first.component, first.settings) for c in cards)
+    where = shared_where(cards)
+    return replace(
+        first,
+        origin="augmented" if augmented else first.origin,
+        component=first.component if same else "",
+        settings=first.settings if same else {},
+        where=where.to_json() if where is not None else None,
+        notes=tuple(dict.fromkeys(note for card in cards for note in card.notes)),
+    )
+
+
+def training_set_card(candidate: Card, parents: Sequence[Version]) -> Card:
+    """Return the card of the real training rows with the made ones behind them."""
+    return replace(
+        candidate,
+        name="training_set",
+        origin="real",
+        parents=tuple(version.digest for version in parents),
+        component="",
+        settings={},
+        where=None,
+        notes=tuple(dict.fromkeys((_HOLDS_REAL, *candidate.notes))),
+    )
 
 
 def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:

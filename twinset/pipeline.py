@@ -14,9 +14,19 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
+from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.making import Part, augment_part, generate_parts, shared_where
-from twinset.planning import Step, address, step_addresses
+from twinset.disclosure import kept_values
+from twinset.making import (
+    Part,
+    augment_part,
+    check_brief,
+    generate_parts,
+    joint_card,
+    shared_where,
+    training_set_card,
+)
+from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.sourcing import Real, register_real, register_split
 
@@ -163,18 +173,20 @@ class _Run:
 
     def _make(self, addresses: dict[str, str], real: Real | None) -> list[Version]:
         assert self.catalog is not None
-        made = []
+        made: list[Version] = []
         train: Dataset | None = None
         known: Dataset | None = None
+        first = 0
         for name, step in self.recipe.named_steps():
             at = addresses[name]
             version = self.catalog.find_step(at)
             if version is None:
                 if train is None and real is not None:
                     train = self.catalog.load(real.train)
+                    check_brief(self.recipe, train)
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent = real.train if real else None
-                part = Part(name, at, step, self.recipe, parent, train, known)
+                part = Part(name, at, step, self.recipe, parent, train, known, first)
                 maker = generate_parts if part.is_generated else augment_part
                 chunks, card = maker(part, self.workers, self.progress)
                 version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)
@@ -182,6 +194,7 @@ class _Run:
             else:
                 self._done(name, addresses, kept=True)
             made.append(version)
+            first += version.n_rows
         if not made:
             raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
         return made
@@ -189,7 +202,9 @@ class _Run:
     def _candidate(self, addresses: dict[str, str], made: list[Version]) -> Version:
         """Register what all steps made as one set under the recipe's name."""
         assert self.catalog is not None
-        at = address("join", [addresses[name] for name, _ in self.recipe.named_steps()])
+        at = candidate_address(
+            self.recipe, [addresses[name] for name, _ in self.recipe.named_steps()]
+        )
         found = self.catalog.find_step(at)
         if found is not None:
             return found
@@ -199,15 +214,11 @@ class _Run:
             for version in made:
                 yield from catalog.stream(version)
 
-        cards = [catalog.card(version) for version in made]
-        # The set is one thing for its reader: what any of its parts must say, it says too.
-        notes = tuple(dict.fromkeys(note for card in cards for note in card.notes))
         card = replace(
-            cards[0],
+            joint_card([catalog.card(version) for version in made]),
             name=self.recipe.name,
             parents=tuple(version.digest for version in made),
             recipe_digest=at,
-            notes=notes,
         )
         return self.catalog.register(self.recipe.name, chunks(), card, step=at)
 
@@ -228,7 +239,10 @@ class _Run:
             else (None, None)
         )
         synthetic = self.catalog.load(candidate)
-        scores = self._scores(addresses, train, synthetic, holdout)
+        check_brief(self.recipe, train, synthetic)
+        made_cards = [self.catalog.card(version) for version in made]
+        where = shared_where(made_cards)
+        scores = self._scores(addresses, train, synthetic, holdout, where)
         report: Report = build_report(
             title=self.recipe.name,
             train=train,
@@ -236,12 +250,12 @@ class _Run:
             holdout=holdout,
             scores=scores,
             gates=apply_gates(scores, self.recipe.evaluate.gates_json()),
-            cards=[self.catalog.card(v) for v in (*([real.whole] if real else []), *made)],
+            cards=[*([self.catalog.card(real.whole)] if real else []), *made_cards],
             lineage=self.catalog.lineage(candidate).to_json(),
             target=self.recipe.brief.target,
-            where=shared_where(self.recipe),
+            where=where,
             show_real_rows=self.recipe.report.show_real_rows,
-            notes=_rule_notes(synthetic),
+            notes=[*_rule_notes(synthetic), *(kept_values(train) if train is not None else [])],
         )
         result = {
             "passed": report.passed,
@@ -259,6 +273,7 @@ class _Run:
         train: Dataset | None,
         synthetic: Dataset,
         holdout: Dataset | None,
+        where: Where | None,
     ) -> list[Score]:
         assert self.catalog is not None
         kept = self.catalog.read_note(addresses["measure"])
@@ -273,7 +288,7 @@ class _Run:
             synthetic=synthetic,
             holdout=holdout,
             metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
-            where=shared_where(self.recipe),
+            where=where,
             target=brief.target,
             positive=brief.positive_label,
             population=brief.population,
@@ -306,8 +321,7 @@ class _Run:
         sets = {"synthetic": (catalog.stream(candidate), catalog.card(candidate))}
         if spec.include == "training_set" and real is not None:
             rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))
-            parents = (real.train.digest, candidate.digest)
-            card = replace(catalog.card(candidate), name="training_set", parents=parents)
+            card = training_set_card(catalog.card(candidate), (real.train, candidate))
             sets["training_set"] = (rows, card)
         checksums = deliver(
             folder,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from twinset import __version__
 from twinset.catalog import Catalog
-from twinset.recipe import Recipe
+from twinset.recipe import GenerateStep, Recipe
 from twinset.sourcing import find_source
 
 
@@ -57,15 +59,26 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         on = split["on"] if split["by"] == "time" else None
         found["source"] = address("source", recipe.source_name, content, declared, task, on)
         train = found["split"] = address("split", found["source"], split, recipe.seed)
+    made: list[str] = []
     for name, step in recipe.named_steps():
         spec = step.model_dump(mode="json", by_alias=True)
-        wanted = [brief[key] for key in ("target", "want", "positive")]
-        found[name] = address("make", train, name, spec, wanted, recipe.seed)
-    made = [at for name, at in found.items() if name not in ("source", "split")]
+        wanted = [brief[key] for key in ("target", "want")]
+        # Fresh identifiers go on where those of the earlier generate steps end.
+        earlier = made if isinstance(step, GenerateStep) else []
+        # Rows and cards carry the name of the recipe.
+        found[name] = address("make", train, recipe.name, name, spec, wanted, recipe.seed, earlier)
+        made = [*made, found[name]]
+    # Without OpenCV images are neither measured nor shown, and the results say so.
+    sees_images = find_spec("cv2") is not None
     found["measure"] = address(
-        "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed
+        "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed, sees_images
     )
     gates = recipe.evaluate.gates_json()
     shown = recipe.report.model_dump(mode="json")
     found["report"] = address("report", found["measure"], gates, shown, recipe.name)
     return found
+
+
+def candidate_address(recipe: Recipe, made: Sequence[str]) -> str:
+    """Return the address of the set, under the recipe's name, of all rows that its steps made."""
+    return address("join", recipe.name, list(made))

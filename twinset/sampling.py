@@ -146,7 +146,9 @@ def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshC
     }
     ids = FreshColumns.fit(known.select(of_kind["id"])) if of_kind["id"] else None
     texts = FreshColumns.fit(real.select(of_kind["text"])) if of_kind["text"] else None
-    return FreshColumns(ids.ids if ids else {}, texts.texts if texts else {})
+    return FreshColumns(
+        ids.ids if ids else {}, texts.texts if texts else {}, ids.missing if ids else {}
+    )
 
 
 def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str]) -> None:

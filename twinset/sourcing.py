@@ -14,7 +14,7 @@ from twinset.core.errors import CatalogError, DataError, SchemaError
 from twinset.core.rules import rules_from_json
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
-from twinset.core.splitting import split_rows
+from twinset.core.splitting import part_of, split_rows
 from twinset.recipe import Recipe
 
 CHUNK_ROWS = 65_536
@@ -109,6 +109,8 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
             for rule in schema.rules:
                 for column in rule.columns:
                     schema[column]
+                # A rule that does not suit the kinds of its columns is told before the work begins.
+                rule.violations(dataset.slice(0, 1).with_schema(schema))
     if recipe.split.by == "time" and recipe.split.on is not None:
         # No generator can have seen the holdout's time: metrics must know which column that is.
         schema = schema.with_field(replace(schema[recipe.split.on], role="time"))
@@ -161,7 +163,7 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
                 recipe_digest=address,
                 settings=settings,
             )
-            piece = replace(dataset.take(chosen), card=card)
+            piece = replace(part_of(dataset, chosen), card=card)
             versions.append(catalog.register(card.name, _chunks(piece), card, step=at))
         holdout, train = versions
     return Real(whole, train, holdout)
@@ -182,7 +184,8 @@ def _chunks(dataset: Dataset) -> Iterator[Dataset]:
 
 
 def _file_digest(path: Path) -> str:
-    sink = hashlib.sha256()
+    # The ending tells how the bytes are read.
+    sink = hashlib.sha256("".join(path.suffixes).lower().encode())
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
         sink.update(str(file.relative_to(path)).encode())

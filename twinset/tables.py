@@ -14,7 +14,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.schema import TABULAR_KINDS, Schema
 from twinset.core.seeding import rng_for
-from twinset.core.splitting import split_rows
+from twinset.core.splitting import part_of, split_rows
 from twinset.io import read_dataset
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
@@ -163,4 +163,4 @@ def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
         holdout_fraction=holdout_fraction,
         rng=rng_for(seed, "split"),
     )
-    return Parts(real.take(train), real.take(locked), locked)
+    return Parts(part_of(real, train), part_of(real, locked), locked)

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from twinset.core.conditions import column_masks, keep_drawing, rows_to_learn_from, unmet
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
@@ -18,6 +20,7 @@ from twinset.core.seeding import draw_seed
 from twinset.core.where import Where
 
 _CELLS_AT_ONCE = 20_000_000
+_REDRAWS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,7 @@ class _Crowd:
     """The rows of one class as a matrix that imbalanced-learn can take."""
 
     def __init__(self, train: Dataset, k_neighbors: int) -> None:
+        self.real = train.without_reserved()
         self.encoding = TableEncoding.of(train)
         # Between two equal rows there is nothing but a copy of them: every row counts once.
         rows = self.encoding.encode(train)
@@ -120,6 +124,20 @@ class _Crowd:
         self.scale = deviations[self.numbers]
 
     def sample(self, n: int, rng: np.random.Generator) -> Dataset:
+        """Return n rows, none of which equals a real one where that can be avoided."""
+        made = self._draw(n, rng)
+        for _ in range(_REDRAWS):
+            copies = np.flatnonzero(_stands_in(made, self.real))
+            if not len(copies):
+                break
+            # Rounding can bring a row back onto its real neighbour: it is drawn again.
+            again = self._draw(len(copies), rng)
+            place = np.arange(n)
+            place[copies] = n + np.arange(len(copies))
+            made = Dataset.concat([made, again]).take(place)
+        return made
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Dataset:
         made = np.repeat(self.matrix[:1], n, axis=0)
         varying = self.numbers + self.labels
         if varying and n:
@@ -145,6 +163,19 @@ class _Crowd:
 
         nearest = NearestNeighbors(n_neighbors=1).fit(scaled).kneighbors(drawn)[1][:, 0]
         made[:, indicators] = self.matrix[np.ix_(nearest, indicators)]
+
+
+def _stands_in(made: Dataset, real: Dataset) -> npt.NDArray[np.bool_]:
+    """Return which rows of `made` equal a row of `real` in every column, shape (n,)."""
+    names = made.schema.names
+    known = set(zip(*(_texts(real, name) for name in names), strict=True))
+    rows = zip(*(_texts(made, name) for name in names), strict=True)
+    return np.fromiter((row in known for row in rows), dtype=bool, count=len(made))
+
+
+def _texts(dataset: Dataset, name: str) -> list[str | None]:
+    texts: list[str | None] = pc.cast(dataset.records.column(name), pa.string()).to_pylist()
+    return texts
 
 
 def _oversample(

@@ -174,7 +174,7 @@ def _(folder: Path) -> list[str]:
     return ["run", "recipe.yaml", "--set", "source.path=one.csv"]
 
 
-@case("run: no positive row in train", "condition")
+@case("run: no positive row in train", "no training row")
 def _(folder: Path) -> list[str]:
     table = people(60)
     label = pa.array(["no"] * 59 + ["yes"])

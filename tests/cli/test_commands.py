@@ -109,21 +109,36 @@ def test_init_overwrites_only_when_forced(folder: Path, twinset: Twinset) -> Non
 
 
 def test_register_sets_lineage_and_deliver(folder: Path, twinset: Twinset) -> None:
-    assert twinset("register", "people.csv", "--licence", "CC0-1.0").out == "people@1\n"
-    assert twinset("register", "people.csv", "--licence", "CC0-1.0").out == "people@1\n"
-    assert "people@1" in twinset("sets").out
+    assert twinset("register", "people.csv", "--licence", "CC0-1.0").out == "people-real@1\n"
+    assert twinset("register", "people.csv", "--licence", "CC0-1.0").out == "people-real@1\n"
+    assert "people-real@1" in twinset("sets").out
     (found,) = json.loads(twinset("sets", "--json").out)
-    assert (found["name"], found["rows"], found["origin"]) == ("people", 240, "real")
-    assert twinset("lineage", "people").out.startswith("people@1: real, 240 rows, CC0-1.0")
-    assert json.loads(twinset("lineage", "people@1", "--json").out)["parents"] == []
-    outcome = twinset("deliver", "people", "given", "--format", "csv", "--format", "parquet")
+    assert (found["name"], found["rows"], found["origin"]) == ("people-real", 240, "real")
+    assert twinset("lineage", "people-real").out.startswith(
+        "people-real@1: real, 240 rows, CC0-1.0"
+    )
+    assert json.loads(twinset("lineage", "people-real@1", "--json").out)["parents"] == []
+    outcome = twinset(
+        "deliver", "people-real", "given", "--real", "--format", "csv", "--format", "parquet"
+    )
     assert outcome.code == 0
-    assert {"people.csv", "people.parquet", "CHECKSUMS.sha256"} <= {
+    assert {"people-real.csv", "people-real.parquet", "CHECKSUMS.sha256"} <= {
         p.name for p in (folder / "given").iterdir()
     }
-    given = pyarrow.csv.read_csv(folder / "given" / "people.csv")
+    given = pyarrow.csv.read_csv(folder / "given" / "people-real.csv")
     real = pyarrow.csv.read_csv(folder / "people.csv")
     assert given.column("income").to_pylist() == real.column("income").to_pylist()
+
+
+def test_real_rows_are_not_handed_out_by_accident(folder: Path, twinset: Twinset) -> None:
+    twinset("register", "people.csv")
+    outcome = twinset("deliver", "people-real", "given")
+    assert outcome.code == 2
+    assert "holds real rows" in outcome.err
+    assert not (folder / "given").exists()
+    outcome = twinset("register", "people.csv", "--name", "people-real", "--synthetic")
+    assert outcome.code == 2
+    assert "belongs to real rows" in outcome.err
 
 
 def test_lineage_of_a_made_set_leads_back_to_the_real_one(folder: Path, twinset: Twinset) -> None:
@@ -135,9 +150,9 @@ def test_lineage_of_a_made_set_leads_back_to_the_real_one(folder: Path, twinset:
 
 def test_an_unknown_set_suggests_the_nearest(folder: Path, twinset: Twinset) -> None:
     twinset("register", "people.csv")
-    outcome = twinset("lineage", "peopel")
+    outcome = twinset("lineage", "people-rael")
     assert outcome.code == 2
-    assert "did you mean 'people'?" in outcome.err
+    assert "did you mean 'people-real'?" in outcome.err
 
 
 def test_interruption_is_exit_code_130(

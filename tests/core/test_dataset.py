@@ -1,3 +1,4 @@
+import traceback
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -85,6 +86,23 @@ def test_ids_and_texts_are_told_apart_from_categories() -> None:
     )
     kinds = [f.kind for f in Dataset.from_arrow(table).schema.fields]
     assert kinds == ["id", "id", "text", "category"]
+
+
+def test_keys_of_persons_are_ids_even_where_they_repeat() -> None:
+    rows = 2_000
+    table = pa.table(
+        {
+            "mail": [f"person{i % 90}@example.org" for i in range(rows)],
+            "account": [f"DE{i % 90:020d}" for i in range(rows)],
+            "CARD_NUMBER": [4_000_000_000_000_000 + i % 90 for i in range(rows)],
+            "CUSTOMER_ID": [i % 400 for i in range(rows)],
+            "surname": [f"Name{'abcdefghij'[i % 10]}{i % 490}" for i in range(rows)],
+            "age": [20 + i % 60 for i in range(rows)],
+            "colour": [f"shade{i % 25}" for i in range(rows)],
+        }
+    )
+    kinds = [f.kind for f in Dataset.from_arrow(table).schema.fields]
+    assert kinds == ["id", "id", "id", "id", "id", "integer", "category"]
 
 
 def test_a_label_reads_the_same_from_integers_and_from_floats() -> None:
@@ -176,3 +194,12 @@ def test_a_card_survives_json() -> None:
 def test_column_names_are_escaped_in_notebooks() -> None:
     data = Dataset.from_arrow(pa.table({"<script>": [1.0, 2.5]}))
     assert "<script>" not in data._repr_html_()
+
+
+def test_a_value_that_cannot_be_read_is_not_in_the_traceback() -> None:
+    schema = Schema((Field(name="age", kind="integer"),))
+    values = ["31", "Jane" + " Doe"]
+    with pytest.raises(SchemaError) as caught:
+        Dataset.from_arrow(pa.table({"age": values}), schema)
+    told = traceback.format_exception(caught.value)
+    assert not any("Jane Doe" in line for line in told)

@@ -117,3 +117,8 @@ def test_texts_have_the_word_counts_and_gaps_of_the_source_and_none_of_its_words
 
 def test_nothing_to_make_afresh() -> None:
     assert FreshColumns.fit(Dataset.from_arrow(pa.table({"a": [1.5, 2.5]}))) is None
+
+
+def test_missing_ids_stay_missing_as_often() -> None:
+    made = fresh_ids([f"X{i:04d}" if i % 4 else None for i in range(400)], 4_000)
+    assert 0.2 < sum(v is None for v in made) / 4_000 < 0.3

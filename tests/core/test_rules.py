@@ -50,3 +50,20 @@ def test_rules_survive_json() -> None:
 def test_a_rule_without_sense_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(RecipeError):
         rules_from_json([value])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"kind": "range", "columns": ["low"], "low": "abc"}, "wrong type"),
+        ({"kind": "range", "columns": ["low"], "lowest": 1}, "did you mean 'low'"),
+        ({"kind": "sum", "columns": ["low", "high"], "tolerance": None}, "wrong type"),
+        ({"kind": "combination", "columns": ["city"], "allowed": 5}, "a list of rows"),
+        ({"kind": "combination", "columns": ["city"], "allowed": ["Rome"]}, "a list of rows"),
+    ],
+)
+def test_a_setting_that_does_not_suit_its_rule_is_refused(
+    value: dict[str, object], told: str
+) -> None:
+    with pytest.raises(RecipeError, match=told):
+        rules_from_json([value])

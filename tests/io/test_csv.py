@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -175,3 +176,9 @@ def test_any_number_survives(values: list[float | None]) -> None:
             write_dataset([data], Path(folder, f"t.{word}"), word)
             again = read_dataset(Path(folder, f"t.{word}"), data.schema)
         assert again.records.column("x").to_pylist() == values
+
+
+def test_half_precision_numbers_are_written(tmp_path: Path) -> None:
+    data = Dataset.from_arrow(pa.table({"x": pa.array(np.float16([0.5, 1.25, 3.0]))}))
+    write_dataset([data], tmp_path / "half.csv", "csv")
+    assert (tmp_path / "half.csv").read_text() == "x\n0.5\n1.25\n3.0\n"

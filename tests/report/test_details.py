@@ -52,7 +52,7 @@ def test_usefulness_reads_models_changes_and_answers(score):
 
 def test_population_levels_that_are_neither_found_nor_declared_are_left_out(score):
     levels = {"F": {"found": 0.3, "declared": 0.5}, "(any other)": {"found": 0.0, "declared": 0.0}}
-    details = {"columns": {"sex": {"distance": 0.2, "levels": levels}}}
+    details = {"columns": {"sex": 0.2}, "levels": {"sex": levels}}
     assert population_levels(score("coverage.a", details=details)) == [("sex", "F", 0.3, 0.5)]
 
 

@@ -30,7 +30,7 @@ def table_report(score):
     scores = [
         score("gap.marginals", "different", details={"columns": {HOSTILE: 0.3}}),
         score("gap.pairs", "cannot tell", details={"pairs": pairs}),
-        score("coverage.population", details={"columns": {"sex": {"levels": levels}}}),
+        score("coverage.population", details={"columns": {"sex": 0.2}, "levels": {"sex": levels}}),
         score("utility.train_synthetic_test_real", details=utility),
         score("privacy.nearest_record", "not measurable"),
     ]

@@ -113,7 +113,8 @@ def test_usefulness_without_details_falls_back_on_the_verdict(score):
     found = answer([score("utility.a", value=0.7, baseline=0.71)], "utility")
     assert found.mark == "good"
     assert found.text == (
-        "Synthetic rows alone train as well as real ones (0.700, real against real 0.710)."
+        "Synthetic rows alone train nearly as well as real ones, within the margin"
+        " (0.700, trained on real rows 0.710)."
     )
 
 

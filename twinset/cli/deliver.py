@@ -16,6 +16,7 @@ def command(
     /,
     *,
     formats: Annotated[list[str] | None, Parameter(name="--format")] = None,
+    real: bool = False,
     root: Path = Path(".twinset"),
 ) -> None:
     """Write a registered set to a folder: data, schema, card, checksums.
@@ -28,13 +29,21 @@ def command(
         Folder to write; an earlier delivery there is replaced, any other folder is refused.
     formats : list[str]
         csv, jsonl or parquet (when not given); may be repeated.
+    real : bool
+        The set holds real rows, and these shall be delivered.
     root : Path
         Folder of the catalogue.
     """
     from twinset.cli.catalogue import open_catalogue
+    from twinset.core.errors import RecipeError
 
     catalog = open_catalogue(root)
     version = catalog.find(name)
+    if version.origin == "real" and not real:
+        raise RecipeError(
+            f"the set '{version.ref}' holds real rows",
+            todo="name a synthetic set (see: twinset sets), or say --real",
+        )
     from twinset.delivery import deliver
 
     with progress_bar() as progress:

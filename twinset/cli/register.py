@@ -21,7 +21,7 @@ def command(
     file : Path
         A CSV, Parquet or JSON-Lines file, or a folder of images.
     name : str
-        Name of the set; by default that of the file.
+        Name of the set; by default that of the file, with -real or -synthetic behind it.
     licence : str
         Licence of the data, an SPDX id.
     synthetic : bool
@@ -30,16 +30,27 @@ def command(
         Folder of the catalogue.
     """
     from twinset.catalog import Catalog
+    from twinset.core.dataset import Origin
+    from twinset.core.errors import RecipeError
     from twinset.drafting import recipe_name
     from twinset.tables import open_table
 
+    origin: Origin = "synthetic" if synthetic else "real"
     dataset = open_table(file)
     named = dataset.with_card(
-        name=name or recipe_name(file.name.partition(".")[0]),
-        origin="synthetic" if synthetic else "real",
+        name=name or f"{recipe_name(file.name.partition('.')[0])}-{origin}",
+        origin=origin,
         licence=licence,
     )
     ids = [f"{named.card.name}-{row}" for row in range(len(named))]
     named = named.with_reserved(ids=ids)
-    version = Catalog(root).register(named.card.name, [named], named.card)
+    catalog = Catalog(root)
+    others = [v for v in catalog.sets() if v.name == named.card.name and v.origin != origin]
+    if others:
+        raise RecipeError(
+            f"the name '{named.card.name}' belongs to {others[0].origin} rows",
+            got=f"{origin} rows",
+            todo="choose another name with --name",
+        )
+    version = catalog.register(named.card.name, [named], named.card)
     print(version.ref)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.errors import SchemaError
+from twinset.core.errors import SchemaError, without_values
 from twinset.core.schema import Field, Schema
 
 
@@ -54,7 +54,7 @@ def _conform_column(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
             f"the column '{field.name}' cannot be read as {field.kind}",
             got=f"values of type {column.type} that do not fit",
             todo="correct the values or declare another kind in the schema",
-        ) from error
+        ) from without_values(error)
     if field.kind == "number" and pa.types.is_floating(cast.type):
         values = cast.to_numpy(zero_copy_only=False)
         if np.isinf(values).any():

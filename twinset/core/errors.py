@@ -114,6 +114,18 @@ class MissingExtraError(TwinsetError):
         )
 
 
+def without_values(error: Exception) -> Exception:
+    """Return a stand-in for a library's error that names its type only: its text may quote a row.
+
+    Examples
+    --------
+    >>> without_values(ValueError("invalid value 'Jane Doe'"))
+    ValueError('ValueError, whose text is left out because it may quote a value')
+    """
+    name = type(error).__name__
+    return ValueError(f"{name}, whose text is left out because it may quote a value")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the nearest of `known`, or an empty string.
 

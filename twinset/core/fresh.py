@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class FreshColumns:
 
     ids: dict[str, tuple[IdBlock, ...]]
     texts: dict[str, tuple[npt.NDArray[np.int64], float]]
+    missing: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, train: Dataset) -> FreshColumns | None:
@@ -58,14 +59,15 @@ class FreshColumns:
 
         Give the holdout too where there is one: its ids are kept out of the fresh ones as well.
         """
-        ids, texts = {}, {}
-        for field in train.schema.of_kind("id"):
-            present = pc.unique(train.records.column(field.name).drop_null())
-            ids[field.name] = free_blocks(present, _greatest(field))
-        for field in train.schema.of_kind("text"):
-            column = train.records.column(field.name)
-            texts[field.name] = (_word_counts(column), column.null_count / max(len(column), 1))
-        return cls(ids, texts) if ids or texts else None
+        ids, texts, missing = {}, {}, {}
+        for key in train.schema.of_kind("id"):
+            column = train.records.column(key.name)
+            missing[key.name] = column.null_count / max(len(column), 1)
+            ids[key.name] = free_blocks(pc.unique(column.drop_null()), _greatest(key))
+        for text in train.schema.of_kind("text"):
+            column = train.records.column(text.name)
+            texts[text.name] = (_word_counts(column), column.null_count / max(len(column), 1))
+        return cls(ids, texts, missing) if ids or texts else None
 
     def fill(self, n: int, start: int, seed: int, fields: Sequence[Field]) -> dict[str, pa.Array]:
         """Return the fresh values of rows `start` .. `start + n - 1`, by column.
@@ -88,11 +90,15 @@ class FreshColumns:
         """
         rows = np.arange(start, start + n, dtype=np.uint64)
         columns = {}
-        for field in fields:
-            name = field.name
+        for wanted in fields:
+            name = wanted.name
             keys = rng_for(seed, "fresh", name).integers(0, 2**63, size=5, dtype=np.uint64)
             if name in self.ids:
-                columns[name] = _fresh_ids(self.ids[name], rows, keys, field)
+                made = _fresh_ids(self.ids[name], rows, keys, wanted)
+                # An id that is missing says something too: as many stay missing.
+                absent = scramble(rows ^ keys[4]).astype(np.float64) / 2.0**64
+                gone = pa.array(absent < self.missing.get(name, 0.0))
+                columns[name] = pc.if_else(gone, pa.scalar(None, made.type), made)
             elif name in self.texts:
                 counts, null_fraction = self.texts[name]
                 columns[name] = _fresh_texts(counts, null_fraction, rows, keys)

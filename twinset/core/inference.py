@@ -13,6 +13,15 @@ from twinset.core.schema import BLOB, Field, Kind, Schema
 
 MAX_LISTED_LEVELS = 1_000
 _SAMPLE = 20_000
+# Keys of persons and things, which may well repeat: a customer has many payments.
+_KEY_NAME = re.compile(
+    r"(^|_)(id|uuid|guid|ssn|iban|email|e_mail|phone|passport|account|account_number|card_number)$",
+    re.IGNORECASE,
+)
+_KEY_VALUE = re.compile(
+    r"[^@\s]+@[^@\s]+\.\w+|[A-Z]{2}\d{2}[A-Z0-9 ]{10,}|\+?[\d -]{9,}\d|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}"
+)
+_FEW = 20
 
 
 def infer_schema(table: pa.Table) -> Schema:
@@ -26,8 +35,9 @@ def infer_schema(table: pa.Table) -> Schema:
     Returns
     -------
     Schema
-        One field a column. Texts that never repeat become ids (one word) or free text; texts that
-        repeat become categories; integers with two neighbouring values (0 / 1) become categories.
+        One field a column. Texts that seldom repeat, and those that look like keys (mail addresses,
+        account and telephone numbers), become ids (one word) or free text; others categories.
+        Integers with two neighbouring values (0 / 1) become categories.
 
     Examples
     --------
@@ -73,7 +83,10 @@ def _integer(name: str, column: pa.ChunkedArray, nullable: bool) -> Field:
     # Flags such as 0 / 1 and 1 / 2 are labels; two ages that happen to be all there is are not.
     if distinct and distinct <= 2 and ends["max"] - ends["min"] <= 1:
         return _category(name, column, nullable)
-    if distinct == len(column) > 2 and re.search(r"(^|_)(id|uuid|key|no|nr)$", name, re.IGNORECASE):
+    unique = distinct == len(column) > 2 and re.search(r"(^|_)(key|no|nr)$", name, re.IGNORECASE)
+    named = _KEY_NAME.search(name) and (distinct > _FEW or distinct == len(column) > 2)
+    long = distinct > _FEW and ends["min"] >= 10**11
+    if unique or named or long:
         return Field(
             name=name, kind="id", role="identifier", nullable=nullable, stored=str(column.type)
         )
@@ -126,7 +139,11 @@ def _text(name: str, column: pa.ChunkedArray, nullable: bool) -> Field:
     sample = present.slice(0, _SAMPLE).to_pylist()
     lengths = [len(v) for v in sample] or [0]
     words = [v.count(" ") + 1 for v in sample] or [1]
-    mostly_new = len(present) >= 20 and distinct > 0.5 * len(present)
+    # From a fifth on, values such as surnames and towns are too many to be labels.
+    mostly_new = len(present) >= _FEW and distinct > max(0.2 * len(present), _FEW / 2)
+    keys = distinct > _FEW and all(_KEY_VALUE.fullmatch(v) for v in sample[:200])
+    if keys or (distinct > _FEW and _KEY_NAME.search(name)):
+        return Field(name=name, kind="id", role="identifier", nullable=nullable, stored="string")
     if mostly_new and np.mean(words) < 1.5 and max(lengths) <= 64:
         return Field(name=name, kind="id", role="identifier", nullable=nullable, stored="string")
     if mostly_new or (np.mean(words) >= 6 and distinct > 0.1 * len(present)):

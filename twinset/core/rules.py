@@ -62,6 +62,7 @@ class Rule:
             raise RecipeError(
                 f"a rule '{self.kind}' needs at least {least} columns", got=str(len(self.columns))
             )
+        _check_settings(self.kind, self.settings)
 
     def violations(self, dataset: Dataset) -> Mask:
         """Return which rows break the rule, shape (n,). A missing value breaks no rule."""
@@ -87,6 +88,34 @@ def rules_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
             )
         rules.append(Rule(value["kind"], tuple(str(c) for c in value["columns"]), rest))
     return tuple(rules)
+
+
+_SETTINGS = {"range": ("low", "high"), "sum": ("tolerance",), "combination": ("allowed",)}
+
+
+def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    known = _SETTINGS.get(kind, ())
+    for name, value in settings.items():
+        if name not in known:
+            raise RecipeError(
+                f"a rule '{kind}' has no setting '{name}'",
+                allowed=", ".join(known) or "none: it takes no settings",
+                todo=did_you_mean(name, known),
+            )
+        if name == "allowed":
+            fits = isinstance(value, list | tuple) and all(
+                isinstance(row, list | tuple) for row in value
+            )
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if not fits and not (value is None and kind == "range"):
+            raise RecipeError(
+                f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
+                got=type(value).__name__,
+                allowed="a list of rows, each a list of values"
+                if name == "allowed"
+                else "a number",
+            )
 
 
 def _range(rule: Rule, dataset: Dataset) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,24 @@ def split_rows(
             todo="use more rows, another holdout fraction or another split",
         )
     return np.flatnonzero(~holdout), np.flatnonzero(holdout)
+
+
+def part_of(dataset: Dataset, rows: Rows) -> Dataset:
+    """Return these rows as a set of their own: its schema lists no level that only other rows hold.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> whole = Dataset.from_arrow(pa.table({"city": ["Rome", "Oslo", "Rome"]}))
+    >>> part_of(whole, np.array([0, 2])).schema["city"].levels
+    ('Rome',)
+    """
+    part = dataset.take(rows)
+    schema = part.schema
+    for field in schema.fields:
+        if field.levels is not None:
+            schema = schema.with_field(replace(field, levels=part.codes(field.name)[1]))
+    return replace(part, schema=schema)
 
 
 def _named(dataset: Dataset, on: str | None, role: str) -> str:

@@ -42,6 +42,8 @@ def cell_texts(column: pa.ChunkedArray, field: Field | None) -> pa.StringArray:
 
 def _float_texts(column: pa.ChunkedArray, decimals: int | None) -> pa.StringArray:
     values = _one(column)
+    if pa.types.is_float16(values.type):
+        values = pc.cast(values, pa.float32())
     if decimals is not None:
         values = pc.round(values, ndigits=decimals)
     # Adding zero turns -0.0, which rounding can leave, into 0.0.

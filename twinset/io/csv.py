@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, without_values
 from twinset.core.schema import RESERVED, Schema
 from twinset.io.cells import cell_texts
 
@@ -64,7 +64,7 @@ def _read(path: Path, delimiter: str, convert: arrow_csv.ConvertOptions) -> pa.T
             f"the rows of '{path}' differ in length",
             got=f"{found} cells in row {row}, under a header of {expected}",
             todo="quote cells that hold the delimiter, or complete the row",
-        ) from _without_rows(error)
+        ) from without_values(error)
 
 
 def _ragged_row(path: Path, delimiter: str) -> tuple[int, int, int] | None:
@@ -91,11 +91,6 @@ def _parsing(
     return arrow_csv.ParseOptions(
         delimiter=delimiter, newlines_in_values=True, invalid_row_handler=stop
     )
-
-
-def _without_rows(error: Exception) -> Exception:
-    """Name the cause without its text: Arrow quotes the faulty row, and it is somebody's."""
-    return ValueError(f"{type(error).__name__} from the CSV parser")
 
 
 def _read_header(path: Path) -> tuple[str, list[str]]:

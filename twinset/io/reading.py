@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.dataset import Card, Dataset
-from twinset.core.errors import DataError, did_you_mean
+from twinset.core.errors import DataError, did_you_mean, without_values
 from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
 from twinset.io.images import load_side_files, read_image_folder
@@ -188,7 +188,7 @@ def _from_zoned_text(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
         raise DataError(
             f"the column '{field.name}' cannot be read as times with a zone",
             allowed="e.g. 2024-01-31T12:00:00Z",
-        ) from error
+        ) from without_values(error)
 
 
 def _from_json(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:

@@ -123,6 +123,8 @@ def _compressed(bins: Bins, filled: Sequence[Floats]) -> Bins:
     if not crowded or two_sided or sizes.size < 0.2 * pooled.size:
         return bins
     scale = float(f"{np.quantile(sizes, 0.1):.1g}")
+    if scale < 1e-200 * np.abs(bins.edges).max():
+        return bins
     ends = np.arcsinh(bins.edges[[0, -1]] / scale)
     edges = np.sinh(np.linspace(ends[0], ends[1], n_bins + 1)) * scale
     if bins.whole:

@@ -4,6 +4,7 @@ Understood are, of any metric::
 
     columns     {column: number | {"distance": number}}       distances, one a column
     summary     text                                          what was found, in one sentence
+    levels      {column: {level: {"found": number, "declared": number}}}      shares of levels
     pairs       [[column, column, number], ...]               errors, one a pair
     note        text                                          a warning for the reader
 
@@ -102,8 +103,8 @@ def column_distances(score: Score) -> dict[str, float]:
 def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
     """Return (column, level, found share, declared share) rows; empty when the score has none."""
     lines = []
-    for column, facts in _mapping(score.details.get("columns")).items():
-        for level, shares in _mapping(_mapping(facts).get("levels")).items():
+    for column, levels in _mapping(score.details.get("levels")).items():
+        for level, shares in _mapping(levels).items():
             found, declared = _mapping(shares).get("found"), _mapping(shares).get("declared")
             if is_number(found) and is_number(declared) and (found or declared):
                 lines.append((str(column), str(level), float(found), float(declared)))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from twinset.core.contracts import Score
-from twinset.report.details import TrainedOn, column_distances, pair_errors, usefulness
+from twinset.report.details import (
+    TrainedOn,
+    column_distances,
+    is_number,
+    pair_errors,
+    usefulness,
+)
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
@@ -86,12 +92,24 @@ def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"As good as real rows in {counts}."
     if mark == "bad":
-        return mark, f"Different from real rows in {counts}. Furthest off: {_told(worst)}."
+        said = f"Different from real rows in {counts}. Furthest off: {_told(worst)}."
+        compared = worst.details.get("compared")
+        earlier = compared.get("train_rows_instead") if isinstance(compared, Mapping) else None
+        if is_number(earlier):
+            said += (
+                f" The holdout is later than the training rows, and real training rows score"
+                f" {short(earlier)} here: part of the distance is time."
+            )
+        return mark, said
     return mark, _undecided(mark, worst, counts)
 
 
 def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
+    if mark == "good" and {s.metric for s in scores if s.verdict != "not measurable"} == {
+        "coverage.population"
+    }:
+        return mark, f"The declared shares of the population are met, in {counts}."
     if mark == "good":
         return mark, f"Nothing found missing: as good as real rows in {counts}."
     if mark == "bad":
@@ -116,12 +134,13 @@ def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     mixed = found.trained_on("mixed") if found is not None else None
     said = [] if found is None or mixed is None else [_mixed_told(mixed, found.measures[0])]
     alone = {
-        "good": "Synthetic rows alone train as well as real ones",
+        "good": "Synthetic rows alone train nearly as well as real ones, within the margin",
         "bad": "Synthetic rows alone do not train as well as real ones",
         "unclear": "Whether synthetic rows alone train as well as real ones cannot be told",
     }
     if mixed is None or (found is not None and found.trained_on("synthetic") is not None):
-        said.append(f"{alone[mark]} ({_numbers(worst)}).")
+        numbers = _numbers(worst).replace("real against real", "trained on real rows")
+        said.append(f"{alone[mark]} ({numbers}).")
     else:
         said.append("Synthetic rows alone hold too few classes to train on.")
     if mixed is not None and mixed.answer in _MIXED:
