@@ -143,3 +143,13 @@ def test_cards_share_what_is_true_of_all() -> None:
     assert (joint.component, joint.where, joint.notes) == ("x", None, ("n", "m"))
     assert shared_where([one, other]) is None
     assert str(shared_where([one, one])) == "k = 1"
+
+
+@pytest.mark.usefixtures("people")
+def test_what_else_the_catalogue_holds_changes_no_delivered_file() -> None:
+    first = run()
+    alone = {path.name: path.read_bytes() for path in first.delivered.iterdir()}
+    twinset.run("first.yaml", root="another", overrides=["seed=4"])
+    again = twinset.run("first.yaml", root="another")
+    assert again.versions["first"] == "first@2"
+    assert {path.name: path.read_bytes() for path in again.delivered.iterdir()} == alone

@@ -251,7 +251,7 @@ class _Run:
             scores=scores,
             gates=apply_gates(scores, self.recipe.evaluate.gates_json()),
             cards=[*([self.catalog.card(real.whole)] if real else []), *made_cards],
-            lineage=self.catalog.lineage(candidate).to_json(),
+            lineage=self.catalog.lineage(candidate).to_json(numbered=False),
             target=self.recipe.brief.target,
             where=where,
             show_real_rows=self.recipe.report.show_real_rows,

@@ -103,7 +103,7 @@ def fit_source(
 
     Identifiers and free text are withheld from generators that do not make them, and are made afresh
     when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
-    identifier in it is made again, and nothing else is read from it.
+    identifier in it is made again, and nothing else is read from it but the share that is missing.
 
     Raises
     ------

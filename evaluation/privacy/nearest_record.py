@@ -89,10 +89,13 @@ class NearestRecord(Metric):
         to_holdout = nearest(queries, encoder.transform(holdout), 1)[0][:, 0]
         nearer = nearer_to_holdout(to_train, to_holdout)
         expected = len(holdout) / (len(train) + len(holdout))
-        kinds = np.array([(nearer == value).sum() for value in (0.0, 0.5, 1.0)])
-        # One observation of each kind more: a share seen in few rows must not look certain.
-        shares = (kinds + 1 / 3) / (len(nearer) + 1)
-        drawn = rng.multinomial(len(nearer), shares, size=self.replicates) @ [0.0, 0.5, 1.0]
+        # Rows are drawn by position, so two independent sets do not get draws that agree by chance.
+        places = rng.integers(0, len(nearer) + 1, (self.replicates, len(nearer)))
+        picked = np.append(nearer, 0.0)[places]
+        # One row of any outcome more: a share seen in few rows must not look certain.
+        unseen = places == len(nearer)
+        picked[unseen] = rng.choice([0.0, 0.5, 1.0], int(unseen.sum()))
+        drawn = picked.mean(axis=1)
         details = {
             "share_nearer_to_train": float(1 - nearer.mean()),
             "share_expected": 1 - expected,
@@ -101,12 +104,12 @@ class NearestRecord(Metric):
                 "to_holdout": float(np.median(to_holdout)),
             },
             "rows": {"synthetic": len(queries), "train": len(train), "holdout": len(holdout)},
-            "deciding": {"rows": len(queries), "what": "rows looked at"},
+            "deciding": {"rows": min(len(queries), len(holdout)), "what": "rows looked at"},
             "max_rows": {"synthetic": self.max_queries, "reference": self.max_reference},
         }
         # Below one half is no less of a leak than one half: only nearness to train is harm.
         value = max(balanced_share(float(nearer.mean()), len(train), len(holdout)), 0.5)
-        return Measurement(value, np.maximum(1 - drawn / len(nearer) / expected / 2, 0.5), details)
+        return Measurement(value, 1 - drawn / expected / 2, details)
 
 
 def nearer_to_holdout(

@@ -30,16 +30,21 @@ class Lineage:
     component: str = ""
     parents: tuple[Lineage, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the tree as plain JSON values."""
-        facts: dict[str, Any] = {"ref": self.version.ref if self.version else "not registered here"}
+    def to_json(self, *, numbered: bool = True) -> dict[str, Any]:
+        """Return the tree as plain JSON values.
+
+        Without numbers it says the same whatever else the catalogue holds: a set is then told by its
+        name and digest.
+        """
+        facts: dict[str, Any] = {"ref": "not registered here"}
         if self.version is not None:
+            facts["ref"] = self.version.ref if numbered else self.version.name
             facts["origin"] = self.version.origin
             facts["rows"] = self.version.n_rows
             facts["licence"] = self.version.licence
         facts["component"] = self.component
         facts["digest"] = self.digest
-        facts["parents"] = [parent.to_json() for parent in self.parents]
+        facts["parents"] = [parent.to_json(numbered=numbered) for parent in self.parents]
         return facts
 
 

@@ -15,13 +15,14 @@ MAX_LISTED_LEVELS = 1_000
 _SAMPLE = 20_000
 # Keys of persons and things, which may well repeat: a customer has many payments.
 _KEY_NAME = re.compile(
-    r"(^|_)(id|uuid|guid|ssn|iban|email|e_mail|phone|passport|account|account_number|card_number)$",
+    r"(^|_)(id|uuid|guid|ssn|iban|email|e_mail|passport|(account|card|phone)(_?(number|no|nr))?)$",
     re.IGNORECASE,
 )
 _KEY_VALUE = re.compile(
     r"[^@\s]+@[^@\s]+\.\w+|[A-Z]{2}\d{2}[A-Z0-9 ]{10,}|\+?[\d -]{9,}\d|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}"
 )
 _FEW = 20
+_MANY = 100
 
 
 def infer_schema(table: pa.Table) -> Schema:
@@ -85,8 +86,7 @@ def _integer(name: str, column: pa.ChunkedArray, nullable: bool) -> Field:
         return _category(name, column, nullable)
     unique = distinct == len(column) > 2 and re.search(r"(^|_)(key|no|nr)$", name, re.IGNORECASE)
     named = _KEY_NAME.search(name) and (distinct > _FEW or distinct == len(column) > 2)
-    long = distinct > _FEW and ends["min"] >= 10**11
-    if unique or named or long:
+    if unique or named:
         return Field(
             name=name, kind="id", role="identifier", nullable=nullable, stored=str(column.type)
         )
@@ -139,8 +139,9 @@ def _text(name: str, column: pa.ChunkedArray, nullable: bool) -> Field:
     sample = present.slice(0, _SAMPLE).to_pylist()
     lengths = [len(v) for v in sample] or [0]
     words = [v.count(" ") + 1 for v in sample] or [1]
-    # From a fifth on, values such as surnames and towns are too many to be labels.
-    mostly_new = len(present) >= _FEW and distinct > max(0.2 * len(present), _FEW / 2)
+    # Hundreds of values, each in a few rows, are surnames or towns rather than labels.
+    many = distinct > _MANY and distinct > 0.2 * len(present)
+    mostly_new = many or (len(present) >= _FEW and distinct > 0.5 * len(present))
     keys = distinct > _FEW and all(_KEY_VALUE.fullmatch(v) for v in sample[:200])
     if keys or (distinct > _FEW and _KEY_NAME.search(name)):
         return Field(name=name, kind="id", role="identifier", nullable=nullable, stored="string")
