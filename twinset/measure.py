@@ -30,7 +30,6 @@ from twinset.sides import (
     compare_halves,
     independent_columns,
     matched,
-    some_rows,
 )
 from twinset.verdicts import Against, judge, not_measurable
 
@@ -228,7 +227,7 @@ class _Frame:
         }
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
-            seen = some_rows(train, len(baseline), rng_for(self.seed, "measure", "rows", "train"))
+            seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))
             compared["train_rows_instead"] = drift = float(compute(seen).value)
             note = (
                 f"The holdout is later than the train part: real train rows score {drift:.3f} here"

@@ -110,16 +110,9 @@ def matched(sides: Sides, *, seed: int) -> Sides:
     n = min(len(sides.synthetic), len(sides.baseline))
     return replace(
         sides,
-        synthetic=some_rows(sides.synthetic, n, rng_for(seed, "measure", "rows", "synthetic")),
-        baseline=some_rows(sides.baseline, n, rng_for(seed, "measure", "rows", "baseline")),
+        synthetic=sides.synthetic.at_most(n, rng_for(seed, "measure", "rows", "synthetic")),
+        baseline=sides.baseline.at_most(n, rng_for(seed, "measure", "rows", "baseline")),
     )
-
-
-def some_rows(dataset: Dataset, n: int, rng: np.random.Generator) -> Dataset:
-    """Return `n` rows at random in their order, or the whole set when it has no more."""
-    if len(dataset) <= n:
-        return dataset
-    return dataset.take(np.sort(rng.choice(len(dataset), n, replace=False)))
 
 
 def independent_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:

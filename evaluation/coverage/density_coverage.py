@@ -15,7 +15,6 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features import FeatureEncoder, Matrix
 from twinset.core.neighbours import nearest, squared_distances
@@ -75,8 +74,8 @@ class DensityCoverage(Metric):
         n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
         if n <= self.k:
             raise NotMeasurable(f"it needs more than {self.k} rows of each side")
-        reference = _sample(comparison.reference, n, rng)
-        synthetic = _sample(comparison.synthetic, n, rng)
+        reference = comparison.reference.at_most(n, rng)
+        synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
         key = f"encoder of {names}"
         if key not in comparison.cache:
@@ -150,9 +149,3 @@ def _replicates(real: Matrix, made: Matrix, k: int, b: int, rng: np.random.Gener
         covered = ((draws_made[neighbours] > 0) & inside).any(axis=1)
         out[i] = draws_real @ covered / len(real)
     return out
-
-
-def _sample(dataset: Dataset, n: int, rng: np.random.Generator) -> Dataset:
-    if len(dataset) == n:
-        return dataset
-    return dataset.take(np.sort(rng.choice(len(dataset), n, replace=False)))

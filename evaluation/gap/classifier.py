@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.judge import fit_judge, judge_table
 from twinset.core.schema import TABULAR_KINDS
@@ -67,8 +66,8 @@ class Classifier(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1; details say on how many rows."""
-        reference = _at_most(comparison.reference, self.max_rows, rng)
-        synthetic = _at_most(comparison.synthetic, self.max_rows, rng)
+        reference = comparison.reference.at_most(self.max_rows, rng)
+        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
         fewest = min(len(reference), len(synthetic))
         if fewest < 4:
             raise NotMeasurable("the judge needs at least 4 rows of each side")
@@ -133,11 +132,6 @@ def areas(
         below = np.cumsum(at_low) - at_low / 2
         out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
     return out
-
-
-def _at_most(dataset: Dataset, most: int, rng: np.random.Generator) -> Dataset:
-    n = len(dataset)
-    return dataset if n <= most else dataset.take(np.sort(rng.choice(n, most, replace=False)))
 
 
 def _draws(n: int, b: int, rng: np.random.Generator) -> Floats:

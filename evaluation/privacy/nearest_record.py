@@ -15,7 +15,6 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features import FeatureEncoder
 from twinset.core.neighbours import nearest
@@ -75,8 +74,8 @@ class NearestRecord(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows nearer to train, 0 to 1; details hold typical distances."""
-        train = _at_most(comparison.train, self.max_reference, rng)
-        holdout = _at_most(comparison.reference, self.max_reference, rng)
+        train = comparison.train.at_most(self.max_reference, rng)
+        holdout = comparison.reference.at_most(self.max_reference, rng)
         if not len(train) or not len(holdout) or not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
         names = comparison.reference.schema.names
@@ -84,7 +83,7 @@ class NearestRecord(Metric):
         if key not in comparison.cache:
             comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
         encoder: FeatureEncoder = comparison.cache[key]
-        queries = encoder.transform(_at_most(comparison.synthetic, self.max_queries, rng))
+        queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
         to_train = nearest(queries, encoder.transform(train), 1)[0][:, 0]
         to_holdout = nearest(queries, encoder.transform(holdout), 1)[0][:, 0]
         nearer = nearer_to_holdout(to_train, to_holdout)
@@ -135,8 +134,3 @@ def balanced_share(nearer_to_holdout: float, n_train: int, n_holdout: int) -> fl
     """
     expected = n_holdout / (n_train + n_holdout)
     return float(np.clip(1 - nearer_to_holdout / expected / 2, 0, 1))
-
-
-def _at_most(dataset: Dataset, most: int, rng: np.random.Generator) -> Dataset:
-    n = len(dataset)
-    return dataset if n <= most else dataset.take(np.sort(rng.choice(n, most, replace=False)))

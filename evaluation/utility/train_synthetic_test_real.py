@@ -229,10 +229,10 @@ def _training_sets(
     task: _Task, comparison: Comparison, most: int, rng: np.random.Generator
 ) -> dict[str, tuple[Dataset, ...]]:
     """Return the sets to train on by name; "synthetic" only where it holds more than one class."""
-    real = _at_most(task.labelled(comparison.train), most, rng)
+    real = task.labelled(comparison.train).at_most(most, rng)
     if comparison.synthetic is comparison.train:
         return {"real": (real,)}
-    synthetic = _at_most(task.labelled(comparison.synthetic), most, rng)
+    synthetic = task.labelled(comparison.synthetic).at_most(most, rng)
     if not len(synthetic):
         raise NotMeasurable(f"the target '{task.target}' is missing in every synthetic row")
     sets = {"real": (real,), "mixed": (real, synthetic)}
@@ -270,8 +270,3 @@ def _compared(
             findings.append(finding)
         answers[name] = findings[0]
     return {**out, "changes": changes, "answers": answers, "finding": answers["mixed"]}
-
-
-def _at_most(dataset: Dataset, most: int, rng: np.random.Generator) -> Dataset:
-    n = len(dataset)
-    return dataset if n <= most else dataset.take(np.sort(rng.choice(n, most, replace=False)))

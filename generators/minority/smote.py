@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -99,7 +100,7 @@ class _Crowd:
     """The rows of one class as a matrix that imbalanced-learn can take."""
 
     def __init__(self, train: Dataset, k_neighbors: int) -> None:
-        self.real = train.without_reserved()
+        self.known = set(_rows(train.without_reserved()))
         self.encoding = TableEncoding.of(train)
         # Between two equal rows there is nothing but a copy of them: every row counts once.
         rows = self.encoding.encode(train)
@@ -127,8 +128,8 @@ class _Crowd:
         """Return n rows, none of which equals a real one where that can be avoided."""
         made = self._draw(n, rng)
         for _ in range(_REDRAWS):
-            copies = np.flatnonzero(_stands_in(made, self.real))
-            if not len(copies):
+            copies = [i for i, row in enumerate(_rows(made)) if row in self.known]
+            if not copies:
                 break
             # Rounding can bring a row back onto its real neighbour: it is drawn again.
             again = self._draw(len(copies), rng)
@@ -165,17 +166,10 @@ class _Crowd:
         made[:, indicators] = self.matrix[np.ix_(nearest, indicators)]
 
 
-def _stands_in(made: Dataset, real: Dataset) -> npt.NDArray[np.bool_]:
-    """Return which rows of `made` equal a row of `real` in every column, shape (n,)."""
-    names = made.schema.names
-    known = set(zip(*(_texts(real, name) for name in names), strict=True))
-    rows = zip(*(_texts(made, name) for name in names), strict=True)
-    return np.fromiter((row in known for row in rows), dtype=bool, count=len(made))
-
-
-def _texts(dataset: Dataset, name: str) -> list[str | None]:
-    texts: list[str | None] = pc.cast(dataset.records.column(name), pa.string()).to_pylist()
-    return texts
+def _rows(dataset: Dataset) -> Iterator[tuple[str | None, ...]]:
+    """Yield every row as the texts of its cells."""
+    columns = (dataset.records.column(name) for name in dataset.schema.names)
+    return zip(*(pc.cast(column, pa.string()).to_pylist() for column in columns), strict=True)
 
 
 def _oversample(

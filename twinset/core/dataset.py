@@ -18,6 +18,7 @@ from twinset.core.conform import conform, restore
 from twinset.core.digests import update_digest
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.inference import infer_schema
+from twinset.core.intake import to_table
 from twinset.core.schema import RESERVED, Schema
 from twinset.core.where import Where
 
@@ -131,7 +132,7 @@ class Dataset:
         SchemaError
             A column cannot be read as its field says.
         """
-        table = _to_table(data)
+        table = to_table(data)
         own = [name for name in table.column_names if name not in RESERVED]
         reserved = [name for name in RESERVED if name in table.column_names]
         plain = table.select(own)
@@ -183,6 +184,12 @@ class Dataset:
     def filter(self, keep: npt.NDArray[np.bool_]) -> Dataset:
         """Return the rows where `keep` is true."""
         return replace(self, records=self.records.filter(pa.array(keep)))
+
+    def at_most(self, n: int, rng: np.random.Generator) -> Dataset:
+        """Return `n` rows at random, in their order; the whole set when it has no more."""
+        if len(self) <= n:
+            return self
+        return self.take(np.sort(rng.choice(len(self), n, replace=False)))
 
     def where(self, where: Where | None) -> Dataset:
         """Return the rows that `where` means; all of them for None."""
@@ -294,52 +301,3 @@ _RESERVED_TYPES = {
     "_origin": pa.dictionary(pa.int8(), pa.string()),
     "_parents": pa.list_(pa.string()),
 }
-
-
-def _to_table(data: object) -> pa.Table:
-    if isinstance(data, Dataset):
-        return data.to_arrow()
-    if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):
-        repeated = [str(c) for c, twice in zip(data.columns, data.columns.duplicated()) if twice]
-        _refuse_repeated(repeated)
-        table = pa.Table.from_pandas(data, preserve_index=False).replace_schema_metadata(None)
-    elif isinstance(data, pa.RecordBatchReader):
-        table = data.read_all()
-    elif hasattr(data, "__arrow_c_stream__") or isinstance(data, pa.RecordBatch):
-        table = pa.table(data).replace_schema_metadata(None)
-    else:
-        raise DataError(
-            "these data cannot be read as a table",
-            got=type(data).__name__,
-            allowed="a pandas or polars frame, a pyarrow table, a duckdb relation or any other "
-            "object with an Arrow C stream",
-        )
-    names = table.column_names
-    _refuse_repeated([name for i, name in enumerate(names) if name in names[:i]])
-    if not names:
-        raise DataError("the data have no columns", todo="give a table with at least one column")
-    return pa.table([_plain_text(table.column(i)) for i in range(len(names))], names=names)
-
-
-def _plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Bring the several Arrow forms of text (large, view, dictionaries of them) to plain strings."""
-    kind = column.type
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if str(inner) not in ("large_string", "string_view"):
-        return column
-    if pa.types.is_dictionary(kind):
-        chunks = [
-            pa.DictionaryArray.from_arrays(
-                chunk.indices.cast(pa.int32()), chunk.dictionary.cast(pa.string())
-            )
-            for chunk in column.chunks
-        ]
-        return pa.chunked_array(chunks, type=pa.dictionary(pa.int32(), pa.string()))
-    return pc.cast(column, pa.string())
-
-
-def _refuse_repeated(names: list[str]) -> None:
-    if names:
-        raise DataError(
-            "two columns have the same name", got=f"'{names[0]}' twice", todo="rename one of them"
-        )

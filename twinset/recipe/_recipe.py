@@ -99,10 +99,6 @@ class Recipe(Section):
         assert self.source.path is not None
         return self._base / self.source.path
 
-    def asset_paths(self) -> dict[str, Path]:
-        """Return the place of every asset by name."""
-        return {name: self._base / path for name, path in self.assets.items()}
-
     def delivery_folder(self) -> Path:
         """Return the folder that the results are delivered to."""
         return self._home / (self.deliver.to or f"out/{self.name}")
