@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test test-fast lint types format clean
+.PHONY: all bench-tabular demo test test-fast lint types format clean
 
 all: lint types test
 
@@ -21,10 +21,19 @@ $(VENV)/dev.stamp: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+$(VENV)/bench.stamp: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
+
 demo: $(VENV)/demo.stamp
 	$(BIN)/twinset run configs/fraud.yaml --workers 2
 	$(BIN)/twinset run configs/replace_records.yaml --workers 2
 	$(BIN)/twinset run configs/shapes.yaml --workers 2
+
+# Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.peers install all
+bench-tabular: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.tabular.run --methods all --peers all --real --released
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from twinset.core.dataset import Dataset
+from twinset.core.rules import rules_from_json
 from twinset.drafting import draft_recipe, guess_target, recipe_name
+from twinset.recipe import parse_recipe
 
 
 def dataset(**columns: list[object]) -> Dataset:
@@ -60,7 +62,7 @@ def test_images_are_varied_and_tables_are_drawn() -> None:
     recipe = drafted(images, "label")
     assert "generate" not in recipe
     assert recipe["augment"] == [{"use": "image.albumentations", "copies": 1}]
-    assert drafted(dataset(x=NUMBERS), None)["generate"] == [{"use": "tabular.copula", "rows": 4}]
+    assert drafted(dataset(x=NUMBERS), None)["generate"] == [{"use": "tabular.trees", "rows": 4}]
 
 
 def test_identifiers_are_told_apart() -> None:
@@ -72,3 +74,32 @@ def test_identifiers_are_told_apart() -> None:
 def test_names_fit_every_file_system() -> None:
     assert recipe_name("../A b/ü") == "a-b"
     assert len(recipe_name("x" * 300)) == 50
+
+
+def test_rules_that_hold_stand_in_the_recipe_and_those_that_nearly_hold_beside_it() -> None:
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 500, 1_000)
+    net, tax = np.round(rng.gamma(2, 50, 1_000), 2), np.round(rng.gamma(2, 5, 1_000) - 4, 2)
+    end = start + rng.integers(0, 90, 1_000)
+    end[:3] = start[:3] - 7
+    real = Dataset.from_arrow(
+        pa.table(
+            {
+                "start: day": start, "end": end, "net": net, "tax": tax,
+                "all": np.round(net + tax, 2), "cm": np.round(net * 0.3048, 6),
+            }
+        )
+    )  # fmt: skip
+    text = draft_recipe(real, path="real.csv", name="real", target=None, reason="so")
+    rules = yaml.safe_load(text)["source"]["rules"]
+    assert {"kind": "sum", "columns": ["all", "net", "tax"]} in rules
+    (linear,) = (rule for rule in rules if rule["kind"] == "linear")
+    assert linear["coefficients"] == {"cm": 1, "net": -0.3048}
+    assert rules_from_json(rules)
+    assert '# - {kind: order, columns: ["start: day", "end"]}' in text
+    assert "broken by 3 of 1,000 rows" in text
+    assert parse_recipe(text, name="real.yaml").source is not None
+
+
+def test_a_table_without_rules_says_so() -> None:
+    assert drafted(dataset(x=NUMBERS), None)["source"]["rules"] == []

@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_limits
 from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
-from twinset.disclosure import kept_values
+from twinset.disclosure import kept_values, rule_notes
 from twinset.measure import default_metrics, measure
 from twinset.report import Report, build_report
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
@@ -166,7 +167,12 @@ def appraise(
         lineage=None,
         target=question.target,
         where=question.where,
-        notes=[*notes, *kept_values(parts.train)],
+        notes=[
+            *notes,
+            *broken_by_real_rows(parts.train),
+            *rule_notes(parts.train, synthetic, (synthetic.card,)),
+            *kept_values(parts.train),
+        ],
     )
 
 

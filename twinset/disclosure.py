@@ -1,22 +1,26 @@
-"""What a twin keeps of its source on purpose: real values of categories, told to the reader."""
+"""What the reader of a report is told beside the scores: real values kept, and how rules fared."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.dataset import Card, Dataset
+from twinset.core.rule_repair import MENDED, RuleKeeper
 
+_MOST_MENDED = 3
 SMALL_CELL = 11
 """A value in fewer rows than this may point at persons (the CMS rule on small cells)."""
 
 
-def kept_values(train: Dataset) -> list[str]:
+def kept_values(train: Dataset | None) -> list[str]:
     """Return one sentence on the categories whose values a twin repeats though few rows have them.
 
     Parameters
     ----------
-    train : Dataset
+    train : Dataset, optional
         The real rows that a generator learns from.
 
     Returns
@@ -30,7 +34,9 @@ def kept_values(train: Dataset) -> list[str]:
     >>> kept_values(Dataset.from_arrow(pa.table({"town": towns})))[0][:62]
     "Real values are kept as they are in 'town' (1 of 2 values in f"
     """
-    told = []
+    told: list[str] = []
+    if train is None:
+        return told
     for field in train.schema.of_kind("category"):
         if field.role == "target" or not pa.types.is_string(field.stored_type):
             continue
@@ -47,3 +53,51 @@ def kept_values(train: Dataset) -> list[str]:
         f"Real values are kept as they are in {', '.join(told)}. Where such values name persons, "
         "declare the column as an identifier or leave it out."
     ]
+
+
+def rule_notes(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card]) -> list[str]:
+    """Return what is to be said of the rules: whether they hold, and what was done for it.
+
+    Parameters
+    ----------
+    train : Dataset, optional
+        Real rows, which teach what a rule leaves open: the combinations that occur, what decides what.
+    synthetic : Dataset
+        The rows to check; the rules are those of its schema.
+    cards : sequence of Card
+        Cards of the real set and of the steps, which tell what real rows break and what was mended.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from twinset.core.rules import Rule
+    >>> d = Dataset.from_arrow(pa.table({"age": [31, -1, 50]}))
+    >>> ruled = replace(d.schema, rules=(Rule("range", ("age",), {"low": 0}),))
+    >>> rule_notes(None, replace(d, schema=ruled), ())
+    ['Rule range(age): broken in 1 of 3 made rows.']
+    """
+    rules = synthetic.schema.rules
+    if not rules:
+        return []
+    told = []
+    for rule in rules:
+        broken = rule.violations(synthetic)
+        if train is not None and rule.kind != "unique":
+            keeper = RuleKeeper.learn(train, [rule])
+            assert keeper is not None
+            broken = broken | ~keeper.none_broken(synthetic)
+        if broken.any():
+            n = int(broken.sum())
+            told.append(f"Rule {rule}: broken in {n:,} of {len(synthetic):,} made rows.")
+    if not told:
+        what = f"All {len(rules)} rules hold" if len(rules) > 1 else f"The rule {rules[0]} holds"
+        told.append(f"{what} in all {len(synthetic):,} made rows.")
+    noted = dict.fromkeys(n for card in cards for n in card.notes if n.startswith("Rule "))
+    mended = [note for note in noted if MENDED in note]
+    told += [note for note in noted if note not in mended]
+    if len(mended) > _MOST_MENDED:
+        return [
+            *told,
+            f"{len(mended)} rules were mended in made rows; the cards tell how often each.",
+        ]
+    return [*told, *mended]

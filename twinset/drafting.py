@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from twinset.core.dataset import Dataset
+from twinset.core.rule_discovery import ProposedRule, discover_rules
+from twinset.core.rules import RULE_KINDS, rules_to_json
 from twinset.core.schema import TABULAR_KINDS, Field
 
 _TARGET_NAMES = (
@@ -67,7 +69,7 @@ def draft_recipe(
     sections = [
         _head(dataset, name),
         _brief(dataset, target, reason),
-        _source(dataset, path, name),
+        _source(dataset, path, name) + _rules(discover_rules(dataset)),
         _split(target),
         _making(dataset),
         _rest(name),
@@ -138,6 +140,54 @@ def _source(dataset: Dataset, path: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _rules(found: Sequence[ProposedRule]) -> str:
+    """Return the rules that hold as lines of the recipe, those that nearly hold as comments."""
+    kept = [one for one in found if one.holds]
+    lines = [
+        "  # What holds in all real rows, as it seems; it will hold in all made ones. Remove chance."
+    ]
+    lines.append("  rules:" if kept else "  rules: []")
+    for one in kept:
+        lines.append(f"    - {_flow(one)}   # {_comment(one.text)}; {one.support_rows:,} rows")
+    nearly = [one for one in found if not one.holds]
+    if nearly:
+        lines.append("    # Broken by a few rows: faults in the data, or no rules at all.")
+    for one in nearly:
+        told = f"broken by {one.broken_rows:,} of {one.support_rows:,} rows"
+        lines.append(f"    # - {_flow(one)}   # {_comment(one.text)}; {told}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _flow(one: ProposedRule) -> str:
+    (value,) = rules_to_json([one.rule])
+    if one.rule.kind == "linear":
+        del value["columns"]
+    return _yaml(value)
+
+
+def _yaml(value: object) -> str:
+    """Return plain values as YAML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_yaml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return value if value in RULE_KINDS else _quoted(value)
+    text = json.dumps(value)
+    # 1e-06 would be read as a text.
+    short = isinstance(value, float) and "e" in text and "." not in text
+    return text.replace("e", ".0e") if short else text
+
+
+def _key(name: str) -> str:
+    plain = ("kind", "columns", "low", "high", "strict", "tolerance", "coefficients", "equals")
+    return name if name in plain else _quoted(name)
+
+
 def _split(target: Field | None) -> str:
     how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
     return f"""\
@@ -158,7 +208,7 @@ augment:                      # real rows, varied; `twinset list augmenter` tell
     note = f"  # Made afresh, never copied: {_listed(afresh)}.\n" if afresh else ""
     return f"""\
 generate:                     # `twinset list generator` tells what else there is
-{note}  - use: tabular.copula
+{note}  - use: tabular.trees
     rows: {len(dataset)}
 """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from twinset.balance import rows_to_make
@@ -13,6 +14,7 @@ from twinset.catalog import Version
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
+from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
@@ -31,7 +33,8 @@ class Part:
 
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
-    identifiers count on from there, so that no two steps make the same ones.
+    identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
+    rows: keys that they hold are not made again.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Part:
     train: Dataset | None
     known: Dataset | None = None
     first: int = 0
+    earlier: Iterable[Dataset] = ()
 
     @property
     def is_generated(self) -> bool:
@@ -49,8 +53,12 @@ class Part:
         return isinstance(self.step, GenerateStep)
 
 
-def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterator[Dataset], Card]:
-    """Return the chunks that a generate step draws, and their card.
+def generate_parts(
+    part: Part, workers: int, progress: Progress
+) -> tuple[Iterator[Dataset], Callable[[], Card]]:
+    """Return the chunks that a generate step draws, and what returns their card once all are drawn.
+
+    The card tells how often each rule was mended.
 
     Raises
     ------
@@ -78,15 +86,20 @@ def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterat
         progress=progress,
     )
     card = _card(part, "synthetic", step.use, step.settings, type(generator).note, fit_where)
+    made = source.open_set()
 
     def chunks() -> Iterator[Dataset]:
         start = 0
+        if made.ledger is not None and made.has_keys:
+            for rows_before in part.earlier:
+                made.ledger.record(rows_before)
         for i, (where, rows) in enumerate(requests):
             drawn = source.draw(
                 rows,
                 where=where,
                 start=part.first + start,
                 part=f"part-{i}",
+                into=made,
                 workers=workers,
                 progress=told,
             )
@@ -94,10 +107,12 @@ def generate_parts(part: Part, workers: int, progress: Progress) -> tuple[Iterat
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    return chunks(), card
+    return chunks(), lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
 
 
-def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator[Dataset], Card]:
+def augment_part(
+    part: Part, workers: int, progress: Progress
+) -> tuple[Iterator[Dataset], Callable[[], Card]]:
     """Return the chunks of varied training rows that an augment step makes, and their card.
 
     Raises
@@ -118,6 +133,20 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
             f"no training row meets the condition of '{part.name}'", got=str(step.where)
         )
     card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
+    rules = [rule for rule in part.train.schema.rules if rule.kind != "unique"]
+    keeper = RuleKeeper.learn(part.train, rules)
+    tally = RuleTally(rules)
+
+    def vary(chunk: Dataset, rng: np.random.Generator) -> Held:
+        varied = augmenter.apply(chunk, augmenter.draw(chunk, rng))
+        if keeper is None:
+            return Held.untouched(varied)
+
+        def more(n: int) -> Dataset:
+            again = chunk.take(rng.integers(0, len(chunk), n))
+            return augmenter.apply(again, augmenter.draw(again, rng))
+
+        return keeper.hold(varied, rng, redraw=more)
 
     def chunks() -> Iterator[Dataset]:
         start, total, size = 0, len(rows) * step.copies, type(augmenter).chunk_rows
@@ -125,12 +154,13 @@ def augment_part(part: Part, workers: int, progress: Progress) -> tuple[Iterator
             for k, first in enumerate(range(0, len(rows), size)):
                 chunk = rows.slice(first, size)
                 rng = rng_for(part.recipe.seed, "augment", part.name, f"copy-{copy}", f"chunk-{k}")
-                varied = augmenter.apply(chunk, augmenter.draw(chunk, rng))
-                yield _stamp(varied, card, start)
-                start += len(varied)
+                varied = vary(chunk, rng)
+                tally.add(varied)
+                yield _stamp(varied.dataset, card, start)
+                start += len(varied.dataset)
                 progress(f"augment {part.name}", start, total)
 
-    return chunks(), card
+    return chunks(), lambda: replace(card, notes=(*card.notes, *tally.notes()))
 
 
 def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from twinset.appraisal import Question, appraise, check_counts
 from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, RecipeError
+from twinset.core.rule_repair import RuleTally
 from twinset.core.where import Where
 from twinset.io import FORMATS, read_dataset, write_dataset
 from twinset.report import Report
@@ -49,7 +50,7 @@ def twin(
     source: object,
     out: Path | str | None = None,
     *,
-    use: str = "tabular.copula",
+    use: str = "tabular.trees",
     settings: Mapping[str, object] | None = None,
     rows: int | None = None,
     target: str | None = None,
@@ -138,11 +139,12 @@ def twin(
         version=__version__,
     )
     with threadpool_limits(limits=1):
-        chunks = _draw(parts, generator, note, question)
+        chunks, mended = _draw(parts, generator, note, question)
         if place is None:
             made = Dataset.concat(list(chunks))
+            made = made.with_card(notes=(*made.card.notes, *mended.notes()))
             return TwinResult(made, appraise(parts, made, question))
-        return _write(place, chunks, parts, question, note)
+        return _write(place, chunks, mended, parts, question, note)
 
 
 def _place(out: Path, source: object) -> Path:
@@ -177,8 +179,11 @@ def _learner(use: str, settings: Mapping[str, object]) -> Generator:
 
 def _draw(
     parts: Parts, generator: Generator, note: TwinNote, question: Question
-) -> Iterator[Dataset]:
-    """Fit at once; yield chunks of the twin, with its card and without reserved columns."""
+) -> tuple[Iterator[Dataset], RuleTally]:
+    """Fit at once; return chunks of the twin, with its card and without reserved columns.
+
+    The tally of mended rules is full once all chunks are there.
+    """
     source = fit_source(
         generator,
         parts.train,
@@ -190,14 +195,25 @@ def _draw(
     )
     schema = parts.train.schema
     card = note.card(_name(parts))
+    made = source.open_set()
     drawn = source.draw(
-        note.rows, where=question.where, workers=question.workers, progress=question.progress
+        note.rows,
+        where=question.where,
+        into=made,
+        workers=question.workers,
+        progress=question.progress,
     )
-    return (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
+    chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
+    return chunks, made.tally
 
 
 def _write(
-    place: Path, chunks: Iterator[Dataset], parts: Parts, question: Question, note: TwinNote
+    place: Path,
+    chunks: Iterator[Dataset],
+    mended: RuleTally,
+    parts: Parts,
+    question: Question,
+    note: TwinNote,
 ) -> TwinResult:
     """Write data, report and note into a hidden folder, then move them to their places."""
     final = {"report": report_path(place), "note": note_path(place), "data": place}
@@ -206,6 +222,7 @@ def _write(
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".twinset-") as folder:
             staged = {key: Path(folder) / path.name for key, path in final.items()}
             write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
+            note = replace(note, notes=(*note.notes, *mended.notes()))
             # What is measured is what was written, read back as its users will read it.
             made = read_dataset(staged["data"], schema, note.card(_name(parts)))
             report = appraise(parts, made, question)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.disclosure import kept_values
+from twinset.disclosure import kept_values, rule_notes
 from twinset.making import (
     Part,
     augment_part,
@@ -186,7 +187,8 @@ class _Run:
                     check_brief(self.recipe, train)
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent = real.train if real else None
-                part = Part(name, at, step, self.recipe, parent, train, known, first)
+                earlier = chain.from_iterable(map(self.catalog.stream, made))
+                part = Part(name, at, step, self.recipe, parent, train, known, first, earlier)
                 maker = generate_parts if part.is_generated else augment_part
                 chunks, card = maker(part, self.workers, self.progress)
                 version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)
@@ -241,6 +243,7 @@ class _Run:
         synthetic = self.catalog.load(candidate)
         check_brief(self.recipe, train, synthetic)
         made_cards = [self.catalog.card(version) for version in made]
+        cards = [*([self.catalog.card(real.whole)] if real else []), *made_cards]
         where = shared_where(made_cards)
         scores = self._scores(addresses, train, synthetic, holdout, where)
         report: Report = build_report(
@@ -250,12 +253,12 @@ class _Run:
             holdout=holdout,
             scores=scores,
             gates=apply_gates(scores, self.recipe.evaluate.gates_json()),
-            cards=[*([self.catalog.card(real.whole)] if real else []), *made_cards],
+            cards=cards,
             lineage=self.catalog.lineage(candidate).to_json(numbered=False),
             target=self.recipe.brief.target,
             where=where,
             show_real_rows=self.recipe.report.show_real_rows,
-            notes=[*_rule_notes(synthetic), *(kept_values(train) if train is not None else [])],
+            notes=[*rule_notes(train, synthetic, cards), *kept_values(train)],
         )
         result = {
             "passed": report.passed,
@@ -337,11 +340,3 @@ class _Run:
 
     def _done(self, name: str, addresses: dict[str, str], kept: bool) -> None:
         self.steps.append(Step(name, addresses[name], "kept" if kept else "made"))
-
-
-def _rule_notes(synthetic: Dataset) -> list[str]:
-    notes = []
-    for rule in synthetic.schema.rules:
-        broken = int(rule.violations(synthetic).sum())
-        notes.append(f"Rule {rule}: broken in {broken:,} of {len(synthetic):,} made rows.")
-    return notes

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, SchemaError
+from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.fresh import FreshColumns
+from twinset.core.rule_keys import KeyLedger
+from twinset.core.rule_repair import Held, Redraw, RuleKeeper, RuleTally
+from twinset.core.rules import Rule
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 
 
 @dataclass(frozen=True)
+class OpenSet:
+    """One set while it is drawn, in one part or several: its keys so far, and what was mended.
+
+    Get one from `Source.open_set`.
+    """
+
+    ledger: KeyLedger | None
+    tally: RuleTally
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a rule says that values occur once, so that chunks depend on those before."""
+        return self.ledger is not None and bool(self.ledger.rules)
+
+
+@dataclass(frozen=True)
+class _Request:
+    n: int
+    where: Where | None
+    start: int
+    part: str
+
+
+@dataclass(frozen=True)
 class Source:
-    """A fitted generator together with the columns that are made afresh beside it.
+    """A fitted generator, the columns that are made afresh beside it, and the rules to hold.
 
     Build one with `fit_source`.
     """
@@ -31,6 +59,13 @@ class Source:
     chunk_rows: int
     seed: int
     path: tuple[str, ...]
+    keeper: RuleKeeper | None = None
+
+    def open_set(self) -> OpenSet:
+        """Return the state of one set that is drawn in several parts; give it to each `draw`."""
+        if self.keeper is None:
+            return OpenSet(None, RuleTally(()))
+        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules))
 
     def draw(
         self,
@@ -39,10 +74,11 @@ class Source:
         where: Where | None = None,
         start: int = 0,
         part: str = "",
+        into: OpenSet | None = None,
         workers: int = 1,
         progress: Progress = silent,
     ) -> Iterator[Dataset]:
-        """Yield chunks that hold exactly `n` rows in all, in order.
+        """Yield chunks that hold exactly `n` rows in all, in order; every rule holds in them.
 
         Every chunk is drawn whole from a stream of its own and the last one is cut, so the first n
         rows of a request for 2n are the rows of a request for n, on any number of workers.
@@ -57,24 +93,50 @@ class Source:
             Position of the first row in the whole set; fresh ids count from here.
         part : str
             Name of this request when one set is drawn in several parts.
+        into : OpenSet, optional
+            What all parts of the set share: keys used so far, and how often rules were mended.
         workers : int
             Threads that draw chunks, 1 or more.
         progress : Progress
             Told the rows done after each chunk.
         """
 
-        def chunk(index: int) -> Dataset:
-            rng = rng_for(self.seed, *self.path, part, f"chunk-{index}")
-            made = self.fitted.sample(self.chunk_rows, rng, where)
-            first = index * self.chunk_rows
-            made = made.slice(0, min(self.chunk_rows, n - first))
-            return self._with_fresh(made, start + first)
+        request = _Request(n, where, start, part)
+        shared = into if into is not None else self.open_set()
+
+        def chunk(index: int) -> Held:
+            held = self._held(request, index)
+            return held if shared.has_keys else self._cut(held, request, index)
 
         done = 0
-        for made in _in_order(chunk, -(-n // self.chunk_rows), workers):
-            done += len(made)
+        for index, held in enumerate(_in_order(chunk, -(-n // self.chunk_rows), workers)):
+            if shared.ledger is not None and shared.has_keys:
+                rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
+                wanted = min(self.chunk_rows, n - index * self.chunk_rows)
+                redraw = self._redraw(rng, where)
+                held = shared.ledger.admit(held, wanted, rng, where, redraw)
+                held = self._cut(held, request, index)
+            shared.tally.add(held)
+            done += len(held.dataset)
             progress("draw", done, n)
-            yield made
+            yield held.dataset
+
+    def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
+        return lambda more: self.fitted.sample(more, rng, where)
+
+    def _held(self, request: _Request, index: int) -> Held:
+        """Draw one whole chunk, in which all rules but keys hold."""
+        rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
+        made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        if self.keeper is None:
+            return Held.untouched(made)
+        return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
+
+    def _cut(self, held: Held, request: _Request, index: int) -> Held:
+        """Keep the rows that were asked for, with their fresh columns."""
+        first = index * self.chunk_rows
+        kept = held.slice(min(self.chunk_rows, request.n - first))
+        return replace(kept, dataset=self._with_fresh(kept.dataset, request.start + first))
 
     def _with_fresh(self, made: Dataset, start: int) -> Dataset:
         if self.fresh is None:
@@ -104,9 +166,13 @@ def fit_source(
     Identifiers and free text are withheld from generators that do not make them, and are made afresh
     when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
     identifier in it is made again, and nothing else is read from it but the share that is missing.
+    The rules of the schema hold in every row that is drawn; what they need to know (which values go
+    together, the range of a column) is learnt from `real`.
 
     Raises
     ------
+    RecipeError
+        A rule speaks of a column that is made afresh, and cannot hold by construction.
     DataError
         A real set is needed and there is none, or `where` means no row of it.
     SchemaError
@@ -120,7 +186,8 @@ def fit_source(
                 todo="give the recipe a source",
             )
         fitted = generator.fit(None, rng, progress)
-        return Source(fitted, fitted.schema, None, type(generator).chunk_rows, seed, path)
+        keeper = None if real is None else _keeper(real, fitted.schema, [])
+        return Source(fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, keeper)
     meant = real.where(where)
     if len(meant) == 0:
         raise DataError(
@@ -135,8 +202,32 @@ def fit_source(
     _refuse_unmakeable(meant.schema, kinds, withheld)
     learnt = meant.select([name for name in real.schema.names if name not in withheld])
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
+    keeper = _keeper(real, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
-    return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path)
+    return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
+
+
+def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleKeeper | None:
+    """Return the keeper of the rules on columns that the generator makes."""
+    for rule in real.schema.rules:
+        afresh = [name for name in rule.columns if name in withheld]
+        if afresh and not _holds_by_itself(rule, real.schema):
+            raise RecipeError(
+                f"the rule {rule} speaks of the column '{afresh[0]}', which is made afresh",
+                allowed="there: unique, and dependency on an identifier",
+                todo="drop the rule, or declare another kind for the column",
+            )
+    alike = {field.name for field in made.fields if field.name in real.schema.names}
+    alike = {name for name in alike if made[name].kind == real.schema[name].kind}
+    kept = [rule for rule in real.schema.rules if set(rule.columns) <= alike]
+    return RuleKeeper.learn(real, kept)
+
+
+def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
+    """Return whether fresh identifiers, none of which repeats, meet a rule."""
+    deciding = rule.columns if rule.kind == "unique" else rule.columns[:-1]
+    keys = any(schema[name].kind == "id" for name in deciding)
+    return rule.kind in ("unique", "dependency") and keys
 
 
 def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshColumns:
@@ -168,13 +259,13 @@ def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str
         )
 
 
-def _in_order(make: Callable[[int], Dataset], count: int, workers: int) -> Iterator[Dataset]:
+def _in_order(make: Callable[[int], Held], count: int, workers: int) -> Iterator[Held]:
     """Yield make(0), make(1), ... in order; at most a few chunks are held at any time."""
     if workers <= 1 or count <= 1:
         yield from (make(index) for index in range(count))
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting: deque[Future[Dataset]] = deque()
+        waiting: deque[Future[Held]] = deque()
         for index in range(count):
             waiting.append(pool.submit(make, index))
             if len(waiting) > workers:

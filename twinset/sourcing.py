@@ -11,7 +11,7 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import CatalogError, DataError, SchemaError
-from twinset.core.rules import rules_from_json
+from twinset.core.rules import broken_by_real_rows, rules_from_json
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import part_of, split_rows
@@ -84,6 +84,7 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         recipe_digest=address,
         licence=source.licence,
         provenance=source.provenance,
+        notes=broken_by_real_rows(dataset),
     )
     named = replace(dataset, card=card).with_reserved(
         ids=[f"{card.name}-{i}" for i in range(len(dataset))]

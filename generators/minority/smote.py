@@ -30,7 +30,8 @@ class Smote(Generator):
 
     Made by imbalanced-learn: SMOTE for numbers alone, SMOTENC as soon as there is a category or a
     boolean (each gets the commonest label among the neighbours; a missing label counts as one).
-    Learn it on the rare class alone: `where` of the step names the rows.
+    Learn it on the rare class alone: `where` of the step names the rows. Learnt on a whole table with
+    a label as target it makes each class from its own rows, at its own share.
 
     Distances are taken on numbers divided by their standard deviation among these rows; a label
     that differs counts as much as one standard deviation. Datetimes are numbers. Integers, decimals
@@ -87,13 +88,49 @@ class _FittedSmote(FittedGenerator):
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         if where is None or not where.conditions:
-            return _Crowd(self.train, self.k_neighbors).sample(n, rng)
+            return _Classes(self.train, self.k_neighbors).sample(n, rng)
         column_masks(self.train, where)
         seeds = self.train.where(where)
         if len(seeds) < 2:
             raise unmet(where)
-        crowd = _Crowd(seeds, self.k_neighbors)
-        return keep_drawing(lambda size: crowd.sample(size, rng), n, where)
+        classes = _Classes(seeds, self.k_neighbors)
+        return keep_drawing(lambda size: classes.sample(size, rng), n, where)
+
+
+class _Classes:
+    """The rows of each label of the target as a crowd of its own; one crowd without a target.
+
+    Labels of a single row have nothing to lie between: their share is drawn among all rows.
+    """
+
+    def __init__(self, train: Dataset, k_neighbors: int) -> None:
+        target = train.schema.target
+        groups = [np.arange(len(train))]
+        if target is not None and target.kind in ("category", "boolean"):
+            codes, _ = train.codes(target.name)
+            found, counts = np.unique(codes, return_counts=True)
+            if len(found) > 1:
+                groups = [np.flatnonzero(codes == code) for code in found[counts > 1]]
+                if (counts == 1).any():
+                    groups.append(np.arange(len(train)))
+        singles = len(train) - sum(len(rows) for rows in groups if len(rows) < len(train))
+        sizes = [len(rows) if len(rows) < len(train) else singles for rows in groups]
+        self.shares = np.array(sizes) / len(train)
+        self.crowds = [_Crowd(train.take(rows), k_neighbors) for rows in groups]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Dataset:
+        """Return n rows; each class has its share of them, rounded up or down at random."""
+        if len(self.crowds) == 1:
+            return self.crowds[0].sample(n, rng)
+        wanted = n * self.shares
+        counts = np.floor(wanted + 1e-9).astype(np.int64)
+        odd = n - int(counts.sum())
+        if odd:
+            left = np.maximum(wanted - counts, 0.0)
+            up = rng.choice(len(counts), odd, replace=False, p=left / left.sum())
+            counts[up] += 1
+        parts = [crowd.sample(int(k), rng) for crowd, k in zip(self.crowds, counts, strict=True)]
+        return Dataset.concat(parts).take(rng.permutation(n))
 
 
 class _Crowd:

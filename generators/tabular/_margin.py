@@ -82,11 +82,11 @@ class Margin:
             return np.asarray(self.values[cells])
         rows = np.argsort(uniform)
         values = np.empty(len(uniform))
-        values[rows] = np.interp(uniform[rows], *self._corners)
+        values[rows] = np.interp(uniform[rows], *self.corners)
         return values
 
     @cached_property
-    def _corners(self) -> tuple[Floats, Floats]:
+    def corners(self) -> tuple[Floats, Floats]:
         """Both ends of every cell, and the values there: corners of the inverse distribution."""
         halfway = 0.5 * (self.values[:-1] + self.values[1:])
         lower = np.where(self.exact, self.values, np.append(self.values[0], halfway))

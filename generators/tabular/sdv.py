@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
 
 import numpy as np
 
 from twinset.core.conditions import Mask, column_masks, keep_drawing, rows_to_learn_from, unmet
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Dataset
-from twinset.core.encoding import EncodedColumn, TableEncoding
+from twinset.core.encoding import TableEncoding
 from twinset.core.errors import FitError, MissingExtraError, ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, seeded_globals
 from twinset.core.where import Where
+
+from ._sdv_frame import TABLE, constraints, fill_column, metadata, to_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -29,6 +33,8 @@ _CLASSES = {
     "tvae": "TVAESynthesizer",
     "copula_gan": "CopulaGANSynthesizer",
 }
+_DISTRIBUTIONS = ("norm", "beta", "truncnorm", "uniform", "gamma", "gaussian_kde")
+_EPOCH = re.compile(r"(\d+)/(\d+) \[")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,8 @@ class Sdv(Generator):
     SDV is licensed under BUSL-1.1: using it inside your organisation is allowed, selling a product
     or service that gives others its synthesis is not. It is an extra of its own and part of no
     other. Texts of categories, numbers and datetimes (as microseconds) go in, columns of one value
-    pass by.
+    pass by. Its metadata are written from the schema, so SDV guesses nothing; its fit knows only
+    global seeds, which are set for it and put back.
 
     Conditions that ask for one value go to the Gaussian copula's own conditional sampling; all
     others are met by drawing again, a bounded number of times, as SDV does for neural models.
@@ -49,6 +56,13 @@ class Sdv(Generator):
         Which synthesizer.
     epochs : int
         Passes over the data, 1 or more; the Gaussian copula needs none.
+    batch_rows : int
+        Rows in a batch of the neural ones, 10 or more, a multiple of 10.
+    distribution : {"norm", "beta", "truncnorm", "uniform", "gamma", "gaussian_kde"}
+        What the two copulas fit to numbers.
+    use_rules : bool
+        Whether SDV gets the rules of the schema that it has constraints for (orders, one-hot groups,
+        combinations, dependencies). All rules hold in what a recipe makes, with this or without.
     use_gpu : bool
         Whether the neural ones may take a graphics card; results are then repeatable only on it.
 
@@ -59,12 +73,15 @@ class Sdv(Generator):
 
     Examples
     --------
-    >>> Sdv(model="tvae", epochs=50)
-    Sdv(model='tvae', epochs=50, use_gpu=False)
+    >>> Sdv(model="tvae", epochs=50).epochs
+    50
     """
 
     model: Literal["gaussian_copula", "ctgan", "tvae", "copula_gan"] = "gaussian_copula"
     epochs: int = 300
+    batch_rows: int = 500
+    distribution: Literal["norm", "beta", "truncnorm", "uniform", "gamma", "gaussian_kde"] = "beta"
+    use_rules: bool = True
     use_gpu: bool = False
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -78,32 +95,54 @@ class Sdv(Generator):
             raise ParameterError(
                 "epochs is out of range", got=str(self.epochs), allowed="1 or more"
             )
+        if self.batch_rows < 10 or self.batch_rows % 10:
+            raise ParameterError(
+                "batch_rows is out of range",
+                got=str(self.batch_rows),
+                allowed="multiples of 10 from 10 on",
+            )
+        if self.distribution not in _DISTRIBUTIONS:
+            raise ParameterError(
+                "unknown distribution",
+                got=str(self.distribution),
+                allowed=", ".join(_DISTRIBUTIONS),
+            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the fitted synthesizer; needs 10 rows. SDV itself reports no progress."""
+        """Return the fitted synthesizer; needs 10 rows. Epochs are told as SDV's own bar tells them."""
         train = rows_to_learn_from(real, self.kinds, component="tabular.sdv", least=10)
         synthesizers = _import_sdv()
         train = train.without_reserved()
         encoding = TableEncoding.of(train)
-        frame = _to_frame(train, encoding)
+        frame = to_frame(train, encoding)
         if frame.shape[1] == 0:
             return _FittedSdv(train, encoding, frame, None, False)
-        is_neural = self.model != "gaussian_copula"
-        settings = {"epochs": self.epochs, "enable_gpu": self.use_gpu} if is_neural else {}
-        with _quietly(rng):
-            metadata = _metadata(frame, encoding)
-            synthesizer = getattr(synthesizers, _CLASSES[self.model])(metadata, **settings)
+        with _quietly(rng, progress):
+            make = getattr(synthesizers, _CLASSES[self.model])
+            synthesizer = make(metadata(frame, encoding), **self._settings())
             try:
-                synthesizer.fit({"table": frame})
+                if self.use_rules and (asked := constraints(train, frame)):
+                    synthesizer.add_constraints(asked)
+                synthesizer.fit({TABLE: frame})
             except (ValueError, RuntimeError, ArithmeticError) as error:
                 raise FitError(
                     f"SDV's {self.model} cannot be fitted to these data",
                     got=type(error).__name__,
                     todo="try another model, or more rows",
                 ) from error
-        return _FittedSdv(train, encoding, frame, synthesizer, not is_neural)
+        return _FittedSdv(train, encoding, frame, synthesizer, self.model == "gaussian_copula")
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the keywords of SDV's class."""
+        settings: dict[str, Any] = {}
+        if self.model != "gaussian_copula":
+            settings |= {"epochs": self.epochs, "batch_size": self.batch_rows}
+            settings |= {"enable_gpu": self.use_gpu, "verbose": True}
+        if self.model in ("gaussian_copula", "copula_gan"):
+            settings["default_distribution"] = self.distribution
+        return settings
 
 
 class _FittedSdv(FittedGenerator):
@@ -150,7 +189,7 @@ class _FittedSdv(FittedGenerator):
         made = made[: len(frame)]
         for column in self.encoding.columns:
             if column.field.name in frame.columns:
-                _fill(made, column, frame[column.field.name])
+                fill_column(made, column, frame[column.field.name])
         return self.encoding.decode(made)
 
     def _ask(self, n: int, fixed: dict[str, Any]) -> pandas.DataFrame:
@@ -173,53 +212,29 @@ def _import_sdv() -> Any:
 
 
 @contextlib.contextmanager
-def _quietly(rng: np.random.Generator) -> Iterator[None]:
+def _quietly(rng: np.random.Generator, progress: Progress = silent) -> Iterator[None]:
     """Seed the global streams, and keep SDV's bars and its advice on saving metadata off the screen."""
     with (
         seeded_globals(rng),
         warnings.catch_warnings(),
-        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stderr(_BarReader(progress, sys.stderr)),
     ):
         warnings.simplefilter("ignore")
         yield
 
 
-def _to_frame(train: Dataset, encoding: TableEncoding) -> pandas.DataFrame:
-    """Return the columns that vary: labels as text, everything else as floats, missing as NaN."""
-    import pandas
+class _BarReader(io.TextIOBase):
+    """A stream that shows nothing; of SDV's bars of epochs it tells `progress`."""
 
-    matrix = encoding.encode(train)
-    columns = {}
-    for column in encoding.columns:
-        values = matrix[:, column.value].astype(object if column.is_nominal else float)
-        if column.is_nominal and column.levels:
-            values = np.array(column.levels, dtype=object)[matrix[:, column.value].astype(int)]
-        if column.missing is not None:
-            values[matrix[:, column.missing] == 1] = np.nan
-        series = pandas.Series(values)
-        if series.nunique(dropna=False) > 1:
-            columns[column.field.name] = series
-    return pandas.DataFrame(columns)
+    def __init__(self, progress: Progress, screen: TextIO) -> None:
+        self.progress, self.screen, self.last = progress, screen, (0, 0)
 
-
-def _metadata(frame: pandas.DataFrame, encoding: TableEncoding) -> Any:
-    from sdv.metadata import Metadata
-
-    columns = {
-        column.field.name: {"sdtype": "categorical" if column.is_nominal else "numerical"}
-        for column in encoding.columns
-        if column.field.name in frame.columns
-    }
-    return Metadata.load_from_dict({"tables": {"table": {"columns": columns}}})
-
-
-def _fill(made: np.ndarray, column: EncodedColumn, series: pandas.Series) -> None:
-    missing = series.isna().to_numpy()
-    if column.is_nominal:
-        codes = {level: code for code, level in enumerate(column.levels)}
-        values = series.map(codes).to_numpy(dtype=float)
-    else:
-        values = series.to_numpy(dtype=float)
-    made[:, column.value] = np.where(missing, column.fill, values)
-    if column.missing is not None:
-        made[:, column.missing] = missing
+    def write(self, text: str) -> int:
+        """Read "17/300 [" out of a bar; anything else is passed over."""
+        for done, total in _EPOCH.findall(text):
+            if (int(done), int(total)) != self.last:
+                self.last = (int(done), int(total))
+                # Whoever draws our own bar means the screen, not this stream.
+                with contextlib.redirect_stderr(self.screen):
+                    self.progress("train", *self.last)
+        return len(text)

@@ -20,6 +20,8 @@ from twinset.testing import (
 # What a component is tried with: the quick settings of those that are slow by default.
 SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
+    "tabular.gan": {"steps": 20, "width": 16},
+    "tabular.network": {"epochs": 2, "width": 32},
     "tabular.sdv": {"epochs": 1},
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from twinset.catalog.database import Database, insert_or_update
@@ -58,7 +58,13 @@ class Catalog:
         self._objects = Objects(self.root / "objects")
         self._database = Database(self.root / "catalog.sqlite")
 
-    def register(self, name: str, chunks: Iterable[Dataset], card: Card, step: str = "") -> Version:
+    def register(
+        self,
+        name: str,
+        chunks: Iterable[Dataset],
+        card: Card | Callable[[], Card],
+        step: str = "",
+    ) -> Version:
         """Store a stream of chunks as the next version of a set and return that version.
 
         Parameters
@@ -68,8 +74,8 @@ class Catalog:
         chunks : iterable of Dataset
             The rows, at least one chunk, all in the columns of the first; one chunk at a time is
             held in memory.
-        card : Card
-            The set's history.
+        card : Card or callable
+            The set's history, or what returns it; that is asked once all chunks are there.
         step : str
             Content address of the pipeline step that made it; `find_step` finds it by that.
 
@@ -88,7 +94,8 @@ class Catalog:
         check_name(name)
         with self._objects.incoming(_DATA) as data:
             n_rows, schema = _write(chunks, data.draft)
-        manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, card)
+        history = card if isinstance(card, Card) else card()
+        manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
         sidecar = self._objects.put(manifest.to_bytes(), _MANIFEST)
         with self._database.writing() as connection:
             remember_blob(connection, data.digest, _DATA, data.size)

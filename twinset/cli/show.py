@@ -15,7 +15,7 @@ def command(name: str, /, *, json: bool = False) -> None:
     Parameters
     ----------
     name : str
-        A name out of `twinset list`, e.g. tabular.copula.
+        A name out of `twinset list`, e.g. tabular.trees.
     json : bool
         Print JSON.
     """

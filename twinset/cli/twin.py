@@ -16,7 +16,7 @@ def command(
     out: Path,
     /,
     *,
-    use: str = "tabular.copula",
+    use: str = "tabular.trees",
     rows: int | None = None,
     target: str | None = None,
     positive: str | None = None,

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core._rule_checks import broken_rows
+from twinset.core._rule_language import Predicate
+from twinset.core._rule_settings import check_rule
+from twinset.core._rule_table import RuleTable
 from twinset.core.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from twinset.core.dataset import Dataset
 
-RuleKind = Literal["range", "order", "sum", "one_hot", "combination", "dependency", "unique"]
-RULE_KINDS: tuple[str, ...] = (
-    "range", "order", "sum", "one_hot", "combination", "dependency", "unique",
-)  # fmt: skip
+RuleKind = Literal[
+    "range", "order", "sum", "linear", "one_hot", "combination", "dependency", "unique", "predicate"
+]
+RULE_KINDS: tuple[str, ...] = get_args(RuleKind)
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One statement about every row.
+    """One statement about every row. A missing value breaks no rule.
 
     Parameters
     ----------
     kind : RuleKind
-        range: `low` <= column <= `high`; order: each column <= the next; sum: the first column is
-        the sum of the others; one_hot: exactly one of the columns is 1; combination: only `allowed`
-        tuples of values occur; dependency: the first column decides the last; unique: no value twice.
+        range: `low` <= column <= `high`; order: each column <= the next (< when `strict`); sum: the
+        first column is the sum of the others; linear: the columns times their `coefficients` add up
+        to `equals`, or lie between `at_least` and `at_most`; one_hot: exactly one of the columns is
+        1; combination: only `allowed` tuples of values occur (those of the real rows when none are
+        given); dependency: the columns before the last one decide the last; unique: no tuple of
+        values twice; predicate: `expression` holds, see `twinset.core.rules.Predicate`.
     columns : tuple of str
-        The columns it speaks of.
+        The columns it speaks of; of a predicate those in its expression.
     settings : mapping
-        `low`, `high`, `tolerance` or `allowed`, where the kind needs them.
+        What the kind needs. `tolerance` (sum, linear) is the difference that still counts as none,
+        1e-6 by default.
+
+    Raises
+    ------
+    RecipeError
+        The kind is unknown, or columns or settings do not suit it.
 
     Examples
     --------
@@ -49,6 +61,7 @@ class Rule:
     kind: RuleKind
     columns: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    predicate: Predicate | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in RULE_KINDS:
@@ -57,19 +70,56 @@ class Rule:
                 allowed=", ".join(RULE_KINDS),
                 todo=did_you_mean(str(self.kind), RULE_KINDS),
             )
-        least = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}.get(self.kind, 1)
-        if len(self.columns) < least:
-            raise RecipeError(
-                f"a rule '{self.kind}' needs at least {least} columns", got=str(len(self.columns))
-            )
-        _check_settings(self.kind, self.settings)
+        if self.kind == "predicate":
+            predicate = Predicate.parse(self.settings.get("expression"))
+            if self.columns and set(self.columns) != set(predicate.columns):
+                raise RecipeError(
+                    "a rule 'predicate' lists other columns than its expression names",
+                    allowed=", ".join(predicate.columns),
+                    todo="leave the list out",
+                )
+            object.__setattr__(self, "columns", predicate.columns)
+            object.__setattr__(self, "predicate", predicate)
+        check_rule(self.kind, self.columns, self.settings)
 
     def violations(self, dataset: Dataset) -> Mask:
-        """Return which rows break the rule, shape (n,). A missing value breaks no rule."""
-        return _CHECKS[self.kind](self, dataset)
+        """Return which rows break the rule, shape (n,). A missing value breaks no rule.
+
+        Of rows that contradict one another (dependency, unique) the first one counts as right. A
+        combination without `allowed` is broken by no row: only real rows can tell what occurs.
+
+        Raises
+        ------
+        SchemaError
+            A column does not exist or is of a kind that the rule cannot be asked of.
+        """
+        return broken_rows(self, RuleTable.of(dataset, self.columns))
 
     def __str__(self) -> str:
+        if self.predicate is not None:
+            return f"predicate({self.predicate.text})"
         return f"{self.kind}({', '.join(self.columns)})"
+
+
+def broken_by_real_rows(dataset: Dataset) -> tuple[str, ...]:
+    """Return one sentence for each rule of the schema that rows of a real set break.
+
+    Examples
+    --------
+    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.schema import Field, Schema
+    >>> import pyarrow as pa
+    >>> schema = Schema((Field(name="age", kind="integer"),), (Rule("range", ("age",), {"low": 0}),))
+    >>> broken_by_real_rows(Dataset.from_arrow(pa.table({"age": [31, -1, 50]}), schema))
+    ('Rule range(age): 1 of 3 real rows breaks it.',)
+    """
+    told = []
+    for rule in dataset.schema.rules:
+        n = int(rule.violations(dataset).sum())
+        if n:
+            verb = "breaks" if n == 1 else "break"
+            told.append(f"Rule {rule}: {n:,} of {len(dataset):,} real rows {verb} it.")
+    return tuple(told)
 
 
 def rules_to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -78,113 +128,23 @@ def rules_to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 
 
 def rules_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Return the rules that `rules_to_json`, or a recipe, wrote."""
+    """Return the rules that `rules_to_json`, or a recipe, wrote.
+
+    A linear rule and a predicate name their columns themselves.
+    """
     rules = []
     for value in values:
         rest = {k: v for k, v in value.items() if k not in ("kind", "columns")}
-        if "kind" not in value or not isinstance(value.get("columns"), list | tuple):
+        columns = value.get("columns")
+        if columns is None and isinstance(rest.get("coefficients"), Mapping):
+            columns = list(rest["coefficients"])
+        elif columns is None and value.get("kind") == "predicate":
+            columns = []
+        if "kind" not in value or not isinstance(columns, list | tuple):
             raise RecipeError(
                 "a rule needs 'kind' and 'columns'", allowed="{kind: order, columns: [start, end]}"
             )
-        rules.append(Rule(value["kind"], tuple(str(c) for c in value["columns"]), rest))
+        if isinstance(rest.get("coefficients"), Mapping):
+            rest["coefficients"] = {str(k): v for k, v in rest["coefficients"].items()}
+        rules.append(Rule(value["kind"], tuple(str(c) for c in columns), rest))
     return tuple(rules)
-
-
-_SETTINGS = {"range": ("low", "high"), "sum": ("tolerance",), "combination": ("allowed",)}
-
-
-def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
-    known = _SETTINGS.get(kind, ())
-    for name, value in settings.items():
-        if name not in known:
-            raise RecipeError(
-                f"a rule '{kind}' has no setting '{name}'",
-                allowed=", ".join(known) or "none: it takes no settings",
-                todo=did_you_mean(name, known),
-            )
-        if name == "allowed":
-            fits = isinstance(value, list | tuple) and all(
-                isinstance(row, list | tuple) for row in value
-            )
-        else:
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits and not (value is None and kind == "range"):
-            raise RecipeError(
-                f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
-                got=type(value).__name__,
-                allowed="a list of rows, each a list of values"
-                if name == "allowed"
-                else "a number",
-            )
-
-
-def _range(rule: Rule, dataset: Dataset) -> Mask:
-    values = dataset.values(rule.columns[0])
-    low, high = rule.settings.get("low"), rule.settings.get("high")
-    broken = np.zeros(len(values), dtype=bool)
-    if low is not None:
-        broken |= values < float(low)
-    if high is not None:
-        broken |= values > float(high)
-    return broken
-
-
-def _order(rule: Rule, dataset: Dataset) -> Mask:
-    columns = [dataset.values(name) for name in rule.columns]
-    return np.asarray(np.any([a > b for a, b in itertools.pairwise(columns)], axis=0))
-
-
-def _sum(rule: Rule, dataset: Dataset) -> Mask:
-    total = dataset.values(rule.columns[0])
-    parts = np.sum([dataset.values(name) for name in rule.columns[1:]], axis=0)
-    tolerance = float(rule.settings.get("tolerance", 1e-6))
-    return np.asarray(np.abs(total - parts) > tolerance * np.maximum(1.0, np.abs(total)))
-
-
-def _one_hot(rule: Rule, dataset: Dataset) -> Mask:
-    ones = np.zeros(len(dataset), dtype=int)
-    for name in rule.columns:
-        codes, levels = dataset.codes(name)
-        is_one = np.array([level in ("1", "1.0", "true") for level in levels] + [False])
-        ones += is_one[codes]
-    return np.asarray(ones != 1)
-
-
-def _combination(rule: Rule, dataset: Dataset) -> Mask:
-    allowed = {tuple(str(v) for v in row) for row in rule.settings.get("allowed", ())}
-    return np.array([row not in allowed for row in _texts(rule.columns, dataset)], dtype=bool)
-
-
-def _dependency(rule: Rule, dataset: Dataset) -> Mask:
-    first: dict[tuple[str | None, ...], str | None] = {}
-    rows = _texts(rule.columns, dataset)
-    return np.array([first.setdefault(row[:-1], row[-1]) != row[-1] for row in rows], dtype=bool)
-
-
-def _unique(rule: Rule, dataset: Dataset) -> Mask:
-    seen: set[tuple[str | None, ...]] = set()
-    broken = np.zeros(len(dataset), dtype=bool)
-    for i, row in enumerate(_texts(rule.columns, dataset)):
-        broken[i] = row in seen and None not in row
-        seen.add(row)
-    return broken
-
-
-def _texts(columns: Sequence[str], dataset: Dataset) -> list[tuple[str | None, ...]]:
-    decoded = []
-    for name in columns:
-        codes, levels = dataset.codes(name)
-        table = np.array([*levels, None], dtype=object)
-        decoded.append(table[codes])
-    return list(zip(*decoded, strict=True))
-
-
-_CHECKS = {
-    "range": _range,
-    "order": _order,
-    "sum": _sum,
-    "one_hot": _one_hot,
-    "combination": _combination,
-    "dependency": _dependency,
-    "unique": _unique,
-}

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from twinset.core import schema as columns
 from twinset.core.errors import TwinsetError
-from twinset.core.rules import rules_from_json
+from twinset.core.rules import RULE_KINDS, rules_from_json
 from twinset.recipe._sections import Label, Name, Section, fault
 
 NOT_STATED = "NOASSERTION"
@@ -99,8 +99,13 @@ class Source(Section):
     )
     rules: list[RuleEntry] = Field(
         default_factory=list,
-        description="What holds in every row.",
-        examples=[[{"kind": "order", "columns": ["start", "end"]}]],
+        description=f"What holds in every row, real or made; kinds: {', '.join(RULE_KINDS)}.",
+        examples=[
+            [
+                {"kind": "order", "columns": ["start", "end"]},
+                {"kind": "predicate", "expression": "age >= 18 or job is null"},
+            ]
+        ],
     )
     labels: dict[str, dict[str, LabelSpec]] = Field(
         default_factory=dict,

@@ -161,3 +161,35 @@ def test_no_row_is_a_copy_where_real_rows_repeat() -> None:
         rows[:1]
     )
     assert not copies
+
+
+def test_a_whole_table_keeps_its_classes_apart_and_at_their_shares() -> None:
+    """Class 1 lies inside class 0: among all neighbours its label would be outvoted."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(0, 100, 285), np.linspace(40, 41, 15)])
+    table = pa.table({"x": x, "label": ["0"] * 285 + ["1"] * 15})
+    real = Dataset.from_arrow(table)
+    fitted = Smote().fit(real.with_schema(real.schema.with_target("label")), rng_for(0))
+    for n in (0, 1, 39, 400):
+        made = fitted.sample(n, rng_for(n))
+        rare = made.codes("label")[0] == 1 if n > 1 else np.zeros(n, dtype=bool)
+        assert len(made) == n
+        assert n < 2 or n * 0.05 - 1 < rare.sum() < n * 0.05 + 1
+    inside = made.values("x")[rare]
+    assert ((inside >= 40) & (inside <= 41)).all()
+    only = fitted.sample(50, rng_for(1), Where({"label": "1"}))
+    assert ((only.values("x") >= 40) & (only.values("x") <= 41)).all()
+
+
+def test_a_class_of_one_row_is_not_copied() -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {"x": np.append(rng.normal(size=60), 9.75), "label": ["a"] * 30 + ["b"] * 30 + ["c"]}
+    )
+    real = Dataset.from_arrow(table)
+    fitted = Smote().fit(real.with_schema(real.schema.with_target("label")), rng_for(0))
+    made = fitted.sample(3000, rng_for(1))
+    assert len(made) == 3000
+    assert not np.isin(made.values("x"), 9.75).any()
+    shares = np.bincount(made.codes("label")[0]) / 3000
+    assert shares[:2] == pytest.approx([0.5, 0.5], abs=0.02)

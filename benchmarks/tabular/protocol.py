@@ -1,0 +1,173 @@
+"""Shape and Trend errors of a synthetic table: as published (SDMetrics 0.11.1) and with shared bins.
+
+Errors are fractions, 0 to 1; the papers print 100 times these. Sizes: the protocol compares a
+synthetic table of n_train rows with train. `excess` compares with the holdout instead and takes off
+what train itself shows there: err(synthetic, holdout) - err(train, holdout). The synthetic table
+has as many rows as train and both meet the same holdout, so the noise of a small holdout is in both
+terms and cancels to first order; 0 is what a fresh real sample of n_train rows shows on average, and
+copying train shows 0 too, never less by more than chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .sets import Coded
+
+BINS = 10
+_LARGEST_TABLE = 1 << 22
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors by column or pair, and their mean.
+
+    Parameters
+    ----------
+    of : tuple of str
+        Column names, or pairs written "a ~ b".
+    values : array, shape (len(of),)
+        Errors, 0 to 1; NaN where a correlation does not exist (a constant column).
+    """
+
+    of: tuple[str, ...]
+    values: Floats
+
+    @property
+    def mean(self) -> float:
+        """Mean of the errors that exist."""
+        return float(np.nanmean(self.values))
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The column or pair with the largest error, and this error."""
+        at = int(np.nanargmax(self.values))
+        return self.of[at], float(self.values[at])
+
+
+def shape(real: Coded, synthetic: Coded) -> Errors:
+    """Return the error of each column: Kolmogorov-Smirnov distance or total variation distance."""
+    numbers = [ks(a, b) for a, b in zip(real.numbers.T, synthetic.numbers.T)]
+    categories = [
+        distance(a, b, len(levels))
+        for a, b, levels in zip(real.codes.T, synthetic.codes.T, real.levels)
+    ]
+    return Errors(real.names, np.array([*numbers, *categories]))
+
+
+def trend(
+    real: Coded,
+    synthetic: Coded,
+    bins: Literal["own", "shared"] = "own",
+    edges_of: Coded | None = None,
+) -> Errors:
+    """Return the error of each pair of columns.
+
+    Two numbers: half the difference of their Pearson correlations. Two categories: total variation
+    distance of the joint table. A number with a category: the same, with the number in ten bins of
+    equal width.
+
+    Parameters
+    ----------
+    real, synthetic : Coded
+        The tables.
+    bins : {"own", "shared"}
+        "own" (as published): each table is cut between its own least and largest value, so that a
+        synthetic table that misses the extremes is cut elsewhere. "shared": both are cut at the
+        edges of one table, values outside fall into the first or last bin.
+    edges_of : Coded, optional
+        The table whose edges are shared; `real` by default.
+    """
+    edges_of = real if edges_of is None else edges_of
+    binned = [
+        own_bins(table.numbers) if bins == "own" else shared_bins(table.numbers, edges_of.numbers)
+        for table in (real, synthetic)
+    ]
+    codes = [
+        np.hstack([cut, t.codes]).astype(np.int64) for cut, t in zip(binned, (real, synthetic))
+    ]
+    sizes = [BINS + 2] * real.numbers.shape[1] + [len(levels) for levels in real.levels]
+    correlations = [_correlations(table.numbers) for table in (real, synthetic)]
+    gap = np.abs(correlations[0] - correlations[1]) / 2
+    of, values = [], []
+    for i, j in combinations(range(len(real.names)), 2):
+        of.append(f"{real.names[i]} ~ {real.names[j]}")
+        if j < len(gap):
+            values.append(float(gap[i, j]))
+        else:
+            joint = [table[:, i] * sizes[j] + table[:, j] for table in codes]
+            values.append(distance(joint[0], joint[1], sizes[i] * sizes[j]))
+    return Errors(tuple(of), np.array(values))
+
+
+def excess(synthetic: Errors, train: Errors) -> float:
+    """Return mean error(synthetic, holdout) less mean error(train, holdout)."""
+    return synthetic.mean - train.mean
+
+
+def ks(a: Floats, b: Floats) -> float:
+    """Return the two-sample Kolmogorov-Smirnov statistic; missing values are left out.
+
+    Examples
+    --------
+    >>> round(ks(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6])), 6)
+    0.5
+    """
+    a, b = np.sort(a[~np.isnan(a)]), np.sort(b[~np.isnan(b)])
+    if not len(a) or not len(b):
+        return float(len(a) != len(b))
+    both = np.concatenate([a, b])
+    below_a = np.searchsorted(a, both, side="right") / len(a)
+    below_b = np.searchsorted(b, both, side="right") / len(b)
+    return float(np.abs(below_a - below_b).max())
+
+
+def distance(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer], n_levels: int) -> float:
+    """Return the total variation distance of two columns of codes below `n_levels`.
+
+    Examples
+    --------
+    >>> distance(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), 3)
+    0.25
+    """
+    if n_levels > _LARGEST_TABLE:
+        present, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
+        a, b, n_levels = codes[: len(a)], codes[len(a) :], len(present)
+    shares = [np.bincount(side, minlength=n_levels) / max(1, len(side)) for side in (a, b)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def own_bins(numbers: Floats) -> Codes:
+    """Return ten bins of equal width of each column, ids 1 to 10; the largest value falls into 11."""
+    codes = np.zeros(numbers.shape, dtype=np.int64)
+    for j, column in enumerate(numbers.T):
+        present = column[~np.isnan(column)]
+        codes[:, j] = np.digitize(column, np.histogram_bin_edges(present, BINS))
+    return codes
+
+
+def shared_bins(numbers: Floats, edges_of: Floats) -> Codes:
+    """Return ten bins of equal width between the extremes of another table, ids 0 to 9."""
+    codes = np.zeros(numbers.shape, dtype=np.int64)
+    for j, column in enumerate(numbers.T):
+        other = edges_of[:, j]
+        edges = np.histogram_bin_edges(other[~np.isnan(other)], BINS)
+        codes[:, j] = np.digitize(column, edges[1:-1])
+    return codes
+
+
+def _correlations(numbers: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            np.atleast_2d(np.corrcoef(numbers, rowvar=False))
+            if numbers.shape[1]
+            else np.empty((0, 0))
+        )

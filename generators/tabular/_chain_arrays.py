@@ -1,0 +1,119 @@
+"""A chain as plain arrays and JSON values, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.encoding import EncodedColumn, TableEncoding
+from twinset.core.schema import Schema
+
+from ._chain import Chain
+from ._chain_grain import Grain
+from ._chain_link import Link, LinkSettings
+from ._chain_parents import ParentView
+from ._chain_slopes import LeafSlopes
+from ._chain_table import ChainTable, Variable
+from ._chain_ties import Tie
+from ._chain_tree import DonorTree
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def chain_to_arrays(chain: Chain) -> tuple[Arrays, dict[str, Any]]:
+    """Return all that a chain is made of."""
+    arrays: Arrays = {"matrix": chain.matrix}
+    links = [_put_link(link, f"link-{i}/", arrays) for i, link in enumerate(chain.links)]
+    columns = [
+        {**asdict(replace(c, field=None)), "field": c.field.name}  # type: ignore[arg-type]
+        for c in chain.table.encoding.columns
+    ]
+    meta = {
+        "schema": chain.table.encoding.schema.to_json(),
+        "columns": columns,
+        "variables": [asdict(variable) for variable in chain.table.variables],
+        "first": list(chain.first),
+        "settings": asdict(chain.settings),
+        "seed": chain.seed,
+        "links": links,
+    }
+    return arrays, meta
+
+
+def chain_from_arrays(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> Chain:
+    """Return the chain that `chain_to_arrays` took apart."""
+    schema = Schema.from_json(meta["schema"])
+    columns = [
+        EncodedColumn(**{**c, "field": schema[c["field"]], "levels": tuple(c["levels"])})
+        for c in meta["columns"]
+    ]
+    variables = [Variable(**{**v, "natural": tuple(v["natural"])}) for v in meta["variables"]]
+    table = ChainTable(TableEncoding(schema, tuple(columns)), tuple(variables))
+    links = tuple(_get_link(value, f"link-{i}/", arrays) for i, value in enumerate(meta["links"]))
+    settings = LinkSettings(**meta["settings"])
+    return Chain(table, arrays["matrix"], links, tuple(meta["first"]), settings, meta["seed"])
+
+
+def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
+    for name in ("donors", "rows", "tie"):
+        arrays[at + name] = getattr(link, name)
+    if link.weight is not None:
+        arrays[at + "weight"] = link.weight
+    for part in ("tree", "slopes", "grain"):
+        held = getattr(link, part)
+        for field in fields(held) if held is not None else ():
+            value = getattr(held, field.name)
+            if isinstance(value, np.ndarray):
+                arrays[f"{at}{part}/{field.name}"] = value
+    view = link.view
+    for parent, ranks in view.ranks.items():
+        arrays[f"{at}ranks/{parent}"] = ranks
+    if view.scores is not None:
+        for name, value in zip(("mean", "scale", "weights"), view.scores, strict=True):
+            arrays[f"{at}scores/{name}"] = value
+    grain = link.grain
+    return {
+        "position": link.position,
+        "parents": list(view.parents),
+        "days": list(view.days),
+        "numbers": list(view.numbers),
+        "ranks": list(view.ranks),
+        "ties": [asdict(tie) for tie in link.ties],
+        "grain": None if grain is None else {"step": grain.step, "by_week": grain.by_week},
+    }
+
+
+def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Link:
+    def held(cls: type, part: str) -> dict[str, Any]:
+        names = [field.name for field in fields(cls)]
+        found = {name: arrays.get(f"{at}{part}/{name}") for name in names}
+        return {name: array for name, array in found.items() if array is not None}
+
+    scores = None
+    if f"{at}scores/mean" in arrays:
+        mean, scale, weights = (arrays[f"{at}scores/{n}"] for n in ("mean", "scale", "weights"))
+        scores = (mean, scale, weights)
+    view = ParentView(
+        tuple(value["parents"]),
+        tuple(value["days"]),
+        tuple(value["numbers"]),
+        {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
+        scores,
+    )
+    slopes = held(LeafSlopes, "slopes")
+    return Link(
+        position=value["position"],
+        view=view,
+        tree=DonorTree(**held(DonorTree, "tree")),
+        donors=arrays[at + "donors"],
+        rows=arrays[at + "rows"],
+        grain=None if value["grain"] is None else Grain(**held(Grain, "grain"), **value["grain"]),
+        ties=tuple(Tie(**tie) for tie in value["ties"]),
+        tie=arrays[at + "tie"],
+        slopes=LeafSlopes(**slopes) if slopes else None,
+        weight=arrays.get(at + "weight"),
+    )

@@ -1,0 +1,200 @@
+"""A decision tree as plain arrays, whose nodes are ranges of donors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Nodes = npt.NDArray[np.int32]
+Features = npt.NDArray[np.float32]
+
+_PRUNE_EVERY = 4
+
+
+@dataclass(frozen=True)
+class DonorTree:
+    """A binary tree; sorted by leaf, the rows that reach a node are one range of donors.
+
+    Parameters
+    ----------
+    feature, threshold : numpy.ndarray
+        Where a node splits: rows with a feature of at most the threshold go left. Shape (m,).
+    children : numpy.ndarray
+        Left and right child, shape (m, 2); a leaf is its own child.
+    parent : numpy.ndarray
+        Parent of each node; the root is its own. Shape (m,).
+    start, size : numpy.ndarray
+        First donor of each node and their number, shape (m,).
+    """
+
+    feature: Nodes
+    threshold: Features
+    children: Nodes
+    parent: Nodes
+    start: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+
+    @classmethod
+    def stump(cls, n: int) -> DonorTree:
+        """Return the tree of one node that holds `n` donors."""
+        one = np.zeros(1, dtype=np.int32)
+        return cls(
+            one,
+            np.full(1, np.inf, dtype=np.float32),
+            np.zeros((1, 2), dtype=np.int32),
+            one,
+            np.zeros(1, dtype=np.int64),
+            np.full(1, n, dtype=np.int64),
+        )
+
+    @classmethod
+    def grow(
+        cls,
+        features: Features,
+        labels: npt.NDArray[np.int64],
+        place: npt.NDArray[np.int64],
+        min_leaf: int,
+        seed: int,
+    ) -> tuple[DonorTree, npt.NDArray[np.int64]]:
+        """Return the entropy tree of `labels`, and the rows sorted by leaf and `place`, shape (n,)."""
+        from sklearn.tree import DecisionTreeClassifier
+
+        if len(labels) < 2 * min_leaf or not features.shape[1]:
+            return cls.stump(len(labels)), np.argsort(place, kind="stable")
+        grown = DecisionTreeClassifier(
+            criterion="entropy", min_samples_leaf=min_leaf, random_state=seed
+        ).fit(features, labels, check_input=False)
+        leaves = grown.tree_.apply(features)
+        return cls._of(grown.tree_), np.lexsort((place, leaves))
+
+    @classmethod
+    def _of(cls, tree: Any) -> DonorTree:
+        m = tree.node_count
+        own = np.arange(m, dtype=np.int32)
+        inner = tree.children_left >= 0
+        children = np.column_stack([tree.children_left, tree.children_right]).astype(np.int32)
+        children[~inner] = own[~inner, None]
+        parent, start = own.copy(), np.zeros(m, dtype=np.int64)
+        size = np.asarray(tree.n_node_samples, dtype=np.int64)
+        for node in np.flatnonzero(inner):  # parents come before their children
+            left, right = children[node]
+            parent[left] = parent[right] = node
+            start[left], start[right] = start[node], start[node] + size[left]
+        threshold = tree.threshold.astype(np.float32)
+        # Rounded down, a 32-bit threshold parts 32-bit features just as the 64-bit one does.
+        threshold = np.where(
+            threshold > tree.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold
+        )
+        feature = np.where(inner, tree.feature, 0).astype(np.int32)
+        threshold[~inner] = np.inf
+        return cls(feature, threshold, children, parent, start, size)
+
+    @property
+    def leaves(self) -> Nodes:
+        """Return the leaf of each donor, shape (n,)."""
+        is_leaf = np.flatnonzero(self.children[:, 0] == np.arange(len(self.parent)))
+        return np.repeat(is_leaf, self.size[is_leaf]).astype(np.int32)
+
+    def route(self, features: Features) -> Nodes:
+        """Return the leaf that each row reaches, shape (n,)."""
+        n = len(features)
+        reached = np.zeros(n, dtype=np.int32)
+        if len(self.parent) == 1:
+            return reached
+        # Feature by feature, as `ParentView.features` lays them out: no copy then.
+        flat, start = features.T.ravel(), self.feature.astype(np.intp) * n
+        children = self.children.ravel().astype(np.intp)
+        rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
+        level = 0
+        while len(rows):
+            right = flat.take(start.take(at) + rows) > self.threshold.take(at)
+            at = children.take(2 * at + right)
+            level += 1
+            if level % _PRUNE_EVERY == 0:
+                stays = children.take(2 * at) == at
+                reached[rows[stays]] = at[stays]
+                rows, at = rows[~stays], at[~stays]
+        return reached
+
+    def back_off(
+        self,
+        nodes: Nodes,
+        strength: float,
+        rng: np.random.Generator,
+        settled: npt.NDArray[np.bool_] | None = None,
+    ) -> Nodes:
+        """Return the nodes or, at random, ancestors of theirs: hierarchical shrinkage as a draw.
+
+        With N rows in the parent, a node speaks for itself with weight 1 / (1 + strength / N); a
+        settled one, shape (m,), always does.
+
+        References
+        ----------
+        Agarwal et al., "Hierarchical Shrinkage", ICML 2022.
+        """
+        if strength <= 0 or len(self.parent) == 1:
+            return nodes
+        weight = 1.0 / (1.0 + strength / self.size[self.parent])
+        weight[0] = np.inf
+        if settled is not None:
+            weight[settled] = np.inf
+        drawn = rng.random(len(nodes))
+        at = nodes.copy()
+        low = np.flatnonzero(weight[at] < drawn)
+        while len(low):
+            at[low] = self.parent[at[low]]
+            low = low[weight[at[low]] < drawn[low]]
+        return at
+
+    def pick(
+        self,
+        nodes: Nodes,
+        rng: np.random.Generator,
+        weight: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Return one donor of each node, shape (n,).
+
+        Draws of one node are spread evenly over its donors, as in systematic sampling: each donor is
+        as likely as any other, and the shares of a large sample have less noise than by chance.
+
+        With weights, shape (donors,), not all 0, donors are drawn by them; a node whose donors all
+        have weight 0 hands over to its nearest ancestor that has another.
+        """
+        drawn = evenly_spread(nodes, rng)
+        if weight is None:
+            return self.start[nodes] + (drawn * self.size[nodes]).astype(np.int64)
+        before = np.append(0.0, np.cumsum(weight, dtype=np.float64))
+        mass = before[self.start + self.size] - before[self.start]
+        at = nodes.copy()
+        none = np.flatnonzero(mass[at] <= 0)
+        while len(none):
+            at[none] = self.parent[at[none]]
+            none = none[mass[at[none]] <= 0]
+        wanted = before[self.start[at]] + drawn * mass[at]
+        picked = np.searchsorted(before, wanted, side="right") - 1
+        # Rounding may lead past the last donor that weighs something.
+        last = np.searchsorted(before, before[self.start[at] + self.size[at]]) - 1
+        return np.asarray(np.minimum(picked, last))
+
+
+def evenly_spread(
+    groups: npt.NDArray[np.integer[Any]], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return uniform numbers, one in each of m equal parts of [0, 1) for a group of m rows.
+
+    Examples
+    --------
+    >>> drawn = evenly_spread(np.array([0, 5, 0, 5, 5]), np.random.default_rng(0))
+    >>> [np.sort(k * drawn[rows]).astype(int).tolist() for k, rows in ((2, [0, 2]), (3, [1, 3, 4]))]
+    [[0, 1], [0, 1, 2]]
+    """
+    shuffled = rng.permutation(len(groups))
+    order = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    _, first, size = np.unique(groups[order], return_index=True, return_counts=True)
+    place = np.arange(len(groups)) - np.repeat(first, size)
+    drawn = np.empty(len(groups))
+    drawn[order] = (place + rng.random(len(groups))) / np.repeat(size, size)
+    return np.minimum(drawn, np.nextafter(1.0, 0.0))

@@ -1,0 +1,233 @@
+"""The benchmark's jobs, caching, tables and plot, on rows made up here."""
+
+import json
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.tabular import goals, jobs, plot, released, report, run, tables
+from benchmarks.tabular.score import VERSION, Scorer
+from benchmarks.tabular.sets import DataAbsentError, Roles, TableSet, load
+
+
+def small_set(n: int = 60) -> TableSet:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=2 * n).round(3),
+            "whole": rng.integers(0, 9, 2 * n).astype(float),
+            "code": rng.integers(1, 4, 2 * n),
+            "label": np.where(rng.random(2 * n) < 0.4, "yes", "no"),
+        }
+    )
+    roles = Roles(tuple(frame.columns), ("code", "label"), "label", "yes")
+    return TableSet("small", frame.iloc[:n], frame.iloc[n:].reset_index(drop=True), roles, "given")
+
+
+def row(method: str, seed: int = 0, of: str = "adult", **scores: object) -> tables.Row:
+    costs = {"full": {"fit_wall": 1.0, "sample_wall": 0.5, "fit_cpu": 2.0, "sample_cpu": 0.25}}
+    found = {"set": of, "method": method, "seed": seed, "version": VERSION, "scores": scores}
+    return found | {"costs": costs}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(jobs, "CACHE", tmp_path)
+    return tmp_path
+
+
+def test_a_generator_runs_in_its_own_process_once(cache: Path) -> None:
+    table, method = small_set(), jobs.Method("tabular.bootstrap")
+    made = jobs.outcome(method, table, 0, "full", cap_minutes=5)
+    assert made is not None
+    assert made.rows is not None
+    frame = table.conform(made.rows)
+    assert len(frame) == 60
+    known = {tuple(r) for r in table.train.itertuples(index=False)}
+    assert {tuple(r) for r in frame.itertuples(index=False)} <= known
+    assert made.costs["fit_cpu"] >= 0
+    assert made.costs["peak_mb"] > 10
+    path = cache / "small" / "tabular.bootstrap" / "0" / "full.parquet"
+    written = path.stat().st_mtime_ns
+    assert jobs.outcome(method, table, 0, "full", cap_minutes=5) is not None
+    assert path.stat().st_mtime_ns == written
+    half = jobs.outcome(method, table, 0, "half", cap_minutes=5)
+    assert half is not None
+    assert half.rows is not None
+    assert len(half.rows) == 30
+
+
+def test_changed_source_makes_our_rows_stale(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, method = small_set(), jobs.Method("tabular.bootstrap")
+    jobs.outcome(method, table, 0, "full", cap_minutes=5)
+    path = cache / "small" / "tabular.bootstrap" / "0" / "full.json"
+    monkeypatch.setattr(jobs, "_source_digest", lambda: "changed")
+    kept = jobs.outcome(method, table, 0, "full", cap_minutes=5, cached_only=True)
+    assert kept is not None
+    assert kept.costs["source"] != "changed"
+    again = jobs.outcome(method, table, 0, "full", cap_minutes=5)
+    assert again is not None
+    assert json.loads(path.read_text())["source"] == "changed"
+
+
+def test_a_failing_generator_is_marked_with_its_last_line(cache: Path) -> None:
+    made = jobs.outcome(jobs.Method("tabular.nowhere"), small_set(), 0, "full", cap_minutes=5)
+    assert made is not None
+    assert made.rows is None
+    assert "tabular.nowhere" in made.costs["unfinished"]
+
+
+def test_a_job_over_its_cap_is_stopped(tmp_path: Path) -> None:
+    endless = [sys.executable, "-c", "while True: pass"]
+    assert "CPU minutes" in jobs._spawn(endless, tmp_path / "log", 1 / 60, 1)
+
+
+def test_settings_ride_on_the_name() -> None:
+    _, name, settings = jobs.Method("tabular.trees?min_leaf=80&smooth=false").command()
+    assert (name, settings) == ("tabular.trees", {"min_leaf": 80, "smooth": False})
+    assert jobs.Method("tabular.trees?min_leaf=80").folder == "tabular.trees_min_leaf=80"
+    assert jobs.Method("sdv.ctgan").command()[1] == "ctgan"
+
+
+def test_whole_numbers_are_handed_out_as_integers() -> None:
+    table = small_set()
+    kinds = jobs.as_written(table.train, table).dtypes
+    assert kinds["whole"] == "int64"
+    assert kinds["x"] == "float64"
+
+
+@pytest.mark.slow
+def test_the_scorer_gives_every_score_and_train_has_no_excess() -> None:
+    pytest.importorskip("xgboost", reason="xgboost is not installed")
+    table = small_set(200)
+    scorer = Scorer(table)
+    scores = scorer.fidelity(table.train) | scorer.leakage(table.train.head(100))
+    assert (scores["shape"], scores["shape_excess"], scores["trend_excess"]) == (0, 0, 0)
+    assert (scores["alpha"], scores["beta"]) == pytest.approx((1, 1), abs=0.05)
+    assert scores["copies_beyond"] > 0.9
+    taken = {
+        c.heading for c in (*tables.PUBLISHED, *tables.STRICTER) if c.of(row("m", **scores)) is None
+    }
+    assert taken == set()
+    shorter = scorer.fidelity(table.train.head(50))
+    assert "alpha" not in shorter
+    assert shorter["rows"] == 50
+    assert scorer.floor()["shape"] > 0
+
+
+def test_figures_are_medians_with_ranges() -> None:
+    column = tables.PUBLISHED[0]
+    rows = [
+        row("tabular.trees", seed, shape=value) for seed, value in enumerate((0.01, 0.03, 0.02))
+    ]
+    assert tables.figure(rows, column) == "2.00 (1.00 to 3.00)"
+    assert tables.figure(rows[:1], column) == "1.00"
+    assert tables.figure([row("m")], column) == "–"
+    assert tables.figure([row("m", shape=-0.000001)], column) == "0.00"
+    assert tables.figure([row("m", shape=float("nan"))], column) == "–"
+
+
+def test_wall_seconds_of_a_busy_machine_are_left_out() -> None:
+    calm, busy = row("m"), row("m")
+    busy["costs"]["full"]["fit_wall"] = 40.0
+    assert tables.cost("fit_wall", "sample_wall")(calm) == 1.5
+    assert tables.cost("fit_wall", "sample_wall")(busy) is None
+    assert tables.cost("fit_cpu", "sample_cpu")(busy) == 2.25
+
+
+def test_means_over_sets_leave_out_methods_that_lack_one() -> None:
+    full = [row("tabular.trees", of=name, shape=0.01) for name in ("adult", "magic")]
+    text = tables.over_sets([*full, row("sdv.ctgan", shape=0.2)], ("adult", "magic"))
+    assert "`tabular.trees` | 1.00" in text
+    assert "4.5" in text.splitlines()[-1]
+    assert "ctgan" not in text
+
+
+def test_quoted_rows_are_marked_and_have_the_printed_means() -> None:
+    text = tables.quoted(("adult", "default", "shoppers", "magic", "beijing"))
+    assert "| TabDiff (quoted) | 0.63 | 1.24 | 1.28 | 0.78 | 1.03 | 0.99 |" in text
+    assert "| TabDiff (quoted) | 1.49 | 2.55 | 1.74 | 0.76 | 2.59 | 1.83 |" in text
+    assert "arXiv 2602.22586" in text
+
+
+def test_goals_judge_the_worst_set() -> None:
+    rows = [
+        row("tabular.trees", of="adult", c2st=0.999),
+        row("tabular.trees", of="magic", c2st=0.98),
+    ]
+    lines = {line.split(" | ")[0]: line for line in goals.goals(rows).splitlines()}
+    assert "0.980 | magic | ≥ 0.985 | ≥ 0.995 | sets missing" in lines["| logistic C2ST, every set"]
+    low = [row("tabular.trees", of=name, c2st=0.98) for name in goals.ALL]
+    assert "≥ 0.985 | ≥ 0.995 | **no**" in goals.goals(low)
+    assert "1.500 | adult | ≤ 3 | ≤ 1 | yes" in lines["| fit + sample Adult, s"]
+    assert goals.goals([row("tabular.copula", c2st=1.0)]) == ""
+
+
+def test_goals_tell_the_cost_of_peers() -> None:
+    text = goals.goals(
+        [row("tabular.trees"), row("sdv.ctgan") | {"costs": {"full": {"fit_cpu": 900.0}}}]
+    )
+    assert "sdv.ctgan 900.0 s (450 times)" in text
+
+
+def test_the_report_says_what_did_not_finish(cache: Path, tmp_path: Path) -> None:
+    slow = row("forestdiffusion") | {
+        "costs": {"full": {"unfinished": "stopped after 30 CPU minutes"}}
+    }
+    for i, found in enumerate((row("tabular.trees", shape=0.003, detector=0.51), slow)):
+        folder = cache / "adult" / str(i) / "0"
+        folder.mkdir(parents=True)
+        (folder / "row.json").write_text(json.dumps(found))
+    old = row("tabular.old") | {"version": VERSION - 1}
+    (cache / "adult" / "old" / "0").mkdir(parents=True)
+    (cache / "adult" / "old" / "0" / "row.json").write_text(json.dumps(old))
+    out = tmp_path / "out"
+    out.mkdir()
+    report.write(cache, out)
+    text = (out / "RESULTS.md").read_text()
+    assert "- forestdiffusion on adult, fit to all of train: stopped after 30 CPU minutes" in text
+    assert "| `tabular.trees` | 0.30 |" in text
+    assert "tabular.old" not in text
+    assert len(json.loads((out / "results.json").read_text())["rows"]) == 2
+    assert "tabular.trees" in (out / "time_to_quality.svg").read_text()
+
+
+def test_only_rows_of_the_newest_source_are_reported(cache: Path) -> None:
+    for seed, source in enumerate(("old", "new")):
+        found = row("tabular.trees", seed)
+        found["costs"]["full"]["source"] = source
+        folder = cache / "adult" / "tabular.trees" / str(seed)
+        folder.mkdir(parents=True)
+        (folder / "row.json").write_text(json.dumps(found))
+    assert [found["seed"] for found in report.collect(cache)] == [1]
+
+
+def test_the_plot_is_well_formed_and_escapes_names() -> None:
+    points = [
+        plot.Point("adult", "tabular.trees?a=1&b=2", 0.5, 0.51, True),
+        plot.Point("adult", "sdv.ctgan", 2_000.0, 0.95, False),
+        plot.Point("magic", "sdv.ctgan", 900.0, 0.99, False),
+    ]
+    tree = ElementTree.fromstring(plot.time_to_quality(points))
+    names = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert names.count("sdv.ctgan") == 2
+    assert "tabular.trees?a=1&b=2" in names
+    circles = list(tree.iter("{http://www.w3.org/2000/svg}circle"))
+    assert float(circles[0].get("cx", 0)) > float(circles[1].get("cx", 0))  # ctgan is slower
+    ElementTree.fromstring(plot.time_to_quality([]))
+
+
+def test_absent_data_are_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataAbsentError, match="beside the repository"):
+        load("adult", tmp_path)
+    with pytest.raises(DataAbsentError):
+        released.real("adult", tmp_path)
+    monkeypatch.setattr(run, "load", lambda name: load(name, tmp_path))
+    assert run.main(["--methods", "none", "--sets", "adult"]) == 2
+    assert "data is absent" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""Candidates for rules between labels: one-hot groups, dependencies, keys."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from twinset.core._rule_checks import ones
+from twinset.core._rule_table import Rows, RuleTable
+from twinset.core.rules import Rule
+
+Candidate = tuple[Rule, str]
+_MOST_VALUES, _MOST_COLUMNS, _LEAST_REPEATS = 500, 60, 10.0
+_LEAST_EVIDENCE = 30.0
+"""Minus the natural log of how unlikely a dependency must be where columns are independent."""
+
+
+def one_hot_groups(table: RuleTable, nearly: float) -> Iterator[Candidate]:
+    """Yield groups of 0/1 columns exactly one of which is 1 in (nearly) every row."""
+    names = [name for name in table.columns if _is_flag(table, name)]
+    if len(names) < 2:
+        return
+    flags = np.column_stack([ones(table, name) for name in names])
+    n, counts = len(flags), flags.sum(axis=0)
+    together = flags.T.astype(np.float32) @ flags.astype(np.float32)
+    apart = together <= nearly * n
+    free = [j for j in range(len(names)) if 0 < counts[j] < n]
+    while free:
+        # Flags of one group mostly stand side by side, so the next one that fits is taken.
+        group = [free[0]]
+        for j in free[1:]:
+            room = n - counts[group].sum() + nearly * n
+            if all(apart[j, k] for k in group) and counts[j] <= room:
+                group.append(j)
+            if counts[group].sum() >= (1 - nearly) * n:
+                break
+        exact = abs(int(counts[group].sum()) - n) <= nearly * n
+        if len(group) >= 2 and exact:
+            columns = tuple(names[j] for j in group)
+            yield Rule("one_hot", columns), f"exactly one of {', '.join(columns)} is 1"
+            free = [j for j in free if j not in group]
+        else:
+            free = free[1:]
+
+
+def _is_flag(table: RuleTable, name: str) -> bool:
+    if table.is_numeric(name):
+        values = table.columns[name]
+        return bool(np.all((values == 0) | (values == 1)))
+    texts = set(table.levels[name].texts)
+    words = ({"0", "1"}, {"false", "true"}, {"0.0", "1.0"})
+    return not (table.columns[name] < 0).any() and any(texts == pair for pair in words)
+
+
+def dependencies(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candidate]:
+    """Yield pairs of columns of which the first decides the second, beyond what chance would do."""
+    names = _discrete(sample)
+    screened = {name: sample.keys([name]) for name in names}
+    whole: dict[str, Rows] = {}
+    for left, right in itertools.permutations(names, 2):
+        if not _decides(screened[left], screened[right], 3 * nearly):
+            continue
+        for name in (left, right):
+            if name not in whole:
+                whole[name] = table.keys([name])
+        if not _decides(whole[left], whole[right], nearly):
+            continue
+        if _evidence(whole[left], whole[right]) < _LEAST_EVIDENCE:
+            continue
+        back = _decides(whole[right], whole[left], nearly)
+        # Where each decides the other, one rule does: from the text to the number, or in order.
+        later = table.is_numeric(left), names.index(left)
+        if back and later > (table.is_numeric(right), names.index(right)):
+            continue
+        text = f"{left} decides {right}" + (", and the other way round" if back else "")
+        yield Rule("dependency", (left, right)), text
+
+
+def _discrete(sample: RuleTable) -> list[str]:
+    """Return the columns whose values repeat often, at least two of them."""
+    kept = []
+    for name in sample.columns:
+        if sample.fields[name].kind in ("id", "datetime"):
+            continue
+        codes = sample.keys([name])
+        distinct = int(codes.max()) + 1 if len(codes) else 0
+        if 2 <= distinct <= min(_MOST_VALUES, max(len(codes) // 5, 2)):
+            kept.append(name)
+    return kept[:_MOST_COLUMNS]
+
+
+def _table(left: Rows, right: Rows) -> tuple[Rows, Rows, Rows]:
+    """Return the distinct pairs as left codes, right codes and counts."""
+    both = (left >= 0) & (right >= 0)
+    width = int(right.max()) + 1 if len(right) else 1
+    joint = left[both] * width + right[both]
+    if len(joint) and joint.max() < 4 * len(joint) + 100_000:
+        counts = np.bincount(joint)
+        pairs = np.flatnonzero(counts)
+        return pairs // width, pairs % width, counts[pairs]
+    pairs, counts = np.unique(joint, return_counts=True)
+    return pairs // width, pairs % width, counts
+
+
+def _decides(left: Rows, right: Rows, nearly: float) -> bool:
+    a, _, counts = _table(left, right)
+    if not len(counts):
+        return False
+    most = np.zeros(int(a.max()) + 1, dtype=np.int64)
+    np.maximum.at(most, a, counts)
+    return bool(counts.sum() - most.sum() <= nearly * counts.sum())
+
+
+def _evidence(left: Rows, right: Rows) -> float:
+    """Return minus the log-probability that independent columns agree in all repeated left values."""
+    a, b, counts = _table(left, right)
+    shares = np.bincount(b, weights=counts) / counts.sum()
+    sizes = np.bincount(a, weights=counts)
+    main = np.zeros(len(sizes), dtype=np.int64)
+    order = np.argsort(counts, kind="stable")
+    main[a[order]] = b[order]
+    known = sizes > 0
+    of_main = shares[main[known]]
+    if np.count_nonzero(np.bincount(main[known])) < 2:
+        return 0.0
+    # Rows beyond the first of each left value are the ones that could have told otherwise.
+    logs = -np.log(np.clip(of_main, 1e-12, 1.0))
+    return float(((sizes[known] - 1) * logs).sum())
+
+
+def keys(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
+    """Yield columns, or pairs of them, whose values occur once though chance would repeat them."""
+    names = [n for n in table.columns if table.fields[n].kind not in ("number", "boolean")]
+    codes = {name: table.keys([name]) for name in names[:_MOST_COLUMNS]}
+    n = len(table)
+    # The share of all pairs of rows that agree in a column; 1 / n where all differ.
+    alike = {
+        name: float(np.sum((np.bincount(own[own >= 0]) / n) ** 2)) for name, own in codes.items()
+    }
+    complete = [name for name, own in codes.items() if n >= 30 and own.min(initial=0) >= 0]
+    single = [name for name in complete if int(codes[name].max()) + 1 == n]
+    for name in single:
+        yield Rule("unique", (name,)), f"{name} is a key"
+    rest = [name for name in complete if name not in single]
+    screened = {name: sample.keys([name]) for name in rest}
+    for a, b in itertools.combinations(rest, 2):
+        if 0.5 * n * n * alike[a] * alike[b] < _LEAST_REPEATS:
+            continue
+        if _all_differ(screened[a], screened[b]) and _all_differ(codes[a], codes[b]):
+            yield Rule("unique", (a, b)), f"{a} and {b} together are a key"
+
+
+def _all_differ(a: Rows, b: Rows) -> bool:
+    joint = np.sort(a * (int(b.max()) + 1) + b)
+    return bool(np.all(joint[1:] != joint[:-1]))

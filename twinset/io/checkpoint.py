@@ -1,0 +1,86 @@
+"""Fitted generators as files: plain arrays and JSON values, nothing that could run code."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.errors import DataError
+
+ARRAYS, VALUES = "arrays.npz", "checkpoint.json"
+
+
+def write_checkpoint(
+    folder: Path, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]
+) -> None:
+    """Write what a fitted generator's `to_arrays` returned; equal content gives equal bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist; an earlier checkpoint in it is replaced.
+    arrays : mapping
+        Name -> array of numbers or booleans.
+    meta : mapping
+        Plain JSON values.
+
+    Raises
+    ------
+    DataError
+        An array holds objects, which only a pickle could keep.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_checkpoint(Path(folder), {"a": np.arange(3)}, {"component": "my.own"})
+    ...     arrays, meta = read_checkpoint(Path(folder))
+    >>> arrays["a"].tolist(), meta
+    ([0, 1, 2], {'component': 'my.own'})
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise DataError(f"the array '{name}' of a checkpoint holds objects", allowed="numbers")
+    folder.mkdir(parents=True, exist_ok=True)
+    started = folder / f"{ARRAYS}.part"
+    with zipfile.ZipFile(started, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in sorted(arrays):
+            # A fixed date: the files hold no clock.
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with file.open(entry, "w", force_zip64=True) as stream:
+                array = np.asanyarray(arrays[name])
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+    text = folder / f"{VALUES}.part"
+    text.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(started, folder / ARRAYS)
+    os.replace(text, folder / VALUES)
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return the arrays and JSON values of a checkpoint, for a generator's `from_arrays`.
+
+    Raises
+    ------
+    DataError
+        There is no checkpoint in the folder, or it is damaged.
+    """
+    try:
+        meta = json.loads((folder / VALUES).read_text(encoding="utf-8"))
+        with np.load(folder / ARRAYS, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise DataError(
+            f"'{folder}' holds no checkpoint",
+            allowed=f"a folder with {ARRAYS} and {VALUES}",
+        ) from error
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"the checkpoint in '{folder}' is damaged", todo="fit again") from error
+    return arrays, meta
