@@ -69,3 +69,12 @@ def test_parents_are_the_ids_of_the_rows() -> None:
     assert parents_of(stamped, np.array([2, 0])).to_pylist() == [["r"], ["p"]]
     assert parents_of(stamped, np.array([], dtype=int)).to_pylist() == []
     assert parents_of(REAL, np.array([0])) is None
+
+
+def test_an_impossible_condition_names_what_is_nearest() -> None:
+    table = pa.table({"amount": [12.5, 987.0, 3.0], "town": ["Bern", "Basel", "Bern"]})
+    train = Dataset.from_arrow(table)
+    with pytest.raises(ParameterError, match=r"values from about 3 to 990"):
+        column_masks(train, Where({"amount": {"gt": 5000}}))
+    with pytest.raises(ParameterError, match=r"allowed: Basel, Bern; did you mean 'Basel'"):
+        column_masks(train, Where({"town": "Basle"}))

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.dataset import Dataset
-from twinset.core.errors import FitError, ParameterError, SchemaError
+from twinset.core.errors import FitError, ParameterError, SchemaError, did_you_mean
 from twinset.core.where import Where
 
 Mask = npt.NDArray[np.bool_]
+
+_SHOWN_LEVELS = 20
 
 
 def rows_to_learn_from(
@@ -72,12 +74,20 @@ def column_masks(train: Dataset, where: Where) -> dict[str, Mask]:
     for column, condition in where.conditions.items():
         masks[column] = Where({column: condition}).mask(train)
         if not masks[column].any():
-            raise unmet(Where({column: condition}))
+            raise unmet(Where({column: condition}), train)
     return masks
 
 
-def unmet(where: Where) -> ParameterError:
-    """Return the error that says that a condition cannot be met.
+def unmet(where: Where, train: Dataset | None = None) -> ParameterError:
+    """Return the error that says that a condition cannot be met, and what is nearest to it.
+
+    Parameters
+    ----------
+    where : Where
+        The condition.
+    train : Dataset, optional
+        The rows learnt from; for a condition on one column the error then names labels, or the range
+        of a number, widened to two digits so that it gives no single value away.
 
     Examples
     --------
@@ -86,11 +96,40 @@ def unmet(where: Where) -> ParameterError:
     """
     names = ", ".join(f"'{name}'" for name in where.conditions)
     noun = "column" if len(where.conditions) == 1 else "columns"
+    allowed, todo = "conditions that occur in the train set", "widen the condition"
+    if train is not None and len(where.conditions) == 1:
+        name, condition = next(iter(where.conditions.items()))
+        allowed, todo = _feasible(train, name, condition, allowed, todo)
     return ParameterError(
-        f"no row with {where} can be made ({noun} {names})",
-        allowed="conditions that occur in the train set",
-        todo="widen the condition",
+        f"no row with {where} can be made ({noun} {names})", allowed=allowed, todo=todo
     )
+
+
+def _feasible(
+    train: Dataset, name: str, condition: object, allowed: str, todo: str
+) -> tuple[str, str]:
+    kind = train.schema[name].kind
+    if kind in ("category", "boolean"):
+        levels = train.codes(name)[1]
+        shown = ", ".join(levels[:_SHOWN_LEVELS]) + (", ..." if len(levels) > _SHOWN_LEVELS else "")
+        meant = did_you_mean(str(condition), levels) if isinstance(condition, str) else ""
+        return shown or allowed, meant or todo
+    if kind in ("number", "integer") and condition is not None:
+        values = train.values(name)
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, high = _outwards(values.min(), -1), _outwards(values.max(), 1)
+            return f"values from about {low:,g} to {high:,g}", todo
+    return allowed, todo
+
+
+def _outwards(value: float, direction: int) -> float:
+    """Round away from the data, to two digits."""
+    if value == 0:
+        return 0.0
+    step = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
+    away = np.floor if direction < 0 else np.ceil
+    return float(away(value / step) * step)
 
 
 def keep_drawing(
