@@ -254,7 +254,7 @@ def check_shares(shares: Shares, rows: Dataset) -> None:
         levels = rows.codes(name)[1]
         for level in wanted:
             if level not in levels:
-                raise unmet(Where({name: level}))
+                raise unmet(Where({name: level}), rows)
 
 
 def _without_gaps(given: Dataset, known: Dataset, gaps: Sequence[str]) -> Dataset:

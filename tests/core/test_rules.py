@@ -1,5 +1,7 @@
 """Which rows break a rule, kind by kind, on rows checked by hand; and what a rule cannot be given."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -157,3 +159,16 @@ def test_rules_that_real_rows_break_are_counted() -> None:
     schema = type(DATA.schema)(DATA.schema.fields, rules)
     told = broken_by_real_rows(Dataset(DATA.records, schema))
     assert told == ("Rule order(low, high): 1 of 4 real rows breaks it.",)
+
+
+def test_a_linear_rule_does_not_care_for_the_order_of_its_coefficients() -> None:
+    """A catalogue keeps JSON with sorted keys: what was declared as (tax, net) comes back as (net, tax)."""
+    data = Dataset.from_arrow(pa.table({"net": [10.0, 20.0], "tax": [2.0, 5.0]}))
+    declared = Rule(
+        "linear", ("tax", "net"), {"coefficients": {"tax": 1, "net": -0.2}, "equals": 0}
+    )
+    stored = json.loads(json.dumps(rules_to_json([declared]), sort_keys=True))
+    (back,) = rules_from_json(stored)
+    assert back.columns == declared.columns
+    for rule in (declared, back):
+        assert rule.violations(data).tolist() == [False, True]

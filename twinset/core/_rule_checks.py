@@ -63,7 +63,7 @@ def linear_form(rule: Rule) -> tuple[dict[str, float], float, float]:
     if rule.kind == "sum":
         return {name: 1.0 if i == 0 else -1.0 for i, name in enumerate(rule.columns)}, 0.0, 0.0
     settings = rule.settings
-    coefficients = {name: float(c) for name, c in settings["coefficients"].items()}
+    coefficients = {name: float(settings["coefficients"][name]) for name in rule.columns}
     if settings.get("equals") is not None:
         return coefficients, float(settings["equals"]), float(settings["equals"])
     low, high = settings.get("at_least"), settings.get("at_most")

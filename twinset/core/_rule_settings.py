@@ -103,7 +103,7 @@ def _check_allowed(columns: tuple[str, ...], settings: Mapping[str, Any]) -> Non
 
 def _check_linear(columns: tuple[str, ...], settings: Mapping[str, Any]) -> None:
     coefficients = settings.get("coefficients")
-    if coefficients is None or tuple(coefficients) != columns or not all(coefficients.values()):
+    if coefficients is None or set(coefficients) != set(columns) or not all(coefficients.values()):
         raise RecipeError(
             "a rule 'linear' needs a coefficient other than 0 for each of its columns",
             allowed="coefficients: {price: 1, cost: -1}, at_least: 0",
