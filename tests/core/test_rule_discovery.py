@@ -147,3 +147,11 @@ def test_real_tables_suggest_what_is_known_of_them() -> None:
     # Air is never colder than its dew point; one of 43,824 hours says otherwise.
     one = found(beijing)["DEWP <= TEMP"]
     assert (one.support_rows, one.broken_rows) == (43_824, 1)
+
+
+def test_a_heap_and_values_that_occur_once_decide_nothing() -> None:
+    rng = np.random.default_rng(0)
+    value = np.where(np.arange(2000) < 300, rng.uniform(1, 90, 2000).round(3), 0.0)
+    label = np.where((np.arange(2000) < 300) & (rng.random(2000) < 0.6), "yes", "no")
+    found = discover_rules(Dataset.from_arrow(pa.table({"value": value, "label": label})))
+    assert not [one for one in found if one.rule.kind == "dependency"]

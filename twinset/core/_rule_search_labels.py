@@ -86,7 +86,10 @@ def _discrete(sample: RuleTable) -> list[str]:
             continue
         codes = sample.keys([name])
         distinct = int(codes.max()) + 1 if len(codes) else 0
-        if 2 <= distinct <= min(_MOST_VALUES, max(len(codes) // 5, 2)):
+        if not 2 <= distinct <= min(_MOST_VALUES, max(len(codes) // 5, 2)):
+            continue
+        # One heap and many values that occur once would decide anything else by chance.
+        if np.median(np.bincount(codes[codes >= 0])) >= 2:
             kept.append(name)
     return kept[:_MOST_COLUMNS]
 
