@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ._chain_table import Matrix
 
 Mask = npt.NDArray[np.bool_]
 
+_MIN_LEAF = 20
 _SWEEPS = 4
 _DRAWS = 24
 
@@ -42,6 +43,9 @@ class Completion:
     def of(cls, chain: Chain, columns: Sequence[str]) -> Completion:
         """Return the links that fill `columns`, learnt from the rows of the chain."""
         variables = chain.table.variables
+        # A guess is a mean: it wants larger leaves than a draw does.
+        least = max(chain.settings.min_leaf, min(_MIN_LEAF, len(chain.matrix) // 50))
+        settings = replace(chain.settings, min_leaf=least)
         kinship = Kinship(chain.matrix, variables)
         links: dict[str, tuple[Link, ...]] = {}
         for name in columns:
@@ -61,7 +65,7 @@ class Completion:
                 if len(rows):
                     made.append(
                         fit_link(
-                            chain.matrix, variables, position, parents, rows, chain.settings,
+                            chain.matrix, variables, position, parents, rows, settings,
                             draw_seed(rng),
                         )
                     )  # fmt: skip

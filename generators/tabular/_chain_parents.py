@@ -64,7 +64,9 @@ class ParentView:
                     natural = np.array(variables[parent].natural, dtype=np.float32)
                     ranks[parent] = np.column_stack([ranks[parent], natural])
         numbers = tuple(p for p in parents if not variables[p].is_nominal)
-        days = tuple(p for p in numbers if variables[p].part == "day" and not variables[p].anchor)
+        days = tuple(
+            p for p in numbers if variables[p].part == "day" and variables[p].anchor is None
+        )
         scores = None
         if target is not None and numbers:
             scores = _linear_scores(matrix[:, numbers], target)
