@@ -3,7 +3,8 @@
     python -m benchmarks.tabular.run --methods tabular.trees --sets adult,magic --seeds 3 --peers none
 
 Everything done once is kept in ``benchmarks/tabular/cache`` and not done again: a run that is
-stopped goes on where it was. ``--report-only`` writes the results from what is cached.
+stopped goes on where it was. Rows of the committed results are put into the cache first, so that a
+run adds to them. ``--report-only`` writes the results from what is cached.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import jobs, released, report
+from .restore import restore
 from .score import VERSION, Scorer, Scores
 from .sets import SETS, DataAbsentError, halves, load
 
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     ours = _names(options.methods, OURS)
     peers = _names(options.peers, PEERS)
+    restore(Path(__file__).with_name("results.json"), jobs.CACHE)
     try:
         for name in _names(options.sets, tuple(SETS)):
             scorer = Scorer(load(name))

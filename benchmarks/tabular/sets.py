@@ -129,7 +129,9 @@ class TableSet:
                     column.astype(str).str.strip().str.lower().isin(("true", "1", "1.0"))
                 )
             elif pd.api.types.is_integer_dtype(like.dtype):
-                columns[name] = np.rint(pd.to_numeric(column).to_numpy()).astype("int64")
+                # A product's mark for rare levels ("_RARE_") is a level of its own: one below all.
+                numbers = pd.to_numeric(column, errors="coerce").fillna(like.min() - 1)
+                columns[name] = np.rint(numbers.to_numpy()).astype("int64")
             else:
                 columns[name] = column.astype(str)
         return pd.DataFrame(columns).reset_index(drop=True)

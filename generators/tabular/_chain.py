@@ -14,6 +14,7 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.errors import FitError
 from twinset.core.seeding import draw_seed, rng_for
 
+from ._chain_calibration import calibrated
 from ._chain_conditions import Conditions
 from ._chain_link import Link, LinkSettings, fit_link
 from ._chain_order import Kinship, draw_order
@@ -40,6 +41,8 @@ class Chain:
         In the order they are drawn; a variable that is missing everywhere has none.
     first : tuple of str
         Columns that were asked to come first.
+    target : str
+        The column to predict, where that is a number; "" otherwise.
     settings : LinkSettings
         How links are grown.
     seed : int
@@ -50,6 +53,7 @@ class Chain:
     matrix: Matrix
     links: tuple[Link, ...]
     first: tuple[str, ...]
+    target: str
     settings: LinkSettings
     seed: int
 
@@ -59,13 +63,14 @@ class Chain:
         table: ChainTable,
         matrix: Matrix,
         first: Sequence[str],
+        target: str,
         settings: LinkSettings,
         rng: np.random.Generator,
         progress: Progress = silent,
     ) -> Chain:
         """Return the chain learnt from `matrix`."""
-        empty = cls(table, matrix, (), tuple(first), settings, draw_seed(rng))
-        return empty.reordered(first, progress)
+        empty = cls(table, matrix, (), tuple(first), target, settings, draw_seed(rng))
+        return calibrated(empty.reordered(first, progress))
 
     def reordered(self, first: Sequence[str], progress: Progress = silent) -> Chain:
         """Return the chain that draws the columns `first` before all others.
@@ -73,7 +78,7 @@ class Chain:
         Only the links that get other parents are learnt anew.
         """
         distinct = [len(np.unique(column)) for column in self.matrix.T]
-        order = draw_order(self.table, distinct, first, self.settings.n_cells)
+        order = draw_order(self.table, distinct, first, self.settings.n_cells, self.target)
         known = {(link.position, frozenset(link.view.parents)): link for link in self.links}
         kinship = None
         if len(order) > MOST_PARENTS + 1:
@@ -84,12 +89,15 @@ class Chain:
             if kinship is not None and len(parents) > MOST_PARENTS:
                 parents = kinship.closest(position, parents, MOST_PARENTS)
             found = known.get((position, frozenset(parents)))
-            jobs.append(self._job(position, parents, found))
+            leans = self.table.variables[position].name not in first
+            if found is not None and found.residuals is not None and not leans:
+                found = None
+            jobs.append(self._job(position, parents, found, leans))
         made = _side_by_side(jobs, progress)
         return replace(self, links=tuple(m for m in made if m is not None), first=tuple(first))
 
     def _job(
-        self, position: int, parents: list[int], found: Link | None
+        self, position: int, parents: list[int], found: Link | None, leans: bool
     ) -> Callable[[], Link | None]:
         def job() -> Link | None:
             if found is not None:
@@ -105,8 +113,9 @@ class Chain:
                 return None
             seed = draw_seed(rng)
             return fit_link(
-                self.matrix, self.table.variables, position, parents, rows, self.settings, seed
-            )
+                self.matrix, self.table.variables, position, parents, rows, self.settings, seed,
+                leans=leans,
+            )  # fmt: skip
 
         return job
 
@@ -160,6 +169,13 @@ class Chain:
             matrix[again] = self._drawn(len(again), rng, conditions)
         return matrix
 
+    def blank(self, n: int) -> Matrix:
+        """Return `n` rows of which nothing is drawn yet, shape (n, v)."""
+        matrix = np.empty((n, len(self.table.variables)), order="F")
+        for position in range(matrix.shape[1]):
+            matrix[:, position] = self.table.fill(position)
+        return matrix
+
     def _broken(self, matrix: Matrix) -> Mask:
         """Return which rows lack a tie that all rows learnt from have, shape (n,)."""
         broken = np.zeros(len(matrix), dtype=bool)
@@ -171,9 +187,7 @@ class Chain:
         return broken
 
     def _drawn(self, n: int, rng: np.random.Generator, conditions: Conditions | None) -> Matrix:
-        matrix = np.empty((n, len(self.table.variables)), order="F")
-        for position in range(matrix.shape[1]):
-            matrix[:, position] = self.table.fill(position)
+        matrix = self.blank(n)
         last = {self.table.variables[link.position].name: link.position for link in self.links}
         for link in self.links:
             variable = self.table.variables[link.position]

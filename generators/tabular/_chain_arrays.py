@@ -13,9 +13,11 @@ from twinset.core.encoding import EncodedColumn, TableEncoding
 from twinset.core.schema import Schema
 
 from ._chain import Chain
+from ._chain_expectation import Expectation
 from ._chain_grain import Grain
 from ._chain_link import Link, LinkSettings
 from ._chain_parents import ParentView
+from ._chain_residuals import Residuals
 from ._chain_slopes import LeafSlopes
 from ._chain_table import ChainTable, Variable
 from ._chain_ties import Tie
@@ -37,6 +39,7 @@ def chain_to_arrays(chain: Chain) -> tuple[Arrays, dict[str, Any]]:
         "columns": columns,
         "variables": [asdict(variable) for variable in chain.table.variables],
         "first": list(chain.first),
+        "target": chain.target,
         "settings": asdict(chain.settings),
         "seed": chain.seed,
         "links": links,
@@ -55,7 +58,8 @@ def chain_from_arrays(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str,
     table = ChainTable(TableEncoding(schema, tuple(columns)), tuple(variables))
     links = tuple(_get_link(value, f"link-{i}/", arrays) for i, value in enumerate(meta["links"]))
     settings = LinkSettings(**meta["settings"])
-    return Chain(table, arrays["matrix"], links, tuple(meta["first"]), settings, meta["seed"])
+    first, target = tuple(meta["first"]), meta["target"]
+    return Chain(table, arrays["matrix"], links, first, target, settings, meta["seed"])
 
 
 def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
@@ -69,6 +73,11 @@ def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
             value = getattr(held, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"{at}{part}/{field.name}"] = value
+    if link.residuals is not None:
+        for part, own in (("residuals", link.residuals), ("forest", link.residuals.expectation)):
+            for field in fields(own):
+                if field.name != "expectation":
+                    arrays[f"{at}{part}/{field.name}"] = getattr(own, field.name)
     view = link.view
     for parent, ranks in view.ranks.items():
         arrays[f"{at}ranks/{parent}"] = ranks
@@ -104,7 +113,9 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
         scores,
     )
-    slopes = held(LeafSlopes, "slopes")
+    slopes, residuals = held(LeafSlopes, "slopes"), None
+    if rest := held(Residuals, "residuals"):
+        residuals = Residuals(Expectation(**held(Expectation, "forest")), **rest)
     return Link(
         position=value["position"],
         view=view,
@@ -115,5 +126,6 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         ties=tuple(Tie(**tie) for tie in value["ties"]),
         tie=arrays[at + "tie"],
         slopes=LeafSlopes(**slopes) if slopes else None,
+        residuals=residuals,
         weight=arrays.get(at + "weight"),
     )

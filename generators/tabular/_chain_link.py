@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from ._chain_grain import Grain, quantile_bins
 from ._chain_parents import ParentView
+from ._chain_residuals import Residuals, find_leaning, with_expected
 from ._chain_slopes import LeafSlopes
 from ._chain_table import Matrix, Variable
 from ._chain_ties import Tie, find_ties
@@ -21,6 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 _MOST_OWN_LABELS = 48
 _SHARED_LABELS = 16
+_SLACK_OF_40, _TOO_FEW_TO_JUDGE = 5, 2_000
 _SURE = 10
 """A leaf of one level is no accident where this many other rows would be expected."""
 
@@ -62,6 +65,8 @@ class Link:
         Tie of each donor, -1 for none, shape (n,).
     slopes : LeafSlopes or None
         How donors lean on a parent.
+    residuals : Residuals or None
+        How donors lean on what all parents together let one expect.
     weight : numpy.ndarray or None
         How often each donor is taken, shape (n,); None for all alike.
     """
@@ -75,6 +80,7 @@ class Link:
     ties: tuple[Tie, ...]
     tie: npt.NDArray[np.int8]
     slopes: LeafSlopes | None
+    residuals: Residuals | None = None
     weight: npt.NDArray[np.float32] | None = None
 
     @cached_property
@@ -126,7 +132,15 @@ class Link:
             rest = np.zeros_like(slopes.rest)
             rest[leans] = slopes.rest[leans[shuffled]]
             slopes = replace(slopes, rest=rest)
-        return replace(self, rows=np.empty(0, dtype=np.int32), slopes=slopes)
+        residuals = self.residuals
+        if residuals is not None:
+            leans = np.flatnonzero(~np.isnan(residuals.rest))
+            shuffled = np.lexsort((rng.random(len(leans)), self.tree.leaves[leans]))
+            mixed = residuals.rest.copy()
+            mixed[leans] = residuals.rest[leans[shuffled]]
+            residuals = replace(residuals, rest=mixed)
+        none = np.empty(0, dtype=np.int32)
+        return replace(self, rows=none, slopes=slopes, residuals=residuals)
 
     def draw(
         self,
@@ -142,7 +156,11 @@ class Link:
         weight = self.weight
         if allowed is not None:
             weight = allowed.astype(np.float64) if weight is None else allowed * weight
-        leaves = self.tree.route(self.view.features(matrix))
+        features, expected = self.view.features(matrix), None
+        if self.residuals is not None:
+            expected = self.residuals.expectation.expected(features)
+            features = with_expected(features, expected)
+        leaves = self.tree.route(features)
         if self.grain is None:
             nodes = self.tree.back_off(leaves, back_off, rng, self.settled)
             return self.donors[self.tree.pick(nodes, rng, weight)].astype(np.float64)
@@ -153,6 +171,9 @@ class Link:
         if self.slopes is not None:
             drawn = self.slopes.lean(values, moved, picked, leaves, matrix)
         drawn = np.where(self.grain.atom[codes], values, self.grain.on_grid(drawn))
+        if self.residuals is not None and expected is not None:
+            leaning = self.residuals.drawn(expected + self.residuals.rest[picked])
+            drawn = np.where(np.isnan(leaning), drawn, self.grain.on_grid(leaning))
         return self._tied(drawn, picked, matrix)
 
     def _tied(self, drawn: Matrix, picked: Labels, matrix: Matrix) -> Matrix:
@@ -176,8 +197,13 @@ def fit_link(
     rows: npt.NDArray[np.int64],
     settings: LinkSettings,
     seed: int,
+    *,
+    leans: bool = True,
 ) -> Link:
-    """Return the link of one variable, learnt from `rows` of the matrix, shape (n, v)."""
+    """Return the link of one variable, learnt from `rows` of the matrix, shape (n, v).
+
+    Without `leans` each draw is its donor's value but for a small move: conditions choose donors.
+    """
     variable = variables[position]
     known = matrix[rows]
     target = known[:, position]
@@ -191,9 +217,19 @@ def fit_link(
         donors = codes[order].astype(np.int32)
         weight = _weights(codes[order], tree, settings.temperature)
         return Link(
-            position, view, tree, donors, rows[order].astype(np.int32), None, (), none, None, weight
+            position,
+            view,
+            tree,
+            donors,
+            rows[order].astype(np.int32),
+            None,
+            (),
+            none,
+            None,
+            None,
+            weight,
         )
-    return _fit_number(known, variables, position, parents, rows, settings, seed)
+    return _fit_number(known, variables, position, parents, rows, settings, seed, leans)
 
 
 def _fit_number(
@@ -204,6 +240,7 @@ def _fit_number(
     rows: npt.NDArray[np.int64],
     settings: LinkSettings,
     seed: int,
+    leans: bool,
 ) -> Link:
     target, variable = known[:, position], variables[position]
     by_week = variable.part == "day" and variable.anchor is None
@@ -219,19 +256,37 @@ def _fit_number(
         labels = np.unique(labels, return_inverse=True)[1]
     view = ParentView.of(known, variables, parents, labels, target)
     few = len(grain.values) <= settings.n_cells
-    least = settings.min_leaf_labels if few else settings.min_leaf
-    tree, order = DonorTree.grow(view.features(known), labels, codes, least, seed)
-    slopes = None
-    if numbers and len(tree.parent) > 1:
-        leans = (free & (tie < 0))[order]
+    features, places, least = view.features(known), codes, settings.min_leaf_labels
+    leaning, rng = None, np.random.default_rng(seed)
+    if leans and not by_week and not (ties and few):
+        leaning = find_leaning(features, target, grain, codes, free & (tie < 0), few, rng)
+    if leaning is not None:
+        features, places = leaning.features(features), leaning.places(codes)
+        labels = leaning.labels(labels, settings.n_bins)
+    if leaning is not None or not few:
+        least = settings.min_leaf
+    slack = 0 if few else _slack(len(target), least)
+    tree, order = DonorTree.grow(features, labels, places, least, seed, slack)
+    slopes = residuals = None
+    if leaning is not None:
+        residuals = leaning.residuals(tree, order, target, rng)
+    elif numbers and len(tree.parent) > 1:
         slopes = LeafSlopes.of(
-            known[order], target[order], leans, tree.leaves, len(tree.parent), numbers
-        )
+            known[order], target[order], (free & (tie < 0))[order], tree.leaves, len(tree.parent),
+            numbers,
+        )  # fmt: skip
     return Link(
         position, view, tree, codes[order].astype(np.int32), rows[order].astype(np.int32),
-        grain, ties, tie[order] if ties else np.empty(0, dtype=np.int8), slopes,
+        grain, ties, tie[order] if ties else np.empty(0, dtype=np.int8), slopes, residuals,
         _weights(labels[order], tree, settings.temperature),
     )  # fmt: skip
+
+
+def _slack(n: int, min_leaf: int) -> int | None:
+    """Return how many levels a fine number's tree may go beyond what other rows confirm."""
+    if n < _TOO_FEW_TO_JUDGE:
+        return None
+    return max(0, round(_SLACK_OF_40 + math.log2(40 / min_leaf)))
 
 
 def _weights(labels: Labels, tree: DonorTree, temperature: float) -> npt.NDArray[np.float32] | None:

@@ -14,12 +14,17 @@ _SHOWN_LEVELS = 4
 
 
 def draw_order(
-    table: ChainTable, n_distinct: Sequence[int], first: Iterable[str], n_cells: int
+    table: ChainTable,
+    n_distinct: Sequence[int],
+    first: Iterable[str],
+    n_cells: int,
+    target: str = "",
 ) -> tuple[int, ...]:
     """Return the variables in the order they are drawn.
 
-    First the columns named; then codes and numbers with few values, in ascending order of how many;
-    last the fine numbers, the finest first, since coarser ones tend to be made from them.
+    First the columns named; then codes, in ascending order of how many values they have; then the
+    target if it is a number; then numbers with few values, in ascending order again; last the fine
+    numbers, the finest first, since coarser ones tend to be made from them.
 
     Parameters
     ----------
@@ -31,14 +36,21 @@ def draw_order(
         Columns to draw before all others.
     n_cells : int
         A number with more distinct values than this is a fine one.
+    target : str
+        The column to predict; what is told of it by codes alone is worth telling exactly.
     """
     position = {name: i for i, name in enumerate(first)}
     variables = table.variables
 
     def key(v: int) -> tuple[int, int, int, int]:
         place = position.get(variables[v].name, len(position))
-        is_fine = not variables[v].is_nominal and n_distinct[v] > n_cells
-        return place, int(is_fine), -n_distinct[v] if is_fine else n_distinct[v], v
+        if variables[v].is_nominal:
+            return place, 0, n_distinct[v], v
+        if variables[v].name == target:
+            return place, 1, 0, v
+        if n_distinct[v] <= n_cells:
+            return place, 2, n_distinct[v], v
+        return place, 3, -n_distinct[v], v
 
     order: list[int] = []
 

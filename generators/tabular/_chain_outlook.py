@@ -70,7 +70,10 @@ class Outlook:
         link = self.link
         if link.grain is not None and link.law is not None:
             return link.draw(matrix, np.random.default_rng(0), 0.0)[:, None]
-        leaves = link.tree.route(link.view.features(matrix))
+        features = link.view.features(matrix)
+        if link.residuals is not None:
+            return link.residuals.hoped(features)[:, None]
+        leaves = link.tree.route(features)
         expected = self.mean[leaves]
         if link.grain is not None and link.slopes is not None:
             slopes = link.slopes

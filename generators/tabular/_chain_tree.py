@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._chain_pruning import held_out, worth_keeping
+
 Nodes = npt.NDArray[np.int32]
 Features = npt.NDArray[np.float32]
 
@@ -58,20 +60,34 @@ class DonorTree:
         place: npt.NDArray[np.int64],
         min_leaf: int,
         seed: int,
+        slack: int | None = 0,
     ) -> tuple[DonorTree, npt.NDArray[np.int64]]:
-        """Return the entropy tree of `labels`, and the rows sorted by leaf and `place`, shape (n,)."""
+        """Return an entropy tree of `labels`, and the rows sorted by leaf and `place`, shape (n,).
+
+        It is grown on three quarters of the rows; splits that say nothing about the others are
+        taken back, but for `slack` levels below one that does. Then all rows go into its leaves.
+        With a slack of None all rows grow it, and none is taken back.
+        """
         from sklearn.tree import DecisionTreeClassifier
 
         if len(labels) < 2 * min_leaf or not features.shape[1]:
             return cls.stump(len(labels)), np.argsort(place, kind="stable")
+        held = np.zeros(len(labels), dtype=bool) if slack is None else held_out(len(labels), seed)
+        seen = np.flatnonzero(~held)
         grown = DecisionTreeClassifier(
-            criterion="entropy", min_samples_leaf=min_leaf, random_state=seed
-        ).fit(features, labels, check_input=False)
-        leaves = grown.tree_.apply(features)
-        return cls._of(grown.tree_), np.lexsort((place, leaves))
+            criterion="entropy",
+            min_samples_leaf=max(1, round(min_leaf * len(seen) / len(labels))),
+            random_state=seed,
+        ).fit(features[seen], labels[seen], check_input=False)
+        whole, leaves = cls.of_sklearn(grown.tree_), grown.tree_.apply(features)
+        if slack is None:
+            return whole, np.lexsort((place, leaves))
+        tree, leaves = whole.cut(worth_keeping(whole, leaves, labels, held, slack), leaves)
+        return tree, np.lexsort((place, leaves))
 
     @classmethod
-    def _of(cls, tree: Any) -> DonorTree:
+    def of_sklearn(cls, tree: Any) -> DonorTree:
+        """Return the `tree_` of a fitted scikit-learn tree."""
         m = tree.node_count
         own = np.arange(m, dtype=np.int32)
         inner = tree.children_left >= 0
@@ -92,6 +108,38 @@ class DonorTree:
         threshold[~inner] = np.inf
         return cls(feature, threshold, children, parent, start, size)
 
+    def cut(
+        self, splits: npt.NDArray[np.bool_], leaves: npt.NDArray[np.integer[Any]]
+    ) -> tuple[DonorTree, npt.NDArray[np.int64]]:
+        """Return the tree without the splits that are False, shape (m,), and the leaf of each row.
+
+        Donors are counted anew from `leaves`, the leaf of each row before, shape (n,).
+        """
+        m = len(self.parent)
+        alive, into = np.ones(m, dtype=bool), np.arange(m)
+        for node in range(1, m):  # parents come before their children
+            above = self.parent[node]
+            alive[node] = alive[above] and splits[above]
+            if not alive[node]:
+                into[node] = into[above]
+        kept = np.flatnonzero(alive)
+        number = np.cumsum(alive) - 1
+        is_leaf = ~splits[kept]
+        children = number[self.children[kept]].astype(np.int32)
+        children[is_leaf] = np.flatnonzero(is_leaf)[:, None]
+        parent = number[self.parent[kept]].astype(np.int32)
+        reached = number[into[leaves]]
+        size = np.bincount(reached, minlength=len(kept)).astype(np.int64)
+        for node in range(len(kept) - 1, 0, -1):
+            size[parent[node]] += size[node]
+        start = np.zeros(len(kept), dtype=np.int64)
+        for node in np.flatnonzero(~is_leaf).tolist():
+            left, right = children[node]
+            start[left], start[right] = start[node], start[node] + size[left]
+        threshold = np.where(is_leaf, np.float32(np.inf), self.threshold[kept])
+        feature = np.where(is_leaf, 0, self.feature[kept]).astype(np.int32)
+        return DonorTree(feature, threshold, children, parent, start, size), reached
+
     @property
     def leaves(self) -> Nodes:
         """Return the leaf of each donor, shape (n,)."""
@@ -100,24 +148,7 @@ class DonorTree:
 
     def route(self, features: Features) -> Nodes:
         """Return the leaf that each row reaches, shape (n,)."""
-        n = len(features)
-        reached = np.zeros(n, dtype=np.int32)
-        if len(self.parent) == 1:
-            return reached
-        # Feature by feature, as `ParentView.features` lays them out: no copy then.
-        flat, start = features.T.ravel(), self.feature.astype(np.intp) * n
-        children = self.children.ravel().astype(np.intp)
-        rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
-        level = 0
-        while len(rows):
-            right = flat.take(start.take(at) + rows) > self.threshold.take(at)
-            at = children.take(2 * at + right)
-            level += 1
-            if level % _PRUNE_EVERY == 0:
-                stays = children.take(2 * at) == at
-                reached[rows[stays]] = at[stays]
-                rows, at = rows[~stays], at[~stays]
-        return reached
+        return route(features, self.feature, self.threshold, self.children)
 
     def back_off(
         self,
@@ -178,6 +209,30 @@ class DonorTree:
         # Rounding may lead past the last donor that weighs something.
         last = np.searchsorted(before, before[self.start[at] + self.size[at]]) - 1
         return np.asarray(np.minimum(picked, last))
+
+
+def route(
+    features: Features, feature: Nodes, threshold: Features, children: Nodes, root: int = 0
+) -> Nodes:
+    """Return the leaf below `root` that each row reaches, shape (n,); see `DonorTree`."""
+    n = len(features)
+    reached = np.full(n, root, dtype=np.int32)
+    if children[root, 0] == root:
+        return reached
+    # Feature by feature, as `ParentView.features` lays them out: no copy then.
+    flat, start = features.T.ravel(), feature.astype(np.intp) * n
+    ways = children.ravel().astype(np.intp)
+    rows, at = np.arange(n), np.full(n, root, dtype=np.intp)
+    level = 0
+    while len(rows):
+        right = flat.take(start.take(at) + rows) > threshold.take(at)
+        at = ways.take(2 * at + right)
+        level += 1
+        if level % _PRUNE_EVERY == 0:
+            stays = ways.take(2 * at) == at
+            reached[rows[stays]] = at[stays]
+            rows, at = rows[~stays], at[~stays]
+    return reached
 
 
 def evenly_spread(

@@ -28,7 +28,7 @@ from ._copy_guard import CopyGuard
 
 Shares = Mapping[str, Mapping[str, float]]
 Kept = TypeVar("Kept")
-_FORMAT = 1
+_FORMAT = 2
 _MOST_KEPT = 16
 
 

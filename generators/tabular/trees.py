@@ -21,7 +21,7 @@ from ._chain_table import ChainTable, Matrix
 from ._copy_guard import CopyGuard
 from ._trees_fitted import FittedTrees, check_shares
 
-_LEAF_OF_MIXED, _LEAF_OF_NUMBERS = 10, 40
+_LEAF_OF_MIXED, _LEAF_OF_NUMBERS = 8, 40
 _MIXED = 0.25
 _LEAST_LEAF, _LEAVES = 5, 50
 
@@ -92,7 +92,7 @@ class Trees(Generator):
     """
 
     min_leaf: int = 0
-    min_leaf_labels: int = 200
+    min_leaf_labels: int = 40
     back_off: float = 20.0
     n_bins: int = 16
     n_cells: int = 256
@@ -130,10 +130,14 @@ class Trees(Generator):
         table = ChainTable.of(train)
         target = train.schema.target
         first = [*self.shares]
-        first += [target.name] if target is not None and target.name not in first else []
+        number = ""
+        if target is not None and target.kind in ("number", "integer"):
+            number = target.name
+        elif target is not None and target.name not in first:
+            first.append(target.name)
         matrix = table.encode(train)
         links = self._links(table, matrix)
-        chain = Chain.fit(table, matrix, first, links, rng, progress)
+        chain = Chain.fit(table, matrix, first, number, links, rng, progress)
         guard = None
         if self.guard_copies:
             guard = CopyGuard.of(chain.matrix, lambda n: chain.draw(n, rng))

@@ -69,16 +69,33 @@ def some_tree(n: int = 600) -> tuple[DonorTree, np.ndarray, np.ndarray, np.ndarr
 
 
 def test_rows_go_where_scikit_learn_sends_them() -> None:
-    tree, order, features, labels = some_tree()
+    _, _, features, labels = some_tree()
     reference = DecisionTreeClassifier(
         criterion="entropy", min_samples_leaf=15, random_state=7
     ).fit(features, labels)
+    tree = DonorTree.of_sklearn(reference.tree_)
     fresh = np.random.default_rng(4).normal(size=(2000, 4)).astype(np.float32)
     edges = np.tile(tree.threshold[np.isfinite(tree.threshold)][:, None], 4)
     for rows in (features, fresh, edges):
         assert tree.route(rows).tolist() == reference.apply(rows).tolist()
-    assert tree.leaves.tolist() == reference.apply(features)[order].tolist()
-    assert len(tree.parent) > 15
+    assert tree.leaves.tolist() == np.sort(reference.apply(features)).tolist()
+    whole, order = DonorTree.grow(features, labels, np.arange(600), 15, 7, slack=None)
+    assert whole.leaves.tolist() == reference.apply(features)[order].tolist()
+    assert len(whole.parent) > 15
+
+
+def test_splits_that_find_nothing_are_taken_back() -> None:
+    tree, order, features, labels = some_tree(4000)
+    assert tree.size[0] == 4000
+    assert tree.route(features)[order].tolist() == tree.leaves.tolist()
+    # The third feature pair decides only together: both are looked at; the fourth never is.
+    inner = tree.children[:, 0] != np.arange(len(tree.parent))
+    assert set(tree.feature[inner].tolist()) == {0, 1, 2}
+    noise = np.random.default_rng(9).integers(0, 4, 4000)
+    assert len(DonorTree.grow(features, noise, np.arange(4000), 15, seed=7)[0].parent) == 1
+    whole = DonorTree.grow(features, labels, np.arange(4000), 15, 7, slack=None)[0]
+    some = DonorTree.grow(features, labels, np.arange(4000), 15, 7, slack=1)[0]
+    assert len(tree.parent) < len(some.parent) < len(whole.parent)
 
 
 def test_each_node_holds_the_donors_below_it() -> None:

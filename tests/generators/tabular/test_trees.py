@@ -227,20 +227,18 @@ def test_copies_of_individuals_are_as_rare_as_among_fresh_rows() -> None:
         for guard in (True, False)
     )
     assert copies(made, real) == pytest.approx(usual, abs=0.03)
-    assert copies(loose, real) > usual + 0.04
+    assert copies(loose, real) > copies(made, real) + 0.02
 
 
 def test_no_copies_where_fresh_rows_are_none() -> None:
-    real = walks(800, 16, 0.5, 0)
-    assert copies(walks(3000, 16, 0.5, 1), real) < 0.01
+    real = walks(800, 11, 0.4, 0)
+    assert copies(walks(3000, 11, 0.4, 1), real) < 0.02
     made, loose = (
-        Trees(min_leaf_labels=3, guard_copies=guard)
-        .fit(real, rng_for(0, "fit"))
-        .sample(3000, rng_for(0, "draw"))
+        Trees(guard_copies=guard).fit(real, rng_for(0, "fit")).sample(3000, rng_for(0, "draw"))
         for guard in (True, False)
     )
     assert copies(made, real) == 0
-    assert copies(loose, real) > 0.01
+    assert copies(loose, real) > 0.002
 
 
 SCRIPT = """

@@ -1,0 +1,73 @@
+"""Weights of donors that keep the distribution of each column along the whole chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.seeding import draw_seed, rng_for
+
+from ._chain_grain import quantile_bins
+from ._chain_link import Link
+from ._chain_table import Matrix
+
+if TYPE_CHECKING:
+    from ._chain import Chain
+
+_MOST_ROWS = 50_000
+_BINS = 32
+_PSEUDO_ROWS = 10
+_MOST = 2.0
+
+
+def calibrated(chain: Chain) -> Chain:
+    """Return the chain with donors weighted so that drawn columns have the real distributions.
+
+    Each link errs a little, and the next one is led by drawn parents where it learnt from real
+    ones: shares drift along the chain. Link by link, a trial is drawn and every level or bin is
+    weighted by how often it occurs among real rows and in the trial.
+    """
+    real, n = chain.matrix, min(len(chain.matrix), _MOST_ROWS)
+    rng = rng_for(chain.seed, "calibrate")
+    trial = chain.blank(n)
+    links = []
+    for link in chain.links:
+        rows, known = np.arange(n), np.arange(len(real))
+        indicator = chain.table.variables[link.position].indicator
+        if indicator is not None:
+            rows = np.flatnonzero(trial[:, indicator] == 0)
+            known = np.flatnonzero(real[:, indicator] == 0)
+        if len(rows) and len(known):
+            again, seed = trial if len(rows) == n else trial[rows], draw_seed(rng)
+            back_off = chain.settings.back_off
+            drawn = link.draw(again, np.random.default_rng(seed), back_off)
+            if len(link.tree.parent) > 1 and len(link.donors):
+                link = _weighted(link, chain, real[known, link.position], drawn)
+                drawn = link.draw(again, np.random.default_rng(seed), back_off)
+            trial[rows, link.position] = drawn
+        links.append(link)
+    return replace(chain, links=tuple(links))
+
+
+def _weighted(link: Link, chain: Chain, real: Matrix, drawn: Matrix) -> Link:
+    """Return the link with weights that turn the shares of `drawn` into those of `real`."""
+    if link.grain is None:
+        n_bins = chain.table.variables[link.position].n_levels
+        bins = [part.astype(np.int64) for part in (real, drawn, link.donors)]
+    else:
+        values, counts = np.unique(real, return_counts=True)
+        bin_of = quantile_bins(counts, _BINS)[0]
+        n_bins = int(bin_of[-1]) + 1
+        last = len(values) - 1
+        parts = (real, drawn, link.grain.values[link.donors])
+        bins = [bin_of[np.minimum(np.searchsorted(values, part), last)] for part in parts]
+    want, have = (np.bincount(part, minlength=n_bins) for part in bins[:2])
+    wanted = want * (len(drawn) / len(real))
+    ratio = np.clip((wanted + _PSEUDO_ROWS) / (have + _PSEUDO_ROWS), 1 / _MOST, _MOST)
+    weight: npt.NDArray[np.float64] = ratio[bins[2]]
+    if link.weight is not None:
+        weight = weight * link.weight
+    return replace(link, weight=weight.astype(np.float32))
