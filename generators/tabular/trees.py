@@ -30,11 +30,13 @@ _LEAST_LEAF, _LEAVES = 5, 50
 class Trees(Generator):
     """Chain of decision trees: each column drawn from real values of alike rows, then smoothed.
 
-    The columns are put in an order, and each gets an entropy tree of those before it. A row is
-    drawn along the chain: the tree leads to a leaf, a donor is taken from the leaf's rows, and its
-    number moves inside a narrow bin and along the slope that it has in the leaf. Numbers that are
-    exactly the sum, difference or copy of others stay so. Missing values are a variable of
-    their own. Nothing is trained by gradient: a table of 30,000 rows takes about a second.
+    The columns are put in an order, and each gets an entropy tree of those before it, pruned to the
+    splits that rows it has not seen confirm. A row is drawn along the chain: the tree leads to a
+    leaf, a donor is taken from the leaf's rows, and its number moves inside a narrow bin and along
+    the slope that it has in the leaf. A number that is continuous nearly everywhere is drawn as what
+    a small forest expects of it, plus a donor's rest beyond that. Numbers that are exactly the sum,
+    difference or copy of others stay so. Missing values are a variable of their own. Nothing is
+    trained by gradient: a table of 30,000 rows takes about a second.
 
     Conditions are drawn first, so they are met exactly and without rejection; a condition on
     columns that come late in the chain regrows a part of it, once.
@@ -42,12 +44,14 @@ class Trees(Generator):
     Parameters
     ----------
     min_leaf : int
-        Fewest rows in a leaf of the tree of a number with more than `n_cells` values. 0 takes 10, or
-        40 in tables that hold hardly anything but such numbers, where they alone tell rows apart.
+        Fewest rows in a leaf of the tree of a number with more than `n_cells` values, or of one that
+        leans on a forest. 0 takes 8, or 40 in tables that hold hardly anything but such numbers,
+        where they alone tell rows apart.
     min_leaf_labels : int
-        Fewest rows in a leaf of the tree of a category or a number with fewer values, 1 or more: the
-        larger, the less the twin repeats rare combinations of real rows, and the less it knows of
-        them. Neither is taken larger than a fiftieth of the rows, or than 5.
+        Fewest rows in a leaf of the tree of a category or a number with fewer values, 1 or more. Of
+        both: the larger, the less the twin repeats single rows, and the less it knows of them;
+        pruning usually leaves larger leaves than this. Neither is taken larger than a fiftieth of
+        the rows, or than 5.
     back_off : float
         How strongly leaves of categories are drawn towards their parents' shares, in rows; 0 or
         more.
