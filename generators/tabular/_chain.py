@@ -16,7 +16,8 @@ from twinset.core.seeding import draw_seed, rng_for
 
 from ._chain_calibration import calibrated
 from ._chain_conditions import Conditions
-from ._chain_link import Link, LinkSettings, fit_link
+from ._chain_growth import LinkSettings, fit_link
+from ._chain_link import Link
 from ._chain_order import Kinship, draw_order
 from ._chain_table import ChainTable, Matrix
 

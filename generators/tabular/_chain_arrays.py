@@ -15,7 +15,8 @@ from twinset.core.schema import Schema
 from ._chain import Chain
 from ._chain_expectation import Expectation
 from ._chain_grain import Grain
-from ._chain_link import Link, LinkSettings
+from ._chain_growth import LinkSettings
+from ._chain_link import Link
 from ._chain_parents import ParentView
 from ._chain_residuals import Residuals
 from ._chain_slopes import LeafSlopes

@@ -14,7 +14,8 @@ from twinset.core.dataset import Dataset
 from twinset.core.seeding import draw_seed, rng_for
 
 from ._chain import MOST_PARENTS, MOST_TREE_ROWS, Chain
-from ._chain_link import Link, fit_link
+from ._chain_growth import fit_link
+from ._chain_link import Link
 from ._chain_order import Kinship
 from ._chain_outlook import Outlook
 from ._chain_table import Matrix

@@ -16,7 +16,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 
 from ._chain import Chain
-from ._chain_link import LinkSettings
+from ._chain_growth import LinkSettings
 from ._chain_table import ChainTable, Matrix
 from ._copy_guard import CopyGuard
 from ._trees_fitted import FittedTrees, check_shares

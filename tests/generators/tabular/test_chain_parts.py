@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from twinset.core.dataset import Dataset
 from twinset.generators.tabular._chain_grain import Grain, quantile_bins
-from twinset.generators.tabular._chain_link import LinkSettings, fit_link
+from twinset.generators.tabular._chain_growth import LinkSettings, fit_link
 from twinset.generators.tabular._chain_order import draw_order
 from twinset.generators.tabular._chain_parents import correspondence_ranks
 from twinset.generators.tabular._chain_slopes import LeafSlopes
