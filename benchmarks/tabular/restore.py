@@ -20,7 +20,7 @@ def restore(results: Path, cache: Path) -> int:
     written = 0
     for row in json.loads(results.read_text(encoding="utf-8"))["rows"]:
         folder = cache / row["set"] / Method(row["method"]).folder / str(row["seed"])
-        if row["version"] != VERSION or (folder / "row.json").exists():
+        if row["version"] != VERSION or any(folder.glob("*.json")):
             continue
         folder.mkdir(parents=True, exist_ok=True)
         for part, costs in (row.get("costs") or {}).items():

@@ -27,7 +27,7 @@ SIZES = ((100_000, 15), (1_000_000, 15))
 def table(rows: int, columns: int, seed: int = 0) -> pa.Table:
     """Return a made-up table whose columns depend on one another."""
     rng = np.random.default_rng(seed)
-    hidden = rng.integers(0, 6, rows).astype(np.int8)
+    hidden = rng.integers(0, 6, rows).astype(np.int32)
     made: dict[str, pa.Array] = {}
     last = np.zeros(rows, dtype=np.float32)
     for j in range(columns):
@@ -75,6 +75,8 @@ def main() -> int:
     parser.add_argument("--columns", type=int, default=15)
     parser.add_argument("--here", action="store_true", help="run in this process")
     options = parser.parse_args()
+    if options.here and not options.rows:
+        parser.error("--here needs --rows")
     if options.here:
         print(json.dumps(measure(options.rows, options.columns)))
         return 0

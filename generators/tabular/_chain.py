@@ -76,7 +76,8 @@ class Chain:
     def reordered(self, first: Sequence[str], progress: Progress = silent) -> Chain:
         """Return the chain that draws the columns `first` before all others.
 
-        Only the links that get other parents are learnt anew.
+        Only the links that get other parents are learnt anew, and those of `columns` that lean on a
+        forest: conditions choose donors. What was calibrated in the old order stays as it is.
         """
         distinct = [len(np.unique(column)) for column in self.matrix.T]
         order = draw_order(self.table, distinct, first, self.settings.n_cells, self.target)
@@ -142,6 +143,13 @@ class Chain:
                 todo="lower 'least_repeats' or leave the column out",
             )
         return kept
+
+    def leans(self, columns: Sequence[str]) -> bool:
+        """Return whether a number among the columns is drawn by a forest rather than a donor."""
+        return any(
+            link.residuals is not None and self.table.variables[link.position].name in columns
+            for link in self.links
+        )
 
     def draws_first(self, columns: Sequence[str]) -> bool:
         """Return whether the columns are drawn before all others."""

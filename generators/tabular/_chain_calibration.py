@@ -28,8 +28,11 @@ def calibrated(chain: Chain) -> Chain:
 
     Each link errs a little, and the next one is led by drawn parents where it learnt from real
     ones: shares drift along the chain. Link by link, a trial is drawn and every level or bin is
-    weighted by how often it occurs among real rows and in the trial.
+    weighted by how often it occurs among real rows and in the trial. Not at a temperature other
+    than 1, which asks for other shares.
     """
+    if chain.settings.temperature != 1.0:
+        return chain
     real, n = chain.matrix, min(len(chain.matrix), _MOST_ROWS)
     rng = rng_for(chain.seed, "calibrate")
     trial = chain.blank(n)

@@ -26,7 +26,8 @@ class Expectation:
     feature, threshold, children : numpy.ndarray
         Nodes of all trees, as in `DonorTree`, shapes (m,), (m,) and (m, 2).
     mean : numpy.ndarray
-        Mean of the number in each node, shape (m,).
+        What each node adds to the expectation: its mean, stretched against the pull of leaves
+        towards the middle. Shape (m,).
     roots : numpy.ndarray
         First node of each tree, shape (t,).
 
@@ -61,11 +62,27 @@ class Expectation:
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""
         total = np.zeros(len(features))
-        for root in self.roots:
-            total += self.mean[
-                route(features, self.feature, self.threshold, self.children, int(root))
-            ]
+        for tree in range(len(self.roots)):
+            total += self._of_tree(tree, features)
         return total / len(self.roots)
+
+    def expected_by_some(self, features: Features, rng: np.random.Generator) -> Floats:
+        """Return the mean over one tree of each round, drawn for each row, shape (n,)."""
+        n_rounds = len(self.roots) // _FOLDS
+        total = np.zeros(len(features))
+        for first in range(0, n_rounds * _FOLDS, _FOLDS):
+            fold = rng.integers(0, _FOLDS, len(features))
+            for k in range(_FOLDS):
+                rows = np.flatnonzero(fold == k)
+                total[rows] += self._of_tree(first + k, features[rows])
+        return total / n_rounds
+
+    def _of_tree(self, tree: int, features: Features) -> npt.NDArray[np.float32]:
+        ends = np.append(self.roots, len(self.mean))
+        nodes = slice(int(ends[tree]), int(ends[tree + 1]))
+        children = self.children[nodes] - self.roots[tree]
+        leaves = route(features, self.feature[nodes], self.threshold[nodes], children)
+        return np.asarray(self.mean[nodes][leaves])
 
 
 def _grown(

@@ -20,7 +20,7 @@ from ._chain_tree import DonorTree
 
 _MOST_OWN_LABELS = 48
 _SHARED_LABELS = 16
-_SLACK_OF_FEW, _SLACK_OF_40, _TOO_FEW_TO_JUDGE = 1, 5, 2_000
+_SLACK_OF_FEW, _SLACK_OF_40, _TOO_FEW_TO_JUDGE = 1, 5, 4_000
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ def _fit_number(
     if leans and not by_week and not (ties and few):
         leaning = find_leaning(features, target, grain, codes, free & (tie < 0), few, rng)
     if leaning is not None:
-        features, places = leaning.features(features), leaning.places(codes)
+        features, places = leaning.features(features, rng), leaning.places(codes)
         labels = leaning.labels(labels, settings.n_bins)
     if leaning is not None or not few:
         least = settings.min_leaf
-    slack = _SLACK_OF_FEW if few else _slack(len(target), least)
+    slack = _slack(len(target), least, few)
     tree, order = DonorTree.grow(features, labels, places, least, seed, slack)
     slopes = residuals = None
     if leaning is not None:
@@ -129,10 +129,15 @@ def _fit_number(
     )  # fmt: skip
 
 
-def _slack(n: int, min_leaf: int) -> int | None:
-    """Return how many levels a fine number's tree may go beyond what other rows confirm."""
+def _slack(n: int, min_leaf: int, few: bool) -> int | None:
+    """Return how many levels a number's tree may go beyond what other rows confirm; None for any.
+
+    `few` says that the number has few values, so that its leaves are large.
+    """
     if n < _TOO_FEW_TO_JUDGE:
         return None
+    if few:
+        return _SLACK_OF_FEW
     return max(0, round(_SLACK_OF_40 + math.log2(40 / min_leaf)))
 
 

@@ -114,15 +114,25 @@ class Link:
             rest = np.zeros_like(slopes.rest)
             rest[leans] = slopes.rest[leans[shuffled]]
             slopes = replace(slopes, rest=rest)
-        residuals = self.residuals
-        if residuals is not None:
-            leans = np.flatnonzero(~np.isnan(residuals.rest))
-            shuffled = np.lexsort((rng.random(len(leans)), self.tree.leaves[leans]))
-            mixed = residuals.rest.copy()
-            mixed[leans] = residuals.rest[leans[shuffled]]
-            residuals = replace(residuals, rest=mixed)
         none = np.empty(0, dtype=np.int32)
-        return replace(self, rows=none, slopes=slopes, residuals=residuals)
+        plain = replace(self, rows=none, slopes=slopes)
+        return plain if self.residuals is None else plain._unpaired(self.residuals, rng)
+
+    def _unpaired(self, residuals: Residuals, rng: np.random.Generator) -> Link:
+        """Return the link whose leaning donors have the rest of any of their leaf.
+
+        A donor and its own rest would tell what was expected of its row, and so its parents.
+        """
+        leans = np.flatnonzero(~np.isnan(residuals.rest))
+        leaves = self.tree.leaves[leans]
+        donors, rest = self.donors.copy(), residuals.rest.copy()
+        donors[leans] = self.donors[leans[np.lexsort((self.donors[leans], leaves))]]
+        rest[leans] = residuals.rest[leans[np.lexsort((rng.random(len(leans)), leaves))]]
+        weight = self.weight
+        if weight is not None:  # a weight is that of a value, which is another one's now
+            weight = weight.copy()
+            weight[leans] = 1.0
+        return replace(self, donors=donors, residuals=replace(residuals, rest=rest), weight=weight)
 
     def draw(
         self,

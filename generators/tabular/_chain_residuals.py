@@ -47,14 +47,21 @@ class Residuals:
     values: Floats
 
     def drawn(self, scores: Floats) -> Floats:
-        """Return the numbers at the scores; NaN outside the range of interpolation, shape (n,)."""
+        """Return the numbers at the scores, shape (n,).
+
+        NaN where the score is NaN or outside the range of interpolation.
+        """
         if len(self.edges) < len(self.values):
-            return np.asarray(self.values[np.searchsorted(self.edges, scores, side="right")])
+            found = self.values[np.searchsorted(self.edges, scores, side="right")]
+            return np.where(np.isnan(scores), np.nan, found)
         inside = (scores >= self.edges[0]) & (scores <= self.edges[-1])
         return np.where(inside, np.interp(scores, self.edges, self.values), np.nan)
 
     def hoped(self, features: Features) -> Floats:
-        """Return the expected number in each row: the mean over the deciles of the rest."""
+        """Return the expected number in each row, as if none were a spike, an atom or a tie.
+
+        It is the mean over the deciles of the rest.
+        """
         scores = self.expectation.expected(features)
         deciles = np.nanquantile(self.rest, np.linspace(0.05, 0.95, 10))
         bounded = np.clip(scores[:, None] + deciles, self.edges[0], self.edges[-1])
@@ -83,9 +90,13 @@ class Leaning:
     rest: Floats
     in_steps: bool
 
-    def features(self, plain: Features) -> Features:
-        """Return the features with the expectation as one more, shape (n, f + 1)."""
-        expected = self.expectation.expected(plain)
+    def features(self, plain: Features, rng: np.random.Generator) -> Features:
+        """Return the features with the expectation as one more, shape (n, f + 1).
+
+        Rows that do not lean get the mean of as many trees as those that do, or the tree of the
+        chain would know them by how exact their expectation is.
+        """
+        expected = self.expectation.expected_by_some(plain, rng)
         expected[self.rows] = self.unseen
         return with_expected(plain, expected)
 

@@ -211,18 +211,16 @@ class DonorTree:
         return np.asarray(np.minimum(picked, last))
 
 
-def route(
-    features: Features, feature: Nodes, threshold: Features, children: Nodes, root: int = 0
-) -> Nodes:
-    """Return the leaf below `root` that each row reaches, shape (n,); see `DonorTree`."""
+def route(features: Features, feature: Nodes, threshold: Features, children: Nodes) -> Nodes:
+    """Return the leaf that each row reaches, shape (n,); see `DonorTree`."""
     n = len(features)
-    reached = np.full(n, root, dtype=np.int32)
-    if children[root, 0] == root:
+    reached = np.zeros(n, dtype=np.int32)
+    if len(feature) == 1:
         return reached
     # Feature by feature, as `ParentView.features` lays them out: no copy then.
     flat, start = features.T.ravel(), feature.astype(np.intp) * n
     ways = children.ravel().astype(np.intp)
-    rows, at = np.arange(n), np.full(n, root, dtype=np.intp)
+    rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
     level = 0
     while len(rows):
         right = flat.take(start.take(at) + rows) > threshold.take(at)

@@ -182,7 +182,8 @@ class FittedTrees(FittedGenerator):
 
     def _chain_from(self, columns: Sequence[str]) -> Chain:
         """Return the chain that draws `columns` first, and knows of each donor's row."""
-        if not self._private and self._chain.draws_first(columns):
+        ready = not self._private and self._chain.draws_first(columns)
+        if ready and not self._chain.leans(columns):
             return self._chain
         key = tuple(sorted(columns))
         with self._lock:

@@ -36,7 +36,7 @@ class Trees(Generator):
     the slope that it has in the leaf. A number that is continuous nearly everywhere is drawn as what
     a small forest expects of it, plus a donor's rest beyond that. Numbers that are exactly the sum,
     difference or copy of others stay so. Missing values are a variable of their own. Nothing is
-    trained by gradient: a table of 30,000 rows takes about a second.
+    trained by gradient: a table of 30,000 rows takes one to a few seconds.
 
     Conditions are drawn first, so they are met exactly and without rejection; a condition on
     columns that come late in the chain regrows a part of it, once.

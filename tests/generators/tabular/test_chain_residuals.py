@@ -1,5 +1,7 @@
 """Numbers that lean on a forest, and donors weighted to keep the distribution of each column."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from twinset.core.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.generators.tabular._chain import Chain
+from twinset.generators.tabular._chain_calibration import calibrated
 from twinset.generators.tabular._chain_expectation import Expectation
 from twinset.generators.tabular._chain_grain import Grain
 from twinset.generators.tabular._chain_residuals import Residuals, find_leaning
@@ -51,6 +55,7 @@ def test_scores_become_numbers_by_interpolation_or_in_steps() -> None:
     assert np.isnan(drawn[[0, 4]]).all()
     steps = Residuals(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
     assert steps.drawn(np.array([-9, -1, 0, 1, 9.0])).tolist() == [1, 2, 2, 5, 5]
+    assert np.isnan(steps.drawn(np.array([np.nan]))).all()
 
 
 @pytest.mark.parametrize(
@@ -99,22 +104,60 @@ def test_a_condition_on_a_number_that_leans_is_met_exactly() -> None:
     made = fitted.sample(300, rng_for(0, "draw"), where)
     assert len(made) == 300
     assert where.mask(made).all()
+    off = made.values("y") - np.sin(6 * made.values("x0")) - made.values("x1") ** 2
+    assert np.std(off) < 0.25  # y is no less made of x than without the condition
 
 
-def test_levels_keep_their_shares_along_a_chain_of_weak_links() -> None:
-    """Each column follows the one before in four rows of five; errors would add up."""
+@pytest.mark.parametrize("in_steps", [False, True])
+def test_atoms_of_a_number_that_leans_are_as_frequent_as_they_are(in_steps: bool) -> None:
+    """One row in sixteen is 30, whatever x; the others follow x, a parent of few values."""
     rng = np.random.default_rng(0)
-    n, columns = 6000, {}
-    last = rng.choice(4, n, p=[0.7, 0.2, 0.08, 0.02])
-    for i in range(12):
-        fresh = rng.choice(4, n, p=[0.7, 0.2, 0.08, 0.02])
-        last = np.where(rng.random(n) < 0.8, last, fresh)
-        columns[f"c{i}"] = np.array(["a", "b", "c", "d"])[last]
-    real = Dataset.from_arrow(pa.table(columns))
-    made = Trees().fit(real, rng_for(0, "fit")).sample(6000, rng_for(0, "draw"))
-    for name in columns:
-        shares = [
-            [(np.array(d.records.column(name).to_pylist()) == level).mean() for level in "abcd"]
-            for d in (real, made)
-        ]
-        assert shares[1] == pytest.approx(shares[0], abs=0.012), name
+    x = rng.integers(0, 60, 6000).astype(float)
+    y = 1.6 * x + rng.normal(size=6000) * 2
+    y = np.where(rng.random(6000) < 1 / 16, 30.0, np.round(y) if in_steps else y.round(4))
+    real = Dataset.from_arrow(pa.table({"x": x, "y": y}))
+    fitted = Trees().fit(real, rng_for(0, "fit"))
+    assert any(link.residuals is not None for link in fitted._chain.links)  # type: ignore[attr-defined]
+    made = fitted.sample(6000, rng_for(0, "draw")).values("y")
+    assert (made == 30).mean() == pytest.approx((y == 30).mean(), abs=0.015)
+    assert (made == y.max()).mean() < 0.01
+
+
+def test_a_private_chain_parts_donors_from_their_rests() -> None:
+    x, y = waves(4000)
+    _, fitted = twin_of(x, y)
+    link = next(k for k in fitted._chain.links if k.residuals is not None)  # type: ignore[attr-defined]
+    hidden = link.anonymous(np.random.default_rng(0))
+    leaves = link.tree.leaves
+    for leaf in np.unique(leaves)[:20]:
+        own, shuffled = (k.residuals.rest[leaves == leaf] for k in (link, hidden))
+        assert np.sort(own).tolist() == np.sort(shuffled).tolist()
+    known = {(int(d), float(r)) for d, r in zip(link.donors, link.residuals.rest, strict=True)}
+    pairs = zip(hidden.donors, hidden.residuals.rest, strict=True)
+    kept = np.mean([(int(d), float(r)) in known for d, r in pairs])
+    assert kept < 0.2  # one in a leaf's rows by chance
+
+
+def test_calibration_brings_shares_back() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 3, 4000)
+    kind = np.where(rng.random(4000) < 0.8, first, rng.integers(0, 3, 4000))
+    columns = {"a": np.array(list("pqr"))[first], "b": np.array(list("xyz"))[kind]}
+    chain = Trees().fit(Dataset.from_arrow(pa.table(columns)), rng_for(0, "fit"))._chain  # type: ignore[attr-defined]
+    at = next(i for i, link in enumerate(chain.links) if len(link.tree.parent) > 1)
+    position = chain.links[at].position
+    skewed = replace(
+        chain.links[at], weight=np.where(chain.links[at].donors == 0, 1.8, 1.0).astype(np.float32)
+    )
+    links = (*chain.links[:at], skewed, *chain.links[at + 1 :])
+
+    def share(of: Chain) -> float:
+        return float((of.draw(20_000, np.random.default_rng(1))[:, position] == 0).mean())
+
+    real = float((chain.matrix[:, position] == 0).mean())
+    assert share(replace(chain, links=links)) > real + 0.05
+    # One pass: in leaves that one level fills there is little to weigh.
+    off = share(replace(chain, links=links)) - real
+    assert abs(share(calibrated(replace(chain, links=links))) - real) < 0.6 * off
+    hot = replace(chain, links=links, settings=replace(chain.settings, temperature=2.0))
+    assert calibrated(hot) is hot
