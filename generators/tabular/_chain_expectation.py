@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 _FOLDS, _ROUNDS = 3, 6
 _MIN_LEAF = 3
-_PROBE_ROWS = 3_000
+_PROBE_ROWS, _MOST_ROWS = 3_000, 40_000
 _MOST_STRETCH = 2.0
 
 
@@ -50,14 +50,23 @@ class Expectation:
 
         Each of 6 rounds cuts the rows into thirds and grows a tree on every two of them, so each
         row is unseen by a third of all trees. None where those explain less than `least_r2` of the
-        number's variance, or less than four fifths of that judging by 3,000 rows.
+        number's variance, or less than four fifths of that judging by 3,000 rows. Of more than
+        40,000 rows, so many drawn at random are cut; all others are unseen.
         """
         n = len(number)
         if n > 2 * _PROBE_ROWS:
             probe = np.sort(rng.choice(n, _PROBE_ROWS, replace=False))
             if _grown(features[probe], number[probe], 0.8 * least_r2, 2, rng) is None:
                 return None
-        return _grown(features, number, least_r2, _ROUNDS, rng)
+        if n <= _MOST_ROWS:
+            return _grown(features, number, least_r2, _ROUNDS, rng)
+        rows = np.sort(rng.choice(n, _MOST_ROWS, replace=False))
+        found = _grown(np.asfortranarray(features[rows]), number[rows], least_r2, _ROUNDS, rng)
+        if found is None:
+            return None
+        unseen = found[0].expected_by_some(features, rng)
+        unseen[rows] = found[1]
+        return found[0], unseen
 
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""

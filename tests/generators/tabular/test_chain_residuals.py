@@ -40,6 +40,18 @@ def test_expectation_is_honest_about_rows_it_has_seen() -> None:
     assert unseen_error < 0.03
 
 
+def test_of_long_tables_a_part_is_cut_and_the_rest_is_unseen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("twinset.generators.tabular._chain_expectation._MOST_ROWS", 2000)
+    x, y = waves(8000)
+    found = Expectation.fit(x, y, 0.1, np.random.default_rng(1))
+    assert found is not None
+    errors = (found[1] - y) ** 2
+    assert np.mean(errors) < 0.04
+    assert np.mean((found[0].expected(x) - y) ** 2) < np.mean(errors)
+
+
 def test_noise_has_no_expectation() -> None:
     x, _ = waves(3000)
     noise = np.random.default_rng(2).normal(size=3000)
