@@ -19,7 +19,7 @@ from ._chain_conditions import Conditions
 from ._chain_growth import LinkSettings, fit_link
 from ._chain_link import Link
 from ._chain_order import Kinship, draw_order
-from ._chain_table import ChainTable, Matrix
+from ._chain_table import ChainTable, Matrix, is_there
 
 Mask = npt.NDArray[np.bool_]
 
@@ -76,7 +76,7 @@ class Chain:
     def reordered(self, first: Sequence[str], progress: Progress = silent) -> Chain:
         """Return the chain that draws the columns `first` before all others.
 
-        Only the links that get other parents are learnt anew, and those of `columns` that lean on a
+        Only the links that get other parents are learnt anew, and those of `first` that lean on a
         forest: conditions choose donors. What was calibrated in the old order stays as it is.
         """
         distinct = [len(np.unique(column)) for column in self.matrix.T]
@@ -104,9 +104,7 @@ class Chain:
         def job() -> Link | None:
             if found is not None:
                 return found
-            variable, rows = self.table.variables[position], np.arange(len(self.matrix))
-            if variable.indicator is not None:
-                rows = np.flatnonzero(self.matrix[:, variable.indicator] == 0)
+            rows = np.flatnonzero(is_there(self.matrix, self.table.variables[position]))
             rows = self.without_rare(position, rows)
             rng = rng_for(self.seed, "link", position)
             if len(rows) > MOST_TREE_ROWS:
@@ -190,8 +188,7 @@ class Chain:
         broken = np.zeros(len(matrix), dtype=bool)
         for link in self.links:
             if link.law is not None:
-                indicator = self.table.variables[link.position].indicator
-                there = True if indicator is None else matrix[:, indicator] == 0
+                there = is_there(matrix, self.table.variables[link.position])
                 broken |= there & link.breaks_law(matrix)
         return broken
 
@@ -200,9 +197,7 @@ class Chain:
         last = {self.table.variables[link.position].name: link.position for link in self.links}
         for link in self.links:
             variable = self.table.variables[link.position]
-            rows = np.arange(n)
-            if variable.indicator is not None:
-                rows = np.flatnonzero(matrix[:, variable.indicator] == 0)
+            rows = np.flatnonzero(is_there(matrix, variable))
             if len(rows):
                 allowed = None if conditions is None else conditions.allowed(variable.name, link)
                 known = matrix if len(rows) == n else matrix[rows]

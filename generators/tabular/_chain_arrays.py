@@ -68,17 +68,13 @@ def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
         arrays[at + name] = getattr(link, name)
     if link.weight is not None:
         arrays[at + "weight"] = link.weight
-    for part in ("tree", "slopes", "grain"):
-        held = getattr(link, part)
+    forest = None if link.residuals is None else link.residuals.expectation
+    parts = {"tree": link.tree, "slopes": link.slopes, "grain": link.grain}
+    for part, held in {**parts, "residuals": link.residuals, "forest": forest}.items():
         for field in fields(held) if held is not None else ():
             value = getattr(held, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"{at}{part}/{field.name}"] = value
-    if link.residuals is not None:
-        for part, own in (("residuals", link.residuals), ("forest", link.residuals.expectation)):
-            for field in fields(own):
-                if field.name != "expectation":
-                    arrays[f"{at}{part}/{field.name}"] = getattr(own, field.name)
     view = link.view
     for parent, ranks in view.ranks.items():
         arrays[f"{at}ranks/{parent}"] = ranks

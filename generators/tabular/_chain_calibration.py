@@ -12,7 +12,7 @@ from twinset.core.seeding import draw_seed, rng_for
 
 from ._chain_grain import quantile_bins
 from ._chain_link import Link
-from ._chain_table import Matrix
+from ._chain_table import Matrix, is_there
 
 if TYPE_CHECKING:
     from ._chain import Chain
@@ -38,27 +38,24 @@ def calibrated(chain: Chain) -> Chain:
     trial = chain.blank(n)
     links = []
     for link in chain.links:
-        rows, known = np.arange(n), np.arange(len(real))
-        indicator = chain.table.variables[link.position].indicator
-        if indicator is not None:
-            rows = np.flatnonzero(trial[:, indicator] == 0)
-            known = np.flatnonzero(real[:, indicator] == 0)
+        variable = chain.table.variables[link.position]
+        rows, known = (np.flatnonzero(is_there(part, variable)) for part in (trial, real))
         if len(rows) and len(known):
-            again, seed = trial if len(rows) == n else trial[rows], draw_seed(rng)
-            back_off = chain.settings.back_off
-            drawn = link.draw(again, np.random.default_rng(seed), back_off)
-            if len(link.tree.parent) > 1 and len(link.donors):
-                link = _weighted(link, chain, real[known, link.position], drawn)
-                drawn = link.draw(again, np.random.default_rng(seed), back_off)
+            again, seed = trial[rows], draw_seed(rng)
+            reached, back_off = link.reach(again), chain.settings.back_off
+            drawn = link.draw_at(reached, again, np.random.default_rng(seed), back_off)
+            if len(link.tree.parent) > 1:
+                link = _weighted(link, variable.n_levels, real[known, link.position], drawn)
+                drawn = link.draw_at(reached, again, np.random.default_rng(seed), back_off)
             trial[rows, link.position] = drawn
         links.append(link)
     return replace(chain, links=tuple(links))
 
 
-def _weighted(link: Link, chain: Chain, real: Matrix, drawn: Matrix) -> Link:
+def _weighted(link: Link, n_levels: int, real: Matrix, drawn: Matrix) -> Link:
     """Return the link with weights that turn the shares of `drawn` into those of `real`."""
     if link.grain is None:
-        n_bins = chain.table.variables[link.position].n_levels
+        n_bins = n_levels
         bins = [part.astype(np.int64) for part in (real, drawn, link.donors)]
     else:
         values, counts = np.unique(real, return_counts=True)

@@ -18,7 +18,7 @@ from ._chain_growth import fit_link
 from ._chain_link import Link
 from ._chain_order import Kinship
 from ._chain_outlook import Outlook
-from ._chain_table import Matrix
+from ._chain_table import Matrix, is_there
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,9 +56,7 @@ class Completion:
                 others = [p for p in range(len(variables)) if p not in own or p < position]
                 others = [p for p in others if p != variables[position].indicator]
                 parents = kinship.closest(position, others, MOST_PARENTS)
-                rows = np.arange(len(chain.matrix))
-                if (indicator := variables[position].indicator) is not None:
-                    rows = np.flatnonzero(chain.matrix[:, indicator] == 0)
+                rows = np.flatnonzero(is_there(chain.matrix, variables[position]))
                 rng = rng_for(chain.seed, "complete", position)
                 rows = chain.without_rare(position, rows)
                 if len(rows) > MOST_TREE_ROWS:

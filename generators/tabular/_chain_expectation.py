@@ -64,9 +64,7 @@ class Expectation:
         found = _grown(np.asfortranarray(features[rows]), number[rows], least_r2, _ROUNDS, rng)
         if found is None:
             return None
-        unseen = found[0].expected_by_some(features, rng)
-        unseen[rows] = found[1]
-        return found[0], unseen
+        return found[0], found[0].with_others(found[1], rows, features, rng)
 
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""
@@ -75,16 +73,28 @@ class Expectation:
             total += self._of_tree(tree, features)
         return total / len(self.roots)
 
-    def expected_by_some(self, features: Features, rng: np.random.Generator) -> Floats:
-        """Return the mean over one tree of each round, drawn for each row, shape (n,)."""
+    def with_others(
+        self,
+        unseen: Floats,
+        rows: npt.NDArray[np.int64],
+        features: Features,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """Return what is expected of all rows if `unseen` is of some, shape (n,).
+
+        Of the others it is the mean over one tree of each round, drawn for each row: as many trees
+        as have not seen a row they were grown beside.
+        """
+        all_rows = np.zeros(len(features))
+        all_rows[rows] = unseen
+        others = np.setdiff1d(np.arange(len(features)), rows, assume_unique=True)
         n_rounds = len(self.roots) // _FOLDS
-        total = np.zeros(len(features))
         for first in range(0, n_rounds * _FOLDS, _FOLDS):
-            fold = rng.integers(0, _FOLDS, len(features))
+            fold = rng.integers(0, _FOLDS, len(others))
             for k in range(_FOLDS):
-                rows = np.flatnonzero(fold == k)
-                total[rows] += self._of_tree(first + k, features[rows])
-        return total / n_rounds
+                own = others[fold == k]
+                all_rows[own] += self._of_tree(first + k, features[own]) / n_rounds
+        return all_rows
 
     def _of_tree(self, tree: int, features: Features) -> npt.NDArray[np.float32]:
         ends = np.append(self.roots, len(self.mean))

@@ -51,82 +51,88 @@ def fit_link(
 
     Without `leans` each draw is its donor's value but for a small move: conditions choose donors.
     """
-    variable = variables[position]
-    known = matrix[rows]
-    target = known[:, position]
-    if variable.is_nominal:
-        codes = target.astype(np.int64)
-        labels = _level_labels(codes, variable.n_levels, known, parents)
-        view = ParentView.of(known, variables, parents, labels, None)
-        least = settings.min_leaf_labels
-        tree, order = DonorTree.grow(view.features(known), labels, codes, least, seed)
-        none = np.empty(0, dtype=np.int8)
-        donors = codes[order].astype(np.int32)
-        weight = _weights(codes[order], tree, settings.temperature)
-        return Link(
-            position,
-            view,
-            tree,
-            donors,
-            rows[order].astype(np.int32),
-            None,
-            (),
-            none,
-            None,
-            None,
-            weight,
+    lesson = _Lesson(matrix[rows], variables, position, parents, rows, settings, seed)
+    return lesson.of_codes() if variables[position].is_nominal else lesson.of_number(leans)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What a link is learnt from: `known` are the `rows` of the matrix; else see `fit_link`."""
+
+    known: Matrix
+    variables: Sequence[Variable]
+    position: int
+    parents: Sequence[int]
+    rows: npt.NDArray[np.int64]
+    settings: LinkSettings
+    seed: int
+
+    def of_codes(self) -> Link:
+        """Return the link of a variable with levels."""
+        settings, n_levels = self.settings, self.variables[self.position].n_levels
+        codes = self.known[:, self.position].astype(np.int64)
+        labels = _level_labels(codes, n_levels, self.known, self.parents)
+        view = ParentView.of(self.known, self.variables, self.parents, labels, None)
+        tree, order = DonorTree.grow(
+            view.features(self.known), labels, codes, settings.min_leaf_labels, self.seed
         )
-    return _fit_number(known, variables, position, parents, rows, settings, seed, leans)
+        return Link(
+            position=self.position,
+            view=view,
+            tree=tree,
+            donors=codes[order].astype(np.int32),
+            rows=self.rows[order].astype(np.int32),
+            weight=_weights(codes[order], tree, settings.temperature),
+        )
 
-
-def _fit_number(
-    known: Matrix,
-    variables: Sequence[Variable],
-    position: int,
-    parents: Sequence[int],
-    rows: npt.NDArray[np.int64],
-    settings: LinkSettings,
-    seed: int,
-    leans: bool,
-) -> Link:
-    target, variable = known[:, position], variables[position]
-    by_week = variable.part == "day" and variable.anchor is None
-    grain = Grain.of(target, settings.n_cells, variable.step, by_week=by_week)
-    codes = grain.codes(target) if len(target) else np.zeros(0, dtype=np.int64)
-    counts = np.bincount(codes, minlength=len(grain.values))
-    labels = quantile_bins(np.maximum(counts, 1), settings.n_bins)[0][codes]
-    numbers = [p for p in parents if not variables[p].is_nominal]
-    free = ~grain.atom[codes]
-    ties, tie = find_ties(known, target, numbers, free, decimals_of(variable.step))
-    if ties:
-        labels = np.where(tie >= 0, labels.max() + 1 + tie, labels)
-        labels = np.unique(labels, return_inverse=True)[1]
-    view = ParentView.of(known, variables, parents, labels, target)
-    few = len(grain.values) <= settings.n_cells
-    features, places, least = view.features(known), codes, settings.min_leaf_labels
-    leaning, rng = None, np.random.default_rng(seed)
-    if leans and not by_week and not (ties and few):
-        leaning = find_leaning(features, target, grain, codes, free & (tie < 0), few, rng)
-    if leaning is not None:
-        features, places = leaning.features(features, rng), leaning.places(codes)
-        labels = leaning.labels(labels, settings.n_bins)
-    if leaning is not None or not few:
-        least = settings.min_leaf
-    slack = _slack(len(target), least, few)
-    tree, order = DonorTree.grow(features, labels, places, least, seed, slack)
-    slopes = residuals = None
-    if leaning is not None:
-        residuals = leaning.residuals(tree, order, target, rng)
-    elif numbers and len(tree.parent) > 1:
-        slopes = LeafSlopes.of(
-            known[order], target[order], (free & (tie < 0))[order], tree.leaves, len(tree.parent),
-            numbers,
-        )  # fmt: skip
-    return Link(
-        position, view, tree, codes[order].astype(np.int32), rows[order].astype(np.int32),
-        grain, ties, tie[order] if ties else np.empty(0, dtype=np.int8), slopes, residuals,
-        _weights(labels[order], tree, settings.temperature),
-    )  # fmt: skip
+    def of_number(self, leans: bool) -> Link:
+        """Return the link of a number, a day or a time of day."""
+        settings, variable = self.settings, self.variables[self.position]
+        target = self.known[:, self.position]
+        by_week = variable.part == "day" and variable.anchor is None
+        grain = Grain.of(target, settings.n_cells, variable.step, by_week=by_week)
+        codes = grain.codes(target) if len(target) else np.zeros(0, dtype=np.int64)
+        counts = np.bincount(codes, minlength=len(grain.values))
+        labels = quantile_bins(np.maximum(counts, 1), settings.n_bins)[0][codes]
+        numbers = [p for p in self.parents if not self.variables[p].is_nominal]
+        free = ~grain.atom[codes]
+        decimals = decimals_of(variable.step)
+        ties, tie = find_ties(self.known, target, numbers, free, decimals)
+        free = free & (tie < 0)
+        if ties:
+            labels = np.where(tie >= 0, labels.max() + 1 + tie, labels)
+            labels = np.unique(labels, return_inverse=True)[1]
+        view = ParentView.of(self.known, self.variables, self.parents, labels, target)
+        few = len(grain.values) <= settings.n_cells
+        features, places = view.features(self.known), codes
+        leaning, rng = None, np.random.default_rng(self.seed)
+        if leans and not by_week and not (ties and few):
+            leaning = find_leaning(features, target, grain, codes, free, few, rng)
+        if leaning is not None:
+            features, places = leaning.features(features, rng), leaning.places(codes)
+            labels = leaning.labels(labels, settings.n_bins)
+        least = settings.min_leaf_labels if few and leaning is None else settings.min_leaf
+        slack = _slack(len(target), least, few)
+        tree, order = DonorTree.grow(features, labels, places, least, self.seed, slack)
+        slopes = residuals = None
+        if leaning is not None:
+            residuals = leaning.residuals(tree, order, target, rng)
+        elif numbers and len(tree.parent) > 1:
+            donors = self.known[order], target[order], free[order]
+            slopes = LeafSlopes.of(*donors, tree.leaves, len(tree.parent), numbers)
+        return Link(
+            position=self.position,
+            view=view,
+            tree=tree,
+            donors=codes[order].astype(np.int32),
+            rows=self.rows[order].astype(np.int32),
+            grain=grain,
+            ties=ties,
+            tie=tie[order] if ties else tie[:0],
+            slopes=slopes,
+            residuals=residuals,
+            weight=_weights(labels[order], tree, settings.temperature),
+        )
 
 
 def _slack(n: int, min_leaf: int, few: bool) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,20 @@ from ._chain_residuals import Residuals, with_expected
 from ._chain_slopes import LeafSlopes
 from ._chain_table import Matrix
 from ._chain_ties import Tie
-from ._chain_tree import DonorTree
+from ._chain_tree import DonorTree, Nodes
 
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _SURE = 10
 """A leaf of one level is no accident where this many other rows would be expected."""
+
+
+class Reached(NamedTuple):
+    """Where rows are led: their leaves, and what a forest expects of them if the link has one."""
+
+    leaves: Nodes
+    expected: Matrix | None
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,10 @@ class Link:
     tree: DonorTree
     donors: npt.NDArray[np.int32]
     rows: npt.NDArray[np.int32]
-    grain: Grain | None
-    ties: tuple[Tie, ...]
-    tie: npt.NDArray[np.int8]
-    slopes: LeafSlopes | None
+    grain: Grain | None = None
+    ties: tuple[Tie, ...] = ()
+    tie: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+    slopes: LeafSlopes | None = None
     residuals: Residuals | None = None
     weight: npt.NDArray[np.float32] | None = None
 
@@ -145,14 +153,28 @@ class Link:
 
         `allowed` restricts the donors, shape (len(donors),); at least one must be allowed.
         """
-        weight = self.weight
-        if allowed is not None:
-            weight = allowed.astype(np.float64) if weight is None else allowed * weight
+        return self.draw_at(self.reach(matrix), matrix, rng, back_off, allowed)
+
+    def reach(self, matrix: Matrix) -> Reached:
+        """Return where the tree leads each row of `matrix`, whose parents are drawn."""
         features, expected = self.view.features(matrix), None
         if self.residuals is not None:
             expected = self.residuals.expectation.expected(features)
             features = with_expected(features, expected)
-        leaves = self.tree.route(features)
+        return Reached(self.tree.route(features), expected)
+
+    def draw_at(
+        self,
+        reached: Reached,
+        matrix: Matrix,
+        rng: np.random.Generator,
+        back_off: float,
+        allowed: Mask | None = None,
+    ) -> Matrix:
+        """Return what `draw` returns, from where its rows have been led already."""
+        weight, leaves = self.weight, reached.leaves
+        if allowed is not None:
+            weight = allowed.astype(np.float64) if weight is None else allowed * weight
         if self.grain is None:
             nodes = self.tree.back_off(leaves, back_off, rng, self.settled)
             return self.donors[self.tree.pick(nodes, rng, weight)].astype(np.float64)
@@ -163,8 +185,8 @@ class Link:
         if self.slopes is not None:
             drawn = self.slopes.lean(values, moved, picked, leaves, matrix)
         drawn = np.where(self.grain.atom[codes], values, self.grain.on_grid(drawn))
-        if self.residuals is not None and expected is not None:
-            leaning = self.residuals.drawn(expected + self.residuals.rest[picked])
+        if self.residuals is not None and reached.expected is not None:
+            leaning = self.residuals.drawn(reached.expected + self.residuals.rest[picked])
             drawn = np.where(np.isnan(leaning), drawn, self.grain.on_grid(leaning))
         return self._tied(drawn, picked, matrix)
 

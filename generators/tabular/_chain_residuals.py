@@ -14,7 +14,7 @@ from ._chain_tree import DonorTree, Features
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-LEAST_ROWS = 1_000
+_LEAST_ROWS = 1_000
 _LEAST_VALUES = 33
 _LEAST_FRACTION = 0.9
 _LEAST_R2, _LEAST_R2_OF_STEPS = 0.1, 0.5
@@ -96,8 +96,7 @@ class Leaning:
         Rows that do not lean get the mean of as many trees as those that do, or the tree of the
         chain would know them by how exact their expectation is.
         """
-        expected = self.expectation.expected_by_some(plain, rng)
-        expected[self.rows] = self.unseen
+        expected = self.expectation.with_others(self.unseen, self.rows, plain, rng)
         return with_expected(plain, expected)
 
     def labels(self, labels: Codes, n_bins: int) -> Codes:
@@ -170,7 +169,7 @@ def find_leaning(
         counts = np.bincount(codes, minlength=len(grain.values))
         free = ~_spikes(counts)[codes]
     rows = np.flatnonzero(free)
-    if len(rows) < max(LEAST_ROWS, _LEAST_FRACTION * len(target)) or not features.shape[1]:
+    if len(rows) < max(_LEAST_ROWS, _LEAST_FRACTION * len(target)) or not features.shape[1]:
         return None
     scores = ndtri((rankdata(target[rows]) - 0.5) / len(rows))
     found = Expectation.fit(

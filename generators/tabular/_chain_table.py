@@ -181,11 +181,11 @@ def _anchored(plain: ChainTable, matrix: Matrix) -> tuple[Variable, ...]:
     for position, variable in enumerate(plain.variables):
         if variable.part != "day":
             continue
-        there = _there(matrix, variable)
+        there = is_there(matrix, variable)
         own = _spread(matrix[there, position])
         gaps = {}
         for other in free:
-            both = there & _there(matrix, variables[other])
+            both = there & is_there(matrix, variables[other])
             if both.sum() >= _LEAST_PAIRS:
                 gaps[other] = _spread(matrix[both, position] - matrix[both, other])
         nearest = min(gaps, key=lambda other: gaps[other], default=None)
@@ -198,7 +198,8 @@ def _anchored(plain: ChainTable, matrix: Matrix) -> tuple[Variable, ...]:
     return tuple(variables)
 
 
-def _there(matrix: Matrix, variable: Variable) -> npt.NDArray[np.bool_]:
+def is_there(matrix: Matrix, variable: Variable) -> npt.NDArray[np.bool_]:
+    """Return in which rows the variable's column is not missing, shape (n,)."""
     if variable.indicator is None:
         return np.ones(len(matrix), dtype=bool)
     return np.asarray(matrix[:, variable.indicator] == 0)

@@ -59,7 +59,7 @@ def test_noise_has_no_expectation() -> None:
 
 
 def test_scores_become_numbers_by_interpolation_or_in_steps() -> None:
-    forest = Expectation(*(np.zeros(0),) * 5)  # type: ignore[arg-type]
+    forest = Expectation(*(np.zeros(0),) * 5)
     rest = np.zeros(0, dtype=np.float32)
     smooth = Residuals(forest, rest, np.array([-1.0, 0.0, 2.0]), np.array([10.0, 20.0, 40.0]))
     drawn = smooth.drawn(np.array([-1.5, -1.0, -0.5, 1.0, 2.5]))
@@ -129,7 +129,7 @@ def test_atoms_of_a_number_that_leans_are_as_frequent_as_they_are(in_steps: bool
     y = np.where(rng.random(6000) < 1 / 16, 30.0, np.round(y) if in_steps else y.round(4))
     real = Dataset.from_arrow(pa.table({"x": x, "y": y}))
     fitted = Trees().fit(real, rng_for(0, "fit"))
-    assert any(link.residuals is not None for link in fitted._chain.links)  # type: ignore[attr-defined]
+    assert any(link.residuals is not None for link in fitted._chain.links)
     made = fitted.sample(6000, rng_for(0, "draw")).values("y")
     assert (made == 30).mean() == pytest.approx((y == 30).mean(), abs=0.015)
     assert (made == y.max()).mean() < 0.01
@@ -138,7 +138,7 @@ def test_atoms_of_a_number_that_leans_are_as_frequent_as_they_are(in_steps: bool
 def test_a_private_chain_parts_donors_from_their_rests() -> None:
     x, y = waves(4000)
     _, fitted = twin_of(x, y)
-    link = next(k for k in fitted._chain.links if k.residuals is not None)  # type: ignore[attr-defined]
+    link = next(k for k in fitted._chain.links if k.residuals is not None)
     hidden = link.anonymous(np.random.default_rng(0))
     leaves = link.tree.leaves
     for leaf in np.unique(leaves)[:20]:
@@ -155,7 +155,7 @@ def test_calibration_brings_shares_back() -> None:
     first = rng.integers(0, 3, 4000)
     kind = np.where(rng.random(4000) < 0.8, first, rng.integers(0, 3, 4000))
     columns = {"a": np.array(list("pqr"))[first], "b": np.array(list("xyz"))[kind]}
-    chain = Trees().fit(Dataset.from_arrow(pa.table(columns)), rng_for(0, "fit"))._chain  # type: ignore[attr-defined]
+    chain = Trees().fit(Dataset.from_arrow(pa.table(columns)), rng_for(0, "fit"))._chain
     at = next(i for i, link in enumerate(chain.links) if len(link.tree.parent) > 1)
     position = chain.links[at].position
     skewed = replace(
