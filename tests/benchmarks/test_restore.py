@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from benchmarks.tabular import report
+from benchmarks.tabular import jobs, report, run
 from benchmarks.tabular.restore import restore
-from benchmarks.tabular.score import VERSION
+from benchmarks.tabular.score import VERSION, Scorer
 from benchmarks.tabular.sets import Roles, TableSet
 
 
@@ -35,3 +36,21 @@ def test_a_mark_for_rare_levels_is_a_level_of_its_own() -> None:
     table = TableSet("t", frame, frame, Roles(("code", "label"), ("code", "label"), "label"), "")
     made = table.conform(pd.DataFrame({"code": ["2", "_RARE_"], "label": ["a", "b"]}))
     assert made["code"].tolist() == [2, 0]
+
+
+def test_a_restored_row_keeps_its_scores_when_a_part_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its synthetic table is gone, so there is nothing to score again."""
+    monkeypatch.setattr(jobs, "CACHE", tmp_path / "cache")
+    frame = pd.DataFrame({"code": [1, 2, 3], "label": ["a", "b", "a"]})
+    table = TableSet("t", frame, frame, Roles(("code", "label"), ("label",), "label"), "")
+    costs = {"full": {"fit_cpu": 2.0}, "half": {"fit_cpu": 1.0}}
+    row = {"set": "t", "method": "smote", "seed": 0, "version": VERSION}
+    row |= {"scores": {"shape": 0.1}, "costs": costs}
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"rows": [row]}))
+    restore(results, jobs.CACHE)
+    made = {"full": jobs.Outcome(None, costs["full"])}
+    assert list(run._scored(Scorer(table), jobs.Method("smote"), 0, made)) == [row]
+    assert report.collect(jobs.CACHE) == [row]

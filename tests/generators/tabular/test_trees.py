@@ -17,6 +17,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.generators.tabular._copy_guard import CopyGuard
 from twinset.generators.tabular.trees import Trees
 from twinset.io.checkpoint import read_checkpoint, write_checkpoint
 
@@ -217,28 +218,53 @@ def copies(data: Dataset, of: Dataset) -> float:
     return float(np.mean([known[tuple(row.values())] == 1 for row in data.records.to_pylist()]))
 
 
-def test_copies_of_individuals_are_as_rare_as_among_fresh_rows() -> None:
-    real = walks(800, 9, 0.6, 0)
-    usual = copies(walks(8000, 9, 0.6, 1), real)
-    made, loose = (
-        Trees(min_leaf_labels=10, guard_copies=guard)
-        .fit(real, rng_for(0, "fit"))
-        .sample(3000, rng_for(0, "draw"))
-        for guard in (True, False)
+def guarded(real: Dataset, fresh: Dataset) -> tuple[float, float]:
+    """Return the share of copies before and after the guard, of a generator that copies one in five."""
+    rng = np.random.default_rng(0)
+    known, unseen = (
+        np.column_stack([d.values(name) for name in d.schema.names]).astype(float)
+        for d in (real, fresh)
     )
+
+    def draw(n: int) -> np.ndarray:
+        rows = unseen[rng.integers(0, len(unseen), n)]
+        copied = np.flatnonzero(rng.random(n) < 0.2)
+        rows[copied] = known[rng.integers(0, len(known), len(copied))]
+        return rows
+
+    guard = CopyGuard.of(known, draw)
+    made = draw(3000)
+    before = guard.copies(made).mean()
+    return float(before), float(guard.copies(guard.redraw(made, draw, rng)).mean())
+
+
+def test_copies_of_individuals_are_as_rare_as_among_fresh_rows() -> None:
+    real, fresh = walks(800, 9, 0.6, 0), walks(8000, 9, 0.6, 1)
+    usual = copies(fresh, real)
+    made = Trees(min_leaf_labels=10).fit(real, rng_for(0, "fit")).sample(3000, rng_for(0, "draw"))
     assert copies(made, real) == pytest.approx(usual, abs=0.03)
-    assert copies(loose, real) > copies(made, real) + 0.02
+    before, after = guarded(real, fresh)
+    assert before > usual + 0.04
+    assert after == pytest.approx(usual, abs=0.03)
 
 
 def test_no_copies_where_fresh_rows_are_none() -> None:
-    real = walks(800, 11, 0.4, 0)
-    assert copies(walks(3000, 11, 0.4, 1), real) < 0.02
-    made, loose = (
-        Trees(guard_copies=guard).fit(real, rng_for(0, "fit")).sample(3000, rng_for(0, "draw"))
-        for guard in (True, False)
-    )
+    real, fresh = walks(800, 16, 0.5, 0), walks(3000, 16, 0.5, 1)
+    assert copies(fresh, real) < 0.01
+    made = Trees(min_leaf_labels=3).fit(real, rng_for(0, "fit")).sample(3000, rng_for(0, "draw"))
     assert copies(made, real) == 0
-    assert copies(loose, real) > 0.002
+    before, after = guarded(real, fresh)
+    assert before > 0.01
+    assert after == 0
+
+
+def test_without_the_guard_copies_stay() -> None:
+    real = walks(800, 9, 0.6, 0)
+    settings = {"min_leaf_labels": 10, "guard_copies": False}
+    fitted = Trees(**settings).fit(real, rng_for(0, "fit"))
+    usual = Trees(min_leaf_labels=10).fit(real, rng_for(0, "fit"))
+    loose, made = (f.sample(3000, rng_for(0, "draw")) for f in (fitted, usual))
+    assert copies(loose, real) > copies(made, real)
 
 
 SCRIPT = """
