@@ -1,4 +1,4 @@
-"""Weights of donors that keep the distribution of each column along the whole chain."""
+"""Weights and scales that keep the distribution of each column along the whole chain."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _MOST = 2.0
 
 
 def calibrated(chain: Chain) -> Chain:
-    """Return the chain with donors weighted so that drawn columns have the real distributions.
+    """Return the chain whose drawn columns have the real distributions.
 
     Each link errs a little, and the next one is led by drawn parents where it learnt from real
-    ones: shares drift along the chain. Link by link, a trial is drawn and every level or bin is
-    weighted by how often it occurs among real rows and in the trial. Not at a temperature other
-    than 1, which asks for other shares.
+    ones: shares drift along the chain. Link by link, a trial is drawn. Donors of every level or bin
+    are weighted by how often it occurs among real rows and in the trial; the scores of a number that
+    leans are laid anew on its values. Not at a temperature other than 1, which asks for other
+    shares.
     """
     if chain.settings.temperature != 1.0:
         return chain
@@ -41,12 +42,17 @@ def calibrated(chain: Chain) -> Chain:
         variable = chain.table.variables[link.position]
         rows, known = (np.flatnonzero(is_there(part, variable)) for part in (trial, real))
         if len(rows) and len(known):
-            again, seed = trial[rows], draw_seed(rng)
+            again, numbers = trial[rows], real[known, link.position]
             reached, back_off = link.reach(again), chain.settings.back_off
-            drawn = link.draw_at(reached, again, np.random.default_rng(seed), back_off)
-            if len(link.tree.parent) > 1:
-                link = _weighted(link, variable.n_levels, real[known, link.position], drawn)
+            seed = draw_seed(rng)
+            if link.residuals is not None and reached.expected is not None:
+                donors = link.tree.pick(reached.leaves, rng, link.weight)
+                scores = link.residuals.scores(reached.expected, donors)
+                link = replace(link, residuals=link.residuals.matched(scores, numbers))
+            elif len(link.tree.parent) > 1:
                 drawn = link.draw_at(reached, again, np.random.default_rng(seed), back_off)
+                link = _weighted(link, variable.n_levels, numbers, drawn)
+            drawn = link.draw_at(reached, again, np.random.default_rng(seed), back_off)
             trial[rows, link.position] = drawn
         links.append(link)
     return replace(chain, links=tuple(links))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ Floats = npt.NDArray[np.float64]
 _FOLDS, _ROUNDS = 3, 6
 _MIN_LEAF = 3
 _PROBE_ROWS, _MOST_ROWS = 3_000, 40_000
-_MOST_STRETCH = 2.0
+_LEAST_STRETCH, _MOST_STRETCH = 0.5, 2.0
+_LEAST_CALM = 0.2
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Expectation:
         Nodes of all trees, as in `DonorTree`, shapes (m,), (m,) and (m, 2).
     mean : numpy.ndarray
         What each node adds to the expectation: its mean, stretched against the pull of leaves
-        towards the middle. Shape (m,).
+        towards the middle, or shrunk where it follows noise. Shape (m,).
     roots : numpy.ndarray
         First node of each tree, shape (t,).
 
@@ -45,8 +47,8 @@ class Expectation:
     @classmethod
     def fit(
         cls, features: Features, number: Floats, least_r2: float, rng: np.random.Generator
-    ) -> tuple[Expectation, Floats] | None:
-        """Return the forest, and what its trees expect of the rows they have not seen, shape (n,).
+    ) -> Learnt | None:
+        """Return the forest, and what its trees expect of the rows they have not seen.
 
         Each of 6 rounds cuts the rows into thirds and grows a tree on every two of them, so each
         row is unseen by a third of all trees. None where those explain less than `least_r2` of the
@@ -64,7 +66,8 @@ class Expectation:
         found = _grown(np.asfortranarray(features[rows]), number[rows], least_r2, _ROUNDS, rng)
         if found is None:
             return None
-        return found[0], found[0].with_others(found[1], rows, features, rng)
+        unseen = found.expectation.with_others(found.unseen, rows, features, rng)
+        return found._replace(unseen=unseen)
 
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""
@@ -104,13 +107,25 @@ class Expectation:
         return np.asarray(self.mean[nodes][leaves])
 
 
+class Learnt(NamedTuple):
+    """A forest; what its trees expect of rows they have not seen, shape (n,); and `calm`.
+
+    A rest beyond the mean of all trees is smaller by that factor than one beyond the third of the
+    trees that has not seen a row: 0.2 to 1.
+    """
+
+    expectation: Expectation
+    unseen: Floats
+    calm: float
+
+
 def _grown(
     features: Features, number: Floats, least_r2: float, rounds: int, rng: np.random.Generator
-) -> tuple[Expectation, Floats] | None:
+) -> Learnt | None:
     from sklearn.tree import ExtraTreeRegressor
 
     n = len(number)
-    unseen = np.zeros(n)
+    unseen, squares = np.zeros(n), np.zeros(n)
     trees, means = [], []
     for _ in range(rounds):
         fold = rng.permutation(n) % _FOLDS
@@ -121,14 +136,15 @@ def _grown(
                 max_features=1.0,
                 random_state=int(rng.integers(2**31 - 1)),
             ).fit(features[seen], number[seen], check_input=False)
-            unseen[out] += grown.tree_.predict(features[out])[:, 0]
+            told = grown.tree_.predict(features[out])[:, 0]
+            unseen[out] += told
+            squares[out] += told**2
             trees.append(DonorTree.of_sklearn(grown.tree_))
             means.append(grown.tree_.value[:, 0, 0].astype(np.float32))
     unseen /= rounds
-    # Leaves draw towards the middle; rows that trees have not seen tell by how much.
-    centred = unseen - unseen.mean()
-    stretch = np.clip(centred @ number / max(centred @ centred, 1e-12), 1.0, _MOST_STRETCH)
-    unseen *= stretch
+    noise = float(np.mean(squares / rounds - unseen**2)) / (rounds - 1)
+    own, whole, calm = _stretches(number, unseen, noise * (1 - 1 / _FOLDS))
+    unseen *= own
     if np.mean((number - unseen) ** 2) > (1 - least_r2) * np.var(number):
         return None
     roots = np.cumsum([0, *(len(mean) for mean in means)])[:-1].astype(np.int32)
@@ -136,7 +152,27 @@ def _grown(
         np.concatenate([tree.feature for tree in trees]),
         np.concatenate([tree.threshold for tree in trees]),
         np.concatenate([tree.children + root for tree, root in zip(trees, roots, strict=True)]),
-        np.concatenate(means) * np.float32(stretch),
+        np.concatenate(means) * np.float32(whole),
         roots,
     )
-    return forest, unseen
+    return Learnt(forest, unseen, calm)
+
+
+def _stretches(number: Floats, unseen: Floats, excess: float) -> tuple[float, float, float]:
+    """Return what to multiply by: means of unseen trees, means of all trees, and rests beyond these.
+
+    The first two are slopes of the regression of the number on either mean. All trees are thrice as
+    many as unseen ones, so their mean has less noise: its variance is smaller by `excess`.
+    """
+    centred = unseen - unseen.mean()
+    product, spread = float(centred @ number) / len(number), float(centred @ centred) / len(number)
+    less = max(spread - excess, spread / 4, 1e-12)
+    own, whole = np.clip(
+        [product / max(spread, 1e-12), product / less], _LEAST_STRETCH, _MOST_STRETCH
+    )
+    rest, calmer = (
+        float(np.var(number)) - 2 * slope * product + slope**2 * variance
+        for slope, variance in ((own, spread), (whole, less))
+    )
+    calm = float(np.sqrt(np.clip(calmer / max(rest, 1e-12), _LEAST_CALM**2, 1.0)))
+    return float(own), float(whole), calm

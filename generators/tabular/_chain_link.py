@@ -186,7 +186,7 @@ class Link:
             drawn = self.slopes.lean(values, moved, picked, leaves, matrix)
         drawn = np.where(self.grain.atom[codes], values, self.grain.on_grid(drawn))
         if self.residuals is not None and reached.expected is not None:
-            leaning = self.residuals.drawn(reached.expected + self.residuals.rest[picked])
+            leaning = self.residuals.drawn(self.residuals.scores(reached.expected, picked))
             drawn = np.where(np.isnan(leaning), drawn, self.grain.on_grid(leaning))
         return self._tied(drawn, picked, matrix)
 

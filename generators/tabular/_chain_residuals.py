@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,10 @@ class Residuals:
     edges: Floats
     values: Floats
 
+    def scores(self, expected: Floats, donors: Codes) -> Floats:
+        """Return the scores of rows with these donors, NaN where a donor does not lean, shape (n,)."""
+        return np.asarray(expected + self.rest[donors])
+
     def drawn(self, scores: Floats) -> Floats:
         """Return the numbers at the scores, shape (n,).
 
@@ -56,6 +60,25 @@ class Residuals:
             return np.where(np.isnan(scores), np.nan, found)
         inside = (scores >= self.edges[0]) & (scores <= self.edges[-1])
         return np.where(inside, np.interp(scores, self.edges, self.values), np.nan)
+
+    def matched(self, scores: Floats, real: Floats) -> Residuals:
+        """Return the same with edges by which rows with these scores get the numbers' distribution.
+
+        Parameters
+        ----------
+        scores : numpy.ndarray
+            Scores that are drawn, NaN for rows that do not lean, shape (n,).
+        real : numpy.ndarray
+            The numbers learnt from, shape (k,).
+        """
+        scores, n = scores[~np.isnan(scores)], len(self.values)
+        if len(scores) < _LEAST_ROWS:
+            return self
+        below = (np.arange(n) + 0.5) / n
+        if len(self.edges) < n:  # in steps: spikes are not among the values
+            known = np.sort(real[np.isin(real, self.values)])
+            below = np.searchsorted(known, self.values[1:]) / len(known)
+        return replace(self, edges=np.quantile(scores, below))
 
     def hoped(self, features: Features) -> Floats:
         """Return the expected number in each row, as if none were a spike, an atom or a tie.
@@ -80,6 +103,8 @@ class Leaning:
         The forest.
     unseen, rest : numpy.ndarray
         What trees that have not seen a row expect of it, and its score beyond that, shape (k,).
+    calm : float
+        By how much rests beyond all trees are smaller.
     in_steps : bool
         Whether only values that were seen are drawn: a number with few of them.
     """
@@ -88,6 +113,7 @@ class Leaning:
     expectation: Expectation
     unseen: Floats
     rest: Floats
+    calm: float
     in_steps: bool
 
     def features(self, plain: Features, rng: np.random.Generator) -> Features:
@@ -127,7 +153,7 @@ class Leaning:
             values, counts = np.unique(values, return_counts=True)
             scores = np.quantile(scores, np.cumsum(counts)[:-1] / counts.sum())
         rest = np.full(len(target), np.nan, dtype=np.float32)
-        rest[self.rows] = self.rest
+        rest[self.rows] = self.rest * self.calm
         return Residuals(self.expectation, rest[order], scores, values)
 
     def _ranks(self) -> Codes:
@@ -177,8 +203,8 @@ def find_leaning(
     )
     if found is None:
         return None
-    expectation, unseen = found
-    return Leaning(rows, expectation, unseen, scores - unseen, in_steps)
+    expectation, unseen, calm = found
+    return Leaning(rows, expectation, unseen, scores - unseen, calm, in_steps)
 
 
 def with_expected(features: Features, expected: Floats) -> Features:

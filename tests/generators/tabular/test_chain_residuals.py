@@ -28,7 +28,7 @@ def test_expectation_is_honest_about_rows_it_has_seen() -> None:
     x, y = waves(3000)
     found = Expectation.fit(x, y, 0.1, np.random.default_rng(1))
     assert found is not None
-    forest, unseen = found
+    forest, unseen, calm = found
     fresh, truth = waves(3000, seed=5)
     seen_error = np.mean((forest.expected(x) - y) ** 2)
     unseen_error = np.mean((unseen - y) ** 2)
@@ -38,6 +38,8 @@ def test_expectation_is_honest_about_rows_it_has_seen() -> None:
     assert seen_error < 0.7 * fresh_error
     assert 0.01 < fresh_error < unseen_error < 1.6 * fresh_error
     assert unseen_error < 0.03
+    # By as much are rests of fresh rows smaller than those of unseen ones.
+    assert calm == pytest.approx(np.sqrt(fresh_error / unseen_error), abs=0.05)
 
 
 def test_of_long_tables_a_part_is_cut_and_the_rest_is_unseen(
@@ -50,6 +52,20 @@ def test_of_long_tables_a_part_is_cut_and_the_rest_is_unseen(
     errors = (found[1] - y) ** 2
     assert np.mean(errors) < 0.04
     assert np.mean((found[0].expected(x) - y) ** 2) < np.mean(errors)
+
+
+def test_an_expectation_is_shrunk_where_trees_follow_noise() -> None:
+    """Leaves of three rows tell 6 % of a number as 30 %; the slope of the truth on that is under 1."""
+    x, y = waves(3000)
+    loud = (y - y.mean()) / y.std() + 2 * np.random.default_rng(3).normal(size=3000)
+    found = Expectation.fit(x, loud, 0.05, np.random.default_rng(1))
+    assert found is not None
+    centred = found.unseen - found.unseen.mean()
+    assert centred @ loud == pytest.approx(centred @ centred, rel=1e-6)
+    fresh, truth = waves(3000, seed=5)
+    told = found.expectation.expected(fresh)
+    told, truth = told - told.mean(), (truth - y.mean()) / y.std()
+    assert told @ truth / (told @ told) == pytest.approx(1, abs=0.1)
 
 
 def test_noise_has_no_expectation() -> None:
@@ -68,6 +84,26 @@ def test_scores_become_numbers_by_interpolation_or_in_steps() -> None:
     steps = Residuals(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
     assert steps.drawn(np.array([-9, -1, 0, 1, 9.0])).tolist() == [1, 2, 2, 5, 5]
     assert np.isnan(steps.drawn(np.array([np.nan]))).all()
+
+
+def test_scores_that_are_drawn_get_the_distribution_of_the_numbers() -> None:
+    forest, rest = Expectation(*(np.zeros(0),) * 5), np.zeros(0, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    scores = np.append(0.8 * rng.normal(size=20_000), np.nan)  # narrower than normal scores are
+    real = np.sort(rng.exponential(size=2_000))
+    smooth = Residuals(forest, rest, np.sort(rng.normal(size=2_000)), real)
+    shares = [0.1, 0.5, 0.9]
+    mended = smooth.matched(scores, real)
+    assert np.nanquantile(smooth.drawn(scores), 0.9) < 0.9 * np.quantile(real, 0.9)
+    assert np.nanquantile(mended.drawn(scores), shares) == pytest.approx(
+        np.quantile(real, shares), rel=0.02
+    )
+    # In steps, 7 being a spike that is drawn as it is: 1, 2 and 5 are a half, a quarter, a quarter.
+    steps = Residuals(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
+    drawn = steps.matched(scores, np.array([1.0, 1, 2, 5, 7, 7, 7])).drawn(scores[:-1])
+    assert [(drawn == v).mean() for v in (1, 2, 5)] == pytest.approx([0.5, 0.25, 0.25], abs=0.001)
+    few = scores[:10]
+    assert steps.matched(few, real) is steps
 
 
 @pytest.mark.parametrize(
