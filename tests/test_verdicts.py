@@ -81,7 +81,7 @@ def test_more_is_better_is_the_mirror_image(value: float, base: float, error: fl
 def test_fewer_than_20_rows_never_decide(value: float, base: float, error: float, n: int) -> None:
     score = verdict(value, base, error, n)
     assert score.verdict == "cannot tell"
-    assert f"needs at least 20 rows, there are {n}" in score.sentence
+    assert f"needs at least 20 rows on each side, there are {n}" in score.sentence
 
 
 def test_a_small_sample_without_any_spread_is_not_certain() -> None:
@@ -118,7 +118,7 @@ def test_with_the_rows_that_it_asks_for_the_verdict_falls() -> None:
     score = verdict(0.25, 0.2, error, n)
     needed = rows_needed(n, (0.05 - 1.96 * error, 0.05 + 1.96 * error), 0.1)
     assert needed is not None
-    assert f"needs about {needed:,} rows, there are 1,000" in score.sentence
+    assert f"needs about {needed:,} rows on each side, there are 1,000" in score.sentence
     assert verdict(0.25, 0.2, error * np.sqrt(n / needed), needed).verdict == "as good as real"
     fewer = int(needed * 0.9)
     assert verdict(0.25, 0.2, error * np.sqrt(n / fewer), fewer).verdict == "cannot tell"

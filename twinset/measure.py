@@ -256,7 +256,7 @@ class _Frame:
         if self.real_rows is not None and len(self.real_rows):
             details["real_rows"] = float(compute(self.real_rows).value)
         best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
-        against = Against(best, None, len(self.synthetic), "best possible")
+        against = Against(best, None, len(self.synthetic), "best possible", "synthetic rows")
         return judge(name, metric, measured, against, details)
 
 

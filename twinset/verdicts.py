@@ -32,12 +32,15 @@ class Against:
         Rows on the smaller side of the comparison.
     called : str
         What the baseline is, in plain words.
+    what : str
+        What those rows are, in plain words.
     """
 
     baseline: Measurement
     floor: float | None
     n_rows: int
     called: str = "real rows"
+    what: str = "rows on each side"
 
 
 def not_measurable(name: str, metric: Metric, reason: str) -> Score:
@@ -92,7 +95,7 @@ def judge(
     value, base = float(measured.value), float(against.baseline.value)
     if not math.isfinite(value) or not math.isfinite(base):
         return not_measurable(name, metric, "no finite number came out")
-    deciding = measured.details.get("deciding", {"rows": against.n_rows, "what": "rows"})
+    deciding = measured.details.get("deciding", {"rows": against.n_rows, "what": against.what})
     n_rows = int(deciding["rows"])
     exact = len(measured.replicates) == 0
     error = 0.0 if exact else _standard_error(metric, measured, against.baseline, n_rows)
