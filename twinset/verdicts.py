@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinset.core.contracts import Measurement, Metric, Score, Verdict
-
-FEWEST_ROWS = 20
-"""Below this many rows on a side nothing is decided, whatever the numbers say."""
+from twinset.part_verdicts import FEWEST_ROWS, different_parts, least_error, short
 
 _REACH = 1.96
 _POWER = 0.84
@@ -74,7 +72,8 @@ def judge(
     good as real" when the whole 95 % interval of the harm lies within the margin, "different" when
     all of it lies outside, else "cannot tell". Two guards keep small samples from passing: below 20
     rows nothing is decided, and no standard error counts as smaller than that of a share that was
-    seen 0 times in n rows.
+    seen 0 times in n rows. Where the measurement has parts, one that is different makes the whole
+    different: see `different_parts`.
 
     Parameters
     ----------
@@ -103,7 +102,13 @@ def judge(
     interval = (difference - _REACH * error, difference + _REACH * error)
     harm = (-interval[1], -interval[0]) if metric.higher_is_better else interval
     verdict = _verdict(harm, metric.margin, enough=exact or n_rows >= FEWEST_ROWS)
+    parts = different_parts(metric, measured.parts, against.baseline.parts, n_rows)
     said = _Said(value, base, against.called, harm, metric.margin, n_rows, str(deciding["what"]))
+    sentence = said.sentence(verdict)
+    if parts is not None and parts.names:
+        details = {**details, "different": parts.to_json()}
+        sentence = f"different: {parts.sentence()}" if verdict != "different" else sentence
+        verdict = "different"
     told = [words for words in (measured.details.get("summary"), note) if words]
     return Score(
         metric=name,
@@ -116,7 +121,7 @@ def judge(
         higher_is_better=metric.higher_is_better,
         verdict=verdict,
         detectable=None if exact else (_REACH + _POWER) * error,
-        sentence=". ".join([said.sentence(verdict), *told]),
+        sentence=". ".join([sentence, *told]),
         details=details,
     )
 
@@ -155,10 +160,7 @@ def _standard_error(
         error = float(np.std(mine - other, ddof=1))
     else:
         error = math.hypot(np.std(mine, ddof=1), np.std(other, ddof=1) if len(other) > 1 else 0.0)
-    span = metric.bounds[1] - metric.bounds[0]
-    # Spread of the Jeffreys law of a share seen 0 times in n rows: about 0.7 / n.
-    least = 0.7 * (span if math.isfinite(span) else 1.0) / max(n_rows, 1)
-    return max(error, least)
+    return max(error, least_error(metric, n_rows))
 
 
 def _verdict(harm: tuple[float, float], margin: float, enough: bool) -> Verdict:
@@ -183,11 +185,11 @@ class _Said:
     what: str
 
     def sentence(self, verdict: Verdict) -> str:
-        numbers = f"{_short(self.value)}, {self.called} {_short(self.base)}"
+        numbers = f"{short(self.value)}, {self.called} {short(self.base)}"
         if verdict == "as good as real":
             return f"as good as real: {numbers}; {self._most()}"
         if verdict == "different":
-            least = _short(self.harm[0])
+            least = short(self.harm[0])
             return f"different: {numbers}; worse by at least {least}, allowed is {self._margin}"
         if self.n_rows < FEWEST_ROWS:
             return (
@@ -200,21 +202,14 @@ class _Said:
             if needed is not None
             else "the harm lies right at the margin, more rows will hardly decide"
         )
-        between = f"{_short(self.harm[0])} and {_short(self.harm[1])}"
+        between = f"{short(self.harm[0])} and {short(self.harm[1])}"
         return f"cannot tell: {asks}; {numbers}; the harm is between {between}, allowed is {self._margin}"
 
     def _most(self) -> str:
         if self.harm[1] <= 0:
             return "no worse than that"
-        return f"worse by at most {_short(self.harm[1])}, allowed is {self._margin}"
+        return f"worse by at most {short(self.harm[1])}, allowed is {self._margin}"
 
     @property
     def _margin(self) -> str:
-        return _short(self.margin)
-
-
-def _short(number: float) -> str:
-    """Return a number with three decimals, or one digit where that would be zero."""
-    if number == 0 or abs(number) >= 0.0005:
-        return f"{number:.3f}" if abs(number) < 1000 else f"{number:.3g}"
-    return f"{number:.1g}"
+        return short(self.margin)

@@ -48,6 +48,13 @@ class Groups:
         flat = np.bincount(self.group * n_cells + cells, minlength=self.size * n_cells)
         return flat.reshape(self.size, n_cells).astype(np.float64)
 
+    def means(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the means of columns, shape (n, d): over all rows, (1, d), and replicated, (b, d)."""
+        sums = np.column_stack([np.bincount(self.group, column, self.size) for column in values.T])
+        sizes = np.bincount(self.group, minlength=self.size)
+        whole = values.mean(axis=0, keepdims=True)
+        return whole, self.draws @ sums / (self.draws @ sizes)[:, None]
+
     def shares(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return the shares of the cells: over all rows, (1, n_cells), and replicated, (b, n_cells)."""
         whole = counts.sum(axis=0, keepdims=True)

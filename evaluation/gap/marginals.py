@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Parts,
+)
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
@@ -34,6 +41,8 @@ class Marginals(Metric):
     ----------
     margin : float
         Largest harm that still counts as good as real, in the unit of the value.
+    column_margin : float
+        The same for a single column: one that is farther off makes the whole different.
     replicates : int
         Bootstrap replicates.
     """
@@ -46,12 +55,14 @@ class Marginals(Metric):
     has_floor: ClassVar[bool] = False
 
     margin: float = 0.02
+    column_margin: float = 0.05
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2:
+        if min(self.margin, self.column_margin) < 0 or self.replicates < 2:
             raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, replicates >= 2"
+                "a setting is out of its range",
+                allowed="margin and column_margin >= 0, replicates >= 2",
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
@@ -62,13 +73,14 @@ class Marginals(Metric):
         names = synthetic.schema.names
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
-        distances, drawn = [], np.zeros(self.replicates)
-        for name in names:
-            distance, replicates = _column(synthetic, reference, name, of_synthetic, of_reference)
-            distances.append(distance)
-            drawn += replicates / len(names)
+        found = [_column(synthetic, reference, name, of_synthetic, of_reference) for name in names]
+        distances = np.array([distance for distance, _ in found])
+        drawn = np.column_stack([replicates for _, replicates in found])
         return Measurement(
-            float(np.mean(distances)), drawn, _details(names, distances, synthetic, reference)
+            float(distances.mean()),
+            drawn.mean(axis=1),
+            _details(names, distances.tolist(), synthetic, reference),
+            Parts("column", names, distances, drawn, self.column_margin),
         )
 
 

@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Parts,
+)
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
@@ -35,6 +42,8 @@ class Pairs(Metric):
     ----------
     margin : float
         Largest harm that still counts as good as real, in the unit of the value.
+    pair_margin : float
+        The same for a single pair: one that is farther off makes the whole different.
     n_bins : int
         Bins that a number is cut into beside a category, 2 or more.
     max_columns : int
@@ -49,15 +58,17 @@ class Pairs(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
     margin: float = 0.02
+    pair_margin: float = 0.05
     n_bins: int = 10
     max_columns: int = 40
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.n_bins, self.max_columns, self.replicates) < 2:
+        settings = (self.n_bins, self.max_columns, self.replicates)
+        if min(self.margin, self.pair_margin) < 0 or min(settings) < 2:
             raise ParameterError(
                 "a setting is out of its range",
-                allowed="margin >= 0; n_bins, max_columns and replicates >= 2",
+                allowed="margin and pair_margin >= 0; n_bins, max_columns and replicates >= 2",
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
@@ -72,23 +83,28 @@ class Pairs(Metric):
         groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
         numeric = [_is_numeric(reference, name) for name in names]
         matrix = np.zeros((len(names), len(names)))
-        drawn = np.zeros(self.replicates)
+        drawn = np.zeros((self.replicates, len(names), len(names)))
         numbers = np.flatnonzero(numeric)
         if len(numbers) > 1:
             columns = [names[i] for i in numbers]
             whole, replicates = _correlation_gaps(synthetic, reference, columns, groups)
             matrix[np.ix_(numbers, numbers)] = whole
-            drawn += replicates
+            drawn[:, numbers[:, None], numbers] = replicates
         cells = _Cells(synthetic, reference, self.n_bins)
         for i, j in combinations(range(len(names)), 2):
             if not (numeric[i] and numeric[j]):
-                distance, replicates = _table_gap(cells.of(names[i]), cells.of(names[j]), groups)
-                matrix[i, j] = matrix[j, i] = distance
-                drawn += replicates
-        n_pairs = len(names) * (len(names) - 1) / 2
+                matrix[i, j], drawn[:, i, j] = _table_gap(
+                    cells.of(names[i]), cells.of(names[j]), groups
+                )
+        first, second = np.triu_indices(len(names), 1)
+        values, replicates = matrix[first, second], drawn[:, first, second]
+        called = tuple(f"{names[i]} with {names[j]}" for i, j in zip(first, second))
         left_out = len(reference.schema.names) - len(names)
         return Measurement(
-            float(matrix.sum() / 2 / n_pairs), drawn / n_pairs, _details(names, matrix, left_out)
+            float(values.mean()),
+            replicates.mean(axis=1),
+            _details(names, matrix, left_out),
+            Parts("pair", called, values, replicates, self.pair_margin),
         )
 
 
@@ -135,7 +151,7 @@ def _scores(x: Floats) -> Floats:
 def _correlation_gaps(
     synthetic: Dataset, reference: Dataset, names: Sequence[str], groups: tuple[Groups, Groups]
 ) -> tuple[Floats, Floats]:
-    """Return half the differences of the rank correlations, shape (d, d), and replicates of their sum."""
+    """Return half the differences of the rank correlations, shape (d, d), and replicates, (b, d, d)."""
     found = []
     for dataset, group in zip((synthetic, reference), groups):
         scores = _scores(np.column_stack([dataset.values(name) for name in names]))
@@ -149,8 +165,7 @@ def _correlation_gaps(
             [_correlations(draws, sizes, sums, products) for draws in (everything, group.draws)]
         )
     (whole_s, drawn_s), (whole_r, drawn_r) = found
-    replicates = np.abs(drawn_s - drawn_r).sum(axis=(1, 2)) / 4
-    return np.abs(whole_s - whole_r)[0] / 2, replicates
+    return np.abs(whole_s - whole_r)[0] / 2, np.abs(drawn_s - drawn_r) / 2
 
 
 def _correlations(draws: Floats, sizes: Floats, sums: Floats, products: Floats) -> Floats:

@@ -145,6 +145,34 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What a measurement is about in detail, e.g. single columns; the frame names those that differ.
+
+    A mean over many columns hides one that is off. So each part is held against its own baseline, and
+    the false discovery rate over all of them is controlled before any is called different.
+
+    Parameters
+    ----------
+    what : str
+        What a part is, in the singular: "column", "pair".
+    names : tuple of str
+        Names, as a reader should see them.
+    values : numpy.ndarray, shape (p,)
+        Number of each part, in the direction and unit of the metric.
+    replicates : numpy.ndarray, shape (b, p)
+        Bootstrap replicates of the numbers.
+    margin : float
+        Largest harm of one part that still counts as good as real.
+    """
+
+    what: str
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+    replicates: npt.NDArray[np.float64]
+    margin: float
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What `Metric.compute` returns.
 
@@ -159,11 +187,14 @@ class Measurement:
         Plain JSON values for the report, e.g. one number per column. Never a real row. Two keys are
         read by the frame: ``summary``, a sentence to follow the verdict, and ``deciding``, e.g.
         ``{"rows": 148, "what": "positive holdout rows"}``, where not all rows decide the number.
+    parts : Parts, optional
+        What the number is made of; one part that is different makes the whole different.
     """
 
     value: float
     replicates: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     details: Mapping[str, Any] = field(default_factory=dict)
+    parts: Parts | None = None
 
 
 class NotMeasurable(Exception):

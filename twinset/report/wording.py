@@ -18,6 +18,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 _TITLES = {
     "gap.marginals": "single columns",
     "gap.pairs": "pairs of columns",
+    "gap.conditionals": "each column given all others",
     "gap.classifier": "a judge told real from synthetic",
     "coverage.density_coverage": "share of real rows with a synthetic neighbour",
     "coverage.population": "declared population shares",
