@@ -71,7 +71,7 @@ class Conditionals(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
     margin: float = 0.03
-    column_margin: float = 0.02
+    column_margin: float = 0.015
     max_rows: int = 10_000
     max_columns: int = 40
     replicates: int = 200
