@@ -1,0 +1,167 @@
+"""What measuring costs: ours beside SDMetrics' reports on 200,000 rows, and whole evaluations.
+
+    python -m benchmarks.evaluation.speed
+
+Rows of Adult are drawn with replacement to 200,000 a side. Ours: `gap.marginals` and `gap.pairs`
+as in one evaluation: once for the synthetic rows, once for the baseline, with 200 bootstrap
+replicates each, all rows. SDMetrics: `QualityReport` and `DiagnosticReport`, contingency tables on a
+sample of 50,000 rows as it has them. CPU seconds of one process each, data already loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.evaluation.tables import PLACES, Cut, every_row
+from benchmarks.evaluation.versions import versions
+from benchmarks.tabular.jobs import VENVS
+from twinset.core.contracts import Comparison, Measurement
+from twinset.core.dataset import Dataset
+from twinset.core.seeding import rng_for
+from twinset.measure import default_metrics, measure
+from twinset.registry import build
+
+HERE = Path(__file__).parent
+ROWS = 200_000
+REPEATS = 3
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    parser = argparse.ArgumentParser(prog="benchmarks.evaluation.speed", description=__doc__)
+    parser.add_argument("--out", default=str(HERE), help="folder of the results")
+    options = parser.parse_args()
+    rows = every_row("adult")
+    sides = [
+        rows.iloc[np.random.default_rng(seed).integers(0, len(rows), ROWS)].reset_index(drop=True)
+        for seed in range(3)
+    ]
+    found = {"versions": versions(), "sides": _beside_sdmetrics(sides), "whole": _whole(rows)}
+    out = Path(options.out)
+    (out / "speed.json").write_text(json.dumps(found, indent=1))
+    (out / "SPEED.md").write_text(_markdown(found))
+    print(_markdown(found))
+
+
+def _beside_sdmetrics(sides: list[pd.DataFrame]) -> dict[str, Any]:
+    cut = Cut.of(sides[0], PLACES["adult"].target, 0)
+    real, synthetic, baseline = (cut.dataset(side) for side in sides)
+    ours = {}
+    for name in ("gap.marginals", "gap.pairs"):
+        spent = [_timed(name, synthetic, baseline, real) for _ in range(REPEATS)]
+        ours[name] = {
+            "once": float(np.median([one for one, _, _ in spent])),
+            "with_baseline": float(np.median([both for _, both, _ in spent])),
+        }
+        if name == "gap.marginals":
+            columns = spent[0][2].details["columns"]
+    theirs = _sdmetrics(sides, [f.name for f in real.schema.of_kind("category", "boolean")])
+    if theirs:
+        apart = [abs(theirs["shape"][name] - columns[name]) for name in theirs["shape"]]
+        theirs = {**theirs, "shape_apart": max(apart)}
+    return {"ours": ours, "sdmetrics": theirs}
+
+
+def _timed(
+    name: str, synthetic: Dataset, baseline: Dataset, real: Dataset
+) -> tuple[float, float, Measurement]:
+    """Return CPU seconds of the synthetic side, and of both sides, and the measurement."""
+    metric = build("metric", name, {})
+    start = time.process_time()
+    measured = metric.compute(Comparison(real, synthetic, real), rng_for(0, "speed"))
+    once = time.process_time() - start
+    metric.compute(Comparison(real, baseline, real), rng_for(0, "speed"))
+    return once, time.process_time() - start, measured
+
+
+def _sdmetrics(sides: list[pd.DataFrame], categories: list[str]) -> dict[str, Any]:
+    python = VENVS / "sdv" / "bin" / "python"
+    if not python.exists():
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {key: Path(folder) / key for key in ("real", "synthetic", "out", "job")}
+        sides[0].to_parquet(paths["real"])
+        sides[1].to_parquet(paths["synthetic"])
+        job = {key: str(path) for key, path in paths.items()} | {"categories": categories}
+        paths["job"].write_text(json.dumps(job))
+        adapter = HERE / "adapters" / "for_sdmetrics.py"
+        spent = []
+        for _ in range(REPEATS):
+            subprocess.run([str(python), str(adapter), str(paths["job"])], check=True)
+            spent.append(json.loads(paths["out"].read_text()))
+    return {**spent[0], "cpu": float(np.median([one["cpu"] for one in spent]))}
+
+
+def _whole(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what a whole evaluation of 32,000 and of 1,000,000 rows costs, metric by metric."""
+    found = []
+    for n in (32_000, 1_000_000):
+        places = PLACES["adult"]
+        big = rows.iloc[np.random.default_rng(0).integers(0, len(rows), 2 * n)]
+        cut = Cut.of(big, places.target, 0)
+        train, synthetic, holdout = (cut.dataset(f) for f in (cut.train, cut.train, cut.holdout))
+        for name, metric in default_metrics({field.kind for field in train.schema.fields}):
+            cpu, wall = time.process_time(), time.perf_counter()
+            measure(
+                train=train, synthetic=synthetic, holdout=holdout, metrics=[(name, metric)],
+                target=places.target, positive=places.rare,
+            )  # fmt: skip
+            found.append(
+                {
+                    "rows": n,
+                    "metric": name,
+                    "cpu": time.process_time() - cpu,
+                    "wall": time.perf_counter() - wall,
+                }
+            )
+            print(found[-1], flush=True)
+    return found
+
+
+def _markdown(found: dict[str, Any]) -> str:
+    ours, theirs = found["sides"]["ours"], found["sides"]["sdmetrics"]
+    once = sum(one["once"] for one in ours.values())
+    both = sum(one["with_baseline"] for one in ours.values())
+    lines = [
+        "# What measuring costs",
+        "",
+        (__doc__ or "").split("\n\n", 2)[2].strip(),
+        "",
+        "Machine: 2 shared x86-64 cores. "
+        + ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+        + ".",
+        "",
+        "| 200,000 x 15 a side | CPU s | ratio |",
+        "|---|---|---|",
+        f"| ours, synthetic side | {once:.2f} | 1 |",
+        f"| ours, synthetic side and baseline | {both:.2f} | {both / once:.1f} |",
+    ]
+    if theirs:
+        lines += [
+            f"| SDMetrics {theirs['version']}, no baseline, no interval | {theirs['cpu']:.2f} | "
+            f"{theirs['cpu'] / once:.1f} |",
+            "",
+            f"Single columns agree to {theirs['shape_apart']:.1e} where definitions do.",
+        ]
+    for n in dict.fromkeys(row["rows"] for row in found["whole"]):
+        own = [row for row in found["whole"] if row["rows"] == n]
+        lines += ["", f"| {n:,} rows x 15, one thread | CPU s | wall s |", "|---|---|---|"]
+        lines += [f"| {row['metric']} | {row['cpu']:.1f} | {row['wall']:.1f} |" for row in own]
+        cpu, wall = (sum(row[key] for row in own) for key in ("cpu", "wall"))
+        lines.append(f"| all | {cpu:.1f} | {wall:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
