@@ -136,13 +136,12 @@ def _is_numeric(dataset: Dataset, name: str) -> bool:
 
 def _scores(x: Floats) -> Floats:
     """Return mid-ranks, centred and of unit spread a column, shape (n, d)."""
-    from scipy.stats import rankdata
-
     out = np.zeros_like(x)
     for j in range(x.shape[1]):
         present = ~np.isnan(x[:, j])
-        ranks = rankdata(x[present, j])
-        if len(ranks) and ranks.std() > 0:
+        _, place, counts = np.unique(x[present, j], return_inverse=True, return_counts=True)
+        if len(counts) > 1:
+            ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
             out[present, j] = ranks - ranks.mean()
             out[:, j] /= np.sqrt(np.mean(out[:, j] ** 2))
     return out
@@ -155,20 +154,24 @@ def _correlation_gaps(
     found = []
     for dataset, group in zip((synthetic, reference), groups):
         scores = _scores(np.column_stack([dataset.values(name) for name in names]))
-        sums = np.stack([scores[group.group == g].sum(axis=0) for g in range(group.size)])
-        products = np.stack(
-            [(part := scores[group.group == g]).T @ part for g in range(group.size)]
-        )
-        sizes = np.bincount(group.group, minlength=group.size).astype(np.float64)
+        sizes = np.bincount(group.group, minlength=group.size)
+        # Group by group in memory: each is one slice, without a mask over all rows.
+        dealt = scores[np.argsort(group.group, kind="stable")]
+        parts = np.split(dealt, np.cumsum(sizes)[:-1])
+        sums = np.stack([part.sum(axis=0) for part in parts])
+        products = np.stack([part.T @ part for part in parts])
         everything = np.ones((1, group.size))
         found.append(
-            [_correlations(draws, sizes, sums, products) for draws in (everything, group.draws)]
+            [
+                _correlations(draws, sizes.astype(np.float64), sums, products)
+                for draws in (everything, group.draws)
+            ]
         )
     (whole_s, drawn_s), (whole_r, drawn_r) = found
     return np.abs(whole_s - whole_r)[0] / 2, np.abs(drawn_s - drawn_r) / 2
 
 
-def _correlations(draws: Floats, sizes: Floats, sums: Floats, products: Floats) -> Floats:
+def _correlations(draws: Floats, sizes: Codes, sums: Floats, products: Floats) -> Floats:
     """Return the correlation matrix of each replicate, shape (b, d, d), diagonal 0."""
     n = (draws @ sizes)[:, None]
     means = draws @ sums / n

@@ -162,15 +162,16 @@ class Dataset:
 
     def codes(self, name: str) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
         """Return a column as codes into its sorted distinct texts, shape (n,); missing is -1."""
-        column = pc.cast(self.records.column(name), pa.string()).combine_chunks()
-        encoded = pc.dictionary_encode(column)
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        levels = encoded.dictionary.to_pylist()
-        order = sorted(range(len(levels)), key=lambda i: str(levels[i]))
-        rank = np.empty(len(levels) + 1, dtype=np.int32)
-        rank[[*order, len(levels)]] = [*range(len(levels)), -1]
+        column = self.records.column(name)
+        if not pa.types.is_dictionary(column.type):
+            column = pc.dictionary_encode(pc.cast(column, pa.string()))
+        encoded = column.unify_dictionaries().combine_chunks()
+        levels = pc.cast(encoded.dictionary, pa.string()).to_pylist()
         raw = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False)
+        used = np.flatnonzero(np.bincount(raw, minlength=len(levels) + 1)[:-1])
+        order = sorted(used.tolist(), key=lambda i: str(levels[i]))
+        rank = np.full(len(levels) + 1, -1, dtype=np.int32)
+        rank[order] = np.arange(len(order))
         return rank[raw], tuple(levels[i] for i in order)
 
     def is_null(self, name: str) -> npt.NDArray[np.bool_]:
