@@ -17,10 +17,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 
-_PROBES = 2_000
 _CHUNK = 20_000
-# The bound and the exact distance of one pair differ by rounding when they are summed in other orders.
-_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -98,56 +95,6 @@ def distances_to_others(rows: npt.NDArray[np.floating], among: Positions | None 
     """
     asked = rows if among is None else rows[among]
     return nearest(asked, rows, 2)[0][:, 1].astype(np.float64)
-
-
-def most_isolated(
-    rows: npt.NDArray[np.floating], k: int, rng: np.random.Generator
-) -> tuple[Positions, Floats]:
-    """Return the `k` rows that are farthest from their nearest other row, and that distance.
-
-    Exact, and cheaper than a search for all: the distance to the nearest of some rows bounds the
-    distance to the nearest of all, and only rows whose bound reaches far enough are searched. Rows
-    that are equally isolated come in random order, so that none is favoured by its place.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray, shape (n, d)
-        At least two rows.
-    k : int
-        How many, 1 to n.
-    rng : numpy.random.Generator
-        Chooses the probes and the order of ties.
-
-    Returns
-    -------
-    positions : numpy.ndarray of int64, shape (k,)
-        Most isolated first.
-    distances : numpy.ndarray, shape (k,)
-        Distance to the nearest other row.
-
-    Examples
-    --------
-    >>> rows = np.array([[0.0], [1.0], [5.0], [5.5]])
-    >>> positions, distances = most_isolated(rows, 1, np.random.default_rng(0))
-    >>> distances.tolist(), int(positions[0]) in (0, 1)
-    ([1.0], True)
-    """
-    n = len(rows)
-    probes = rng.choice(n, min(_PROBES, n), replace=False)
-    near = nearest(rows, rows[probes], min(2, len(probes)))[0].astype(np.float64)
-    bound = near[:, 0]
-    bound[probes] = near[probes, -1]
-    bound = bound * (1 + _ROUNDING) + _ROUNDING
-    order = np.argsort(-bound, kind="stable")
-    distances = np.full(n, -1.0)
-    first, rest = order[: 2 * k], order[2 * k :]
-    distances[first] = distances_to_others(rows, first)
-    least = -np.sort(-distances[first])[k - 1]
-    rest = rest[bound[rest] >= least]
-    if len(rest):
-        distances[rest] = distances_to_others(rows, rest)
-    top = np.lexsort((rng.permutation(n), -distances))[:k]
-    return top, distances[top]
 
 
 def auc(members: Floats, control: Floats) -> float:

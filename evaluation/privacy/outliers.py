@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +15,17 @@ from twinset.core.contracts import (
     Measurement,
     Metric,
     MetricFamily,
-    NotMeasurable,
 )
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
 
-from ._attack import Floats, Mask, Positions, Victims, auc, distances_to, draws, most_isolated, pick
-
-SHARES = (0.01, 0.02, 0.05)
-"""Parts of the real rows that are attacked: the most isolated 1, 2 and 5 %."""
+from ._attack import Floats, Mask, auc, distances_to, draws, pick, weighted_aucs
+from ._isolated import isolated_rows
 
 _NEAR, _BACK, _EXACT = 0.5, 0.1, 0.001
 """Of the way to the nearest other real row: near enough to betray, nearly exact, exact."""
 
-_FEWEST = 10
 _SMALL_CELL = 11
 
 
@@ -38,18 +34,21 @@ class Outliers(Metric):
     """Attacks the real rows that stand most alone, on whom attacks succeed first.
 
     The 1, 2 and 5 % of all real rows, training and control rows taken together, that are farthest
-    from their nearest other real row are attacked. The attacker says "member" where a synthetic row
-    lies at less than half that distance. A training row says no more about itself there than a
-    control row does, unless the generator learnt it by heart. The value is the mean AUC over the
-    three parts: in each, one half, and half of what the share of caught training rows exceeds that
-    of caught control rows by.
+    from their nearest other real row are attacked. Who of them is a member is told by the distance to
+    the nearest synthetic row, relative to that distance to the nearest other real row, in two ways:
 
-    That mean is blurred where few of many come back. So rows that come back nearly exactly (within a
-    tenth of the distance) are also counted, in the widest part; where Fisher's exact test
-    (one-sided, at `significance`) says that chance does not explain the excess of training rows
-    among them, the value is the AUC over the pairs that this decides, if that is larger: of pairs of
-    one training and one control row of which exactly one came back, the share where it is the
-    training row.
+    - *near*: below one half a row is said to be a member; the AUC is one half, and half of what the
+      share of caught training rows exceeds that of caught control rows by. The mean over the three
+      parts, so that the most isolated rows weigh most. It sees few rows that come back.
+    - *ranking*: the AUC of the ratio itself, over the widest part. It sees many rows that each leave
+      a weak trace, as rows between real rows do.
+
+    The value is the mean of both. It is blurred where few of many come back. So rows that come back
+    nearly exactly (within a tenth of the distance) are also counted, in the widest part; where
+    Fisher's exact test (one-sided, at `significance`) says that chance does not explain the excess of
+    training rows among them, the value is the AUC over the pairs that this decides, if that is
+    larger: of pairs of one training and one control row of which exactly one came back, the share
+    where it is the training row.
 
     Intervals let one more row of either side, with an outcome not yet seen, have happened. So few
     isolated rows never look certain, and the attack passes only where its upper bound does.
@@ -81,7 +80,7 @@ class Outliers(Metric):
     # What is new in a later time stands alone among the rows of train.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.05
+    margin: float = 0.08
     significance: float = 0.01
     max_rows: int = 20_000
     max_synthetic: int = 200_000
@@ -101,15 +100,15 @@ class Outliers(Metric):
         members, control = pick(comparison, self.max_rows, rng)
         # Streams of their own: the number of synthetic rows moves nothing but themselves.
         seed = draw_seed(rng)
-        exposed = _exposed(comparison, members, control, seed)
+        isolated = isolated_rows(comparison, members, control, seed)
         synthetic = comparison.synthetic.at_most(self.max_synthetic, rng_for(seed, "synthetic"))
-        found = distances_to(synthetic, exposed.features, exposed.victims.encoder)
-        relative = found / exposed.isolation
+        found = distances_to(synthetic, isolated.features, isolated.victims.encoder)
+        relative = found / isolated.isolation
         value, replicates, back = outlier_attack(
-            relative, exposed.is_member, exposed.parts, rng,
+            relative, isolated.is_member, isolated.parts, rng,
             replicates=self.replicates, significance=self.significance,
         )  # fmt: skip
-        sides = [relative[exposed.is_member], relative[~exposed.is_member]]
+        sides = [relative[isolated.is_member], relative[~isolated.is_member]]
         details = {
             "isolated_rows": {"train": len(sides[0]), "control": len(sides[1])},
             "near": _shown(sides, _NEAR),
@@ -165,18 +164,21 @@ def outlier_attack(
     # Another candidate must not meet the same luck, or pairing would take the doubt for none.
     weights = [draws(int(side.sum()) + 1, replicates, rng) for side in (is_member, ~is_member)]
     own = rng_for(draw_seed(rng), hashlib.sha256(relative.tobytes()).hexdigest())
-    coins = own.random((2, 2, replicates)) < 0.5
+    coins = own.random((3, 2, replicates)) < 0.5
     within = np.arange(len(relative))[:, None] < np.asarray(parts)
     near, back = relative < _NEAR, relative < _BACK
     sides = is_member, ~is_member
     used = np.all([within[side].any(axis=0) for side in sides], axis=0)
     caught = [_rates(near[side], within[side][:, used]) for side in sides]
-    value = max(0.5, 0.5 + float(np.mean(caught[0] - caught[1])) / 2)
+    signals = -relative[is_member], -relative[~is_member]
+    near_auc = 0.5 + float(np.mean(caught[0] - caught[1])) / 2
+    value = max(0.5, (near_auc + auc(*signals)) / 2)
     rates = [
         _drawn_rates(near[side], within[side][:, used], w, coin)
         for side, w, coin in zip(sides, weights, coins[0])
     ]
-    drawn = 0.5 + (rates[0] - rates[1]).mean(axis=1) / 2
+    ranked = _drawn_aucs(signals, weights, coins[2])
+    drawn = (0.5 + (rates[0] - rates[1]).mean(axis=1) / 2 + ranked) / 2
     if not _beyond_chance(back[is_member], back[~is_member], significance):
         return value, drawn, False
     decided = float(_decided(back[is_member].mean(), back[~is_member].mean()))
@@ -190,45 +192,6 @@ def outlier_attack(
     return decided, _decided(returned[0], returned[1]), True
 
 
-@dataclass(frozen=True)
-class _Exposed:
-    """The isolated rows: their features, isolation and side, and the sizes of the parts."""
-
-    victims: Victims
-    rows: Positions
-    isolation: Floats
-    parts: tuple[int, ...]
-
-    @property
-    def features(self) -> npt.NDArray[np.float32]:
-        return self.victims.features[self.rows]
-
-    @property
-    def is_member(self) -> Mask:
-        return self.victims.is_member[self.rows]
-
-
-def _exposed(comparison: Comparison, members: Positions, control: Positions, seed: int) -> _Exposed:
-    """Return the isolated rows, kept for the next candidate of the same stream."""
-    key = "outlier victims"
-    known: Any = comparison.cache.get(key)
-    if known is None or known[0] != (seed, len(members), len(control)):
-        victims = Victims.of(comparison, members, control)
-        n = len(victims.features)
-        sizes = [min(n, max(_FEWEST, round(share * n))) for share in SHARES]
-        rows, isolation = most_isolated(victims.features, sizes[-1], rng_for(seed, "isolated"))
-        # Who has a twin among the other people does not stand alone.
-        alone = isolation > 0
-        rows, isolation = rows[alone], isolation[alone]
-        parts = tuple(min(size, len(rows)) for size in sizes)
-        known = (seed, len(members), len(control)), _Exposed(victims, rows, isolation, parts)
-        comparison.cache[key] = known
-    exposed: _Exposed = known[1]
-    if not exposed.is_member.any() or exposed.is_member.all():
-        raise NotMeasurable("too few real rows stand alone in the train part or in the holdout")
-    return exposed
-
-
 def _rates(hits: Mask, within: Mask) -> Floats:
     return np.asarray((hits[:, None] & within).sum(axis=0) / within.sum(axis=0))
 
@@ -239,6 +202,16 @@ def _drawn_rates(hits: Mask, within: Mask, weights: Floats, coin: Mask) -> Float
     caught = weights[:, :-1] @ (hits[:, None] & within) + unseen * coin[:, None]
     rows = weights[:, :-1] @ within.astype(np.float64) + unseen
     return np.asarray(caught / np.maximum(rows, 1))
+
+
+def _drawn_aucs(signals: Sequence[Floats], weights: Sequence[Floats], coins: Mask) -> Floats:
+    """Return replicated AUCs, shape (b,); the row not yet seen lies above all others or below."""
+    out = np.empty(len(weights[0]))
+    ends = {False: -np.inf, True: 1.0}
+    for i, coin in enumerate(coins.T):
+        sides = [np.append(side, ends[bool(c)]) for side, c in zip(signals, coin)]
+        out[i] = weighted_aucs(sides[0], sides[1], weights[0][[i]], weights[1][[i]])[0]
+    return out
 
 
 def _beyond_chance(members: Mask, control: Mask, level: float) -> bool:
