@@ -57,6 +57,9 @@ def test_every_cell_is_a_real_value_and_every_row_is_far_and_new() -> None:
     made = {tuple(row.values()) for row in both}
     assert len(made) == 60
     assert not made & rows
+    # Which are planted is left to chance.
+    assert canaries.planted.values("age").max() > canaries.control.values("age").mean()
+    assert canaries.control.values("age").max() > canaries.planted.values("age").mean()
     # Far: in the real rows age tells income to within a few thousand; a canary breaks such ties.
     off = np.abs(canaries.planted.values("income") - 800 * canaries.planted.values("age"))
     assert np.median(off) > 5000

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._attack import auc, draws, weighted_aucs
+from twinset.evaluation.privacy._attack import Victims, auc, draws, weighted_aucs
 from twinset.evaluation.privacy.membership import Membership, attack_signals, true_alarms
 
 SIGNALS = st.integers(1, 12).flatmap(
@@ -65,6 +65,17 @@ def test_members_and_control_are_treated_alike(people) -> None:
     for name, value in one.details["auc"].items():
         # Where ties of distances are split by rounding a pair may count otherwise.
         assert value == pytest.approx(1 - other.details["auc"][name], abs=1e-3)
+
+
+def test_levels_of_either_side_are_told_apart(compare) -> None:
+    one, other = (
+        Dataset.from_arrow(pa.table({"c": levels})) for levels in (["a", "b"], ["p", "q"])
+    )
+    for sides in ((one, other), (other, one)):
+        rows = np.arange(2)
+        found = Victims.of(compare(one, sides[1], sides[0]), rows, rows).features
+        apart = np.linalg.norm(found[:, None] - found, axis=2)
+        assert apart == pytest.approx(1 - np.eye(4), abs=1e-6)
 
 
 def jittered(dataset: Dataset, by: float, seed: int) -> Dataset:
