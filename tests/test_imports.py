@@ -21,7 +21,7 @@ FLOORS = (
     {"pipeline", "oneshot", "drafting"},
     {"making", "planning", "sourcing", "appraisal", "tables"},
     {
-        "balance", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
         "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
     },
     {"core"},

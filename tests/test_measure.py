@@ -94,7 +94,7 @@ def test_fresh_real_rows_are_as_good_as_real() -> None:
     assert list(scores) == [
         "gap.classifier", "gap.marginals", "gap.pairs", "coverage.density_coverage",
         "coverage.population", "utility.train_synthetic_test_real", "privacy.exact_copies",
-        "privacy.nearest_record",
+        "privacy.membership", "privacy.nearest_record", "privacy.outliers",
     ]  # fmt: skip
     verdicts = {name: score.verdict for name, score in scores.items()}
     assert verdicts.pop("coverage.population") == "not measurable"

@@ -25,6 +25,8 @@ _TITLES = {
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",
+    "privacy.membership": "telling training rows from others",
+    "privacy.outliers": "rows that stand alone and come back",
 }
 
 NOTHING = "–"
