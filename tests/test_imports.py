@@ -21,7 +21,8 @@ FLOORS = (
     {"pipeline", "oneshot", "drafting"},
     {"making", "planning", "sourcing", "appraisal", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
+        "part_verdicts", "recipe",
         "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
     },
     {"core"},

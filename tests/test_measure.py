@@ -92,7 +92,7 @@ class Models(Sizes):
 def test_fresh_real_rows_are_as_good_as_real() -> None:
     scores = scores_of(people(1500, 4))
     assert list(scores) == [
-        "gap.classifier", "gap.marginals", "gap.pairs", "coverage.density_coverage",
+        "gap.classifier", "gap.conditionals", "gap.marginals", "gap.pairs", "coverage.density_coverage",
         "coverage.population", "utility.train_synthetic_test_real", "privacy.exact_copies",
         "privacy.membership", "privacy.nearest_record", "privacy.outliers",
     ]  # fmt: skip

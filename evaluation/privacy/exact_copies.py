@@ -26,6 +26,8 @@ from twinset.core.schema import TABULAR_KINDS
 Keys = npt.NDArray[np.uint64]
 
 _MISSING = 0x9E3779B97F4A7C15
+_DEPENDENCE = 1e4
+"""How much likelier than with independent columns rows may agree; in census data it is a thousand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +39,14 @@ class ExactCopies(Metric):
     were never in train also agree with a training row now and then, in tables of few categories
     often. So the holdout is put to the same test, and only the share beyond the holdout's counts:
 
-    - the holdout agrees with no training row: agreement is no matter of chance here, and every
-      copy counts;
-    - it does agree with some: the excess counts where Fisher's exact test (one-sided, at
-      `significance`) says that chance does not explain it.
+    - it agrees with some: the excess counts where Fisher's exact test (one-sided, at
+      `significance`) says that chance does not explain it;
+    - it agrees with none, and columns are so rich that rows hardly can agree by chance, even if
+      dependence made that ten thousand times likelier: every copy counts;
+    - it agrees with none, but columns are not that rich: the excess counts where copies are more
+      than pairs of equal rows among the real ones let expect (a binomial test).
 
-    Both are done for copies of any training row and, sharper, for copies of training rows that
+    All this is done for copies of any training row and, sharper, for copies of training rows that
     occur only once. The value is the largest excess, 0 to 1. All rows are looked at, so
     it has no sampling error, and the gate ``max: 0`` means: nothing copied beyond chance.
 
@@ -79,7 +83,10 @@ class ExactCopies(Metric):
         if rows:
             names = [field.name for field in rows]
             keys = [row_keys(part, names) for part in sets]
-            parts["rows"] = count_copies(*keys, significance=self.significance)
+            expected = expected_by_chance(*sets[:2], names)
+            parts["rows"] = count_copies(
+                *keys, significance=self.significance, by_chance=expected * _DEPENDENCE
+            )
         for field in comparison.reference.schema.of_kind("image", "text"):
             contents = [content_keys(part, field.name) for part in sets]
             if all(len(keys) for keys in contents):
@@ -93,7 +100,12 @@ class ExactCopies(Metric):
 
 
 def count_copies(
-    train: Keys, synthetic: Keys, holdout: Keys, *, significance: float = 0.01
+    train: Keys,
+    synthetic: Keys,
+    holdout: Keys,
+    *,
+    significance: float = 0.01,
+    by_chance: float = 0.0,
 ) -> dict[str, float]:
     """Return how many synthetic and holdout keys are among the train keys, and the excess share.
 
@@ -102,7 +114,10 @@ def count_copies(
     train, synthetic, holdout : numpy.ndarray
         One key a row; equal rows have equal keys.
     significance : float
-        Level of the test that lets an excess count where the holdout has copies too.
+        Level of the tests.
+    by_chance : float
+        Most copies that chance may make, on average. From `significance` on the excess must be
+        significant even where the holdout has no copy.
 
     Examples
     --------
@@ -113,13 +128,41 @@ def count_copies(
     known, times = np.unique(train, return_counts=True)
     out: dict[str, float] = {"synthetic_rows": len(synthetic), "holdout_rows": len(holdout)}
     excess = 0.0
+    real = np.concatenate([train, holdout])
     for name, among in (("", known), ("unique_", known[times == 1])):
         copied = int(np.isin(synthetic, among).sum())
-        by_chance = int(np.isin(holdout, among).sum())
-        out[f"{name}copies"], out[f"holdout_{name}copies"] = copied, by_chance
-        beyond = _beyond_chance(copied, len(synthetic), by_chance, len(holdout), significance)
+        others = int(np.isin(holdout, among).sum())
+        out[f"{name}copies"], out[f"holdout_{name}copies"] = copied, others
+        beyond = _beyond_chance(copied, len(synthetic), others, len(holdout), significance)
+        if beyond and not others and by_chance >= significance:
+            pairs = len(synthetic) * len(train)
+            beyond *= _beyond_coincidence(copied, pairs, real) < significance
         excess = max(excess, beyond)
     return {**out, "excess": excess}
+
+
+def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str]) -> float:
+    """Return how many pairs of a synthetic and a training row would agree if columns were independent.
+
+    Examples
+    --------
+    >>> rows = Dataset.from_arrow(pa.table({"a": ["x", "y"] * 4, "b": list("ppppqqqq")}))
+    >>> round(expected_by_chance(rows, rows.take([0, 1]), ["a", "b"]), 2)  # 16 pairs
+    3.22
+    """
+    chance = 1.0
+    for name in names:
+        _, counts = np.unique(_column_keys(train, name), return_counts=True)
+        equal = (counts * (counts - 1) // 2).sum() + 1
+        if (
+            equal == 1
+            and train.schema[name].kind == "number"
+            and train.schema[name].decimals is None
+        ):
+            return 0.0  # numbers off any grid do not meet
+        # One pair more: that none was seen does not mean that there is none.
+        chance *= float(equal) / (len(train) * (len(train) - 1) // 2 + 1)
+    return chance * len(train) * len(synthetic)
 
 
 def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
@@ -151,6 +194,19 @@ def _beyond_chance(copied: int, n: int, by_chance: int, n_holdout: int, level: f
         if likely >= level:
             return 0.0
     return float(excess)
+
+
+def _beyond_coincidence(copied: int, pairs: int, real: Keys) -> float:
+    """Return how likely so many copies are if synthetic rows agree with train as real rows do.
+
+    Pairs of equal real rows and copies are then dealt by the numbers of pairs that could agree.
+    """
+    from scipy.stats import binom
+
+    _, times = np.unique(real, return_counts=True)
+    coincidences = int((times * (times - 1) // 2).sum())
+    share = pairs / (pairs + len(real) * (len(real) - 1) / 2)
+    return float(binom.sf(copied - 1, copied + coincidences, share))
 
 
 def _column_keys(dataset: Dataset, name: str) -> Keys:

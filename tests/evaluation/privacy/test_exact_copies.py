@@ -8,7 +8,12 @@ from scipy.stats import fisher_exact
 from twinset.core.dataset import Dataset
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy.exact_copies import ExactCopies, count_copies, row_keys
+from twinset.evaluation.privacy.exact_copies import (
+    ExactCopies,
+    count_copies,
+    expected_by_chance,
+    row_keys,
+)
 
 
 def keys(*values: int) -> np.ndarray:
@@ -32,6 +37,37 @@ def test_more_than_chance_counts_by_its_excess() -> None:
     train = keys(*range(10))
     made, holdout = keys(*[0] * 60, *[99] * 40), keys(*[0] * 10, *[99] * 90)
     assert count_copies(train, made, holdout)["excess"] == pytest.approx(0.5)
+
+
+def test_where_rows_can_agree_by_chance_so_can_a_copy_or_two() -> None:
+    """300 pairs of 25 train and 12 synthetic rows, 595 pairs of 35 real ones, none equal."""
+    train, holdout = keys(*range(25)), keys(*range(100, 110))
+    share = 300 / (300 + 595)
+    for copied in range(1, 8):
+        made = keys(*range(copied), *range(200, 212 - copied))
+        assert count_copies(train, made, holdout)["excess"] == pytest.approx(copied / 12)
+        found = count_copies(train, made, holdout, by_chance=0.5)["excess"]
+        assert (found > 0) == (share**copied < 0.01)
+    # Two equal real rows: copies must be more.
+    train = keys(*range(24), 0)
+    made = keys(*range(5), *range(200, 207))
+    assert count_copies(train, made, holdout, by_chance=0.5)["excess"] == 0
+
+
+def test_rich_columns_make_every_copy_count(compare) -> None:
+    rng = rng_for(1, "rich")
+
+    def rows(n: int, digits: int) -> Dataset:
+        columns = {f"x{i}": rng.normal(size=n).round(digits) for i in range(3)}
+        return Dataset.from_arrow(pa.table(columns))
+
+    for digits, counts in ((12, True), (3, True), (1, False)):
+        train, made, holdout = rows(200, digits), rows(100, digits), rows(100, digits)
+        made = Dataset.concat([made.take(range(99)), train.take([7])])
+        expected = expected_by_chance(train, made, ["x0", "x1", "x2"])
+        assert (expected * 1e4 < 0.01) == counts
+        found = ExactCopies().compute(compare(made, holdout, train), rng)
+        assert (found.value > 0) == counts
 
 
 @given(st.integers(1, 30), st.integers(31, 60), st.integers(1, 20), st.integers(21, 60))
