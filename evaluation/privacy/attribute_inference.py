@@ -99,10 +99,12 @@ class AttributeInference(Metric):
             part.at_most(limit, stream) for part, limit, stream in zip(sets, limits, streams)
         )
         secrets = choose_secrets(comparison.train, names, self.max_secrets)
-        right = _attack(known, Dataset.concat([members, control]), secrets, self.tolerance)
+        ours, others = (
+            _attack(known, part, secrets, self.tolerance) for part in (members, control)
+        )
         n, m = len(members), len(control)
-        found = excess(right[:n].mean(axis=1), right[n:].mean(axis=1), self.replicates, streams[3])
-        shares = dict(zip(secrets, zip(right[:n].mean(axis=0), right[n:].mean(axis=0))))
+        found = excess(ours.mean(axis=1), others.mean(axis=1), self.replicates, streams[3])
+        shares = dict(zip(secrets, zip(ours.mean(axis=0), others.mean(axis=0))))
         ranked = sorted(shares, key=lambda name: shares[name][1] - shares[name][0])
         worst = ranked[0]
         details = {
@@ -193,7 +195,7 @@ def _attack(
             values,
         )
         reach = (
-            0.0 if table.categorical[j] else tolerance * robust_scale(truth[~np.isnan(truth)])[1]
+            0.0 if table.categorical[j] else tolerance * robust_scale(values[~np.isnan(values)])[1]
         )
         right[:, j] = is_right(guessed, truth, reach)
     return right

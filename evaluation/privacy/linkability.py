@@ -36,8 +36,8 @@ class Linkability(Metric):
     another, and has the synthetic rows. It links the halves where one synthetic row is among the
     nearest of both; rows that are equally near count together. The halves of control rows, which
     the generator never saw, are linked by chance now and then: the value is the share of linked
-    members minus that of linked control rows, 0 to 1. The columns are dealt out in turn, those with
-    the most different values first, so that both halves tell about equally much.
+    members minus that of linked control rows, 0 to 1. The columns are dealt out by their entropy,
+    so that both halves tell about equally much.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Linkability(Metric):
     needs_same_time: ClassVar[bool] = True
 
     margin: float = 0.05
-    neighbours: int = 1
+    neighbours: int = 3
     max_targets: int = 1_500
     max_synthetic: int = 50_000
     replicates: int = 200
@@ -155,10 +155,20 @@ def deal_out(dataset: Dataset, names: Sequence[str]) -> tuple[tuple[str, ...], t
     >>> import pyarrow as pa
     >>> table = pa.table({"sex": ["f", "m", "f"], "id": [1.5, 2.5, 3.5], "one": ["x", "x", "x"]})
     >>> deal_out(Dataset.from_arrow(table), ["sex", "id", "one"])
-    (('id', 'one'), ('sex',))
+    (('id',), ('sex', 'one'))
     """
-    by_values = sorted(names, key=lambda name: -len(dataset.records.column(name).unique()))
-    return tuple(by_values[::2]), tuple(by_values[1::2])
+    by_information = sorted(names, key=lambda name: -_entropy(dataset, name))
+    # First to one half, two to the other, two to the first again: neither always gets the better.
+    halves: tuple[list[str], list[str]] = ([], [])
+    for place, name in enumerate(by_information):
+        halves[place % 4 in (1, 2)].append(name)
+    return tuple(halves[0]), tuple(halves[1])
+
+
+def _entropy(dataset: Dataset, name: str) -> float:
+    counts = dataset.records.column(name).value_counts().field("counts").to_numpy()
+    shares = counts / len(dataset)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _near(squared: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.bool_]:

@@ -24,28 +24,31 @@ from ._attacks import Excess, in_words, resampled, thresholds, told_share
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-_FEWEST_CONDITIONS, _MOST_CONDITIONS = 2, 4
+_DRAWS = 8
+"""How often columns are drawn around a row; the rarest draw is tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SinglingOut(Metric):
     """Measures how often a combination that is unique in the synthetic rows is unique in train.
 
-    The attacker has the synthetic rows alone. Around one of them at a time it looks for two to four
-    conditions (a level, or an interval of a number) that no other synthetic row meets. It succeeds
-    where exactly one training row meets them. Some such rows exist by chance, so the same
-    conditions are tried on as many rows that the generator never saw, and the value is the excess
-    success, 0 to 1. Train is usually the larger set: success is counted in subsets of the size of
+    The attacker has the synthetic rows alone. Around one of them at a time it looks for a rare
+    combination of conditions (a level, or an interval of a number) that no other synthetic row
+    meets. It succeeds where exactly one training row meets them. Some such rows exist by chance, so
+    the same conditions are tried on as many rows that the generator never saw, and the value is the
+    excess success, 0 to 1. Train is usually the larger set: success is counted in subsets of the size of
     the control set, exactly and not by drawing them, and added up over all of train.
 
     Parameters
     ----------
     margin : float
         Largest excess that still counts as good as real; set by twinset, no authority gives a number.
-    max_attacks : int
-        Synthetic rows that combinations are sought around.
+    conditions : int
+        Conditions of a combination, 2 to 4.
     width : float
         Share of the synthetic rows on each side of a number that its interval takes in, 0 to 0.5.
+    max_attacks : int
+        Synthetic rows that a combination is sought around.
     replicates : int
         Bootstrap replicates of the combinations.
 
@@ -63,18 +66,19 @@ class SinglingOut(Metric):
     needs_same_time: ClassVar[bool] = True
 
     margin: float = 0.05
-    max_attacks: int = 4_000
-    width: float = 0.02
+    conditions: int = 4
+    width: float = 0.03
+    max_attacks: int = 8_000
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.max_attacks < 1 or not 0 <= self.width <= 0.5:
+        in_range = self.margin >= 0 and 2 <= self.conditions <= 4 and 0 <= self.width <= 0.5
+        if not in_range or self.max_attacks < 1 or self.replicates < 2:
             raise ParameterError(
                 "a setting is out of its range",
-                allowed="margin >= 0, max_attacks >= 1, 0 <= width <= 0.5",
+                allowed="margin >= 0, conditions 2 to 4, width 0 to 0.5, max_attacks >= 1, "
+                "replicates >= 2",
             )
-        if self.replicates < 2:
-            raise ParameterError("a setting is out of its range", allowed="replicates >= 2")
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the excess share of combinations that single out a row; details hold both shares."""
@@ -82,17 +86,26 @@ class SinglingOut(Metric):
         names = comparison.reference.schema.names
         if not all(len(part) for part in sets):
             raise NotMeasurable("there are no rows to compare")
-        if len(names) < _FEWEST_CONDITIONS:
+        if len(names) < 2:
             raise NotMeasurable("a combination needs two columns")
         learning, drawing = rng.spawn(2)
         table = judge_table(sets, names)
         # Missing is a level of its own, and lies outside every interval.
         known, train, control = (np.where(np.isnan(part), -np.inf, part) for part in table.parts)
         rows = learning.permutation(len(known))[: self.max_attacks]
-        attacks = isolating(known, table.categorical, rows, width=self.width, rng=learning)
+        attacks = isolating(
+            known,
+            table.categorical,
+            rows,
+            conditions=self.conditions,
+            width=self.width,
+            draws=_DRAWS,
+            rng=learning,
+        )
         if not len(attacks):
             raise NotMeasurable(
-                "no two to four conditions pick out a single synthetic row, so there is nothing to try"
+                f"no {self.conditions} conditions pick out a single synthetic row, so there is nothing "
+                "to try"
             )
         on_train, on_control = isolated_shares(
             count_matches(train, attacks),
@@ -125,13 +138,13 @@ class SinglingOut(Metric):
 
 @dataclass(frozen=True)
 class Attacks:
-    """Conjunctions of conditions ``low <= column <= high``, m of them with at most four conditions.
+    """Conjunctions of c conditions ``low <= column <= high``, m of them.
 
     Parameters
     ----------
-    columns : numpy.ndarray of int, shape (m, 4)
-        Column of each condition, -1 where there is none.
-    low, high : numpy.ndarray, shape (m, 4)
+    columns : numpy.ndarray of int, shape (m, c)
+        Column of each condition.
+    low, high : numpy.ndarray, shape (m, c)
         Bounds of each condition.
     """
 
@@ -142,11 +155,9 @@ class Attacks:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def take(self, rows: npt.NDArray[np.int64], conditions: int) -> Attacks:
-        """Return the attacks at `rows` with their first `conditions` conditions only."""
-        columns = self.columns[rows].copy()
-        columns[:, conditions:] = -1
-        return Attacks(columns, self.low[rows], self.high[rows])
+    def take(self, rows: npt.NDArray[np.int64]) -> Attacks:
+        """Return the attacks at these positions."""
+        return Attacks(self.columns[rows], self.low[rows], self.high[rows])
 
 
 def isolating(
@@ -154,13 +165,16 @@ def isolating(
     categorical: npt.NDArray[np.bool_],
     rows: npt.NDArray[np.int64],
     *,
+    conditions: int,
     width: float,
+    draws: int,
     rng: np.random.Generator,
 ) -> Attacks:
-    """Return conjunctions of two to four conditions that exactly one known row meets.
+    """Return conjunctions that exactly one known row meets, at most one for each of `rows`.
 
-    Around each row, columns are taken in random order and conditions added until no other row meets
-    them all; rows that four conditions do not isolate are passed over.
+    For every row, columns are drawn several times, those with rare values first, and the draw is
+    kept that fewest rows would meet if columns were independent. Where another known row meets it
+    all the same, the row is passed over.
 
     Parameters
     ----------
@@ -170,38 +184,37 @@ def isolating(
         Which columns are codes.
     rows : numpy.ndarray of int, shape (m,)
         Known rows to look around.
+    conditions : int
+        Conditions of each conjunction, 2 or more; fewer where there are fewer columns.
     width : float
         Share of known rows on each side of a number that belong to its interval.
+    draws : int
+        How often columns are drawn for each row.
     rng : numpy.random.Generator
         Draws the columns.
 
     Examples
     --------
     >>> known = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    >>> both = np.array([True, True])
-    >>> found = isolating(known, both, np.arange(4), width=0, rng=np.random.default_rng(1))
+    >>> found = isolating(known, np.array([True, True]), np.arange(4), conditions=2, width=0,
+    ...                   draws=1, rng=np.random.default_rng(1))
     >>> len(found), count_matches(known, found).tolist()
     (2, [1, 1])
     """
     n, d = known.shape
-    most = min(_MOST_CONDITIONS, d)
-    columns = np.full((len(rows), _MOST_CONDITIONS), -1, dtype=np.int64)
-    columns[:, :most] = rng.permuted(np.tile(np.arange(d), (len(rows), 1)), axis=1)[:, :most]
     low, high = known[rows].copy(), known[rows].copy()
-    for j in np.flatnonzero(~categorical):
-        low[:, j], high[:, j] = _intervals(known[:, j], known[rows, j], int(width * n))
-    place = np.maximum(columns, 0)
-    whole = Attacks(
-        columns, np.take_along_axis(low, place, axis=1), np.take_along_axis(high, place, axis=1)
+    shares = np.empty((len(rows), d))
+    for j in range(d):
+        ordered = np.sort(known[:, j])
+        if not categorical[j]:
+            low[:, j], high[:, j] = _intervals(ordered, known[rows, j], int(width * n))
+        after = np.searchsorted(ordered, high[:, j], side="right")
+        shares[:, j] = (after - np.searchsorted(ordered, low[:, j], side="left")) / n
+    columns = _rarest(-np.log(shares), min(conditions, d), draws, rng)
+    found = Attacks(
+        columns, np.take_along_axis(low, columns, axis=1), np.take_along_axis(high, columns, axis=1)
     )
-    left, parts = np.arange(len(rows)), []
-    for conditions in range(_FEWEST_CONDITIONS, most + 1):
-        tried = whole.take(left, conditions)
-        alone = count_matches(known, tried) == 1
-        parts.append(tried.take(np.flatnonzero(alone), conditions))
-        left = left[~alone]
-    joined = [np.concatenate([getattr(p, f) for p in parts]) for f in ("columns", "low", "high")]
-    return Attacks(*joined)
+    return found.take(np.flatnonzero(count_matches(known, found) == 1))
 
 
 def count_matches(rows: Floats, attacks: Attacks) -> Counts:
@@ -209,7 +222,7 @@ def count_matches(rows: Floats, attacks: Attacks) -> Counts:
 
     Examples
     --------
-    >>> attack = Attacks(np.array([[0, 1, -1, -1]]), np.zeros((1, 4)), np.ones((1, 4)))
+    >>> attack = Attacks(np.array([[0, 1]]), np.zeros((1, 2)), np.ones((1, 2)))
     >>> count_matches(np.array([[0.0, 1.0], [0.5, 0.5], [2.0, 0.0]]), attack).tolist()
     [2]
     """
@@ -218,7 +231,7 @@ def count_matches(rows: Floats, attacks: Attacks) -> Counts:
     order = np.argsort(by_column, axis=1, kind="stable")
     ordered = np.take_along_axis(by_column, order, axis=1)
     start = np.zeros(attacks.columns.shape, dtype=np.int64)
-    stop = np.full(attacks.columns.shape, len(rows) + 1, dtype=np.int64)
+    stop = np.zeros(attacks.columns.shape, dtype=np.int64)
     for j in range(d):
         here = attacks.columns == j
         start[here] = np.searchsorted(ordered[j], attacks.low[here], side="left")
@@ -229,7 +242,7 @@ def count_matches(rows: Floats, attacks: Attacks) -> Counts:
     for i, j in enumerate(first):
         left = order[attacks.columns[i, j], start[i, j] : stop[i, j]]
         for c, column in enumerate(attacks.columns[i]):
-            if c != j and column >= 0 and len(left):
+            if c != j and len(left):
                 values = by_column[column, left]
                 left = left[(values >= attacks.low[i, c]) & (values <= attacks.high[i, c])]
         counts[i] = len(left)
@@ -262,9 +275,25 @@ def isolated_shares(
     return hypergeom.pmf(1, n_members, members, n), hypergeom.pmf(1, n_control, control, n)
 
 
-def _intervals(column: Floats, values: Floats, reach: int) -> tuple[Floats, Floats]:
-    """Return intervals around `values` that take in `reach` more rows of `column` on each side."""
-    ordered = np.sort(column[np.isfinite(column)])
+def _rarest(
+    information: Floats, size: int, draws: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return of several draws of `size` columns a row that with the most information, (m, size)."""
+    best = np.zeros((len(information), size), dtype=np.int64)
+    most = np.full(len(information), -1.0)
+    for _ in range(draws):
+        # Without replacement, with the information of each column as its weight.
+        keys = rng.exponential(size=information.shape) / (information + 1e-9)
+        drawn = np.argsort(keys, axis=1)[:, :size]
+        told = np.take_along_axis(information, drawn, axis=1).sum(axis=1)
+        better = told > most
+        best[better], most[better] = drawn[better], told[better]
+    return best
+
+
+def _intervals(ordered: Floats, values: Floats, reach: int) -> tuple[Floats, Floats]:
+    """Return intervals around `values` that take in `reach` more ordered rows on each side."""
+    ordered = ordered[np.isfinite(ordered)]
     if not len(ordered):
         return values, values
     before = np.searchsorted(ordered, values, side="left") - reach

@@ -24,6 +24,10 @@ _TITLES = {
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",
+    "privacy.singling_out": "rare combinations that single out a training row",
+    "privacy.linkability": "two halves of a training row linked",
+    "privacy.attribute_inference": "secrets of training rows inferred",
+    "privacy.quasi_identifiers": "combinations that few training rows share",
 }
 
 NOTHING = "–"
