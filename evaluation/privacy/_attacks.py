@@ -80,27 +80,39 @@ def resampled(
     return picked
 
 
-def told_share(share: float, n: int) -> float | str:
-    """Return a share of `n` real rows for the report; one that stands for 1 to 10 rows is not told.
+def told_shares(
+    members: float, n_members: int, control: float, n_control: int
+) -> tuple[float | str, float | str]:
+    """Return the two shares for the report; one that stands for 1 to 10 real rows is not told.
+
+    The value tells the difference of the two, so the other share is then told coarsely.
 
     Examples
     --------
-    >>> told_share(0.25, 1000), told_share(0.004, 1000), told_share(0.0, 1000)
-    (0.25, 'fewer than 11 rows', 0.0)
+    >>> told_shares(0.25, 1000, 0.1, 1000)
+    (0.25, 0.1)
+    >>> told_shares(0.254, 1000, 0.004, 1000)
+    ('20 to 30 %', 'fewer than 11 rows')
     """
-    return FEW if 0 < share * n < SMALL_CELL - 0.5 else float(share)
+    small = [
+        0 < share * n < SMALL_CELL - 0.5
+        for share, n in ((members, n_members), (control, n_control))
+    ]
+    if not any(small):
+        return float(members), float(control)
+    first, second = (FEW if few else _coarse(x) for few, x in zip(small, (members, control)))
+    return first, second
 
 
-def in_words(share: float, n: int) -> str:
-    """Return a share of `n` real rows for a sentence.
+def in_words(share: float | str) -> str:
+    """Return a share as `told_shares` gives it for a sentence.
 
     Examples
     --------
-    >>> in_words(0.25, 1000), in_words(0.004, 1000)
+    >>> in_words(0.25), in_words("fewer than 11 rows")
     ('25 %', 'fewer than 11 rows')
     """
-    told = told_share(share, n)
-    return told if isinstance(told, str) else f"{told:.0%}".replace("%", " %")
+    return share if isinstance(share, str) else f"{share * 100:.0f} %"
 
 
 def thresholds(margin: float) -> Mapping[str, str]:
@@ -116,3 +128,8 @@ def thresholds(margin: float) -> Mapping[str, str]:
         "HHS, 45 CFR 164.514(b)(1)": "a very small risk, gives no number",
         "twinset": f"margin of {margin:g}, set by twinset, no legal safe harbour",
     }
+
+
+def _coarse(share: float) -> str:
+    tenth = min(int(share * 10), 9)
+    return f"{tenth * 10} to {tenth * 10 + 10} %"

@@ -23,7 +23,7 @@ from twinset.core.judge import judge_table
 from twinset.core.neighbours import nearest
 from twinset.core.schema import TABULAR_KINDS
 
-from ._attacks import Floats, excess, in_words, thresholds, told_share
+from ._attacks import Floats, excess, in_words, thresholds, told_shares
 
 Matrix = npt.NDArray[np.float32]
 
@@ -104,23 +104,20 @@ class AttributeInference(Metric):
         )
         n, m = len(members), len(control)
         found = excess(ours.mean(axis=1), others.mean(axis=1), self.replicates, streams[3])
-        shares = dict(zip(secrets, zip(ours.mean(axis=0), others.mean(axis=0))))
-        ranked = sorted(shares, key=lambda name: shares[name][1] - shares[name][0])
-        worst = ranked[0]
+        gaps = ours.mean(axis=0) - others.mean(axis=0)
+        told = {
+            secrets[j]: told_shares(ours[:, j].mean(), n, others[:, j].mean(), m)
+            for j in np.argsort(-gaps, kind="stable")
+        }
+        worst, shares = next(iter(told.items()))
         details = {
             "summary": f"The worst of {len(secrets)} secrets, '{worst}', is told right for "
-            f"{in_words(shares[worst][0], n)} of {n:,} training rows and for "
-            f"{in_words(shares[worst][1], m)} of {m:,} rows the generator never saw",
+            f"{in_words(shares[0])} of {n:,} training rows and for {in_words(shares[1])} "
+            f"of {m:,} rows the generator never saw",
             "excess": found.value,
             "worst": worst,
-            "right": {
-                name: {
-                    "members": told_share(shares[name][0], n),
-                    "control": told_share(shares[name][1], m),
-                    "excess": float(shares[name][0] - shares[name][1]),
-                }
-                for name in ranked
-            },
+            "right": {name: dict(zip(("members", "control"), told[name])) for name in told},
+            "excess_by_secret": dict(zip(secrets, gaps.tolist())),
             "declared": bool(comparison.train.schema.with_role("sensitive")),
             "rows": {"members": n, "control": m, "synthetic": len(known)},
             "deciding": {"rows": min(n, m), "what": "attacked rows on each side"},

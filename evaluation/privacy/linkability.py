@@ -22,7 +22,7 @@ from twinset.core.features import FeatureEncoder
 from twinset.core.neighbours import squared_distances
 from twinset.core.schema import TABULAR_KINDS
 
-from ._attacks import excess, in_words, thresholds, told_share
+from ._attacks import excess, in_words, thresholds, told_shares
 
 Matrix = npt.NDArray[np.float32]
 Halves = tuple[Matrix, Matrix]
@@ -107,12 +107,12 @@ class Linkability(Metric):
             on_members.astype(float), on_control.astype(float), self.replicates, streams[3]
         )
         n, m = len(members), len(control)
-        shares = float(on_members.mean()), float(on_control.mean())
+        shares = told_shares(float(on_members.mean()), n, float(on_control.mean()), m)
         details = {
-            "summary": f"Two halves of a row are linked for {in_words(shares[0], n)} of {n:,} "
-            f"training rows and {in_words(shares[1], m)} of {m:,} rows the generator never saw",
+            "summary": f"Two halves of a row are linked for {in_words(shares[0])} of {n:,} "
+            f"training rows and {in_words(shares[1])} of {m:,} rows the generator never saw",
             "excess": found.value,
-            "linked": {"members": told_share(shares[0], n), "control": told_share(shares[1], m)},
+            "linked": dict(zip(("members", "control"), shares)),
             "halves": [list(half) for half in halves],
             "rows": {"members": n, "control": m, "synthetic": len(known)},
             "deciding": {"rows": min(n, m), "what": "attacked rows on each side"},

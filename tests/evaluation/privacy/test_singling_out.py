@@ -1,18 +1,20 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import NotMeasurable
+from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy.singling_out import (
-    Attacks,
-    SinglingOut,
+from twinset.evaluation.privacy._combinations import (
+    Combinations,
     count_matches,
     isolated_shares,
     isolating,
 )
+from twinset.evaluation.privacy.singling_out import SinglingOut
 
 KNOWN = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
 
@@ -47,7 +49,7 @@ def test_matches_are_counted_as_one_by_one(seed: int, n: int, conditions: int) -
     rows = rng.integers(0, 4, (n, 5)).astype(float)
     columns = np.stack([rng.permutation(5)[:conditions] for _ in range(7)])
     low = rng.integers(0, 4, (7, conditions)).astype(float)
-    attacks = Attacks(columns, low, low + rng.integers(0, 2, low.shape))
+    attacks = Combinations(columns, low, low + rng.integers(0, 2, low.shape))
     slow = [
         int(((rows[:, c] >= lo) & (rows[:, c] <= hi)).all(axis=1).sum())
         for c, lo, hi in zip(attacks.columns, attacks.low, attacks.high)
@@ -81,3 +83,16 @@ def test_settings_out_of_range_are_refused() -> None:
     for settings in ({"conditions": 1}, {"conditions": 5}, {"width": 0.6}, {"max_attacks": 0}):
         with pytest.raises(ParameterError):
             SinglingOut(**settings)
+
+
+def test_intervals_are_narrowed_until_enough_combinations_are_found(compare, rng) -> None:
+    """With an interval of half the rows hardly any of 500 points is alone, with a narrow one most."""
+    where = rng_for(1, "points").normal(size=(1000, 3))
+    train, control = (
+        Dataset.from_arrow(pa.table(dict(zip("xyz", part.T))))
+        for part in (where[:500], where[500:])
+    )
+    found = SinglingOut(width=0.5).compute(compare(train, control, train), rng)
+    assert found.details["width"] < 0.5
+    assert found.details["rows"]["attacks"] >= 125
+    assert found.value > 0.3
