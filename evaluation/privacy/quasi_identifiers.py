@@ -19,7 +19,7 @@ from twinset.core.contracts import (
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 
-from ._attacks import Floats, resampled
+from ._attacks import Floats
 from .exact_copies import Keys, row_keys
 
 
@@ -76,8 +76,11 @@ class QuasiIdentifiers(Metric):
         shared = rows_sharing(
             row_keys(comparison.train, names), row_keys(comparison.synthetic, names)
         )
-        small = ((shared > 0) & (shared < self.k)).astype(float)
-        drawn = resampled(small, self.replicates, rng, (0.0, 1.0)).mean(axis=1)
+        small = (shared > 0) & (shared < self.k)
+        n = len(small)
+        # A bootstrap over the rows and one more of either outcome: what few rows never showed must
+        # not look certain.
+        drawn = rng.binomial(n, (small.sum() + 0.5) / (n + 1), self.replicates) / n
         # Of a combination that one real row has, a match is right for sure; of one in ten, for 1/10.
         risk: Floats = np.divide(1.0, shared, out=np.zeros(len(shared)), where=shared > 0)
         share = float(small.mean())
@@ -90,8 +93,8 @@ class QuasiIdentifiers(Metric):
             "k": self.k,
             "share_in_no_training_row": float((shared == 0).mean()),
             "mean_risk_of_a_match": float(risk.mean()),
-            "rows": {"synthetic": len(small), "train": len(comparison.train)},
-            "deciding": {"rows": len(small), "what": "synthetic rows"},
+            "rows": {"synthetic": n, "train": len(comparison.train)},
+            "deciding": {"rows": n, "what": "synthetic rows"},
             "thresholds": dict(_thresholds(self.k, self.margin)),
         }
         return Measurement(share, drawn, details)
