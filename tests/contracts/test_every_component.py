@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},
     "privacy.nearest_record": {"replicates": 20},
+    "privacy.quasi_identifiers": {"columns": ("colour",)},
 }
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,

@@ -27,6 +27,10 @@ _TITLES = {
     "privacy.exact_copies": "exact copies of training rows",
     "privacy.membership": "telling training rows from others",
     "privacy.outliers": "rows that stand alone and come back",
+    "privacy.singling_out": "rare combinations that single out a training row",
+    "privacy.linkability": "two halves of a training row linked",
+    "privacy.attribute_inference": "secrets of training rows inferred",
+    "privacy.quasi_identifiers": "combinations that few training rows share",
 }
 
 NOTHING = "–"

@@ -1,0 +1,138 @@
+"""Whether synthetic rows carry combinations of declared columns that few real rows share (k-map)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+
+from ._attacks import Floats
+from .exact_copies import Keys, row_keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuasiIdentifiers(Metric):
+    """Counts synthetic rows whose quasi-identifiers are shared by few real rows, or just one.
+
+    Quasi-identifiers are columns that others may know of a person, e.g. age, sex and region. A
+    synthetic row whose combination of them exists in the real data, but in fewer than `k` rows,
+    points at a small group of real people. The value is the share of such rows, 0 to 1 (k-map of
+    the synthetic rows on the training rows). Combinations that no real row has point at nobody and
+    are told apart in the details. Numbers are compared as they are delivered, so a number with
+    many digits should be left out or grouped first.
+
+    Parameters
+    ----------
+    margin : float
+        Largest share beyond that of real rows that still counts as good as real; set by twinset.
+    columns : tuple of str
+        The quasi-identifiers; empty: the columns with the role sensitive.
+    k : int
+        Rows that must share a combination, 2 or more. 11 answers to a risk of 1/11 = 0.09.
+    replicates : int
+        Bootstrap replicates of the synthetic rows.
+
+    References
+    ----------
+    Sweeney (2002), k-anonymity: a model for protecting privacy, IJUFKS 10(5).
+    El Emam, Dankar (2008), Protecting privacy using k-anonymity, JAMIA 15(5).
+    """
+
+    family: ClassVar[MetricFamily] = "privacy"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    has_floor: ClassVar[bool] = False
+
+    margin: float = 0.05
+    columns: tuple[str, ...] = ()
+    k: int = 11
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.k < 2 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range", allowed="margin >= 0, k >= 2, replicates >= 2"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the share of synthetic rows in small cells of train, 0 to 1."""
+        names = self._declared(comparison)
+        if not len(comparison.train) or not len(comparison.synthetic):
+            raise NotMeasurable("there are no rows to compare")
+        shared = rows_sharing(
+            row_keys(comparison.train, names), row_keys(comparison.synthetic, names)
+        )
+        small = (shared > 0) & (shared < self.k)
+        n = len(small)
+        # A bootstrap over the rows and one more of either outcome: what few rows never showed must
+        # not look certain.
+        drawn = rng.binomial(n, (small.sum() + 0.5) / (n + 1), self.replicates) / n
+        # Of a combination that one real row has, a match is right for sure; of one in ten, for 1/10.
+        risk: Floats = np.divide(1.0, shared, out=np.zeros(len(shared)), where=shared > 0)
+        share = float(small.mean())
+        details = {
+            "summary": f"{share:.1%} of the synthetic rows have a combination of "
+            f"{', '.join(names)} that exists in fewer than {self.k} training rows".replace(
+                "%", " %", 1
+            ),
+            "columns": list(names),
+            "k": self.k,
+            "share_in_no_training_row": float((shared == 0).mean()),
+            "mean_risk_of_a_match": float(risk.mean()),
+            "rows": {"synthetic": n, "train": len(comparison.train)},
+            "deciding": {"rows": n, "what": "synthetic rows"},
+            "thresholds": dict(_thresholds(self.k, self.margin)),
+        }
+        return Measurement(share, drawn, details)
+
+    def _declared(self, comparison: Comparison) -> tuple[str, ...]:
+        held = comparison.reference.schema
+        names = tuple(self.columns) or tuple(field.name for field in held.with_role("sensitive"))
+        if not names:
+            raise NotMeasurable(
+                "no quasi-identifier is declared; name them in 'columns' or give them the role "
+                "sensitive"
+            )
+        for name in names:
+            if name not in held.names:
+                raise NotMeasurable(
+                    f"the quasi-identifier '{name}' is not among the compared columns"
+                )
+        return names
+
+
+def rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:
+    """Return how many train rows have the key of each synthetic row, shape (n,).
+
+    Examples
+    --------
+    >>> keys = lambda *values: np.array(values, dtype=np.uint64)
+    >>> rows_sharing(keys(1, 1, 2), keys(1, 2, 9)).tolist()
+    [2, 1, 0]
+    """
+    ordered = np.sort(train)
+    below = np.searchsorted(ordered, synthetic, side="left")
+    return np.asarray(np.searchsorted(ordered, synthetic, side="right") - below, dtype=np.int64)
+
+
+def _thresholds(k: int, margin: float) -> Mapping[str, str]:
+    return {
+        "HHS, 45 CFR 164.514(b)(1)": "a very small risk, gives no number",
+        "EMA Policy 0070 and Health Canada": "0.09 for published clinical data (k = 11)",
+        "CMS": "no published cell of 1 to 10 people",
+        "twinset": f"k = {k} and a margin of {margin:g} over real rows, set by twinset",
+    }

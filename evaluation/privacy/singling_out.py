@@ -1,0 +1,157 @@
+"""Whether rare combinations in the synthetic rows pick out single training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.errors import ParameterError
+from twinset.core.judge import judge_table
+from twinset.core.schema import TABULAR_KINDS
+
+from ._attacks import Excess, in_words, resampled, thresholds, told_shares
+from ._combinations import Combinations, Floats, count_matches, isolated_shares, isolating
+
+_DRAWS = 8
+"""How often columns are drawn around a row; the rarest draw is tried."""
+
+_ENOUGH, _NARROWINGS = 1_000, 3
+"""Combinations that will do, and how often intervals are narrowed to find them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinglingOut(Metric):
+    """Measures how often a combination that is unique in the synthetic rows is unique in train.
+
+    The attacker has the synthetic rows alone. Around one of them at a time it looks for a rare
+    combination of conditions (a level, or an interval of a number) that no other synthetic row
+    meets. It succeeds where exactly one training row meets them. Some such rows exist by chance, so
+    the same conditions are tried on as many rows that the generator never saw, and the value is the
+    excess success, 0 to 1. Train is usually the larger set: success is counted in parts of the size of
+    the control set, exactly and not by drawing them, and added up over all of train.
+
+    Parameters
+    ----------
+    margin : float
+        Largest excess that still counts as good as real; set by twinset, no authority gives a number.
+    conditions : int
+        Conditions of a combination, 2 to 4.
+    width : float
+        Share of the synthetic rows on each side of a number that its interval takes in, 0 to 0.5.
+        It is narrowed where too few combinations are found, as in tables of very many rows.
+    max_attacks : int
+        Synthetic rows that a combination is sought around.
+    replicates : int
+        Bootstrap replicates of the combinations.
+
+    References
+    ----------
+    Article 29 Data Protection Working Party (2014), Opinion 05/2014 on Anonymisation Techniques.
+    """
+
+    family: ClassVar[MetricFamily] = "privacy"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    has_floor: ClassVar[bool] = False
+    # Rows of the train part's own time meet a combination from it with nothing leaked.
+    needs_same_time: ClassVar[bool] = True
+
+    margin: float = 0.05
+    conditions: int = 4
+    width: float = 0.01
+    max_attacks: int = 8_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        in_range = self.margin >= 0 and 2 <= self.conditions <= 4 and 0 <= self.width <= 0.5
+        if not in_range or self.max_attacks < 1 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, conditions 2 to 4, width 0 to 0.5, max_attacks >= 1, "
+                "replicates >= 2",
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the excess share of combinations that single out a row; details hold both shares."""
+        sets = (comparison.synthetic, comparison.train, comparison.reference)
+        names = comparison.reference.schema.names
+        if not all(len(part) for part in sets):
+            raise NotMeasurable("there are no rows to compare")
+        if len(names) < 2:
+            raise NotMeasurable("a combination needs two columns")
+        learning, drawing = rng.spawn(2)
+        table = judge_table(sets, names)
+        # Missing is a level of its own, and lies outside every interval.
+        known, train, control = (np.where(np.isnan(part), -np.inf, part) for part in table.parts)
+        rows = learning.permutation(len(known))[: self.max_attacks]
+        attacks, width = self._combinations(known, table.categorical, rows, learning)
+        if not len(attacks):
+            raise NotMeasurable(
+                f"no {self.conditions} conditions pick out a single synthetic row, so there is "
+                "nothing to try"
+            )
+        on_train, on_control = isolated_shares(
+            count_matches(train, attacks),
+            len(train),
+            count_matches(control, attacks),
+            len(control),
+        )
+        # A row of a larger train set is in a part of the control set's size only now and then.
+        scale = max(1.0, len(train) / len(control))
+        differences = scale * (on_train - on_control)
+        drawn = resampled(differences, self.replicates, drawing, (-scale, 0.0, scale))
+        found = Excess(float(differences.mean()), drawn.mean(axis=1))
+        n = len(attacks)
+        shares = told_shares(float(on_train.mean()), n, float(on_control.mean()), n)
+        details = {
+            "summary": f"Of {n:,} combinations that one synthetic row meets, {in_words(shares[0])} "
+            f"single out one of {min(len(train), len(control)):,} training rows and "
+            f"{in_words(shares[1])} one of as many that the generator never saw",
+            "excess": found.value,
+            "singled_out": dict(zip(("members", "control"), shares)),
+            "counted_times": scale,
+            "width": width,
+            "rows": {
+                "attacks": n,
+                "tried": len(rows),
+                "train": len(train),
+                "control": len(control),
+            },
+            "deciding": {"rows": n, "what": "combinations"},
+            "thresholds": dict(thresholds(self.margin)),
+        }
+        return Measurement(found.clipped, found.replicates, details)
+
+    def _combinations(
+        self,
+        known: Floats,
+        categorical: npt.NDArray[np.bool_],
+        rows: npt.NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> tuple[Combinations, float]:
+        """Return combinations that one known row meets, and the width of their intervals."""
+        for narrowing in range(_NARROWINGS + 1):
+            width = self.width / 4**narrowing
+            found = isolating(
+                known,
+                categorical,
+                rows,
+                conditions=self.conditions,
+                width=width,
+                draws=_DRAWS,
+                rng=rng,
+            )
+            if len(found) >= min(_ENOUGH, len(rows) // 4):
+                break
+        return found, width
