@@ -159,8 +159,7 @@ def _labels(train: Dataset, field: Field) -> Factor:
     own = sorted(int(i) for i in order if counts[i] >= least)
     rare = [name for i, name in enumerate(names) if i not in own]
     levels = [
-        Level(_called(names[i], field), _value(names[i], field), (k,))
-        for k, i in enumerate(own)
+        Level(_called(names[i], field), _value(names[i], field), (k,)) for k, i in enumerate(own)
     ]
     texts: list[tuple[str, ...]] = [(names[i],) for i in own]
     if 0 < len(rare) <= _MOST_GROUPED:

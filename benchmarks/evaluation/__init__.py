@@ -1,0 +1,1 @@
+"""Proofs that the metrics react when they should, and stay quiet when they should."""
