@@ -19,7 +19,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"pipeline", "oneshot", "drafting", "filling"},
-    {"making", "planning", "sourcing", "appraisal", "tables"},
+    {"making", "planning", "sourcing", "appraisal", "shortfalls", "tables"},
     {
         "balance", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
         "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",

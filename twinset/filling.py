@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from twinset.appraisal import check_counts
@@ -17,74 +15,17 @@ from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.factors import infer_factors
 from twinset.core.schema import Field
 from twinset.core.seeding import rng_for
-from twinset.core.slices import FEWEST_TOLD, Slice, search_slices
+from twinset.core.slices import Slice, search_slices
 from twinset.core.where import Where
 from twinset.drafting import draft_counts, draft_filling, recipe_name, seen_from
 from twinset.registry import component_names
+from twinset.shortfalls import Aim, Gap, plan_rows
 from twinset.tables import name_target, open_table, refuse_media
 from twinset.twin_note import Seal, TwinNote
 
-Floats = npt.NDArray[np.float64]
-
+_MOSTLY = 0.5
 _MOST_ROWS = 50_000
 """Rows of each side that the search looks at; shares are counted on all rows."""
-_MOST_TIMES = 20
-_REACHED = 0.9
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A slice that the synthetic table holds too little of.
-
-    Parameters
-    ----------
-    words : str
-        The slice in words.
-    where : Where
-        The slice as a condition.
-    found, wanted : float
-        Its share of the synthetic rows, and the share that it should have, in (0, 1).
-    declared : bool
-        Whether `wanted` was declared, rather than counted in the real table.
-    rows : int
-        Rows to make; 0 where other slices bring enough of them, or `hindrance` says why not.
-    expected : float
-        Share that it will have once all rows are added, as far as real rows tell.
-    hindrance : str
-        Why it cannot be asked for; empty where it can.
-    told : str
-        The found share in words; counts of 1 to 10 rows are not told.
-    """
-
-    words: str
-    where: Where
-    found: float
-    wanted: float
-    declared: bool
-    rows: int
-    expected: float
-    hindrance: str
-    told: str
-
-    @property
-    def sentence(self) -> str:
-        """The slice with both shares, in words."""
-        wanted = f"{100 * self.wanted:.1f} %"
-        aim = f"wanted are {wanted}" if self.declared else f"{wanted} of the real ones"
-        return f"{self.words}: {self.told} of the synthetic rows, {aim}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the gap as plain JSON values."""
-        return {
-            "words": self.words,
-            "sentence": self.sentence,
-            "where": self.where.to_json(),
-            "wanted": self.wanted,
-            "declared": self.declared,
-            "rows": self.rows,
-            "expected": self.expected,
-            "hindrance": self.hindrance,
-        }
 
 
 @dataclass(frozen=True)
@@ -150,9 +91,10 @@ def gaps(
         same columns. A note that `twin` left beside the synthetic file is read, so that rows locked
         away then stay locked away.
     want : mapping, optional
-        Condition, e.g. "sex = F and age >= 60" -> share that it should have, in (0, 1).
+        Condition, e.g. "sex = F and age >= 60" -> share that it should have, in (0, 1). A found slice
+        that lies mostly in a declared one is left to it.
     population : mapping, optional
-        Column -> {level: share}, as in a brief. Found slices of a declared column are left to it.
+        Column -> {level: share}, as in a brief.
     target : str, optional
         Column that models will predict; goes into the recipe.
     use : str
@@ -178,7 +120,11 @@ def gaps(
     >>> found.missing[0].sentence, found.rows
     ('sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones', 500)
     """
-    check_counts(seed=seed, rows=most)
+    check_counts(seed=seed)
+    if most < 1:
+        raise ParameterError(
+            "the number of slices is out of range", got=str(most), allowed="1 or more"
+        )
     if use not in component_names("generator"):
         raise UnknownNameError.of("generator", use, component_names("generator"))
     plain = open_table(real, name="real")
@@ -191,11 +137,11 @@ def gaps(
     asked = [*_wanted(want or {}), *_declared(plain, population or {})]
     with threadpool_limits(limits=1):
         found = _searched(plain, made, most)
-    settled = set(population or {})
-    missing = [one for one in found if one.is_missing and not settled & set(one.where.conditions)]
-    aims = [_Aim(where, str(where), share, True) for where, share in asked]
-    aims += [_Aim(one.where, one.words, None, False) for one in missing]
-    planned = _planned(plain, made, aims)
+    aimed = [where for where, _ in asked]
+    missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, plain)]
+    aims = [Aim(where, str(where), share, True) for where, share in asked]
+    aims += [Aim(one.where, one.words, None, False) for one in missing]
+    planned = plan_rows(plain, made, aims)
     counts = [(gap.where, gap.rows, gap.sentence) for gap in planned if gap.rows]
     recipe = ""
     if counts:
@@ -253,105 +199,18 @@ def _declared(
     return found
 
 
+def _is_settled(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
+    """Return whether most real rows of a found slice lie in one whose share is declared."""
+    inside = found.mask(real)
+    return any(where.mask(real)[inside].mean() > _MOSTLY for where in declared)
+
+
 def _searched(real: Dataset, made: Dataset, most: int) -> list[Slice]:
     sample = [
         part.at_most(_MOST_ROWS, rng_for(0, "gaps", name))
         for name, part in (("real", real), ("synthetic", made))
     ]
     return search_slices(sample[0], sample[1], infer_factors(sample[0]), most=most)
-
-
-@dataclass(frozen=True)
-class _Aim:
-    """A slice and the share that it should have; None for that of the real table."""
-
-    where: Where
-    words: str
-    share: float | None
-    declared: bool
-
-
-def _planned(real: Dataset, made: Dataset, aims: Sequence[_Aim]) -> tuple[Gap, ...]:
-    """Return the aims that are missed, with the rows that reach them."""
-    there = [aim.where.mask(real) for aim in aims]
-    counts = np.array([float(aim.where.mask(made).sum()) for aim in aims])
-    shares = np.array(
-        [float(mask.mean()) if aim.share is None else aim.share for aim, mask in zip(aims, there)]
-    )
-    known = [int(mask.sum()) for mask in there]
-    lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
-    able = [i for i in lacking if known[i] >= FEWEST_TOLD]
-    within = np.array([[float(there[i][there[j]].mean()) for j in able] for i in able])
-    rows = np.zeros(len(aims), dtype=np.int64)
-    if able:
-        rows[able] = rows_to_add(counts[able], shares[able], within, len(made))
-    total = len(made) + rows.sum()
-    planned = []
-    for i in lacking:
-        inside = sum(float(there[i][there[j]].mean()) * rows[j] for j in able)
-        planned.append(
-            _gap(
-                aims[i],
-                counts[i],
-                shares[i],
-                known[i],
-                rows[i],
-                (counts[i] + inside) / total,
-                len(made),
-            )
-        )
-    return tuple(planned)
-
-
-def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.NDArray[np.int64]:
-    """Return how many rows to add of each slice so that all slices come near their shares.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, shape (k,)
-        Rows of each slice that there are.
-    shares : numpy.ndarray, shape (k,)
-        Share that each slice should have once the rows are added.
-    within : numpy.ndarray, shape (k, k)
-        Share of the rows of slice j (column) that lie in slice i (line) too; 1 on the diagonal.
-    n : int
-        Rows that there are in all.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (k,)
-        The least-squares solution without negative numbers; at most 20 `n` rows a slice.
-
-    Examples
-    --------
-    >>> rows_to_add(np.array([0.0]), np.array([0.2]), np.eye(1), 80).tolist()
-    [20]
-    >>> rows_to_add(np.zeros(2), np.array([0.25, 0.25]), np.ones((2, 2)), 60).tolist()
-    [20, 0]
-    """
-    from scipy.optimize import nnls
-
-    # counts_i + sum_j within_ij x_j = shares_i (n + sum_j x_j), each line in standard errors.
-    scale = np.sqrt(np.maximum(shares * (1 - shares), 1e-12))
-    left = (within - shares[:, None]) / scale[:, None]
-    found, _ = nnls(left, (shares * n - counts) / scale)
-    return np.asarray(np.rint(np.minimum(found, _MOST_TIMES * n)), dtype=np.int64)
-
-
-def _gap(
-    aim: _Aim, count: float, share: float, known: int, rows: int, expected: float, n: int
-) -> Gap:
-    hindrance = ""
-    if known < FEWEST_TOLD:
-        many = "no" if known == 0 else f"fewer than {FEWEST_TOLD}"
-        hindrance = f"{many} real rows to learn from"
-    elif expected < _REACHED * share:
-        hindrance = f"its share will be about {100 * expected:.1f} %: the shares asked for clash"
-    few = 0 < count < FEWEST_TOLD
-    told = f"fewer than {FEWEST_TOLD}" if few else f"{100 * count / n:.1f} %"
-    return Gap(
-        aim.words, aim.where, count / n, share, aim.declared, int(rows), expected, hindrance, told
-    )
 
 
 def _whole(

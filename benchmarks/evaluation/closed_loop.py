@@ -34,7 +34,7 @@ import twinset
 from benchmarks.tabular.sets import Roles, code, load
 from twinset.core.dataset import Dataset
 from twinset.core.factors import infer_factors
-from twinset.core.slices import two_sample
+from twinset.core.shares import two_sample
 from twinset.core.where import Where
 from twinset.measure import default_metrics, measure
 

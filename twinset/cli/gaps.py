@@ -55,8 +55,6 @@ def command(
     json : bool
         Print everything as JSON.
     """
-    from twinset.cli.values import settings_of
-
     if out is not None:
         if out.exists() and not force:
             raise RecipeError(
@@ -64,7 +62,7 @@ def command(
             )
         check_place(out)
     wanted = dict(_share(text) for text in want or ())
-    shares = {column: _levels(column, v) for column, v in settings_of(population or ()).items()}
+    shares = dict(_levels(text) for text in population or ())
     from twinset.filling import gaps
 
     found = gaps(
@@ -117,14 +115,19 @@ def _share(text: str) -> tuple[str, float]:
     )
 
 
-def _levels(column: str, value: object) -> dict[object, float]:
-    """Check the shares of one column, as YAML gave them."""
-    if isinstance(value, dict) and all(
-        isinstance(share, int | float) and not isinstance(share, bool) for share in value.values()
-    ):
-        return {level: float(share) for level, share in value.items()}
+def _levels(text: str) -> tuple[str, dict[object, float]]:
+    """Read "COLUMN={LEVEL: SHARE, ...}"; as in recipes, yes and no are labels, not true and false."""
+    from twinset.recipe import read_yaml
+
+    column, sign, spelled = text.partition("=")
+    read = read_yaml(spelled)
+    shares = read.data
+    if column and sign and not read.faults and isinstance(shares, dict):
+        numbers = [share for share in shares.values() if type(share) in (int, float)]
+        if len(numbers) == len(shares) > 0:
+            return column, {level: float(share) for level, share in shares.items()}
     raise RecipeError(
-        f"cannot read the shares of '{column}'",
-        got=type(value).__name__,
-        allowed=f'e.g. --population "{column}={{F: 0.51, M: 0.49}}"',
+        "cannot read the shares of a population",
+        got=f"'{text}'",
+        allowed="e.g. 'sex={F: 0.51, M: 0.49}'",
     )

@@ -27,6 +27,7 @@ LEAST_LEVEL_ROWS = 11
 MOST_LEVELS = 20
 _MOST_GROUPED = 50
 _DAY = 86_400_000_000
+_TIME_UNITS = (_DAY, 3_600_000_000, 60_000_000, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,8 @@ def _bins(train: Dataset, field: Field) -> Factor:
     present = values[np.isfinite(values)]
     edges = bin_edges(present) if len(present) else []
     if field.kind == "datetime" and edges:
-        whole_days = edges[-1] - edges[0] > 20 * _DAY or len(edges) == 1
-        edges = sorted({float(np.floor(e / _DAY) * _DAY) if whole_days else e for e in edges})
+        unit = _time_unit(edges[-1] - edges[0] if len(edges) > 1 else np.ptp(present))
+        edges = sorted({float(np.floor(edge / unit) * unit) for edge in edges})
         edges = [edge for edge in edges if edge > present.min()]
     whole = field.kind == "integer" or (field.kind == "number" and field.decimals == 0)
     if whole:
@@ -214,6 +215,11 @@ def _bins(train: Dataset, field: Field) -> Factor:
     if levels:
         missing = _missing(field.name, float(np.isnan(values).mean()), levels)
     return Factor(field.name, tuple(levels), tuple(spans), edges=tuple(edges), missing=missing)
+
+
+def _time_unit(reach: float) -> int:
+    """Return the largest of day, hour, minute and second that `reach` holds twenty of, in microseconds."""
+    return next((unit for unit in _TIME_UNITS if reach >= 20 * unit), 1)
 
 
 def _missing(column: str, share: float, levels: list[Level]) -> int | None:
@@ -258,6 +264,8 @@ class _Say:
         if self.field.kind != "datetime":
             return int(edge) if self.whole else float(edge)
         instant = datetime.fromtimestamp(edge / 1e6, UTC)
-        text = instant.strftime("%Y-%m-%d" if edge % _DAY == 0 else "%Y-%m-%dT%H:%M:%S.%f")
         zoned = getattr(self.field.arrow_type, "tz", None) is not None
-        return f"{text}T00:00:00Z" if zoned and edge % _DAY == 0 else f"{text}Z" if zoned else text
+        if edge % _DAY == 0 and not zoned:
+            return instant.strftime("%Y-%m-%d")
+        text = instant.strftime("%Y-%m-%dT%H:%M:%S" + (".%f" if edge % 1_000_000 else ""))
+        return f"{text}Z" if zoned else text

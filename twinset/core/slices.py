@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 from twinset.core.factors import Factor, Level
+from twinset.core.shares import Floats, discoveries, two_sample
 from twinset.core.where import Condition, Where
 
-Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.float32]
 Slots = tuple[int, ...]
 
@@ -148,59 +148,6 @@ def literal_bits(dataset: Dataset, factors: Sequence[Factor]) -> Bits:
     return np.concatenate(blocks, axis=1)
 
 
-def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
-    """Return z and two-sided p of counts `a` of n rows against counts `b` of m rows.
-
-    The normal test with pooled variance where at least 50 rows are expected on each side, else the
-    exact binomial test of `a` given a + b, which errs on the safe side.
-
-    Examples
-    --------
-    >>> z, p = two_sample(np.array([40.0, 2.0]), 100, np.array([60.0, 8.0]), 100)
-    >>> z.round(3).tolist(), p.round(4).tolist()
-    ([-2.828, -1.947], [0.0047, 0.1094])
-    """
-    from scipy.special import bdtr, bdtrc, ndtr
-
-    total, share = a + b, (a + b) / (n + m)
-    spread = np.sqrt(share * (1 - share) * (1 / n + 1 / m))
-    z = np.divide(a / n - b / m, spread, out=np.zeros_like(total), where=spread > 0)
-    normal = 2 * ndtr(-np.abs(z))
-    side = n / (n + m)
-    low, high = bdtr(a, total, side), np.where(a > 0, bdtrc(np.maximum(a - 1, 0), total, side), 1)
-    exact = np.minimum(1.0, 2 * np.minimum(low, high))
-    few = np.minimum(total * side, total * (1 - side)) < 50
-    return z, np.where(few, exact, normal)
-
-
-def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDArray[np.bool_]:
-    """Return which tests Benjamini-Hochberg rejects, shape (k,).
-
-    Parameters
-    ----------
-    p : numpy.ndarray, shape (k,)
-        p-values of the tests that were carried out.
-    alpha : float
-        False discovery rate.
-    n_tests : int, optional
-        Tests there were to choose from; by default k.
-
-    Examples
-    --------
-    >>> discoveries(np.array([0.01, 0.04, 0.03, 0.5]), 0.05).tolist()
-    [True, False, False, False]
-    >>> discoveries(np.array([0.01, 0.02, 0.03, 0.5]), 0.05).tolist()
-    [True, True, True, False]
-    """
-    order = np.argsort(p)
-    allowed = alpha * np.arange(1, len(p) + 1) / (n_tests or max(len(p), 1))
-    passed = np.flatnonzero(p[order] <= allowed)
-    found = np.zeros(len(p), dtype=bool)
-    if len(passed):
-        found[order[: passed[-1] + 1]] = True
-    return found
-
-
 @dataclass(frozen=True)
 class _Sides:
     """Which literals each real and each synthetic row meets."""
@@ -328,7 +275,8 @@ def _named(
             open_ &= p <= bar
         if not open_.any():
             break
-        best = int(np.argmax(np.where(open_, np.abs(z), -1)))
+        # Of a region and its opposite, which differ alike, the one with too few rows is named.
+        best = int(np.argmax(np.where(open_, np.abs(z) + 1e-6 * (z < 0), -1)))
         left = _Sides(sides.real[kept_real], sides.made[kept_made])
         slots = _shortest(sides, left, candidates[best])
         if slots in used:
