@@ -57,3 +57,11 @@ def test_a_share_that_cannot_be_is_refused() -> None:
         twinset.gaps(real, real, want={"sky = night": 1.0})
     clash = twinset.gaps(real, real, want={"sky = night": 0.8, "sky = day": 0.7})
     assert any("clash" in gap.hindrance for gap in clash.missing)
+
+
+def test_more_rows_than_there_are_is_said() -> None:
+    real = pa.table({"sky": ["day", "night"] * 500})
+    few = twinset.gaps(real, real, want={"sky = night": 0.6})
+    assert few.notes == ()
+    many = twinset.gaps(real, real, want={"sky = night": 0.9})
+    assert "more than the 1,000 that there are" in many.notes[0]

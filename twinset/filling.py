@@ -149,7 +149,7 @@ def gaps(
         if isinstance(real, str | Path):
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
-    return Gaps(planned, over, recipe, tuple(_notes(plain, planned)))
+    return Gaps(planned, over, recipe, tuple(_notes(plain, made, planned)))
 
 
 def _note_of(real: Dataset, synthetic: object) -> TwinNote | None:
@@ -238,8 +238,14 @@ def _whole(
     )
 
 
-def _notes(real: Dataset, planned: Sequence[Gap]) -> list[str]:
+def _notes(real: Dataset, made: Dataset, planned: Sequence[Gap]) -> list[str]:
     found = []
+    rows = sum(gap.rows for gap in planned)
+    if rows > len(made):
+        found.append(
+            f"filling these slices takes {rows:,} rows, more than the {len(made):,} that there are: a "
+            "new twin by a better generator will serve you better"
+        )
     if any(gap.rows for gap in planned) and real.schema.of_kind("id"):
         names = ", ".join(f"'{f.name}'" for f in real.schema.of_kind("id"))
         found.append(

@@ -282,10 +282,40 @@ def _page(rounds: Sequence[Mapping[str, Any]]) -> str:
             f"{change['twin']} | {recall['real']:.3f} | {recall['real + rows']:.3f} | "
             f"{change['real']} | {recall['real, nothing taken away']:.3f} |"
         )
-    lines += ["", "What `gaps` named:", ""]
+    lines += ["", *_said(rounds), "", "What `gaps` named:", ""]
     for one in rounds:
         lines += [f"- {one['place']}, seed {one['seed']}: {'; '.join(one['named'])}"]
     return "\n".join(lines) + "\n"
+
+
+def _said(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return plain sentences: what was closed, what was harmed, and whether recall rose."""
+    n = len(rounds)
+    least = min(one["gap"]["closed"] for one in rounds)
+    beyond = sum(m["harm"] > m["margin"] for one in rounds for m in one["metrics"].values())
+    lines = [
+        f"- The gap in the slice was closed by {least:.0%} or more in each of {n} rounds.",
+        f"- Metrics that became worse by more than their margin: {beyond}.",
+    ]
+    for name, called in (("twin", "the twin"), ("real", "the real rows of the recipe")):
+        changes = [one["recall"]["change"][name] for one in rounds]
+        rose, fell = sum(c[1] > 0 for c in changes), sum(c[2] < 0 for c in changes)
+        lines.append(
+            f"- Recall in the slice of a model trained on {called} and the new rows: surely higher in "
+            f"{rose} of {n} rounds, surely lower in {fell}, mean change "
+            f"{np.mean([c[0] for c in changes]):+.3f}."
+        )
+    lost = [
+        one["recall"]["recall"]["real, nothing taken away"] - one["recall"]["recall"]["real"]
+        for one in rounds
+        if one["place"] == "real"
+    ]
+    if lost:
+        lines.append(
+            f"- What a model could gain at most: with all real rows of the slice its recall is "
+            f"{np.mean(lost):+.3f} from that without them."
+        )
+    return lines
 
 
 def _worst(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:

@@ -180,3 +180,14 @@ def test_empty_sets_have_no_slices() -> None:
     real = drawn(200, 1)
     assert search_slices(real, real.slice(0, 0), infer_factors(real)) == []
     assert search_slices(real, real, ()) == []
+
+
+def test_slices_with_too_many_rows_do_not_crowd_out_those_with_too_few() -> None:
+    rng = rng_for(4, "linked")
+    a = rng.integers(0, 5, 6_000)
+    texts = np.array(list("uvwxy"))
+    real = Dataset.from_arrow(pa.table({"a": texts[a], "b": texts[a]}))
+    made = Dataset.from_arrow(pa.table({"a": texts[a], "b": texts[rng.permutation(a)]}))
+    found = search_slices(real, made, infer_factors(real), most=2)
+    assert sum(one.is_missing for one in found) == 2
+    assert sum(not one.is_missing for one in found) == 2

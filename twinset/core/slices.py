@@ -111,7 +111,7 @@ def search_slices(
     depth : int
         Most conditions in a slice, 1 to 3.
     most : int
-        Slices to return.
+        Slices to return of those with too few rows, and again of those with too many.
 
     References
     ----------
@@ -188,7 +188,7 @@ def _tested(slots: npt.NDArray[np.int64], real: Floats, made: Floats, sides: _Si
 
 
 def _candidates(sides: _Sides, owner: npt.NDArray[np.int64], depth: int) -> list[Slots]:
-    """Return the slices that differ for sure and enough, surest first."""
+    """Return the slices that differ for sure and enough, the surest of each direction."""
     n, m = len(sides.made), len(sides.real)
     singles = np.arange(len(owner))[:, None]
     levels = [
@@ -206,8 +206,10 @@ def _candidates(sides: _Sides, owner: npt.NDArray[np.int64], depth: int) -> list
     for level, n_tests in levels:
         sure = discoveries(level.p, ALPHA / 3, n_tests)
         sure &= _changed(level.real / m, level.made / n)
-        found += [(-abs(level.z[i]), tuple(level.slots[i].tolist())) for i in np.flatnonzero(sure)]
-    return [slots for _, slots in sorted(found)[:_MOST_CANDIDATES]]
+        found += [(float(level.z[i]), tuple(level.slots[i].tolist())) for i in np.flatnonzero(sure)]
+    under = sorted(one for one in found if one[0] < 0)[: _MOST_CANDIDATES // 2]
+    over = sorted((-z, slots) for z, slots in found if z > 0)[: _MOST_CANDIDATES // 2]
+    return [slots for _, slots in (*under, *over)]
 
 
 def _triples(pairs: _Level, sides: _Sides, owner: npt.NDArray[np.int64]) -> _Level:
@@ -262,7 +264,7 @@ def _named(
     falls = np.array([s.sum() * len(r) < r.sum() * len(s) for r, s in rows], dtype=bool)
     named: list[Slice] = []
     used: set[Slots] = set()
-    while len(named) < most:
+    while True:
         n, m = int(kept_made.sum()), int(kept_real.sum())
         if not n or not m or not rows:
             break
@@ -271,6 +273,9 @@ def _named(
         z, p = two_sample(made, n, real, m)
         # What differs the other way among the rows that are left is no news about all rows.
         open_ = _changed(real / m, made / n) & ((z < 0) == falls)
+        for is_missing in (True, False):
+            if sum(one.is_missing == is_missing for one in named) >= most:
+                open_ &= falls != is_missing
         if named:
             open_ &= p <= bar
         if not open_.any():
