@@ -129,13 +129,13 @@ def test_an_unseen_level_has_no_level() -> None:
 
 
 def drawn(n: int, seed: int, cells: dict[tuple[bool, bool, bool], float] | None = None) -> Dataset:
-    """Draw three coins and a number; `cells` tells which share of a cell's rows is kept."""
+    """Draw three coins, one that is nearly always true, and a number; `cells`: the share kept."""
     rng = rng_for(seed, "coins")
     coins = rng.random((n, 3)) < (0.5, 0.4, 0.3)
     keep = np.ones(n, dtype=bool)
     for cell, share in (cells or {}).items():
         keep &= ~(coins == cell).all(axis=1) | (rng.random(n) < share)
-    columns = dict(zip("abc", coins[keep].T))
+    columns = dict(zip("abc", coins[keep].T)) | {"d": rng.random(n)[keep] < 0.97}
     return Dataset.from_arrow(pa.table({**columns, "x": rng.normal(size=n)[keep]}))
 
 
@@ -151,6 +151,18 @@ def test_a_region_is_named_by_as_few_conditions_as_it_needs() -> None:
     assert search_slices(real, drawn(8_000, 2, pair), factors)[0].words == "a and b"
     one = {(True, b, c): 0.3 for b in (True, False) for c in (True, False)}
     assert search_slices(real, drawn(8_000, 2, one), factors)[0].words == "a"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_chance_adds_no_condition_and_the_opposite_is_not_named(share: float) -> None:
+    pair = {(True, True, True): share, (True, True, False): share}
+    one = {(True, b, c): share for b in (True, False) for c in (True, False)}
+    for seed in range(12):
+        real = drawn(3_000, 2 * seed)
+        factors = infer_factors(real)
+        for lost, words in ((pair, "a and b"), (one, "a")):
+            made = drawn(3_000, 2 * seed + 1, lost)
+            assert search_slices(real, made, factors)[0].words == words
 
 
 def test_a_region_that_is_gone_altogether_is_named() -> None:
