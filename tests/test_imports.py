@@ -18,8 +18,8 @@ HEAVY = {
 # From the top down; a module may import from its own floor and from those below it.
 FLOORS = (
     {"cli", "__main__"},
-    {"pipeline", "oneshot", "drafting"},
-    {"making", "planning", "sourcing", "appraisal", "tables"},
+    {"pipeline", "oneshot", "drafting", "filling"},
+    {"making", "planning", "sourcing", "appraisal", "shortfalls", "tables"},
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
         "part_verdicts", "recipe",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from twinset.core.errors import TwinsetError
     from twinset.core.schema import Field, Schema
     from twinset.core.where import Where
+    from twinset.filling import gaps
     from twinset.oneshot import twin
     from twinset.pipeline import run
     from twinset.recipe import load_recipe
@@ -28,6 +29,7 @@ _HOMES = {
     "TwinsetError": "twinset.core.errors",
     "Where": "twinset.core.where",
     "evaluate": "twinset.appraisal",
+    "gaps": "twinset.filling",
     "list_components": "twinset.registry",
     "load_recipe": "twinset.recipe",
     "run": "twinset.pipeline",
@@ -43,6 +45,7 @@ __all__ = [
     "Where",
     "__version__",
     "evaluate",
+    "gaps",
     "list_components",
     "load_recipe",
     "run",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from twinset.core.dataset import Dataset
 from twinset.core.rule_discovery import ProposedRule, discover_rules
 from twinset.core.rules import RULE_KINDS, rules_to_json
 from twinset.core.schema import TABULAR_KINDS, Field
+from twinset.core.where import Where
 
 _TARGET_NAMES = (
     "target",
@@ -75,6 +78,88 @@ def draft_recipe(
         _rest(name),
     ]
     return "\n".join(sections)
+
+
+def draft_counts(use: str, counts: Sequence[tuple[Where, int, str]]) -> str:
+    """Return the generate section that asks for rows under conditions, as YAML text.
+
+    Parameters
+    ----------
+    use : str
+        Generator.
+    counts : sequence of (Where, int, str)
+        Condition, rows, and a comment.
+
+    Examples
+    --------
+    >>> print(draft_counts("tabular.trees", [(Where({"age": {"ge": 60}}), 40, "too few")]), end="")
+    generate:
+      - use: tabular.trees
+        name: slices
+        counts:
+          - {where: {"age": {"ge": 60}}, rows: 40}   # too few
+    """
+    lines = ["generate:", f"  - use: {use}", "    name: slices", "    counts:"]
+    for where, rows, text in counts:
+        spelled = f"{{where: {_yaml(where.to_json())}, rows: {rows}}}"
+        lines.append(f"      - {spelled}   # {_comment(text)}")
+    return "\n".join(lines) + "\n"
+
+
+def draft_filling(
+    dataset: Dataset,
+    *,
+    path: str,
+    name: str,
+    making: str,
+    seed: int,
+    holdout_fraction: float,
+    target: Field | None,
+) -> str:
+    """Return a recipe as YAML text that makes what `making`, its generate section, asks for.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The real table.
+    path : str
+        Its file, as seen from the recipe's folder.
+    name : str
+        Name of the recipe.
+    making : str
+        See `draft_counts`.
+    seed, holdout_fraction : int, float
+        Decide which real rows no generator sees.
+    target : Field, optional
+        Column to predict.
+    """
+    head = f"""\
+# Written by `twinset gaps`: the rows that a synthetic set lacks. Run it with `twinset run`, and add
+# the rows that it delivers to that set.
+name: {name}
+seed: {seed}
+"""
+    brief = "brief: {task: other}\n"
+    if target is not None:
+        task = "classification" if _is_class(target) else "regression"
+        brief = f"brief: {{task: {task}, target: {_quoted(target.name)}}}\n"
+    split = f"split: {{by: stratified, holdout_fraction: {holdout_fraction}}}\n"
+    rest = f"""\
+evaluate:
+  # Rows of a few slices are not meant to look like the whole table: only leaks are looked for here.
+  metrics: [privacy.exact_copies, privacy.nearest_record]
+deliver: {{to: {_quoted(f"out/{name}")}, formats: [csv, parquet]}}
+"""
+    source = _source(dataset, path, name) + _rules(discover_rules(dataset))
+    return "\n".join([head, brief, source, split, making, rest])
+
+
+def seen_from(file: Path, folder: Path) -> str:
+    """Return the path of `file` relative to `folder`, or whole where there is no relative one."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
 
 
 def recipe_name(stem: str) -> str:

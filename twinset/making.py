@@ -69,7 +69,9 @@ def generate_parts(
     generator = build("generator", step.use, step.settings, part.name)
     requests = _requests(part, step)
     wheres = {str(where): where for where, _ in requests}
-    fit_where = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
+    fit_where = Where.of(step.where) if step.counts else asked
     path = ("generate", part.name)
 
     def told(_: str, done: int, total: int) -> None:
@@ -85,7 +87,7 @@ def generate_parts(
         known=part.known,
         progress=progress,
     )
-    card = _card(part, "synthetic", step.use, step.settings, type(generator).note, fit_where)
+    card = _card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
     made = source.open_set()
 
     def chunks() -> Iterator[Dataset]:

@@ -300,6 +300,31 @@ words(
     "--html",
     "no/r.html",
 )
+GAPS = ("gaps", "people.csv", "people.csv")
+words("gaps: real absent", "absent.csv", "gaps", "absent.csv", "people.csv")
+words("gaps: synthetic absent", "absent.csv", "gaps", "people.csv", "absent.csv")
+words("gaps: recipe there", "--force", *GAPS, "--out", "recipe.yaml")
+words("gaps: out folder absent", "nowhere", *GAPS, "--out", "nowhere/g.yaml")
+words("gaps: want without a share", "region = north", *GAPS, "--want", "region = north")
+words("gaps: want in words", "0.05", *GAPS, "--want", "region = north: a lot")
+words("gaps: want of everything", "out of range", *GAPS, "--want", "region = north: 1.5")
+words("gaps: want on nothing", "agee", *GAPS, "--want", "agee > 3: 0.5")
+words("gaps: want unreadable", "age =", *GAPS, "--want", "age = = 3: 0.5")
+words("gaps: population of nothing", "regoin", *GAPS, "--population", "regoin={north: 0.5}")
+words("gaps: population no shares", "region", *GAPS, "--population", "region=north")
+words("gaps: population sums to 2", "sum", *GAPS, "--population", "region={north: 0.9, west: 0.9}")
+words("gaps: population of a number", "income", *GAPS, "--population", "income={1: 0.9}")
+words("gaps: unknown generator", "tabular.trees", *GAPS, "--use", "tabular.tres")
+words("gaps: target absent", "lable", *GAPS, "--target", "lable")
+words("gaps: most 0", "slices", *GAPS, "--most", "0")
+
+
+@case("gaps: column lacking", "income")
+def _(folder: Path) -> list[str]:
+    pyarrow.csv.write_csv(people(40).drop_columns(["income"]), folder / "synthetic.csv")
+    return ["gaps", "people.csv", "synthetic.csv"]
+
+
 words("init: missing file", "absent.csv", "init", "absent.csv", "--out", "other.yaml")
 words("init: recipe there", "--force", "init", "people.csv")
 words("show: unknown", "tabular.copula", "show", "tabular.copla")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from twinset.cli.files import check_place, write_text
@@ -30,7 +29,7 @@ def command(
     force : bool
         Overwrite the recipe if there is one.
     """
-    from twinset.drafting import draft_recipe, guess_target, recipe_name
+    from twinset.drafting import draft_recipe, guess_target, recipe_name, seen_from
     from twinset.tables import name_target, open_table
 
     if out.exists() and not force:
@@ -44,7 +43,7 @@ def command(
         field, reason = dataset.schema[target], "the column to predict"
     text = draft_recipe(
         dataset,
-        path=_seen_from(file, out.parent),
+        path=seen_from(file, out.parent),
         name=recipe_name(file.name.partition(".")[0]),
         target=field,
         reason=reason,
@@ -53,11 +52,3 @@ def command(
     shown = f"'{field.name}' ({reason})" if field is not None else f"none ({reason})"
     print(f"{len(dataset):,} rows, {len(dataset.schema.fields)} columns, target: {shown}")
     print(f"Wrote {out}. Next: twinset run {out}")
-
-
-def _seen_from(file: Path, folder: Path) -> str:
-    """Return the path of `file` relative to `folder`, or whole where there is no relative one."""
-    try:
-        return Path(os.path.relpath(file, folder)).as_posix()
-    except ValueError:
-        return file.resolve().as_posix()

@@ -13,6 +13,7 @@ from twinset.recipe._steps import (
     GenerateStep,
     MetricUse,
 )
+from twinset.recipe._yaml import read_yaml
 
 __all__ = [
     "AugmentStep",
@@ -31,5 +32,6 @@ __all__ = [
     "Split",
     "load_recipe",
     "parse_recipe",
+    "read_yaml",
     "recipe_schema",
 ]

@@ -22,6 +22,7 @@ _TITLES = {
     "gap.classifier": "a judge told real from synthetic",
     "coverage.density_coverage": "share of real rows with a synthetic neighbour",
     "coverage.population": "declared population shares",
+    "coverage.slices": "real rows in regions that are covered",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",

@@ -1,0 +1,235 @@
+"""Which share of the real rows lies in combinations of up to three levels that the made set starves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.factors import N_BINS, Factor, infer_factors
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.slices import Slice, search_slices
+
+from ._starved import Flags, Groups, is_starved, least_z, watched_cells
+
+Floats = npt.NDArray[np.float64]
+
+_MOST_FACTORS = 40
+_MOST_TUPLES = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slices(Metric):
+    """Measures which share of the real rows lies in regions that the synthetic set covers too.
+
+    Columns are cut into levels: labels (rare ones together), and quantile bins of numbers and dates.
+    A combination of levels of one to three columns is starved when the synthetic set holds it at less
+    than half of its real share, and surely so. The value is the share of the real rows that lie in
+    no starved combination, 0 to 1: weighted by rows, so that a lost region counts by what it means
+    for the whole, and exactly 1 for real rows, whatever chance does to rare combinations. Details
+    add how many of the combinations are held at half their share (t-way coverage), beside the same
+    number for real train rows, and name the regions that have too few or too many rows in words.
+
+    Parameters
+    ----------
+    margin : float
+        Largest share of the real rows that may lie in starved combinations.
+    least_rows : int
+        Real rows that a combination needs to be looked at.
+    max_rows : int
+        Rows of each side that are looked at.
+    replicates : int
+        Bootstrap replicates; both sides are drawn, 2 to 1,000.
+
+    References
+    ----------
+    Kuhn, Kacker, Lei (2013), Introduction to Combinatorial Testing, CRC Press.
+    """
+
+    family: ClassVar[MetricFamily] = "coverage"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+
+    margin: float = 0.02
+    least_rows: int = 20
+    max_rows: int = 20_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if (
+            self.margin < 0
+            or self.least_rows < 1
+            or self.max_rows < self.least_rows
+            or not 2 <= self.replicates <= 1_000
+        ):
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, least_rows >= 1, max_rows >= least_rows, "
+                "replicates 2 to 1,000",
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the share of real rows in no starved combination; details name the slices."""
+        if not len(comparison.synthetic) or not len(comparison.reference):
+            raise NotMeasurable("there are no rows to compare")
+        names = comparison.reference.schema.names
+        factors = _factors(comparison, names, rng)
+        if not factors:
+            raise NotMeasurable("no column of the train rows can be cut into levels")
+        reference = comparison.reference.at_most(self.max_rows, rng)
+        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
+        train = comparison.train.at_most(len(synthetic), rng)
+        sizes = [factor.size for factor in factors]
+        tuples = [
+            factor_tuples(len(factors), t, _MOST_TUPLES, rng)
+            for t in range(1, min(3, len(factors)) + 1)
+        ]
+        real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
+        flat = [factors_ for group in tuples for factors_ in group]
+        value, drawn = covered_fraction(
+            real,
+            made,
+            sizes,
+            flat,
+            least_rows=self.least_rows,
+            replicates=self.replicates,
+            rng=rng,
+        )
+        ways = {
+            str(t): _way(real, made, seen, sizes, group, self.least_rows)
+            for t, group in enumerate(tuples, start=1)
+        }
+        found = search_slices(reference, synthetic, factors)
+        details = {
+            "t_way": ways,
+            "under_covered": [one.to_json() for one in found if one.is_missing],
+            "over_covered": [one.to_json() for one in found if not one.is_missing],
+            "factors": {f.column: [level.words for level in f.levels] for f in factors},
+            "rows": {"reference": len(reference), "synthetic": len(synthetic)},
+            "n_bins": N_BINS,
+            "summary": _summary(value, found),
+            # Nothing smaller than `least_rows` rows is seen: a set with few rows cannot pass.
+            "deciding": {
+                "rows": len(reference) // self.least_rows,
+                "what": f"groups of {self.least_rows} real rows, the smallest that are looked at",
+            },
+        }
+        return Measurement(value, drawn, details)
+
+
+def covered_fraction(
+    real: Codes,
+    synthetic: Codes,
+    sizes: Sequence[int],
+    tuples: Sequence[Tuple],
+    *,
+    least_rows: int = 20,
+    replicates: int = 200,
+    rng: np.random.Generator,
+) -> tuple[float, Floats]:
+    """Return the share of the real rows that lie in no starved combination, and its replicates.
+
+    Parameters
+    ----------
+    real, synthetic : numpy.ndarray of int, shapes (n, f) and (m, f)
+        Code of each row and factor; the code `size` is any other value.
+    sizes : sequence of int
+        Levels of each factor.
+    tuples : sequence of tuple of int
+        The sets of factors whose combinations are looked at.
+    least_rows : int
+        Real rows that a combination needs.
+    replicates : int
+        Bootstrap replicates b.
+    rng : numpy.random.Generator
+        Draws the replicates.
+
+    Returns
+    -------
+    value : float
+        The share, in [0, 1].
+    drawn : numpy.ndarray, shape (b,)
+        Replicates: both sides are drawn by groups of rows, and what is starved is found anew.
+
+    Examples
+    --------
+    >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
+    >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
+    >>> covered_fraction(real, made, [2], [(0,)], rng=np.random.default_rng(0))[0]
+    0.9
+    """
+    left = Groups.deal(len(real), replicates, rng)
+    right = Groups.deal(len(synthetic), replicates, rng)
+    watched = watched_cells(real, sizes, tuples, least_rows)
+    # A replicate holds the chance of the rows and that of its draw: its bar is wider by root two.
+    bars = np.full((replicates + 1, 1), least_z(sum(map(len, watched.values()))) * 2**0.5)
+    bars[0] /= 2**0.5
+    flags = Flags.none(len(real), replicates + 1)
+    for factors, cells in watched.items():
+        mine = cells_of(real, sizes, factors)
+        there = left.counts(mine, cells)
+        made = right.counts(cells_of(synthetic, sizes, factors), cells)
+        starved = is_starved(there / left.rows, made / right.rows, left.rows, right.rows, bars)
+        flags.raise_where(starved, cells, mine)
+    lost = left.shares(flags.unpacked())
+    return float(1 - lost[0]), np.asarray(1 - lost[1:])
+
+
+def _factors(
+    comparison: Comparison, names: Sequence[str], rng: np.random.Generator
+) -> tuple[Factor, ...]:
+    """Return the factors of the train rows; of very many columns some at random."""
+    able = [n for n in names if comparison.train.schema[n].kind in TABULAR_KINDS]
+    if len(able) > _MOST_FACTORS:
+        chosen = set(rng.choice(len(able), _MOST_FACTORS, replace=False).tolist())
+        able = [name for i, name in enumerate(able) if i in chosen]
+    return infer_factors(comparison.train, able)
+
+
+def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:
+    return np.stack([factor.codes(dataset) for factor in factors], axis=1)
+
+
+def _way(
+    real: Codes,
+    made: Codes,
+    train: Codes,
+    sizes: Sequence[int],
+    tuples: Sequence[Tuple],
+    least_rows: int,
+) -> dict[str, Any]:
+    """Return the t-way coverage of one t; `train` is that of real rows, None where there are none."""
+    held, wanted = held_combinations(real, made, sizes, tuples, least_rows=least_rows)
+    by_train, _ = held_combinations(real, train, sizes, tuples, least_rows=least_rows)
+    return {
+        "tuples": len(tuples),
+        "combinations": wanted,
+        "held": held,
+        "coverage": held / wanted if wanted else None,
+        "train": by_train / wanted if wanted else None,
+    }
+
+
+def _summary(value: float, found: Sequence[Slice]) -> str:
+    """Return what is missing most, in one sentence."""
+    missing = [one for one in found if one.is_missing]
+    over = [one for one in found if not one.is_missing]
+    if missing:
+        return f"Too few rows of: {missing[0].sentence}"
+    if over:
+        return f"Too many rows of: {over[0].sentence}"
+    return "No region of up to three conditions has surely too few or too many rows"

@@ -1,0 +1,153 @@
+"""The metric coverage.slices: hand answers, a planted region, and silence on real rows."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinset.core.contracts import NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.seeding import rng_for
+from twinset.evaluation.coverage._starved import Flags, Groups, is_starved
+from twinset.evaluation.coverage.slices import Slices, covered_fraction
+
+PAIRS = [(0,), (1,), (0, 1)]
+
+
+def town(n: int, seed: int) -> pa.Table:
+    """Draw six linked columns with missing values and a rare level."""
+    rng = rng_for(seed, "town")
+    night = rng.random(n) < 0.3
+    age = rng.integers(18, 90, n)
+    sky = np.where(night, "dark", rng.choice(["sun", "cloud", "hail"], n, p=[0.6, 0.395, 0.005]))
+    return pa.table(
+        {
+            "night": night,
+            "occluded": rng.random(n) < 0.3 + 0.05 * night,
+            "age": age,
+            "income": pa.array(rng.lognormal(10, 0.4, n) + 100 * age, mask=rng.random(n) < 0.05),
+            "sky": sky,
+            "day": np.datetime64("2024-01-01") + rng.integers(0, 500, n),
+        }
+    )
+
+
+def without(table: pa.Table, share: float, seed: int = 0) -> pa.Table:
+    """Take away all but `share` of the rows that are night and occluded."""
+    hit = table["night"].to_numpy() & table["occluded"].to_numpy()
+    return table.filter(pa.array(~hit | (rng_for(seed, "keep").random(len(hit)) < share)))
+
+
+def test_rows_in_a_starved_combination_are_lost_and_the_others_covered(rng) -> None:
+    # Cells (0,0) 400, (0,1) 300, (1,0) 200, (1,1) 100 rows; the set lost nearly all of (1,1).
+    real = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [400, 300, 200, 100], axis=0)
+    made = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [430, 340, 228, 2], axis=0)
+    real, made = real.astype(np.int32), made.astype(np.int32)
+    value, drawn = covered_fraction(real, made, [2, 2], PAIRS, rng=rng)
+    assert value == pytest.approx(0.9)
+    assert abs(drawn.mean() - 0.9) < 0.01
+    assert covered_fraction(real, made, [2, 2], PAIRS[:2], rng=rng)[0] == 1
+
+
+def test_half_of_the_share_is_enough_and_less_must_be_beyond_chance() -> None:
+    n = np.array([[10_000.0]])
+    real = np.array([[0.1, 0.1, 0.1, 0.002]])
+    made = np.array([[0.05, 0.0499, 0.2, 0.0009]])
+    assert is_starved(real, made, n, n, 4.0).tolist() == [[False, True, False, False]]
+
+
+def test_the_first_line_of_groups_is_all_rows(rng) -> None:
+    cells = np.array([0, 2, 2, 1, 0, 2])
+    groups = Groups.deal(6, 3, rng)
+    assert groups.counts(cells, np.array([0, 2]))[0].tolist() == [2, 3]
+    flags = Flags.none(6, 4)
+    starved = np.array([[False, True], [True, False], [False, False], [True, True]])
+    flags.raise_where(starved, np.array([0, 2]), cells)
+    assert flags.unpacked()[:, 0].tolist() == [0, 1, 1, 0, 0, 1]
+    assert flags.unpacked()[0].tolist() == [0, 1, 0, 1]
+    assert groups.shares(flags.unpacked())[0] == pytest.approx(0.5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 10_000))
+def test_the_value_is_a_share_and_a_set_covers_itself(n: int, m: int, seed: int) -> None:
+    rng = rng_for(seed, "codes")
+    real, made = (rng.integers(0, 4, (size, 2), dtype=np.int32) for size in (n, m))
+    value, drawn = covered_fraction(real, made, [3, 3], PAIRS, replicates=20, rng=rng)
+    assert 0 <= value <= 1
+    assert drawn.shape == (20,)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    assert covered_fraction(real, real, [3, 3], PAIRS, replicates=2, rng=rng)[0] == 1
+
+
+def test_a_planted_region_is_named_first_and_alone(rng, compare) -> None:
+    real, made = town(6_000, 1), without(town(6_000, 2), 0.05)
+    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    told = [one["words"] for one in found.details["under_covered"]]
+    assert told == ["night and occluded"]
+    assert found.details["over_covered"] == []
+    hit = (real["night"].to_numpy() & real["occluded"].to_numpy()).mean()
+    assert found.value == pytest.approx(1 - hit, abs=0.01)
+    assert found.details["summary"].startswith("Too few rows of: night and occluded: 0.")
+    assert 0.001 < found.replicates.std() < 0.01
+    ways = found.details["t_way"]
+    assert ways["1"]["coverage"] == 1
+    # The pair itself, and occluded with the dark sky that every night has.
+    assert ways["2"]["held"] == ways["2"]["combinations"] - 2
+    assert ways["3"]["coverage"] < ways["3"]["train"]
+
+
+def test_an_invented_region_is_named_as_too_much(rng, compare) -> None:
+    real, made = without(town(4_000, 1), 0.02), town(4_000, 2)
+    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    assert [one["words"] for one in found.details["over_covered"]] == ["night and occluded"]
+    assert found.value == 1
+
+
+def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
+    named, values, spreads = 0, [], []
+    for seed in range(8):
+        both = Dataset.from_arrow(town(2_000, 100 + seed))
+        halves = compare(both.slice(0, 1_000), both.slice(1_000, 1_000), both)
+        found = Slices(replicates=50).compute(halves, rng_for(seed, "null"))
+        named += bool(found.details["under_covered"] or found.details["over_covered"])
+        values.append(found.value)
+        spreads.append(found.replicates.std())
+    assert named <= 1
+    assert np.mean(values) > 0.999
+    assert np.mean(spreads) < 0.01
+
+
+def test_counts_of_1_to_10_are_told_nowhere(rng, compare) -> None:
+    real, made = town(4_000, 1), without(town(4_000, 2), 0.02)
+    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    (one,) = found.details["under_covered"]
+    assert one["synthetic_share"] is None
+    assert "fewer than 11 of the synthetic rows" in one["sentence"]
+    json.dumps(found.details, allow_nan=False)
+
+
+def test_few_rows_cannot_pass(rng, compare) -> None:
+    both = Dataset.from_arrow(town(400, 1))
+    found = Slices().compute(compare(both, both), rng)
+    # The frame takes no error for smaller than 0.7 / rows: 0.035 here, beyond the margin.
+    assert found.value == 1
+    assert found.details["deciding"]["rows"] == 20
+
+
+def test_what_cannot_be_cut_is_said(rng, compare) -> None:
+    flat = Dataset.from_arrow(pa.table({"x": [1.5] * 50}))
+    with pytest.raises(NotMeasurable, match="cut into levels"):
+        Slices().compute(compare(flat, flat), rng)
+    with pytest.raises(NotMeasurable, match="no rows"):
+        Slices().compute(compare(flat.slice(0, 0), flat), rng)
+
+
+@pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"least_rows": 0}, {"replicates": 1}])
+def test_settings_out_of_range(wrong: dict) -> None:
+    with pytest.raises(ParameterError, match="out of its range"):
+        Slices(**wrong)

@@ -1,0 +1,67 @@
+"""How many rows are asked for, and what the Python face returns."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import twinset
+from twinset.core.errors import ParameterError
+from twinset.recipe import GenerateStep, read_yaml
+from twinset.shortfalls import rows_to_add
+
+
+def test_rows_of_one_slice_by_hand() -> None:
+    # 10 of 100 rows, a fifth wanted: (10 + x) / (100 + x) = 0.2.
+    assert rows_to_add(np.array([10.0]), np.array([0.2]), np.eye(1), 100).tolist() == [12]
+
+
+def test_rows_of_a_slice_inside_another_are_counted_once() -> None:
+    # All rows of the second lie in the first: 25 new ones bring both to their share.
+    within = np.array([[1.0, 1.0], [0.2, 1.0]])
+    found = rows_to_add(np.array([15.0, 0.0]), np.array([0.32, 0.2]), within, 100)
+    assert found.tolist() == [0, 25]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.01, 0.15), st.floats(0, 0.99)), min_size=1, max_size=5),
+    st.integers(100, 10_000),
+)
+def test_disjoint_slices_all_reach_their_shares(slices: list[tuple[float, float]], n: int) -> None:
+    shares = np.array([share for share, _ in slices])
+    counts = np.floor(shares * n * [kept for _, kept in slices])
+    added = rows_to_add(counts, shares, np.eye(len(slices)), n)
+    assert (added >= 0).all()
+    after = (counts + added) / (n + added.sum())
+    assert after == pytest.approx(shares, abs=1.0 / n + 1e-6)
+
+
+def test_tables_give_the_section_alone_and_it_is_one_of_a_recipe() -> None:
+    real = pa.table({"sky": ["day", "night"] * 500, "rain": [True, False, False, False] * 250})
+    made = real.filter(pa.array(np.arange(1_000) % 4 != 0))
+    found = twinset.gaps(real, made)
+    section = read_yaml(found.recipe)
+    assert not section.faults
+    assert list(section.data) == ["generate"]
+    step = GenerateStep.model_validate(section.data["generate"][0])
+    assert step.counts[0].rows == found.missing[0].rows
+    assert found.missing[0].words == "rain"
+    assert found.missing[0].rows == 250
+
+
+def test_a_share_that_cannot_be_is_refused() -> None:
+    real = pa.table({"sky": ["day", "night"] * 500})
+    with pytest.raises(ParameterError, match="out of range"):
+        twinset.gaps(real, real, want={"sky = night": 1.0})
+    clash = twinset.gaps(real, real, want={"sky = night": 0.8, "sky = day": 0.7})
+    assert any("clash" in gap.hindrance for gap in clash.missing)
+
+
+def test_more_rows_than_there_are_is_said() -> None:
+    real = pa.table({"sky": ["day", "night"] * 500})
+    few = twinset.gaps(real, real, want={"sky = night": 0.6})
+    assert few.notes == ()
+    many = twinset.gaps(real, real, want={"sky = night": 0.9})
+    assert "more than the 1,000 that there are" in many.notes[0]

@@ -1,0 +1,62 @@
+"""Tests of shares: two sets against each other, and many tests at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
+    """Return z and two-sided p of counts `a` of n rows against counts `b` of m rows.
+
+    The normal test with pooled variance where at least 50 rows are expected on each side, else the
+    exact binomial test of `a` given a + b, which errs on the safe side.
+
+    Examples
+    --------
+    >>> z, p = two_sample(np.array([40.0, 2.0]), 100, np.array([60.0, 8.0]), 100)
+    >>> z.round(3).tolist(), p.round(4).tolist()
+    ([-2.828, -1.947], [0.0047, 0.1094])
+    """
+    from scipy.special import bdtr, bdtrc, ndtr
+
+    total, share = a + b, (a + b) / (n + m)
+    spread = np.sqrt(share * (1 - share) * (1 / n + 1 / m))
+    z = np.divide(a / n - b / m, spread, out=np.zeros_like(total), where=spread > 0)
+    normal = 2 * ndtr(-np.abs(z))
+    side = n / (n + m)
+    whole = total.astype(np.int64)
+    low, high = bdtr(a, whole, side), np.where(a > 0, bdtrc(np.maximum(a - 1, 0), whole, side), 1)
+    exact = np.minimum(1.0, 2 * np.minimum(low, high))
+    few = np.minimum(total * side, total * (1 - side)) < 50
+    return z, np.where(few, exact, normal)
+
+
+def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDArray[np.bool_]:
+    """Return which tests Benjamini-Hochberg rejects, shape (k,).
+
+    Parameters
+    ----------
+    p : numpy.ndarray, shape (k,)
+        p-values of the tests that were carried out.
+    alpha : float
+        False discovery rate.
+    n_tests : int, optional
+        Tests there were to choose from; by default k.
+
+    Examples
+    --------
+    >>> discoveries(np.array([0.01, 0.04, 0.03, 0.5]), 0.05).tolist()
+    [True, False, False, False]
+    >>> discoveries(np.array([0.01, 0.02, 0.03, 0.5]), 0.05).tolist()
+    [True, True, True, False]
+    """
+    order = np.argsort(p)
+    allowed = alpha * np.arange(1, len(p) + 1) / (n_tests or max(len(p), 1))
+    passed = np.flatnonzero(p[order] <= allowed)
+    found = np.zeros(len(p), dtype=bool)
+    if len(passed):
+        found[order[: passed[-1] + 1]] = True
+    return found
