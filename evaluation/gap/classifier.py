@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from twinset.core.judge import fit_judge
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._telltale import SideTable, column_importance, is_clear, logistic_opinions, who_told
+from ._telltale import Opinion, SideTable, column_importance, is_clear, logistic_opinions, who_told
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,13 +107,10 @@ class Classifier(Metric):
                 details["summary"] = f"what gave it away: {', '.join(named)}"
         return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
 
-    def _judges(
-        self, table: SideTable, fold: npt.NDArray[np.int64], seed: int
-    ) -> list[Callable[[Floats], Floats]]:
+    def _judges(self, table: SideTable, fold: npt.NDArray[np.int64], seed: int) -> list[Opinion]:
         """Return for each fold a judge that was fitted on the others."""
-        judges: list[Callable[[Floats], Floats]] = []
-        for k in range(int(fold.max()) + 1):
-            judge = fit_judge(
+        judges = [
+            fit_judge(
                 table.x[fold != k],
                 table.y[fold != k],
                 table.categorical,
@@ -121,8 +118,9 @@ class Classifier(Metric):
                 seed=seed,
                 iterations=self.iterations,
             )
-            judges.append(lambda x, judge=judge: np.asarray(judge.predict_proba(x)[:, 1]))
-        return judges
+            for k in range(int(fold.max()) + 1)
+        ]
+        return [partial(_opinion, judge) for judge in judges]
 
     def _logistic(
         self,
@@ -179,6 +177,10 @@ def areas(
         below = np.cumsum(at_low) - at_low / 2
         out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
     return out
+
+
+def _opinion(judge: Any, x: Floats) -> Floats:
+    return np.asarray(judge.predict_proba(x)[:, 1])
 
 
 def _draws(n: int, b: int, rng: np.random.Generator) -> Floats:

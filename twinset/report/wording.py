@@ -18,6 +18,10 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 _TITLES = {
     "gap.marginals": "single columns",
     "gap.pairs": "pairs of columns",
+    "gap.k_marginals": "triples of columns",
+    "gap.missingness": "which cells are missing",
+    "gap.rules_kept": "rules of the real rows",
+    "gap.mean_embedding": "whole rows, by a kernel test",
     "gap.classifier": "a judge told real from synthetic",
     "coverage.density_coverage": "share of real rows with a synthetic neighbour",
     "coverage.population": "declared population shares",
