@@ -24,6 +24,8 @@ _TITLES = {
     "gap.mean_embedding": "whole rows, by a kernel test",
     "gap.classifier": "a judge told real from synthetic",
     "coverage.density_coverage": "share of real rows with a synthetic neighbour",
+    "coverage.alpha_beta": "share of real rows that synthetic ones reach, core and fringe",
+    "coverage.vendi": "how many different rows in effect",
     "coverage.population": "declared population shares",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
