@@ -60,7 +60,7 @@ class MeanEmbedding(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.005
+    margin: float = 0.0075
     max_rows: int = 10_000
     n_frequencies: int = 500
     permutations: int = 200
