@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.test_verdicts import Distance, Merit, spread
 from twinset.core.contracts import Measurement, Parts
-from twinset.part_verdicts import different_parts, discovered
+from twinset.part_verdicts import different_parts
 from twinset.verdicts import Against, judge
 
 
@@ -76,11 +74,3 @@ def test_many_parts_are_seldom_different_by_chance() -> None:
         assert found is not None
         named += bool(found.names)
     assert named <= 20
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_discoveries_are_the_smallest_p_values(p_values: list[float]) -> None:
-    p = np.array(p_values)
-    found = discovered(p, 0.05)
-    assert not found.any() or p[found].max() <= 0.05
-    assert not found.any() or found.all() or p[found].max() < p[~found].min()

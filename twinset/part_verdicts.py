@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.contracts import Metric, Parts
+from twinset.core.shares import discoveries
 
 FEWEST_ROWS = 20
 """Below this many rows on a side nothing is decided, whatever the numbers say."""
@@ -66,7 +66,7 @@ def different_parts(
     error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
     excess = (harm - measured.margin) / np.maximum(error, least_error(metric, n_rows))
     p_values = np.array([0.5 * math.erfc(z / math.sqrt(2)) for z in excess])
-    found = np.flatnonzero(discovered(p_values, _DISCOVERY_RATE))
+    found = np.flatnonzero(discoveries(p_values, _DISCOVERY_RATE))
     found = found[np.argsort(-harm[found], kind="stable")]
     return DifferentParts(
         measured.what,
@@ -75,25 +75,6 @@ def different_parts(
         tuple(float(baseline.values[i]) for i in found),
         measured.margin,
     )
-
-
-def discovered(p_values: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_]:
-    """Return which hypotheses fall when the false discovery rate is kept at `rate`, shape (p,).
-
-    Examples
-    --------
-    >>> discovered(np.array([0.04, 0.001, 0.03, 0.5]), 0.05).tolist()
-    [False, True, False, False]
-    >>> discovered(np.array([0.02, 0.001, 0.03, 0.5]), 0.05).tolist()
-    [True, True, True, False]
-    """
-    order = np.argsort(p_values, kind="stable")
-    below = p_values[order] <= rate * np.arange(1, len(order) + 1) / len(order)
-    last = np.flatnonzero(below)
-    out = np.zeros(len(order), dtype=bool)
-    if len(last):
-        out[order[: last[-1] + 1]] = True
-    return out
 
 
 def least_error(metric: Metric, n_rows: int) -> float:

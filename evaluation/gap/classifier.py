@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.judge import fit_judge, judge_table
+from twinset.core.features import FeatureEncoder
+from twinset.core.judge import fit_judge
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
+from ._telltale import Opinion, SideTable, column_importance, is_clear, logistic_opinions, who_told
+
 Floats = npt.NDArray[np.float64]
+
+_LOGISTIC_ROWS = 4_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +29,9 @@ class Classifier(Metric):
     """Asks a boosted-tree judge to tell synthetic rows from real ones it has not seen.
 
     The value is the area under the ROC curve of out-of-fold opinions: 0.5 means that the judge
-    guesses, 1 that it is always right. An area below 0.5 is chance and counts as 0.5.
+    guesses, 1 that it is always right. An area below 0.5 is chance and counts as 0.5. Where it is
+    clearly above, details say what the judge loses when it is kept from each column: which columns
+    gave it away. The area of a logistic judge, which sees no interplay, stands beside it.
 
     Parameters
     ----------
@@ -65,7 +74,7 @@ class Classifier(Metric):
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the area under the curve, 0.5 to 1; details say on how many rows."""
+        """Return the area under the curve, 0.5 to 1; details say which columns gave it away."""
         reference = comparison.reference.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
         fewest = min(len(reference), len(synthetic))
@@ -73,29 +82,65 @@ class Classifier(Metric):
             raise NotMeasurable("the judge needs at least 4 rows of each side")
         draws_r = _draws(len(reference), self.replicates, rng)
         draws_s = _draws(len(synthetic), self.replicates, rng)
-        table = judge_table([reference, synthetic], reference.schema.names)
-        x = np.concatenate(table.parts)
-        y = np.repeat([0, 1], [len(reference), len(synthetic)])
+        table = SideTable.of(reference, synthetic)
         fold = self._folds(len(reference), len(synthetic), rng)
-        seed = draw_seed(rng)
-        opinion = np.empty(len(x))
-        for k in range(fold.max() + 1):
-            judge = fit_judge(
-                x[fold != k],
-                y[fold != k],
+        opinions = self._judges(table, fold, draw_seed(rng))
+        told = np.empty(len(table.y))
+        for k, opinion in enumerate(opinions):
+            told[fold == k] = opinion(table.x[fold == k])
+        low, high = told[table.y == 0], told[table.y == 1]
+        area = float(areas(low, high)[0])
+        details: dict[str, Any] = {
+            "auc": area,
+            "logistic_auc": self._logistic(comparison, reference, synthetic, rng),
+            "columns_that_tell": {},
+            "rows": {"real": len(reference), "synthetic": len(synthetic)},
+            "max_rows": self.max_rows,
+        }
+        # Where the judge guesses, what it loses without a column is noise.
+        if is_clear(area, len(reference), len(synthetic)):
+            found = column_importance(
+                table, fold, opinions, lambda a, b: float(areas(a, b)[0]), rng
+            )
+            details["columns_that_tell"] = found
+            if named := who_told(found):
+                details["summary"] = f"what gave it away: {', '.join(named)}"
+        return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
+
+    def _judges(self, table: SideTable, fold: npt.NDArray[np.int64], seed: int) -> list[Opinion]:
+        """Return for each fold a judge that was fitted on the others."""
+        judges = [
+            fit_judge(
+                table.x[fold != k],
+                table.y[fold != k],
                 table.categorical,
                 task="classification",
                 seed=seed,
                 iterations=self.iterations,
             )
-            opinion[fold == k] = judge.predict_proba(x[fold == k])[:, 1]
-        area = areas(opinion[y == 0], opinion[y == 1])[0]
-        drawn = areas(opinion[y == 0], opinion[y == 1], draws_r, draws_s)
-        details = {
-            "auc": float(area),
-            "rows": {"real": len(reference), "synthetic": len(synthetic)},
-        }
-        return Measurement(max(float(area), 0.5), drawn, {**details, "max_rows": self.max_rows})
+            for k in range(int(fold.max()) + 1)
+        ]
+        return [partial(_opinion, judge) for judge in judges]
+
+    def _logistic(
+        self,
+        comparison: Comparison,
+        reference: Dataset,
+        synthetic: Dataset,
+        rng: np.random.Generator,
+    ) -> float:
+        """Return the area of the logistic judge, on a part of the rows."""
+        names = reference.schema.names
+        key = f"encoder of {names}"
+        if key not in comparison.cache:
+            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
+        encoder: FeatureEncoder = comparison.cache[key]
+        parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in (reference, synthetic)]
+        features = np.concatenate([encoder.transform(part) for part in parts])
+        y = np.repeat([0, 1], [len(part) for part in parts])
+        fold = self._folds(len(parts[0]), len(parts[1]), rng)
+        told = logistic_opinions(features, y, fold)
+        return float(areas(told[y == 0], told[y == 1])[0])
 
     def _folds(
         self, n_real: int, n_synthetic: int, rng: np.random.Generator
@@ -132,6 +177,10 @@ def areas(
         below = np.cumsum(at_low) - at_low / 2
         out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
     return out
+
+
+def _opinion(judge: Any, x: Floats) -> Floats:
+    return np.asarray(judge.predict_proba(x)[:, 1])
 
 
 def _draws(n: int, b: int, rng: np.random.Generator) -> Floats:

@@ -56,3 +56,51 @@ def test_the_cap_on_rows_is_kept_and_stated(people, compare, rng) -> None:
 def test_three_rows_are_too_few(people, compare, rng) -> None:
     with pytest.raises(NotMeasurable, match="at least 4 rows"):
         Classifier().compute(compare(people(3, 1), people(30, 2)), rng)
+
+
+def changed(dataset: Dataset, name: str, column: object) -> Dataset:
+    columns = {n: dataset.to_arrow().column(n) for n in dataset.schema.names}
+    return Dataset.from_arrow(pa.table({**columns, name: column}), dataset.schema)
+
+
+def linked(n: int, seed: int) -> Dataset:
+    """Draw four linked numbers, each a sum of the one before and noise, and a number to round."""
+    rng = rng_for(seed, "linked")
+    steps = np.cumsum(rng.normal(size=(4, n)), axis=0)
+    columns = dict(zip("abcd", steps)) | {"pay": rng.integers(1_000, 99_999, n)}
+    return Dataset.from_arrow(pa.table(columns))
+
+
+@pytest.mark.parametrize("name", ["b", "c", "d"])
+def test_a_shuffled_column_is_named_first(compare, name: str) -> None:
+    made = linked(1500, 1)
+    column = pa.array(made.values(name)[rng_for(1, name).permutation(1500)])
+    found = Classifier().compute(compare(changed(made, name, column), linked(1500, 2)), rng_for(3))
+    assert next(iter(found.details["columns_that_tell"])) == name
+    assert found.details["summary"].startswith(f"what gave it away: {name}")
+    # A single column is as it was: a judge without interplay sees nothing.
+    assert found.details["logistic_auc"] < 0.56
+
+
+def test_a_rounded_column_is_named_first_and_alone(compare, rng) -> None:
+    made = linked(800, 1)
+    rounded = changed(made, "pay", pa.array(made.values("pay").astype(int) // 100 * 100))
+    found = Classifier().compute(compare(rounded, linked(800, 2)), rng)
+    assert found.value > 0.95
+    assert found.details["summary"] == "what gave it away: pay"
+
+
+def test_a_judge_that_guesses_names_nobody(people, compare) -> None:
+    found = [
+        Classifier(iterations=10).compute(compare(people(200, i), people(200, 50 + i)), rng_for(i))
+        for i in range(10)
+    ]
+    assert sum(bool(f.details["columns_that_tell"]) for f in found) <= 1
+    assert all(("summary" in f.details) == bool(f.details["columns_that_tell"]) for f in found)
+
+
+def test_the_logistic_judge_sees_a_shift(people, compare, rng) -> None:
+    made = people(400, 1)
+    shifted = changed(made, "x", pa.array(made.values("x") + 2))
+    found = Classifier(iterations=5).compute(compare(shifted, people(400, 2)), rng)
+    assert found.details["logistic_auc"] > 0.85

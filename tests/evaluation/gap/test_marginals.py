@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
+from scipy.stats import wasserstein_distance as scipy_wasserstein
 
+from twinset.core.contracts import Comparison
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.marginals import Marginals, ks_distance
+from twinset.evaluation.gap.marginals import Marginals, ks_distance, wasserstein_distance
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 
@@ -58,3 +60,71 @@ def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) 
 def test_a_negative_margin_is_refused() -> None:
     with pytest.raises(ParameterError):
         Marginals(margin=-0.1)
+
+
+@given(numbers, numbers)
+def test_wasserstein_is_that_of_scipy(x: list[float], y: list[float]) -> None:
+    spread = np.std(y) or 1.0
+    assert wasserstein_distance(np.array(x), np.array(y)) == pytest.approx(
+        scipy_wasserstein(x, y) / spread
+    )
+
+
+def test_a_column_that_differs_is_named_and_others_are_not(people, compare, rng) -> None:
+    made = people(600, 1)
+    columns = {name: made.to_arrow().column(name) for name in made.schema.names}
+    columns["x"] = pa.chunked_array([made.values("x") + 0.3])
+    shifted = Dataset.from_arrow(pa.table(columns), made.schema)
+    found = Marginals().compute(compare(shifted, people(600, 2)), rng)
+    assert found.details["different_columns"] == ["x"]
+    assert found.details["summary"] == "1 of 3 columns differs beyond chance: x"
+    assert next(iter(found.details["wasserstein"])) == "x"
+    assert found.details["wasserstein"]["x"] == pytest.approx(0.3, abs=0.1)
+
+
+@pytest.mark.parametrize("step", [10, 500])
+def test_rounding_is_seen_though_the_distribution_hardly_moves(compare, rng, step: int) -> None:
+    made, real = (rng_for(i, "pay").integers(10_000, 99_999, 500) for i in (1, 2))
+    rounded = Dataset.from_arrow(pa.table({"pay": made // step * step}))
+    found = Marginals().compute(compare(rounded, Dataset.from_arrow(pa.table({"pay": real}))), rng)
+    assert found.details["different_columns"] == ["pay"]
+
+
+def test_dates_cut_to_whole_days_are_seen(compare, rng) -> None:
+    seconds = rng_for(1, "when").integers(0, 10**8, (2, 300)) * 10**6
+    day = 86_400 * 10**6
+    cut = pa.array(seconds[0] // day * day, pa.timestamp("us"))
+    real = pa.array(seconds[1], pa.timestamp("us"))
+    sets = [Dataset.from_arrow(pa.table({"t": column})) for column in (cut, real)]
+    assert Marginals().compute(compare(*sets), rng).details["different_columns"] == ["t"]
+
+
+def test_heaps_are_seen(compare, rng) -> None:
+    hours = rng_for(1, "hours").normal(40, 10, (2, 1000)).round()
+    # A third of the rows say exactly 40: hours move by little, and pile up.
+    heaped = np.where(np.abs(hours[0] - 40) < 4, 40, hours[0])
+    sets = [Dataset.from_arrow(pa.table({"h": column})) for column in (heaped, hours[1])]
+    assert Marginals().compute(compare(*sets), rng).details["different_columns"] == ["h"]
+
+
+def test_real_columns_are_hardly_ever_named() -> None:
+    named = 0
+    for i in range(120):
+        rng = rng_for(i, "null")
+        sets = [
+            Dataset.from_arrow(
+                pa.table(
+                    {
+                        "x": rng.normal(size=300),
+                        "tied": rng.poisson(1.0, 300),
+                        "cents": rng.exponential(50, 300).round(2),
+                        "many": rng.zipf(1.6, 300).clip(0, 60).astype(str),
+                        "flag": rng.random(300) < 0.02,
+                    }
+                )
+            )
+            for _ in range(2)
+        ]
+        found = Marginals(replicates=2).compute(Comparison(sets[1], sets[0], sets[1]), rng)
+        named += bool(found.details["different_columns"])
+    assert named <= 10  # 6 expected at most; more than 10 in 120 has a chance of 4 %

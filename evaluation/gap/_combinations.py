@@ -1,0 +1,104 @@
+"""Values of two columns that real rows never show together, though chance would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.dataset import Dataset
+
+Codes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_LEAST_EXPECTED = 15.0
+_MOST_COLUMNS, _MOST_LEVELS = 30, 100
+
+
+def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Codes, Codes]:
+    """Return tuples of columns as codes that mean the same in both sets, shapes (n,) and (m,).
+
+    Where one of the values is missing, -1.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"c": ["b", "a", None]}))
+    >>> joint_codes(real.slice(1, 2), real, ["c"])[1].tolist()
+    [1, 0, -1]
+    """
+    n = len(rows)
+    joint = np.zeros(n + len(train), dtype=np.int64)
+    missing = np.zeros(len(joint), dtype=bool)
+    for name in names:
+        if train.schema[name].kind in ("number", "integer", "datetime"):
+            both = np.concatenate([rows.values(name), train.values(name)])
+            absent = np.isnan(both)
+            codes = np.unique(both, return_inverse=True)[1].ravel()
+        else:
+            (a, levels_a), (b, levels_b) = rows.codes(name), train.codes(name)
+            place = {level: i for i, level in enumerate(sorted({*levels_a, *levels_b}))}
+            to_a, to_b = ([*[place[v] for v in levels], 0] for levels in (levels_a, levels_b))
+            absent = np.concatenate([a, b]) < 0
+            codes = np.concatenate([np.array(to_a)[a], np.array(to_b)[b]])
+        missing |= absent
+        joint = joint * (int(codes.max(initial=0)) + 1) + codes
+        if len(names) > 1:
+            # Numbered anew after each column, so that the codes stay small.
+            joint = np.unique(joint, return_inverse=True)[1].ravel()
+    joint = np.where(missing, -1, joint)
+    return joint[:n], joint[n:]
+
+
+def pairs_apart(train: Dataset) -> list[tuple[str, str]]:
+    """Return the pairs of labels columns some values of which train never shows together.
+
+    Values count that chance would bring together in 15 rows or more, were the columns independent:
+    rare values are seen beside few others anyway.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = {"sex": ["f", "m"] * 50, "role": ["wife", "husband"] * 50}
+    >>> pairs_apart(Dataset.from_arrow(pa.table(real)))
+    [('sex', 'role')]
+    """
+    names = [f.name for f in train.schema.of_kind("category", "boolean")][:_MOST_COLUMNS]
+    coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
+    kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MOST_LEVELS]
+    return [(a, b) for a, b in combinations(kept, 2) if apart(coded[a], coded[b]).any()]
+
+
+def apart(a: Codes, b: Codes) -> Mask:
+    """Return which codes never stand together though chance would bring them, shape (k, l).
+
+    Parameters
+    ----------
+    a, b : numpy.ndarray of int, shape (n,)
+        Codes from 0 on; -1 where a value is missing.
+
+    Examples
+    --------
+    >>> a, b = np.repeat([0, 1], 50), np.repeat([0, 1], 50)
+    >>> apart(a, b).tolist()
+    [[False, True], [True, False]]
+    """
+    both = (a >= 0) & (b >= 0)
+    shape = int(a.max(initial=-1)) + 1, int(b.max(initial=-1)) + 1
+    flat = np.bincount(a[both] * shape[1] + b[both], minlength=shape[0] * shape[1])
+    table = flat.reshape(shape).astype(np.float64)
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / max(table.sum(), 1.0)
+    return np.asarray((table == 0) & (expected >= _LEAST_EXPECTED))
+
+
+def breaks_apart(rows: Dataset, train: Dataset, pair: tuple[str, str]) -> Mask:
+    """Return the rows that show two values together which train keeps apart, shape (n,)."""
+    (a, train_a), (b, train_b) = (joint_codes(rows, train, [name]) for name in pair)
+    table = apart(train_a, train_b)
+    # A value that train does not have is kept apart from nothing.
+    inside = (a >= 0) & (b >= 0) & (a < table.shape[0]) & (b < table.shape[1])
+    out = np.zeros(len(rows), dtype=bool)
+    out[inside] = table[a[inside], b[inside]]
+    return out

@@ -1,0 +1,308 @@
+"""How far the pattern of missing cells is from the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+
+from ._cells import Codes, column_cells
+from ._resampling import Groups
+from ._two_sample import adjusted, chi_square_p
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_LEAST_ROWS = 30
+_LEAST_SHARE = 0.01
+_ERRORS = 2.0
+_TWICE = float(np.sqrt(2))
+_N_BINS, _N_LEVELS = 5, 5
+_FALSE_CALLS = 0.05
+_MOST_TOLD = 10
+_SMALL_CELL = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missingness(Metric):
+    """Compares which cells are missing: how many, and in which rows.
+
+    For each column with missing cells, in the real or the synthetic set, two gaps are taken, both
+    beyond what chance explains (two standard errors). How many: the difference of the missing shares,
+    divided by the larger one (or by 1 % where both are below). In which rows: the rows in which it is
+    missing are held against the real rows in which it is missing, by the total variation distance of
+    a few cells of every other column, and the column that tells most counts; a cell that is missing
+    there too is a cell like any other. Values missing at random where the real ones are not show
+    there. The value is the larger gap of the worst column, 0 (alike) to 1.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    max_columns : int
+        Columns with missing cells that are looked at, those with most of them first, and columns
+        that each is held against; 2 or more.
+    replicates : int
+        Bootstrap replicates.
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+
+    margin: float = 0.1
+    max_columns: int = 30
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or min(self.max_columns, self.replicates) < 2:
+            raise ParameterError(
+                "a setting is out of its range", allowed="margin >= 0; max_columns, replicates >= 2"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the largest gap of the missing cells; details hold every column's, worst first."""
+        synthetic, reference = comparison.synthetic, comparison.reference
+        if not len(synthetic) or not len(reference):
+            raise NotMeasurable("there are no rows to compare")
+        sides = (_Side.of(synthetic), _Side.of(reference))
+        names = _with_missing(sides, self.max_columns)
+        if not names:
+            raise NotMeasurable("no cell is missing, neither in the real rows nor in the synthetic")
+        of_reference = Groups.deal(len(reference), self.replicates, rng)
+        groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
+        others = names + [n for n in reference.schema.names if n not in names]
+        cells = _Cells.of(comparison.train, (synthetic, reference), others[: self.max_columns])
+        gaps, drawn = [], np.zeros(self.replicates)
+        for name in names:
+            found, replicates = _column_gap(name, sides, groups, cells)
+            gaps.append(found)
+            drawn = np.maximum(drawn, replicates)
+        value = max(gap.value for gap in gaps)
+        return Measurement(value, drawn, _details(gaps, sides))
+
+
+def share_gap(x: Floats, y: Floats, n_x: int, n_y: int, noise: float = 1.0) -> Floats:
+    """Return by what part of the larger one two missing shares differ beyond chance, in [0, 1].
+
+    Two standard errors are taken off the difference. Below 1 % it counts as a part of 1 %: one cell
+    more than none is not a gap of 1.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray, shape (b,)
+        Missing shares of the two sides.
+    n_x, n_y : int
+        Rows of the two sides.
+    noise : float
+        How many times wider than samples the shares scatter: the root of 2 for bootstrap replicates,
+        which scatter about a sample as that does about its law.
+
+    Examples
+    --------
+    >>> share_gap(np.array([0.1, 0.0005]), np.array([0.05, 0.0]), 10**8, 10**8).round(2).tolist()
+    [0.5, 0.05]
+    """
+    pooled = (x * n_x + y * n_y) / (n_x + n_y)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / n_x + 1 / n_y))
+    beyond = np.maximum(np.abs(x - y) - noise * _ERRORS * error, 0.0)
+    return np.asarray(beyond / np.maximum(np.maximum(x, y), _LEAST_SHARE))
+
+
+def where_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64], noise: float = 1.0) -> Floats:
+    """Return the total variation distance beyond chance of each other column, shape (b, columns).
+
+    Chance is taken to show its mean and two standard errors, every cell's difference being normal. A
+    side without any row lies at distance 1.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray, shape (b, k)
+        How many rows in which the column is missing fall into each cell, the cells of all other
+        columns side by side.
+    starts : numpy.ndarray of int
+        Where each other column's cells begin.
+    noise : float
+        The same as in `share_gap`.
+
+    Examples
+    --------
+    >>> x, y = np.array([[8e8, 2e8, 5e8, 5e8]]), np.array([[4e8, 1e8, 0.0, 5e8]])
+    >>> where_gap(x, y, np.array([0, 2])).round(2).tolist()
+    [[0.0, 0.5]]
+    """
+    n_x, n_y = (counts.sum(axis=1, keepdims=True) / len(starts) for counts in (x, y))
+    share_x, share_y = x / np.maximum(n_x, 1e-9), y / np.maximum(n_y, 1e-9)
+    pooled = (x + y) / np.maximum(n_x + n_y, 1e-9)
+    spread = pooled * (1 - pooled) * (1 / np.maximum(n_x, 1.0) + 1 / np.maximum(n_y, 1.0))
+
+    def summed(cells: Floats) -> Floats:
+        return np.asarray(np.add.reduceat(cells, starts, axis=1))
+
+    # Mean and variance of the size of a normal number of spread 1: sqrt(2 / pi), 1 - 2 / pi.
+    chance = np.sqrt(2 / np.pi) * summed(np.sqrt(spread))
+    chance += _ERRORS * np.sqrt((1 - 2 / np.pi) * summed(spread))
+    beyond = np.maximum(0.5 * (summed(np.abs(share_x - share_y)) - noise * chance), 0.0)
+    return np.where((n_x < 0.5) | (n_y < 0.5), 1.0, beyond)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Which cells of a set are missing."""
+
+    n: int
+    missing: dict[str, Mask]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _Side:
+        return cls(len(dataset), {name: dataset.is_null(name) for name in dataset.schema.names})
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of the columns that a missing cell is held against, once a side."""
+
+    names: list[str]
+    sides: tuple[list[Codes], list[Codes]]
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, train: Dataset, sets: tuple[Dataset, Dataset], names: Sequence[str]) -> _Cells:
+        cut = [
+            column_cells(train, sets, name, n_bins=_N_BINS, n_levels=_N_LEVELS) for name in names
+        ]
+        sides = ([c[0][0] for c in cut], [c[0][1] for c in cut])
+        return cls(list(names), sides, [c[1] for c in cut])
+
+    def counts(
+        self, side: int, rows: npt.NDArray[np.int64], group: npt.NDArray[np.int64], n_groups: int,
+        but: str,
+    ) -> tuple[Floats, npt.NDArray[np.int64]]:  # fmt: skip
+        """Return the cells of these rows counted by group, of all columns but one; and starts."""
+        kept = [i for i, name in enumerate(self.names) if name != but]
+        starts = np.cumsum([0, *[self.sizes[i] for i in kept]])
+        out = np.zeros((n_groups, int(starts[-1])))
+        for start, i in zip(starts, kept):
+            cell = group[rows] * self.sizes[i] + self.sides[side][i][rows]
+            flat = np.bincount(cell, minlength=n_groups * self.sizes[i])
+            out[:, start : start + self.sizes[i]] = flat.reshape(n_groups, -1)
+        return out, starts[:-1]
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """What came of one column with missing cells."""
+
+    name: str
+    share: float
+    where: float | None
+    share_p: float
+    where_p: dict[str, float]
+
+    @property
+    def value(self) -> float:
+        return max(self.share, self.where or 0.0)
+
+
+def _with_missing(sides: tuple[_Side, _Side], most: int) -> list[str]:
+    shares = {
+        name: max(float(side.missing[name].mean()) for side in sides) for name in sides[0].missing
+    }
+    ranked = sorted((name for name in shares if shares[name]), key=lambda name: -shares[name])
+    return ranked[:most]
+
+
+def _column_gap(
+    name: str, sides: tuple[_Side, _Side], groups: tuple[Groups, Groups], cells: _Cells
+) -> tuple[_Gap, Floats]:
+    """Return the gaps of one column and replicates of the larger, shape (b,)."""
+    shares, counts = [], []
+    for side, group in zip(sides, groups):
+        shares.append(group.shares(group.counts(side.missing[name].astype(np.int64), 2)))
+        counts.append(np.bincount(side.missing[name], minlength=2).astype(np.float64))
+    sizes = sides[0].n, sides[1].n
+    whole = float(share_gap(shares[0][0][:, 1], shares[1][0][:, 1], *sizes)[0])
+    drawn = share_gap(shares[0][1][:, 1], shares[1][1][:, 1], *sizes, _TWICE)
+    share_p = chi_square_p(counts[0], counts[1])
+    # Decided by the real rows alone, which candidate and baseline are both compared with.
+    if counts[1][1] < _LEAST_ROWS or len(cells.names) < 2:
+        return _Gap(name, whole, None, share_p, {}), drawn
+    tables = []
+    for i, (side, group) in enumerate(zip(sides, groups)):
+        rows = np.flatnonzero(side.missing[name])
+        table, starts = cells.counts(i, rows, group.group, group.size, name)
+        tables.append(table)
+    x, y = (table.sum(axis=0, keepdims=True) for table in tables)
+    where = float(where_gap(x, y, starts).max())
+    replicated = where_gap(groups[0].draws @ tables[0], groups[1].draws @ tables[1], starts, _TWICE)
+    others = [other for other in cells.names if other != name]
+    pieces = zip(others, np.split(x[0], starts[1:]), np.split(y[0], starts[1:]))
+    p = {other: chi_square_p(a, b) for other, a, b in pieces}
+    return _Gap(name, whole, where, share_p, p), np.maximum(drawn, replicated.max(axis=1))
+
+
+def _details(gaps: Sequence[_Gap], sides: tuple[_Side, _Side]) -> dict[str, Any]:
+    ordered = sorted(gaps, key=lambda gap: (-gap.value, gap.name))
+    p = [gap.share_p for gap in ordered] + [q for gap in ordered for q in gap.where_p.values()]
+    called = adjusted(np.array(p)) <= _FALSE_CALLS
+    by_share = [gap.name for gap, yes in zip(ordered, called) if yes]
+    links = [(gap.name, other) for gap in ordered for other in gap.where_p]
+    tests = zip(links, called[len(ordered) :], p[len(ordered) :])
+    by_link = sorted((q, link) for link, yes, q in tests if yes)
+    any_missing = [int(np.any(list(side.missing.values()), axis=0).sum()) for side in sides]
+    told: dict[str, Any] = {
+        "shares": {
+            gap.name: {
+                "synthetic": float(sides[0].missing[gap.name].mean()),
+                "real": _real_share(sides[1].missing[gap.name]),
+            }
+            for gap in ordered
+        },
+        "gaps": {gap.name: {"share": gap.share, "where": gap.where} for gap in ordered},
+        "together": _together([gap.name for gap in ordered], sides),
+        "different_shares": by_share,
+        "different_rows": [list(link) for _, link in by_link[:_MOST_TOLD]],
+        "deciding": {"rows": max(any_missing), "what": "rows with a missing cell"},
+    }
+    told["summary"] = _summary(by_share, [link for _, link in by_link])
+    return told
+
+
+def _real_share(missing: Mask) -> float | None:
+    """Return a missing share of real rows; None where it would speak of 1 to 10 rows."""
+    return None if 1 <= missing.sum() <= _SMALL_CELL else float(missing.mean())
+
+
+def _together(names: Sequence[str], sides: tuple[_Side, _Side]) -> list[dict[str, Any]]:
+    """Return for pairs of columns the share of rows in which both are missing, widest apart first."""
+    pairs = []
+    names = names[:_MOST_TOLD]
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            both = [side.missing[one] & side.missing[other] for side in sides]
+            made, real = float(both[0].mean()), _real_share(both[1])
+            if made or real:
+                pairs.append({"columns": [one, other], "synthetic": made, "real": real})
+    return sorted(pairs, key=lambda pair: -abs(pair["synthetic"] - (pair["real"] or 0.0)))
+
+
+def _summary(shares: Sequence[str], links: Sequence[tuple[str, str]]) -> str:
+    said = []
+    if shares:
+        said.append(f"how often a cell is missing differs in {', '.join(shares[:3])}")
+    if links:
+        column = links[0][0]
+        others = [other for name, other in links if name == column][:3]
+        said.append(
+            f"{column} is missing in other rows than the real one, as seen by {', '.join(others)}"
+        )
+    return "; ".join(said) if said else "the pattern of missing cells does not differ beyond chance"

@@ -1,0 +1,222 @@
+"""Which share of the rows breaks a rule that the real rows keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.rule_discovery import discover_rules
+from twinset.core.rules import Rule
+from twinset.core.schema import TABULAR_KINDS
+
+from ._combinations import breaks_apart, joint_codes, pairs_apart
+from ._resampling import Groups
+from ._two_sample import adjusted, excess_p
+
+Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int64]
+
+_SMALL_CELL = 10
+_FALSE_CALLS = 0.05
+_MOST_NAMED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesKept(Metric):
+    """Counts rows that break a rule which the real rows keep: orders, sums, dependencies, ranges.
+
+    The rules are those of the schema and those found in train: sums and linear relations, orders of
+    columns, numbers that are never negative, one-hot groups, columns that another one decides, keys,
+    and pairs of columns some labels of which never stand together ("combination").
+    A dependency, or a combination, is held against the values that train shows together; where train
+    lacks the deciding value nothing is known and nothing broken. The value is the share of rows that
+    break any rule, 0 to 1; real rows outside train break some as well, which the baseline shows.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real, in the unit of the value.
+    nearly : float
+        Share of the train rows that may break a found rule, in [0, 0.5].
+    discover : bool
+        Whether rules are looked for in train, beside those that the schema declares.
+    max_rows : int
+        Rows of train in which rules are looked for, 30 or more; all its rows decide.
+    replicates : int
+        Bootstrap replicates.
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+
+    margin: float = 0.01
+    nearly: float = 0.005
+    discover: bool = True
+    max_rows: int = 50_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or not 0 <= self.nearly <= 0.5:
+            raise ParameterError(
+                "a setting is out of its range", allowed="margin >= 0, 0 <= nearly <= 0.5"
+            )
+        if self.max_rows < 30 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range", allowed="max_rows >= 30, replicates >= 2"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the share of rows that break a rule; details name every broken rule."""
+        train, synthetic, reference = comparison.train, comparison.synthetic, comparison.reference
+        if not len(synthetic) or not len(reference):
+            raise NotMeasurable("there are no rows to compare")
+        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
+        if key not in comparison.cache:
+            comparison.cache[key] = self._checks(train)
+        checks: list[_Check] = comparison.cache[key]
+        if not checks:
+            raise NotMeasurable("no rule was declared, and none was found in the real rows")
+        parts = [
+            np.stack([check.broken(part, train) for check in checks])
+            for part in (synthetic, reference)
+        ]
+        any_broken = np.asarray(parts[0].any(axis=0))
+        whole, drawn = groups.shares(groups.counts(any_broken.astype(np.int64), 2))
+        broken = _told(checks, parts[0], parts[1])
+        details: dict[str, Any] = {
+            "rules": len(checks),
+            "rule_names": [check.name for check in checks],
+            "broken": broken,
+            "rows_that_break": int(any_broken.sum()),
+            "rows": len(synthetic),
+            "summary": _summary(broken, len(checks)),
+        }
+        return Measurement(float(whole[0, 1]), drawn[:, 1], details)
+
+    def _checks(self, train: Dataset) -> list[_Check]:
+        """Return the declared rules, then those found in train that all of its rows bear out."""
+        declared = list(train.schema.rules)
+        if not self.discover:
+            return [_Check(rule.kind, rule.columns, rule) for rule in declared]
+        n = len(train)
+        looked_at = train
+        if n > self.max_rows:
+            looked_at = train.take(np.linspace(0, n - 1, self.max_rows).astype(np.int64))
+        known = {(rule.kind, rule.columns) for rule in declared}
+        found = [one.rule for one in discover_rules(looked_at, nearly=self.nearly)]
+        found = [rule for rule in found if (rule.kind, rule.columns) not in known]
+        if looked_at is not train:
+            found = [rule for rule in found if rule.violations(train).mean() <= self.nearly]
+        rules = declared + found
+        said = {frozenset(rule.columns) for rule in rules}
+        pairs = [pair for pair in pairs_apart(train) if frozenset(pair) not in said]
+        return [
+            *(_Check(rule.kind, rule.columns, rule) for rule in rules),
+            *(_Check("combination", pair) for pair in pairs),
+        ]
+
+
+def unlike_train(left: Codes, right: Codes, train_left: Codes, train_right: Codes) -> Mask:
+    """Return the rows whose right side is not the one that train shows beside their left, shape (n,).
+
+    Of several right sides in train the commonest counts, of equally common ones the least. A left
+    side that train does not have breaks nothing.
+
+    Parameters
+    ----------
+    left, right : numpy.ndarray of int, shape (n,)
+        Both sides of the rows as codes from 0 on; -1 where a value is missing.
+    train_left, train_right : numpy.ndarray of int, shape (m,)
+        The same of train, in the same codes.
+
+    Examples
+    --------
+    >>> train = np.array([0, 0, 1]), np.array([5, 5, 6])
+    >>> unlike_train(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 6]), *train).tolist()
+    [False, True, False, False]
+    """
+    present = (train_left >= 0) & (train_right >= 0)
+    pairs = np.stack([train_left[present], train_right[present]], axis=1)
+    distinct, counts = np.unique(pairs, axis=0, return_counts=True)
+    order = np.lexsort((distinct[:, 1], -counts, distinct[:, 0]))
+    lefts, first = np.unique(distinct[order, 0], return_index=True)
+    answers = np.full(int(max(left.max(initial=-1), train_left.max(initial=-1))) + 2, -1)
+    answers[lefts] = distinct[order, 1][first]
+    expected = answers[left]
+    return np.asarray((left >= 0) & (right >= 0) & (expected >= 0) & (right != expected))
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One rule; without a `rule`, that labels of two columns which train keeps apart stay apart."""
+
+    kind: str
+    columns: tuple[str, ...]
+    rule: Rule | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.rule) if self.rule else f"{self.kind}({', '.join(self.columns)})"
+
+    def broken(self, rows: Dataset, train: Dataset) -> Mask:
+        """Return the rows that break it, shape (n,)."""
+        if self.rule is None:
+            return breaks_apart(rows, train, (self.columns[0], self.columns[1]))
+        if self.kind == "dependency":
+            left, train_left = joint_codes(rows, train, self.columns[:-1])
+            right, train_right = joint_codes(rows, train, self.columns[-1:])
+            return unlike_train(left, right, train_left, train_right)
+        if self.kind == "combination" and self.rule.settings.get("allowed") is None:
+            here, there = joint_codes(rows, train, self.columns)
+            return np.asarray((here >= 0) & ~np.isin(here, there))
+        return self.rule.violations(rows)
+
+
+def _told(checks: Sequence[_Check], made: Mask, real: Mask) -> list[dict[str, Any]]:
+    """Return the rules that synthetic rows break, those first that they break most beyond real rows."""
+    n_made, n_real = made.sum(axis=1), real.sum(axis=1)
+    n, m = made.shape[1], real.shape[1]
+    p = np.array([excess_p(int(a), n, int(b), m) for a, b in zip(n_made, n_real)])
+    beyond = (adjusted(p) <= _FALSE_CALLS) & (n_made > 0)
+    more = n_made / n - n_real / m
+    order = sorted(range(len(checks)), key=lambda i: (not beyond[i], -more[i], checks[i].name))
+    return [
+        {
+            "rule": checks[i].name,
+            "kind": checks[i].kind,
+            "columns": list(checks[i].columns),
+            "synthetic_rows": int(n_made[i]),
+            "synthetic_share": float(n_made[i] / n),
+            "real_rows": _count(int(n_real[i])),
+            "beyond_real": bool(beyond[i]),
+        }
+        for i in order
+        if n_made[i]
+    ]
+
+
+def _count(n: int) -> int | str:
+    """Return a count of real rows, or words where it is 1 to 10."""
+    return "1-10" if 1 <= n <= _SMALL_CELL else n
+
+
+def _summary(broken: Sequence[dict[str, Any]], n_rules: int) -> str:
+    worse = [one for one in broken if one["beyond_real"]]
+    if not worse:
+        return f"rules found in the real rows: {n_rules}, broken more often than real rows do: none"
+    named = ", ".join(
+        f"{one['rule']} by {one['synthetic_rows']:,} synthetic and {one['real_rows']} real rows"
+        for one in worse[:_MOST_NAMED]
+    )
+    verb = "is" if len(worse) == 1 else "are"
+    return f"{len(worse)} of {n_rules} rules {verb} broken more often than by real rows: {named}"
