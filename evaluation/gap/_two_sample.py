@@ -1,4 +1,4 @@
-"""Tests of whether two samples follow one law, and which of many such tests may be believed."""
+"""Tests of whether two samples follow one law."""
 
 from __future__ import annotations
 
@@ -75,28 +75,6 @@ def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
     from scipy.stats import hypergeom
 
     return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
-
-
-def adjusted(p: Floats) -> Floats:
-    """Return p-values adjusted by Benjamini and Hochberg, shape (k,), in the order given.
-
-    Calling different what has an adjusted value of at most q keeps the expected share of false calls
-    at or below q.
-
-    References
-    ----------
-    Benjamini, Hochberg (1995), Controlling the False Discovery Rate, JRSS B 57.
-
-    Examples
-    --------
-    >>> adjusted(np.array([0.01, 0.5, 0.02])).round(3).tolist()
-    [0.03, 0.5, 0.03]
-    """
-    order = np.argsort(p)
-    raised = p[order] * len(p) / np.arange(1, len(p) + 1)
-    out = np.empty(len(p))
-    out[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    return out
 
 
 def chance_distance(counts_x: Floats, counts_y: Floats) -> float:

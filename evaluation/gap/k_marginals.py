@@ -14,10 +14,11 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import discoveries
 
 from ._cells import Codes, column_cells
 from ._resampling import Groups, total_variation
-from ._two_sample import adjusted, chance_distance, chi_square_p
+from ._two_sample import chance_distance, chi_square_p
 
 Floats = npt.NDArray[np.float64]
 Triple = tuple[str, ...]
@@ -188,7 +189,7 @@ class _Found:
 
 
 def _details(found: Sequence[_Found], n_all: int) -> dict[str, Any]:
-    called = adjusted(np.array([one.p for one in found])) <= _FALSE_CALLS
+    called = discoveries(np.array([one.p for one in found]), _FALSE_CALLS)
     # By the excess over chance: a table of many cells lies far off by chance alone.
     order = sorted(range(len(found)), key=lambda i: (-found[i].excess, found[i].triple))
     worst = [

@@ -20,10 +20,10 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import discoveries
 
 from ._column_tests import column_p
 from ._resampling import Groups, total_variation
-from ._two_sample import adjusted
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -196,9 +196,10 @@ def _differing(
 ) -> dict[str, Any]:
     """Return the columns that differ beyond chance, worst first, and how far numbers are off."""
     names = list(columns)
-    p = adjusted(np.array([column_p(synthetic, reference, name) for name in names]))
+    p = np.array([column_p(synthetic, reference, name) for name in names])
+    found = discoveries(p, _FALSE_CALLS)
     # `columns` comes worst first; of columns equally sure to differ the farther one leads.
-    called = [names[i] for i in np.argsort(p, kind="stable") if p[i] <= _FALSE_CALLS]
+    called = [names[i] for i in np.argsort(p, kind="stable") if found[i]]
     numbers = [n for n in names if reference.schema[n].kind in ("number", "integer", "datetime")]
     moved = {n: wasserstein_distance(synthetic.values(n), reference.values(n)) for n in numbers}
     named = ", ".join(called[:_MOST_NAMED])

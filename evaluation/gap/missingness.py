@@ -13,10 +13,11 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import discoveries
 
 from ._cells import Codes, column_cells
 from ._resampling import Groups
-from ._two_sample import adjusted, chi_square_p
+from ._two_sample import chi_square_p
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -253,7 +254,7 @@ def _column_gap(
 def _details(gaps: Sequence[_Gap], sides: tuple[_Side, _Side]) -> dict[str, Any]:
     ordered = sorted(gaps, key=lambda gap: (-gap.value, gap.name))
     p = [gap.share_p for gap in ordered] + [q for gap in ordered for q in gap.where_p.values()]
-    called = adjusted(np.array(p)) <= _FALSE_CALLS
+    called = discoveries(np.array(p), _FALSE_CALLS)
     by_share = [gap.name for gap, yes in zip(ordered, called) if yes]
     links = [(gap.name, other) for gap in ordered for other in gap.where_p]
     tests = zip(links, called[len(ordered) :], p[len(ordered) :])

@@ -15,10 +15,11 @@ from twinset.core.errors import ParameterError
 from twinset.core.rule_discovery import discover_rules
 from twinset.core.rules import Rule
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import discoveries
 
 from ._combinations import breaks_apart, joint_codes, pairs_apart
 from ._resampling import Groups
-from ._two_sample import adjusted, excess_p
+from ._two_sample import excess_p
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
@@ -187,7 +188,7 @@ def _told(checks: Sequence[_Check], made: Mask, real: Mask) -> list[dict[str, An
     n_made, n_real = made.sum(axis=1), real.sum(axis=1)
     n, m = made.shape[1], real.shape[1]
     p = np.array([excess_p(int(a), n, int(b), m) for a, b in zip(n_made, n_real)])
-    beyond = (adjusted(p) <= _FALSE_CALLS) & (n_made > 0)
+    beyond = (discoveries(p, _FALSE_CALLS)) & (n_made > 0)
     more = n_made / n - n_real / m
     order = sorted(range(len(checks)), key=lambda i: (not beyond[i], -more[i], checks[i].name))
     return [
