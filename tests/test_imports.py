@@ -19,9 +19,9 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"pipeline", "oneshot", "drafting"},
-    {"making", "planning", "sourcing", "appraisal", "tables"},
+    {"making", "planning", "sourcing", "appraisal", "comparing", "tables"},
     {
-        "balance", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "recipe",
+        "balance", "catalog", "delivery", "disclosure", "fetch", "io", "measure", "part_verdicts", "recipe",
         "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
     },
     {"core"},

@@ -29,6 +29,7 @@ COMMANDS = {
     "sets": "List the sets in the catalogue.",
     "lineage": "Show what a set was made from, back to the real data.",
     "evaluate": "Measure a synthetic file against a real one.",
+    "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
     "schema": "Print the JSON Schema of recipes, for editors.",
 }

@@ -11,7 +11,7 @@ Understood are, of any metric::
 from the frame::
 
     real_rows   number                                        value of the real rows themselves
-    different   {"what": text, "names": [text, ...], "margin": number}    parts that are different, worst first
+    different   {"what": text, "names": [text, ...], "margin": number}   worst first
     compared    {"with": text, "rows": {"reference": number}, "left_out": {column: reason},
                  "train_rows_instead": number}
 
@@ -127,9 +127,7 @@ def different_parts(score: Score) -> Different | None:
     names = found.get("names")
     if not isinstance(names, list | tuple) or not names or not is_number(found.get("margin")):
         return None
-    return Different(
-        str(found.get("what", "part")), tuple(map(str, names)), float(found["margin"])
-    )
+    return Different(str(found.get("what", "part")), tuple(map(str, names)), float(found["margin"]))
 
 
 def asides(score: Score) -> list[str]:
