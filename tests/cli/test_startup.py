@@ -45,6 +45,7 @@ def test_what_needs_no_parsing_imports_no_argument_parser(words: tuple[str, ...]
         ("run", "--help"),
         ("twin", "--help"),
         ("evaluate", "--help"),
+        ("compare", "--help"),
         ("sets", "--help"),
         ("schema", "--help"),
     ],

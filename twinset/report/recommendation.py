@@ -90,6 +90,8 @@ def answer(family: str, verdicts: Verdicts, rows: Sequence[MetricRow]) -> Answer
     if own:
         told.append(_ahead(own))
     text = "; ".join(told)
+    if set(marks.values()) == {"unmeasured"}:
+        text = "Not measurable for any candidate"
     if text.startswith("all candidates"):
         text = f"A{text[1:]}"
     shared = set(marks.values())
