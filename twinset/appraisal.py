@@ -106,7 +106,8 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
-    check_gates(gates or {}, [name for name, _ in default_metrics(plain.schema.kinds)])
+    measured = [name for name, _ in default_metrics(plain.schema.kinds)]
+    check_gates(gates or {}, measured, place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed

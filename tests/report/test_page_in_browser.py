@@ -132,8 +132,9 @@ def test_candidates_stay_in_their_box_on_every_width(page, tmp_path, score, widt
     assert page.evaluate(text)
     cut = "[...document.querySelectorAll('.answer p')].some(p => p.scrollWidth > p.clientWidth + 1)"
     assert not page.evaluate(cut)
-    inside = "[...document.querySelectorAll('.answer > div')].every(d => d.getBoundingClientRect().right <= "
-    assert page.evaluate(inside + "d.parentElement.getBoundingClientRect().right)")
+    right = "getBoundingClientRect().right"
+    inside = f"d => d.{right} <= d.parentElement.{right}"
+    assert page.evaluate(f"[...document.querySelectorAll('.answer > div')].every({inside})")
     assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []

@@ -89,13 +89,25 @@ def apply_gates(
     return tuple(outcome)
 
 
-def check_gates(gates: Mapping[str, Mapping[str, Any]], metrics: Iterable[str]) -> None:
-    """Raise what `apply_gates` would, before anything is measured; `metrics` are those that will be."""
+def check_gates(
+    gates: Mapping[str, Mapping[str, Any]], metrics: Iterable[str], place: str = "evaluate.gates"
+) -> None:
+    """Raise what `apply_gates` would, before anything is measured.
+
+    Parameters
+    ----------
+    gates : mapping
+        As for `apply_gates`.
+    metrics : iterable of str
+        The metrics that will be measured.
+    place : str
+        Where the gates stand, for the error's sentence.
+    """
     known = set(metrics)
     for metric, settings in gates.items():
         if metric not in known:
-            raise UnknownNameError.of("metric", metric, known, place=f"evaluate.gates.{metric}")
-        _check(metric, settings)
+            raise UnknownNameError.of("metric", metric, known, place=f"{place}.{metric}")
+        _check(metric, settings, place)
 
 
 def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -162,8 +174,8 @@ def _difference(score: Score, bound: Bound) -> float | None:
     return score.value - score.baseline
 
 
-def _check(metric: str, settings: Mapping[str, Any]) -> Of:
-    place = f"evaluate.gates.{metric}"
+def _check(metric: str, settings: Mapping[str, Any], place: str = "evaluate.gates") -> Of:
+    place = f"{place}.{metric}"
     unknown = [str(key) for key in settings if key not in ("max", "min", "of")]
     bounds = [key for key in ("max", "min") if key in settings]
     if unknown or not bounds:
