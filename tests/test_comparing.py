@@ -113,6 +113,11 @@ def test_notes_that_disagree_on_the_condition_ask_which(real: Path) -> None:
     assert compare(real, {"a": first, "b": second}, where="age >= 30").facts["where"] == "age >= 30"
 
 
+def test_a_condition_that_all_notes_share_is_kept(real: Path) -> None:
+    files = {name: made(real, name, where="age >= 30") for name in "ab"}
+    assert compare(real, files).facts["where"] == "age >= 30"
+
+
 def test_a_changed_note_is_caught(real: Path) -> None:
     first = made(real, "a")
     second = real.parent / "b.csv"

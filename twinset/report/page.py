@@ -94,17 +94,10 @@ def environment() -> jinja2.Environment:
         change=charts.change_figure,
         different_parts=different_parts,
         how_to_read=how_to_read,
-        told_beside=_told_beside,
+        reasons=reasons,
         asides=asides,
     )
     return made
-
-
-def _told_beside(score: Score) -> list[str]:
-    """Return the reasons beside the verdict, without the clause that counts the different parts."""
-    parts = different_parts(score)
-    counted = "\0" if parts is None else f"{len(parts.names)} {parts.what}"
-    return [clause for clause in reasons(score) if not clause.startswith(counted)]
 
 
 def _families(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
