@@ -19,7 +19,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"pipeline", "oneshot", "drafting", "filling"},
-    {"making", "planning", "sourcing", "appraisal", "shortfalls", "tables"},
+    {"making", "planning", "sourcing", "appraisal", "comparing", "shortfalls", "tables"},
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
         "part_verdicts", "recipe",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twinset.appraisal import evaluate
     from twinset.catalog import Catalog
+    from twinset.comparing import compare
     from twinset.core.dataset import Dataset
     from twinset.core.errors import TwinsetError
     from twinset.core.schema import Field, Schema
@@ -28,6 +29,7 @@ _HOMES = {
     "Schema": "twinset.core.schema",
     "TwinsetError": "twinset.core.errors",
     "Where": "twinset.core.where",
+    "compare": "twinset.comparing",
     "evaluate": "twinset.appraisal",
     "gaps": "twinset.filling",
     "list_components": "twinset.registry",
@@ -44,6 +46,7 @@ __all__ = [
     "TwinsetError",
     "Where",
     "__version__",
+    "compare",
     "evaluate",
     "gaps",
     "list_components",

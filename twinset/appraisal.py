@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import Progress, silent
+from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.measure import default_metrics, measure
-from twinset.report import Report, build_report
+from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
 from twinset.twin_note import Seal, TwinNote, note_path
 
@@ -62,6 +62,7 @@ def evaluate(
     positive: str | None = None,
     where: Where | Mapping[str, Any] | str | None = None,
     seed: int | None = None,
+    gates: Mapping[str, Mapping[str, Any]] | None = None,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Report:
@@ -83,6 +84,8 @@ def evaluate(
         Compare only rows that meet this condition.
     seed : int, optional
         Seed of the measuring; by default that of the note, else 0.
+    gates : mapping, optional
+        Bounds on scores as in a recipe: metric -> ``{max: number, min: number, of: ...}``.
     workers : int
         Threads, 1 or more; the result does not depend on them.
     progress : Progress
@@ -103,7 +106,9 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
-    note, notes = _note_of(plain, real, synthetic, holdout)
+    measured = [name for name, _ in default_metrics(plain.schema.kinds)]
+    check_gates(gates or {}, measured, place="gates")
+    note, notes = note_of(plain, real, synthetic, holdout)
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
@@ -116,20 +121,54 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
-    parts = _parts(plain, holdout, note, question)
+    parts = real_parts(plain, holdout, note, question)
     if holdout is not None and parts.holdout is not None:
-        notes = _seen_note(parts.train, parts.holdout)
-    made = _same_columns(synthetic, parts.train, "synthetic")
+        notes = seen_note(parts.train, parts.holdout)
+    made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
     with threadpool_limits(limits=1):
-        return appraise(parts, made, question, notes=notes)
+        return appraise(parts, made, question, notes=notes, gates=gates or {})
 
 
 def appraise(
-    parts: Parts, synthetic: Dataset, question: Question, *, notes: Sequence[str] = ()
+    parts: Parts,
+    synthetic: Dataset,
+    question: Question,
+    *,
+    notes: Sequence[str] = (),
+    gates: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Return the report on a synthetic set beside the two parts of a real one.
+
+    Raises
+    ------
+    DataError
+        The condition means no row of a set.
+    """
+    scores = scores_of(parts, synthetic, question)
+    return build_report(
+        title=f"{synthetic.card.name} beside {parts.train.card.name}",
+        train=parts.train,
+        synthetic=synthetic,
+        holdout=parts.holdout,
+        scores=scores,
+        gates=apply_gates(scores, gates or {}),
+        cards=(parts.train.card, synthetic.card),
+        lineage=None,
+        target=question.target,
+        where=question.where,
+        notes=[
+            *notes,
+            *broken_by_real_rows(parts.train),
+            *rule_notes(parts.train, synthetic, (synthetic.card,)),
+            *kept_values(parts.train),
+        ],
+    )
+
+
+def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Score]:
+    """Return what every default metric says of a synthetic set beside the two parts of a real one.
 
     Raises
     ------
@@ -143,7 +182,7 @@ def appraise(
                 got=f"0 of {len(part)} rows",
                 todo="correct the condition, or give data that hold such rows",
             )
-    scores = measure(
+    return measure(
         train=parts.train,
         synthetic=synthetic,
         holdout=parts.holdout,
@@ -155,24 +194,6 @@ def appraise(
         seed=question.seed,
         workers=question.workers,
         progress=question.progress,
-    )
-    return build_report(
-        title=f"{synthetic.card.name} beside {parts.train.card.name}",
-        train=parts.train,
-        synthetic=synthetic,
-        holdout=parts.holdout,
-        scores=scores,
-        gates=(),
-        cards=(parts.train.card, synthetic.card),
-        lineage=None,
-        target=question.target,
-        where=question.where,
-        notes=[
-            *notes,
-            *broken_by_real_rows(parts.train),
-            *rule_notes(parts.train, synthetic, (synthetic.card,)),
-            *kept_values(parts.train),
-        ],
     )
 
 
@@ -187,7 +208,7 @@ def check_counts(*, seed: int | None = None, workers: int = 1, rows: int | None 
             )
 
 
-def _note_of(
+def note_of(
     plain: Dataset, real: object, synthetic: object, holdout: object | None
 ) -> tuple[TwinNote | None, list[str]]:
     """Return the note beside the synthetic file if it speaks of this real table, else say why not."""
@@ -205,12 +226,19 @@ def _note_of(
     return note, []
 
 
-def _parts(
+def real_parts(
     plain: Dataset, holdout: object | None, note: TwinNote | None, question: Question
 ) -> Parts:
+    """Return the real table cut as the holdout or the note says, or whole where neither does.
+
+    Raises
+    ------
+    DataError
+        The rows that the note speaks of cannot be found again.
+    """
     real = name_target(plain, question.target, question.positive)
     if holdout is not None:
-        unseen = _same_columns(holdout, real, "holdout")
+        unseen = same_columns(holdout, real, "holdout")
         return Parts(real, unseen, np.empty(0, dtype=np.int64))
     if note is None or note.holdout_fraction == 0:
         return Parts(real, None, np.empty(0, dtype=np.int64))
@@ -226,7 +254,7 @@ def _parts(
     return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
 
 
-def _same_columns(source: object, real: Dataset, name: str) -> Dataset:
+def same_columns(source: object, real: Dataset, name: str) -> Dataset:
     """Return the table read by the real one's schema."""
     try:
         found = open_table(source, real.schema, name)
@@ -240,7 +268,7 @@ def _same_columns(source: object, real: Dataset, name: str) -> Dataset:
     return found if name == "holdout" else found.with_card(origin="synthetic")
 
 
-def _seen_note(train: Dataset, holdout: Dataset) -> list[str]:
+def seen_note(train: Dataset, holdout: Dataset) -> list[str]:
     """Return a note when most rows of the holdout also stand in the rows that the generator saw."""
     names = list(train.schema.names)
     sides = [

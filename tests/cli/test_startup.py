@@ -46,6 +46,7 @@ def test_what_needs_no_parsing_imports_no_argument_parser(words: tuple[str, ...]
         ("twin", "--help"),
         ("evaluate", "--help"),
         ("gaps", "--help"),
+        ("compare", "--help"),
         ("sets", "--help"),
         ("schema", "--help"),
     ],

@@ -1,8 +1,12 @@
+import pytest
+
+from twinset.report import build_report
 from twinset.report.details import (
     Cell,
     asides,
     column_distances,
     comparisons,
+    different_parts,
     pair_errors,
     population_levels,
     usefulness,
@@ -83,3 +87,34 @@ def test_what_was_compared_is_told_once(score):
         "Class was not looked at: it is the same in all rows.",
     ]
     assert asides(scores[0]) == []
+
+
+def test_parts_that_are_different_stand_beside_their_score(people, score):
+    sentence = "different: 9 columns (c0, c1, c2 and 6 more); 0.300, real rows 0.010 for the worst"
+    parts = {"what": "column", "names": [f"c{i}" for i in range(8)] + ["<b>"], "margin": 0.05}
+    scores = [score("gap.a", "different", sentence=sentence, details={"different": parts})]
+    page = build_report(
+        title="x", train=people, synthetic=people, holdout=None, scores=scores, gates=[]
+    ).to_html()
+    told = " ".join(page.split())
+    assert (
+        "<b>Different columns</b>, each worse than real rows by more than 0.050: c0, c1, c2, c3, c4, "
+        "c5, c6, c7 and 1 more</small>" in told
+    )
+    # The clause of the sentence that names fewer of them is not said twice.
+    assert "c2 and 6 more" not in told.partition('<section id="scores">')[2]
+
+
+def test_one_different_part_is_named_and_escaped(people, score):
+    parts = {"what": "pair", "names": ["<b> x a"], "margin": 0.1}
+    scores = [score("gap.a", "different", details={"different": parts})]
+    page = build_report(
+        title="x", train=people, synthetic=people, holdout=None, scores=scores, gates=[]
+    ).to_html()
+    assert "<b>Different pair</b>" in page
+    assert "&lt;b&gt; x a" in page
+
+
+@pytest.mark.parametrize("parts", [None, {}, {"names": []}, {"names": ["a"]}, ["a"]])
+def test_no_different_parts_are_no_block(score, parts):
+    assert different_parts(score("gap.a", details={"different": parts})) is None

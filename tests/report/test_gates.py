@@ -3,7 +3,7 @@ import math
 import pytest
 
 from twinset.core.errors import RecipeError, UnknownNameError
-from twinset.report import Gate, apply_gates
+from twinset.report import Gate, apply_gates, check_gates, read_gates
 
 
 def test_the_limit_itself_passes(score):
@@ -63,3 +63,43 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name(score):
 def test_a_gate_that_is_not_understood_is_refused(score, settings):
     with pytest.raises(RecipeError, match=r"evaluate\.gates\.gap\.a"):
         apply_gates([score("gap.a")], {"gap.a": settings})
+
+
+def test_words_mean_what_a_recipe_means():
+    words = ["privacy.exact_copies<=0", " coverage.x  >= 0.9 ", "gap.a difference <= 5e-2"]
+    assert read_gates([*words, "coverage.x value <= 1"]) == {
+        "privacy.exact_copies": {"max": 0.0},
+        "coverage.x": {"min": 0.9, "max": 1.0},
+        "gap.a": {"of": "difference", "max": 0.05},
+    }
+
+
+def test_words_and_recipe_have_one_outcome(score):
+    scores = [score("gap.a", value=0.02, baseline=0.01, interval=(-0.03, 0.05))]
+    for words, settings in [
+        ("gap.a <= 0.02", {"max": 0.02}),
+        ("gap.a difference <= 0.02", {"max": 0.02, "of": "difference"}),
+        ("gap.a >= 0.03", {"min": 0.03}),
+    ]:
+        assert apply_gates(scores, read_gates([words])) == apply_gates(scores, {"gap.a": settings})
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "gap.a", "gap.a = 0", "gap.a < 0", "gap.a <= much", "gap.a <= nan", "<= 0", "gap.a <= 0 0",
+     "gap.a ratio <= 0"],
+)  # fmt: skip
+def test_words_that_are_not_understood_are_refused(words):
+    with pytest.raises(RecipeError, match="METRIC <= NUMBER"):
+        read_gates([words])
+
+
+@pytest.mark.parametrize("second", ["gap.a <= 1", "gap.a difference >= 1"])
+def test_words_that_do_not_go_together_are_refused(second):
+    with pytest.raises(RecipeError, match="do not go together"):
+        read_gates(["gap.a <= 0", second])
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_measured():
+    with pytest.raises(UnknownNameError, match=r"did you mean 'gap\.marginals'"):
+        check_gates(read_gates(["gap.marginal <= 0"]), ["gap.marginals"])

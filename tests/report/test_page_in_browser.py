@@ -6,7 +6,7 @@ import pytest
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Schema
-from twinset.report import apply_gates, build_report
+from twinset.report import CandidateReport, apply_gates, build_report
 
 pytestmark = pytest.mark.browser
 
@@ -102,5 +102,39 @@ def test_a_real_browser_shows_every_part_without_complaint(
     if kind == "media":
         assert page.evaluate("document.querySelectorAll('.picture image').length") == 24
         assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
+    assert page.requests() == [file.as_uri()]
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_candidates_stay_in_their_box_on_every_width(page, tmp_path, score, width, dark):
+    metrics = ["gap.marginals", "gap.pairs", "coverage.a", "privacy.exact_copies"]
+    names = [HOSTILE, LONG, *"abcdef"]
+    scores = {
+        name: tuple(score(m, "different" if i % 3 else "cannot tell") for m in metrics)
+        for i, name in enumerate(names)
+    }
+    report = CandidateReport(title=LONG, scores=scores, notes=(LONG,))
+    file = tmp_path / "candidates.html"
+    file.write_text(report.to_html(), encoding="utf-8")
+    page.open(file.as_uri(), width=width, dark=dark)
+    for part in ("verdict", "scores", "notes"):
+        box = f"document.getElementById('{part}').getBoundingClientRect()"
+        assert page.evaluate(f"{box}.height") > 30, part
+        assert 0 <= page.evaluate(f"{box}.left") < page.evaluate(f"{box}.right") <= width, part
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = "document.querySelector('.scroll')"
+    assert page.evaluate(f"{table}.scrollWidth > {table}.clientWidth")
+    text = "document.querySelector('.reading p').checkVisibility()"
+    assert not page.evaluate(text)
+    page.evaluate("document.querySelector('.reading summary').click()")
+    assert page.evaluate(text)
+    cut = "[...document.querySelectorAll('.answer p')].some(p => p.scrollWidth > p.clientWidth + 1)"
+    assert not page.evaluate(cut)
+    right = "getBoundingClientRect().right"
+    inside = f"d => d.{right} <= d.parentElement.{right}"
+    assert page.evaluate(f"[...document.querySelectorAll('.answer > div')].every({inside})")
+    assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from twinset.cli.files import check_place, write_text
+from cyclopts import Parameter
+
+from twinset.cli import EXIT_GATE, EXIT_OK
+from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
-from twinset.cli.terminal import print_notes, print_paths, print_scores, print_summary
+from twinset.cli.terminal import paint, print_notes, print_paths, print_scores, print_summary
 
 
 def command(
@@ -19,15 +23,18 @@ def command(
     positive: str | None = None,
     where: str | None = None,
     seed: int | None = None,
+    gate: Annotated[list[str] | None, Parameter(name="--gate")] = None,
     html: Path | None = None,
+    markdown: Path | None = None,
+    junit: Path | None = None,
     workers: int = 1,
     json: bool = False,
-) -> None:
+) -> int:
     """Measure a synthetic file against a real one.
 
     If `twinset twin` made the synthetic file, the note beside it tells which real rows were locked
     away. Otherwise give real rows that the generator did not see by --holdout; without them leaks
-    and usefulness cannot be measured.
+    and usefulness cannot be measured. Exit code 3 means that a gate failed.
 
     Parameters
     ----------
@@ -45,17 +52,26 @@ def command(
         Compare only rows that meet this condition, e.g. "Class = 1".
     seed : int
         Seed of the measuring.
+    gate : list[str]
+        A bound on a metric, e.g. --gate "privacy.exact_copies <= 0" or
+        --gate "gap.marginals difference <= 0.05"; may be repeated.
     html : Path
         Write the report to this file.
+    markdown : Path
+        Write verdict and scores as Markdown to this file.
+    junit : Path
+        Write gates and verdicts as JUnit XML to this file, one test case a metric.
     workers : int
         Threads; the result does not depend on them.
     json : bool
         Print every score as JSON.
     """
-    if html is not None:
-        check_place(html)
+    outputs = {"--html": html, "--markdown": markdown, "--junit": junit}
+    check_places(outputs, (real, synthetic, holdout))
     from twinset.appraisal import evaluate
+    from twinset.report import read_gates
 
+    gates = read_gates(gate or ())
     with progress_bar() as progress:
         report = evaluate(
             real,
@@ -65,17 +81,26 @@ def command(
             positive=positive,
             where=where,
             seed=seed,
+            gates=gates,
             workers=workers,
             progress=progress,
         )
     if html is not None:
         write_text(html, report.to_html())
+    if markdown is not None:
+        write_text(markdown, report.to_markdown())
+    if junit is not None:
+        write_text(junit, report.to_junit())
+    code = EXIT_OK if report.passed else EXIT_GATE
     if json:
         print(report.to_json(), end="")
-        return
+        return code
     print_scores(report.scores)
     print()
     print_summary(report.summary())
     print_notes(report.notes)
-    if html is not None:
-        print_paths({"report": html})
+    named = {"report": html, "markdown": markdown, "junit": junit}
+    print_paths({name: path for name, path in named.items() if path is not None})
+    if not report.passed:
+        print(paint("A gate failed: exit code 3.", "red"))
+    return code

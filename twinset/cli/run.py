@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from twinset.cli import EXIT_GATE, EXIT_OK
+from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
 from twinset.cli.terminal import paint, print_json, print_paths, print_summary, print_table
 from twinset.core.errors import TwinsetError
@@ -26,6 +27,7 @@ def command(
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     dry_run: bool = False,
     root: Path = Path(".twinset"),
+    junit: Path | None = None,
     workers: int = 1,
     json: bool = False,
 ) -> int:
@@ -44,12 +46,15 @@ def command(
         Tell the steps, and make nothing.
     root : Path
         Folder of the catalogue.
+    junit : Path
+        Write gates and verdicts as JUnit XML to this file, one test case a metric.
     workers : int
         Threads; the result does not depend on them.
     json : bool
         Print the result as JSON.
     """
     changes = tuple(set_ or ())
+    check_places({"--junit": junit}, (recipe,))
     if dry_run:
         return _tell(recipe, changes, root, json)
     from twinset.pipeline import run
@@ -62,6 +67,8 @@ def command(
         if not was_there:
             _remove_if_nothing_was_made(root)
         raise
+    if junit is not None:
+        write_text(junit, _junit(result))
     if json:
         print_json(_plain(result))
     else:
@@ -87,6 +94,16 @@ def _print(result: RunResult) -> None:
     print(f"{made} steps made, {len(result.steps) - made} kept from an earlier run.")
     if not result.passed:
         print(paint("A gate failed: exit code 3.", "red"))
+
+
+def _junit(result: RunResult) -> str:
+    from twinset.core.contracts import Score
+    from twinset.report.gates import Gate
+    from twinset.report.junit import junit_xml
+
+    scores = [Score.from_json(score) for score in result.report["scores"]]
+    gates = [Gate(**gate) for gate in result.report["gates"]]
+    return junit_xml({result.report["title"]: (scores, gates)})
 
 
 def _plain(result: RunResult) -> dict[str, object]:

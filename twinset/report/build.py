@@ -103,6 +103,18 @@ class Report:
 
         return render_page(self)
 
+    def to_markdown(self) -> str:
+        """Return verdict, gates and scores as Markdown, for a pull request."""
+        from twinset.report.markdown import report_markdown
+
+        return report_markdown(self)
+
+    def to_junit(self) -> str:
+        """Return gates and verdicts as JUnit XML: one test case a metric."""
+        from twinset.report.junit import junit_xml
+
+        return junit_xml({self.title: (self.scores, self.gates)})
+
     def _repr_html_(self) -> str:
         from twinset.report.page import render_notebook
 

@@ -11,6 +11,7 @@ Understood are, of any metric::
 from the frame::
 
     real_rows   number                                        value of the real rows themselves
+    different   {"what": text, "names": [text, ...], "margin": number}   worst first
     compared    {"with": text, "rows": {"reference": number}, "left_out": {column: reason},
                  "train_rows_instead": number}
 
@@ -73,6 +74,15 @@ class TrainedOn:
 
 
 @dataclass(frozen=True)
+class Different:
+    """Parts, e.g. single columns, that are each worse than real rows by more than `margin`."""
+
+    what: str
+    names: tuple[str, ...]
+    margin: float
+
+
+@dataclass(frozen=True)
 class Usefulness:
     """Models trained on real, synthetic and mixed rows: one cell a measure; `test` says on what."""
 
@@ -109,6 +119,15 @@ def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
             if is_number(found) and is_number(declared) and (found or declared):
                 lines.append((str(column), str(level), float(found), float(declared)))
     return lines
+
+
+def different_parts(score: Score) -> Different | None:
+    """Return the parts that are different, worst first; None when the score names none."""
+    found = _mapping(score.details.get("different"))
+    names = found.get("names")
+    if not isinstance(names, list | tuple) or not names or not is_number(found.get("margin")):
+        return None
+    return Different(str(found.get("what", "part")), tuple(map(str, names)), float(found["margin"]))
 
 
 def asides(score: Score) -> list[str]:

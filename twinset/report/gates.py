@@ -1,9 +1,10 @@
-"""Gates: the bounds that a recipe sets on scores; a missed one is a result, not an error."""
+"""Gates: the bounds set on scores, by a recipe or in words; a missed one is a result, not an error."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from twinset.core.errors import RecipeError, UnknownNameError, did_you_mean
 
 Bound = Literal["max", "min"]
 Of = Literal["value", "difference"]
+_BOUNDS: Mapping[str, Bound] = {"<=": "max", ">=": "min"}
+_WORDS = re.compile(r"\s*([\w.]+)(?:\s+(value|difference))?\s*(<=|>=)\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,84 @@ def apply_gates(
     True
     """
     known = {score.metric: score for score in scores}
+    check_gates(gates, known)
     outcome = []
     for metric, settings in gates.items():
-        if metric not in known:
-            raise UnknownNameError.of("metric", metric, known, place=f"evaluate.gates.{metric}")
         of = _check(metric, settings)
         for bound in ("max", "min"):
             if bound in settings:
                 limit = float(settings[bound])
                 outcome.append(_gate(known[metric], "max" if bound == "max" else "min", limit, of))
     return tuple(outcome)
+
+
+def check_gates(
+    gates: Mapping[str, Mapping[str, Any]], metrics: Iterable[str], place: str = "evaluate.gates"
+) -> None:
+    """Raise what `apply_gates` would, before anything is measured.
+
+    Parameters
+    ----------
+    gates : mapping
+        As for `apply_gates`.
+    metrics : iterable of str
+        The metrics that will be measured.
+    place : str
+        Where the gates stand, for the error's sentence.
+    """
+    known = set(metrics)
+    for metric, settings in gates.items():
+        if metric not in known:
+            raise UnknownNameError.of("metric", metric, known, place=f"{place}.{metric}")
+        _check(metric, settings, place)
+
+
+def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the gates that words like ``"privacy.exact_copies <= 0"`` mean, as a recipe holds them.
+
+    ``difference`` after the name holds the bound against the difference from real rows.
+
+    Raises
+    ------
+    RecipeError
+        Words are not understood, or a metric gets a bound twice.
+
+    Examples
+    --------
+    >>> read_gates(["privacy.exact_copies <= 0", "gap.marginals difference <= 0.05"])
+    {'privacy.exact_copies': {'max': 0.0}, 'gap.marginals': {'of': 'difference', 'max': 0.05}}
+    """
+    gates: dict[str, dict[str, Any]] = {}
+    for text in words:
+        metric, bound, limit, of = _read(text)
+        settings = gates.setdefault(metric, {} if of == "value" else {"of": of})
+        if bound in settings or settings.get("of", "value") != of:
+            raise RecipeError(
+                f"the gates of '{metric}' do not go together",
+                got=f"'{text}' beside another one",
+                allowed="one <= and one >= a metric, both of its value or both of its difference",
+            )
+        settings[bound] = limit
+    return gates
+
+
+def _read(text: str) -> tuple[str, Bound, float, Of]:
+    found = _WORDS.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        limit = float(found[4])
+        if math.isnan(limit):
+            raise ValueError
+    except ValueError:
+        raise RecipeError(
+            "a gate is not understood",
+            got=f"'{text}'",
+            allowed="METRIC <= NUMBER, METRIC >= NUMBER, METRIC difference <= NUMBER",
+            todo='write it like --gate "privacy.exact_copies <= 0"',
+        ) from None
+    of: Of = "difference" if found[2] == "difference" else "value"
+    return found[1], _BOUNDS[found[3]], limit, of
 
 
 def _gate(score: Score, bound: Bound, limit: float, of: Of) -> Gate:
@@ -103,8 +174,8 @@ def _difference(score: Score, bound: Bound) -> float | None:
     return score.value - score.baseline
 
 
-def _check(metric: str, settings: Mapping[str, Any]) -> Of:
-    place = f"evaluate.gates.{metric}"
+def _check(metric: str, settings: Mapping[str, Any], place: str = "evaluate.gates") -> Of:
+    place = f"{place}.{metric}"
     unknown = [str(key) for key in settings if key not in ("max", "min", "of")]
     bounds = [key for key in ("max", "min") if key in settings]
     if unknown or not bounds:

@@ -12,7 +12,15 @@ import jinja2
 from twinset.core.contracts import Score
 from twinset.core.dataset import Card
 from twinset.report import charts, contact_sheet, wording
-from twinset.report.details import asides, comparisons, pair_errors, population_levels, usefulness
+from twinset.report.details import (
+    asides,
+    comparisons,
+    different_parts,
+    pair_errors,
+    population_levels,
+    usefulness,
+)
+from twinset.report.reading import how_to_read
 from twinset.report.verdict import reasons
 from twinset.report.wording import FAMILIES, metric_title, plain, short
 
@@ -35,7 +43,7 @@ def render_page(report: Report) -> str:
     shown = report.exhibits
     colours = contact_sheet.category_colours(shown.images)
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -60,22 +68,23 @@ def render_page(report: Report) -> str:
 def render_notebook(report: Report) -> str:
     """Return verdict and scores as a short piece of HTML."""
     return (
-        _environment()
+        environment()
         .get_template("notebook.html")
         .render(report=report, verdict_marks=VERDICT_MARKS)
     )
 
 
 @lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Return what renders the templates; every value is escaped, every unknown name an error."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("twinset.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         short=short,
         signed=wording.signed,
         percent=wording.percent,
@@ -83,10 +92,12 @@ def _environment() -> jinja2.Environment:
         interval=charts.interval_figure,
         column_figure=charts.column_figure,
         change=charts.change_figure,
+        different_parts=different_parts,
+        how_to_read=how_to_read,
         reasons=reasons,
         asides=asides,
     )
-    return environment
+    return made
 
 
 def _families(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:

@@ -1,0 +1,154 @@
+"""`twinset compare`: several synthetic files measured against the same real one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinset.cli.files import check_places, write_text
+from twinset.cli.progress import progress_bar
+from twinset.cli.terminal import print_notes, print_paths, print_summary, print_table
+from twinset.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from twinset.report import CandidateReport
+    from twinset.report.ranking import MetricRow
+
+_SIGNS = {"as good as real": "+", "different": "!", "cannot tell": "?", "not measurable": "-"}
+
+
+def command(
+    real: Path,
+    /,
+    *candidates: Path,
+    holdout: Path | None = None,
+    target: str | None = None,
+    positive: str | None = None,
+    where: str | None = None,
+    seed: int | None = None,
+    html: Path | None = None,
+    markdown: Path | None = None,
+    junit: Path | None = None,
+    workers: int = 1,
+    json: bool = False,
+) -> None:
+    """Measure several synthetic files against the same real one, side by side.
+
+    All get the same split and the same seed. The notes that `twinset twin` wrote beside the files
+    tell which real rows were locked away, and must tell the same; otherwise give real rows that no
+    generator saw by --holdout.
+
+    Parameters
+    ----------
+    real : Path
+        A CSV, Parquet or JSON-Lines file.
+    candidates : Path
+        Two or more such files with the same columns.
+    holdout : Path
+        Real rows that no generator saw.
+    target : str
+        Column that models will predict.
+    positive : str
+        Label of the target that counts as positive.
+    where : str
+        Compare only rows that meet this condition, e.g. "Class = 1".
+    seed : int
+        Seed of the measuring.
+    html : Path
+        Write the comparison as a page to this file.
+    markdown : Path
+        Write the comparison as Markdown to this file.
+    junit : Path
+        Write the verdicts as JUnit XML to this file, one test case a metric and candidate.
+    workers : int
+        Threads; the result does not depend on them.
+    json : bool
+        Print every score of every candidate as JSON.
+    """
+    outputs = {"--html": html, "--markdown": markdown, "--junit": junit}
+    check_places(outputs, (real, holdout, *candidates))
+    named = dict(zip(names_of(candidates), candidates))
+    from twinset.comparing import compare
+
+    with progress_bar() as progress:
+        report = compare(
+            real,
+            named,
+            holdout=holdout,
+            target=target,
+            positive=positive,
+            where=where,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    if html is not None:
+        write_text(html, report.to_html())
+    if markdown is not None:
+        write_text(markdown, report.to_markdown())
+    if junit is not None:
+        write_text(junit, report.to_junit())
+    if json:
+        print(report.to_json(), end="")
+        return
+    print_candidates(report)
+    print()
+    print_summary(report.summary())
+    print_notes(report.notes)
+    written = {"page": html, "markdown": markdown, "junit": junit}
+    print_paths({name: path for name, path in written.items() if path is not None})
+
+
+def print_candidates(report: CandidateReport) -> None:
+    """Print one line a metric: what real rows get, each candidate's value with its mark, the best."""
+    names = list(report.scores)
+    rows: list[tuple[str, ...]] = []
+    for answer in report.answers:
+        own = [row for row in report.rows if row.family == answer.family]
+        if own:
+            rows.append((answer.question, *[""] * (len(names) + 2)))
+            rows += [_line(row, names) for row in own]
+    print_table(("test", "real vs real", *names, "best"), rows)
+    print("+ as good as real, ! different, ? cannot tell, - not measurable")
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its stem, and more of its path where stems are alike.
+
+    Raises
+    ------
+    RecipeError
+        A file is named twice.
+
+    Examples
+    --------
+    >>> names_of([Path("out/a.csv"), Path("out/b.csv")])
+    ['a', 'b']
+    >>> names_of([Path("x/twin.csv"), Path("y/twin.csv")])
+    ['x/twin', 'y/twin']
+    """
+    counts = Counter(path.resolve() for path in paths)
+    twice = next((path for path in paths if counts[path.resolve()] > 1), None)
+    if twice is not None:
+        raise RecipeError(f"the candidate '{twice}' is named twice", todo="name each file once")
+    ways = (
+        [path.stem for path in paths],
+        [path.name for path in paths],
+        [f"{path.resolve().parent.name}/{path.stem}" for path in paths],
+    )
+    for names in ways:
+        if len(set(names)) == len(names):
+            return names
+    return [f"{path.name} ({number})" for number, path in enumerate(paths, start=1)]
+
+
+def _line(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
+    from twinset.report.wording import short
+
+    cells = []
+    for name in names:
+        score = row.scores.get(name)
+        cells.append("" if score is None else f"{short(score.value)} {_SIGNS[score.verdict]}")
+    return (f"  {row.title}", row.baseline_told(), *cells, row.told())

@@ -1,0 +1,111 @@
+"""`CandidateReport`: several synthetic sets measured against the same real one, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.report.ranking import MetricRow, metric_rows
+from twinset.report.recommendation import Answer, Recommendation, answer, recommend
+from twinset.report.verdict import Sentence, judge
+from twinset.report.wording import FAMILIES, plain
+
+SCHEMA_VERSION = 1
+_MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-", "mixed": "~"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateReport:
+    """What is known of each candidate and who is ahead in what; it holds no clock, host or path.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    scores : mapping
+        Candidate -> its scores, all measured with the same split and seed.
+    notes : tuple of str
+        What must be read with care.
+    facts : mapping
+        Counts of rows, condition, target, seed.
+    """
+
+    title: str
+    scores: Mapping[str, tuple[Score, ...]]
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> tuple[MetricRow, ...]:
+        """One row for each metric, by question."""
+        order = list(FAMILIES)
+        found = metric_rows(self.scores)
+        return tuple(sorted(found, key=lambda row: order.index(row.family)))
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Mapping[str, Sentence]]:
+        """Candidate -> family -> the sentence that its own report would say."""
+        return {
+            name: {sentence.family: sentence for sentence in judge(own)}
+            for name, own in self.scores.items()
+        }
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """One sentence for each of the four questions."""
+        return tuple(answer(family, self.verdicts, self.rows) for family in FAMILIES)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Which candidate to take, or why that cannot be told."""
+        return recommend(self.verdicts, self.rows)
+
+    def to_json(self) -> str:
+        """Return the comparison as JSON text, with every score of every candidate."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "recommendation": self.recommendation.to_json(),
+            "questions": [found.to_json() for found in self.answers],
+            "metrics": [row.to_json() for row in self.rows],
+            "facts": self.facts,
+            "notes": self.notes,
+            "candidates": {
+                name: {
+                    "verdict": [found.to_json() for found in self.verdicts[name].values()],
+                    "scores": [score.to_json() for score in own],
+                }
+                for name, own in self.scores.items()
+            },
+        }
+        return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_html(self) -> str:
+        """Return the comparison as one self-contained page that asks nothing of the network."""
+        from twinset.report.candidates_page import render_candidates
+
+        return render_candidates(self)
+
+    def to_markdown(self) -> str:
+        """Return the comparison as Markdown, for a pull request."""
+        from twinset.report.markdown import candidates_markdown
+
+        return candidates_markdown(self)
+
+    def to_junit(self) -> str:
+        """Return the verdicts as JUnit XML, one suite a candidate."""
+        from twinset.report.junit import junit_xml
+
+        return junit_xml({name: (own, ()) for name, own in self.scores.items()})
+
+    def summary(self) -> str:
+        """Return the recommendation and one sentence a question as plain lines for a terminal."""
+        head = "Which one?"
+        width = max(len(head), *(len(found.question) for found in self.answers))
+        lines = [(_MARKS[self.recommendation.mark], head, self.recommendation.text)]
+        lines += [(_MARKS[found.mark], found.question, found.text) for found in self.answers]
+        return "\n".join(f"{mark} {name:<{width}}  {text}" for mark, name, text in lines)

@@ -1,0 +1,107 @@
+"""Reports as Markdown tables, for pull requests and wikis; names out of files cannot break out of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from twinset.core.contracts import Score
+from twinset.report.ranking import MetricRow
+from twinset.report.wording import FAMILIES, NOTHING, metric_title, short, signed
+
+if TYPE_CHECKING:
+    from twinset.report.build import Report
+    from twinset.report.candidates import CandidateReport
+
+_SIGNS = {"good": "✅", "bad": "❌", "unclear": "❔", "unmeasured": "➖", "mixed": "↔️"}
+_VERDICT_SIGNS = {
+    "as good as real": "✅",
+    "different": "❌",
+    "cannot tell": "❔",
+    "not measurable": "➖",
+}
+_LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurable."
+
+
+def report_markdown(report: Report) -> str:
+    """Return verdict, gates, scores and notes of a report."""
+    lines = [f"## {_text(report.title)}", ""]
+    lines += [f"- {_SIGNS[s.mark]} **{_text(s.question)}** {_text(s.text)}" for s in report.verdict]
+    if report.gates:
+        rows = [
+            (
+                "✅" if gate.passed else "❌",
+                _named(gate.metric),
+                f"{'at most' if gate.bound == 'max' else 'at least'} {short(gate.limit)}"
+                + (" (difference from real rows)" if gate.of == "difference" else ""),
+                "not measurable" if gate.value is None else short(gate.value),
+            )
+            for gate in report.gates
+        ]
+        lines += ["", "### Gates", "", *_table(("", "metric", "bound", "measured"), rows)]
+    scores = [
+        (
+            _named(s.metric),
+            _judged(s),
+            short(s.value),
+            short(s.baseline),
+            _range(s),
+            short(s.margin),
+        )
+        for family in FAMILIES
+        for s in report.scores
+        if s.family == family
+    ]
+    head = ("metric", "verdict", "value", "real vs real", "difference, 95 % interval", "margin")
+    lines += ["", "### Scores", "", *_table(head, scores), *_notes(report.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def candidates_markdown(report: CandidateReport) -> str:
+    """Return recommendation, answers and the table of all candidates."""
+    found = report.recommendation
+    lines = [f"## {_text(report.title)}", "", f"{_SIGNS[found.mark]} **{_text(found.text)}**", ""]
+    lines += [f"- {_SIGNS[a.mark]} **{_text(a.question)}** {_text(a.text)}" for a in report.answers]
+    names = list(report.scores)
+    rows = [_row(row, names) for row in report.rows]
+    head = ("metric", "real vs real", *map(_text, names), "best")
+    lines += ["", *_table(head, rows), "", _LEGEND, *_notes(report.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
+    cells = [
+        f"{_VERDICT_SIGNS[row.scores[name].verdict]} {short(row.scores[name].value)}"
+        if name in row.scores
+        else NOTHING
+        for name in names
+    ]
+    return (_named(row.metric), row.baseline_told(), *cells, _text(row.told()))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _named(metric: str) -> str:
+    return f"{_text(metric_title(metric))}<br>`{metric}`"
+
+
+def _judged(score: Score) -> str:
+    return f"{_VERDICT_SIGNS[score.verdict]} {score.verdict}"
+
+
+def _range(score: Score) -> str:
+    if score.interval is None:
+        return NOTHING
+    return f"{signed(score.interval[0])} to {signed(score.interval[1])}"
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return ["", "### Notes", "", *(f"- {_text(note)}" for note in notes)] if notes else []
+
+
+def _text(words: str) -> str:
+    """Return words as they stand: on one line, nothing in them a link, a tag or a cell's end."""
+    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(words.split()))

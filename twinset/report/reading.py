@@ -1,0 +1,121 @@
+"""How to read each metric: one or two sentences for somebody who never saw it before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twinset.registry import list_components
+
+_READING: Mapping[str, str] = {
+    "gap.marginals": (
+        "How far each column by itself is from real, averaged over the columns: 0 is the same "
+        "spread of values, 1 is nothing in common. It cannot see how columns go together."
+    ),
+    "gap.pairs": (
+        "How far the dependence between two columns is from real, averaged over the pairs: 0 is the "
+        "same dependence. Right columns with wrong pairs mean that relations were lost."
+    ),
+    "gap.k_marginals": (
+        "How far the joint shares of three columns at a time are from real: 0 is the same shares. "
+        "It finds what goes wrong only when several columns are looked at together."
+    ),
+    "gap.classifier": (
+        "A model tries to tell synthetic rows from real ones: 0.5 is guessing, 1 is always right. "
+        "What it could tell apart, another model can stumble over too."
+    ),
+    "gap.conditionals": (
+        "Models that learnt from real rows forecast each column from all the others; 0 means that the "
+        "synthetic rows surprise them just as much as real ones do. More or less surprise means that "
+        "columns hang together differently."
+    ),
+    "gap.missingness": (
+        "How far the pattern of missing cells is from real: how often each is missing, and which "
+        "are missing together. 0 is the same pattern."
+    ),
+    "gap.mean_embedding": (
+        "All columns at once, by the kernel two-sample test (MMD): 0 means that no difference between "
+        "the two clouds of rows was found. It says that they differ, not where."
+    ),
+    "gap.rules_kept": (
+        "How well the rules that real rows obey hold in the synthetic ones, for example that one date "
+        "comes before another. Rows that break them are impossible in reality."
+    ),
+    "coverage.density_coverage": (
+        "The share of real rows that have a synthetic row close by. Low means that whole kinds of real "
+        "rows have no counterpart."
+    ),
+    "coverage.population": (
+        "How far the shares of groups are from those that were declared for the population: 0 is met. "
+        "It compares with the declaration, not with the real rows, which may be biased themselves."
+    ),
+    "coverage.slices": (
+        "Which combinations of factors, such as night and rain, are rarer in the synthetic rows than in "
+        "the real ones. A model trained on the set has seen too little of those."
+    ),
+    "coverage.alpha_beta": (
+        "Two shares in one: how many synthetic rows lie where real rows are typical, and how much of "
+        "the real spread they fill. The first falls for odd rows, the second for missing variety."
+    ),
+    "coverage.vendi": (
+        "How many truly different rows the set holds, counted by their likeness to each other. Far "
+        "fewer than in as many real rows means that it repeats itself."
+    ),
+    "utility.train_synthetic_test_real": (
+        "The same model is trained once on synthetic and once on real rows, and both are tested on real "
+        "rows that nobody had seen. The nearer the two, the better synthetic rows can stand in."
+    ),
+    "utility.exchange_rate": (
+        "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
+        "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
+    ),
+    "privacy.exact_copies": (
+        "The share of synthetic rows that repeat a training row value for value, beyond what unseen "
+        "real rows repeat by chance. Copies hand out real records."
+    ),
+    "privacy.nearest_record": (
+        "How often a synthetic row lies nearer to a training row than to an unseen real one: 0.5 is "
+        "chance. It is a smoke alarm: it can find a leak, but its silence is no proof that there is none."
+    ),
+    "privacy.membership": (
+        "An attacker guesses from the synthetic rows who was in the training set: 0.5 is guessing, 1 is "
+        "always right. Above what unseen rows get, the set gives away who was in it."
+    ),
+    "privacy.outliers": (
+        "The same guess about membership, for the most isolated rows only. They are the easiest to "
+        "give away, and an average over all rows hides them."
+    ),
+    "privacy.singling_out": (
+        "An attacker writes conditions that fit exactly one real person, helped by the synthetic rows. "
+        "More hits on training rows than on unseen ones mean that single people stand out."
+    ),
+    "privacy.linkability": (
+        "An attacker knows a person's columns from two sources and joins them through the synthetic "
+        "rows. More right joins for training rows than for unseen ones are a leak."
+    ),
+    "privacy.attribute_inference": (
+        "An attacker knows some columns of a person and infers another one from the synthetic rows. "
+        "Only what is guessed better for training rows than for unseen ones is a leak."
+    ),
+    "privacy.quasi_identifiers": (
+        "How far columns that others may know as well, such as age and place, narrow a record down to "
+        "few real people. The fewer share the same values, the easier somebody is found."
+    ),
+}
+
+
+def how_to_read(metric: str) -> str:
+    """Return how a metric is to be read; of one that is not known the first line of its docstring.
+
+    Empty where no metric has that name.
+
+    Examples
+    --------
+    >>> how_to_read("gap.classifier").partition(":")[0]
+    'A model tries to tell synthetic rows from real ones'
+    >>> how_to_read("gap.no_such_metric")
+    ''
+    """
+    if metric in _READING:
+        return _READING[metric]
+    texts = (info.text for info in list_components("metric") if info.name == metric)
+    return next(texts, "")
