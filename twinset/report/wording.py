@@ -21,6 +21,7 @@ _TITLES = {
     "gap.classifier": "a judge told real from synthetic",
     "coverage.density_coverage": "share of real rows with a synthetic neighbour",
     "coverage.population": "declared population shares",
+    "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",

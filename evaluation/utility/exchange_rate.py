@@ -1,0 +1,354 @@
+"""How many more real rows the synthetic rows are worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+
+from ._learners import JUDGES
+from ._learning_curve import (
+    EXPONENT,
+    EXPONENT_SPREAD,
+    LEAST,
+    MOST,
+    LearningCurve,
+    noise_at,
+    training_noise,
+)
+from ._real_and_synthetic import Losses, Plan, measured_losses
+from ._task import Task
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeRate(Metric):
+    """Tells how many more real rows 1,000 of the synthetic rows are worth to a model.
+
+    Models are trained on real rows, on an eighth, a quarter, a half and all of the train part, and
+    scored on the untouched holdout by a proper score for each row: log loss, or squared error of a
+    number. A learning curve through these losses says what more real rows would bring. The loss of
+    a model of all real rows and the synthetic ones is put on that curve. All of the train part is
+    always in, because the generator saw all of it: beside a part, its rows would be credited with
+    what they know of the rest. So the curve is read a little beyond its end, up to twice the rows.
+
+    The judge, boosted trees or a linear model, is the one that does better on real rows. Synthetic
+    rows that lack the commonest class, as made rare cases do, are counted in real rows of their own
+    classes, and no class gains weight through them. The interval comes from drawing holdout rows,
+    from the spread between models of different real rows, and from what the curve leaves open.
+
+    Parameters
+    ----------
+    margin : float
+        Real rows that 1,000 synthetic ones may be short of and still count as good as real.
+    max_rows : int
+        Rows of each set that a model is trained on.
+    max_holdout : int
+        Holdout rows that models are scored on; of rare classes all are kept.
+    iterations : int
+        Trees of each boosted model.
+    replicates : int
+        Bootstrap replicates.
+
+    References
+    ----------
+    Viering and Loog, "The shape of learning curves: a review", arXiv:2103.10948, 2021.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> def rows(seed):
+    ...     x = np.random.default_rng(seed).normal(size=(1000, 40))
+    ...     x[:, 0] += x[:, 1:].sum(axis=1)
+    ...     return Dataset.from_arrow(pa.table({f"x{i}": column for i, column in enumerate(x.T)}))
+    >>> told = Comparison(train=rows(1).slice(0, 400), synthetic=rows(2), reference=rows(3), target="x0")
+    >>> found = ExchangeRate(iterations=5).compute(told, np.random.default_rng(0))
+    >>> found.details["judge"], bool(300 < found.value < 3000)
+    ('linear', True)
+    """
+
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
+    has_floor: ClassVar[bool] = False
+    known_baseline: ClassVar[float | None] = 1000.0
+
+    margin: float = 250.0
+    max_rows: int = 200_000
+    max_holdout: int = 20_000
+    iterations: int = 100
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.iterations < 1 or self.replicates < 20:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, iterations >= 1, replicates >= 20",
+            )
+        if self.max_rows < 100 or self.max_holdout < 100:
+            raise ParameterError(
+                "a setting is out of its range", allowed="max_rows >= 100, max_holdout >= 100"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the worth of 1,000 synthetic rows in real ones; details hold curve and sweep."""
+        task = Task.of(comparison)
+        plan = Plan.of(task, comparison, self.max_rows, self.max_holdout, rng)
+        seed = draw_seed(rng)
+        judges: dict[str, Rates] = {}
+        for name, draws in zip(JUDGES, rng.spawn(len(JUDGES))):
+            losses = measured_losses(plan, name, comparison.cache, seed, self.iterations)
+            judges[name] = rates(losses, self.replicates, draws)
+        # By real rows alone: the candidate has no say in who judges it.
+        chosen = min(judges, key=lambda name: judges[name].real_loss)
+        found = judges[chosen]
+        if found.curve.is_flat:
+            raise NotMeasurable(_flat(found, plan, JUDGES[chosen]))
+        replicates = reaching(found.worth[-1])
+        details = _details(plan, chosen, judges, replicates)
+        return Measurement(float(found.worth[-1][0]), replicates, details)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one judge says; the first entry of an array is the estimate, the rest are replicates.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        The curve of real rows.
+    sizes : numpy.ndarray, shape (k,)
+        Sizes of the curve, as shares of the train part.
+    real : numpy.ndarray, shape (k,)
+        Mean loss at each size.
+    gains, worth : tuple of numpy.ndarray, each shape (1 + b,)
+        For each number of added rows: by how much they lower the loss, and the real rows that 1,000
+        of them are worth.
+    alone : numpy.ndarray, shape (1 + b,), or None
+        Real rows, as a multiple of the train part, that synthetic rows without any real one are like.
+    """
+
+    curve: LearningCurve
+    sizes: Floats
+    real: Floats
+    gains: tuple[Floats, ...]
+    worth: tuple[Floats, ...]
+    alone: Floats | None
+
+    @property
+    def real_loss(self) -> float:
+        """Loss of the model of all real rows."""
+        return float(self.real[0])
+
+
+def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
+    """Put the losses of real and synthetic rows on the learning curve of the real ones.
+
+    Parameters
+    ----------
+    losses : Losses
+        Losses of all models on all holdout rows.
+    b : int
+        Bootstrap replicates.
+    rng : numpy.random.Generator
+        Draws holdout rows, the luck of training rows, and exponents.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> row = rng.normal(size=500) ** 2
+    >>> real = [np.array([(1 + 0.1 * n**-0.5) * row] * m) for n, m in ((1, 1), (0.5, 2), (0.25, 4))]
+    >>> mixed = {1.0: (1 + 0.1 * 2**-0.5) * row}
+    >>> found = rates(Losses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9), 50, rng)
+    >>> bool(800 < found.worth[-1][0] < 1200)
+    True
+    """
+    added = list(losses.mixed)
+    tested = [part.mean(axis=0) for part in losses.real] + [losses.mixed[r] for r in added]
+    tested += [] if losses.alone is None else [losses.alone]
+    table = np.array(tested)
+    weights = losses.holdout_weights(b, rng)
+    means = weights @ table.T
+    k = len(losses.sizes)
+    whole = [part @ weights[0] for part in losses.real]
+    noise = training_noise(whole, losses.sizes)
+    counts = np.array([len(part) for part in losses.real])
+    spread = np.concatenate(
+        [
+            noise_at(noise, losses.sizes) / np.sqrt(counts),
+            noise_at(noise, 1.0 + np.array(added)),
+            np.full(len(table) - k - len(added), float(noise_at(noise, 1.0))),
+        ]
+    )
+    luck = rng.normal(size=(b, len(table)))
+    means[1:] += luck * spread
+    curve = LearningCurve.fit(losses.sizes, means[:, :k], spread[:k], _exponents(b, rng))
+    gains = [means[:, 0] - means[:, k + i] for i in range(len(added))]
+    worth = [1000.0 * curve.rows_worth(gain) / r for gain, r in zip(gains, added)]
+    alone = None
+    if losses.alone is not None:
+        alone = 1.0 + curve.rows_worth(means[:, 0] - means[:, -1])
+    return Rates(curve, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
+
+
+def reaching(found: Floats) -> Floats:
+    """Return replicates whose spread tells the interval, shape (b,), from (estimate, replicates).
+
+    Worths have one long tail. The frame's interval has the estimate in its middle, so the spread is
+    stretched until it reaches as far as the longer side of the central 95 %.
+
+    Examples
+    --------
+    >>> found = reaching(np.append(0.0, np.arange(101.0)))
+    >>> round(1.96 * float(np.std(found, ddof=1)), 1)
+    97.5
+    """
+    estimate, drawn = found[0], found[1:]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    spread = float(np.std(drawn, ddof=1))
+    wanted = max(high - estimate, estimate - low) / 1.96
+    stretch = max(1.0, wanted / spread) if spread > 0 else 1.0
+    out: Floats = estimate + (drawn - drawn.mean()) * stretch
+    return out
+
+
+def _exponents(b: int, rng: np.random.Generator) -> Floats:
+    """Return what the exponents are drawn towards, the usual one first."""
+    drawn = EXPONENT + EXPONENT_SPREAD * rng.normal(size=b)
+    return np.append(EXPONENT, np.clip(drawn, 0.05, 1.6))
+
+
+def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
+    found, n = judges[chosen], len(plan.pool)
+    added = [len(rows) for rows in plan.doses.values()]
+    sweep = [
+        {"rows": rows, **_gain(gain), **_rate(worth)}
+        for rows, gain, worth in zip(added, found.gains, found.worth)
+    ]
+    # Only what surely helps is worth adding; else none is the best number.
+    helping = [entry for entry in sweep if entry["gain_interval"][0] > 0]
+    best = max(helping, key=lambda entry: entry["gain"])["rows"] if helping else 0
+    facts = plan.task.facts(plan.holdout)
+    return {
+        "summary": _summary(plan, chosen, found, replicates, best),
+        "judge": chosen,
+        "judges": {
+            name: {
+                "real_loss": rates.real_loss,
+                "flat": rates.curve.is_flat,
+                **_rate(rates.worth[-1]),
+            }
+            for name, rates in judges.items()
+        },
+        "loss": "squared error" if plan.task.name == "regression" else "log loss",
+        "curve": {
+            "rows": [round(size * n) for size in found.sizes],
+            "loss": [float(loss) for loss in found.real],
+            "exponent": float(found.curve.exponent[0]),
+            "gain_of_twice_the_rows": float(found.curve.gain(1.0)[0]),
+        },
+        "sweep": [{"rows": 0, "gain": 0.0}, *sweep],
+        "best_rows": best,
+        "alone_like_real_rows": None if found.alone is None else round(float(found.alone[0]) * n),
+        "counted_in": _counted_in(plan),
+        "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
+        "holdout_rows": len(plan.holdout),
+        **({"deciding": facts["deciding"]} if "deciding" in facts else {}),
+    }
+
+
+def _gain(gain: Floats) -> dict[str, Any]:
+    low, high = np.quantile(gain[1:], [0.025, 0.975])
+    return {"gain": float(gain[0]), "gain_interval": [float(low), float(high)]}
+
+
+def _rate(worth: Floats) -> dict[str, Any]:
+    reach = 1.96 * float(np.std(reaching(worth), ddof=1))
+    return {"rate": float(worth[0]), "interval": [float(worth[0]) - reach, float(worth[0]) + reach]}
+
+
+def _counted_in(plan: Plan) -> str:
+    if not plan.classes:
+        return "rows"
+    names = " or ".join(plan.task.classes[k] for k in plan.classes)
+    return f"rows with {plan.task.target} = {names}"
+
+
+def _summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int) -> str:
+    """Return the headline, in words for somebody who knows no statistics."""
+    value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
+    ones = "real ones" if not plan.classes else f"real {_counted_in(plan)}"
+    number = f"{_round(abs(value), reach)} ± {_round(reach, reach)}"
+    if value + reach < 0:
+        lead = (
+            f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "
+            "for this task: use none"
+        )
+    else:
+        sign = "-" if value < 0 and not number.startswith("0") else ""
+        lead = (
+            f"1,000 of these synthetic rows are worth {sign}{number} more {ones} for this task "
+            f"(predicting '{plan.task.target}' by {JUDGES[chosen]})"
+        )
+    parts = [lead]
+    if value + reach >= 0 > value - reach:
+        parts.append("It cannot be told whether they help")
+    if best:
+        parts.append(f"Of the numbers tried, adding {best:,} of them is best")
+    if found.alone is not None:
+        parts.append(_alone(plan, float(found.alone[0])))
+    if plan.cut:
+        parts.append(
+            f"Only {len(plan.train):,} of the train rows are looked at, so what the synthetic rows "
+            "know of the others is credited to them"
+        )
+    return ". ".join(parts)
+
+
+def _alone(plan: Plan, share: float) -> str:
+    n = len(plan.pool)
+    if share <= LEAST:
+        like = f"fewer than {_round(LEAST * n, 0.1 * n)}"
+    elif share >= MOST:
+        like = f"more than {_round(MOST * n, 0.1 * n)}"
+    else:
+        like = f"about {_round(share * n, 0.1 * share * n)}"
+    return f"Training on {len(plan.made):,} of them alone is like having {like} real rows"
+
+
+def _flat(found: Rates, plan: Plan, judge: str) -> str:
+    low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
+    seen = (
+        "adding the synthetic rows makes the model better"
+        if low > 0
+        else "adding the synthetic rows makes the model worse"
+        if high < 0
+        else "adding the synthetic rows shows no difference"
+    )
+    return (
+        f"the learning curve of {judge} is flat, so more real rows would not surely help either and "
+        f"there is nothing to count synthetic rows in; {seen}"
+    )
+
+
+def _round(number: float, error: float) -> str:
+    """Return a number with as many digits as its error allows: two digits of the error."""
+    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
+    return f"{round(number / digit) * digit:,.0f}"
