@@ -23,6 +23,8 @@ Predict = Callable[[Floats, Floats, Floats | None, Floats], tuple[Floats, Floats
 JUDGES = {"boosted": "boosted trees", "linear": "a linear model"}
 """Name of a judge -> the same in plain words."""
 
+_STEPS = 200
+
 _SUREST = 1e-5
 """No label is held to be less likely than this, so that one surprise cannot outweigh all rows."""
 
@@ -116,12 +118,31 @@ def learner(
 
 def _boosted(categorical: npt.NDArray[np.bool_], task: Task, seed: int, iterations: int) -> Predict:
     def predict(x: Floats, y: Floats, weight: Floats | None, held: Floats) -> tuple[Floats, Floats]:
+        if weight is not None:
+            x, held = _in_steps(x, held, categorical)
         model = fit_judge(
             x, y, categorical, task=task.name, seed=seed, iterations=iterations, weight=weight
         )
         return _answers(model, held, task)
 
     return predict
+
+
+def _in_steps(x: Floats, held: Floats, categorical: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return both with numbers replaced by the quantile of `x` that they lie in.
+
+    Boosted trees look at quantiles anyway, but take seconds to find them where rows have weights.
+    """
+    x, held = x.copy(), held.copy()
+    for column in np.flatnonzero(~categorical):
+        present = x[~np.isnan(x[:, column]), column]
+        if not len(present):
+            continue
+        edges = np.unique(np.quantile(present, np.linspace(0, 1, _STEPS + 1)[1:-1]))
+        for part in (x, held):
+            known = ~np.isnan(part[:, column])
+            part[known, column] = np.searchsorted(edges, part[known, column])
+    return x, held
 
 
 def _linear(task: Task) -> Predict:

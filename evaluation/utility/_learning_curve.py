@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-EXPONENT, EXPONENT_SPREAD = 0.6, 0.25
+EXPONENT, EXPONENT_SPREAD = 0.5, 0.25
 """What exponents are like before any row is seen: boosted trees and linear models on tables."""
 
-LEAST, MOST = 0.125, 5.0
+LEAST, MOST = 0.125, 3.0
 """Sizes, as multiples of the train part, between which the curve is read; nothing is told beyond."""
 
 _EXPONENTS = np.linspace(0.05, 1.6, 63)

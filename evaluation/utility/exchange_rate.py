@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,13 +23,13 @@ from ._learners import JUDGES
 from ._learning_curve import (
     EXPONENT,
     EXPONENT_SPREAD,
-    LEAST,
-    MOST,
     LearningCurve,
     noise_at,
     training_noise,
 )
-from ._real_and_synthetic import Losses, Plan, measured_losses
+from ._plan import Plan
+from ._rates import Rates, counted_in, flat_curve, summary
+from ._real_and_synthetic import Losses, measured_losses
 from ._task import Task
 
 Floats = npt.NDArray[np.float64]
@@ -120,42 +119,10 @@ class ExchangeRate(Metric):
         chosen = min(judges, key=lambda name: judges[name].real_loss)
         found = judges[chosen]
         if found.curve.is_flat:
-            raise NotMeasurable(_flat(found, plan, JUDGES[chosen]))
+            raise NotMeasurable(flat_curve(found, plan, JUDGES[chosen]))
         replicates = reaching(found.worth[-1])
         details = _details(plan, chosen, judges, replicates)
         return Measurement(float(found.worth[-1][0]), replicates, details)
-
-
-@dataclass(frozen=True)
-class Rates:
-    """What one judge says; the first entry of an array is the estimate, the rest are replicates.
-
-    Parameters
-    ----------
-    curve : LearningCurve
-        The curve of real rows.
-    sizes : numpy.ndarray, shape (k,)
-        Sizes of the curve, as shares of the train part.
-    real : numpy.ndarray, shape (k,)
-        Mean loss at each size.
-    gains, worth : tuple of numpy.ndarray, each shape (1 + b,)
-        For each number of added rows: by how much they lower the loss, and the real rows that 1,000
-        of them are worth.
-    alone : numpy.ndarray, shape (1 + b,), or None
-        Real rows, as a multiple of the train part, that synthetic rows without any real one are like.
-    """
-
-    curve: LearningCurve
-    sizes: Floats
-    real: Floats
-    gains: tuple[Floats, ...]
-    worth: tuple[Floats, ...]
-    alone: Floats | None
-
-    @property
-    def real_loss(self) -> float:
-        """Loss of the model of all real rows."""
-        return float(self.real[0])
 
 
 def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
@@ -247,7 +214,7 @@ def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floa
     best = max(helping, key=lambda entry: entry["gain"])["rows"] if helping else 0
     facts = plan.task.facts(plan.holdout)
     return {
-        "summary": _summary(plan, chosen, found, replicates, best),
+        "summary": summary(plan, chosen, found, replicates, best),
         "judge": chosen,
         "judges": {
             name: {
@@ -267,7 +234,7 @@ def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floa
         "sweep": [{"rows": 0, "gain": 0.0}, *sweep],
         "best_rows": best,
         "alone_like_real_rows": None if found.alone is None else round(float(found.alone[0]) * n),
-        "counted_in": _counted_in(plan),
+        "counted_in": counted_in(plan),
         "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
         "holdout_rows": len(plan.holdout),
         **({"deciding": facts["deciding"]} if "deciding" in facts else {}),
@@ -282,73 +249,3 @@ def _gain(gain: Floats) -> dict[str, Any]:
 def _rate(worth: Floats) -> dict[str, Any]:
     reach = 1.96 * float(np.std(reaching(worth), ddof=1))
     return {"rate": float(worth[0]), "interval": [float(worth[0]) - reach, float(worth[0]) + reach]}
-
-
-def _counted_in(plan: Plan) -> str:
-    if not plan.classes:
-        return "rows"
-    names = " or ".join(plan.task.classes[k] for k in plan.classes)
-    return f"rows with {plan.task.target} = {names}"
-
-
-def _summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int) -> str:
-    """Return the headline, in words for somebody who knows no statistics."""
-    value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
-    ones = "real ones" if not plan.classes else f"real {_counted_in(plan)}"
-    number = f"{_round(abs(value), reach)} ± {_round(reach, reach)}"
-    if value + reach < 0:
-        lead = (
-            f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "
-            "for this task: use none"
-        )
-    else:
-        sign = "-" if value < 0 and not number.startswith("0") else ""
-        lead = (
-            f"1,000 of these synthetic rows are worth {sign}{number} more {ones} for this task "
-            f"(predicting '{plan.task.target}' by {JUDGES[chosen]})"
-        )
-    parts = [lead]
-    if value + reach >= 0 > value - reach:
-        parts.append("It cannot be told whether they help")
-    if best:
-        parts.append(f"Of the numbers tried, adding {best:,} of them is best")
-    if found.alone is not None:
-        parts.append(_alone(plan, float(found.alone[0])))
-    if plan.cut:
-        parts.append(
-            f"Only {len(plan.train):,} of the train rows are looked at, so what the synthetic rows "
-            "know of the others is credited to them"
-        )
-    return ". ".join(parts)
-
-
-def _alone(plan: Plan, share: float) -> str:
-    n = len(plan.pool)
-    if share <= LEAST:
-        like = f"fewer than {_round(LEAST * n, 0.1 * n)}"
-    elif share >= MOST:
-        like = f"more than {_round(MOST * n, 0.1 * n)}"
-    else:
-        like = f"about {_round(share * n, 0.1 * share * n)}"
-    return f"Training on {len(plan.made):,} of them alone is like having {like} real rows"
-
-
-def _flat(found: Rates, plan: Plan, judge: str) -> str:
-    low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
-    seen = (
-        "adding the synthetic rows makes the model better"
-        if low > 0
-        else "adding the synthetic rows makes the model worse"
-        if high < 0
-        else "adding the synthetic rows shows no difference"
-    )
-    return (
-        f"the learning curve of {judge} is flat, so more real rows would not surely help either and "
-        f"there is nothing to count synthetic rows in; {seen}"
-    )
-
-
-def _round(number: float, error: float) -> str:
-    """Return a number with as many digits as its error allows: two digits of the error."""
-    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
-    return f"{round(number / digit) * digit:,.0f}"
