@@ -16,7 +16,7 @@ from twinset.core.where import Where
 from twinset.measure import default_metrics, measure
 from twinset.sides import independent_columns
 
-QUICK = {"gap.classifier", "utility.train_synthetic_test_real"}
+QUICK = {"gap.classifier", "utility.exchange_rate", "utility.train_synthetic_test_real"}
 
 # Each of these fits judges or whole twins.
 pytestmark = pytest.mark.slow
@@ -93,8 +93,8 @@ def test_fresh_real_rows_are_as_good_as_real() -> None:
     scores = scores_of(people(1500, 4))
     assert list(scores) == [
         "gap.classifier", "gap.marginals", "gap.pairs", "coverage.density_coverage",
-        "coverage.population", "utility.train_synthetic_test_real", "privacy.exact_copies",
-        "privacy.nearest_record",
+        "coverage.population", "utility.exchange_rate", "utility.train_synthetic_test_real",
+        "privacy.exact_copies", "privacy.nearest_record",
     ]  # fmt: skip
     verdicts = {name: score.verdict for name, score in scores.items()}
     assert verdicts.pop("coverage.population") == "not measurable"

@@ -17,7 +17,7 @@ LEAST, MOST = 0.125, 3.0
 """Sizes, as multiples of the train part, between which the curve is read; nothing is told beyond."""
 
 _EXPONENTS = np.linspace(0.05, 1.6, 63)
-_NOISE_EXPONENT = 0.75
+_NOISE_EXPONENT, _NOISE_EXPONENT_SPREAD = 0.75, 0.2
 _BEND = 0.05
 
 
@@ -66,7 +66,7 @@ class LearningCurve:
             Exponents that the curves are drawn towards.
         """
         usual = np.full(len(losses), EXPONENT) if expected is None else expected
-        fall = abs(float(losses[0, -1] - losses[0, 0]))
+        fall = np.abs(losses[0] - losses[0, 0])
         bend = _BEND * fall * np.maximum(-np.log2(sizes) - 1, 0)
         weight = 1.0 / np.maximum(noise**2 + bend**2, 1e-24)
         centred = losses - (losses @ weight / weight.sum())[:, None]
@@ -112,32 +112,59 @@ class LearningCurve:
         return out
 
 
-def training_noise(blocks: Sequence[Floats], sizes: Floats) -> float:
-    """Return the standard deviation of the loss over train parts of the whole size.
-
-    It is seen at the smaller sizes, where there are several blocks, and shrinks with `n**-0.75`:
-    between that of a mean and that of what a fitted model loses.
+@dataclass(frozen=True)
+class TrainingNoise:
+    """How much the loss varies between models of different train parts of one size.
 
     Parameters
     ----------
-    blocks : sequence of numpy.ndarray
-        Mean losses of the models of each size, one array a size.
-    sizes : numpy.ndarray, shape (k,)
-        Rows as shares of the train part.
+    at_whole : float
+        Standard deviation over train parts of the whole size.
+    exponent : float
+        It shrinks with `n**-exponent`.
+    doubt : float
+        Standard error of the logarithm of `at_whole`: a few models tell a spread only roughly.
 
     Examples
     --------
-    >>> round(training_noise([np.array([1.0]), np.array([1.0, 3.0])], np.array([1.0, 0.5])), 3)
-    0.841
+    >>> blocks = [np.array([1.0]), np.array([1.0, 3.0])]
+    >>> noise = TrainingNoise.seen(blocks, np.array([1.0, 0.5]))
+    >>> round(noise.at_whole, 2), round(float(noise.at(0.5)), 2)
+    (0.84, 1.41)
     """
-    squares = degrees = 0.0
-    for found, size in zip(blocks, sizes):
-        if len(found) > 1:
-            squares += float(((found - found.mean()) ** 2).sum()) * size ** (2 * _NOISE_EXPONENT)
-            degrees += len(found) - 1
-    return float(np.sqrt(squares / degrees)) if degrees else 0.0
 
+    at_whole: float
+    exponent: float
+    doubt: float
 
-def noise_at(noise: float, size: float | Floats) -> Floats:
-    """Return the training noise at other sizes than the whole, `size` times its rows."""
-    return noise * np.asarray(size, dtype=np.float64) ** -_NOISE_EXPONENT
+    @classmethod
+    def seen(cls, blocks: Sequence[Floats], sizes: Floats) -> TrainingNoise:
+        """Return the noise that is seen at the smaller sizes, where there are several blocks.
+
+        The exponent is drawn towards 0.75, between that of a mean and that of what a fitted model
+        loses; where models of the smallest parts break down, it is steeper.
+
+        Parameters
+        ----------
+        blocks : sequence of numpy.ndarray
+            Mean losses of the models of each size, one array a size.
+        sizes : numpy.ndarray, shape (k,)
+            Rows as shares of the train part.
+        """
+        seen = [(part, size) for part, size in zip(blocks, sizes) if len(part) > 1]
+        if not seen:
+            return cls(0.0, _NOISE_EXPONENT, 0.0)
+        # The logarithm of a variance over d degrees of freedom has the variance 2 / d or so.
+        weight = np.array([(len(part) - 1) / 2 for part, _ in seen])
+        x = np.array([-2 * np.log(size) for _, size in seen])
+        y = np.log([np.var(part, ddof=1) + 1e-300 for part, _ in seen]) - _NOISE_EXPONENT * x
+        centre, level = weight @ x / weight.sum(), weight @ y / weight.sum()
+        spread = weight @ (x - centre) ** 2 + _NOISE_EXPONENT_SPREAD**-2
+        steeper = float(weight @ ((x - centre) * (y - level)) / spread)
+        doubt = 0.5 * float(np.sqrt(1 / weight.sum() + centre**2 / spread))
+        at_whole = float(np.exp((level - steeper * centre) / 2))
+        return cls(at_whole, _NOISE_EXPONENT + steeper, doubt)
+
+    def at(self, size: float | Floats) -> Floats:
+        """Return the noise at `size` times the whole train part's rows."""
+        return self.at_whole * np.asarray(size, dtype=np.float64) ** -self.exponent

@@ -26,6 +26,13 @@ class Task:
 
     @classmethod
     def of(cls, comparison: Comparison) -> Task:
+        """Return what the comparison asks to predict.
+
+        Raises
+        ------
+        NotMeasurable
+            No target is named, or it cannot be predicted.
+        """
         target, schema = comparison.target, comparison.train.schema
         if target is None:
             raise NotMeasurable("no target column is named")
@@ -63,6 +70,13 @@ class Task:
         return dataset if known.all() else dataset.filter(known)
 
     def check(self, train: Dataset, holdout: Dataset) -> None:
+        """Hold that both sets have something to tell apart.
+
+        Raises
+        ------
+        NotMeasurable
+            The target has one value or none in one of them.
+        """
         for part, name in ((train, "train part"), (holdout, "holdout")):
             truth = self.truth(self.labelled(part))
             if len(np.unique(truth)) < 2:
@@ -70,6 +84,7 @@ class Task:
                 raise NotMeasurable(f"the target '{self.target}' has {held} in the {name}")
 
     def measures(self, alert_rate: float) -> tuple[str, ...]:
+        """Return the names of the measures of a model, the deciding one first."""
         if self.name == "regression":
             return ("R2",)
         if len(self.classes) > 2:

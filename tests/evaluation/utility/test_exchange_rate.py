@@ -13,7 +13,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _real_and_synthetic as module
-from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, training_noise
+from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
 from twinset.evaluation.utility._plan import Plan
 from twinset.evaluation.utility._real_and_synthetic import Losses
 from twinset.evaluation.utility._task import Task
@@ -91,8 +91,8 @@ def test_no_gain_is_worth_more_than_the_curve_can_tell(slope: float, gain: float
 
 def test_training_noise_by_hand() -> None:
     # One pair at half the rows: variance 2, which shrinks by 2**-1.5 to the whole.
-    found = training_noise([np.array([5.0]), np.array([1.0, 3.0])], np.array([1.0, 0.5]))
-    assert found == pytest.approx(np.sqrt(2 * 0.5**1.5))
+    found = TrainingNoise.seen([np.array([5.0]), np.array([1.0, 3.0])], np.array([1.0, 0.5]))
+    assert found.at_whole == pytest.approx(np.sqrt(2 * 0.5**1.5))
 
 
 @pytest.mark.parametrize("worth", [0.0, 0.3, 1.0])
