@@ -211,7 +211,9 @@ class _Frame:
                 rng_for(self.seed, "measure", name),
             )
 
-        base, measured = compute(baseline), compute(synthetic)
+        known = metric.known_baseline
+        base = compute(baseline) if known is None else Measurement(known)
+        measured = compute(synthetic)
         floor = None
         if metric.has_floor:
             shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
@@ -233,7 +235,7 @@ class _Frame:
                 f"The holdout is later than the train part: real train rows score {drift:.3f} here"
             )
         n_rows = len(reference) if is_utility else min(map(len, (synthetic, baseline, reference)))
-        called = "trained on real rows" if is_utility else "real rows"
+        called = "trained on real rows" if is_utility and known is None else "real rows"
         against = Against(base, floor, n_rows, called)
         return judge(
             name, metric, measured, against, {**measured.details, "compared": compared}, note

@@ -87,7 +87,11 @@ def least_error(metric: Metric, n_rows: int) -> float:
 
 
 def short(number: float) -> str:
-    """Return a number with three decimals, or one digit where that would be zero."""
+    """Return a number with three decimals, whole from 100 on, one digit where it would be zero."""
     if number == 0 or abs(number) >= 0.0005:
-        return f"{number:.3f}" if abs(number) < 1000 else f"{number:.3g}"
+        return f"{number:.3f}" if abs(number) < 100 else _thousands(number)
     return f"{number:.1g}"
+
+
+def _thousands(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) < 1e7 else f"{number:.3g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
+from ._task import Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,7 +95,7 @@ class TrainSyntheticTestReal(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the score of the model on the holdout; details compare all models."""
-        task = _Task.of(comparison)
+        task = Task.of(comparison)
         holdout = task.labelled(comparison.reference)
         task.check(comparison.train, holdout)
         strata = np.zeros(len(holdout), dtype=np.int64)
@@ -127,7 +128,7 @@ class TrainSyntheticTestReal(Metric):
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
-    def _scorer(self, task: _Task, parts: Sequence[Dataset], holdout: Dataset, seed: int) -> Scorer:
+    def _scorer(self, task: Task, parts: Sequence[Dataset], holdout: Dataset, seed: int) -> Scorer:
         """Fit a model on the rows of all parts and return how to score it on the holdout."""
         table = judge_table([*parts, holdout], task.features)
         x, y = np.concatenate(table.parts[:-1]), np.concatenate([task.truth(p) for p in parts])
@@ -151,82 +152,8 @@ _MODES = {
 }
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is predicted from what; of two classes the second is the positive one."""
-
-    name: Literal["classification", "regression"]
-    target: str
-    features: tuple[str, ...]
-    classes: tuple[str, ...] = ()
-    one_against_rest: bool = False
-
-    @classmethod
-    def of(cls, comparison: Comparison) -> _Task:
-        target, schema = comparison.target, comparison.train.schema
-        if target is None:
-            raise NotMeasurable("no target column is named")
-        if target not in schema.names:
-            raise NotMeasurable(f"the target '{target}' is not among the columns of both sets")
-        features = tuple(name for name in schema.names if name != target)
-        if not features:
-            raise NotMeasurable("there is no column to predict the target from")
-        if comparison.positive is not None:
-            return cls("classification", target, features, ("", comparison.positive), True)
-        if schema[target].kind in ("number", "integer"):
-            return cls("regression", target, features)
-        if schema[target].kind not in ("category", "boolean"):
-            raise NotMeasurable(f"a target of the kind {schema[target].kind} cannot be predicted")
-        codes, levels = comparison.train.codes(target)
-        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        commonest_first = np.argsort(-counts, kind="stable")
-        levels = tuple(levels[i] for i in commonest_first if counts[i])
-        # Of two classes the rarer one is the one that people look for.
-        return cls("classification", target, features, levels)
-
-    def truth(self, dataset: Dataset) -> Floats:
-        """Return what is to be predicted: numbers, or positions in `classes`; -1 for none of them."""
-        if self.name == "regression":
-            return dataset.values(self.target)
-        codes, levels = dataset.codes(self.target)
-        place = {level: float(i) for i, level in enumerate(self.classes)}
-        other = 0.0 if self.one_against_rest else -1.0
-        return np.array([*[place.get(level, other) for level in levels], -1.0])[codes]
-
-    def labelled(self, dataset: Dataset) -> Dataset:
-        """Return the rows whose target is known."""
-        truth = self.truth(dataset)
-        known = ~np.isnan(truth) if self.name == "regression" else truth >= 0
-        return dataset if known.all() else dataset.filter(known)
-
-    def check(self, train: Dataset, holdout: Dataset) -> None:
-        for part, name in ((train, "train part"), (holdout, "holdout")):
-            truth = self.truth(self.labelled(part))
-            if len(np.unique(truth)) < 2:
-                held = "no row" if not len(truth) else "one value only"
-                raise NotMeasurable(f"the target '{self.target}' has {held} in the {name}")
-
-    def measures(self, alert_rate: float) -> tuple[str, ...]:
-        if self.name == "regression":
-            return ("R2",)
-        if len(self.classes) > 2:
-            return ("mean average precision",)
-        return ("average precision", f"recall at {100 * alert_rate:g} % alerts")
-
-    def facts(self, holdout: Dataset) -> dict[str, Any]:
-        """Return how many rows of each class are in the holdout, and what guessing would score."""
-        if self.name == "regression":
-            return {"guessing": 0.0}
-        truth = self.truth(holdout)
-        if len(self.classes) == 2:
-            positives = int((truth == 1).sum())
-            deciding = {"rows": positives, "what": "positive holdout rows"}
-            return {"deciding": deciding, "guessing": positives / len(truth)}
-        return {"guessing": 1.0 / len(np.unique(truth))}
-
-
 def _training_sets(
-    task: _Task, comparison: Comparison, most: int, rng: np.random.Generator
+    task: Task, comparison: Comparison, most: int, rng: np.random.Generator
 ) -> dict[str, tuple[Dataset, ...]]:
     """Return the sets to train on by name; "synthetic" only where it holds more than one class."""
     real = task.labelled(comparison.train).at_most(most, rng)

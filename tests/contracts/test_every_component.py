@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tabular.network": {"epochs": 2, "width": 32},
     "tabular.sdv": {"epochs": 1},
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
+    "utility.exchange_rate": {"iterations": 10, "replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},
     "privacy.nearest_record": {"replicates": 20},

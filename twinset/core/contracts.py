@@ -219,6 +219,9 @@ class Metric(ABC):
         Field kinds it can look at; others are left out of the comparison.
     has_floor : bool
         Whether independent columns are a sensible worst case for it.
+    known_baseline : float or None
+        What real rows score by definition, e.g. 1,000 where rows are counted in real rows. The frame
+        takes it as exact and does not measure real rows; None has them measured.
     needs_real : bool
         Whether it needs real rows; one that does not gets empty `train` and `reference`.
     needs_same_time : bool
@@ -230,6 +233,7 @@ class Metric(ABC):
     bounds: ClassVar[tuple[float, float]]
     kinds: ClassVar[frozenset[str]]
     has_floor: ClassVar[bool] = True
+    known_baseline: ClassVar[float | None] = None
     needs_real: ClassVar[bool] = True
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None

@@ -85,6 +85,7 @@ def fit_judge(
     task: Literal["classification", "regression"],
     seed: int,
     iterations: int = 100,
+    weight: Floats | None = None,
 ) -> Any:
     """Return a boosted-tree model fitted on one thread.
 
@@ -106,6 +107,8 @@ def fit_judge(
         Seed of the model; it only chooses the rows that set the bins of very large tables.
     iterations : int
         Number of trees.
+    weight : numpy.ndarray, shape (n,), optional
+        How much each row counts; by default all count alike.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
@@ -129,7 +132,7 @@ def fit_judge(
     x = np.where(empty, 0.0, x) if empty.any() else x
     # Two threads on a busy machine made one fit a hundred times slower than one thread.
     with threadpool_limits(limits=1, user_api="openmp"):
-        return judge.fit(x, y)
+        return judge.fit(x, y, weight)
 
 
 def _codes(sets: Sequence[Dataset], name: str) -> list[Floats]:

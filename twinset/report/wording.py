@@ -29,6 +29,7 @@ _TITLES = {
     "coverage.vendi": "how many different rows in effect",
     "coverage.population": "declared population shares",
     "coverage.slices": "real rows in regions that are covered",
+    "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",

@@ -55,6 +55,7 @@ def written_as_the_contract_asks(metric: Metric, comparison: Comparison) -> None
         "bounds": tuple,
         "kinds": frozenset,
         "has_floor": bool,
+        "known_baseline": (float, type(None)),
         "needs_real": bool,
         "extra": (str, type(None)),
     }
@@ -62,6 +63,8 @@ def written_as_the_contract_asks(metric: Metric, comparison: Comparison) -> None
     hold(type(metric).family in FAMILIES, f"'family' must be one of {FAMILIES}")
     low, high = type(metric).bounds
     hold(low < high, "'bounds' must be (least, greatest)")
+    known = type(metric).known_baseline
+    hold(known is None or low <= known <= high, "'known_baseline' must lie within the bounds")
     hold(metric.margin >= 0, "'margin' must be 0 or more")
 
 

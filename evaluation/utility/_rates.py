@@ -1,0 +1,130 @@
+"""What one judge says about the worth of synthetic rows, and the words for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._learners import JUDGES
+from ._learning_curve import LEAST, MOST, LearningCurve
+from ._plan import Plan
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one judge says; the first entry of an array is the estimate, the rest are replicates.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        The curve of real rows.
+    sizes : numpy.ndarray, shape (k,)
+        Sizes of the curve, as shares of the train part.
+    real : numpy.ndarray, shape (k,)
+        Mean loss at each size.
+    gains, worth : tuple of numpy.ndarray, each shape (1 + b,)
+        For each number of added rows: by how much they lower the loss, and the real rows that 1,000
+        of them are worth.
+    alone : numpy.ndarray, shape (1 + b,), or None
+        Real rows, as a multiple of the train part, that synthetic rows without any real one are like.
+    """
+
+    curve: LearningCurve
+    sizes: Floats
+    real: Floats
+    gains: tuple[Floats, ...]
+    worth: tuple[Floats, ...]
+    alone: Floats | None
+
+    @property
+    def real_loss(self) -> float:
+        """Loss of the model of all real rows."""
+        return float(self.real[0])
+
+
+def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int) -> str:
+    """Return the headline, in words for somebody who knows no statistics."""
+    value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
+    low, high = value - reach, value + reach
+    scale = 1000.0 * len(plan.pool) / len(plan.made)
+    beyond = value <= 0.999 * (LEAST - 1) * scale or value >= 0.999 * (MOST - 1) * scale
+    number = f"{'at least ' if beyond else ''}{_number(abs(value), reach)}"
+    ones = "real ones" if not plan.classes else f"real {counted_in(plan)}"
+    task = f"for this task (predicting '{plan.task.target}' by {JUDGES[chosen]})"
+    if high < 0:
+        parts = [
+            f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "
+            f"{task}: use none"
+        ]
+    else:
+        sign = "-" if value < 0 and not number.startswith("0") else ""
+        parts = [f"1,000 of these synthetic rows are worth {sign}{number} more {ones} {task}"]
+    if low <= 0 <= high:
+        parts.append(
+            "They may be worth nothing or as much as real rows: more holdout rows would tell"
+            if high >= 1000
+            else "It cannot be told whether they help at all"
+        )
+    if best:
+        parts.append(f"Of the numbers tried, adding {best:,} of them is best")
+    if found.alone is not None:
+        parts.append(_alone(plan, float(found.alone[0])))
+    if plan.cut:
+        parts.append(
+            f"Only {len(plan.train):,} of the train rows are looked at, so what the synthetic rows "
+            "know of the others is credited to them"
+        )
+    return ". ".join(parts)
+
+
+def flat_curve(found: Rates, plan: Plan, judge: str) -> str:
+    """Return why no rate is told, and what can be told in its place."""
+    low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
+    seen = (
+        "adding the synthetic rows makes the model better"
+        if low > 0
+        else "adding the synthetic rows makes the model worse"
+        if high < 0
+        else "adding the synthetic rows shows no difference"
+    )
+    return (
+        f"the learning curve of {judge} is flat, so more real rows would not surely help either and "
+        f"there is nothing to count synthetic rows in; {seen}"
+    )
+
+
+def counted_in(plan: Plan) -> str:
+    """Return which real rows synthetic ones are counted in."""
+    if not plan.classes:
+        return "rows"
+    names = " or ".join(plan.task.classes[k] for k in plan.classes)
+    return f"rows with {plan.task.target} = {names}"
+
+
+def _number(value: float, reach: float) -> str:
+    """Return a number and its reach; one at the end of what is read has a reach to one side only."""
+    if reach < 0.005 * value:
+        return _round(value, 0.1 * value)
+    return f"{_round(value, reach)} ± {_round(reach, reach)}"
+
+
+def _alone(plan: Plan, share: float) -> str:
+    n = len(plan.pool)
+    if share <= LEAST:
+        like = f"fewer than {_round(LEAST * n, 0.1 * n)}"
+    elif share >= MOST:
+        like = f"more than {_round(MOST * n, 0.1 * n)}"
+    else:
+        like = f"about {_round(share * n, 0.1 * share * n)}"
+    return f"Training on {len(plan.made):,} of them alone is like having {like} real rows"
+
+
+def _round(number: float, error: float) -> str:
+    """Return a number with as many digits as its error allows: two digits of the error."""
+    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
+    return f"{round(number / digit) * digit:,.0f}"

@@ -1,0 +1,250 @@
+"""How many more real rows the synthetic rows are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+)
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+
+from ._learners import JUDGES
+from ._learning_curve import (
+    EXPONENT,
+    EXPONENT_SPREAD,
+    LearningCurve,
+    TrainingNoise,
+)
+from ._plan import Plan
+from ._rates import Rates, counted_in, flat_curve, summary
+from ._real_and_synthetic import Losses, measured_losses
+from ._task import Task
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeRate(Metric):
+    """Tells how many more real rows 1,000 of the synthetic rows are worth to a model.
+
+    Models are trained on real rows, on an eighth, a quarter, a half and all of the train part, and
+    scored on the untouched holdout by a proper score for each row: log loss, or squared error of a
+    number. A learning curve through these losses says what more real rows would bring. The loss of
+    a model of all real rows and the synthetic ones is put on that curve. All of the train part is
+    always in, because the generator saw all of it: beside a part, its rows would be credited with
+    what they know of the rest. So the curve is read a little beyond its end, up to twice the rows.
+
+    The judge, boosted trees or a linear model, is the one that does better on real rows. Synthetic
+    rows that lack the commonest class, as made rare cases do, are counted in real rows of their own
+    classes, and no class gains weight through them. The interval comes from drawing holdout rows,
+    from the spread between models of different real rows, and from what the curve leaves open.
+
+    Parameters
+    ----------
+    margin : float
+        Real rows that 1,000 synthetic ones may be short of and still count as good as real.
+    max_rows : int
+        Rows of each set that a model is trained on.
+    max_holdout : int
+        Holdout rows that models are scored on; of rare classes all are kept.
+    iterations : int
+        Trees of each boosted model.
+    replicates : int
+        Bootstrap replicates.
+
+    References
+    ----------
+    Viering and Loog, "The shape of learning curves: a review", arXiv:2103.10948, 2021.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> def rows(seed):
+    ...     x = np.random.default_rng(seed).normal(size=(1000, 40))
+    ...     x[:, 0] += x[:, 1:].sum(axis=1)
+    ...     return Dataset.from_arrow(pa.table({f"x{i}": column for i, column in enumerate(x.T)}))
+    >>> told = Comparison(train=rows(1).slice(0, 400), synthetic=rows(2), reference=rows(3), target="x0")
+    >>> found = ExchangeRate(iterations=5).compute(told, np.random.default_rng(0))
+    >>> found.details["judge"], bool(abs(found.value - 1000) < 2 * np.std(found.replicates))
+    ('linear', True)
+    """
+
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
+    has_floor: ClassVar[bool] = False
+    known_baseline: ClassVar[float | None] = 1000.0
+
+    margin: float = 250.0
+    max_rows: int = 200_000
+    max_holdout: int = 20_000
+    iterations: int = 100
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.iterations < 1 or self.replicates < 20:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0, iterations >= 1, replicates >= 20",
+            )
+        if self.max_rows < 100 or self.max_holdout < 100:
+            raise ParameterError(
+                "a setting is out of its range", allowed="max_rows >= 100, max_holdout >= 100"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the worth of 1,000 synthetic rows in real ones; details hold curve and sweep."""
+        task = Task.of(comparison)
+        plan = Plan.of(task, comparison, self.max_rows, self.max_holdout, rng)
+        seed = draw_seed(rng)
+        judges: dict[str, Rates] = {}
+        for name, draws in zip(JUDGES, rng.spawn(len(JUDGES))):
+            losses = measured_losses(plan, name, comparison.cache, seed, self.iterations)
+            judges[name] = rates(losses, self.replicates, draws)
+        # By real rows alone: the candidate has no say in who judges it.
+        chosen = min(judges, key=lambda name: judges[name].real_loss)
+        found = judges[chosen]
+        if found.curve.is_flat:
+            raise NotMeasurable(flat_curve(found, plan, JUDGES[chosen]))
+        replicates = reaching(found.worth[-1])
+        details = _details(plan, chosen, judges, replicates)
+        return Measurement(float(found.worth[-1][0]), replicates, details)
+
+
+def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
+    """Put the losses of real and synthetic rows on the learning curve of the real ones.
+
+    Parameters
+    ----------
+    losses : Losses
+        Losses of all models on all holdout rows.
+    b : int
+        Bootstrap replicates.
+    rng : numpy.random.Generator
+        Draws holdout rows, the luck of training rows, and exponents.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> row = rng.normal(size=500) ** 2
+    >>> real = [np.array([(1 + 0.1 * n**-0.5) * row] * m) for n, m in ((1, 1), (0.5, 2), (0.25, 4))]
+    >>> mixed = {1.0: (1 + 0.1 * 2**-0.5) * row}
+    >>> found = rates(Losses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9), 50, rng)
+    >>> bool(800 < found.worth[-1][0] < 1200)
+    True
+    """
+    added = list(losses.mixed)
+    tested = [part.mean(axis=0) for part in losses.real] + [losses.mixed[r] for r in added]
+    tested += [] if losses.alone is None else [losses.alone]
+    table = np.array(tested)
+    weights = losses.holdout_weights(b, rng)
+    means = weights @ table.T
+    k = len(losses.sizes)
+    whole = [part @ weights[0] for part in losses.real]
+    noise = TrainingNoise.seen(whole, losses.sizes)
+    counts = np.array([len(part) for part in losses.real])
+    spread = np.concatenate(
+        [
+            noise.at(losses.sizes) / np.sqrt(counts),
+            noise.at(1.0 + np.array(added)),
+            np.full(len(table) - k - len(added), noise.at_whole),
+        ]
+    )
+    luck = rng.normal(size=(b, len(table))) * np.exp(noise.doubt * rng.normal(size=(b, 1)))
+    means[1:] += luck * spread
+    curve = LearningCurve.fit(losses.sizes, means[:, :k], spread[:k], _exponents(b, rng))
+    gains = [means[:, 0] - means[:, k + i] for i in range(len(added))]
+    worth = [1000.0 * curve.rows_worth(gain) / r for gain, r in zip(gains, added)]
+    alone = None
+    if losses.alone is not None:
+        alone = 1.0 + curve.rows_worth(means[:, 0] - means[:, -1])
+    return Rates(curve, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
+
+
+def reaching(found: Floats) -> Floats:
+    """Return replicates whose spread tells the interval, shape (b,), from (estimate, replicates).
+
+    Worths have one long tail. The frame's interval has the estimate in its middle, so the spread is
+    stretched until it reaches as far as the longer side of the central 95 %.
+
+    Examples
+    --------
+    >>> found = reaching(np.append(0.0, np.arange(101.0)))
+    >>> round(1.96 * float(np.std(found, ddof=1)), 1)
+    97.5
+    """
+    estimate, drawn = found[0], found[1:]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    spread = float(np.std(drawn, ddof=1))
+    wanted = max(high - estimate, estimate - low) / 1.96
+    stretch = max(1.0, wanted / spread) if spread > 0 else 1.0
+    out: Floats = estimate + (drawn - drawn.mean()) * stretch
+    return out
+
+
+def _exponents(b: int, rng: np.random.Generator) -> Floats:
+    """Return what the exponents are drawn towards, the usual one first."""
+    drawn = EXPONENT + EXPONENT_SPREAD * rng.normal(size=b)
+    return np.append(EXPONENT, np.clip(drawn, 0.05, 1.6))
+
+
+def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
+    found, n = judges[chosen], len(plan.pool)
+    added = [len(rows) for rows in plan.doses.values()]
+    sweep = [
+        {"rows": rows, **_gain(gain), **_rate(worth)}
+        for rows, gain, worth in zip(added, found.gains, found.worth)
+    ]
+    # Only what surely helps is worth adding; else none is the best number.
+    helping = [entry for entry in sweep if entry["gain_interval"][0] > 0]
+    best = max(helping, key=lambda entry: entry["gain"])["rows"] if helping else 0
+    facts = plan.task.facts(plan.holdout)
+    return {
+        "summary": summary(plan, chosen, found, replicates, best),
+        "judge": chosen,
+        "judges": {
+            name: {
+                "real_loss": rates.real_loss,
+                "flat": rates.curve.is_flat,
+                **_rate(rates.worth[-1]),
+            }
+            for name, rates in judges.items()
+        },
+        "loss": "squared error" if plan.task.name == "regression" else "log loss",
+        "curve": {
+            "rows": [round(size * n) for size in found.sizes],
+            "loss": [float(loss) for loss in found.real],
+            "exponent": float(found.curve.exponent[0]),
+            "gain_of_twice_the_rows": float(found.curve.gain(1.0)[0]),
+        },
+        "sweep": [{"rows": 0, "gain": 0.0}, *sweep],
+        "best_rows": best,
+        "alone_like_real_rows": None if found.alone is None else round(float(found.alone[0]) * n),
+        "counted_in": counted_in(plan),
+        "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
+        "holdout_rows": len(plan.holdout),
+        **({"deciding": facts["deciding"]} if "deciding" in facts else {}),
+    }
+
+
+def _gain(gain: Floats) -> dict[str, Any]:
+    low, high = np.quantile(gain[1:], [0.025, 0.975])
+    return {"gain": float(gain[0]), "gain_interval": [float(low), float(high)]}
+
+
+def _rate(worth: Floats) -> dict[str, Any]:
+    reach = 1.96 * float(np.std(reaching(worth), ddof=1))
+    return {"rate": float(worth[0]), "interval": [float(worth[0]) - reach, float(worth[0]) + reach]}
