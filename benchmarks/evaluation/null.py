@@ -38,13 +38,17 @@ def main() -> None:
     options = parser.parse_args()
     families = tuple(options.families.split(","))
     jobs = [(seed, families) for seed in range(options.repeats)]
+    found: list[dict[str, tuple[str, float | None, float]]] = []
     with ProcessPoolExecutor(options.workers) as pool:
-        found = []
-        for number, scores in enumerate(pool.map(compare, jobs, chunksize=4)):
+        for scores in pool.map(compare, jobs, chunksize=4):
             found.append(scores)
-            if number % 25 == 24:
-                print(f"{number + 1} of {options.repeats}", flush=True)
-    out = Path(options.out)
+            if len(found) % 50 == 0:
+                print(f"{len(found)} of {options.repeats}", flush=True)
+                _write(Path(options.out), found)
+    _write(Path(options.out), found)
+
+
+def _write(out: Path, found: Sequence[dict[str, tuple[str, float | None, float]]]) -> None:
     rows = [_row(name, [one[name] for one in found]) for name in found[0]]
     (out / "null.json").write_text(json.dumps({"versions": versions(), "rows": rows}, indent=1))
     (out / "NULL.md").write_text(_markdown(found, rows))

@@ -54,7 +54,10 @@ def main() -> None:
         for row in pool.map(look, jobs):
             rows.append(row)
             print(_line(row), flush=True)
-    out = Path(options.out)
+            _write(Path(options.out), rows)
+
+
+def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     (out / "planted.json").write_text(json.dumps({"versions": versions(), "rows": rows}, indent=1))
     (out / "PLANTED.md").write_text(_markdown(rows))
 
