@@ -15,7 +15,13 @@ import pytest
 import twinset
 from twinset.appraisal import evaluate
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, RecipeError, SchemaError
+from twinset.core.errors import (
+    DataError,
+    ParameterError,
+    RecipeError,
+    SchemaError,
+    UnknownNameError,
+)
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.oneshot import twin
@@ -310,3 +316,16 @@ def test_nothing_stays_behind_when_the_measuring_fails(
         twin(real, out)
     assert {p.name for p in real.parent.iterdir()} == {"people.csv", "t.csv"}
     assert out.read_text() == "an older twin"
+
+
+def test_a_quick_look_leaves_out_what_takes_a_while_and_says_so() -> None:
+    rng = np.random.default_rng(0)
+    real = pa.table({"x": rng.normal(size=300), "y": rng.normal(size=300)})
+    quick = evaluate(real.slice(0, 100), real.slice(100, 100), holdout=real.slice(200), quick=True)
+    names = {score.metric for score in quick.scores}
+    assert "gap.marginals" in names
+    assert not names & {"gap.conditionals", "utility.exchange_rate", "privacy.linkability"}
+    note = next(note for note in quick.notes if note.startswith("A quick look"))
+    assert "gap.conditionals" in note
+    with pytest.raises(UnknownNameError, match=r"gap\.conditionals"):
+        evaluate(real, real, quick=True, gates={"gap.conditionals": {"max": 0.1}})

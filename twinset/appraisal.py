@@ -39,6 +39,8 @@ class Question:
         Which rows are compared.
     seed : int
         Seed of the measuring.
+    quick : bool
+        Whether metrics that take a while are left out.
     workers : int
         Threads; the result does not depend on them.
     progress : Progress
@@ -49,6 +51,7 @@ class Question:
     positive: str | None = None
     where: Where | None = None
     seed: int = 0
+    quick: bool = False
     workers: int = 1
     progress: Progress = silent
 
@@ -63,6 +66,7 @@ def evaluate(
     where: Where | Mapping[str, Any] | str | None = None,
     seed: int | None = None,
     gates: Mapping[str, Mapping[str, Any]] | None = None,
+    quick: bool = False,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Report:
@@ -86,6 +90,8 @@ def evaluate(
         Seed of the measuring; by default that of the note, else 0.
     gates : mapping, optional
         Bounds on scores as in a recipe: metric -> ``{max: number, min: number, of: ...}``.
+    quick : bool
+        Leave out the metrics that take a while; a note on the report names them.
     workers : int
         Threads, 1 or more; the result does not depend on them.
     progress : Progress
@@ -106,7 +112,7 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
-    measured = [name for name, _ in default_metrics(plain.schema.kinds)]
+    measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
     check_gates(gates or {}, measured, place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
     if note is not None:
@@ -118,6 +124,7 @@ def evaluate(
         positive=positive,
         where=Where.of(where),
         seed=seed or 0,
+        quick=quick,
         workers=workers,
         progress=progress,
     )
@@ -160,6 +167,7 @@ def appraise(
         where=question.where,
         notes=[
             *notes,
+            *_left_out(parts.train, question),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
             *kept_values(parts.train),
@@ -186,7 +194,7 @@ def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Scor
         train=parts.train,
         synthetic=synthetic,
         holdout=parts.holdout,
-        metrics=default_metrics(parts.train.schema.kinds),
+        metrics=default_metrics(parts.train.schema.kinds, quick=question.quick),
         where=question.where,
         target=question.target,
         positive=question.positive,
@@ -195,6 +203,15 @@ def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Scor
         workers=question.workers,
         progress=question.progress,
     )
+
+
+def _left_out(train: Dataset, question: Question) -> list[str]:
+    every, looked = (
+        {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
+        for quick in (False, question.quick)
+    )
+    named = ", ".join(sorted(every - looked))
+    return [f"A quick look, without {named}; a full one measures these too."] if named else []
 
 
 def check_counts(*, seed: int | None = None, workers: int = 1, rows: int | None = None) -> None:

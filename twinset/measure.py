@@ -105,8 +105,10 @@ def measure(
         return _score_all(frame, ordered, workers, progress)
 
 
-def default_metrics(kinds: Iterable[str]) -> list[tuple[str, Metric]]:
+def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
     """Return every metric that can look at one of `kinds`, with its default settings.
+
+    A quick look leaves out those that take a while.
 
     Examples
     --------
@@ -115,7 +117,11 @@ def default_metrics(kinds: Iterable[str]) -> list[tuple[str, Metric]]:
     """
     held = frozenset(kinds)
     found = [(info.name, build("metric", info.name, {})) for info in list_components("metric")]
-    return [(name, metric) for name, metric in found if metric.kinds & held]
+    return [
+        (name, metric)
+        for name, metric in found
+        if metric.kinds & held and not (quick and metric.is_thorough)
+    ]
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class AlphaBeta(Metric):
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    is_thorough: ClassVar[bool] = True
 
     margin: float = 0.05
     max_rows: int = 5_000

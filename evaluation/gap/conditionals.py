@@ -69,6 +69,7 @@ class Conditionals(Metric):
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    is_thorough: ClassVar[bool] = True
 
     margin: float = 0.03
     column_margin: float = 0.015

@@ -63,6 +63,7 @@ class SinglingOut(Metric):
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    is_thorough: ClassVar[bool] = True
     has_floor: ClassVar[bool] = False
     # Rows of the train part's own time meet a combination from it with nothing leaked.
     needs_same_time: ClassVar[bool] = True

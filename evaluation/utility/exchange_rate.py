@@ -85,6 +85,7 @@ class ExchangeRate(Metric):
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
+    is_thorough: ClassVar[bool] = True
     has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0
 

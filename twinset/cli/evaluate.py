@@ -27,6 +27,7 @@ def command(
     html: Path | None = None,
     markdown: Path | None = None,
     junit: Path | None = None,
+    quick: bool = False,
     workers: int = 1,
     json: bool = False,
 ) -> int:
@@ -61,6 +62,8 @@ def command(
         Write verdict and scores as Markdown to this file.
     junit : Path
         Write gates and verdicts as JUnit XML to this file, one test case a metric.
+    quick : bool
+        Leave out the metrics that take a while.
     workers : int
         Threads; the result does not depend on them.
     json : bool
@@ -82,6 +85,7 @@ def command(
             where=where,
             seed=seed,
             gates=gates,
+            quick=quick,
             workers=workers,
             progress=progress,
         )

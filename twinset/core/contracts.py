@@ -224,6 +224,8 @@ class Metric(ABC):
         takes it as exact and does not measure real rows; None has them measured.
     needs_real : bool
         Whether it needs real rows; one that does not gets empty `train` and `reference`.
+    is_thorough : bool
+        Whether it takes a while and a quick look leaves it out.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one law, which a later holdout is not.
     """
@@ -235,6 +237,7 @@ class Metric(ABC):
     has_floor: ClassVar[bool] = True
     known_baseline: ClassVar[float | None] = None
     needs_real: ClassVar[bool] = True
+    is_thorough: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
