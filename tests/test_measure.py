@@ -92,8 +92,9 @@ class Models(Sizes):
 def test_fresh_real_rows_are_as_good_as_real() -> None:
     scores = scores_of(people(1500, 4))
     assert list(scores) == [
-        "gap.classifier", "gap.marginals", "gap.pairs", "coverage.density_coverage",
-        "coverage.population", "utility.train_synthetic_test_real", "privacy.exact_copies",
+        "gap.classifier", "gap.k_marginals", "gap.marginals", "gap.mean_embedding",
+        "gap.missingness", "gap.pairs", "gap.rules_kept", "coverage.alpha_beta",
+        "coverage.density_coverage", "coverage.population", "coverage.vendi", "utility.train_synthetic_test_real", "privacy.exact_copies",
         "privacy.nearest_record",
     ]  # fmt: skip
     verdicts = {name: score.verdict for name, score in scores.items()}
