@@ -17,11 +17,20 @@ from twinset.core.judge import fit_judge
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._telltale import Opinion, SideTable, column_importance, is_clear, logistic_opinions, who_told
+from ._telltale import (
+    Opinion,
+    SideTable,
+    column_importance,
+    is_clear,
+    logistic_opinions,
+    settled,
+    who_told,
+)
 
 Floats = npt.NDArray[np.float64]
 
 _LOGISTIC_ROWS = 4_000
+_FOLDS_WITHOUT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +93,8 @@ class Classifier(Metric):
         draws_s = _draws(len(synthetic), self.replicates, rng)
         table = SideTable.of(reference, synthetic)
         fold = self._folds(len(reference), len(synthetic), rng)
-        opinions = self._judges(table, fold, draw_seed(rng))
+        seed = draw_seed(rng)
+        opinions = self._judges(table, fold, seed)
         told = np.empty(len(table.y))
         for k, opinion in enumerate(opinions):
             told[fold == k] = opinion(table.x[fold == k])
@@ -102,13 +112,16 @@ class Classifier(Metric):
             found = column_importance(
                 table, fold, opinions, lambda a, b: float(areas(a, b)[0]), rng
             )
+            found = settled(found, partial(self._area_without, table, fold, seed))
             details["columns_that_tell"] = found
             if named := who_told(found):
                 details["summary"] = f"what gave it away: {', '.join(named)}"
         return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
 
-    def _judges(self, table: SideTable, fold: npt.NDArray[np.int64], seed: int) -> list[Opinion]:
-        """Return for each fold a judge that was fitted on the others."""
+    def _judges(
+        self, table: SideTable, fold: npt.NDArray[np.int64], seed: int, most: int | None = None
+    ) -> list[Opinion]:
+        """Return for each fold, or the first `most`, a judge that was fitted on the others."""
         judges = [
             fit_judge(
                 table.x[fold != k],
@@ -118,9 +131,19 @@ class Classifier(Metric):
                 seed=seed,
                 iterations=self.iterations,
             )
-            for k in range(int(fold.max()) + 1)
+            for k in range(int(fold.max()) + 1)[:most]
         ]
         return [partial(_opinion, judge) for judge in judges]
+
+    def _area_without(
+        self, table: SideTable, fold: npt.NDArray[np.int64], seed: int, name: str
+    ) -> float:
+        """Return the area of a judge that never saw a column, on two folds."""
+        left = table.without(name)
+        opinions = self._judges(left, fold, seed, most=_FOLDS_WITHOUT)
+        told = np.concatenate([opinion(left.x[fold == k]) for k, opinion in enumerate(opinions)])
+        y = np.concatenate([left.y[fold == k] for k in range(len(opinions))])
+        return float(areas(told[y == 0], told[y == 1])[0])
 
     def _logistic(
         self,

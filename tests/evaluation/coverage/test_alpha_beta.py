@@ -23,12 +23,12 @@ def formulas(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     levels = np.linspace(0, 1, 30)
     centre = real.mean(axis=0, keepdims=True)
     radii = np.quantile(apart(real, centre)[:, 0], levels)
-    precision = [np.mean(apart(made, centre)[:, 0] <= radius + 1e-9) for radius in radii]
+    precision = [np.mean(apart(made, centre)[:, 0] <= radius * (1 + 1e-6)) for radius in radii]
     own = apart(real, real) + np.diag(np.full(len(real), np.inf))
     cross = apart(real, made)
     away = apart(made[cross.argmin(axis=1)], made.mean(axis=0, keepdims=True))[:, 0]
-    ok = cross.min(axis=1) <= own.min(axis=1)
-    recall = [np.mean(ok & (away <= radius + 1e-9)) for radius in np.quantile(away, levels)]
+    ok = cross.min(axis=1) <= own.min(axis=1) * (1 + 1e-6)
+    recall = [np.mean(ok & (away <= radius * (1 + 1e-6))) for radius in np.quantile(away, levels)]
     return tuple(1 - np.abs(levels - np.array(c)).sum() / levels.sum() for c in (precision, recall))
 
 

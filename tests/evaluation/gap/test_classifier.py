@@ -104,3 +104,23 @@ def test_the_logistic_judge_sees_a_shift(people, compare, rng) -> None:
     shifted = changed(made, "x", pa.array(made.values("x") + 2))
     found = Classifier(iterations=5).compute(compare(shifted, people(400, 2)), rng)
     assert found.details["logistic_auc"] > 0.85
+
+
+def test_of_two_columns_that_tell_by_their_tie_the_shuffled_one_is_named(compare) -> None:
+    """Code and its text say the same; code alone has a second, weaker tie, to size."""
+
+    def coded(n: int, seed: int, *, shuffle: bool) -> Dataset:
+        rng = rng_for(seed, "coded")
+        code = rng.integers(0, 6, n)
+        told = rng.permutation(code) if shuffle else code
+        columns = {
+            "text": [f"t{i}" for i in code],
+            "code": told,
+            "size": code + 3 * rng.normal(size=n),
+        }
+        return Dataset.from_arrow(pa.table(columns))
+
+    for i in range(6):
+        sets = coded(600, 2 * i, shuffle=True), coded(600, 2 * i + 1, shuffle=False)
+        found = Classifier(iterations=30, replicates=2).compute(compare(*sets), rng_for(i))
+        assert next(iter(found.details["columns_that_tell"])) == "code"
