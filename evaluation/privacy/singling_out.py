@@ -57,6 +57,17 @@ class SinglingOut(Metric):
     References
     ----------
     Article 29 Data Protection Working Party (2014), Opinion 05/2014 on Anonymisation Techniques.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> rng = np.random.default_rng(0)
+    >>> draw = lambda: Dataset.from_arrow(pa.table(dict(zip("abcd", rng.normal(size=(4, 400))))))
+    >>> train, control = draw(), draw()
+    >>> of_copy = Comparison(train=train, synthetic=train, reference=control)
+    >>> SinglingOut().compute(of_copy, np.random.default_rng(1)).value > 0.9
+    True
     """
 
     family: ClassVar[MetricFamily] = "privacy"

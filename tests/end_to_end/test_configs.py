@@ -60,5 +60,6 @@ def test_the_fraud_recipe_compares_frauds_with_frauds(
     assert set(made.column("_origin").to_pylist()) == {"synthetic"}
     whole = pyarrow.parquet.read_table(result.delivered / "training_set.parquet")
     assert whole.column("Class").to_pylist().count(1) == 120
-    utility = next(s for s in result.report["scores"] if s["family"] == "utility")
+    name = "utility.train_synthetic_test_real"
+    utility = next(s for s in result.report["scores"] if s["metric"] == name)
     assert utility["details"]["finding"] in ("helps", "hurts", "no evidence")
