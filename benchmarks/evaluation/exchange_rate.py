@@ -52,7 +52,12 @@ class Cut:
     holdout: int
 
 
-CUTS = (Cut("adult", 4_000, 12_000), Cut("magic", 3_000, 8_000), Cut("shoppers", 3_000, 6_000))
+CUTS = (
+    Cut("adult", 4_000, 12_000),
+    Cut("adult", 8_000, 16_000),
+    Cut("magic", 3_000, 8_000),
+    Cut("shoppers", 3_000, 6_000),
+)
 
 
 def main() -> None:
@@ -83,7 +88,13 @@ def measured(cut: Cut, *, repeats: int, twins: int) -> Iterator[dict[str, Any]]:
         for name in ("fresh real rows", *(OTHERS if repeat < twins else ())):
             candidate = fresh if name == "fresh real rows" else OTHERS[name](train, repeat)
             told = Comparison(train, candidate, holdout, target=target, cache=cache)
-            yield {"set": cut.name, "repeat": repeat, "candidate": name, **_rate(told, repeat)}
+            yield {
+                "set": cut.name,
+                "train": cut.train,
+                "repeat": repeat,
+                "candidate": name,
+                **_rate(told, repeat),
+            }
 
 
 def _rate(told: Comparison, repeat: int) -> dict[str, Any]:
@@ -148,7 +159,8 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     for cut in found["cuts"]:
         for name in ("fresh real rows", *OTHERS):
-            part = frame[(frame["set"] == cut["name"]) & (frame.candidate == name)]
+            own = (frame["set"] == cut["name"]) & (frame.train == cut["train"])
+            part = frame[own & (frame.candidate == name)]
             told = part.dropna(subset=["rate"])
             if not len(told):
                 continue
