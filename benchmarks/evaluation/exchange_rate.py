@@ -103,18 +103,16 @@ def _rate(told: Comparison, repeat: int) -> dict[str, Any]:
     start = time.process_time()
     try:
         found = metric.compute(told, rng_for(repeat, "measure", METRIC))
-    except NotMeasurable as reason:
+    except NotMeasurable:
         return {
             "rate": None,
             "reach": None,
             "seconds": time.process_time() - start,
-            "said": str(reason),
         }
     return {
         "rate": found.value,
         "reach": 1.96 * float(np.std(found.replicates, ddof=1)),
         "seconds": time.process_time() - start,
-        "said": found.details["summary"],
     }
 
 

@@ -22,7 +22,9 @@ class Rates:
     Parameters
     ----------
     curve : LearningCurve
-        The curve of real rows.
+        The curve of real rows, with the doubts of what lies past its end.
+    is_flat : bool
+        Whether the curve does not surely fall as far as it was seen.
     sizes : numpy.ndarray, shape (k,)
         Sizes of the curve, as shares of the train part.
     real : numpy.ndarray, shape (k,)
@@ -35,6 +37,7 @@ class Rates:
     """
 
     curve: LearningCurve
+    is_flat: bool
     sizes: Floats
     real: Floats
     gains: tuple[Floats, ...]

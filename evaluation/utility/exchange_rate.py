@@ -117,7 +117,7 @@ class ExchangeRate(Metric):
         # By real rows alone: the candidate has no say in who judges it.
         chosen = min(judges, key=lambda name: judges[name].real_loss)
         found = judges[chosen]
-        if found.curve.is_flat:
+        if found.is_flat:
             raise NotMeasurable(flat_curve(found, plan, JUDGES[chosen]))
         replicates = reaching(found.worth[-1])
         details = _details(plan, chosen, judges, replicates)
@@ -155,13 +155,14 @@ def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
     means[1:] += _luck(losses, added, noise, b, rng)
     k = len(losses.sizes)
     errors = noise.at(losses.sizes) / np.sqrt([len(part) for part in losses.real])
-    curve = LearningCurve.fit(losses.sizes, means[:, :k], errors, _exponents(b, rng)).beyond(rng)
+    seen = LearningCurve.fit(losses.sizes, means[:, :k], errors, _exponents(b, rng))
+    curve = seen.beyond(rng)
     gains = [means[:, 0] - means[:, k + i] for i in range(len(added))]
     worth = [1000.0 * curve.rows_worth(gain) / r for gain, r in zip(gains, added)]
     alone = None
     if losses.alone is not None:
         alone = 1.0 + curve.rows_worth(means[:, 0] - means[:, -1])
-    return Rates(curve, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
+    return Rates(curve, seen.is_flat, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
 
 
 def reaching(found: Floats) -> Floats:
@@ -230,7 +231,7 @@ def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floa
         "judges": {
             name: {
                 "real_loss": rates.real_loss,
-                "flat": rates.curve.is_flat,
+                "flat": rates.is_flat,
                 **_rate(rates.worth[-1]),
             }
             for name, rates in judges.items()
