@@ -57,12 +57,14 @@ class Learner:
     def losses(self, rows: Rows, weight: Floats | None = None) -> Floats:
         """Return the loss of a model of `rows` on each holdout row, shape (h,).
 
-        Labels: minus the logarithm of the true label's probability. Numbers: squared error.
+        Labels: minus the logarithm of the true label's probability. Numbers: squared error, as a share of
+        the holdout's variance.
         """
         y = self.y[rows]
         if self.task.name == "regression":
             predicted, _ = self.predict(self.x[rows], y, weight, self.holdout_x)
-            return (predicted - self.holdout_y) ** 2
+            spread = float(np.var(self.holdout_y))
+            return (predicted - self.holdout_y) ** 2 / (spread or 1.0)
         scores = np.zeros((len(self.holdout_y), len(self.task.classes)))
         if len(np.unique(y)) == 1:
             scores[:, int(y[0])] = 1.0

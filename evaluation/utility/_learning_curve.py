@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-EXPONENT, EXPONENT_SPREAD = 0.5, 0.25
+EXPONENT, EXPONENT_SPREAD = 0.45, 0.25
 """What exponents are like before any row is seen: boosted trees and linear models on tables."""
 
 LEAST, MOST = 0.125, 3.0
@@ -19,6 +19,8 @@ LEAST, MOST = 0.125, 3.0
 _EXPONENTS = np.linspace(0.05, 1.6, 63)
 _NOISE_EXPONENT, _NOISE_EXPONENT_SPREAD = 0.75, 0.2
 _BEND = 0.05
+_BEYOND = 0.25
+_LEVEL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class LearningCurve:
     Parameters
     ----------
     slope, exponent : numpy.ndarray, shape (b,)
-        One curve each; a slope at or below 0 is a curve that does not fall.
+        One curve each; a slope of 0 or below is a curve that does not fall.
 
     Examples
     --------
@@ -81,6 +83,15 @@ class LearningCurve:
         best, rows = np.argmin(misfits, axis=0), np.arange(len(losses))
         return cls(np.array(slopes)[best, rows], _EXPONENTS[best])
 
+    def beyond(self, rng: np.random.Generator) -> LearningCurve:
+        """Return the curves as they may go on past the last size, where no model was seen.
+
+        What the next doubling brings differs by a quarter or so from what the law through the sizes
+        before it says: so it is on tables of which there are more rows.
+        """
+        doubt = np.append(0.0, _BEYOND * rng.normal(size=len(self.slope) - 1))
+        return LearningCurve(self.slope * np.exp(doubt), self.exponent)
+
     @property
     def is_flat(self) -> bool:
         """Whether twice the rows do not surely lower the loss, so that nothing divides by it."""
@@ -102,7 +113,7 @@ class LearningCurve:
         gain : numpy.ndarray, shape (b,)
             Loss of the whole train part less that of the rows in question.
         """
-        falls = self.slope > 0
+        falls = self.slope > _LEVEL
         left = 1.0 - gain / np.where(falls, self.slope, 1.0)
         # A gain beyond the curve's own floor is worth more rows than there could be.
         inside = np.maximum(left, MOST**-self.exponent)

@@ -22,7 +22,9 @@ class Rates:
     Parameters
     ----------
     curve : LearningCurve
-        The curve of real rows.
+        The curve of real rows, with the doubts of what lies past its end.
+    is_flat : bool
+        Whether the curve does not surely fall as far as it was seen.
     sizes : numpy.ndarray, shape (k,)
         Sizes of the curve, as shares of the train part.
     real : numpy.ndarray, shape (k,)
@@ -35,6 +37,7 @@ class Rates:
     """
 
     curve: LearningCurve
+    is_flat: bool
     sizes: Floats
     real: Floats
     gains: tuple[Floats, ...]
@@ -50,10 +53,9 @@ class Rates:
 def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int) -> str:
     """Return the headline, in words for somebody who knows no statistics."""
     value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
-    low, high = value - reach, value + reach
-    scale = 1000.0 * len(plan.pool) / len(plan.made)
-    beyond = value <= 0.999 * (LEAST - 1) * scale or value >= 0.999 * (MOST - 1) * scale
-    number = f"{'at least ' if beyond else ''}{_number(abs(value), reach)}"
+    # Whether they help is asked of the loss itself: the worth has the curve's doubts in it as well.
+    low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
+    number = _number(abs(value), reach)
     ones = "real ones" if not plan.classes else f"real {counted_in(plan)}"
     task = f"for this task (predicting '{plan.task.target}' by {JUDGES[chosen]})"
     if high < 0:
@@ -67,7 +69,7 @@ def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int
     if low <= 0 <= high:
         parts.append(
             "They may be worth nothing or as much as real rows: more holdout rows would tell"
-            if high >= 1000
+            if value + reach >= 1000
             else "It cannot be told whether they help at all"
         )
     if best:
@@ -107,9 +109,9 @@ def counted_in(plan: Plan) -> str:
 
 
 def _number(value: float, reach: float) -> str:
-    """Return a number and its reach; one at the end of what is read has a reach to one side only."""
+    """Return a number and its reach; one at the end of what is read has none."""
     if reach < 0.005 * value:
-        return _round(value, 0.1 * value)
+        return f"at least {_round(value, 0.1 * value)}"
     return f"{_round(value, reach)} ± {_round(reach, reach)}"
 
 

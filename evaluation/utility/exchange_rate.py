@@ -118,7 +118,7 @@ class ExchangeRate(Metric):
         # By real rows alone: the candidate has no say in who judges it.
         chosen = min(judges, key=lambda name: judges[name].real_loss)
         found = judges[chosen]
-        if found.curve.is_flat:
+        if found.is_flat:
             raise NotMeasurable(flat_curve(found, plan, JUDGES[chosen]))
         replicates = reaching(found.worth[-1])
         details = _details(plan, chosen, judges, replicates)
@@ -147,32 +147,23 @@ def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
     >>> bool(800 < found.worth[-1][0] < 1200)
     True
     """
-    added = list(losses.mixed)
-    tested = [part.mean(axis=0) for part in losses.real] + [losses.mixed[r] for r in added]
+    added = np.array(list(losses.mixed))
+    tested = [part.mean(axis=0) for part in losses.real] + list(losses.mixed.values())
     tested += [] if losses.alone is None else [losses.alone]
-    table = np.array(tested)
     weights = losses.holdout_weights(b, rng)
-    means = weights @ table.T
+    means = weights @ np.array(tested).T
+    noise = TrainingNoise.seen([part @ weights[0] for part in losses.real], losses.sizes)
+    means[1:] += _luck(losses, added, noise, b, rng)
     k = len(losses.sizes)
-    whole = [part @ weights[0] for part in losses.real]
-    noise = TrainingNoise.seen(whole, losses.sizes)
-    counts = np.array([len(part) for part in losses.real])
-    spread = np.concatenate(
-        [
-            noise.at(losses.sizes) / np.sqrt(counts),
-            noise.at(1.0 + np.array(added)),
-            np.full(len(table) - k - len(added), noise.at_whole),
-        ]
-    )
-    luck = rng.normal(size=(b, len(table))) * np.exp(noise.doubt * rng.normal(size=(b, 1)))
-    means[1:] += luck * spread
-    curve = LearningCurve.fit(losses.sizes, means[:, :k], spread[:k], _exponents(b, rng))
+    errors = noise.at(losses.sizes) / np.sqrt([len(part) for part in losses.real])
+    seen = LearningCurve.fit(losses.sizes, means[:, :k], errors, _exponents(b, rng))
+    curve = seen.beyond(rng)
     gains = [means[:, 0] - means[:, k + i] for i in range(len(added))]
     worth = [1000.0 * curve.rows_worth(gain) / r for gain, r in zip(gains, added)]
     alone = None
     if losses.alone is not None:
         alone = 1.0 + curve.rows_worth(means[:, 0] - means[:, -1])
-    return Rates(curve, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
+    return Rates(curve, seen.is_flat, losses.sizes, means[0, :k], tuple(gains), tuple(worth), alone)
 
 
 def reaching(found: Floats) -> Floats:
@@ -193,6 +184,28 @@ def reaching(found: Floats) -> Floats:
     wanted = max(high - estimate, estimate - low) / 1.96
     stretch = max(1.0, wanted / spread) if spread > 0 else 1.0
     out: Floats = estimate + (drawn - drawn.mean()) * stretch
+    return out
+
+
+def _luck(
+    losses: Losses, added: Floats, noise: TrainingNoise, b: int, rng: np.random.Generator
+) -> Floats:
+    """Return draws of what training rows do to the mean losses by chance, shape (b, models).
+
+    Models share the luck of the rows that they share. As in a linear model, where the loss is the
+    square of a mean, a part of size s in a whole shares s of its variance, all blocks together too.
+    """
+    counts = np.array([len(part) for part in losses.real])
+    n_alone = 0 if losses.alone is None else 1
+    spread = [noise.at(losses.sizes) / np.sqrt(counts), noise.at(1 + added)]
+    shared = [np.sqrt(losses.sizes**2 * counts), 1 / (1 + added)]
+    spread, shared = [*spread, np.full(n_alone, noise.at_whole)], [*shared, np.zeros(n_alone)]
+    alike = np.concatenate(shared)
+    drawn = rng.normal(size=(b, len(alike)))
+    drawn = alike * drawn[:, :1] + np.sqrt(1 - alike**2) * drawn
+    # How large the luck is, is itself known only roughly.
+    drawn *= np.exp(noise.doubt * rng.normal(size=(b, 1)))
+    out: Floats = drawn * np.concatenate(spread)
     return out
 
 
@@ -219,12 +232,14 @@ def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floa
         "judges": {
             name: {
                 "real_loss": rates.real_loss,
-                "flat": rates.curve.is_flat,
+                "flat": rates.is_flat,
                 **_rate(rates.worth[-1]),
             }
             for name, rates in judges.items()
         },
-        "loss": "squared error" if plan.task.name == "regression" else "log loss",
+        "loss": "squared error as a share of the variance"
+        if plan.task.name == "regression"
+        else "log loss",
         "curve": {
             "rows": [round(size * n) for size in found.sizes],
             "loss": [float(loss) for loss in found.real],

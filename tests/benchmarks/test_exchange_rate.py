@@ -2,7 +2,7 @@ from benchmarks.evaluation.exchange_rate import table
 
 
 def test_coverage_is_counted_over_the_repeats_that_told_a_rate() -> None:
-    fresh = {"set": "toy", "candidate": "fresh real rows", "seconds": 1.0}
+    fresh = {"set": "toy", "train": 10, "candidate": "fresh real rows", "seconds": 1.0}
     rows = [
         {**fresh, "rate": 900.0, "reach": 200.0},
         {**fresh, "rate": 1300.0, "reach": 200.0},

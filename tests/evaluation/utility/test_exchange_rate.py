@@ -23,24 +23,26 @@ from twinset.measure import measure
 SIZES = np.array([1.0, 0.5, 0.25, 0.125])
 
 
-def law(n: float, c: float = 0.6) -> float:
-    """Loss of a model of n times the train part."""
-    return 0.3 + 0.05 * n**-c
+def simulated(seed: int, worth: float, holdout: int = 2000, dimensions: int = 200) -> Losses:
+    """Losses of means: `0.3 + 0.05 * n**-0.6` for n times the train part; models share their rows.
 
-
-def simulated(
-    seed: int, worth: float, c: float = 0.6, holdout: int = 2000, luck: float = 0.003
-) -> Losses:
-    """Losses under the law, with luck of training rows and of holdout rows; `worth` per real row."""
+    An added row is worth `worth` real ones. The fewer dimensions, the more luck.
+    """
     rng = rng_for(seed, "simulated")
     hard = rng.exponential(size=holdout)
+    eighths = rng.normal(size=(8, dimensions))
 
-    def model(n: float) -> np.ndarray:
-        mean = law(n, c) + luck * n**-0.75 * rng.normal()
-        return mean * hard + 0.05 * rng.normal(size=holdout) * n**-0.3
+    def model(error: np.ndarray) -> np.ndarray:
+        mean = 0.3 + 0.05 * (8 * np.mean(error**2)) ** 0.6
+        return mean * hard + 0.05 * rng.normal(size=holdout)
 
-    real = [np.array([model(n) for _ in range(round(1 / n))]) for n in SIZES]
-    return Losses(SIZES, real, {1.0: model(1 + worth)}, model(0.5), np.zeros(holdout, dtype=int))
+    def more(n: float) -> np.ndarray:
+        return np.sqrt(8 * abs(n)) * rng.normal(size=dimensions)
+
+    real = [np.array([model(p.mean(0)) for p in np.split(eighths, round(1 / n))]) for n in SIZES]
+    kept = eighths.sum(0) if worth >= 0 else more(1 + worth)
+    error = (kept + more(max(worth, 0))) / (8 * (1 + worth))
+    return Losses(SIZES, real, {1.0: model(error)}, model(more(0.5) / 4), np.zeros(holdout, int))
 
 
 def rows(n: int, seed: int, noise: float = 3.0) -> Dataset:
@@ -106,11 +108,13 @@ def test_the_true_worth_is_in_the_interval_in_nine_of_ten_repeats(worth: float) 
 
 def test_useful_useless_and_harmful_rows_are_told_apart() -> None:
     good, none, bad = (
-        rates(simulated(3, worth, holdout=20_000, luck=0.0005), 100, rng_for(3, "draws")).worth[-1]
+        rates(simulated(3, worth, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
         for worth in (1.0, 0.0, -0.6)
     )
-    assert good[0] - reach(good) > 0 > bad[0] + reach(bad)
-    assert abs(none[0]) <= reach(none) < 700
+    assert np.quantile(good.gains[-1], 0.025) > 0
+    assert good.worth[-1][0] > 700
+    assert bad.worth[-1][0] + reach(bad.worth[-1]) < 0
+    assert abs(none.worth[-1][0]) <= reach(none.worth[-1]) < 200
 
 
 def test_rows_alone_are_put_on_the_same_curve() -> None:
