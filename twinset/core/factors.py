@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 
 N_BINS = 5
 """Numbers and dates are cut at the quantiles 1/5, 2/5, 3/5 and 4/5."""
+
+_MOST_MOVED = 0.01
+"""Share of the values that may lie on the other side of a cut, so that it is a round number."""
 LEAST_LEVEL_FRACTION = 0.005
 """Levels that fewer rows have are grouped."""
 LEAST_LEVEL_ROWS = 11
@@ -142,14 +145,21 @@ def bin_edges(values: Floats, n_bins: int = N_BINS) -> list[float]:
         cuts |= {at, at + 1} if is_atom else {at + 1}
     kept = sorted(cut for cut in cuts if 0 < cut < len(distinct))
     reach = distinct[kept[-1]] - distinct[kept[0]] if len(kept) > 1 else abs(distinct[kept[0]])
-    return [_rounded(distinct[cut - 1], distinct[cut], reach or 1.0) for cut in kept]
+    edges = (_rounded(distinct, below, cut, reach or 1.0) for cut in kept)
+    return sorted(set(edges))
 
 
-def _rounded(below: float, edge: float, reach: float) -> float:
-    """Return the roundest number above `below` and at most `edge`, to a hundredth of `reach`."""
+def _rounded(distinct: Floats, below: Floats, cut: int, reach: float) -> float:
+    """Return a round number to cut at, to a hundredth of `reach`, if few values change sides.
+
+    Otherwise the value itself: `distinct` are the values, `below` the shares up to each.
+    """
+    edge = float(distinct[cut])
     step = 10.0 ** np.floor(np.log10(reach / 20))
-    near = float(np.floor(edge / step) * step)
-    return float(np.round(near, 12)) if below < near <= edge else float(edge)
+    near = float(np.round(np.floor(edge / step) * step, 12))
+    place = int(np.searchsorted(distinct, near))
+    moved = below[cut - 1] - (below[place - 1] if place else 0.0)
+    return near if place and moved <= _MOST_MOVED else edge
 
 
 def _labels(train: Dataset, field: Field) -> Factor:
