@@ -16,7 +16,7 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.coverage import Cells, Codes, Tuple, cells_of, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
@@ -136,7 +136,7 @@ class Slices(Metric):
             details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
         return Measurement(value, drawn, details)
 
-    def _refuse_few(self, real: Codes, made: Codes, watched: Mapping[Tuple, Codes]) -> None:
+    def _refuse_few(self, real: Codes, made: Codes, watched: Mapping[Tuple, Cells]) -> None:
         """Raise where the margin is smaller than what the rows can show."""
         n, m = len(real), len(made)
         share = least_share(n, m, least_z(sum(map(len, watched.values()))))
