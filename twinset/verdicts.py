@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinset.core.contracts import Measurement, Metric, Score, Verdict
+from twinset.core.slices import FEWEST_TOLD
 from twinset.part_verdicts import FEWEST_ROWS, different_parts, least_error, short
 
 _REACH = 1.96
@@ -192,10 +193,8 @@ class _Said:
             least = short(self.harm[0])
             return f"different: {numbers}; worse by at least {least}, allowed is {self._margin}"
         if self.n_rows < FEWEST_ROWS:
-            return (
-                f"cannot tell: needs at least {FEWEST_ROWS} {self.what}, there are {self.n_rows}; "
-                f"{numbers}"
-            )
+            there = self.n_rows if self.n_rows >= FEWEST_TOLD else f"fewer than {FEWEST_TOLD}"
+            return f"cannot tell: needs at least {FEWEST_ROWS} {self.what}, there are {there}; {numbers}"
         needed = rows_needed(self.n_rows, self.harm, self.margin)
         asks = (
             f"needs about {needed:,} {self.what}, there are {self.n_rows:,}"

@@ -15,6 +15,8 @@ Bools = npt.NDArray[np.bool_]
 
 _MOST_GROUPS = 50
 _ALPHA = 0.05
+_POWER = 0.84
+"""Standard errors beyond a bar that a number must lie to exceed it four times in five."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,54 @@ def least_z(n_tests: int) -> float:
     from scipy.special import ndtri
 
     return -float(ndtri(_ALPHA / max(n_tests, 1)))
+
+
+def least_share(n: int, m: int, bar: float) -> float:
+    """Return the smallest real share whose halving is found four times in five, in (0, 1].
+
+    Parameters
+    ----------
+    n, m : int
+        Real and synthetic rows.
+    bar : float
+        Standard errors that a difference must exceed, see `least_z`.
+
+    Returns
+    -------
+    float
+        The share; 1 where not even the halving of all rows would be found.
+
+    Examples
+    --------
+    >>> round(least_share(10_000, 10_000, 4.0), 3), least_share(20, 20, 4.0)
+    (0.014, 1.0)
+    """
+    shares = np.geomspace(1e-6, 1.0, 2_000)
+    halves = shares / 2
+    pooled = (shares * n + halves * m) / (n + m)
+    by_chance = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    scatter = np.sqrt(shares * (1 - shares) / n + halves * (1 - halves) / m)
+    found = shares - halves >= bar * by_chance + _POWER * scatter
+    return float(shares[np.argmax(found)]) if found.any() else 1.0
+
+
+def rows_for(share: float, n_tests: int) -> int:
+    """Return about how many rows of each side show the halving of `share`, two digits rounded up.
+
+    Examples
+    --------
+    >>> rows_for(0.02, 1_000)
+    6700
+    """
+    bar = least_z(n_tests)
+    low, high = 1, 2
+    while least_share(high, high, bar) > share and high < 10**12:
+        low, high = high, 2 * high
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if least_share(middle, middle, bar) <= share else (middle, high)
+    digit = 10 ** max(len(str(high)) - 2, 0)
+    return int(-(-high // digit) * digit)
 
 
 def is_starved(real: Floats, made: Floats, n: Floats, m: Floats, bar: Floats | float) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,14 +16,14 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.coverage import Cells, Codes, Tuple, cells_of, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.slices import Slice, search_slices
 
-from ._starved import Flags, Groups, is_starved, least_z, watched_cells
+from ._starved import Flags, Groups, is_starved, least_share, least_z, rows_for, watched_cells
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,7 +39,9 @@ class Slices(Metric):
     A combination of levels of one to three columns is starved when the synthetic set holds it at less
     than half of its real share, and surely so. The value is the share of the real rows that lie in
     no starved combination, 0 to 1: weighted by rows, so that a lost region counts by what it means
-    for the whole, and exactly 1 for real rows, whatever chance does to rare combinations. Details
+    for the whole, and exactly 1 for real rows, whatever chance does to rare combinations. Where there
+    are so few rows that the halving of a combination as large as the margin would go unseen, the
+    metric refuses, and says how many it needs. Details
     add how many of the combinations are held at half their share (t-way coverage), beside the same
     number for real train rows, and name the regions that have too few or too many rows in words.
 
@@ -100,6 +102,7 @@ class Slices(Metric):
         ]
         real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
         flat = [factors_ for group in tuples for factors_ in group]
+        self._refuse_few(real, made, watched_cells(real, sizes, flat, self.least_rows))
         value, drawn = covered_fraction(
             real,
             made,
@@ -128,7 +131,27 @@ class Slices(Metric):
                 "what": f"groups of {self.least_rows} real rows, the smallest that are looked at",
             },
         }
+        able = _able(comparison.train, names)
+        if len(able) > len(factors):
+            details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
         return Measurement(value, drawn, details)
+
+    def _refuse_few(self, real: Codes, made: Codes, watched: Mapping[Tuple, Cells]) -> None:
+        """Raise where the margin is smaller than what the rows can show."""
+        n, m = len(real), len(made)
+        share = least_share(n, m, least_z(sum(map(len, watched.values()))))
+        if share <= self.margin:
+            return
+        reason = f"a region of less than {100 * share:.1f} % of the real rows could lose half its "
+        reason += f"rows unseen, while the margin is {100 * self.margin:.1f} %"
+        if self.margin > 0:
+            # The share falls as the rows grow; a share cut off at 1 says too little of it.
+            needed = rows_for(self.margin, sum(map(len, watched.values())))
+            reason += f"; it needs about {needed:,} rows of each side, there are "
+            reason += f"{n:,} real and {m:,} synthetic ones"
+            if needed > self.max_rows:
+                reason += f" (at most {self.max_rows:,} are looked at: raise 'max_rows')"
+        raise NotMeasurable(reason)
 
 
 def covered_fraction(
@@ -193,11 +216,15 @@ def _factors(
     comparison: Comparison, names: Sequence[str], rng: np.random.Generator
 ) -> tuple[Factor, ...]:
     """Return the factors of the train rows; of very many columns some at random."""
-    able = [n for n in names if comparison.train.schema[n].kind in TABULAR_KINDS]
+    able = _able(comparison.train, names)
     if len(able) > _MOST_FACTORS:
         chosen = set(rng.choice(len(able), _MOST_FACTORS, replace=False).tolist())
         able = [name for i, name in enumerate(able) if i in chosen]
     return infer_factors(comparison.train, able)
+
+
+def _able(train: Dataset, names: Sequence[str]) -> list[str]:
+    return [name for name in names if train.schema[name].kind in TABULAR_KINDS]
 
 
 def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:

@@ -18,7 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 _BLOCK_ROWS = 250
 _BLOCKS = 12
-_LEAST_ROWS = 4
+_LEAST_BLOCK_ROWS = 50
+_SCALE_ROWS = 500
+_FEWEST_TOLD = 11
 _MOST = 2.0
 _WIDTH = 0.5
 
@@ -29,7 +31,8 @@ class Vendi(Metric):
 
     The score of a set is the effective number of different rows in it: the exponential of the entropy
     of its similarity matrix, here of Gaussian kernels half as wide as the usual distance of train rows. It
-    is the mean over 12 blocks of rows, equally large on both sides, because it grows with size. The
+    is the mean over 12 blocks of rows, equally large on both sides, because it grows with size; of
+    few rows fewer blocks are made, none below 50 rows, in which all rows look different. The
     value is the ratio of the two scores, cut off at 2: 1 is as diverse as real, less is less. More
     than 1 is no merit (noise is diverse), and other metrics show it.
 
@@ -38,7 +41,7 @@ class Vendi(Metric):
     margin : float
         Largest harm that still counts as good as real, in the unit of the value.
     block_rows : int
-        Most rows of a block, 2 or more.
+        Most rows of a block, 50 or more.
     replicates : int
         Bootstrap replicates; blocks are drawn.
 
@@ -59,16 +62,22 @@ class Vendi(Metric):
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.block_rows, self.replicates) < 2:
+        if self.margin < 0 or self.block_rows < _LEAST_BLOCK_ROWS or self.replicates < 2:
             raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0; block_rows, replicates >= 2"
+                "a setting is out of its range",
+                allowed=f"margin >= 0, block_rows >= {_LEAST_BLOCK_ROWS}, replicates >= 2",
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the ratio of the scores, 0 to 2; details hold both of them."""
         n = min(len(comparison.reference), len(comparison.synthetic), _BLOCKS * self.block_rows)
-        if n < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each side")
+        if n < 2 * _LEAST_BLOCK_ROWS:
+            raise NotMeasurable(
+                f"it needs at least {2 * _LEAST_BLOCK_ROWS} rows of each side, there are "
+                + (str(n) if n >= _FEWEST_TOLD else f"fewer than {_FEWEST_TOLD}")
+            )
+        # Drawn first, so that the synthetic rows do not move the scale.
+        usual = comparison.train.at_most(_SCALE_ROWS, rng)
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
@@ -76,10 +85,8 @@ class Vendi(Metric):
         if key not in comparison.cache:
             comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
         encoder: FeatureEncoder = comparison.cache[key]
-        width = _WIDTH**2 * _usual_squared(
-            encoder.transform(comparison.train.slice(0, _BLOCK_ROWS))
-        )
-        n_blocks = min(_BLOCKS, n // 2)
+        width = _WIDTH**2 * _usual_squared(encoder.transform(usual))
+        n_blocks = min(_BLOCKS, n // _LEAST_BLOCK_ROWS)
         size = n // n_blocks
         scores = np.empty((2, n_blocks))
         for i, part in enumerate((reference, synthetic)):

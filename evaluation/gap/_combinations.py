@@ -65,10 +65,26 @@ def pairs_apart(train: Dataset) -> list[tuple[str, str]]:
     >>> pairs_apart(Dataset.from_arrow(pa.table(real)))
     [('sex', 'role')]
     """
-    names = [f.name for f in train.schema.of_kind("category", "boolean")][:_MOST_COLUMNS]
+    names = _labels(train)[:_MOST_COLUMNS]
     coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
     kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MOST_LEVELS]
     return [(a, b) for a, b in combinations(kept, 2) if apart(coded[a], coded[b]).any()]
+
+
+def columns_left_out(train: Dataset) -> int:
+    """Return how many columns of labels `pairs_apart` does not look at, being so many.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> columns_left_out(Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] for i in range(33)})))
+    3
+    """
+    return max(len(_labels(train)) - _MOST_COLUMNS, 0)
+
+
+def _labels(train: Dataset) -> list[str]:
+    return [field.name for field in train.schema.of_kind("category", "boolean")]
 
 
 def apart(a: Codes, b: Codes) -> Mask:

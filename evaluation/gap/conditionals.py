@@ -108,7 +108,8 @@ class Conditionals(Metric):
         replicates = np.abs(made[1] - real[1])
         worst = np.argsort(-values, kind="stable")
         details: dict[str, Any] = {
-            "columns": {names[i]: float(values[i]) for i in worst},
+            # Not called "columns", which readers take for distances of at most 1.
+            "log_losses": {names[i]: float(values[i]) for i in worst},
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }

@@ -31,6 +31,7 @@ Codes = npt.NDArray[np.int64]
 _GRID = 256
 _FALSE_CALLS = 0.05
 _MOST_NAMED = 5
+_SMALL_CELL = 11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +182,21 @@ def _details(
     missing = {
         name: {
             "synthetic": float(synthetic.is_null(name).mean()),
-            "real": float(reference.is_null(name).mean()),
+            "real": _real_share(reference.is_null(name)),
         }
         for name in names
     }
     return {
         "columns": dict(worst_first),
-        "missing": {name: shares for name, shares in missing.items() if any(shares.values())},
+        "missing": {
+            name: shares for name, shares in missing.items() if any(v != 0 for v in shares.values())
+        },
     }
+
+
+def _real_share(missing: npt.NDArray[np.bool_]) -> float | None:
+    """Return a missing share of real rows; None where it would speak of 1 to 10 rows."""
+    return None if 1 <= missing.sum() < _SMALL_CELL else float(missing.mean())
 
 
 def _differing(

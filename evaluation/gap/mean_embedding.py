@@ -82,6 +82,8 @@ class MeanEmbedding(Metric):
         n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
         if n < _LEAST_ROWS:
             raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each side")
+        # Drawn first, so that the synthetic rows do not move the scale.
+        usual = comparison.train.at_most(_SCALE_ROWS, rng)
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
@@ -89,7 +91,7 @@ class MeanEmbedding(Metric):
         if key not in comparison.cache:
             comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
         encoder: FeatureEncoder = comparison.cache[key]
-        scale = usual_distance(encoder.transform(comparison.train.slice(0, _SCALE_ROWS)))
+        scale = usual_distance(encoder.transform(usual))
         width = encoder.transform(reference.slice(0, 1)).shape[1]
         frequencies = draw_frequencies(width, self.n_frequencies, scale, rng)
         real = fourier_features(encoder.transform(reference), frequencies)

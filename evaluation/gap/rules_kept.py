@@ -17,7 +17,7 @@ from twinset.core.rules import Rule
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries
 
-from ._combinations import breaks_apart, joint_codes, pairs_apart
+from ._combinations import breaks_apart, columns_left_out, joint_codes, pairs_apart
 from ._resampling import Groups
 from ._two_sample import excess_p
 
@@ -102,6 +102,11 @@ class RulesKept(Metric):
             "rows": len(synthetic),
             "summary": _summary(broken, len(checks)),
         }
+        left_out = columns_left_out(train) if self.discover else 0
+        if left_out:
+            details["note"] = (
+                f"combinations were not looked for in {left_out} columns of labels, the last ones"
+            )
         return Measurement(float(whole[0, 1]), drawn[:, 1], details)
 
     def _checks(self, train: Dataset) -> list[_Check]:

@@ -30,6 +30,7 @@ from ._attack import (
 
 _FEWEST_FOR_RATE = 100
 """Control rows that a rate of false alarms of 1 % needs: one row in a hundred."""
+_SMALL_CELL = 11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,9 @@ class Membership(Metric):
         value = max(float(np.mean(list(aucs.values()))), 0.5)
         details = {
             "auc": aucs,
-            "true_alarms_at_1_percent_false": true_alarms(*sides["density_ratio"]),
+            "true_alarms_at_1_percent_false": _told(
+                true_alarms(*sides["density_ratio"]), len(members)
+            ),
             "rows": {
                 "train": len(members),
                 "control": len(control),
@@ -172,6 +175,13 @@ def _prepared(
         known = (members, control), victims, distances_to_others(victims.features)
         comparison.cache[key] = known
     return known[1], known[2]
+
+
+def _told(share: float | None, n_members: int) -> float | None:
+    """Return a share of the members; None where it would speak of 1 to 10 of them."""
+    if share is None or 1 <= round(share * n_members) < _SMALL_CELL:
+        return None
+    return share
 
 
 def _same(first: tuple[Positions, ...], second: tuple[Positions, ...]) -> bool:

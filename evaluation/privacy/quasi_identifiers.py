@@ -39,7 +39,8 @@ class QuasiIdentifiers(Metric):
     margin : float
         Largest share beyond that of real rows that still counts as good as real; set by twinset.
     columns : tuple of str
-        The quasi-identifiers; empty: the columns with the role sensitive.
+        The quasi-identifiers. None is guessed: the role sensitive means what is to be kept secret, not
+        what others know.
     k : int
         Rows that must share a combination, 2 or more. 11 answers to a risk of 1/11 = 0.09.
     replicates : int
@@ -101,18 +102,14 @@ class QuasiIdentifiers(Metric):
 
     def _declared(self, comparison: Comparison) -> tuple[str, ...]:
         held = comparison.reference.schema
-        names = tuple(self.columns) or tuple(field.name for field in held.with_role("sensitive"))
-        if not names:
-            raise NotMeasurable(
-                "no quasi-identifier is declared; name them in 'columns' or give them the role "
-                "sensitive"
-            )
-        for name in names:
+        if not self.columns:
+            raise NotMeasurable("no quasi-identifier is declared; name them in 'columns'")
+        for name in self.columns:
             if name not in held.names:
                 raise NotMeasurable(
                     f"the quasi-identifier '{name}' is not among the compared columns"
                 )
-        return names
+        return tuple(self.columns)
 
 
 def rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:

@@ -45,7 +45,8 @@ class Slice:
     n_real, n_synthetic : int
         Rows looked at.
     z : float
-        Standardised difference of the shares; below 0 the region is under-covered.
+        Standardised difference of the shares; below 0 the region is under-covered. Not to be
+        published: see `to_json`.
     """
 
     words: str
@@ -79,14 +80,16 @@ class Slice:
         return f"{self.words}: {made}, {there}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what may be told, as plain JSON values."""
+        """Return what may be told, as plain JSON values.
+
+        `z` is not among it: with one of the shares it would give a count that is not told.
+        """
         real, made = self.real_rows, self.synthetic_rows
         return {
             "words": self.words,
             "sentence": self.sentence,
             "real_share": None if 0 < real < FEWEST_TOLD else self.real_share,
             "synthetic_share": None if 0 < made < FEWEST_TOLD else self.synthetic_share,
-            "z": float(self.z),
         }
 
 

@@ -12,7 +12,14 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.coverage._starved import Flags, Groups, is_starved
+from twinset.evaluation.coverage._starved import (
+    Flags,
+    Groups,
+    is_starved,
+    least_share,
+    least_z,
+    rows_for,
+)
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
 
 PAIRS = [(0,), (1,), (0, 1)]
@@ -86,7 +93,9 @@ def test_the_value_is_a_share_and_a_set_covers_itself(n: int, m: int, seed: int)
 
 def test_a_planted_region_is_named_first_and_alone(rng, compare) -> None:
     real, made = town(6_000, 1), without(town(6_000, 2), 0.05)
-    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    found = Slices(margin=0.04).compute(
+        compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
+    )
     told = [one["words"] for one in found.details["under_covered"]]
     assert told == ["night and occluded"]
     assert found.details["over_covered"] == []
@@ -103,7 +112,9 @@ def test_a_planted_region_is_named_first_and_alone(rng, compare) -> None:
 
 def test_an_invented_region_is_named_as_too_much(rng, compare) -> None:
     real, made = without(town(4_000, 1), 0.02), town(4_000, 2)
-    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    found = Slices(margin=0.04).compute(
+        compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
+    )
     assert [one["words"] for one in found.details["over_covered"]] == ["night and occluded"]
     assert found.value == 1
 
@@ -113,7 +124,7 @@ def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
     for seed in range(8):
         both = Dataset.from_arrow(town(2_000, 100 + seed))
         halves = compare(both.slice(0, 1_000), both.slice(1_000, 1_000), both)
-        found = Slices(replicates=50).compute(halves, rng_for(seed, "null"))
+        found = Slices(margin=0.2, replicates=50).compute(halves, rng_for(seed, "null"))
         named += bool(found.details["under_covered"] or found.details["over_covered"])
         values.append(found.value)
         spreads.append(found.replicates.std())
@@ -124,19 +135,70 @@ def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
 
 def test_counts_of_1_to_10_are_told_nowhere(rng, compare) -> None:
     real, made = town(4_000, 1), without(town(4_000, 2), 0.02)
-    found = Slices().compute(compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng)
+    found = Slices(margin=0.04).compute(
+        compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
+    )
     (one,) = found.details["under_covered"]
     assert one["synthetic_share"] is None
+    # A standardised difference and one share give the other count.
+    assert set(one) == {"words", "sentence", "real_share", "synthetic_share"}
     assert "fewer than 11 of the synthetic rows" in one["sentence"]
     json.dumps(found.details, allow_nan=False)
 
 
-def test_few_rows_cannot_pass(rng, compare) -> None:
-    both = Dataset.from_arrow(town(400, 1))
-    found = Slices().compute(compare(both, both), rng)
-    # The frame takes no error for smaller than 0.7 / rows: 0.035 here, beyond the margin.
-    assert found.value == 1
-    assert found.details["deciding"]["rows"] == 20
+def lots(n: int, seed: int, rare: float = 0.03) -> Dataset:
+    """Draw four columns without links, one of them with a rare level."""
+    rng = rng_for(seed, "lots")
+    columns = {f"c{i}": rng.integers(0, 4, n).astype(str) for i in range(3)}
+    columns["kind"] = np.where(rng.random(n) < rare, "rare", "common")
+    return Dataset.from_arrow(pa.table(columns))
+
+
+def test_few_rows_cannot_pass(compare) -> None:
+    # A level of 3 % thinned to 40 %: too little for 1,800 rows to see.
+    for seed in range(5):
+        with pytest.raises(
+            NotMeasurable, match=r"needs about 5,[0-9]00 rows of each side, there are"
+        ):
+            Slices().compute(
+                compare(lots(1_800, 2 * seed, 0.012), lots(1_800, 2 * seed + 1)), rng_for(seed, "s")
+            )
+
+
+def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
+    found = [
+        Slices(replicates=20).compute(
+            compare(lots(6_000, 2 * seed, 0.012), lots(6_000, 2 * seed + 1)), rng_for(seed, "s")
+        )
+        for seed in range(8)
+    ]
+    assert sum(one.value < 0.98 for one in found) >= 7
+
+
+def test_the_least_share_is_found_four_times_in_five() -> None:
+    n, bar, rng = 5_000, least_z(500), rng_for(1, "power")
+    share = least_share(n, n, bar)
+    real, made = rng.binomial(n, share, 4_000) / n, rng.binomial(n, share / 2, 4_000) / n
+    pooled = (real + made) / 2
+    beyond = real - made > bar * np.sqrt(pooled * (1 - pooled) * 2 / n)
+    assert beyond.mean() == pytest.approx(0.8, abs=0.03)
+    rows = rows_for(share, 500)
+    assert rows == pytest.approx(n, rel=0.05)
+
+
+def test_a_margin_of_nothing_has_no_number_of_rows(compare, rng) -> None:
+    with pytest.raises(NotMeasurable, match=r"the margin is 0\.0 %$"):
+        Slices(margin=0.0).compute(compare(lots(900, 1), lots(900, 2)), rng)
+
+
+def test_columns_left_out_are_told(compare, rng) -> None:
+    wide = pa.table({f"c{i}": ["a", "b"] * 2_000 for i in range(42)})
+    wide = Dataset.from_arrow(wide)
+    found = Slices(margin=0.2, replicates=2).compute(compare(wide, wide), rng)
+    assert found.details["note"] == "40 of 42 columns were looked at"
+    few = wide.select([f"c{i}" for i in range(3)])
+    found = Slices(margin=0.2, replicates=2).compute(compare(few, few), rng)
+    assert "note" not in found.details
 
 
 def test_what_cannot_be_cut_is_said(rng, compare) -> None:

@@ -37,16 +37,23 @@ def test_a_shuffled_column_surprises_most(name: str, rng: np.random.Generator) -
     columns[name] = rng_for(0, "shuffle").permutation(columns[name])
     found = measured(table(columns), table(staff(2000, 2)), rng_for(0, "m"))
     # Pay follows from each of the others, so it is as surprising once they no longer tell it.
-    assert next(iter(found.details["columns"])) in {name, "pay"}
+    assert next(iter(found.details["log_losses"])) in {name, "pay"}
     assert found.value > 0.2 > 0.03 > quiet.value
-    assert found.details["columns"]["shoe"] < 0.03
+    assert found.details["log_losses"]["shoe"] < 0.03
 
 
 def test_rows_that_are_too_neat_differ_too() -> None:
     columns = staff(2000, 1)
     columns["pay"] = 1000 + 20 * columns["age"] + 300 * (columns["grade"] == "senior")
     found = measured(table(columns), table(staff(2000, 2)), rng_for(0, "m"))
-    assert found.details["columns"]["pay"] > 0.1
+    assert found.details["log_losses"]["pay"] > 0.1
+
+
+def test_losses_are_not_said_to_be_distances() -> None:
+    found = measured(table(staff(200, 1)), table(staff(200, 2)), rng_for(0, "m"))
+    # Reports read "columns" as distances between 0 and 1.
+    assert "columns" not in found.details
+    assert set(found.details["log_losses"]) == set(staff(1, 1))
 
 
 def test_flipped_labels_are_seen() -> None:
@@ -55,7 +62,7 @@ def test_flipped_labels_are_seen() -> None:
     other = np.where(columns["grade"] == "senior", "junior", "senior")
     columns["grade"] = np.where(flip, other, columns["grade"])
     found = measured(table(columns), table(staff(4000, 2)), rng_for(0, "m"))
-    assert found.details["columns"]["grade"] > 0.05
+    assert found.details["log_losses"]["grade"] > 0.05
     error = found.parts.replicates.std(axis=0)[found.parts.names.index("grade")]
     assert 0.005 < error < 0.05
 

@@ -31,7 +31,19 @@ def test_by_hand(compare, rng) -> None:
     assert found.details["columns"] == {"c": 0.5, "n": 0.25}
     assert list(found.details["columns"]) == ["c", "n"]
     assert found.value == 0.375
-    assert found.details["missing"] == {"c": {"synthetic": 0.0, "real": 0.25}}
+    assert found.details["missing"] == {"c": {"synthetic": 0.0, "real": None}}
+
+
+def test_missing_shares_of_1_to_10_real_rows_are_not_told(compare, rng) -> None:
+    def column(missing: int) -> Dataset:
+        return Dataset.from_arrow(
+            pa.table({"c": pa.array([None] * missing + ["a"] * (40 - missing))})
+        )
+
+    for missing, told in ((1, None), (10, None), (11, 0.275)):
+        found = Marginals().compute(compare(column(0), column(missing)), rng)
+        assert found.details["missing"] == {"c": {"synthetic": 0.0, "real": told}}
+    assert Marginals().compute(compare(column(0), column(0)), rng).details["missing"] == {}
 
 
 def test_missing_numbers_count_as_below_all_others(compare, rng) -> None:

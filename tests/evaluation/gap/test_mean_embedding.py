@@ -56,6 +56,25 @@ def test_rows_that_hang_together_otherwise_are_found(people, compare, rng) -> No
     assert "beyond chance" in found.details["summary"]
 
 
+def test_the_order_of_train_does_not_matter(people, compare) -> None:
+    train, real = people(4000, 1), people(300, 2)
+    made = real.take(np.flatnonzero(real.values("x") > 0).repeat(2)[:200])
+    # The same row 500 times and 0.0001 on from there: a kernel of that length sees no two rows alike.
+    columns = {
+        name: train.to_arrow().column(name).to_numpy().copy() for name in ("x", "y", "colour")
+    }
+    for name in ("x", "y"):
+        columns[name][:500] = np.arange(500) % 3 * 1e-4
+    columns["colour"][:500] = "red"
+    ordered = Dataset.from_arrow(pa.table(columns), train.schema)
+    train = ordered.take(rng_for(1, "order").permutation(4000))
+    found = [
+        MeanEmbedding(permutations=1).compute(compare(made, real, rows), rng_for(1, "m")).value
+        for rows in (train, ordered)
+    ]
+    assert found[1] == pytest.approx(found[0], rel=0.1)
+
+
 def test_p_values_of_real_rows_are_even(people, compare) -> None:
     p = [
         MeanEmbedding(permutations=60, n_frequencies=100)

@@ -9,6 +9,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.missingness import Missingness, share_gap, where_gap
+from twinset.measure import measure
 
 
 def draw(n: int, seed: int, how: str = "real") -> Dataset:
@@ -24,24 +25,16 @@ def draw(n: int, seed: int, how: str = "real") -> Dataset:
 
 
 def test_share_gaps_by_hand() -> None:
-    n = 10**10
-    assert share_gap(np.array([0.2]), np.array([0.05]), n, n).tolist() == [
-        pytest.approx(0.75, abs=1e-3)
-    ]
-    assert share_gap(np.array([0.0]), np.array([0.3]), n, n).tolist() == [
-        pytest.approx(1.0, abs=1e-3)
-    ]
-    # 5 of 100 against 9 of 100: the error is sqrt(0.07 * 0.93 / 50) = 0.036, twice that is more.
-    assert share_gap(np.array([0.05]), np.array([0.09]), 100, 100).tolist() == [0.0]
+    found = share_gap(np.array([0.2, 0.0, 0.05, 0.001]), np.array([0.05, 0.3, 0.09, 0.003]))
+    assert found == pytest.approx([0.75, 1.0, 4 / 9, 0.2])
 
 
 def test_where_gaps_by_hand() -> None:
-    many = 1e12
-    x = many * np.array([[0.8, 0.2, 1.0, 0.0]])
-    y = many * np.array([[0.4, 0.6, 0.0, 1.0]])
-    assert where_gap(x, y, np.array([0, 2]))[0] == pytest.approx([0.4, 1.0], abs=1e-4)
+    x = 10 * np.array([[0.8, 0.2, 1.0, 0.0]])
+    y = 10 * np.array([[0.4, 0.6, 0.0, 1.0]])
+    assert where_gap(x, y, np.array([0, 2]))[0] == pytest.approx([0.4, 1.0], abs=1e-9)
     assert where_gap(0 * x, y, np.array([0, 2])).tolist() == [[1.0, 1.0]]
-    assert where_gap(x / many * 10, x / many * 10, np.array([0, 2])).tolist() == [[0.0, 0.0]]
+    assert where_gap(x, x, np.array([0, 2])).tolist() == [[0.0, 0.0]]
 
 
 def test_values_missing_at_random_are_found_and_named(compare, rng) -> None:
@@ -56,7 +49,7 @@ def test_more_missing_cells_are_found_and_named(compare, rng) -> None:
     found = Missingness().compute(compare(draw(2000, 1, "more"), draw(2000, 2)), rng)
     assert found.details["different_shares"] == ["job"]
     assert found.details["gaps"]["job"]["share"] > 0.05
-    assert found.details["gaps"]["pay"]["share"] == 0.0
+    assert found.details["gaps"]["pay"]["share"] < found.details["gaps"]["job"]["share"]
 
 
 def test_a_column_that_is_never_missing_any_more_is_at_the_far_end(compare, rng) -> None:
@@ -71,7 +64,8 @@ def test_real_rows_are_not_blamed(compare) -> None:
     ]
     named = [f.details["different_shares"] or f.details["different_rows"] for f in found]
     assert sum(bool(names) for names in named) <= 5
-    assert np.median([f.value for f in found]) < 0.1
+    # A tenth of 800 rows: chance alone moves 80 missing cells by 12 on either side.
+    assert np.median([f.value for f in found]) < 0.3
 
 
 def test_few_real_rows_are_not_counted(compare, rng) -> None:
@@ -81,9 +75,49 @@ def test_few_real_rows_are_not_counted(compare, rng) -> None:
     assert found.details["shares"]["job"]["real"] is not None
     data = Dataset.from_arrow(x)
     found = Missingness().compute(compare(data, data), rng)
+    assert found.details["gaps"]["x"]["share"] is None
     assert found.details["shares"] == {"x": {"synthetic": 0.01, "real": None}}
     assert found.details["gaps"]["x"]["where"] is None
     json.dumps(dict(found.details))
+
+
+def sparse(n: int, seed: int, share: float) -> Dataset:
+    rng = rng_for(seed, "sparse")
+    x = pa.array(rng.normal(size=n), mask=rng.random(n) < share)
+    return Dataset.from_arrow(pa.table({"x": x, "y": rng.normal(size=n)}))
+
+
+@pytest.mark.parametrize(("real", "made"), [(0.025, 0.015), (0.1, 0.06)])
+def test_few_rows_do_not_pass_a_gap_of_four_times_the_margin(real: float, made: float) -> None:
+    passed = 0
+    for seed in range(40):
+        (score,) = measure(
+            train=sparse(1000, 3 * seed, real),
+            synthetic=sparse(1000, 3 * seed + 1, made),
+            holdout=sparse(2000, 3 * seed + 2, real),
+            metrics=[("gap.missingness", Missingness(replicates=100))],
+            seed=seed,
+        )
+        passed += score.verdict == "as good as real"
+    assert passed <= 2
+
+
+def test_columns_beyond_the_most_still_count_and_are_told(compare, rng) -> None:
+    def wide(share: float, seed: int) -> Dataset:
+        rng = rng_for(seed, "wide")
+        shares = {"a": 0.5, "b": 0.4, "c": 0.3, "last": share}
+        columns = {
+            k: pa.array(rng.normal(size=2000), mask=rng.random(2000) < v) for k, v in shares.items()
+        }
+        return Dataset.from_arrow(pa.table(columns))
+
+    found = Missingness(max_columns=3).compute(compare(wide(0.02, 1), wide(0.2, 2)), rng)
+    assert found.value > 0.8
+    assert found.details["different_shares"] == ["last"]
+    assert found.details["gaps"]["last"]["where"] is None
+    assert "looked at for 3 of 4 columns" in found.details["note"]
+    narrow = Missingness().compute(compare(wide(0.2, 1), wide(0.2, 2)), rng)
+    assert "note" not in narrow.details
 
 
 def test_nothing_missing_is_not_measurable(compare, rng) -> None:

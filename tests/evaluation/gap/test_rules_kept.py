@@ -32,6 +32,14 @@ def with_column(dataset: Dataset, name: str, rows: int, values: list[object]) ->
     return Dataset.from_arrow(pa.table(columns), dataset.schema)
 
 
+def test_columns_in_which_no_combination_is_looked_for_are_told(compare, rng) -> None:
+    wide = Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] * 50 for i in range(32)}))
+    found = RulesKept().compute(compare(wide, wide), rng)
+    assert found.details["note"].startswith("combinations were not looked for in 2 columns")
+    narrow = wide.select([f"c{i}" for i in range(4)])
+    assert "note" not in RulesKept().compute(compare(narrow, narrow), rng).details
+
+
 def test_real_rows_keep_the_rules(compare, rng) -> None:
     found = RulesKept().compute(compare(bills(500, 1), bills(500, 2), bills(900, 3)), rng)
     assert found.value == 0.0

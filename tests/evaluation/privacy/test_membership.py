@@ -78,6 +78,18 @@ def test_levels_of_either_side_are_told_apart(compare) -> None:
         assert apart == pytest.approx(1 - np.eye(4), abs=1e-6)
 
 
+def test_true_alarms_that_stand_for_1_to_10_members_are_not_told(people, compare, rng) -> None:
+    train, holdout, fresh = people(100, 1), people(300, 2), people(100, 3)
+    for copies, is_told in ((4, False), (60, True)):
+        rows = Dataset.from_arrow(
+            pa.concat_tables([train.to_arrow().slice(0, copies), fresh.to_arrow().slice(copies)])
+        )
+        found = Membership().compute(compare(rows, holdout, train), rng)
+        told = found.details["true_alarms_at_1_percent_false"]
+        assert (told is not None) == is_told
+        assert told is None or told * 100 >= 11
+
+
 def jittered(dataset: Dataset, by: float, seed: int) -> Dataset:
     rng = rng_for(seed, "jitter")
     table = dataset.to_arrow().to_pandas()
