@@ -1,4 +1,4 @@
-"""Rows of one table that also stand in another: synthetic rows that are real ones, a holdout that was seen."""
+"""Rows of one table that also stand in another: synthetic rows that are real, a holdout that was seen."""
 
 from __future__ import annotations
 

@@ -109,9 +109,9 @@ def recommend(
 ) -> Recommendation:
     """Return the candidate that is ahead of all others, or why none is.
 
-    One that shows signs of leaking is out, and so is one of `copies`, which hold mostly real rows. Of the others one is preferred to another if it stands
-    behind it in no question and ahead in one: by its verdict, or, where the verdicts are alike, by
-    being clearly ahead in more tests than behind.
+    One that shows signs of leaking is out, and so is one of `copies`, which hold mostly real rows. Of
+    the others one is preferred to another if it stands behind it in no question and ahead in one: by
+    its verdict, or, where the verdicts are alike, by being clearly ahead in more tests than behind.
     """
     leaking = [name for name in verdicts if verdicts[name]["privacy"].mark == "bad"]
     copies = [name for name in copies if name not in leaking]
