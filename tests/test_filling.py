@@ -1,13 +1,18 @@
 """How many rows are asked for, and what the Python face returns."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinset
 from twinset.core.errors import ParameterError
+from twinset.core.slices import Slice
+from twinset.core.where import Where
 from twinset.recipe import GenerateStep, read_yaml
 from twinset.shortfalls import rows_to_add
 
@@ -65,3 +70,38 @@ def test_more_rows_than_there_are_is_said() -> None:
     assert few.notes == ()
     many = twinset.gaps(real, real, want={"sky = night": 0.9})
     assert "more than the 1,000 that there are" in many.notes[0]
+
+
+def test_rows_that_a_twin_locked_away_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age = np.arange(400) % 71
+    pyarrow.csv.write_csv(pa.table({"age": age, "fee": np.arange(400.0)}), tmp_path / "real.csv")
+    twinset.twin(tmp_path / "real.csv", tmp_path / "twin.csv", use="tabular.marginals")
+    looked = []
+    for name in ("search_slices", "plan_rows"):
+        monkeypatch.setattr(
+            f"twinset.filling.{name}", lambda real, *_, **__: looked.append(len(real)) or ()
+        )
+    twinset.gaps(tmp_path / "real.csv", tmp_path / "twin.csv")
+    twinset.gaps(tmp_path / "real.csv", pa.table({"age": age, "fee": np.arange(400.0)}))
+    assert looked == [320, 320, 400, 400]
+
+
+def test_a_line_whose_shares_are_alike_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = pa.table({"sky": ["day", "night"] * 500, "sea": ["flat"] * 900 + ["high"] * 100})
+    made = pa.table(
+        {"sky": ["day"] * 540 + ["night"] * 460, "sea": ["flat"] * 800 + ["high"] * 200}
+    )
+    found = [
+        Slice(f"{column} = {level}", Where({column: level}), there, had, 1000, 1000, z)
+        for column, level, there, had, z in (
+            ("sky", "night", 500, 460, -9.0),
+            ("sky", "day", 500, 540, 9.0),
+            ("sea", "high", 100, 200, 9.0),
+        )
+    ]
+    monkeypatch.setattr("twinset.filling.search_slices", lambda *_, **__: found)
+    told = twinset.gaps(real, made)
+    assert told.missing == ()
+    assert told.over == ("sea = high: 20.0 % of the synthetic rows, 10.0 % of the real ones",)

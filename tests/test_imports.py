@@ -23,7 +23,8 @@ FLOORS = (
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
         "part_verdicts", "recipe",
-        "registry", "report", "sampling", "sides", "testing", "twin_note", "verdicts", "_settings",
+        "registry", "report", "sampling", "seen_rows", "sides", "testing",
+        "twin_note", "verdicts", "_settings",
     },
     {"core"},
 )  # fmt: skip

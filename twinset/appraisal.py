@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
@@ -18,13 +16,14 @@ from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
-from twinset.measure import default_metrics, measure
+from twinset.measure import FAMILIES, default_metrics, measure
 from twinset.report import Report, apply_gates, build_report, check_gates
+from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
 from twinset.twin_note import Seal, TwinNote, note_path
+from twinset.verdicts import not_measurable
 
-# From this share of repeated rows on, a reader should be told.
-_MUCH = 0.5
+_NEED_HOLDOUT = ("utility", "privacy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +128,16 @@ def evaluate(
         progress=progress,
     )
     parts = real_parts(plain, holdout, note, question)
-    if holdout is not None and parts.holdout is not None:
-        notes = seen_note(parts.train, parts.holdout)
+    blind = ""
+    if holdout is not None:
+        notes, blind = holdout_notes(parts)
     made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
+    if parts.holdout is None:
+        notes = [*copied_note(copied_rows(parts.train, made)), *notes]
     with threadpool_limits(limits=1):
-        return appraise(parts, made, question, notes=notes, gates=gates or {})
+        return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
 
 
 def appraise(
@@ -145,15 +147,18 @@ def appraise(
     *,
     notes: Sequence[str] = (),
     gates: Mapping[str, Mapping[str, Any]] | None = None,
+    blind: str = "",
 ) -> Report:
     """Return the report on a synthetic set beside the two parts of a real one.
+
+    `blind` is why leaks and usefulness cannot be measured; empty where they can.
 
     Raises
     ------
     DataError
         The condition means no row of a set.
     """
-    scores = scores_of(parts, synthetic, question)
+    scores = scores_of(parts, synthetic, question, blind=blind)
     return build_report(
         title=f"{synthetic.card.name} beside {parts.train.card.name}",
         train=parts.train,
@@ -167,7 +172,7 @@ def appraise(
         where=question.where,
         notes=[
             *notes,
-            *_left_out(parts.train, question),
+            *left_out(parts.train, question),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
             *kept_values(parts.train),
@@ -175,8 +180,12 @@ def appraise(
     )
 
 
-def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Score]:
+def scores_of(
+    parts: Parts, synthetic: Dataset, question: Question, *, blind: str = ""
+) -> list[Score]:
     """Return what every default metric says of a synthetic set beside the two parts of a real one.
+
+    `blind` is why what rests on unseen rows is not measurable; empty where it is.
 
     Raises
     ------
@@ -190,11 +199,14 @@ def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Scor
                 got=f"0 of {len(part)} rows",
                 todo="correct the condition, or give data that hold such rows",
             )
-    return measure(
+    metrics = default_metrics(parts.train.schema.kinds, quick=question.quick)
+    hidden = [(n, m) for n, m in metrics if blind and m.needs_real and m.family in _NEED_HOLDOUT]
+    looked = [pair for pair in metrics if pair not in hidden]
+    found = measure(
         train=parts.train,
         synthetic=synthetic,
         holdout=parts.holdout,
-        metrics=default_metrics(parts.train.schema.kinds, quick=question.quick),
+        metrics=looked,
         where=question.where,
         target=question.target,
         positive=question.positive,
@@ -203,9 +215,12 @@ def scores_of(parts: Parts, synthetic: Dataset, question: Question) -> list[Scor
         workers=question.workers,
         progress=question.progress,
     )
+    found += [not_measurable(name, metric, blind) for name, metric in hidden]
+    return sorted(found, key=lambda score: FAMILIES.index(score.family))
 
 
-def _left_out(train: Dataset, question: Question) -> list[str]:
+def left_out(train: Dataset, question: Question) -> list[str]:
+    """Return a note that names what a quick look leaves out."""
     every, looked = (
         {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
         for quick in (False, question.quick)
@@ -271,6 +286,18 @@ def real_parts(
     return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
 
 
+def holdout_notes(parts: Parts) -> tuple[list[str], str]:
+    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can.
+
+    Where the rows of the real table repeat among themselves as often, chance explains what is seen.
+    """
+    if parts.holdout is None:
+        return [], ""
+    found = seen_rows(parts.train, parts.holdout)
+    notes = seen_note(found)
+    return notes, notes[0] if notes and found.is_beyond_chance else ""
+
+
 def same_columns(source: object, real: Dataset, name: str) -> Dataset:
     """Return the table read by the real one's schema."""
     try:
@@ -283,31 +310,3 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
             todo=error.todo,
         ) from error
     return found if name == "holdout" else found.with_card(origin="synthetic")
-
-
-def seen_note(train: Dataset, holdout: Dataset) -> list[str]:
-    """Return a note when most rows of the holdout also stand in the rows that the generator saw."""
-    names = list(train.schema.names)
-    sides = [
-        pa.table([_plain(part.records.column(n)) for n in names], names=names).append_column(
-            "_holdout", pa.array(np.full(len(part), side))
-        )
-        for side, part in enumerate((train, holdout))
-    ]
-    groups = pa.concat_tables(sides).group_by(names)
-    counts = groups.aggregate([("_holdout", "min"), ("_holdout", "sum")])
-    unseen = int(
-        pc.sum(counts.filter(pc.equal(counts["_holdout_min"], 1))["_holdout_sum"]).as_py() or 0
-    )
-    seen = len(holdout) - unseen
-    if seen < len(holdout) * _MUCH:
-        return []
-    return [
-        f"{seen:,} of {len(holdout):,} holdout rows also stand, value for value, in the real table; if "
-        "they are the same records, the generator saw them and a leak cannot be found"
-    ]
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Bring dictionaries to texts, which is what rows can be grouped by across two tables."""
-    return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -12,23 +12,24 @@ from threadpoolctl import threadpool_limits
 from twinset.appraisal import (
     Question,
     check_counts,
+    holdout_notes,
+    left_out,
     note_of,
     real_parts,
     same_columns,
     scores_of,
-    seen_note,
 )
-from twinset.core.contracts import Progress, Score, silent
+from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.report import CandidateReport
+from twinset.seen_rows import copied_note, copied_rows
 from twinset.tables import Parts, open_table, refuse_media
 from twinset.twin_note import TwinNote
 
-_NEED_HOLDOUT = ("utility", "privacy")
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
 T = TypeVar("T", bound=Hashable)
 
@@ -55,6 +56,7 @@ def compare(
     positive: str | None = None,
     where: Where | Mapping[str, Any] | str | None = None,
     seed: int | None = None,
+    quick: bool = False,
     workers: int = 1,
     progress: Progress = silent,
 ) -> CandidateReport:
@@ -77,6 +79,8 @@ def compare(
         Compare only rows that meet this condition; by default that of the notes.
     seed : int, optional
         Seed of the measuring; by default that of the notes, else 0.
+    quick : bool
+        Leave out the metrics that take a while; a note names them.
     workers : int
         Threads, 1 or more; the result does not depend on them.
     progress : Progress
@@ -92,20 +96,23 @@ def compare(
     >>> import numpy as np, pyarrow as pa
     >>> real = pa.table({"x": np.arange(100.0), "y": np.arange(100.0) % 7})
     >>> flat = pa.table({"x": [0.5] * 50, "y": [1.5] * 50})
-    >>> found = compare(real, {"half": real.slice(0, 50), "flat": flat})
+    >>> near = pa.table({"x": np.arange(100.0) + 0.25, "y": np.arange(100.0) % 7})
+    >>> found = compare(real, {"near": near, "flat": flat}, quick=True)
     >>> next(row.best for row in found.rows if row.metric == "gap.marginals")
-    'half'
+    'near'
     """
     check_counts(seed=seed, workers=workers)
     _check_names(candidates)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
     told = _read_notes(plain, real, candidates, holdout)
-    question = _question(told, target, positive, where, seed, workers)
+    question = _question(told, target, positive, where, seed)
+    question = replace(question, quick=quick, workers=workers)
     parts = real_parts(plain, holdout, told.any, question)
-    remarks = list(told.remarks)
-    if holdout is not None and parts.holdout is not None:
-        remarks += seen_note(parts.train, parts.holdout)
+    remarks, blind = list(told.remarks), ""
+    if holdout is not None:
+        seen, blind = holdout_notes(parts)
+        remarks += seen
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
     made = {}
     for name, source in candidates.items():
@@ -113,17 +120,23 @@ def compare(
             made[name] = same_columns(source, parts.train, "synthetic")
         if name in told.notes:
             made[name] = made[name].with_card(notes=told.notes[name].notes)
-    scores = {}
+    scores, copies, loud = {}, [], []
     for name, synthetic in made.items():
+        unknown = bool(told.notes) and name not in told.notes and parts.holdout is not None
+        if unknown or parts.holdout is None:
+            copied = copied_rows(parts.whole, synthetic)
+            loud += [f"{name}: {words}" for words in copied_note(copied)]
+            copies += [name] if copied.is_beyond_chance else []
         asked = replace(question, progress=_named_progress(name, progress))
         with _naming(name), threadpool_limits(limits=1):
-            found = scores_of(parts, synthetic, asked)
-        unknown = bool(told.notes) and name not in told.notes and parts.holdout is not None
-        scores[name] = tuple(_without_holdout(found) if unknown else found)
+            scores[name] = tuple(
+                scores_of(parts, synthetic, asked, blind=_UNKNOWN if unknown else blind)
+            )
     return CandidateReport(
         title=f"{len(made)} candidates beside {plain.card.name}",
         scores=scores,
-        notes=(*remarks, *_set_notes(parts, made)),
+        copies=tuple(copies),
+        notes=(*loud, *remarks, *left_out(parts.train, question), *_set_notes(parts, made)),
         facts={
             "train_rows": len(parts.train),
             "holdout_rows": None if parts.holdout is None else len(parts.holdout),
@@ -191,7 +204,6 @@ def _question(
     positive: str | None,
     where: Where | Mapping[str, Any] | str | None,
     seed: int | None,
-    workers: int,
 ) -> Question:
     """Return what is asked; what is not given comes from the notes, which must agree on it."""
     notes = told.notes
@@ -207,7 +219,7 @@ def _question(
         condition = next(iter(wheres.values()), None)
     if seed is None:
         seed = told.any.seed if told.any is not None else 0
-    return Question(target=target, positive=positive, where=condition, seed=seed, workers=workers)
+    return Question(target=target, positive=positive, where=condition, seed=seed)
 
 
 def _agreed(what: str, values: Mapping[str, T | None]) -> T | None:
@@ -242,26 +254,6 @@ def _named_progress(name: str, progress: Progress) -> Progress:
         progress(f"{step} {name}", done, total)
 
     return report
-
-
-def _without_holdout(scores: Sequence[Score]) -> list[Score]:
-    """Return the scores, those that rest on unseen rows as not measurable."""
-    return [
-        replace(
-            score,
-            value=None,
-            baseline=None,
-            floor=None,
-            interval=None,
-            detectable=None,
-            verdict="not measurable",
-            sentence=f"not measurable: {_UNKNOWN}",
-            details={},
-        )
-        if score.family in _NEED_HOLDOUT
-        else score
-        for score in scores
-    ]
 
 
 def _set_notes(parts: Parts, made: Mapping[str, Dataset]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from twinset.appraisal import check_counts
+from twinset.appraisal import Question, check_counts, real_parts
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.factors import infer_factors
@@ -24,6 +24,7 @@ from twinset.tables import name_target, open_table, refuse_media
 from twinset.twin_note import Seal, TwinNote
 
 _MOSTLY = 0.5
+_LEAST_CHANGE = 1.25
 _MOST_ROWS = 50_000
 """Rows of each side that the search looks at; shares are counted on all rows."""
 
@@ -134,14 +135,16 @@ def gaps(
     if note is not None:
         target = target or note.target
     named = name_target(plain, target)
+    # What was locked away from the generator is not looked at here either.
+    seen = real_parts(plain, None, note, Question(target=target)).train
     asked = [*_wanted(want or {}), *_declared(plain, population or {})]
     with threadpool_limits(limits=1):
-        found = _searched(plain, made, most)
+        found = _told_apart(_searched(seen, made, most), seen, made)
     aimed = [where for where, _ in asked]
-    missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, plain)]
+    missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, seen)]
     aims = [Aim(where, str(where), share, True) for where, share in asked]
     aims += [Aim(one.where, one.words, None, False) for one in missing]
-    planned = plan_rows(plain, made, aims)
+    planned = plan_rows(seen, made, aims)
     counts = [(gap.where, gap.rows, gap.sentence) for gap in planned if gap.rows]
     recipe = ""
     if counts:
@@ -211,6 +214,23 @@ def _searched(real: Dataset, made: Dataset, most: int) -> list[Slice]:
         for name, part in (("real", real), ("synthetic", made))
     ]
     return search_slices(sample[0], sample[1], infer_factors(sample[0]), most=most)
+
+
+def _told_apart(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
+    """Return the slices whose two shares, as they will be printed, differ by a fifth or more.
+
+    The search names a slice by the rows that no named one holds; over all rows the difference may be
+    gone, and then the line would deny itself.
+    """
+    kept = []
+    for one in found:
+        shares = [(one.synthetic_share, one.real_share)]
+        if one.is_missing:
+            shares.append((float(one.where.mask(made).mean()), float(one.where.mask(real).mean())))
+        pairs = shares if one.is_missing else [(there, had) for had, there in shares]
+        if all(_LEAST_CHANGE * less <= more + 1e-9 for less, more in pairs):
+            kept.append(one)
+    return kept
 
 
 def _whole(

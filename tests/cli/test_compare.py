@@ -181,3 +181,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert told in outcome.err
     assert outcome.err.count("\n") == 1
     assert listing(folder) == before
+
+
+def test_a_quick_look_says_what_it_leaves_out(folder: Path, twinset: Twinset) -> None:
+    rows = people(300)
+    for name, part in {"a": rows.slice(0, 100), "b": rows.slice(100, 100)}.items():
+        pyarrow.csv.write_csv(part, folder / f"{name}.csv")
+    pyarrow.csv.write_csv(rows.slice(200), folder / "real.csv")
+    found = json.loads(twinset("compare", "real.csv", "a.csv", "b.csv", "--quick", "--json").out)
+    assert any("A quick look, without" in note for note in found["notes"])
+    assert "gap.conditionals" not in {row["metric"] for row in found["metrics"]}

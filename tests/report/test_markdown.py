@@ -1,3 +1,5 @@
+import re
+
 from twinset.report import apply_gates, build_report
 
 
@@ -27,10 +29,13 @@ def test_verdict_gates_scores_and_notes_are_there(people, score):
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(people, score):
-    hostile = "a|b\n|c\\| <img src=x> [x](http://y)"
+    hostile = "a|b\n|c\\| <img src=x> [x](http://y) HTTPS://z.org www.z.org @octocat mailto:a@b.org"
     scores = [score("gap.a", "not measurable", sentence=hostile), score("gap.b")]
     text = markdown(people, scores, title=hostile, notes=[hostile])
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace(r"\|", "").count("|") for line in table} == {7}
     assert "<img" not in text.replace(r"\<img", "")
     assert "[x](" not in text.replace(r"\[x\](", "")
+    # What is a link without any mark around it is broken by a joiner of no width.
+    assert not re.search(r"(?i)://|www[.]|@[a-z]|mailto:a", text)
+    assert text.replace("\u2060", "").count("www.z.org @octocat") == text.count("octocat") >= 2

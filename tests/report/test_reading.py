@@ -33,3 +33,8 @@ def test_the_reading_is_folded_beside_the_score(people, score):
     assert '<details class="reading"><summary>How to read this</summary>' in row
     assert "<details open" not in page
     assert page.count('class="reading"') == 1
+
+
+def test_the_text_says_what_the_value_is():
+    assert "0 is best" in how_to_read("gap.rules_kept")
+    assert how_to_read("coverage.alpha_beta").startswith("Beta-recall")

@@ -123,3 +123,53 @@ def test_numbers_and_summaries_that_stand_elsewhere_are_not_repeated(score):
     found = score("privacy.a", sentence=sentence, details={"summary": "0 of 9 rows are equal"})
     assert reasons(found) == []
     assert reasons(score("gap.a")) == []
+
+
+def test_a_summary_that_finds_nothing_is_not_told_as_the_furthest_off(score):
+    for denial in (
+        "no column differs beyond chance",
+        "rules: 9, broken more often: none",
+        "none of 5",
+    ):
+        found = answer([score("gap.a", "different", details={"summary": denial})], "gap")
+        assert found.text.endswith("Furthest off: a (0.020, real against real 0.010).")
+
+
+def test_the_parts_that_are_different_are_named_first(score):
+    parts = {"what": "column", "names": ["age", "fee", "sex", "town"], "margin": 0.05}
+    facts = {"different": parts, "summary": "no column differs beyond chance"}
+    found = answer([score("gap.marginals", "different", details=facts)], "gap")
+    assert found.text.endswith(
+        "(0.020, real against real 0.010), by columns age, fee, sex and 1 more."
+    )
+
+
+def test_the_exchange_rate_is_not_told_as_average_precision(score):
+    summary = "1,000 rows are worth 141 more real ones. It cannot be told whether they help at all"
+    rate = score(
+        "utility.exchange_rate", "cannot tell", value=141.0, baseline=1000.0, margin=250.0,
+        higher_is_better=True, details={"summary": summary},
+    )  # fmt: skip
+    facts = details("helps", "real", "synthetic", "mixed")
+    facts["answers"]["synthetic"] = "hurts"
+    models = score("utility.train_synthetic_test_real", "cannot tell", details=facts)
+    found = answer([rate, models], "utility")
+    assert found.mark == "good"
+    assert found.text.endswith(
+        "Synthetic rows alone do not train as well as real ones (average precision 0.400, trained on "
+        "real rows 0.500). 1,000 rows are worth 141 more real ones."
+    )
+    assert "cannot be told" not in found.text
+    facts["answers"] = {"synthetic": "no evidence", "mixed": "no evidence"}
+    assert answer([rate, models], "utility").text.endswith("whether they help at all.")
+    blind = score("utility.train_synthetic_test_real", "not measurable")
+    alone = answer([blind, rate], "utility")
+    assert (alone.mark, alone.text) == ("unclear", f"{summary}.")
+    assert answer([blind], "utility").mark == "unmeasured"
+
+
+def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
+    facts = details("no evidence", "real", "synthetic", "mixed")
+    facts["answers"]["synthetic"] = "hurts"
+    found = answer([score("utility.train_synthetic_test_real", details=facts)], "utility")
+    assert "a little worse than real ones, within the margin" in found.text

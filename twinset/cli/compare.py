@@ -31,6 +31,7 @@ def command(
     html: Path | None = None,
     markdown: Path | None = None,
     junit: Path | None = None,
+    quick: bool = False,
     workers: int = 1,
     json: bool = False,
 ) -> None:
@@ -62,6 +63,8 @@ def command(
         Write the comparison as Markdown to this file.
     junit : Path
         Write the verdicts as JUnit XML to this file, one test case a metric and candidate.
+    quick : bool
+        Leave out the metrics that take a while.
     workers : int
         Threads; the result does not depend on them.
     json : bool
@@ -81,6 +84,7 @@ def command(
             positive=positive,
             where=where,
             seed=seed,
+            quick=quick,
             workers=workers,
             progress=progress,
         )

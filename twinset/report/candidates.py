@@ -32,18 +32,22 @@ class CandidateReport:
         What must be read with care.
     facts : mapping
         Counts of rows, condition, target, seed.
+    copies : tuple of str
+        Candidates of which most rows equal real ones, with nothing that tells how many do by chance:
+        none of them is called ahead or recommended.
     """
 
     title: str
     scores: Mapping[str, tuple[Score, ...]]
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> tuple[MetricRow, ...]:
         """One row for each metric, by question."""
         order = list(FAMILIES)
-        found = metric_rows(self.scores)
+        found = metric_rows(self.scores, frozenset(self.copies))
         return tuple(sorted(found, key=lambda row: order.index(row.family)))
 
     @cached_property
@@ -62,7 +66,7 @@ class CandidateReport:
     @cached_property
     def recommendation(self) -> Recommendation:
         """Which candidate to take, or why that cannot be told."""
-        return recommend(self.verdicts, self.rows)
+        return recommend(self.verdicts, self.rows, self.copies)
 
     def to_json(self) -> str:
         """Return the comparison as JSON text, with every score of every candidate."""

@@ -21,6 +21,7 @@ _VERDICT_SIGNS = {
     "cannot tell": "❔",
     "not measurable": "➖",
 }
+_JOINER = "\u2060"
 _LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurable."
 
 
@@ -104,4 +105,6 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 def _text(words: str) -> str:
     """Return words as they stand: on one line, nothing in them a link, a tag or a cell's end."""
-    return re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(words.split()))
+    escaped = re.sub(r"([\\`*_\[\]<>|~#&])", r"\\\1", " ".join(words.split()))
+    # Addresses and names become links without any mark around them; a joiner of no width breaks them.
+    return re.sub(r"(?i)(?<=[a-z]):(?=//|\S*@)|(?<![a-z])www(?=[.])|@", rf"\g<0>{_JOINER}", escaped)

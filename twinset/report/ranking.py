@@ -20,10 +20,13 @@ class MetricRow:
         Its name.
     scores : mapping
         Candidate -> its score.
+    out : frozenset of str
+        Candidates that are never called ahead.
     """
 
     metric: str
     scores: Mapping[str, Score]
+    out: frozenset[str] = frozenset()
 
     @property
     def family(self) -> MetricFamily:
@@ -47,8 +50,12 @@ class MetricRow:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The candidates that have a number."""
-        return tuple(name for name, score in self.scores.items() if harm_range(score) is not None)
+        """The candidates in the race that have a number."""
+        return tuple(
+            name
+            for name, score in self.scores.items()
+            if name not in self.out and harm_range(score) is not None
+        )
 
     @property
     def front(self) -> tuple[str, ...]:
@@ -107,19 +114,23 @@ class MetricRow:
         }
 
 
-def metric_rows(scores: Mapping[str, tuple[Score, ...]]) -> tuple[MetricRow, ...]:
+def metric_rows(
+    scores: Mapping[str, tuple[Score, ...]], out: frozenset[str] = frozenset()
+) -> tuple[MetricRow, ...]:
     """Return one row for each metric that a candidate was measured by, in the order of the scores.
 
     Parameters
     ----------
     scores : mapping
         Candidate -> its scores.
+    out : frozenset of str
+        Candidates that are never called ahead.
     """
     rows: dict[str, dict[str, Score]] = {}
     for name, own in scores.items():
         for score in own:
             rows.setdefault(score.metric, {})[name] = score
-    return tuple(MetricRow(metric, found) for metric, found in rows.items())
+    return tuple(MetricRow(metric, found, out) for metric, found in rows.items())
 
 
 def harm_range(score: Score) -> tuple[float, float] | None:

@@ -37,8 +37,8 @@ _READING: Mapping[str, str] = {
         "the two clouds of rows was found. It says that they differ, not where."
     ),
     "gap.rules_kept": (
-        "How well the rules that real rows obey hold in the synthetic ones, for example that one date "
-        "comes before another. Rows that break them are impossible in reality."
+        "The share of synthetic rows that break a rule which real rows obey, for example that one date "
+        "comes before another; 0 is best. Rows that break them are impossible in reality."
     ),
     "coverage.density_coverage": (
         "The share of real rows that have a synthetic row close by. Low means that whole kinds of real "
@@ -53,8 +53,8 @@ _READING: Mapping[str, str] = {
         "the real ones. A model trained on the set has seen too little of those."
     ),
     "coverage.alpha_beta": (
-        "Two shares in one: how many synthetic rows lie where real rows are typical, and how much of "
-        "the real spread they fill. The first falls for odd rows, the second for missing variety."
+        "Beta-recall: how much of the real rows, core and fringe, synthetic rows reach. Real rows get "
+        "about 0.5 themselves, not 1. Alpha-precision and authenticity stand in the details."
     ),
     "coverage.vendi": (
         "How many truly different rows the set holds, counted by their likeness to each other. Far "

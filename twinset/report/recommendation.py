@@ -104,16 +104,23 @@ def answer(family: str, verdicts: Verdicts, rows: Sequence[MetricRow]) -> Answer
     )
 
 
-def recommend(verdicts: Verdicts, rows: Sequence[MetricRow]) -> Recommendation:
+def recommend(
+    verdicts: Verdicts, rows: Sequence[MetricRow], copies: Sequence[str] = ()
+) -> Recommendation:
     """Return the candidate that is ahead of all others, or why none is.
 
-    One that shows signs of leaking is out. Of the others one is preferred to another if it stands
-    behind it in no question and ahead in one: by its verdict, or, where the verdicts are alike, by
-    being clearly ahead in more tests than behind.
+    One that shows signs of leaking is out, and so is one of `copies`, which hold mostly real rows. Of
+    the others one is preferred to another if it stands behind it in no question and ahead in one: by
+    its verdict, or, where the verdicts are alike, by being clearly ahead in more tests than behind.
     """
     leaking = [name for name in verdicts if verdicts[name]["privacy"].mark == "bad"]
-    left = [name for name in verdicts if name not in leaking]
-    out = f"{joined(leaking)} {_said('privacy', 'bad')[len(leaking) > 1]}"
+    copies = [name for name in copies if name not in leaking]
+    left = [name for name in verdicts if name not in leaking and name not in copies]
+    out = [f"{joined(leaking)} {_said('privacy', 'bad')[len(leaking) > 1]}"] if leaking else []
+    if copies:
+        out.append(f"most rows of {joined(copies)} equal real ones")
+    if not left and copies:
+        return Recommendation(None, f"None can be recommended: {'; '.join(out)}.", "bad")
     if not left:
         return Recommendation(
             None, "None can be recommended: all candidates show signs of leaking.", "bad"
@@ -127,9 +134,9 @@ def recommend(verdicts: Verdicts, rows: Sequence[MetricRow]) -> Recommendation:
             if len(left) == 2
             else f"None of {joined(left)} can be recommended over the others"
         )
-        told = [_undecided(left, verdicts, rows), *([out] if leaking else [])]
+        told = [_undecided(left, verdicts, rows), *out]
         return Recommendation(None, f"{none}: {'; '.join(told)}.", "unclear")
-    reasons = [out] if leaking else []
+    reasons = list(out)
     others = [name for name in left if name != winner]
     if others:
         ahead = [

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from twinset.core.contracts import Score
 from twinset.report.details import (
     TrainedOn,
+    Usefulness,
     column_distances,
+    different_parts,
     is_number,
     pair_errors,
     usefulness,
@@ -18,6 +20,8 @@ from twinset.report.details import (
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
+_MOST_NAMED = 3
+_DENIES = r"^(none|no|nothing)\b|: none\b|does not differ|^chance alone"
 
 
 @dataclass(frozen=True)
@@ -127,25 +131,66 @@ def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
 
 
 def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
-    mark, worst, counts = _tally(scores)
-    if mark == "unmeasured":
+    rate = next((s for s in scores if s.metric == _RATE and s.value is not None), None)
+    models = [s for s in scores if s.metric != _RATE and s.verdict != "not measurable"]
+    if not models and rate is None:
+        mark, worst, counts = _tally(scores)
         return mark, _undecided(mark, worst, counts)
-    found = next((u for u in map(usefulness, scores) if u is not None), None)
+    if not models and rate is not None:
+        return _tally([rate])[0], _worth(rate, whole=True)
+    models.sort(key=lambda score: score.metric != _MODELS)
+    mark, worst, _ = _tally(models)
+    score = next((s for s in models if usefulness(s) is not None), worst)
+    found = usefulness(score)
     mixed = found.trained_on("mixed") if found is not None else None
     said = [] if found is None or mixed is None else [_mixed_told(mixed, found.measures[0])]
-    alone = {
-        "good": "Synthetic rows alone train nearly as well as real ones, within the margin",
-        "bad": "Synthetic rows alone do not train as well as real ones",
-        "unclear": "Whether synthetic rows alone train as well as real ones cannot be told",
-    }
-    if mixed is None or (found is not None and found.trained_on("synthetic") is not None):
-        numbers = _numbers(worst).replace("real against real", "trained on real rows")
-        said.append(f"{alone[mark]} ({numbers}).")
-    else:
-        said.append("Synthetic rows alone hold too few classes to train on.")
+    said.append(_alone_told(score, mark, found))
+    is_clear = mixed is not None and mixed.answer in ("helps", "hurts")
+    if rate is not None:
+        # Its doubts concern another model: beside a clear answer they would seem to deny it.
+        said.append(_worth(rate, whole=not is_clear))
     if mixed is not None and mixed.answer in _MIXED:
         mark = _MIXED[mixed.answer][0]
     return mark, " ".join(sentence for sentence in said if sentence)
+
+
+_RATE = "utility.exchange_rate"
+_MODELS = "utility.train_synthetic_test_real"
+_ALONE: Mapping[Mark, str] = {
+    "good": "Synthetic rows alone train nearly as well as real ones, within the margin",
+    "bad": "Synthetic rows alone do not train as well as real ones",
+    "unclear": "Whether synthetic rows alone train as well as real ones cannot be told",
+}
+
+
+def _alone_told(score: Score, mark: Mark, found: Usefulness | None) -> str:
+    """Return what models of synthetic rows alone are worth, in line with the table's answer."""
+    alone = found.trained_on("synthetic") if found is not None else None
+    if found is None or (alone is None and found.trained_on("mixed") is None):
+        numbers = _numbers(score).replace("real against real", "trained on real rows")
+        return f"{_ALONE[mark]} ({numbers})."
+    if alone is None:
+        return "Synthetic rows alone hold too few classes to train on."
+    real = found.trained_on("real")
+    numbers = f"{found.measures[0]} {short(alone.cells[0].value)}"
+    if real is not None:
+        numbers += f", trained on real rows {short(real.cells[0].value)}"
+    said = _ALONE[mark]
+    if alone.answer == "helps":
+        said = "Synthetic rows alone train better than real ones"
+    elif alone.answer == "hurts":
+        said = _ALONE["bad"]
+        if mark == "good":
+            said = "Synthetic rows alone train a little worse than real ones, within the margin"
+    elif alone.answer and mark == "bad":
+        said = _ALONE["unclear"]
+    return f"{said} ({numbers})."
+
+
+def _worth(rate: Score, *, whole: bool) -> str:
+    """Return the summary of the exchange rate, or its first sentence."""
+    told = str(rate.details.get("summary") or _told(rate)).rstrip(".")
+    return f"{told if whole else re.split(r'[.] (?=[A-Z])', told)[0]}."
 
 
 _MIXED: dict[str, tuple[Mark, str]] = {
@@ -210,17 +255,25 @@ def _undecided(mark: Mark, worst: Score, counts: str) -> str:
 
 
 def _told(score: Score) -> str:
-    if summary := score.details.get("summary"):
+    head = f"{metric_title(score.metric)} ({_numbers(score)})"
+    if different := different_parts(score):
+        named = different.names[:_MOST_NAMED]
+        left = len(different.names) - len(named)
+        more = f" and {left} more" if left else ""
+        what = different.what if len(different.names) == 1 else f"{different.what}s"
+        return f"{head}, by {what} {', '.join(named) if left else joined(named)}{more}"
+    summary = str(score.details.get("summary") or "")
+    # A summary that finds nothing, e.g. since no single part is off for sure, denies the verdict.
+    if summary and not re.search(_DENIES, summary):
         return f"{metric_title(score.metric)}, {summary}"
-    parts = [f"{metric_title(score.metric)} ({_numbers(score)})"]
     distances = column_distances(score)
     if distances:
         name, value = max(distances.items(), key=lambda item: (item[1], item[0]))
-        parts.append(f"worst column {name} at {short(value)}")
-    elif errors := pair_errors(score):
+        return f"{head}, worst column {name} at {short(value)}"
+    if errors := pair_errors(score):
         pair, value = max(errors.items(), key=lambda item: (item[1], item[0]))
-        parts.append(f"worst pair {joined(pair)} at {short(value)}")
-    return ", ".join(parts)
+        return f"{head}, worst pair {joined(pair)} at {short(value)}"
+    return head
 
 
 def _numbers(score: Score) -> str:
