@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.coverage import Cells, Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
@@ -102,7 +102,8 @@ class Slices(Metric):
         ]
         real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
         flat = [factors_ for group in tuples for factors_ in group]
-        self._refuse_few(real, made, watched_cells(real, sizes, flat, self.least_rows))
+        n_cells = sum(map(len, watched_cells(real, sizes, flat, self.least_rows).values()))
+        shows = least_share(len(real), len(made), least_z(n_cells))
         value, drawn = covered_fraction(
             real,
             made,
@@ -124,11 +125,13 @@ class Slices(Metric):
             "factors": {f.column: [level.words for level in f.levels] for f in factors},
             "rows": {"reference": len(reference), "synthetic": len(synthetic)},
             "n_bins": N_BINS,
-            "summary": _summary(value, found),
-            # Nothing smaller than `least_rows` rows is seen: a set with few rows cannot pass.
+            "summary": _summary(value, found) + self._unseen(shows, n_cells),
+            "least_region_that_shows": shows,
+            # The frame takes 1.37 / rows for the least harm: with few rows it is above the margin, so
+            # a set cannot pass by being small, and what is found is told all the same.
             "deciding": {
-                "rows": len(reference) // self.least_rows,
-                "what": f"groups of {self.least_rows} real rows, the smallest that are looked at",
+                "rows": min(len(reference) // self.least_rows, round(1.372 / shows)),
+                "what": f"regions of {100 * shows:.1f} % of the rows, the least that would show",
             },
         }
         able = _able(comparison.train, names)
@@ -136,22 +139,15 @@ class Slices(Metric):
             details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
         return Measurement(value, drawn, details)
 
-    def _refuse_few(self, real: Codes, made: Codes, watched: Mapping[Tuple, Cells]) -> None:
-        """Raise where the margin is smaller than what the rows can show."""
-        n, m = len(real), len(made)
-        share = least_share(n, m, least_z(sum(map(len, watched.values()))))
-        if share <= self.margin:
-            return
-        reason = f"a region of less than {100 * share:.1f} % of the real rows could lose half its "
-        reason += f"rows unseen, while the margin is {100 * self.margin:.1f} %"
+    def _unseen(self, shows: float, n_cells: int) -> str:
+        """Return how large a region must be for its halving to show, where the margin is smaller."""
+        if shows <= self.margin:
+            return ""
+        told = f". A region of less than {100 * shows:.1f} % of the real rows could lose half its rows "
+        told += f"unseen, while the margin is {100 * self.margin:.1f} %"
         if self.margin > 0:
-            # The share falls as the rows grow; a share cut off at 1 says too little of it.
-            needed = rows_for(self.margin, sum(map(len, watched.values())))
-            reason += f"; it needs about {needed:,} rows of each side, there are "
-            reason += f"{n:,} real and {m:,} synthetic ones"
-            if needed > self.max_rows:
-                reason += f" (at most {self.max_rows:,} are looked at: raise 'max_rows')"
-        raise NotMeasurable(reason)
+            told += f"; it takes about {rows_for(self.margin, n_cells):,} rows of each side"
+        return told
 
 
 def covered_fraction(

@@ -26,7 +26,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
     "utility.exchange_rate": {"iterations": 10, "replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
-    "coverage.slices": {"margin": 0.6},  # few rows cannot show less
     "coverage.density_coverage": {"replicates": 20},
     "privacy.nearest_record": {"replicates": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},

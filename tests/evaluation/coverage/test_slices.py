@@ -1,6 +1,7 @@
 """The metric coverage.slices: hand answers, a planted region, and silence on real rows."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.core.contracts import NotMeasurable
+from twinset.core.contracts import NotMeasurable, Score
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
@@ -21,6 +22,7 @@ from twinset.evaluation.coverage._starved import (
     rows_for,
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
+from twinset.verdicts import Against, judge
 
 PAIRS = [(0,), (1,), (0, 1)]
 
@@ -154,15 +156,28 @@ def lots(n: int, seed: int, rare: float = 0.03) -> Dataset:
     return Dataset.from_arrow(pa.table(columns))
 
 
+def verdict_of(n: int, seed: int, rare: float, compare) -> Score:
+    """Judge `n` rows with that share of the rare level, of which real rows have 3 %."""
+    reference = lots(n, 3 * seed)
+    measured, baseline = (
+        Slices().compute(compare(made, reference), rng_for(seed, "s"))
+        for made in (lots(n, 3 * seed + 1, rare), lots(n, 3 * seed + 2))
+    )
+    return judge("slices", Slices(), measured, Against(baseline, None, n), measured.details)
+
+
 def test_few_rows_cannot_pass(compare) -> None:
     # A level of 3 % thinned to 40 %: too little for 1,800 rows to see.
     for seed in range(5):
-        with pytest.raises(
-            NotMeasurable, match=r"needs about 5,[0-9]00 rows of each side, there are"
-        ):
-            Slices().compute(
-                compare(lots(1_800, 2 * seed, 0.012), lots(1_800, 2 * seed + 1)), rng_for(seed, "s")
-            )
+        score = verdict_of(1_800, seed, 0.012, compare)
+        assert score.verdict != "as good as real"
+        assert re.search(r"it takes about 5,[0-9]00 rows of each side", score.sentence)
+
+
+def test_enough_rows_pass(compare) -> None:
+    score = verdict_of(6_500, 1, 0.03, compare)
+    assert score.verdict == "as good as real"
+    assert "unseen" not in score.sentence
 
 
 def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
@@ -187,8 +202,8 @@ def test_the_least_share_is_found_four_times_in_five() -> None:
 
 
 def test_a_margin_of_nothing_has_no_number_of_rows(compare, rng) -> None:
-    with pytest.raises(NotMeasurable, match=r"the margin is 0\.0 %$"):
-        Slices(margin=0.0).compute(compare(lots(900, 1), lots(900, 2)), rng)
+    found = Slices(margin=0.0).compute(compare(lots(900, 1), lots(900, 2)), rng)
+    assert found.details["summary"].endswith("while the margin is 0.0 %")
 
 
 def test_columns_left_out_are_told(compare, rng) -> None:
