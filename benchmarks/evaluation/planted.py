@@ -104,11 +104,15 @@ def look(job: tuple[str, str, int]) -> dict[str, Any]:
 def _named_first(told: Sequence[Score]) -> list[str]:
     """Return the columns that the worst score with a name says first."""
     for score in sorted(told, key=_harm, reverse=True):
-        named = score.details.get("different", {}).get("names") or score.details.get(
-            "columns_that_tell", []
-        )
+        details = score.details
+        slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
+        named = [
+            *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
+            *details.get("different", {}).get("names", [])[:_NAMED],
+            *details.get("columns_that_tell", [])[:_NAMED],
+        ]
         if named:
-            return [column for name in list(named)[:_NAMED] for column in name.split(" with ")]
+            return [column for name in named for column in name.split(" with ")]
     return []
 
 

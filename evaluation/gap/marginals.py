@@ -64,7 +64,7 @@ class Marginals(Metric):
     has_floor: ClassVar[bool] = False
 
     margin: float = 0.02
-    column_margin: float = 0.05
+    column_margin: float = 0.02
     replicates: int = 200
 
     def __post_init__(self) -> None:
