@@ -131,7 +131,7 @@ class Slices(Metric):
             # a set cannot pass by being small, and what is found is told all the same.
             "deciding": {
                 "rows": min(len(reference) // self.least_rows, round(1.372 / shows)),
-                "what": f"regions of {100 * shows:.1f} % of the rows, the least that would show",
+                "what": "regions large enough for their loss to show",
             },
         }
         able = _able(comparison.train, names)
