@@ -245,12 +245,11 @@ def _row(seed: int, name: str, score: Score) -> dict[str, Any]:
 
 def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     libraries = ("numpy", "scipy", "pandas", "pyarrow", "twinset")
-    about = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in libraries},
-    }
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())  # type: ignore[attr-defined]
-    text = f"# Memorisers\n\n{_READING}\n\n{table(rows)}\n\n{about['machine']}; {versions}.\n"
+    versions = {name: version(name) for name in libraries}
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    about = {"machine": machine, "versions": versions}
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    text = f"# Memorisers\n\n{_READING}\n\n{table(rows)}\n\n{machine}; {listed}.\n"
     (out / "MEMORISERS.md").write_text(text, encoding="utf-8")
     (out / "memorisers.json").write_text(
         json.dumps(about | {"rows": rows}, indent=1) + "\n", encoding="utf-8"
