@@ -109,7 +109,7 @@ def _named_first(told: Sequence[Score]) -> list[str]:
         named = [
             *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
             *details.get("different", {}).get("names", [])[:_NAMED],
-            *details.get("columns_that_tell", [])[:_NAMED],
+            *list(details.get("columns_that_tell", ()))[:_NAMED],
         ]
         if named:
             return [column for name in named for column in name.split(" with ")]
