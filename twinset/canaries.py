@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
-from twinset.core.features import FeatureEncoder
+from twinset.core.features import FeatureEncoder, distances_to
 from twinset.core.fresh import FreshColumns
 from twinset.core.neighbours import nearest
 from twinset.core.rule_repair import RuleKeeper
@@ -26,7 +26,7 @@ _FAR = 0.99
 
 _ROUNDS = 20
 _JUDGED_ROWS = 2_000
-_CHUNK = 20_000
+_MOST_ENCODED = 20_000
 _REACH = 1.96
 
 
@@ -165,7 +165,10 @@ def look_for(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
         synthetic.schema[name]
     sides = canaries.planted, canaries.control
     found = [float(_came_back(side, synthetic, names).mean()) for side in sides]
-    near = [_distances(side, synthetic.select(names), canaries._encoder) for side in sides]
+    near = [
+        distances_to(canaries._encoder.transform(side), synthetic.select(names), canaries._encoder)
+        for side in sides
+    ]
     auc, interval = _auc(near[0], near[1])
     return CanaryRecall(len(canaries.planted), found[0], found[1], auc, interval)
 
@@ -174,7 +177,7 @@ def _far_rows(
     real: Dataset, wanted: int, encoder: FeatureEncoder, rng: np.random.Generator
 ) -> Dataset:
     """Return `wanted` different rows, all of them far from every real row, in the order drawn."""
-    judged = encoder.transform(real.at_most(_CHUNK, rng))
+    judged = encoder.transform(real.at_most(_MOST_ENCODED, rng))
     asked = judged[rng.choice(len(judged), min(_JUDGED_ROWS, len(judged)), replace=False)]
     far = float(np.quantile(nearest(asked, judged, 2)[0][:, 1], _FAR))
     keeper = RuleKeeper.learn(real)
@@ -185,7 +188,7 @@ def _far_rows(
         made = _draw(real, 2 * wanted, values, rng)
         if keeper is not None:
             made = keeper.hold(made, rng).dataset.without_reserved()
-        apart = _distances(made, real, encoder) > far
+        apart = distances_to(encoder.transform(made), real, encoder) > far
         kept = Dataset.concat([kept, made.filter(apart)])
         first = np.unique(encoder.transform(kept), axis=0, return_index=True)[1]
         kept = kept.take(np.sort(first)[:wanted])
@@ -225,14 +228,6 @@ def _with_fresh(made: Dataset, fresh: FreshColumns, seed: int) -> Dataset:
         place = records.column_names.index(name)
         records = records.set_column(place, name, column.cast(records.schema.field(name).type))
     return replace(made, records=records)
-
-
-def _distances(rows: Dataset, among: Dataset, encoder: FeatureEncoder) -> npt.NDArray[np.float64]:
-    asked, found = encoder.transform(rows), np.full(len(rows), np.inf)
-    for start in range(0, len(among), _CHUNK):
-        chunk = encoder.transform(among.slice(start, _CHUNK))
-        np.minimum(found, nearest(asked, chunk, 1)[0][:, 0], out=found)
-    return found
 
 
 def _came_back(canaries: Dataset, synthetic: Dataset, names: list[str]) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.features import Matrix, shared_encoder
 from twinset.core.neighbours import nearest
 from twinset.core.schema import TABULAR_KINDS
 
@@ -85,10 +85,7 @@ class AlphaBeta(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         train = comparison.train.at_most(self.max_train_rows, rng)
         seen = encoder.transform(train)
         real, made = encoder.transform(reference), encoder.transform(synthetic)

@@ -16,7 +16,7 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.features import Matrix, shared_encoder
 from twinset.core.neighbours import nearest, squared_distances
 from twinset.core.schema import TABULAR_KINDS
 
@@ -77,10 +77,7 @@ class DensityCoverage(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         real, made = encoder.transform(reference), encoder.transform(synthetic)
         found = density_coverage(real, made, self.k)
         drawn = _replicates(real, made, self.k, self.replicates, rng)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.features import Matrix, shared_encoder
 from twinset.core.neighbours import squared_distances
 from twinset.core.schema import TABULAR_KINDS
 
@@ -81,10 +81,7 @@ class Vendi(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         width = _WIDTH**2 * _usual_squared(encoder.transform(usual))
         n_blocks = min(_BLOCKS, n // _LEAST_BLOCK_ROWS)
         size = n // n_blocks

@@ -64,19 +64,6 @@ def kolmogorov_p(distance: float, n_x: int, n_y: int) -> float:
     return float(kolmogorov(distance * np.sqrt(n_x * n_y / (n_x + n_y))))
 
 
-def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
-    """Return the p-value of Fisher's exact test that `x` is hit no more often than `y`.
-
-    Examples
-    --------
-    >>> round(excess_p(3, 4, 1, 4), 4)
-    0.2429
-    """
-    from scipy.stats import hypergeom
-
-    return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
-
-
 def chance_distance(counts_x: Floats, counts_y: Floats) -> float:
     """Return about which total variation distance two samples of one law would show by chance.
 

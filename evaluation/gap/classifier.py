@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.areas import areas
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder
+from twinset.core.features import shared_encoder
 from twinset.core.judge import fit_judge
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
@@ -58,6 +59,16 @@ class Classifier(Metric):
     References
     ----------
     Lopez-Paz, Oquab (2017), Revisiting Classifier Two-Sample Tests, ICLR.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> rng = np.random.default_rng(0)
+    >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
+    >>> told = Comparison(train=real, synthetic=made, reference=real)
+    >>> Classifier(iterations=5).compute(told, np.random.default_rng(1)).value > 0.99
+    True
     """
 
     family: ClassVar[MetricFamily] = "gap"
@@ -154,10 +165,7 @@ class Classifier(Metric):
     ) -> float:
         """Return the area of the logistic judge, on a part of the rows."""
         names = reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in (reference, synthetic)]
         features = np.concatenate([encoder.transform(part) for part in parts])
         y = np.repeat([0, 1], [len(part) for part in parts])
@@ -171,35 +179,6 @@ class Classifier(Metric):
         """Deal both sides evenly into folds."""
         n = min(self.n_folds, n_real, n_synthetic)
         return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])
-
-
-def areas(
-    low: Floats, high: Floats, draws_low: Floats | None = None, draws_high: Floats | None = None
-) -> Floats:
-    """Return the area under the ROC curve, once for each replicate.
-
-    Parameters
-    ----------
-    low, high : numpy.ndarray, shapes (m,) and (n,)
-        Scores of the rows that should score low, and of those that should score high.
-    draws_low, draws_high : numpy.ndarray, shapes (b, m) and (b, n), optional
-        How often each replicate holds each row; by default once.
-
-    Examples
-    --------
-    >>> areas(np.array([0.1, 0.4]), np.array([0.4, 0.9])).tolist()
-    [0.875]
-    """
-    draws_low = np.ones((1, len(low))) if draws_low is None else draws_low
-    draws_high = np.ones((1, len(high))) if draws_high is None else draws_high
-    levels, place = np.unique(np.concatenate([low, high]), return_inverse=True)
-    out = np.empty(len(draws_low))
-    for b, (weight_low, weight_high) in enumerate(zip(draws_low, draws_high)):
-        at_low = np.bincount(place[: len(low)], weight_low, len(levels))
-        at_high = np.bincount(place[len(low) :], weight_high, len(levels))
-        below = np.cumsum(at_low) - at_low / 2
-        out[b] = (at_high * below).sum() / (at_low.sum() * at_high.sum())
-    return out
 
 
 def _opinion(judge: Any, x: Floats) -> Floats:

@@ -23,6 +23,7 @@ from twinset.core.features import FeatureEncoder, Matrix
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
+from ._columns import chosen_columns
 from ._labels import Labels, labeller
 from ._resampling import Groups
 
@@ -92,7 +93,7 @@ class Conditionals(Metric):
         """Return the mean difference of the log losses over the columns, in nats, 0 or more."""
         reference = comparison.reference.at_most(self.max_rows, rng)
         synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-        names = _chosen(reference, comparison.target, self.max_columns)
+        names = chosen_columns(reference, comparison.target, self.max_columns)
         if len(names) < 2:
             raise NotMeasurable("a column that follows from others needs two, and there are fewer")
         if min(len(reference), len(synthetic)) < _LEAST_ROWS:
@@ -230,9 +231,3 @@ def _loss(forest: Any, shares: Floats, features: Matrix, labels: Labels) -> Floa
     told[:, forest.classes_] = forest.predict_proba(features)
     told = (1 - _OF_SHARES) * told + _OF_SHARES * shares
     return np.asarray(-np.log(told[np.arange(len(labels)), labels]))
-
-
-def _chosen(dataset: Dataset, target: str | None, most: int) -> list[str]:
-    names = list(dataset.schema.names)
-    first = [name for name in names if name == target]
-    return sorted([*first, *[n for n in names if n != target]][:most], key=names.index)

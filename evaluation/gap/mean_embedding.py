@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.features import Matrix, shared_encoder
 from twinset.core.neighbours import squared_distances
 from twinset.core.schema import TABULAR_KINDS
 
@@ -87,10 +87,7 @@ class MeanEmbedding(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         scale = usual_distance(encoder.transform(usual))
         width = encoder.transform(reference.slice(0, 1)).shape[1]
         frequencies = draw_frequencies(width, self.n_frequencies, scale, rng)

@@ -22,6 +22,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 
+from ._columns import chosen_columns
 from ._resampling import Groups, total_variation
 
 Floats = npt.NDArray[np.float64]
@@ -74,7 +75,7 @@ class Pairs(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over all pairs; details hold every pair's, worst first."""
         synthetic, reference = comparison.synthetic, comparison.reference
-        names = _chosen(reference, comparison.target, self.max_columns)
+        names = chosen_columns(reference, comparison.target, self.max_columns)
         if len(names) < 2:
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         if not len(synthetic) or not len(reference):
@@ -120,14 +121,6 @@ def rank_correlation(x: Floats) -> Floats:
     """
     ranks = _scores(x)
     return ranks.T @ ranks / len(x)
-
-
-def _chosen(dataset: Dataset, target: str | None, most: int) -> list[str]:
-    names = list(dataset.schema.names)
-    if len(names) > most:
-        first = [target] if target in names else []
-        names = sorted([*first, *[n for n in names if n != target]][:most], key=names.index)
-    return [name for name in names if name is not None]
 
 
 def _is_numeric(dataset: Dataset, name: str) -> bool:

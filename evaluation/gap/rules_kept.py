@@ -15,11 +15,10 @@ from twinset.core.errors import ParameterError
 from twinset.core.rule_discovery import discover_rules
 from twinset.core.rules import Rule
 from twinset.core.schema import TABULAR_KINDS
-from twinset.core.shares import discoveries
+from twinset.core.shares import discoveries, excess_p
 
 from ._combinations import breaks_apart, columns_left_out, joint_codes, pairs_apart
 from ._resampling import Groups
-from ._two_sample import excess_p
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]

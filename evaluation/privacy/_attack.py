@@ -8,16 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from twinset.core.areas import areas
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
 from twinset.core.features import FeatureEncoder
 from twinset.core.neighbours import nearest
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
-
-_CHUNK = 20_000
 
 
 @dataclass(frozen=True)
@@ -74,17 +72,6 @@ def pick(
     return members, control
 
 
-def distances_to(
-    synthetic: Dataset, victims: npt.NDArray[np.float32], encoder: FeatureEncoder
-) -> Floats:
-    """Return the distance of each victim to the nearest synthetic row, shape (n,), chunk by chunk."""
-    found = np.full(len(victims), np.inf)
-    for start in range(0, len(synthetic), _CHUNK):
-        chunk = encoder.transform(synthetic.slice(start, _CHUNK))
-        np.minimum(found, nearest(victims, chunk, 1)[0][:, 0], out=found)
-    return found
-
-
 def distances_to_others(rows: npt.NDArray[np.floating], among: Positions | None = None) -> Floats:
     """Return the distance of each row (of those at `among`) to the nearest other row, shape (n,).
 
@@ -105,8 +92,7 @@ def auc(members: Floats, control: Floats) -> float:
     >>> auc(np.array([2.0, 4.0]), np.array([1.0, 3.0]))
     0.75
     """
-    weights = np.ones((1, len(members))), np.ones((1, len(control)))
-    return float(weighted_aucs(members, control, *weights)[0])
+    return float(areas(control, members)[0])
 
 
 def weighted_aucs(
@@ -121,14 +107,7 @@ def weighted_aucs(
     member_weights, control_weights : numpy.ndarray, shapes (b, m) and (b, n)
         How often each row counts; no row of weights is all zero.
     """
-    levels, place = np.unique(np.concatenate([members, control]), return_inverse=True)
-    at_member, at_control = place[: len(members)], place[len(members) :]
-    out = np.empty(len(member_weights))
-    for i, (mine, other) in enumerate(zip(member_weights, control_weights)):
-        below = np.bincount(at_control, other, len(levels))
-        beaten = np.cumsum(below) - 0.5 * below
-        out[i] = mine @ beaten[at_member] / (mine.sum() * other.sum())
-    return out
+    return areas(control, members, control_weights, member_weights)
 
 
 def draws(n: int, b: int, rng: np.random.Generator) -> Floats:

@@ -22,6 +22,7 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import excess_p
 
 Keys = npt.NDArray[np.uint64]
 
@@ -183,16 +184,12 @@ def content_keys(dataset: Dataset, name: str) -> Keys:
 
 
 def _beyond_chance(copied: int, n: int, by_chance: int, n_holdout: int, level: float) -> float:
-    from scipy.stats import hypergeom
-
     excess = copied / n - by_chance / n_holdout
     if excess <= 0:
         return 0.0
-    if by_chance:
-        # Fisher's exact test: how likely are so many of all copies on the synthetic side?
-        likely = hypergeom.sf(copied - 1, n + n_holdout, copied + by_chance, n)
-        if likely >= level:
-            return 0.0
+    # How likely are so many of all copies on the synthetic side?
+    if by_chance and excess_p(copied, n, by_chance, n_holdout) >= level:
+        return 0.0
     return float(excess)
 
 

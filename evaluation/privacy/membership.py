@@ -14,6 +14,7 @@ from twinset.core.contracts import (
     MetricFamily,
 )
 from twinset.core.errors import ParameterError
+from twinset.core.features import distances_to
 from twinset.core.schema import TABULAR_KINDS
 
 from ._attack import (
@@ -21,7 +22,6 @@ from ._attack import (
     Positions,
     Victims,
     auc,
-    distances_to,
     distances_to_others,
     draws,
     pick,
@@ -95,7 +95,7 @@ class Membership(Metric):
         # Drawn last, so that the number of synthetic rows moves nothing else.
         synthetic = comparison.synthetic.at_most(self.max_synthetic, rng)
         victims, to_other = _prepared(comparison, members, control)
-        to_synthetic = distances_to(synthetic, victims.features, victims.encoder)
+        to_synthetic = distances_to(victims.features, synthetic, victims.encoder)
         signals = attack_signals(to_synthetic, to_other)
         sides = {
             name: (signal[victims.is_member], signal[~victims.is_member])

@@ -16,7 +16,7 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder
+from twinset.core.features import shared_encoder
 from twinset.core.neighbours import nearest
 from twinset.core.schema import TABULAR_KINDS
 
@@ -79,10 +79,7 @@ class NearestRecord(Metric):
         if not len(train) or not len(holdout) or not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
         names = comparison.reference.schema.names
-        key = f"encoder of {names}"
-        if key not in comparison.cache:
-            comparison.cache[key] = FeatureEncoder.fit(comparison.train.select(names))
-        encoder: FeatureEncoder = comparison.cache[key]
+        encoder = shared_encoder(comparison.train, names, comparison.cache)
         queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
         to_train = nearest(queries, encoder.transform(train), 1)[0][:, 0]
         to_holdout = nearest(queries, encoder.transform(holdout), 1)[0][:, 0]

@@ -17,10 +17,12 @@ from twinset.core.contracts import (
     MetricFamily,
 )
 from twinset.core.errors import ParameterError
+from twinset.core.features import distances_to
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
+from twinset.core.shares import excess_p
 
-from ._attack import Floats, Mask, auc, distances_to, draws, pick, weighted_aucs
+from ._attack import Floats, Mask, auc, draws, pick, weighted_aucs
 from ._isolated import isolated_rows
 
 _NEAR, _BACK, _EXACT = 0.5, 0.1, 0.001
@@ -102,7 +104,7 @@ class Outliers(Metric):
         seed = draw_seed(rng)
         isolated = isolated_rows(comparison, members, control, seed)
         synthetic = comparison.synthetic.at_most(self.max_synthetic, rng_for(seed, "synthetic"))
-        found = distances_to(synthetic, isolated.features, isolated.victims.encoder)
+        found = distances_to(isolated.features, synthetic, isolated.victims.encoder)
         relative = found / isolated.isolation
         value, replicates, back = outlier_attack(
             relative, isolated.is_member, isolated.parts, rng,
@@ -215,13 +217,8 @@ def _drawn_aucs(signals: Sequence[Floats], weights: Sequence[Floats], coins: Mas
 
 
 def _beyond_chance(members: Mask, control: Mask, level: float) -> bool:
-    from scipy.stats import hypergeom
-
-    back, every = int(members.sum()), len(members) + len(control)
-    if back == 0:
-        return False
-    likely = hypergeom.sf(back - 1, every, back + int(control.sum()), len(members))
-    return bool(likely < level)
+    back = int(members.sum())
+    return back > 0 and excess_p(back, len(members), int(control.sum()), len(control)) < level
 
 
 def _decided(members: npt.ArrayLike, control: npt.ArrayLike) -> Floats:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from twinset.core._content_vectors import (
     text_vectors,
 )
 from twinset.core.dataset import Dataset
+from twinset.core.neighbours import Distances, nearest
 from twinset.core.schema import Field
 
 Matrix = npt.NDArray[np.float32]
@@ -24,6 +26,7 @@ ColumnEncoder = Callable[[Dataset], Matrix]
 FIT_ROWS = 50_000
 CONTENT_FIT_ROWS = 2_000
 TOP_LEVELS = 30
+_CHUNK = 16_384
 _CONTENT_SIZE = 32
 _CONTENT_VARIANCE = 8.0
 _ODD = 4.0
@@ -77,6 +80,27 @@ class FeatureEncoder:
         if not self._encoders:
             return np.zeros((len(dataset), 0), dtype=np.float32)
         return np.concatenate([encode(dataset) for encode in self._encoders], axis=1)
+
+
+def shared_encoder(train: Dataset, names: Sequence[str], cache: dict[str, Any]) -> FeatureEncoder:
+    """Return the encoder of the named columns of `train`, fitted once for all who share the cache."""
+    key = f"encoder of {tuple(names)}"
+    if key not in cache:
+        cache[key] = FeatureEncoder.fit(train.select(names))
+    found: FeatureEncoder = cache[key]
+    return found
+
+
+def distances_to(rows: Matrix, among: Dataset, encoder: FeatureEncoder) -> Distances:
+    """Return the distance of each row of features to the nearest row of a set, shape (n,).
+
+    The set is encoded chunk by chunk.
+    """
+    found = np.full(len(rows), np.inf)
+    for start in range(0, len(among), _CHUNK):
+        chunk = encoder.transform(among.slice(start, _CHUNK))
+        np.minimum(found, nearest(rows, chunk, 1)[0][:, 0], out=found)
+    return found
 
 
 def _encoded(train: Dataset) -> list[Field]:

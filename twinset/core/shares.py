@@ -34,6 +34,19 @@ def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
     return z, np.where(few, exact, normal)
 
 
+def excess_p(hits_x: int, n_x: int, hits_y: int, n_y: int) -> float:
+    """Return the p-value of Fisher's exact test that `x` is hit no more often than `y`.
+
+    Examples
+    --------
+    >>> round(excess_p(3, 4, 1, 4), 4)
+    0.2429
+    """
+    from scipy.stats import hypergeom
+
+    return float(hypergeom.sf(hits_x - 1, n_x + n_y, hits_x + hits_y, n_x))
+
+
 def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDArray[np.bool_]:
     """Return which tests Benjamini-Hochberg rejects, shape (k,).
 
