@@ -17,6 +17,7 @@ from ._chain_expectation import Expectation
 from ._chain_grain import Grain
 from ._chain_growth import LinkSettings
 from ._chain_link import Link
+from ._chain_overlay import Overlay
 from ._chain_parents import ParentView
 from ._chain_residuals import Residuals
 from ._chain_slopes import LeafSlopes
@@ -69,7 +70,7 @@ def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
     if link.weight is not None:
         arrays[at + "weight"] = link.weight
     forest = None if link.residuals is None else link.residuals.expectation
-    parts = {"tree": link.tree, "slopes": link.slopes, "grain": link.grain}
+    parts = {"tree": link.tree, "slopes": link.slopes, "grain": link.grain, "overlay": link.overlay}
     for part, held in {**parts, "residuals": link.residuals, "forest": forest}.items():
         for field in fields(held) if held is not None else ():
             value = getattr(held, field.name)
@@ -110,7 +111,7 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
         scores,
     )
-    slopes, residuals = held(LeafSlopes, "slopes"), None
+    slopes, overlay, residuals = held(LeafSlopes, "slopes"), held(Overlay, "overlay"), None
     if rest := held(Residuals, "residuals"):
         residuals = Residuals(Expectation(**held(Expectation, "forest")), **rest)
     return Link(
@@ -125,4 +126,5 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         slopes=LeafSlopes(**slopes) if slopes else None,
         residuals=residuals,
         weight=arrays.get(at + "weight"),
+        overlay=Overlay(**overlay) if overlay else None,
     )

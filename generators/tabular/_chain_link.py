@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._chain_grain import Grain
+from ._chain_overlay import Overlay
 from ._chain_parents import ParentView
 from ._chain_residuals import Residuals, with_expected
 from ._chain_slopes import LeafSlopes
@@ -59,6 +60,8 @@ class Link:
         How donors lean on what all parents together let one expect.
     weight : numpy.ndarray or None
         How often each donor is taken, shape (n,); None for all alike.
+    overlay : Overlay or None
+        What lays numbers upon real ones that weights alone do not bring there.
     """
 
     position: int
@@ -72,6 +75,7 @@ class Link:
     slopes: LeafSlopes | None = None
     residuals: Residuals | None = None
     weight: npt.NDArray[np.float32] | None = None
+    overlay: Overlay | None = None
 
     @cached_property
     def settled(self) -> Mask:
@@ -188,6 +192,8 @@ class Link:
         if self.residuals is not None and reached.expected is not None:
             leaning = self.residuals.drawn(self.residuals.scores(reached.expected, picked))
             drawn = np.where(np.isnan(leaning), drawn, self.grain.on_grid(leaning))
+        if self.overlay is not None and allowed is None:
+            drawn = self.overlay.laid(drawn, self.grain, rng)
         return self._tied(drawn, picked, matrix)
 
     def _tied(self, drawn: Matrix, picked: Labels, matrix: Matrix) -> Matrix:

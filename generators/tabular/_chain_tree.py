@@ -13,7 +13,7 @@ from ._chain_pruning import held_out, worth_keeping
 Nodes = npt.NDArray[np.int32]
 Features = npt.NDArray[np.float32]
 
-_PRUNE_EVERY = 4
+_PRUNE_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -218,18 +218,27 @@ def route(features: Features, feature: Nodes, threshold: Features, children: Nod
     if len(feature) == 1:
         return reached
     # Feature by feature, as `ParentView.features` lays them out: no copy then.
-    flat, start = features.T.ravel(), feature.astype(np.intp) * n
-    ways = children.ravel().astype(np.intp)
+    flat = features.T.ravel()
+    # Nodes are counted twice over, so that a node and a way are one number: 2 * node + way.
+    start, bar = np.repeat(feature.astype(np.intp) * n, 2), np.repeat(threshold, 2)
+    ways = 2 * children.ravel().astype(np.intp)
     rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
+    place, value = np.empty(n, dtype=np.intp), np.empty(n, dtype=flat.dtype)
+    limit, right = np.empty(n, dtype=bar.dtype), np.empty(n, dtype=bool)
     level = 0
-    while len(rows):
-        right = flat.take(start.take(at) + rows) > threshold.take(at)
-        at = ways.take(2 * at + right)
+    while k := len(rows):
+        # All places are in range: "clip" only spares numpy a copy of what it writes to.
+        start.take(at, out=place[:k], mode="clip")
+        place[:k] += rows
+        flat.take(place[:k], out=value[:k], mode="clip")
+        bar.take(at, out=limit[:k], mode="clip")
+        at += np.greater(value[:k], limit[:k], out=right[:k])
+        at = ways.take(at)
         level += 1
         if level % _PRUNE_EVERY == 0:
-            stays = ways.take(2 * at) == at
-            reached[rows[stays]] = at[stays]
-            rows, at = rows[~stays], at[~stays]
+            goes = ways.take(at) != at
+            reached[rows[~goes]] = at[~goes] // 2
+            rows, at = rows[goes], at[goes]
     return reached
 
 
