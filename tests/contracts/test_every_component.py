@@ -27,6 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "utility.exchange_rate": {"iterations": 10, "replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},
+    "coverage.group_outcomes": {"replicates": 20, "least_rows": 11},
     "privacy.nearest_record": {"replicates": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},
 }

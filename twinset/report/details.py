@@ -5,6 +5,9 @@ Understood are, of any metric::
     columns     {column: number | {"distance": number}}       distances, one a column
     summary     text                                          what was found, in one sentence
     levels      {column: {level: {"found": number, "declared": number}}}      shares of levels
+    groups      {group: {"real": number, "synthetic": number, "loss": {"real" | "synthetic": number},
+                "growth": [number, number]}}                  outcomes and model losses of groups
+    outcome     text                                          what the outcome of a group is
     pairs       [[column, column, number], ...]               errors, one a pair
     note        text                                          a warning for the reader
 
@@ -119,6 +122,36 @@ def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
             if is_number(found) and is_number(declared) and (found or declared):
                 lines.append((str(column), str(level), float(found), float(declared)))
     return lines
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of rows: its outcomes, and the losses of models, which may be None."""
+
+    name: str
+    real: float
+    synthetic: float
+    real_loss: float | None
+    synthetic_loss: float | None
+    grows: bool
+
+
+def audited_groups(scores: Sequence[Score]) -> tuple[str, list[Group]]:
+    """Return what the outcome is, and all groups, those that are furthest off first."""
+    for score in scores:
+        found = []
+        for name, told in _mapping(score.details.get("groups")).items():
+            real, synthetic = (_mapping(told).get(side) for side in ("real", "synthetic"))
+            if not is_number(real) or not is_number(synthetic):
+                continue
+            loss, growth = _numbers(_mapping(told).get("loss")), _mapping(told).get("growth")
+            grows = isinstance(growth, list | tuple) and is_number(growth[0]) and growth[0] > 0
+            sides = loss.get("real"), loss.get("synthetic")
+            found.append(Group(str(name), float(real), float(synthetic), *sides, grows))
+        if found:
+            found.sort(key=lambda group: -abs(group.synthetic - group.real))
+            return str(score.details.get("outcome", "")), found
+    return "", []
 
 
 def different_parts(score: Score) -> Different | None:

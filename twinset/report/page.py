@@ -14,6 +14,7 @@ from twinset.core.dataset import Card
 from twinset.report import charts, contact_sheet, wording
 from twinset.report.details import (
     asides,
+    audited_groups,
     comparisons,
     different_parts,
     pair_errors,
@@ -36,6 +37,7 @@ VERDICT_MARKS = {
 MAX_HEATMAP_COLUMNS = 40
 N_OPEN_PANELS = 15
 N_WORST_PAIRS = 8
+N_GROUPS = 16
 
 
 def render_page(report: Report) -> str:
@@ -53,6 +55,8 @@ def render_page(report: Report) -> str:
             comparisons=comparisons(report.scores),
             found_useful=[u for u in map(usefulness, report.scores) if u is not None],
             population=[line for score in report.scores for line in population_levels(score)],
+            groups=audited_groups(report.scores),
+            n_groups=N_GROUPS,
             heatmap=_heatmap(report),
             images=[
                 (image.caption, contact_sheet.image_figure(image, colours, i + 1))

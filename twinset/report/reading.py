@@ -48,6 +48,10 @@ _READING: Mapping[str, str] = {
         "How far the shares of groups are from those that were declared for the population: 0 is met. "
         "It compares with the declaration, not with the real rows, which may be biased themselves."
     ),
+    "coverage.group_outcomes": (
+        "How far the outcome of each group is from that of the same group of real rows, for example "
+        "how often loans are granted to women; 0 is equal. It does not say that the real rows are fair."
+    ),
     "coverage.slices": (
         "Which combinations of factors, such as night and rain, are rarer in the synthetic rows than in "
         "the real ones. A model trained on the set has seen too little of those."
