@@ -72,6 +72,10 @@ _READING: Mapping[str, str] = {
         "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
         "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
     ),
+    "utility.model_ranking": (
+        "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "
+        "they put the same model first as real rows do. It matters to teams that tune on the twin."
+    ),
     "privacy.exact_copies": (
         "The share of synthetic rows that repeat a training row value for value, beyond what unseen "
         "real rows repeat by chance. Copies hand out real records."

@@ -132,7 +132,8 @@ def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
 
 def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     rate = next((s for s in scores if s.metric == _RATE and s.value is not None), None)
-    models = [s for s in scores if s.metric != _RATE and s.verdict != "not measurable"]
+    beside = (_RATE, _ORDER)
+    models = [s for s in scores if s.metric not in beside and s.verdict != "not measurable"]
     if not models and rate is None:
         mark, worst, counts = _tally(scores)
         return mark, _undecided(mark, worst, counts)
@@ -149,12 +150,16 @@ def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     if rate is not None:
         # Its doubts concern another model: beside a clear answer they would seem to deny it.
         said.append(_worth(rate, whole=not is_clear))
+    order = next((s for s in scores if s.metric == _ORDER and s.verdict == "different"), None)
+    if order is not None:
+        said.append(f"Do not choose models by it: {_told(order)}.")
     if mixed is not None and mixed.answer in _MIXED:
         mark = _MIXED[mixed.answer][0]
     return mark, " ".join(sentence for sentence in said if sentence)
 
 
 _RATE = "utility.exchange_rate"
+_ORDER = "utility.model_ranking"
 _MODELS = "utility.train_synthetic_test_real"
 _ALONE: Mapping[Mark, str] = {
     "good": "Synthetic rows alone train nearly as well as real ones, within the margin",
