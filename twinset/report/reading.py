@@ -28,6 +28,10 @@ _READING: Mapping[str, str] = {
         "synthetic rows surprise them just as much as real ones do. More or less surprise means that "
         "columns hang together differently."
     ),
+    "gap.time_patterns": (
+        "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
+        "the same. A model that reads times learns the wrong rhythm from rows that lost it."
+    ),
     "gap.missingness": (
         "How far the pattern of missing cells is from real: how often each is missing, and which "
         "are missing together. 0 is the same pattern."
