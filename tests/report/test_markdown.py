@@ -33,7 +33,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(people, score):
     scores = [score("gap.a", "not measurable", sentence=hostile), score("gap.b")]
     text = markdown(people, scores, title=hostile, notes=[hostile])
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace(r"\|", "").count("|") for line in table} == {7}
+    assert {line.replace(r"\|", "").count("|") for line in table} == {4, 7}
     assert "<img" not in text.replace(r"\<img", "")
     assert "[x](" not in text.replace(r"\[x\](", "")
     # What is a link without any mark around it is broken by a joiner of no width.

@@ -46,7 +46,8 @@ def test_undecided_says_how_many_rows_are_needed(score):
     found = answer([score("gap.b"), undecided], "gap")
     assert found.mark == "unclear"
     assert found.text == (
-        "Cannot tell: undecided in 1 of 2 tests. A: needs about 4,000 rows, there are 78."
+        "Cannot tell: undecided in 1 of 2 tests, none finds a difference. "
+        "A: needs about 4,000 rows, there are 78."
     )
 
 

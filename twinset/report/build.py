@@ -17,6 +17,7 @@ from twinset.report.contact_sheet import ImageSample, image_samples
 from twinset.report.details import column_distances
 from twinset.report.gates import Gate
 from twinset.report.samples import RowSample, TextSample, row_samples, text_samples
+from twinset.report.uses import Use, in_short, uses
 from twinset.report.verdict import Sentence, judge
 from twinset.report.wording import plain
 
@@ -81,6 +82,11 @@ class Report:
         """Whether every gate was passed; true where there is none."""
         return all(gate.passed for gate in self.gates)
 
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the set may be used for."""
+        return uses(self.scores)
+
     def to_json(self) -> str:
         """Return the report as JSON text, without the figures and samples."""
         content = {
@@ -88,6 +94,7 @@ class Report:
             "title": self.title,
             "passed": self.passed,
             "verdict": [sentence.to_json() for sentence in self.verdict],
+            "uses": [use.to_json() for use in self.uses],
             "facts": self.facts,
             "gates": [gate.to_json() for gate in self.gates],
             "scores": [score.to_json() for score in self.scores],
@@ -124,6 +131,8 @@ class Report:
         """Return the verdict as plain lines for a terminal."""
         width = max((len(sentence.question) for sentence in self.verdict), default=0)
         lines = [f"{_MARKS[s.mark]} {s.question:<{width}}  {s.text}" for s in self.verdict]
+        if short := in_short(self.uses):
+            lines.append(f"  {'In short':<{width}}  {short}.")
         if self.gates:
             kept = sum(gate.passed for gate in self.gates)
             mark = _MARKS["good" if self.passed else "bad"]

@@ -256,7 +256,7 @@ def _undecided(mark: Mark, worst: Score, counts: str) -> str:
         return f"Not measurable: {told or 'something is lacking'}."
     name = metric_title(worst.metric)
     told = f"{name[0].upper()}{name[1:]}: {told or 'too few rows'}."
-    return f"Cannot tell: undecided in {counts}. {told}"
+    return f"Cannot tell: undecided in {counts}, none finds a difference. {told}"
 
 
 def _told(score: Score) -> str:

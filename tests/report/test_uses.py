@@ -1,0 +1,87 @@
+"""What a set may be used for."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinset.report.uses import in_short, uses
+
+MODELS = "utility.train_synthetic_test_real"
+BASIC = ("gap.marginals", "gap.pairs")
+
+
+def details(synthetic: str = "no evidence", mixed: str = "no evidence") -> dict:
+    change = {"difference": 0.01, "interval": [-0.01, 0.03]}
+    return {
+        "mode": "synthetic rows only",
+        "measures": {"average precision": {"real": 0.8, "synthetic": 0.79, "mixed": 0.81}},
+        "changes": {"average precision": {"synthetic": change, "mixed": change}},
+        "answers": {"synthetic": synthetic, "mixed": mixed},
+    }
+
+
+def answers(scores) -> list[str]:
+    return [use.answer for use in uses(scores)]
+
+
+def test_a_good_set_serves_all_purposes(score) -> None:
+    scores = [
+        *[score(name) for name in BASIC],
+        score(MODELS, details=details(mixed="helps"), value=0.79, baseline=0.8),
+        score("privacy.membership"),
+    ]
+    assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
+    assert uses(scores)[0].why == "models reach 0.790, on real rows 0.800"
+    assert uses(scores)[1].why == "average precision +0.010 (−0.010 to +0.030)"
+    assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "mixed", "expected"),
+    [
+        ("different", "hurts", ["no", "no"]),
+        ("cannot tell", "no evidence", ["cannot tell", "no gain shown"]),
+        ("as good as real", "helps", ["yes", "yes"]),
+        ("not measurable", "", ["not measured", "not measured"]),
+    ],
+)
+def test_training_follows_the_models(score, verdict, mixed, expected) -> None:
+    told = {} if verdict == "not measurable" else details(mixed=mixed)
+    assert answers([score(MODELS, verdict, details=told)])[:2] == expected
+
+
+def test_a_group_that_is_off_asks_for_care(score) -> None:
+    parts = {"different": {"what": "group", "names": ["sex = f", "a", "b"], "margin": 0.05}}
+    scores = [
+        *[score(name) for name in BASIC],
+        score(MODELS, details=details()),
+        score("coverage.group_outcomes", "different", details=parts),
+    ]
+    found = uses(scores)
+    assert [use.answer for use in found[:3]] == ["with care", "no gain shown", "with care"]
+    assert found[0].why.endswith("but off in outcomes of groups of people (sex = f, a and 1 more)")
+    assert found[2].mark == "unclear"
+
+
+def test_pairs_that_are_wrong_throughout_cannot_be_looked_at(score) -> None:
+    assert answers([score("gap.marginals"), score("gap.pairs", "different")])[2] == "no"
+    assert answers([score("gap.marginals"), score("gap.pairs", "cannot tell")])[2] == "cannot tell"
+
+
+def test_leaks_are_named_and_silence_is_no_proof(score) -> None:
+    leak = [score("privacy.exact_copies", "different"), score("privacy.membership", "different")]
+    found = uses(leak)[3]
+    assert found.answer == "no"
+    assert "exact copies of training rows and telling training rows" in found.why
+    assert uses([score("privacy.membership", "cannot tell")])[3].answer == "not shown to be safe"
+    assert "for you to decide" in uses([score("privacy.membership")])[3].why
+    assert uses([score("privacy.membership", "not measurable")])[3].mark == "unmeasured"
+
+
+def test_rare_cases_alone_cannot_replace_real_rows(score) -> None:
+    told = details(mixed="helps")
+    for part in ("changes", "measures"):
+        del told[part]["average precision"]["synthetic"]
+    del told["answers"]["synthetic"]
+    found = uses([score(MODELS, details=told | {"mode": "real and synthetic rows together"})])
+    assert [use.answer for use in found[:2]] == ["no", "yes"]

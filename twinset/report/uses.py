@@ -1,0 +1,173 @@
+"""What a set may be used for: four purposes, each with a plain answer and its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.report.details import TrainedOn, different_parts, usefulness
+from twinset.report.verdict import Mark
+from twinset.report.wording import joined, metric_title, short, signed
+
+_MODELS = "utility.train_synthetic_test_real"
+_LOOKS = ("gap.marginals", "gap.pairs", "gap.missingness", "gap.rules_kept", "gap.time_patterns")
+_WHO = ("coverage.slices", "coverage.group_outcomes", "coverage.population")
+_MOST_NAMED = 2
+
+
+@dataclass(frozen=True)
+class Use:
+    """A purpose and whether the set serves it.
+
+    Parameters
+    ----------
+    purpose : str
+        What one would do with the set.
+    answer : str
+        "yes", "no", "with care", "no gain shown", "cannot tell" or "not measured".
+    why : str
+        The reason, in a few words.
+    mark : {"good", "bad", "unclear", "unmeasured"}
+        What the answer amounts to.
+    """
+
+    purpose: str
+    answer: str
+    why: str
+    mark: Mark
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the use as plain JSON values."""
+        return asdict(self)
+
+
+def uses(scores: Sequence[Score]) -> tuple[Use, ...]:
+    """Return what the set may be used for, in falling order of how often people ask.
+
+    Examples
+    --------
+    >>> [use.answer for use in uses([])]
+    ['not measured', 'not measured', 'not measured', 'not measured']
+    """
+    return (_instead(scores), _besides(scores), _look(scores), _hand_out(scores))
+
+
+def in_short(found: Sequence[Use]) -> str:
+    """Return all uses in one line, or nothing where none was measured.
+
+    Examples
+    --------
+    >>> in_short([Use("a", "yes", "", "good"), Use("b", "no", "", "bad"), Use("c", "yes", "", "good")])
+    'a: yes; b: no; c: yes'
+    """
+    told = [f"{use.purpose}: {use.answer}" for use in found if use.mark != "unmeasured"]
+    return "; ".join(told)
+
+
+def _instead(scores: Sequence[Score]) -> Use:
+    purpose = "Train on it instead of real rows"
+    score = next((s for s in scores if s.metric == _MODELS), None)
+    if score is None or score.verdict == "not measurable":
+        why = "name a target column and give real rows that the generator did not see"
+        return Use(purpose, "not measured", why, "unmeasured")
+    found = usefulness(score)
+    if found is not None and found.trained_on("synthetic") is None and found.trained_on("mixed"):
+        return Use(purpose, "no", "it holds one class only", "bad")
+    numbers = f"models reach {short(score.value)}, on real rows {short(score.baseline)}"
+    if score.verdict == "different":
+        return Use(purpose, "no", numbers, "bad")
+    if score.verdict == "cannot tell":
+        return Use(purpose, "cannot tell", f"{numbers}: too few rows to be sure", "unclear")
+    off = _off(scores, _WHO)
+    if off:
+        return Use(purpose, "with care", f"{numbers}; but {off}", "unclear")
+    return Use(purpose, "yes", numbers, "good")
+
+
+def _besides(scores: Sequence[Score]) -> Use:
+    purpose = "Add it to real rows to train on"
+    score = next((s for s in scores if s.metric == _MODELS), None)
+    found = None if score is None else usefulness(score)
+    mixed = None if found is None else found.trained_on("mixed")
+    if found is None or mixed is None or not mixed.answer:
+        why = "name a target column and give real rows that the generator did not see"
+        return Use(purpose, "not measured", why, "unmeasured")
+    why = f"{found.measures[0]} {_change(mixed)}"
+    if mixed.answer == "helps":
+        return Use(purpose, "yes", why, "good")
+    if mixed.answer == "hurts":
+        return Use(purpose, "no", why, "bad")
+    return Use(purpose, "no gain shown", why, "unclear")
+
+
+def _change(trained: TrainedOn) -> str:
+    cell = trained.cells[0]
+    if cell.difference is None:
+        return short(cell.value)
+    if cell.interval is None:
+        return signed(cell.difference)
+    return f"{signed(cell.difference)} ({signed(cell.interval[0])} to {signed(cell.interval[1])})"
+
+
+def _look(scores: Sequence[Score]) -> Use:
+    purpose = "Explore it, or test software with it"
+    basic = [s for s in scores if s.metric in _LOOKS[:2] and s.verdict != "not measurable"]
+    if not basic:
+        return Use(purpose, "not measured", "columns and pairs were not compared", "unmeasured")
+    off = _off(scores, (*_LOOKS, *_WHO))
+    wrong = [s for s in basic if s.verdict == "different" and different_parts(s) is None]
+    if wrong:
+        return Use(purpose, "no", off, "bad")
+    if off:
+        return Use(purpose, "with care", off, "unclear")
+    open_ones = [s for s in basic if s.verdict == "cannot tell"]
+    if open_ones:
+        names = joined([metric_title(s.metric) for s in open_ones])
+        return Use(purpose, "cannot tell", f"too few rows for {names}", "unclear")
+    return Use(purpose, "yes", "columns and pairs are as in real rows", "good")
+
+
+def _hand_out(scores: Sequence[Score]) -> Use:
+    purpose = "Give it to people who may not see the real rows"
+    own = [s for s in scores if s.family == "privacy" and s.verdict != "not measurable"]
+    if not own:
+        return Use(
+            purpose, "not measured", "give real rows that the generator did not see", "unmeasured"
+        )
+    leaking = [s for s in own if s.verdict == "different"]
+    if leaking:
+        return Use(purpose, "no", f"signs of leaking: {_titles(leaking)}", "bad")
+    undecided = [s for s in own if s.verdict == "cannot tell"]
+    if undecided:
+        why = f"too few rows for {_titles(undecided)}"
+        return Use(purpose, "not shown to be safe", why, "unclear")
+    attacks = "1 test" if len(own) == 1 else f"{len(own)} tests"
+    why = f"in {attacks}; whether that is enough is for you to decide"
+    return Use(purpose, "no sign of leaking", why, "good")
+
+
+def _titles(scores: Sequence[Score]) -> str:
+    named = [metric_title(s.metric) for s in scores[:_MOST_NAMED]]
+    left = len(scores) - len(named)
+    return joined([*named, f"{left} more"] if left else named)
+
+
+def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:
+    """Return which of the metrics are different, and in what, or nothing."""
+    told = []
+    for score in scores:
+        if score.metric in metrics and score.verdict == "different":
+            parts = different_parts(score)
+            name = metric_title(score.metric)
+            if parts is not None:
+                left = len(parts.names) - _MOST_NAMED
+                shown = [*parts.names[:_MOST_NAMED], *([f"{left} more"] if left > 0 else [])]
+                name += f" ({joined(shown)})"
+            told.append(name)
+    if not told:
+        return ""
+    left = len(told) - _MOST_NAMED
+    shown = [*told[:_MOST_NAMED], f"{left} more tests"] if left > 0 else told
+    return f"off in {joined(shown)}"
