@@ -102,8 +102,8 @@ def members(rows: Dataset, conditions: Sequence[tuple[str, str]]) -> Bools:
     """
     inside = np.ones(len(rows), dtype=bool)
     for column, level in conditions:
-        codes, levels = rows.codes(column)
-        inside &= codes == (levels.index(level) if level in levels else -1)
+        codes, levels = rows.codes(column)  # -1 where the value is missing
+        inside &= codes == (levels.index(level) if level in levels else -2)
     return inside
 
 

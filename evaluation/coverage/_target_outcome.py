@@ -58,7 +58,7 @@ class Outcome:
                 raise NotMeasurable(f"the target '{target}' has one value only")
             return cls(target, (), float(values.mean()), float(values.std()))
         codes, levels = train.codes(target)
-        counts = np.bincount(codes[codes < len(levels)], minlength=len(levels))
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         classes = tuple(levels[i] for i in np.argsort(-counts, kind="stable") if counts[i])
         if not 2 <= len(classes) <= _MOST_CLASSES:
             raise NotMeasurable(

@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "privacy.quasi_identifiers": {"columns": ("colour",)},
 }
 # Rows of those that refuse the usual 80.
-ROWS = {"Vendi": 120}
+ROWS = {"Vendi": 120, "Modes": 120}
 EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "generator": lambda cls: example_dataset(cls.kinds) if cls.needs_real else None,
     "augmenter": lambda cls: example_dataset(cls.kinds),

@@ -7,6 +7,7 @@ Understood are, of any metric::
     levels      {column: {level: {"found": number, "declared": number}}}      shares of levels
     groups      {group: {"real": number, "synthetic": number, "loss": {"real" | "synthetic": number},
                 "growth": [number, number]}}                  outcomes and model losses of groups
+    modes       {crowd: {"real": share, "synthetic": share, "x": number, "y": number}}
     outcome     text                                          what the outcome of a group is
     pairs       [[column, column, number], ...]               errors, one a pair
     note        text                                          a warning for the reader
@@ -152,6 +153,31 @@ def audited_groups(scores: Sequence[Score]) -> tuple[str, list[Group]]:
             found.sort(key=lambda group: -abs(group.synthetic - group.real))
             return str(score.details.get("outcome", "")), found
     return "", []
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A crowd of rows that are alike: its place on the map and its shares."""
+
+    name: str
+    x: float
+    y: float
+    real: float
+    synthetic: float
+
+
+def crowds(scores: Sequence[Score]) -> list[Crowd]:
+    """Return the crowds that a metric cut real rows into, those furthest off first."""
+    for score in scores:
+        found = []
+        for name, told in _mapping(score.details.get("modes")).items():
+            own = _numbers(_mapping(told))
+            if {"x", "y", "real", "synthetic"} <= set(own):
+                place = (own["x"], own["y"], own["real"], own["synthetic"])
+                found.append(Crowd(str(name), *place))
+        if found:
+            return sorted(found, key=lambda crowd: -abs(crowd.synthetic - crowd.real))
+    return []
 
 
 def different_parts(score: Score) -> Different | None:

@@ -12,10 +12,12 @@ import jinja2
 from twinset.core.contracts import Score
 from twinset.core.dataset import Card
 from twinset.report import charts, contact_sheet, wording
+from twinset.report.crowd_map import crowd_map, is_hole
 from twinset.report.details import (
     asides,
     audited_groups,
     comparisons,
+    crowds,
     different_parts,
     pair_errors,
     population_levels,
@@ -38,6 +40,7 @@ MAX_HEATMAP_COLUMNS = 40
 N_OPEN_PANELS = 15
 N_WORST_PAIRS = 8
 N_GROUPS = 16
+N_CROWDS = 8
 
 
 def render_page(report: Report) -> str:
@@ -57,6 +60,8 @@ def render_page(report: Report) -> str:
             population=[line for score in report.scores for line in population_levels(score)],
             groups=audited_groups(report.scores),
             n_groups=N_GROUPS,
+            crowds=crowds(report.scores),
+            n_crowds=N_CROWDS,
             heatmap=_heatmap(report),
             images=[
                 (image.caption, contact_sheet.image_figure(image, colours, i + 1))
@@ -96,6 +101,8 @@ def environment() -> jinja2.Environment:
         interval=charts.interval_figure,
         column_figure=charts.column_figure,
         change=charts.change_figure,
+        crowd_map=crowd_map,
+        is_hole=is_hole,
         different_parts=different_parts,
         how_to_read=how_to_read,
         reasons=reasons,

@@ -56,6 +56,10 @@ _READING: Mapping[str, str] = {
         "How far the outcome of each group is from that of the same group of real rows, for example "
         "how often loans are granted to women; 0 is equal. It does not say that the real rows are fair."
     ),
+    "coverage.modes": (
+        "Real rows are cut into crowds of rows that are alike, and the shares of the crowds are compared: "
+        "0 is the same shares. A crowd without synthetic rows is a hole in the set."
+    ),
     "coverage.slices": (
         "Which combinations of factors, such as night and rain, are rarer in the synthetic rows than in "
         "the real ones. A model trained on the set has seen too little of those."

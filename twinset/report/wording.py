@@ -30,6 +30,7 @@ _TITLES = {
     "coverage.vendi": "how many different rows in effect",
     "coverage.population": "declared population shares",
     "coverage.group_outcomes": "outcomes of groups of people",
+    "coverage.modes": "crowds of rows that are alike",
     "coverage.slices": "real rows in regions that are covered",
     "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",

@@ -11,7 +11,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns
+from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns, members
 from twinset.evaluation.coverage._target_outcome import Outcome
 from twinset.evaluation.coverage.group_outcomes import GroupOutcomes
 
@@ -41,6 +41,15 @@ def test_differences_by_hand() -> None:
     assert dict(zip(found.parts.names, found.parts.values)) == {"sex = f": 0.5, "sex = m": 0.0}
     assert found.details["groups"]["sex = f"]["real"] == 0.25
     assert found.details["groups"]["sex = f"]["synthetic"] == 0.75
+
+
+def test_missing_values_belong_to_no_group_and_have_no_outcome() -> None:
+    real = rows(sex=["f", None] * 12, won=["y", None, "n", "y"] * 6)
+    assert Outcome.of(Comparison(real, real, real, target="won")).classes == ("y", "n")
+    outcome = Outcome.of(Comparison(real, real, real, target="won", positive="y"))
+    assert len(outcome.known(real)) == 18
+    assert members(real, [("sex", "m")]).sum() == 0
+    assert members(real, [("sex", "f")]).sum() == 12
 
 
 def test_of_several_classes_the_total_variation_counts() -> None:
