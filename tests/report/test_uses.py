@@ -64,8 +64,28 @@ def test_a_group_that_is_off_asks_for_care(score) -> None:
 
 
 def test_pairs_that_are_wrong_throughout_cannot_be_looked_at(score) -> None:
-    assert answers([score("gap.marginals"), score("gap.pairs", "different")])[2] == "no"
+    wrong = score("gap.pairs", "different", value=0.15)
+    assert answers([score("gap.marginals"), wrong])[2] == "no"
     assert answers([score("gap.marginals"), score("gap.pairs", "cannot tell")])[2] == "cannot tell"
+
+
+def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) -> None:
+    parts = {"different": {"what": "pair", "names": ["a with b"], "margin": 0.05}}
+    far, near = (
+        score("gap.pairs", "different", value=v, baseline=0.01, floor=0.2, details=parts)
+        for v in (0.15, 0.05)
+    )
+    assert answers([score("gap.marginals"), far])[2] == "no"
+    assert answers([score("gap.marginals"), near])[2] == "with care"
+
+
+def test_a_starved_region_is_named(score) -> None:
+    told = {"under_covered": [{"words": "night and rain"}], "summary": "Too few rows of: ..."}
+    scores = [
+        score(MODELS, details=details()),
+        score("coverage.slices", "different", details=told),
+    ]
+    assert uses(scores)[0].why.endswith("off in regions with too few rows (night and rain)")
 
 
 def test_leaks_are_named_and_silence_is_no_proof(score) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -117,8 +117,7 @@ def _look(scores: Sequence[Score]) -> Use:
     if not basic:
         return Use(purpose, "not measured", "columns and pairs were not compared", "unmeasured")
     off = _off(scores, (*_LOOKS, *_WHO))
-    wrong = [s for s in basic if s.verdict == "different" and different_parts(s) is None]
-    if wrong:
+    if any(s.verdict == "different" and _as_bad_as_chance(s) for s in basic):
         return Use(purpose, "no", off, "bad")
     if off:
         return Use(purpose, "with care", off, "unclear")
@@ -154,20 +153,35 @@ def _titles(scores: Sequence[Score]) -> str:
     return joined([*named, f"{left} more"] if left else named)
 
 
+def _as_bad_as_chance(score: Score) -> bool:
+    """Return whether a score lies halfway or more from real rows to columns drawn apart.
+
+    Single columns have no such worst case: they stay right when drawn apart.
+    """
+    value, baseline, floor = score.value, score.baseline, score.floor
+    if score.metric != "gap.pairs" or value is None or baseline is None or floor is None:
+        return different_parts(score) is None
+    return 2 * value >= baseline + floor
+
+
 def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:
     """Return which of the metrics are different, and in what, or nothing."""
-    told = []
-    for score in scores:
-        if score.metric in metrics and score.verdict == "different":
-            parts = different_parts(score)
-            name = metric_title(score.metric)
-            if parts is not None:
-                left = len(parts.names) - _MOST_NAMED
-                shown = [*parts.names[:_MOST_NAMED], *([f"{left} more"] if left > 0 else [])]
-                name += f" ({joined(shown)})"
-            told.append(name)
+    told = [_named(s) for s in scores if s.metric in metrics and s.verdict == "different"]
     if not told:
         return ""
     left = len(told) - _MOST_NAMED
-    shown = [*told[:_MOST_NAMED], f"{left} more tests"] if left > 0 else told
+    shown = [*told[:_MOST_NAMED], *([f"{left} more test{'s' * (left > 1)}"] if left > 0 else [])]
     return f"off in {joined(shown)}"
+
+
+def _named(score: Score) -> str:
+    """Return a metric's name with the parts or the region that are off."""
+    parts, regions = different_parts(score), score.details.get("under_covered")
+    name = metric_title(score.metric)
+    if parts is not None:
+        left = len(parts.names) - _MOST_NAMED
+        shown = [*parts.names[:_MOST_NAMED], *([f"{left} more"] if left > 0 else [])]
+        return f"{name} ({joined(shown)})"
+    if isinstance(regions, list | tuple) and regions and isinstance(regions[0], Mapping):
+        return f"regions with too few rows ({regions[0].get('words', '')})"
+    return name
