@@ -118,7 +118,7 @@ class Engine:
         """Return the first n rows of one block."""
         if len(self.makers) == 1:
             return self._make(self.makers[0], Draws(streams, block, np.arange(n)))
-        turns = _turns(self.shares, n, streams.open(block, CLASSES))
+        turns = _turns(self.shares, n, streams.at(block, CLASSES))
         made = Made(
             np.empty((n, len(self.grid.number_columns))),
             np.empty((n, len(self.grid.label_columns)), dtype=np.int32),

@@ -29,7 +29,7 @@ class Streams:
         first, second = rng.integers(0, 2**63, size=2)
         return cls((int(first), int(second)))
 
-    def open(self, block: int, purpose: int, attempt: int = 0) -> np.random.Generator:
+    def at(self, block: int, purpose: int, attempt: int = 0) -> np.random.Generator:
         """Return the stream of one block of rows for one purpose."""
         counter = np.array([0, block, purpose, attempt], dtype=np.uint64)
         key = np.array(self.key, dtype=np.uint64)
@@ -59,12 +59,12 @@ class Draws:
 
     def uniform(self, purpose: int, width: int) -> Floats:
         """Return numbers in [0, 1), shape (r, width)."""
-        stream = self.streams.open(self.block, purpose, self.attempt)
+        stream = self.streams.at(self.block, purpose, self.attempt)
         return self._of_rows(stream.random((self._needed, width)))
 
     def normal(self, purpose: int, width: int) -> Floats:
         """Return standard normal numbers, shape (r, width)."""
-        stream = self.streams.open(self.block, purpose, self.attempt)
+        stream = self.streams.at(self.block, purpose, self.attempt)
         return self._of_rows(stream.standard_normal((self._needed, width)))
 
     @property
