@@ -12,15 +12,16 @@ from twinset.core.dataset import Dataset
 
 from ._crowd import Crowd
 from ._grid import row_hashes
+from ._points import Points
 from ._regions import Regions
-from ._search import Points, Search, nearest_points
+from ._search import Search, nearest_points
 from ._streams import Floats, Positions
 
 Test = Literal["exact", "sampled"]
 TESTS: tuple[str, ...] = get_args(Test)
 Mask = npt.NDArray[np.bool_]
 
-_READ_AT_ONCE = 131_072
+_READ_AT_ONCE = 32_768
 _KEPT_ROWS = 1_000_000
 _REGIONS = 256
 _LEAST_OTHERS = 20_000
@@ -84,14 +85,16 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
     return np.asarray(((rank < m) & np.isfinite(others)).sum(axis=1))
 
 
-def _others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Iterator[Points]:
+def _others(
+    crowd: Crowd, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+) -> Iterator[Points]:
     """Yield the rows of other classes, some at a time."""
     for start in range(0, len(train), _READ_AT_ONCE):
         keep = is_other[start : start + _READ_AT_ONCE]
         if keep.any():
             part = train.slice(start, _READ_AT_ONCE)
             numbers, codes = crowd.grid.read(part if keep.all() else part.filter(keep))
-            yield Points.of(points.scale, numbers, codes)
+            yield Points.of(points.scale, numbers, codes, single=single)
 
 
 def _look_around(
@@ -99,18 +102,20 @@ def _look_around(
 ) -> None:
     """Let every row look into the regions nearest to it, until these hold 3 % of the others."""
     some = _some_others(crowd, points, train, is_other)
-    regions = Regions.of(Points.concat([points.slice(slice(0, _CENTRED_ON // 3)), some]), _REGIONS)
+    regions = Regions.of(Points.concat([points.take(slice(0, _CENTRED_ON // 3)), some]), _REGIONS)
     sizes = np.bincount(regions.whose(some), minlength=len(regions))
     ranked = regions.by_distance(points)
     before = np.cumsum(sizes[ranked], axis=1) - sizes[ranked]
     looks = np.zeros(ranked.shape, dtype=bool)
     np.put_along_axis(looks, ranked, before < _LOOKED_AT_FRACTION * sizes.sum(), axis=1)
     kept: list[tuple[Points, Positions]] = []
-    wanted = looks.any(axis=0)
-    for others in _others(crowd, points, train, is_other):
+    wanted: Mask = np.asarray(looks.any(axis=0))
+    for others in _others(crowd, points, train, is_other, single=True):
         whose = regions.whose(others)
         rows = np.flatnonzero(wanted[whose])
-        kept.append((others.slice(rows), whose[rows]))
+        kept.append(
+            (others, whose) if len(rows) == len(whose) else (others.take(rows), whose[rows])
+        )
         if sum(len(part) for part, _ in kept) >= _KEPT_ROWS:
             _look_by_region(search, kept, looks)
             kept = []
@@ -126,7 +131,7 @@ def _look_by_region(search: Search, kept: list[tuple[Points, Positions]], looks:
     for region, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         lookers = np.flatnonzero(looks[:, region])
         if end > start and len(lookers):
-            search.look(others.slice(order[start:end]), only=lookers)
+            search.look(others.take(order[start:end]), only=lookers)
 
 
 def _some_others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Points:

@@ -13,7 +13,6 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
 
 from ._crowd import Crowd
 from ._danger import TESTS, Test, in_danger
@@ -58,6 +57,7 @@ class Borderline(Generator):
     Examples
     --------
     >>> import pyarrow as pa
+    >>> from twinset.core.where import Where
     >>> table = pa.table({"x": [0.5, 1.5, 2.25, 3.0, 3.5, 9.5], "y": list("aaabab")})
     >>> real = Dataset.from_arrow(table)
     >>> real = real.with_schema(real.schema.with_target("y"))
