@@ -86,7 +86,7 @@ def test_a_class_that_lies_apart_is_said_and_made_all_the_same() -> None:
         {"x": [0.0, 0.5, 0.25, *np.arange(90.0, 120.0)], "y": ["rare"] * 3 + ["m"] * 30}
     )
     with pytest.warns(FewRowsWarning, match="no row of a class stands in danger"):
-        assert seeds(labelled(table), k_neighbors=2) == {0, 1, 2}
+        assert seeds(labelled(table), k_neighbors=2, m_neighbors=2) == {0, 1, 2}
 
 
 def test_each_class_at_its_share_and_missing_labels_are_a_class() -> None:
