@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,14 +52,12 @@ class Grid:
         columns = TableEncoding.of(dataset).columns
         numeric = tuple(column for column in columns if not column.is_nominal)
         nominal = tuple(column for column in columns if column.is_nominal)
-        numbers = np.empty((len(dataset), len(numeric)))
-        for i, column in enumerate(numeric):
-            numbers[:, i] = dataset.values(column.field.name)
-        codes = np.empty((len(dataset), len(nominal)), dtype=np.int32)
-        for i, column in enumerate(nominal):
-            codes[:, i] = dataset.codes(column.field.name)[0]
-        numbers += 0.0  # -0.0 and 0.0 are one value
+        numbers, codes = _read(dataset, numeric, nominal)
         return cls(dataset.schema, numeric, nominal, numbers, codes, origin)
+
+    def read(self, dataset: Dataset) -> tuple[Floats, Codes]:
+        """Return other rows of the table as numbers and codes; a label not seen here is like no other."""
+        return _read(dataset, self.number_columns, self.label_columns)
 
     def to_dataset(self, numbers: Floats, codes: Codes) -> Dataset:
         """Return new rows, numbers of shape (p, n) and codes of shape (c, n), as a set."""
@@ -138,6 +137,25 @@ def _mixed(hashes: Hashes, bits: Hashes) -> Hashes:
     mixed *= np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return mixed
+
+
+def _read(
+    dataset: Dataset, numeric: Sequence[EncodedColumn], nominal: Sequence[EncodedColumn]
+) -> tuple[Floats, Codes]:
+    numbers = np.empty((len(dataset), len(numeric)), order="F")
+    for i, column in enumerate(numeric):
+        # -0.0 and 0.0 are one value.
+        np.add(dataset.values(column.field.name), 0.0, out=numbers[:, i])
+    codes = np.empty((len(dataset), len(nominal)), dtype=np.int32, order="F")
+    for i, column in enumerate(nominal):
+        found, levels = dataset.codes(column.field.name)
+        if levels != column.levels:
+            places = {level: code for code, level in enumerate(column.levels)}
+            strange = len(column.levels)
+            table = np.array([*(places.get(level, strange) for level in levels), -1], np.int32)
+            found = table[found]
+        codes[:, i] = found
+    return np.ascontiguousarray(numbers), np.ascontiguousarray(codes)
 
 
 def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:

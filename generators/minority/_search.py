@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,20 @@ class Points:
     def __len__(self) -> int:
         return len(self.values)
 
+    def slice(self, rows: slice | Positions) -> Points:
+        """Return some of the rows."""
+        return replace(self, values=self.values[rows], codes=self.codes[:, rows])
+
+    @staticmethod
+    def concat(parts: Sequence[Points]) -> Points:
+        """Return the rows of all parts, one after the other."""
+        return Points(
+            parts[0].scale,
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.codes for part in parts], axis=1),
+            np.asarray(np.any([part.with_gaps for part in parts], axis=0)),
+        )
+
     def left(self, rows: slice | Positions, gaps: npt.NDArray[np.bool_]) -> Singles:
         """Return the factor of the rows that look, shape (q, w)."""
         there, filled = self._parts(rows, gaps)
@@ -117,20 +131,37 @@ class Points:
         return there, np.nan_to_num(values) if gaps.any() else values
 
 
-Settled = Callable[[Floats], npt.NDArray[np.bool_]]
+Settled = Callable[[Floats, Positions], npt.NDArray[np.bool_]]
 
 
 def nearest_points(
-    query: Points,
-    reference: Points,
-    k: int,
-    *,
-    rows: Positions | None = None,
-    within: Floats | None = None,
-    own: bool = False,
-    settled: Settled | None = None,
+    points: Points, k: int, *, rows: Positions | None = None
 ) -> tuple[Floats, Positions]:
-    """Return the `k` nearest reference rows, nearest first; of equally near ones the first.
+    """Return the `k` nearest other rows of rows, nearest first; of equally near ones the first.
+
+    Parameters
+    ----------
+    points : Points
+        Rows to look among.
+    k : int
+        Neighbours wanted, 1 to m - 1.
+    rows : numpy.ndarray of int64, shape (q,), optional
+        Rows to look from; all by default.
+
+    Returns
+    -------
+    squared : numpy.ndarray, shape (q, k)
+        Squared distances.
+    indices : numpy.ndarray of int64, shape (q, k)
+        Positions in `points`.
+    """
+    search = Search(points, np.arange(len(points)) if rows is None else rows, k)
+    search.look(points, own=True)
+    return search.squared, search.indices
+
+
+class Search:
+    """The k nearest of all rows looked at so far; these may come in parts.
 
     A product of matrices in single precision names the candidates, with room for its rounding; these
     are then measured in double precision. So the answer depends neither on the number of threads nor
@@ -138,41 +169,69 @@ def nearest_points(
 
     Parameters
     ----------
-    query, reference : Points
-        Rows to look from and among, in one scale.
+    query : Points
+        Rows to look from.
+    rows : numpy.ndarray of int64, shape (q,)
+        Which of them.
     k : int
         Neighbours wanted.
-    rows : numpy.ndarray of int64, optional
-        Rows of `query` to look from; all by default.
     within : numpy.ndarray, shape (q,), optional
         Squared distance beyond which nobody is wanted.
-    own : bool
-        Whether `query` is `reference`: no row is then its own neighbour.
     settled : callable, optional
-        Given the squared distances so far, shape (q, k), says which rows need look no further.
-
-    Returns
-    -------
-    squared : numpy.ndarray, shape (q, k)
-        Squared distances; infinite where there were fewer.
-    indices : numpy.ndarray of int64, shape (q, k)
-        Positions in `reference`; -1 where there were fewer.
+        Given the squared distances so far, (a, k), and whose they are, (a,), says which rows need
+        look no further.
     """
-    rows = np.arange(len(query)) if rows is None else rows
-    squared = np.full((len(rows), k), np.inf)
-    indices = np.full((len(rows), k), -1, dtype=np.int64)
-    gaps = query.with_gaps | reference.with_gaps
-    active = np.arange(len(rows))
-    for start in range(0, len(reference), _TILE):
-        tile = _Tile.of(reference, slice(start, min(start + _TILE, len(reference))), gaps)
-        for first in range(0, len(active), _QUERIES):
-            at = active[first : first + _QUERIES]
-            best = squared[at], indices[at]
-            limit = None if within is None else within[at]
-            squared[at], indices[at] = tile.improve(query, rows[at], best, limit, own)
-        if settled is not None:
-            active = active[~settled(squared[active])]
-    return squared, indices
+
+    def __init__(
+        self,
+        query: Points,
+        rows: Positions,
+        k: int,
+        within: Floats | None = None,
+        settled: Settled | None = None,
+    ) -> None:
+        self.query, self.rows, self.within, self.settled = query, rows, within, settled
+        self.squared = np.full((len(rows), k), np.inf)
+        self.indices = np.full((len(rows), k), -1, dtype=np.int64)
+        self._active = np.arange(len(rows))
+
+    def look(
+        self,
+        reference: Points,
+        *,
+        start: int = 0,
+        own: bool = False,
+        only: Positions | None = None,
+    ) -> None:
+        """Look among more rows.
+
+        Parameters
+        ----------
+        reference : Points
+            The rows, in the scale of the query.
+        start : int
+            What to add to their positions.
+        own : bool
+            Whether they are the query itself: no row is then its own neighbour.
+        only : numpy.ndarray of int64, optional
+            Positions in `rows` of those that look; by default all that are not settled.
+        """
+        lookers = self._active if only is None else only[np.isin(only, self._active)]
+        gaps = self.query.with_gaps | reference.with_gaps
+        for first in range(0, len(reference), _TILE):
+            rows = slice(first, min(first + _TILE, len(reference)))
+            tile = _Tile.of(reference, rows, gaps, first + start)
+            for begin in range(0, len(lookers), _QUERIES):
+                at = lookers[begin : begin + _QUERIES]
+                best = self.squared[at], self.indices[at]
+                limit = None if self.within is None else self.within[at]
+                self.squared[at], self.indices[at] = tile.improve(
+                    self.query, self.rows[at], best, limit, own
+                )
+            if self.settled is not None:
+                done = lookers[self.settled(self.squared[lookers], lookers)]
+                lookers = np.setdiff1d(lookers, done, assume_unique=True)
+                self._active = np.setdiff1d(self._active, done, assume_unique=True)
 
 
 @dataclass(frozen=True)
@@ -180,15 +239,16 @@ class _Tile:
     """Some rows to look among, and their factor of the product."""
 
     points: Points
+    first: int
     start: int
     right: Singles
     codes: npt.NDArray[np.integer]
     gaps: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, points: Points, rows: slice, gaps: npt.NDArray[np.bool_]) -> _Tile:
+    def of(cls, points: Points, rows: slice, gaps: npt.NDArray[np.bool_], start: int) -> _Tile:
         right = points.right(rows, gaps)
-        return cls(points, rows.start, right, points.codes[:, rows], gaps)
+        return cls(points, rows.start, start, right, points.codes[:, rows], gaps)
 
     def improve(
         self,
@@ -212,7 +272,7 @@ class _Tile:
             bound = np.minimum(bound, within - lengths)
         bound = bound + self._rounding(lengths, bound)
         which, near = _below(score, groups, bound)
-        apart = _pair_distances(query, rows[which], self.points, near + self.start)
+        apart = _pair_distances(query, rows[which], self.points, near + self.first)
         return _merged(best, which, apart, near + self.start)
 
     def _score(self, query: Points, rows: Positions) -> Singles:
