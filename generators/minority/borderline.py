@@ -13,7 +13,6 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
 
 from ._crowd import Crowd
 from ._danger import TESTS, Test, in_danger
