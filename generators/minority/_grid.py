@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ class Grid:
 
     def read(self, dataset: Dataset) -> tuple[Floats, Codes]:
         """Return other rows of the table as numbers and codes; a label not seen here is like no other."""
-        return _read(dataset, self.number_columns, self.label_columns)
+        return _read(dataset, self.number_columns, self.label_columns, order="F")
 
     def to_dataset(self, numbers: Floats, codes: Codes) -> Dataset:
         """Return new rows, numbers of shape (p, n) and codes of shape (c, n), as a set."""
@@ -140,7 +141,10 @@ def _mixed(hashes: Hashes, bits: Hashes) -> Hashes:
 
 
 def _read(
-    dataset: Dataset, numeric: Sequence[EncodedColumn], nominal: Sequence[EncodedColumn]
+    dataset: Dataset,
+    numeric: Sequence[EncodedColumn],
+    nominal: Sequence[EncodedColumn],
+    order: Literal["C", "F"] = "C",
 ) -> tuple[Floats, Codes]:
     numbers = np.empty((len(dataset), len(numeric)), order="F")
     for i, column in enumerate(numeric):
@@ -155,7 +159,7 @@ def _read(
             table = np.array([*(places.get(level, strange) for level in levels), -1], np.int32)
             found = table[found]
         codes[:, i] = found
-    return np.ascontiguousarray(numbers), np.ascontiguousarray(codes)
+    return np.asarray(numbers, order=order), np.asarray(codes, order=order)
 
 
 def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:
