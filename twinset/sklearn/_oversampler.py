@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
@@ -40,6 +41,9 @@ MAKING: dict[str, Any] = {
     "rules": ["array-like", None],
     "n_jobs": [Integral, None],
 }
+
+
+_MOVING = ("sum", "linear", "order", "predicate")
 
 
 class OverSampler(Sampler):
@@ -162,7 +166,22 @@ class _Together:
 def _keeper(real: Dataset, rules: tuple[Rule, ...]) -> RuleKeeper | None:
     if not rules:
         return None
-    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=rules)))
+    held = (*rules, *_ranges(real, rules))
+    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=held)))
+
+
+def _ranges(real: Dataset, rules: tuple[Rule, ...]) -> Iterator[Rule]:
+    """Yield the range that real rows of the class have in each number that a rule may move.
+
+    A repair must not take a total, say, further than any real one goes.
+    """
+    moved = {name for rule in rules if rule.kind in _MOVING for name in rule.columns}
+    for field in real.schema.fields:
+        if field.name in moved and field.kind in ("number", "integer"):
+            values = real.values(field.name)
+            if not np.isnan(values).all():
+                low, high = float(np.nanmin(values)), float(np.nanmax(values))
+                yield Rule("range", (field.name,), {"low": low, "high": high})
 
 
 def _n_threads(n_jobs: int | None) -> int:
