@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,16 @@ class Made:
 
 
 class Maker(ABC):
-    """A way to make rows of one crowd: what differs between the samplers."""
+    """A way to make rows of one crowd: what differs between the samplers.
+
+    Class attributes
+    ----------------
+    stays_in_range : bool
+        Whether no number that it makes can lie outside the range of its crowd.
+    """
 
     crowd: Crowd
+    stays_in_range: ClassVar[bool] = False
 
     @abstractmethod
     def make(self, draws: Draws) -> Made:
@@ -146,8 +154,9 @@ class Engine:
     def _finished(self, maker: Maker, draws: Draws) -> Made:
         made = maker.make(draws)
         self.rounding.apply(made.numbers, draws)
-        np.maximum(made.numbers, maker.crowd.low, out=made.numbers)
-        np.minimum(made.numbers, maker.crowd.high, out=made.numbers)
+        if not maker.stays_in_range:
+            np.maximum(made.numbers, maker.crowd.low, out=made.numbers)
+            np.minimum(made.numbers, maker.crowd.high, out=made.numbers)
         return made
 
 

@@ -84,12 +84,15 @@ class Cells:
     hashes : numpy.ndarray of uint64, shape (m,)
         Hash of each row, ascending: the order. It has nothing to do with the values' own order, so
         that of equally near rows any may come first.
+    counts : numpy.ndarray of int64, shape (m,)
+        How many rows hold it.
     """
 
     numbers: Floats
     codes: Codes
     origin: Positions
     hashes: Hashes
+    counts: Positions
 
     @classmethod
     def of(cls, grid: Grid, rows: Positions | None = None) -> Cells:
@@ -102,8 +105,9 @@ class Cells:
         ordered = hashes[order]
         is_first = np.ones(len(order), dtype=bool)
         is_first[1:] = ordered[1:] != ordered[:-1]
+        counts = np.diff(np.flatnonzero(is_first), append=len(order))
         order = order[is_first]
-        return cls(numbers[order], codes[order], origin[order], ordered[is_first])
+        return cls(numbers[order], codes[order], origin[order], ordered[is_first], counts)
 
     def __len__(self) -> int:
         return len(self.hashes)
