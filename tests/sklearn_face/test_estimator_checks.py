@@ -10,6 +10,7 @@ from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_
 from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_checks
 
 from twinset.sklearn import (
+    ROSE,
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
@@ -23,6 +24,7 @@ SAMPLERS = [
     RandomOverSampler(random_state=42),
     SMOTE(random_state=42),
     BorderlineSMOTE(random_state=42),
+    ROSE(random_state=42),
     CopulaSampler(random_state=42),
     TreesSampler(random_state=42),
     HardNegatives(random_state=42),

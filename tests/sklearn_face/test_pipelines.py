@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from twinset.sklearn import (
+    ROSE,
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
@@ -22,7 +23,7 @@ from twinset.sklearn import (
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
 
 
 def frauds(n: int = 600) -> tuple[pd.DataFrame, pd.Series]:

@@ -6,6 +6,7 @@ import pytest
 
 from twinset.core.rules import Rule
 from twinset.sklearn import (
+    ROSE,
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
@@ -15,7 +16,7 @@ from twinset.sklearn import (
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
 
 
 def ruled(n: int = 600, n_rare: int = 90) -> tuple[pd.DataFrame, np.ndarray]:

@@ -7,10 +7,17 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.minority.dtype_cases import cases, labels, same_rows, type_of
-from twinset.sklearn import SMOTE, BorderlineSMOTE, CopulaSampler, RandomOverSampler, TreesSampler
+from twinset.sklearn import (
+    ROSE,
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    RandomOverSampler,
+    TreesSampler,
+)
 
 N, MADE = 240, 160
-SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
 
 
 def missing_share(table, name) -> float:
