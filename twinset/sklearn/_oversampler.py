@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from abc import abstractmethod
@@ -20,7 +21,7 @@ from twinset.core.rules import Rule
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
-from twinset.registry import build
+from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
 from twinset.sklearn._errors import NothingToAdd
@@ -44,6 +45,12 @@ MAKING: dict[str, Any] = {
 
 
 _MOVING = ("sum", "linear", "order", "predicate")
+
+
+@functools.cache
+def generator_class(name: str) -> Any:
+    """Return the class of a generator; looking through the folders once is enough."""
+    return component_class("generator", name)
 
 
 class OverSampler(Sampler):
@@ -103,7 +110,8 @@ class GeneratorSampler(OverSampler):
 
     def _generator(self) -> Generator:
         settings = {name: getattr(self, name) for name in self._settings}
-        return build("generator", self._component, settings)
+        made: Generator = generator_class(self._component)(**settings)
+        return made
 
     def _longer(
         self, table: Table, labels: Labels, wanted: dict[int, int]

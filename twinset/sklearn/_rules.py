@@ -85,8 +85,8 @@ def _least(table: Table, rows: Rows, most: int) -> Rows:
     """Return at most so many of the rows, in canonical order: those with the least hashes."""
     if len(rows) == 0:
         return rows
-    if len(rows) > 50 * most:
-        rows = _thinned(table, rows, 10 * most)
+    if len(rows) > 8 * most:
+        rows = _thinned(table, rows, 2 * most)
     hashes = row_hashes(dataset_of(table, rows))
     if len(rows) > most:
         least = np.argpartition(hashes, most)[: most + 1]
@@ -102,4 +102,4 @@ def _thinned(table: Table, rows: Rows, most: int) -> Rows:
         return rows
     hashes = row_hashes(dataset_of(table, rows, free[:1]))
     kept = rows[hashes <= np.partition(hashes, most)[most]]
-    return np.asarray(kept if len(kept) < 5 * most else rows)
+    return np.asarray(kept if len(kept) < 2 * most else rows)
