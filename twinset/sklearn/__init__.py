@@ -1,6 +1,6 @@
 """Samplers for scikit-learn and imbalanced-learn pipelines: `fit_resample`, with types and rules kept."""
 
-from twinset.sklearn._errors import NothingToAdd, SamplerInputError
+from twinset.sklearn._errors import NothingToAdd, RulesLeftOut, SamplerInputError
 from twinset.sklearn.borderline import BorderlineSMOTE
 from twinset.sklearn.copula import CopulaSampler
 from twinset.sklearn.hard_negatives import HardNegatives
@@ -19,6 +19,7 @@ __all__ = [
     "NothingToAdd",
     "ROSE",
     "RandomOverSampler",
+    "RulesLeftOut",
     "SMOTE",
     "SamplerInputError",
     "TreesSampler",

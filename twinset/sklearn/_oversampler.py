@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator
 from twinset.core.dataset import Dataset
+from twinset.core.errors import RecipeError
 from twinset.core.rule_repair import RuleKeeper
 from twinset.core.rules import Rule
 from twinset.core.schema import Field, Schema
@@ -24,7 +25,7 @@ from twinset.core.where import Where
 from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
-from twinset.sklearn._errors import NothingToAdd
+from twinset.sklearn._errors import NothingToAdd, RulesLeftOut
 from twinset.sklearn._intake import Table, dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import canonical_order
@@ -119,6 +120,30 @@ class GeneratorSampler(OverSampler):
         generator, seed = self._generator(), self._seed()
         rare = np.flatnonzero(np.isin(labels.codes, list(wanted)))
         self.rules_ = rules_for(self.rules, table, rare) if wanted else ()
+        try:
+            return self._drawn(generator, seed, table, labels, wanted)
+        except RecipeError as error:
+            if self.rules is not None or not self.rules_:
+                raise
+            warnings.warn(
+                f"the rules that were found cannot be held and were left out: {error}",
+                RulesLeftOut,
+                stacklevel=4,
+            )
+        self.rules_ = ()
+        return self._drawn(generator, seed, table, labels, wanted)
+
+    def _drawn(
+        self,
+        generator: Generator,
+        seed: int,
+        table: Table,
+        labels: Labels,
+        wanted: dict[int, int],
+    ) -> tuple[Any, Rows, Rows]:
+        # Generators stay inside the range of the class, so a range that was found holds anyway.
+        is_found = self.rules is None
+        rules = tuple(r for r in self.rules_ if not (is_found and r.kind == "range"))
         together = _Together(table, labels, self._sorts_itself) if wanted else None
         draws = []
         for code, n in wanted.items():
@@ -127,7 +152,7 @@ class GeneratorSampler(OverSampler):
             order = canonical_order(real)
             own, real = own[order], real.take(order)
             path = (seed, str(labels.classes[code]))
-            keeper, names = _keeper(real, self.rules_), real.schema.names
+            keeper, names = _keeper(real, rules), real.schema.names
             if not type(generator).needs_others or together is None:
                 fitted = generator.fit(real, rng_for(*path, "fit"))
                 source, rows = ClassSource(fitted, keeper, path, names), own
