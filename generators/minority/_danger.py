@@ -22,7 +22,7 @@ Test = Literal["exact", "sampled"]
 TESTS: tuple[str, ...] = get_args(Test)
 Mask = npt.NDArray[np.bool_]
 
-_READ_AT_ONCE = 30_000
+_READ_AT_ONCE = 32_704
 _REGIONS = 128
 _LEAST_OTHERS = 20_000
 _CENTRED_ON = 12_000
@@ -153,23 +153,22 @@ def _found_fraction(found: Floats, truth: Floats) -> float:
 
 @dataclass(frozen=True)
 class _ByRegion:
-    """Rows of other classes, and where those of each region stand in `order`."""
+    """Rows of other classes, region by region, and where each region ends."""
 
     others: Points
-    order: Positions
     ends: Positions
 
     @classmethod
     def of(cls, others: Points, whose: Positions, n_regions: int) -> _ByRegion:
         order = np.argsort(whose.astype(np.int16), kind="stable")  # few bits are sorted fast
-        return cls(others, order, np.cumsum(np.bincount(whose, minlength=n_regions)))
+        return cls(others.take(order), np.cumsum(np.bincount(whose, minlength=n_regions)))
 
     def show(self, search: Search, looks: Mask) -> None:
         """Let rows look into regions: `looks` has shape (q, r)."""
         for region, (start, end) in enumerate(zip([0, *self.ends[:-1]], self.ends, strict=True)):
             lookers = np.flatnonzero(looks[:, region])
             if end > start and len(lookers):
-                search.look(self.others.take(self.order[start:end]), only=lookers)
+                search.look(self.others.take(slice(start, end)), only=lookers)
 
 
 def _some_others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Points:
