@@ -60,6 +60,8 @@ def test_rules_may_be_declared_on_arrays() -> None:
     ):
         made, _ = SMOTE(random_state=0, rules=rules).fit_resample(array, y)
         assert np.allclose(made[:, 2], made[:, 0] + made[:, 1], atol=1e-6)
+    with pytest.raises(ValueError, match="keys of new rows"):
+        SMOTE(rules=[Rule("unique", ("x0",))]).fit_resample(array, y)
     with pytest.raises(ValueError, match="x9"):
         SMOTE(rules=[Rule("order", ("x0", "x9"))]).fit_resample(array, y)
 
