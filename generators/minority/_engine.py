@@ -126,14 +126,14 @@ class Engine:
         """Return the first n rows of one block."""
         if len(self.makers) == 1:
             return self._make(self.makers[0], Draws(streams, block, np.arange(n)))
-        turns = _turns(self.shares, n, streams.at(block, CLASSES))
+        whose = turns(self.shares, n, streams.at(block, CLASSES))
         made = Made(
             np.empty((n, len(self.grid.number_columns))),
             np.empty((n, len(self.grid.label_columns)), dtype=np.int32),
             np.empty((n, 2), dtype=np.int64),
         )
         for i, maker in enumerate(self.makers):
-            rows = np.flatnonzero(turns == i)
+            rows = np.flatnonzero(whose == i)
             if len(rows):
                 _put(made, rows, self._make(maker, Draws(streams, block, rows)))
         return made
@@ -168,7 +168,7 @@ def _put(made: Made, rows: Positions, some: Made) -> None:
     )
 
 
-def _turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
+def turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
     """Return which maker makes each of n rows: every beginning holds each at nearly its share.
 
     Maker i is due at the times (j + u) / share, u drawn once; the rows are these times in order.
