@@ -10,6 +10,7 @@ from twinset.sklearn import (
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
+    FilteredSampler,
     NothingToAdd,
     RandomOverSampler,
     RulesLeftOut,
@@ -17,7 +18,15 @@ from twinset.sklearn import (
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def ruled(n: int = 600, n_rare: int = 90) -> tuple[pd.DataFrame, np.ndarray]:
