@@ -209,6 +209,16 @@ def test_strategies_that_cannot_be(strategy, message: str) -> None:
         RandomOverSampler(sampling_strategy=strategy).fit_resample(X, y)
 
 
+def test_one_hot_groups_of_floats_in_an_array_are_kept() -> None:
+    X, y = ruled()
+    array = X[[f"is_{i}" for i in range(4)] + ["net"]].to_numpy(dtype=float)
+    sampler = SMOTE(random_state=0)
+    made, _ = sampler.fit_resample(array, y)
+    assert Rule("one_hot", ("x0", "x1", "x2", "x3")) in sampler.rules_
+    assert (made[:, :4].sum(axis=1) == 1).all()
+    assert set(np.unique(made[:, :4])) == {0, 1}
+
+
 def test_keys_are_copied_and_not_made_up() -> None:
     rng = np.random.default_rng(0)
     card = rng.choice(10**9, 150, replace=False)[rng.integers(0, 150, 600)]
