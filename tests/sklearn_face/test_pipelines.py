@@ -18,12 +18,21 @@ from twinset.sklearn import (
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
+    FilteredSampler,
     RandomOverSampler,
     TreesSampler,
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def frauds(n: int = 600) -> tuple[pd.DataFrame, pd.Series]:

@@ -10,6 +10,7 @@ from twinset.sklearn import (
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
+    FilteredSampler,
     NothingToAdd,
     RandomOverSampler,
     RulesLeftOut,
@@ -17,7 +18,15 @@ from twinset.sklearn import (
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def ruled(n: int = 600, n_rare: int = 90) -> tuple[pd.DataFrame, np.ndarray]:
@@ -60,6 +69,8 @@ def test_rules_may_be_declared_on_arrays() -> None:
     ):
         made, _ = SMOTE(random_state=0, rules=rules).fit_resample(array, y)
         assert np.allclose(made[:, 2], made[:, 0] + made[:, 1], atol=1e-6)
+    with pytest.raises(ValueError, match="keys of new rows"):
+        SMOTE(rules=[Rule("unique", ("x0",))]).fit_resample(array, y)
     with pytest.raises(ValueError, match="x9"):
         SMOTE(rules=[Rule("order", ("x0", "x9"))]).fit_resample(array, y)
 
@@ -196,6 +207,16 @@ def test_strategies_that_cannot_be(strategy, message: str) -> None:
     X, y = [[float(i)] for i in range(9)], list("aaaaaa" + "bbb")
     with pytest.raises(ValueError, match=message):
         RandomOverSampler(sampling_strategy=strategy).fit_resample(X, y)
+
+
+def test_one_hot_groups_of_floats_in_an_array_are_kept() -> None:
+    X, y = ruled()
+    array = X[[f"is_{i}" for i in range(4)] + ["net"]].to_numpy(dtype=float)
+    sampler = SMOTE(random_state=0)
+    made, _ = sampler.fit_resample(array, y)
+    assert Rule("one_hot", ("x0", "x1", "x2", "x3")) in sampler.rules_
+    assert (made[:, :4].sum(axis=1) == 1).all()
+    assert set(np.unique(made[:, :4])) == {0, 1}
 
 
 def test_keys_are_copied_and_not_made_up() -> None:

@@ -12,12 +12,21 @@ from twinset.sklearn import (
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
+    FilteredSampler,
     RandomOverSampler,
     TreesSampler,
 )
 
 N, MADE = 240, 160
-SAMPLERS = [SMOTE, RandomOverSampler, ROSE, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def missing_share(table, name) -> float:

@@ -274,6 +274,10 @@ def infinite(name: str) -> SamplerInputError:
 
 def _coded_arrow(name: str, values: pa.ChunkedArray) -> Column:
     kind = values.type
+    if str(kind) in ("string_view", "binary_view"):
+        plain = pa.large_string() if str(kind) == "string_view" else pa.large_binary()
+        inner = _coded_arrow(name, pc.cast(values, plain))
+        return Column(inner.field, inner.read, lambda made: pc.cast(inner.write(made), kind))
     if pa.types.is_null(kind):
         return of_codes(name, np.full(len(values), -1), [], lambda codes: pa.nulls(len(codes)))
     whole = _joined(values.unify_dictionaries() if pa.types.is_dictionary(kind) else values)

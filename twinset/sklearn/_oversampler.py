@@ -95,6 +95,11 @@ class OverSampler(Sampler):
 class GeneratorSampler(OverSampler):
     """A sampler whose rows come from a generator of twinset, one fit a class.
 
+    Attributes
+    ----------
+    rules_ : tuple of Rule
+        What holds in every new row. Rules are looked for in tables of up to 300 columns.
+
     Class attributes
     ----------------
     _component : str

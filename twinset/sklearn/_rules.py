@@ -36,13 +36,18 @@ def rules_for(words: RuleWords, table: Table, rare: Rows) -> tuple[Rule, ...]:
     Raises
     ------
     SamplerInputError
-        A declared rule names a column that does not exist.
+        A declared rule names a column that does not exist, or says that values occur once.
     """
     if words is not None:
         given = tuple(rule for rule in words if isinstance(rule, Rule))
         rest = [dict(rule) for rule in words if not isinstance(rule, Rule)]
         declared = (*given, *rules_from_json(rest))
         for rule in declared:
+            if rule.kind == "unique":
+                raise SamplerInputError(
+                    f"the rule {rule} cannot be held by a sampler: keys of new rows are copies",
+                    todo="leave the rule out, or leave the column out of X",
+                )
             for name in rule.columns:
                 if name not in table.names:
                     raise SamplerInputError(
