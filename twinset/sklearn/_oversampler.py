@@ -26,7 +26,7 @@ from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
 from twinset.sklearn._errors import NothingToAdd, RulesLeftOut
-from twinset.sklearn._intake import Table, dataset_of
+from twinset.sklearn._intake import Table, dataset_of, whole_dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import canonical_order
 from twinset.sklearn._rules import rules_for
@@ -183,7 +183,7 @@ class _Together:
     def fitted(self, generator: Generator, seed: int) -> FittedGenerator:
         """Return the generator fitted on all rows, once."""
         if self._fitted is None:
-            whole = dataset_of(self.table, self.rows)
+            whole = whole_dataset_of(self.table)
             codes = self.labels.codes
             if not self.sorts_itself:
                 order = canonical_order(whole)
