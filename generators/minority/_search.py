@@ -87,7 +87,7 @@ class Search:
         self.within = np.full(len(rows), np.inf) if within is None else within
         self.squared = np.full((len(rows), k), np.inf)
         self.indices = np.full((len(rows), k), -1, dtype=np.int64)
-        self._active = np.arange(len(rows))
+        self._is_active = np.ones(len(rows), dtype=bool)
         self._factors: dict[bytes, tuple[Singles, Floats]] = {}
         self._desk = _Desk()
 
@@ -112,16 +112,15 @@ class Search:
         only : numpy.ndarray of int64, optional
             Positions in `rows` of those that look; by default all that are not settled.
         """
-        lookers = self._active if only is None else only[np.isin(only, self._active)]
+        lookers = np.flatnonzero(self._is_active) if only is None else only[self._is_active[only]]
         gaps = self.query.with_gaps | reference.with_gaps
         for first in range(0, len(reference), _TILE):
             tile = _Tile.of(reference, first, start, gaps)
             for begin in range(0, len(lookers), _QUERIES):
                 self._improve(tile, lookers[begin : begin + _QUERIES], own)
             if self.settled is not None:
-                done = lookers[self.settled(self.squared[lookers], lookers)]
-                lookers = np.setdiff1d(lookers, done, assume_unique=True)
-                self._active = np.setdiff1d(self._active, done, assume_unique=True)
+                self._is_active[lookers] = ~self.settled(self.squared[lookers], lookers)
+                lookers = lookers[self._is_active[lookers]]
 
     def _improve(self, tile: _Tile, at: Positions, own: bool) -> None:
         """Put what lies in the tile among the best so far."""
@@ -135,7 +134,9 @@ class Search:
         bound = np.minimum(kth, self.within[at]) - lengths
         unknown = np.flatnonzero(np.isinf(kth))
         if len(unknown) and k <= len(groups):
-            least = np.partition(groups[:, unknown], k - 1, axis=0)[k - 1]
+            by_query = np.ascontiguousarray(groups[:, unknown].T)
+            by_query.partition(k - 1, axis=1)
+            least = by_query[:, k - 1]
             bound[unknown] = np.minimum(bound[unknown], least)
         bound += tile.rounding(lengths, bound)
         which, near = _below(score, groups, bound)
