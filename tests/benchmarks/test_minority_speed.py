@@ -2,8 +2,6 @@
 
 import pytest
 
-pd = pytest.importorskip("pandas", reason="pandas is not installed")
-
 from benchmarks.minority.speed import CASES, markdown, measure, table
 
 
