@@ -82,6 +82,12 @@ def test_both_lanes_give_the_same_rows(sampler: Generator) -> None:
         assert np.array_equal(fitted.fill(out, rng_for(1), Where({"label": "a"})), parents)
         for i, name in enumerate(("x", "gap", "n", "day")):
             assert np.array_equal(out[:, i], made.values(name), equal_nan=True)
+    half = Where({"label": "a", "x": {"ge": 0}})
+    made, parents = fitted.draw(50, rng_for(1), half)
+    out = np.empty((50, 4))
+    assert np.array_equal(fitted.fill(out, rng_for(1), half), parents)
+    assert np.array_equal(out[:, 0], made.values("x"))
+    assert out[:, 0].min() >= 0
 
 
 def test_parents_name_rows_of_the_class_and_their_ids() -> None:
