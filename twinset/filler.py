@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pyarrow.compute as pc
+
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
 from twinset.core.pixels import decode_pixels
@@ -88,6 +90,23 @@ class Filler:
                     got=str(where),
                     allowed="conditions on " + ", ".join(sorted(self.columns or ())),
                 )
+
+    def within(self, where: Where, real: Dataset) -> Where:
+        """Return the condition such that the other columns stay among the values of the real set.
+
+        A generator that learns keeps to them by itself; one that draws knows nothing of them.
+        """
+        conditions = dict(where.conditions)
+        for name in sorted(self.columns or ()):
+            values = real.records.column(name).drop_null()
+            if name in conditions or not len(values):
+                continue
+            if real.schema[name].kind in ("number", "integer", "datetime"):
+                low, high = (pc.min_max(values)[end].as_py() for end in ("min", "max"))
+                conditions[name] = {"ge": low, "le": high}
+            else:
+                conditions[name] = sorted(str(one) for one in pc.unique(values).to_pylist())
+        return where if self.columns is None else Where(conditions)
 
 
 def _image_size(name: str, real: Dataset) -> dict[str, int]:

@@ -146,7 +146,9 @@ def gaps(
     aims = [Aim(where, str(where), share, True) for where, share in asked]
     aims += [Aim(one.where, one.words, None, False) for one in missing]
     planned = plan_rows(seen, made, aims, learns=filler.learns)
-    counts = [(gap.where, gap.rows, gap.sentence) for gap in planned if gap.rows]
+    counts = [
+        (filler.within(gap.where, seen), gap.rows, gap.sentence) for gap in planned if gap.rows
+    ]
     recipe = ""
     if counts:
         recipe = draft_counts(filler.name, counts, filler.settings)

@@ -81,6 +81,10 @@ def _instead(scores: Sequence[Score]) -> Use:
     if score.verdict == "cannot tell":
         return Use(purpose, "cannot tell", f"{numbers}: too few rows to be sure", "unclear")
     off = _off(scores, _WHO)
+    mixed = None if found is None else found.trained_on("mixed")
+    if not off and mixed is not None and mixed.answer == "hurts":
+        # Within the margin, but rows that harm beside real ones tell something wrong.
+        off = "beside real rows it harms"
     if off:
         return Use(purpose, "with care", f"{numbers}; but {off}", "unclear")
     return Use(purpose, "yes", numbers, "good")
