@@ -19,11 +19,11 @@ from twinset.core.contracts import (
 )
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups, total_variation
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries
 
 from ._column_tests import column_p
-from ._resampling import Groups, total_variation
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -20,10 +20,10 @@ from twinset.core.contracts import (
 )
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups, total_variation
 from twinset.core.schema import TABULAR_KINDS
 
 from ._columns import chosen_columns
-from ._resampling import Groups, total_variation
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
