@@ -20,12 +20,12 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features import FeatureEncoder, Matrix
+from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
 from ._columns import chosen_columns
 from ._labels import Labels, labeller
-from ._resampling import Groups
 
 Floats = npt.NDArray[np.float64]
 
