@@ -18,7 +18,7 @@ HEAVY = {
 # From the top down; a module may import from its own floor and from those below it.
 FLOORS = (
     {"cli", "__main__"},
-    {"pipeline", "oneshot", "drafting", "filling"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling"},
     {"making", "planning", "sourcing", "appraisal", "comparing", "shortfalls", "tables"},
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
