@@ -19,7 +19,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
-    {"pipeline", "oneshot", "drafting", "filling"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling"},
     {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "measure",
