@@ -55,6 +55,15 @@ class Marginals(Metric):
         The same for a single column: one that is farther off makes the whole different.
     replicates : int
         Bootstrap replicates.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> sets = [Dataset.from_arrow(pa.table({"x": x})) for x in ([1.0, 2.0], [2.0, None, 3.0, 4.0])]
+    >>> told = Comparison(train=sets[1], synthetic=sets[0], reference=sets[1])
+    >>> Marginals(replicates=2).compute(told, np.random.default_rng(0)).value
+    0.5
     """
 
     family: ClassVar[MetricFamily] = "gap"
