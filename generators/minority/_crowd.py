@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ._grid import Cells, Codes, Grid
 from ._known import KnownRows
-from ._search import Points, Scale, nearest_points
+from ._points import Points, Scale
+from ._search import nearest_points
 from ._streams import Floats, Positions
 
 
@@ -51,7 +52,7 @@ class Neighbours:
 
     def __init__(self, crowd: Crowd, k: int) -> None:
         self.crowd, self.k = crowd, max(min(k, len(crowd) - 1), 1)
-        self._points = Points.of(crowd.scale, crowd.cells.numbers, crowd.cells.codes)
+        self.points = Points.of(crowd.scale, crowd.cells.numbers, crowd.cells.codes)
         self._lock = threading.Lock()
         self._found = np.zeros(len(crowd), dtype=bool)
         self._table = np.zeros((len(crowd), self.k), dtype=np.int32)
@@ -69,7 +70,7 @@ class Neighbours:
             if not len(new):
                 return
             if len(self.crowd) > 1:
-                near = nearest_points(self._points, self._points, self.k, rows=new, own=True)[1]
+                near = nearest_points(self.points, self.k, rows=new)[1]
                 self._table[new] = near
             for i, codes in enumerate(self.crowd.cells.codes.T):
                 leaders, count = _leaders(codes[self._table[new]])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,14 +53,12 @@ class Grid:
         columns = TableEncoding.of(dataset).columns
         numeric = tuple(column for column in columns if not column.is_nominal)
         nominal = tuple(column for column in columns if column.is_nominal)
-        numbers = np.empty((len(dataset), len(numeric)))
-        for i, column in enumerate(numeric):
-            numbers[:, i] = dataset.values(column.field.name)
-        codes = np.empty((len(dataset), len(nominal)), dtype=np.int32)
-        for i, column in enumerate(nominal):
-            codes[:, i] = dataset.codes(column.field.name)[0]
-        numbers += 0.0  # -0.0 and 0.0 are one value
+        numbers, codes = _read(dataset, numeric, nominal)
         return cls(dataset.schema, numeric, nominal, numbers, codes, origin)
+
+    def read(self, dataset: Dataset) -> tuple[Floats, Codes]:
+        """Return other rows of the table as numbers and codes; a label not seen here is like no other."""
+        return _read(dataset, self.number_columns, self.label_columns, order="F")
 
     def to_dataset(self, numbers: Floats, codes: Codes) -> Dataset:
         """Return new rows, numbers of shape (p, n) and codes of shape (c, n), as a set."""
@@ -84,12 +84,15 @@ class Cells:
     hashes : numpy.ndarray of uint64, shape (m,)
         Hash of each row, ascending: the order. It has nothing to do with the values' own order, so
         that of equally near rows any may come first.
+    counts : numpy.ndarray of int64, shape (m,)
+        How many rows hold it.
     """
 
     numbers: Floats
     codes: Codes
     origin: Positions
     hashes: Hashes
+    counts: Positions
 
     @classmethod
     def of(cls, grid: Grid, rows: Positions | None = None) -> Cells:
@@ -102,8 +105,9 @@ class Cells:
         ordered = hashes[order]
         is_first = np.ones(len(order), dtype=bool)
         is_first[1:] = ordered[1:] != ordered[:-1]
+        counts = np.diff(np.flatnonzero(is_first), append=len(order))
         order = order[is_first]
-        return cls(numbers[order], codes[order], origin[order], ordered[is_first])
+        return cls(numbers[order], codes[order], origin[order], ordered[is_first], counts)
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -138,6 +142,28 @@ def _mixed(hashes: Hashes, bits: Hashes) -> Hashes:
     mixed *= np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return mixed
+
+
+def _read(
+    dataset: Dataset,
+    numeric: Sequence[EncodedColumn],
+    nominal: Sequence[EncodedColumn],
+    order: Literal["C", "F"] = "C",
+) -> tuple[Floats, Codes]:
+    numbers = np.empty((len(dataset), len(numeric)), order="F")
+    for i, column in enumerate(numeric):
+        # -0.0 and 0.0 are one value.
+        np.add(dataset.values(column.field.name), 0.0, out=numbers[:, i])
+    codes = np.empty((len(dataset), len(nominal)), dtype=np.int32, order="F")
+    for i, column in enumerate(nominal):
+        found, levels = dataset.codes(column.field.name)
+        if levels != column.levels:
+            places = {level: code for code, level in enumerate(column.levels)}
+            strange = len(column.levels)
+            table = np.array([*(places.get(level, strange) for level in levels), -1], np.int32)
+            found = table[found]
+        codes[:, i] = found
+    return np.asarray(numbers, order=order), np.asarray(codes, order=order)
 
 
 def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.dataset import Dataset
+
 from ._grid import Cells, Codes
 from ._streams import Floats, Positions
 
@@ -48,6 +50,18 @@ class KnownRows:
                 candidates.append((int(seen.sum()), is_number, i, seen))
         candidates.sort(key=lambda candidate: -candidate[0])
         return cls(cells, tuple(c[1:] for c in candidates[:_LOOKED_AT]))
+
+    def marks(self, dataset: Dataset) -> npt.NDArray[np.uint64]:
+        """Return a number for each row of a table, (n,), that depends on the telling columns alone."""
+        marks = np.zeros(len(dataset), dtype=np.uint64)
+        fields = dataset.schema.fields
+        numeric = [f.name for f in fields if f.kind not in ("category", "boolean")]
+        nominal = [f.name for f in fields if f.kind in ("category", "boolean")]
+        for is_number, i, _ in self.columns:
+            plain = dataset.values(numeric[i]) if is_number else dataset.codes(nominal[i])[0] + 0.0
+            marks = (marks ^ (plain + 0.0).view(np.uint64)) * _MIX
+            marks ^= marks >> np.uint64(29)
+        return marks
 
     def among(self, numbers: Floats, codes: Codes) -> Positions:
         """Return the positions of those of the given rows that equal a real one."""

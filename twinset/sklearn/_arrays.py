@@ -75,21 +75,36 @@ class ArrayTable:
         """Return the rows with these positions."""
         return self._out(self.array[rows])
 
+    def room(self, m: int) -> tuple[Any, npt.NDArray[np.float64]] | None:
+        """Return all rows with `m` empty ones after them, and these; None unless all are floats."""
+        if self.array.dtype != np.float64 or self.as_list:
+            return None
+        out = self._longer(m)
+        return out, out[len(self) :]
+
+    def finished(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        """Return the array of all rows as it is."""
+        return array
+
     def copied(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again."""
         return self.taken(np.concatenate([np.arange(len(self)), seeds]))
 
     def extended(self, made: Sequence[Dataset], seeds: Rows) -> Any:
         """Return all rows and then those made; `seeds` are the real rows these come from."""
-        n, m = len(self), sum(len(part) for part in made)
-        is_fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
-        out = np.empty((n + m, self.array.shape[1]), self.array.dtype, "F" if is_fortran else "C")
-        out[:n] = self.array
-        start = n
+        out = self._longer(sum(len(part) for part in made))
+        start = len(self)
         for part in made:
             put(part, self.columns, out[start : start + len(part)])
             start += len(part)
         return self._out(out)
+
+    def _longer(self, m: int) -> npt.NDArray[Any]:
+        n, d = self.array.shape
+        is_fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
+        out = np.empty((n + m, d), self.array.dtype, "F" if is_fortran else "C")
+        out[:n] = self.array
+        return out
 
     def _column(self, name: str, values: npt.NDArray[Any]) -> Column:
         kind = values.dtype.kind
@@ -98,7 +113,7 @@ class ArrayTable:
             return Column(
                 column.field, column.read, lambda made: column.write(made).astype(values.dtype)
             )
-        return of_objects(name, values) if kind == "O" else of_numpy(name, values)
+        return of_objects(name, values) if kind == "O" else of_numpy(name, values, is_checked=True)
 
     def _out(self, array: npt.NDArray[Any]) -> Any:
         return array.tolist() if self.as_list else array

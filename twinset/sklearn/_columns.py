@@ -41,8 +41,14 @@ class Column:
     write: Callable[[pa.Array], Any]
 
 
-def of_numpy(name: str, values: npt.NDArray[Any]) -> Column:
-    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing."""
+def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
+    """Return a numpy column of numbers, booleans or dates; NaN and NaT are missing.
+
+    Raises
+    ------
+    SamplerInputError
+        It holds infinity; `is_checked` says that this is known not to be so.
+    """
     dtype = values.dtype
     if dtype.kind == "m":
         return _numpy_durations(name, values)
@@ -57,7 +63,7 @@ def of_numpy(name: str, values: npt.NDArray[Any]) -> Column:
         )
     if dtype.kind == "f" and dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if dtype.itemsize < 4 else np.float64)
-    if dtype.kind == "f" and np.isinf(values).any():
+    if dtype.kind == "f" and not is_checked and np.isinf(values).any():
         raise infinite(name)
     return Column(
         _numeric_field(name, values),

@@ -19,6 +19,7 @@ from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 
 Parents = npt.NDArray[np.int64]
+_FILLED = frozenset({"number", "integer"})
 _FIRST_CHUNK, _LARGEST_CHUNK = 256, 65_536
 
 
@@ -30,6 +31,16 @@ class TracedDraws(Protocol):
         self, n: int, rng: np.random.Generator, where: Where | None = None
     ) -> tuple[Dataset, Parents]:
         """Return `n` rows and the positions of their parents, shape (n, 2)."""
+
+
+@runtime_checkable
+class TracedFills(TracedDraws, Protocol):
+    """The same for tables of numbers, past Arrow."""
+
+    def fill(
+        self, out: npt.NDArray[np.float64], rng: np.random.Generator, where: Where | None = None
+    ) -> Parents:
+        """Write the rows of `draw` into `out`, shape (n, d), and return their parents."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +67,50 @@ class ClassSource:
     names: tuple[str, ...]
     where: Where | None = None
 
+    def can_fill(self) -> bool:
+        """Return whether rows can go straight into an array: numbers only, and no rule to hold."""
+        kinds = self.fitted.schema.kinds
+        return self.keeper is None and kinds <= _FILLED and isinstance(self.fitted, TracedFills)
+
+    def fill(self, out: npt.NDArray[np.float64]) -> Parents:
+        """Write rows into `out`, shape (n, d), the same that `draw` gives; return their parents."""
+        assert isinstance(self.fitted, TracedFills)
+        return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
+
     def draw(self, n: int, n_jobs: int = 1) -> tuple[list[Dataset], Parents]:
         """Return `n` rows as a list of sets, and their parents, shape (n, 2); -1 where unknown.
 
         The first n rows of a request for 2n are the rows of a request for n, on any number of
         threads: each chunk has a stream of its own, and chunk sizes do not depend on n.
         """
+        is_traced = isinstance(self.fitted, TracedDraws)
+        if is_traced and self.keeper is None:
+            made, parents = self._drawn(n, rng_for(*self.path, "rows"))
+            return [made], parents
         sizes = list(chunk_sizes(n))
-        with ThreadPoolExecutor(max_workers=max(1, min(n_jobs, len(sizes) or 1))) as pool:
-            results = pool.map(self._chunk, range(len(sizes)), sizes)
-            parts, parents = [], [np.empty((0, 2), dtype=np.int64)]
-            left = n
-            for dataset, found in results:
-                kept = min(left, len(dataset))
-                parts.append(dataset.slice(0, kept))
-                parents.append(found[:kept])
-                left -= kept
-        return parts, np.concatenate(parents)
+        starts = np.cumsum([0, *sizes]).tolist()
+        whole = self._drawn(starts[-1], rng_for(*self.path, "rows")) if is_traced else None
 
-    def _chunk(self, index: int, size: int) -> tuple[Dataset, Parents]:
-        rng = rng_for(*self.path, f"chunk-{index}")
-        made, parents = self._drawn(size, rng)
-        if self.keeper is None:
-            return made, parents
-        return self._held(made, parents, rng)
+        def chunk(index: int) -> tuple[Dataset, Parents]:
+            rng = rng_for(*self.path, f"chunk-{index}")
+            size, start = sizes[index], starts[index]
+            if whole is None:
+                made, parents = self._drawn(size, rng)
+            else:
+                made, parents = whole[0].slice(start, size), whole[1][start : start + size]
+            return (made, parents) if self.keeper is None else self._held(made, parents, rng)
+
+        n_threads = max(1, min(n_jobs, len(sizes)))
+        if n_threads == 1:
+            results = [chunk(index) for index in range(len(sizes))]
+        else:
+            with ThreadPoolExecutor(max_workers=n_threads) as pool:
+                results = list(pool.map(chunk, range(len(sizes))))
+        parents = np.concatenate([np.empty((0, 2), dtype=np.int64), *(p for _, p in results)])
+        parts = [part for part, _ in results]
+        if parts:
+            parts[-1] = parts[-1].slice(0, n - starts[-2])
+        return parts, parents[:n]
 
     def _drawn(self, n: int, rng: np.random.Generator) -> tuple[Dataset, Parents]:
         if isinstance(self.fitted, TracedDraws):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.dataset import Dataset
@@ -48,6 +49,21 @@ class PandasTable:
         """Return the rows with these positions."""
         return self.frame.iloc[rows]
 
+    def room(self, m: int) -> tuple[Any, npt.NDArray[np.float64]] | None:
+        """Return all rows with `m` empty ones after them, and these; None unless all are floats.
+
+        The frame shares the memory of the empty rows.
+        """
+        block = self._as_block()
+        return None if block is None else block.room(m)
+
+    def finished(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        """Return the array of all rows as a frame under a longer index."""
+        import pandas as pd
+
+        index = longer_index(self.frame.index, seeds)
+        return pd.DataFrame(array, index=index, columns=self.frame.columns, copy=False)
+
     def copied(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again, under a longer index."""
         rows = np.concatenate([np.arange(len(self)), seeds])
@@ -57,13 +73,12 @@ class PandasTable:
         """Return all rows and then those made, under the index that `longer_index` describes."""
         import pandas as pd
 
-        index = longer_index(self.frame.index, seeds)
         if not made:
             return self.frame.copy()
         block = self._as_block()
         if block is not None:
-            out = block.extended(made, seeds)
-            return pd.DataFrame(out, index=index, columns=self.frame.columns, copy=False)
+            return self.finished(block.extended(made, seeds), seeds)
+        index = longer_index(self.frame.index, seeds)
         table = Dataset.concat(made).without_reserved().to_arrow()
         series = []
         for j, column in enumerate(self.columns):
@@ -111,6 +126,13 @@ class ArrowTable:
     def taken(self, rows: Rows) -> Any:
         """Return the rows with these positions."""
         return self.frame[rows] if self.is_polars else self.frame.take(pa.array(rows))
+
+    def room(self, m: int) -> None:
+        """Return None: columns in Arrow are not rows of one array."""
+
+    def finished(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        """Return the array: there is none to come here."""
+        return array
 
     def copied(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.dataset import Dataset
@@ -34,6 +36,12 @@ class Table(Protocol):
 
     def taken(self, rows: Rows) -> Any:
         """Return the rows with these positions, in the caller's type."""
+
+    def room(self, m: int) -> tuple[Any, npt.NDArray[np.float64]] | None:
+        """Return an array of all rows with `m` empty ones, and these; None unless all are floats."""
+
+    def finished(self, array: npt.NDArray[Any], seeds: Rows) -> Any:
+        """Return the filled array of `room` in the caller's type."""
 
     def copied(self, seeds: Rows) -> Any:
         """Return all rows and then the ones at `seeds` again, in the caller's type."""

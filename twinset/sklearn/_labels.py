@@ -53,6 +53,8 @@ class Labels:
                 got=f"{n_rows} rows and {len(values)} labels",
             )
         _check_present(values)
+        if values.ndim == 1 and values.dtype.kind in "iubfU":
+            return cls(y, *_classes(values))
         kind = type_of_target(values, input_name="y")
         check_classification_targets(values)
         if kind.startswith("multi") and values.ndim == 2 and values.shape[1] > 1:
@@ -90,6 +92,19 @@ class Labels:
         if isinstance(y, pa.Array | pa.ChunkedArray | pa.Table):
             return y.take(pa.array(rows))
         return y[rows]
+
+
+def _classes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the sorted labels and their codes; hashing is many times faster than sorting."""
+    from sklearn.utils.multiclass import check_classification_targets
+
+    found = pa.array(values).dictionary_encode()
+    distinct = np.asarray(found.dictionary.to_numpy(zero_copy_only=False)).astype(values.dtype)
+    check_classification_targets(distinct)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[found.indices.to_numpy()]
 
 
 def _as_array(y: Any) -> npt.NDArray[Any]:

@@ -91,21 +91,37 @@ class GeneratorSampler(OverSampler):
         generator, seed = self._generator(), self._seed()
         rare = np.flatnonzero(np.isin(labels.codes, list(wanted)))
         self.rules_ = rules_for(self.rules, table, labels, rare) if wanted else ()
-        made: list[Dataset] = []
-        parents, seeds = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
+        sources: list[tuple[ClassSource, Rows, int]] = []
         for code, n in wanted.items():
             rows = labels.rows_of(code)
             real = dataset_of(table, rows)
             order = canonical_order(real)
-            rows, real = rows[order], real.take(order)
-            source = self._source(generator, real, (seed, str(labels.classes[code])))
+            path = (seed, str(labels.classes[code]))
+            sources.append((self._source(generator, real.take(order), path), rows[order], n))
+        if sources and all(source.can_fill() for source, _, _ in sources):
+            room = table.room(sum(wanted.values()))
+            if room is not None:
+                return self._filled(table, room, sources)
+        made: list[Dataset] = []
+        traced = []
+        for source, rows, n in sources:
             parts, found = source.draw(n, _n_threads(self.n_jobs))
             made += parts
-            parents.append(np.where(found >= 0, rows[found], -1))
-            # Rows without a parent stand for their class by one real row after the other.
-            seeds.append(np.where(found[:, 0] >= 0, parents[-1][:, 0], np.resize(rows, n)))
-        origin = np.concatenate(seeds)
-        return table.extended(made, origin), np.concatenate(parents), origin
+            traced.append(_traced(rows, found))
+        parents, seeds = _joined(traced)
+        return table.extended(made, seeds), parents, seeds
+
+    def _filled(
+        self, table: Table, room: tuple[Any, Floats], sources: list[tuple[ClassSource, Rows, int]]
+    ) -> tuple[Any, Rows, Rows]:
+        """Write the rows of all classes into the free end of an array."""
+        array, free = room
+        traced, start = [], 0
+        for source, rows, n in sources:
+            traced.append(_traced(rows, source.fill(free[start : start + n])))
+            start += n
+        parents, seeds = _joined(traced)
+        return table.finished(array, seeds), parents, seeds
 
     def _source(self, generator: Generator, real: Dataset, path: tuple[int, str]) -> ClassSource:
         keeper = None
@@ -114,6 +130,21 @@ class GeneratorSampler(OverSampler):
             keeper = RuleKeeper.learn(ruled)
         fitted = generator.fit(real, rng_for(*path, "fit"))
         return ClassSource(fitted, keeper, path, real.schema.names)
+
+
+def _traced(rows: Rows, found: Rows) -> tuple[Rows, Rows]:
+    """Return parents as positions among all real rows, and for each new row a real one of its class.
+
+    Rows without a parent stand for their class by one real row after the other.
+    """
+    parents = np.where(found >= 0, rows[found], -1)
+    return parents, np.where(found[:, 0] >= 0, parents[:, 0], np.resize(rows, len(found)))
+
+
+def _joined(traced: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    none = np.empty((0, 2), np.int64), np.empty(0, np.int64)
+    parents, seeds = zip(none, *traced, strict=True)
+    return np.concatenate(parents), np.concatenate(seeds)
 
 
 def _n_threads(n_jobs: int | None) -> int:

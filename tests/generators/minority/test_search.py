@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.generators.minority._grid import Cells, Grid
-from twinset.generators.minority._search import Points, Scale, nearest_points
+from twinset.generators.minority._points import Points, Scale
+from twinset.generators.minority._search import Search, nearest_points
 
 
 def points_of(table: pa.Table) -> tuple[Cells, Points]:
@@ -41,7 +42,7 @@ def test_distances_by_hand() -> None:
     numbers = np.array([0.5, 4.5, 0.5])
     spread = numbers.std()
     cells, points = points_of(table)
-    squared, indices = nearest_points(points, points, 3, own=True)
+    squared, indices = nearest_points(points, 3)
     first = int(np.flatnonzero(cells.origin == 0)[0])
     near = cells.origin[indices[first]]
     assert sorted(near[:2]) == [2, 3]
@@ -65,7 +66,7 @@ def test_as_pair_by_pair(rows: int, p: int, c: int, k: int, seed: int) -> None:
     cells, points = points_of(pa.table(columns))
     if len(cells) <= k:
         return
-    squared, indices = nearest_points(points, points, k, own=True)
+    squared, indices = nearest_points(points, k)
     truth = all_pairs(cells)
     assert squared == pytest.approx(np.sort(truth, axis=1)[:, :k])
     assert np.take_along_axis(truth, indices, axis=1) == pytest.approx(squared)
@@ -81,11 +82,11 @@ def test_many_tiles_agree_with_one(labels_only: bool, monkeypatch: pytest.Monkey
     if not labels_only:
         columns |= {"x": rng.normal(size=900), "n": rng.poisson(2, 900)}
     _, points = points_of(pa.table(columns))
-    squared, indices = nearest_points(points, points, 6, own=True)
+    squared, indices = nearest_points(points, 6)
     module = "twinset.generators.minority._search"
     monkeypatch.setattr(f"{module}._TILE", 97)
     monkeypatch.setattr(f"{module}._QUERIES", 13)
-    again, also = nearest_points(points, points, 6, own=True)
+    again, also = nearest_points(points, 6)
     assert np.array_equal(squared, again)
     assert np.array_equal(indices, also)
 
@@ -94,9 +95,34 @@ def test_rows_beyond_the_limit_are_not_wanted() -> None:
     cells, points = points_of(pa.table({"x": [0.0, 1.0, 2.0, 10.0]}))
     spread = np.std([0.0, 1.0, 2.0, 10.0])
     limit = np.full(4, (1.5 / spread) ** 2)
-    squared, indices = nearest_points(points, points, 3, own=True, within=limit)
+    search = Search(points, np.arange(4), 3, within=limit)
+    search.look(points, own=True)
+    squared, indices = search.squared, search.indices
     found = {
         cells.numbers[i, 0]: {cells.numbers[j, 0] for j in near[d <= limit[0]]}
         for i, (near, d) in enumerate(zip(indices, squared, strict=True))
     }
     assert found == {0.0: {1.0}, 1.0: {0.0, 2.0}, 2.0: {1.0}, 10.0: set()}
+
+
+def test_rows_may_come_in_parts_and_settled_ones_look_no_further() -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table({"x": rng.normal(size=400), "c": [f"l{v}" for v in rng.integers(0, 3, 400)]})
+    cells, points = points_of(table)
+    whole = Search(points, np.arange(50), 4)
+    whole.look(points)
+    asked = []
+
+    def settled(squared: np.ndarray, whose: np.ndarray) -> np.ndarray:
+        asked.append(len(whose))
+        return whose < 20
+
+    parts = Search(points, np.arange(50), 4, settled=settled)
+    for start in range(0, 400, 100):
+        some = slice(start, start + 100)
+        part = Points.of(points.scale, cells.numbers[some], cells.codes[some])
+        parts.look(part, start=start)
+    assert asked == [50, 30, 30, 30]
+    assert np.array_equal(parts.squared[20:], whole.squared[20:])
+    assert np.array_equal(parts.indices[20:], whole.indices[20:])
+    assert (parts.indices[:20] < 100).all()

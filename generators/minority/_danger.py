@@ -1,0 +1,182 @@
+"""Which rows of a class stand in danger: half or more of their neighbours, but not all, are others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.dataset import Dataset
+
+from ._crowd import Crowd
+from ._grid import row_hashes
+from ._points import Points
+from ._regions import Regions
+from ._search import Search, nearest_points
+from ._streams import Floats, Positions
+
+Test = Literal["exact", "sampled"]
+TESTS: tuple[str, ...] = get_args(Test)
+Mask = npt.NDArray[np.bool_]
+
+_READ_AT_ONCE = 30_000
+_REGIONS = 128
+_LEAST_OTHERS = 20_000
+_CENTRED_ON = 12_000
+_PILOT_ROWS = 64
+_FRACTIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+_WANTED_FOUND = 0.98
+
+
+def in_danger(
+    crowd: Crowd, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
+) -> Positions:
+    """Return the positions of the crowd's rows that stand in danger, ascending.
+
+    Parameters
+    ----------
+    crowd : Crowd
+        Rows of one class, each once.
+    points : Points
+        The same, laid out for the search.
+    train : Dataset
+        All rows.
+    is_other : numpy.ndarray of bool, shape (n,)
+        Which of them are of other classes.
+    m : int
+        Neighbours that are asked for their class.
+    test : {"exact", "sampled"}
+        Whether all other rows are looked at, or those in the regions of space nearest to a row: as
+        many as find 98 % of the neighbours of 64 rows for which all are known.
+    """
+    n, half = len(crowd), -(-m // 2)
+    own = np.full((n, m), np.inf)
+    n_own = min(m, n - 1)
+    if n_own:
+        own[:, :n_own] = nearest_points(points, n_own)[0]
+
+    def settled(squared: Floats, whose: Positions) -> Mask:
+        # As many others as are asked, all nearer than the first of its class: noise, not danger.
+        return np.asarray(squared[:, -1] < own[whose, 0])
+
+    # Beyond so many rows of its own class nobody can make half of the neighbours others.
+    search = Search(points, np.arange(n), m, own[:, m - half], settled)
+    if test == "exact" or np.count_nonzero(is_other) < _LEAST_OTHERS:
+        for others in _others(crowd, points, train, is_other):
+            search.look(others)
+    else:
+        _look_around(search, crowd, points, train, is_other)
+    n_others = _count_others(search.squared, own)
+    return np.flatnonzero((n_others >= half) & (n_others < m))
+
+
+def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
+    """Return how many of the m nearest rows are others, given both kinds' distances in order.
+
+    Examples
+    --------
+    >>> others, own = np.array([[1.0, 2.0, 9.0]]), np.array([[1.0, 5.0, 6.0]])
+    >>> _count_others(others, own).tolist()  # nearest: own 1, other 1, other 2
+    [2]
+    """
+    m = others.shape[1]
+    before = (own[:, None, :] <= others[:, :, None]).sum(axis=2)
+    rank = before + np.arange(m)
+    return np.asarray(((rank < m) & np.isfinite(others)).sum(axis=1))
+
+
+def _others(
+    crowd: Crowd, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+) -> Iterator[Points]:
+    """Yield the rows of other classes, some at a time."""
+    for start in range(0, len(train), _READ_AT_ONCE):
+        keep = is_other[start : start + _READ_AT_ONCE]
+        if keep.any():
+            part = train.slice(start, _READ_AT_ONCE)
+            numbers, codes = crowd.grid.read(part if keep.all() else part.filter(keep))
+            yield Points.of(points.scale, numbers, codes, single=single)
+
+
+def _look_around(
+    search: Search, crowd: Crowd, points: Points, train: Dataset, is_other: Mask
+) -> None:
+    """Let every row look into as many of the regions nearest to it as a pilot says are needed."""
+    some = _some_others(crowd, points, train, is_other)
+    regions = Regions.of(Points.concat([points.take(slice(0, _CENTRED_ON // 3)), some]), _REGIONS)
+    before = _before(regions, points, some)
+    pilot = np.arange(min(_PILOT_ROWS, len(points)))
+    k = search.squared.shape[1]
+    truth = Search(points, pilot, k, search.within[pilot])
+    parts: list[Points] = []
+    whose: list[Positions] = []
+    for others in _others(crowd, points, train, is_other, single=True):
+        parts.append(others)
+        whose.append(regions.whose(others))
+        truth.look(others)
+    sorted_others = _ByRegion.of(Points.concat(parts), np.concatenate(whose), len(regions))
+    tried = Search(points, pilot, k, search.within[pilot])
+    reached = 0.0
+    for fraction in _FRACTIONS:
+        sorted_others.show(tried, (before[pilot] >= reached) & (before[pilot] < fraction))
+        reached = fraction
+        if _found_fraction(tried.squared, truth.squared) >= _WANTED_FOUND:
+            sorted_others.show(search, before < fraction)
+            return
+    search.look(sorted_others.others)
+
+
+def _before(regions: Regions, points: Points, some: Points) -> Floats:
+    """Return the share of the others that lies in regions nearer to a row than each one, (n, r)."""
+    sizes = np.bincount(regions.whose(some), minlength=len(regions)) / len(some)
+    ranked = regions.by_distance(points)
+    before = np.empty(ranked.shape)
+    np.put_along_axis(before, ranked, np.cumsum(sizes[ranked], axis=1) - sizes[ranked], axis=1)
+    return before
+
+
+def _found_fraction(found: Floats, truth: Floats) -> float:
+    """Return which fraction of the true neighbours was found; both ascending, infinite where none.
+
+    Examples
+    --------
+    >>> _found_fraction(np.array([[1.0, 3.0], [2.0, np.inf]]), np.array([[1.0, 2.0], [2.0, np.inf]]))
+    0.6666666666666666
+    """
+    there = np.isfinite(truth)
+    last = np.where(there, truth, -np.inf).max(axis=1)
+    hits = np.count_nonzero(found <= last[:, None])
+    return float(hits / max(int(np.count_nonzero(there)), 1))
+
+
+@dataclass(frozen=True)
+class _ByRegion:
+    """Rows of other classes, and where those of each region stand in `order`."""
+
+    others: Points
+    order: Positions
+    ends: Positions
+
+    @classmethod
+    def of(cls, others: Points, whose: Positions, n_regions: int) -> _ByRegion:
+        order = np.argsort(whose.astype(np.int16), kind="stable")  # few bits are sorted fast
+        return cls(others, order, np.cumsum(np.bincount(whose, minlength=n_regions)))
+
+    def show(self, search: Search, looks: Mask) -> None:
+        """Let rows look into regions: `looks` has shape (q, r)."""
+        for region, (start, end) in enumerate(zip([0, *self.ends[:-1]], self.ends, strict=True)):
+            lookers = np.flatnonzero(looks[:, region])
+            if end > start and len(lookers):
+                search.look(self.others.take(self.order[start:end]), only=lookers)
+
+
+def _some_others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Points:
+    """Return a few thousand rows of other classes, chosen by what they hold, not where they stand."""
+    rows = np.flatnonzero(is_other)
+    marks = crowd.known.marks(train)[rows]
+    rows = rows[marks <= np.partition(marks, _CENTRED_ON - 1)[_CENTRED_ON - 1]]
+    numbers, codes = crowd.grid.read(train.take(rows))
+    order = np.argsort(row_hashes(numbers, codes), kind="stable")[:_CENTRED_ON]
+    return Points.of(points.scale, numbers[order], codes[order])
