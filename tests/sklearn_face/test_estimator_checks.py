@@ -9,11 +9,25 @@ pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed"
 from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_checks
 
-from twinset.sklearn import SMOTE, RandomOverSampler
+from twinset.sklearn import (
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    HardNegatives,
+    ImblearnSampler,
+    RandomOverSampler,
+    TreesSampler,
+)
 
 SAMPLERS = [
     RandomOverSampler(random_state=42),
     SMOTE(random_state=42),
+    BorderlineSMOTE(random_state=42),
+    CopulaSampler(random_state=42),
+    TreesSampler(random_state=42),
+    HardNegatives(random_state=42),
+    ImblearnSampler("SVMSMOTE", random_state=42),
+    ImblearnSampler("TomekLinks", random_state=42),
 ]
 
 

@@ -13,9 +13,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from twinset.sklearn import SMOTE, RandomOverSampler, restore_probabilities
+from twinset.sklearn import (
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    RandomOverSampler,
+    TreesSampler,
+    restore_probabilities,
+)
 
-SAMPLERS = [SMOTE, RandomOverSampler]
+SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
 
 
 def frauds(n: int = 600) -> tuple[pd.DataFrame, pd.Series]:

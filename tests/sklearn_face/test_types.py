@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.minority.dtype_cases import cases, labels
-from twinset.sklearn import SMOTE, RandomOverSampler
+from twinset.sklearn import SMOTE, BorderlineSMOTE, CopulaSampler, RandomOverSampler, TreesSampler
 
 N, MADE = 240, 160
-SAMPLERS = [SMOTE, RandomOverSampler]
+SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
 
 
 def dtypes_of(table) -> list:
@@ -56,7 +56,10 @@ def test_types_come_back(case: str, sampler) -> None:
     frauds, new = real[200:], made[N:]
     for name in names_of(real):
         before, after = missing_share(frauds, name), missing_share(new, name)
-        assert (before == 0) == (after == 0)
+        assert before > 0 or after == 0
+        if sampler is BorderlineSMOTE:
+            continue  # It starts from some rows only, which may miss more or less.
+        assert before == 0 or after > 0
         assert after == pytest.approx(before, abs=0.25)
 
 

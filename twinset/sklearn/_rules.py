@@ -12,7 +12,6 @@ from twinset.core.rules import Rule, rules_from_json
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._intake import Table, dataset_of
-from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import row_hashes
 
 RuleWords = Sequence[Rule | Mapping[str, Any]] | None
@@ -20,7 +19,7 @@ _LOOKED_AT, _FEWEST_OTHERS = 4_000, 1_000
 _MOST_COLUMNS = 300
 
 
-def rules_for(words: RuleWords, table: Table, labels: Labels, rare: Rows) -> tuple[Rule, ...]:
+def rules_for(words: RuleWords, table: Table, rare: Rows) -> tuple[Rule, ...]:
     """Return the rules that new rows must keep.
 
     Parameters
@@ -31,8 +30,6 @@ def rules_for(words: RuleWords, table: Table, labels: Labels, rare: Rows) -> tup
         stands for none.
     table : Table
         All real rows.
-    labels : Labels
-        Their labels.
     rare : numpy.ndarray
         Positions of the rows whose classes are to grow.
 
