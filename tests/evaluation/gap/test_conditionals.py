@@ -56,7 +56,8 @@ def test_a_part_shuffled_strays_by_about_that_part_of_the_others(share: float) -
         usual = before.details["stray_fractions"]["pay"]
         more.append(after.details["stray_fractions"]["pay"] - usual)
         expected.append(hit.mean() * (1 - usual))
-    assert np.mean(more) == pytest.approx(np.mean(expected), rel=0.35)
+    # Somewhat more than that: forests are rarely as sure of real rows as they might be.
+    assert 0.8 < np.mean(more) / np.mean(expected) < 1.5
 
 
 def test_rows_that_are_too_neat_differ_too() -> None:
