@@ -24,9 +24,9 @@ _READING: Mapping[str, str] = {
         "What it could tell apart, another model can stumble over too."
     ),
     "gap.conditionals": (
-        "Models that learnt from real rows forecast each column from all the others; 0 means that the "
-        "synthetic rows surprise them just as much as real ones do. More or less surprise means that "
-        "columns hang together differently."
+        "Models of real rows forecast each column from all others; the number is the share of values "
+        "that look drawn at random. Real rows have such values too: more of them means that relations "
+        "were lost, fewer that rows are too neat."
     ),
     "gap.time_patterns": (
         "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
