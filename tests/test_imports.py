@@ -21,7 +21,7 @@ FLOORS = (
     {"pipeline", "oneshot", "drafting", "filling"},
     {"making", "planning", "sourcing", "appraisal", "comparing", "shortfalls", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "leaks", "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "_settings",

@@ -1,0 +1,1 @@
+"""Rare classes: what balancing costs and gains, and what the leakage guard sees."""
