@@ -12,6 +12,7 @@ from benchmarks.minority.real_sets import RealSet, as_dataset
 from twinset.core.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import split_rows
+from twinset.registry import build
 
 _NEIGHBOURS = 5
 
@@ -81,7 +82,8 @@ def grown(frame: pd.DataFrame, real: RealSet, ratio: float, how: str, seed: int)
             else SMOTE(sampling_strategy=strategy, random_state=seed)
         )
         made, labels = sampler.fit_resample(x, y)
-    return made.assign(**{real.target: labels})[list(frame.columns)]
+    labels = _like(frame[real.target], labels)
+    return made.copy().assign(**{real.target: labels})[list(frame.columns)]
 
 
 def grown_before_the_cut(how: str, ratio: float, real_test: bool = False) -> Plant:
@@ -124,9 +126,9 @@ def copied_into_train(share: float, rare_only: bool = False) -> Plant:
 
 
 def train_rows_in_holdout(real: RealSet, rng: np.random.Generator) -> Planted:
-    """Put 2 % of the train rows into the holdout as well."""
+    """Put 5 % of the train rows into the holdout as well."""
     cut = clean_split(real, rng)
-    pick = _picked(cut.train, real, 0.02, False, rng)
+    pick = _picked(cut.train, real, 0.05, False, rng)
     return replace(cut, holdout=Dataset.concat([cut.holdout, cut.train.take(pick)]))
 
 
@@ -281,9 +283,9 @@ KINDS: dict[str, Plant] = {
     "SMOTE to 1:1, test rows real": grown_before_the_cut("smote", 1.0, real_test=True),
     "SMOTE on whole numbers to 1:1, then the cut": grown_before_the_cut("rounded", 1.0),
     "SMOTE from all rows as the made set": grown_from_all_rows,
-    "copies of 2 % of the holdout in train": copied_into_train(0.02),
+    "copies of 5 % of the holdout in train": copied_into_train(0.05),
     "copies of the rare holdout rows in train": copied_into_train(0.5, rare_only=True),
-    "2 % of the train rows in the holdout": train_rows_in_holdout,
+    "5 % of the train rows in the holdout": train_rows_in_holdout,
     "copies in another order of columns": other_column_order,
     "copies with another label": changed_in_train(flip_labels),
     "copies with one column redrawn": changed_in_train(redraw_one_column),
@@ -301,9 +303,64 @@ KINDS: dict[str, Plant] = {
 }
 
 
+def grown_after_the_cut(how: str) -> Plant:
+    """Return what should be done: cut, then grow the rare class of the train part alone."""
+
+    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
+        if how != "ros" and not _has_fine_numbers(real):
+            return None
+        cut = clean_split(real, rng)
+        frame = cut.train.to_pandas()
+        whole = grown(frame, real, 1.0, how.removesuffix(" made"), int(rng.integers(1 << 30)))
+        data = as_dataset(whole, real.target, _roles(real))
+        if not how.endswith(" made"):
+            return replace(cut, train=data)
+        return replace(cut, synthetic=data.slice(len(frame), len(data)))
+
+    return plant
+
+
+def cut_by(by: str) -> Plant:
+    """Return a clean cut by time, group or at random; None where the set has no such column."""
+
+    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
+        if by in ("time", "group"):
+            return clean_split(real, rng, by) if real.data.schema.with_role(by) else None
+        if real.data.schema.with_role("group"):
+            return None
+        return clean_split(real, rng)
+
+    return plant
+
+
+def drawn_from_train(use: str) -> Plant:
+    """Return a clean cut with a made set from a generator that saw the train part alone."""
+
+    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
+        if real.data.schema.with_role("group"):
+            return None
+        cut = clean_split(real, rng)
+        fitted = build("generator", use, {}).fit(cut.train, rng)
+        return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
+
+    return plant
+
+
+CLEAN: dict[str, Plant] = {
+    "cut at random, by class": cut_by("stratified"),
+    "cut by time": cut_by("time"),
+    "cut by group": cut_by("group"),
+    "cut, then random oversampling of train": grown_after_the_cut("ros"),
+    "cut, then SMOTE of train": grown_after_the_cut("smote"),
+    "cut, SMOTE rows of train as the made set": grown_after_the_cut("smote made"),
+    "cut, bootstrap of train as the made set": drawn_from_train("tabular.bootstrap"),
+    "cut, copula of train as the made set": drawn_from_train("tabular.copula"),
+}
+
+
 def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
-    """Return the set with a leak of this kind; None where the set cannot have it."""
-    return KINDS[kind](real, rng_for(seed, "leak", kind, real.name))
+    """Return the set cut with a leak of this kind, or clean; None where the set cannot have it."""
+    return {**KINDS, **CLEAN}[kind](real, rng_for(seed, "leak", kind, real.name))
 
 
 def _roles(real: RealSet) -> dict[str, str]:
@@ -321,7 +378,7 @@ def _picked(
 ) -> np.ndarray:
     codes, levels = part.codes(real.target)
     rows = np.flatnonzero(codes == levels.index(real.rare)) if rare_only else np.arange(len(part))
-    return np.sort(rng.choice(rows, max(25, int(share * len(rows))), replace=len(rows) < 25))
+    return np.sort(rng.choice(rows, min(len(rows), max(60, int(share * len(rows)))), replace=False))
 
 
 def _like(column: pd.Series, texts: pd.Series) -> pd.Series:

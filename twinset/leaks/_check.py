@@ -14,6 +14,7 @@ from twinset.leaks import _copies, _lineage, _lines, _near, _order
 from twinset.leaks._copies import Cut, key_columns
 from twinset.leaks._drawn import drawn_from_holdout
 from twinset.leaks._found import Findings, Leak, check_allowed
+from twinset.leaks._grain import finer_numbers
 from twinset.leaks._rows import RowKeys
 
 _UNKEYED = ("mask", "boxes", "spans")
@@ -164,7 +165,7 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
     # What stands there whole stands there nearly, too: one sentence is enough.
     if not leaks:
         leaks += _copies.changed_copies(cut) or _copies.near_copies(cut)
-    leaks += _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
+    leaks += finer_numbers(cut) or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
     if not leaks and cut.features:
         leaks += _distances(train, holdout, cut, seed)
     return leaks
@@ -173,11 +174,11 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
 def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:
     rng = rng_for(seed, "leaks", "near")
     mine, other = (part.select(cut.features).without_reserved() for part in (holdout, train))
-    found = _near.nearer_than_real(mine, other, rng)
-    if found or cut.labels is None:
-        return found
+    if cut.labels is None:
+        return _near.nearer_than_real(mine, other, rng)
+    # By class: a class that was grown after the cut would shift what is usual in the whole.
     sizes = np.bincount(cut.labels[cut.labels >= 0], minlength=len(cut.names))
-    for code in np.argsort(sizes, kind="stable")[:-1]:
+    for code in np.argsort(sizes, kind="stable"):
         rows = cut.labels == code
         words = f" of the class '{cut.names[code]}'"
         kept = mine.filter(rows[cut.in_holdout]), other.filter(rows[~cut.in_holdout])

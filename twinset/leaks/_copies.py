@@ -24,7 +24,9 @@ _KEYS_AT_ONCE = 400_000
 _NATURAL_SHARE = 0.1
 _NATURAL_TIMES = 3.0
 _NATURAL_EXCESS = 0.15
-_COMMON_SHARE = 0.6
+_MOST_USUAL = 0.33
+_FEWEST_OF_A_CLASS = 30
+_TIED = 1.05
 _GRIDS = ((0.02, 0.0), (0.02, 0.5), (0.1, 0.25), (0.1, 0.75), (0.4, 0.0), (0.4, 0.5))
 _FEWEST_NUMBERS = 2
 
@@ -65,6 +67,20 @@ class Cut:
         """Which rows are the holdout's, shape (n,)."""
         return np.asarray(self.side == 1)
 
+    @property
+    def fraction(self) -> float:
+        """Share of rows that the cut put into the holdout, in (0, 1).
+
+        A class that was grown in the train part after the cut hides the share; the class with the
+        largest share tells it.
+        """
+        shares = [float(self.in_holdout.mean())]
+        for code in range(len(self.names)):
+            mine = self.in_holdout[self.labels == code]
+            if mine.sum() >= _FEWEST_OF_A_CLASS:
+                shares.append(float(mine.mean()))
+        return max(shares[0], min(max(shares), 0.5))
+
     def crowds(self) -> Iterator[tuple[str, npt.NDArray[np.bool_] | None]]:
         """Yield all rows, then the rows of each class with words for them."""
         yield "", None
@@ -75,13 +91,14 @@ class Cut:
 
 def copies(cut: Cut) -> list[Leak]:
     """Return the leak of rows that stand on both sides, whole or under other keys; or none."""
+    fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
         if not names:
             continue
         key = cut.keys.key(names)
         how = "value for value" if names == cut.columns else _under_other_keys(cut)
         for words, rows in cut.crowds():
-            found = _cut_in_two(key, cut.in_holdout, rows)
+            found = _cut_in_two(key, cut.in_holdout, rows, fraction)
             if found is not None:
                 kind = "copies" if names == cut.columns else "changed_copies"
                 what = (
@@ -94,6 +111,7 @@ def copies(cut: Cut) -> list[Leak]:
 
 def changed_copies(cut: Cut) -> list[Leak]:
     """Return the leak of rows that stand on both sides but for one column; or none."""
+    fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
         if len(names) < 2:
             continue
@@ -101,7 +119,7 @@ def changed_copies(cut: Cut) -> list[Leak]:
         for name in names:
             key = whole - cut.keys.cells[name]
             kept = _part(key)
-            found = _cut_in_two(key[kept], cut.in_holdout[kept], None, len(names))
+            found = _cut_in_two(key[kept], cut.in_holdout[kept], None, fraction, len(names))
             if found is not None:
                 what = (
                     f"{counted(found[0])} also stand in the train part but for the column '{name}', "
@@ -113,13 +131,14 @@ def changed_copies(cut: Cut) -> list[Leak]:
 
 def near_copies(cut: Cut) -> list[Leak]:
     """Return the leak of rows that have a near copy on the other side, by cells of a grid; or none."""
+    fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
         if sum(name in cut.keys.numbers for name in names) < _FEWEST_NUMBERS:
             continue
         for width, shift in _GRIDS:
             key = cut.keys.grid_key(names, width, shift)
             for words, rows in cut.crowds():
-                found = _cut_in_two(key, cut.in_holdout, rows, len(_GRIDS))
+                found = _cut_in_two(key, cut.in_holdout, rows, fraction, len(_GRIDS))
                 if found is not None:
                     what = (
                         f"{counted(found[0])}{words} have a train row within {width:g} of a spread "
@@ -131,25 +150,23 @@ def near_copies(cut: Cut) -> list[Leak]:
 
 def oversampled(cut: Cut) -> list[Leak]:
     """Return the leak of a class whose rows were multiplied before the cut; or none."""
-    if cut.labels is None or not cut.features:
+    if cut.labels is None:
         return []
     for names in dict.fromkeys((cut.columns, cut.features)):
         _, group = np.unique(cut.keys.key(names), return_inverse=True)
         in_train = np.bincount(group[~cut.in_holdout], minlength=int(group.max()) + 1)
         seen = cut.in_holdout & (in_train[group] > 0)
-        sizes = np.bincount(cut.labels[cut.in_holdout & (cut.labels >= 0)])
-        for code, name in enumerate(cut.names):
+        for code in grown_classes(cut):
             mine = cut.labels == code
             n, k = int((cut.in_holdout & mine).sum()), int((seen & mine).sum())
             others = cut.in_holdout & ~mine
             usual = float(seen[others].mean()) if others.any() else 0.0
             natural = max(_NATURAL_SHARE, min(_NATURAL_TIMES * usual, usual + _NATURAL_EXCESS))
-            if n > 0.95 * sizes.max():
-                # The commonest class repeats itself by nature, wherever columns are coarse.
-                natural = max(natural, _COMMON_SHARE)
-            if natural < 1 and n:
+            # In a table with few distinct rows every class repeats itself, each in its own measure.
+            if usual < _MOST_USUAL and n:
                 chance = log_tail(k, np.array([natural]), np.array([n]))
                 if chance < LOG_ALPHA:
+                    name = cut.names[code]
                     what = (
                         f"{k / n:.0%} of the holdout rows of the class '{name}' also stand in the "
                         f"train part, of other classes {usual:.0%}: its rows were multiplied before "
@@ -159,17 +176,27 @@ def oversampled(cut: Cut) -> list[Leak]:
     return []
 
 
+def grown_classes(cut: Cut) -> list[int]:
+    """Return the classes that may have been grown, rarest first: all but a clearly commonest one."""
+    if cut.labels is None:
+        return []
+    sizes = np.bincount(cut.labels[cut.labels >= 0], minlength=len(cut.names))
+    order = np.argsort(sizes, kind="stable")
+    tied = len(order) > 1 and sizes[order[-1]] <= _TIED * sizes[order[-2]]
+    return [int(code) for code in (order if tied else order[:-1])]
+
+
 def _cut_in_two(
     key: Keys,
     in_holdout: npt.NDArray[np.bool_],
     rows: npt.NDArray[np.bool_] | None,
+    fraction: float,
     n_tried: int = 1,
 ) -> tuple[int, float, float] | None:
     """Return (rows of the holdout that stand in train, as many by chance, log chance), if too many."""
     if rows is not None:
         key, in_holdout = key[rows], in_holdout[rows]
-    n, m = int((~in_holdout).sum()), int(in_holdout.sum())
-    if not n or not m:
+    if in_holdout.all() or not in_holdout.any():
         return None
     order = np.argsort(key, kind="stable")
     ordered = key[order]
@@ -179,7 +206,7 @@ def _cut_in_two(
     shared = sizes > 1
     sizes, held = sizes[shared], held[shared]
     both = (held > 0) & (held < sizes)
-    chances, counts = span_chances(sizes, m / (n + m))
+    chances, counts = span_chances(sizes, fraction)
     chance = log_tail(int(both.sum()), chances, counts)
     if chance >= LOG_ALPHA - np.log(n_tried):
         return None

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.leaks._chance import log_tail
-from twinset.leaks._copies import LOG_ALPHA, Cut
+from twinset.leaks._copies import LOG_ALPHA, Cut, grown_classes
 from twinset.leaks._found import Leak, counted
 from twinset.leaks._lines import Cloud, too_many
 
@@ -21,7 +21,7 @@ def drawn_from_holdout(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     the number of made rows. No more of them may lie on a line with two made or train rows than lie on
     one with two train rows.
     """
-    return [*_copied(cut), *_on_lines(cut, rng)]
+    return _copied(cut) or _on_lines(cut, rng)
 
 
 def _copied(cut: Cut) -> list[Leak]:
@@ -53,8 +53,9 @@ def _on_lines(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     cloud = Cloud.of(cut)
     if cloud is None:
         return []
-    for words, rows in reversed(list(cut.crowds())):
-        mine = np.ones(len(cut.side), dtype=bool) if rows is None else rows
+    for code in grown_classes(cut) or [-1]:
+        mine = np.ones(len(cut.side), bool) if cut.labels is None else cut.labels == code
+        words = "" if cut.labels is None else f" of the class '{cut.names[code]}'"
         if not (mine & (cut.side == 2)).any():
             continue
         held, train = mine & cut.in_holdout, mine & (cut.side == 0)

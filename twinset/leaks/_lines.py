@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from twinset.core.features import robust_scale
 from twinset.leaks._chance import log_tail
-from twinset.leaks._copies import LOG_ALPHA, Cut
+from twinset.leaks._copies import LOG_ALPHA, Cut, grown_classes
 from twinset.leaks._found import Leak
 from twinset.leaks._rows import Keys, row_key
 
@@ -28,10 +28,14 @@ _LEAST_COLUMNS = 3
 _FINE = 1e-3
 _SHARP = 1e-6
 _GRAINS_AWAY = 1_000
+_RARE = -27.0
+"""A hundred million pairs of rows are seen from one; chance must not make one line among them."""
 _MIXED = 2.5
 """Columns that must change along a line: rows that differ in one column always lie on one."""
 _NATURAL_SHARE = 0.04
 _NATURAL_TIMES = 3.0
+_MORE = 0.15
+"""Classes of exactly one size were made so; then a smaller difference of shares is enough."""
 
 
 def interpolated(cut: Cut, rng: np.random.Generator) -> list[Leak]:
@@ -43,18 +47,15 @@ def interpolated(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     if cut.labels is None or cloud is None:
         return []
     sizes = np.bincount(cut.labels[cut.labels >= 0], minlength=len(cut.names))
-    common = int(np.argmax(sizes))
-    for code in np.argsort(sizes, kind="stable").tolist():
-        # After a balance of one to one any class may be the one that was grown.
-        if code == common and sizes[code] > 1.05 * np.median(sizes):
-            continue
+    for code in grown_classes(cut):
         mine = cut.labels == code
         seen = cloud.on_lines(mine & cut.in_holdout, mine & ~cut.in_holdout, rng)
         if seen[0] <= _NATURAL_SHARE * seen[1]:
             continue
         other = cut.labels == int(np.argmax(np.where(np.arange(len(sizes)) == code, -1, sizes)))
         usual = cloud.on_lines(other & cut.in_holdout, other & ~cut.in_holdout, rng)
-        chance = too_many(seen, usual)
+        tied = sizes[code] == sizes.max()
+        chance = too_many(seen, usual, more=_MORE if tied else 1.0)
         if chance < LOG_ALPHA:
             what = (
                 f"{seen[0] / seen[1]:.0%} of the holdout rows of the class '{cut.names[code]}' lie "
@@ -64,9 +65,13 @@ def interpolated(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     return []
 
 
-def too_many(seen: tuple[int, int], usual: tuple[int, int]) -> float:
-    """Return the log chance of as many rows on lines, where `usual` tells how many are natural."""
-    natural = max(_NATURAL_SHARE, _NATURAL_TIMES * usual[0] / max(usual[1], 1))
+def too_many(seen: tuple[int, int], usual: tuple[int, int], more: float = 1.0) -> float:
+    """Return the log chance of as many rows on lines, where `usual` tells how many are natural.
+
+    Three times the natural share is let pass, or `more` above it where that is less.
+    """
+    share = usual[0] / max(usual[1], 1)
+    natural = max(_NATURAL_SHARE, min(_NATURAL_TIMES * share, share + more))
     if natural >= 1 or not seen[1]:
         return 0.0
     return log_tail(seen[0], np.array([natural]), np.array([seen[1]]))
@@ -80,14 +85,14 @@ class Cloud:
     ----------
     points : numpy.ndarray, shape (n, d)
         Numbers in units of their spread.
-    coarse : float
-        Length of one step in all columns that hold whole numbers.
+    grain : numpy.ndarray, shape (d,)
+        One step of a column of whole numbers, in the same units; 0 where there are no steps.
     key : numpy.ndarray, shape (n,)
         Equal for equal points.
     """
 
     points: Matrix
-    coarse: float
+    grain: npt.NDArray[np.float64]
     key: Keys
 
     @classmethod
@@ -96,7 +101,7 @@ class Cloud:
         points, grain = _points(cut)
         if points.shape[1] < _LEAST_COLUMNS:
             return None
-        return cls(points, float(np.sqrt((grain**2).sum())), row_key(points))
+        return cls(points, grain, row_key(points))
 
     def on_lines(
         self,
@@ -121,7 +126,7 @@ class Cloud:
             rows = rng.choice(rows, budget, replace=False)
         lens = rng.normal(size=(self.points.shape[1], 2))
         around = self.points[pool]
-        found = sum(_has_line(self.points[row], around, lens, self.coarse) for row in rows)
+        found = sum(_has_line(self.points[row], around, lens, self.grain) for row in rows)
         return found, len(rows)
 
 
@@ -144,10 +149,11 @@ def _points(cut: Cut) -> tuple[Matrix, npt.NDArray[np.float64]]:
     return (np.column_stack(columns) if columns else np.zeros(shape)), np.array(grains)
 
 
-def _has_line(row: Matrix, pool: Matrix, lens: Matrix, coarse: float) -> bool:
+def _has_line(row: Matrix, pool: Matrix, lens: Matrix, grain: npt.NDArray[np.float64]) -> bool:
     """Return whether two rows of the pool lie in one direction from a row, or in opposite ones."""
     apart = pool - row
     length = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    coarse = float(np.sqrt(grain @ grain))
     far = length > 1e-9 + _GRAINS_AWAY * coarse
     if far.sum() < 2:
         return False
@@ -157,7 +163,9 @@ def _has_line(row: Matrix, pool: Matrix, lens: Matrix, coarse: float) -> bool:
     sign = np.where(seen[:, 0] < 0, -1.0, 1.0)
     seen *= sign[:, None]
     order = np.argsort(seen[:, 0], kind="stable")
-    seen, blur = seen[order], _SHARP + 2 * coarse / length[order]
+    # Far outliers lie in one direction by nature: what counts is how far they miss the line.
+    seen, near = seen[order], np.maximum(length[order], 1.0)
+    blur = _SHARP / near + 2 * coarse / length[order]
     for lag in (1, 2):
         reach = 4 * (blur[lag:] + blur[:-lag])
         close = np.flatnonzero((np.abs(seen[lag:] - seen[:-lag]) <= reach[:, None]).all(axis=1))
@@ -165,6 +173,24 @@ def _has_line(row: Matrix, pool: Matrix, lens: Matrix, coarse: float) -> bool:
             ends = order[close], order[close + lag]
             one, other = ((apart[i].T * sign[i] / length[i]).T for i in ends)
             mixed = 1.0 / (one**4).sum(axis=1) > min(_MIXED, 0.6 * len(row))
-            if (mixed & (np.abs(one - other).max(axis=1) <= reach[close] / 4)).any():
+            # Two near neighbours lie in one direction from everywhere: they must be apart to tell.
+            away = np.abs(sign[ends[0]] * length[ends[0]] - sign[ends[1]] * length[ends[1]])
+            longer = np.maximum(length[ends[0]], length[ends[1]])
+            mixed &= away > _GRAINS_AWAY * coarse
+            sharp = _SHARP * np.minimum(1.0, np.minimum(away, 1.0) / longer)
+            steps = 2 * (1 / length[ends[0]] + 1 / length[ends[1]])
+            allowed = sharp[:, None] + steps[:, None] * grain
+            hit = mixed & (np.abs(one - other) <= allowed).all(axis=1)
+            if hit.any() and (_log_coincidence(one[hit], allowed[hit]) < _RARE).any():
                 return True
     return False
+
+
+def _log_coincidence(direction: Matrix, allowed: Matrix) -> npt.NDArray[np.float64]:
+    """Return the log chance that another direction agrees with each by accident, shape (m,).
+
+    A column counts by how much of its part in the direction the tolerance takes up; one column is free,
+    since directions have length 1.
+    """
+    part = np.minimum(0.0, np.log(2 * allowed / np.maximum(np.abs(direction), 1e-300)))
+    return np.asarray(part.sum(axis=1) - part.min(axis=1))

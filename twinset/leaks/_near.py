@@ -19,8 +19,8 @@ from twinset.leaks._found import Leak
 _MOST_QUERIES = 1_500
 _CELLS = 3_000_000
 _FEWEST = 40
-_QUANTILES = (0.01, 0.1, 0.3)
-_TIMES = 1.5
+_QUANTILES = {0.002: 1.0, 0.01: 1.5, 0.1: 1.5, 0.3: 1.5}
+"""Low quantiles of real distances, and how many times as many rows below them drift may explain."""
 
 
 def nearer_than_real(
@@ -49,11 +49,11 @@ def nearer_than_real(
         return []
     reference = encoder.transform(train.take(np.sort(rest[: max(1_000, _CELLS // width)])))
     mine, own = (nearest(query, reference, 1)[0][:, 0] for query in queries)
-    for quantile in _QUANTILES:
+    for quantile, times in _QUANTILES.items():
         bound = float(np.quantile(own, quantile))
         near, usual = int((mine <= bound).sum()), int((own <= bound).sum())
         # Under a cut at random each near row is the holdout's with this chance.
-        share = _TIMES * len(mine) / (_TIMES * len(mine) + len(own))
+        share = times * len(mine) / (times * len(mine) + len(own))
         chance = log_tail(near, np.array([share]), np.array([near + usual]))
         if chance < LOG_ALPHA:
             expected = usual / len(own)
