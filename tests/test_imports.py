@@ -22,7 +22,8 @@ FLOORS = (
     {"advising", "pipeline", "oneshot", "drafting", "filling"},
     {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "measure",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "leaks",
+        "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "_settings",
