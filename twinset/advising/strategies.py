@@ -67,12 +67,12 @@ class Strategy:
         if self.family == "weights":
             return "class weights, balanced" if self.power == 1 else "class weights, square root"
         if self.family == "repeat":
-            return f"real rare rows repeated, up to {100 * self.ratio:g} % of the others"
+            return f"rare rows repeated, up to {100 * self.ratio:g} % of the others"
         if self.family == "rows":
             return f"rows of {self.component}, up to {100 * self.ratio:g} % of the others"
         if self.family == "thin":
-            return "easy rows of the common class thinned, the rest weighted"
-        return "nothing added"
+            return "easy rows of the common class thinned"
+        return "the rows as they are"
 
 
 NONE = Strategy("none", "none")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.calibration import WAYS, Restored, reliability, restore
+from twinset.advising.calibration import WAYS, Restored, reliability
 from twinset.advising.case import Case
-from twinset.advising.choice import Race
+from twinset.advising.choice import Race, restored
 from twinset.advising.cuts import Cut
 from twinset.advising.headline import N_DRAWS, Drawn, Tested, curves, fold_values, measured
 from twinset.advising.judges import JUDGES
@@ -87,7 +87,7 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
     (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.judge)
-    ways = {s.name: _restored(won, s.name, case) for s in pair}
+    ways = {s.name: restored(won, s.name, case) for s in pair}
     tested = {
         s.name: Tested(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
         for s in pair
@@ -195,21 +195,6 @@ def _sentence(verdict: Verdict, won: Race) -> str:
         "give no evidence that it helps. Leaving the rows as they are is the safe choice.",
     }
     return told[verdict]
-
-
-def _restored(won: Race, name: str, case: Case) -> Restored:
-    """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
-    first = won.folds[0][0].partition("/")[0]
-    pairs = [
-        (cut, fold[name])
-        for (path, cut), fold in zip(won.folds, won.results)
-        if path.partition("/")[0] == first
-    ]
-    return restore(
-        [result.scores for _, result in pairs],
-        [case.truth[cut.test] for cut, _ in pairs],
-        [result.odds_factor for _, result in pairs],
-    )
 
 
 def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
