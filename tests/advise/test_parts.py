@@ -54,8 +54,8 @@ def test_a_row_is_worth_an_alert_when_its_expected_loss_is_greater_than_the_pric
 def test_ratios_that_the_table_has_anyway_are_passed_over() -> None:
     names = [s.name for s in candidates(["minority.smote"], None, 0.02)]
     assert names == [
-        "none", "sqrt weights", "balanced weights", "repeat 0.03", "repeat 0.1", "smote 0.03",
-        "smote 0.1", "thin",
+        "none", "finer model", "smoother model", "sqrt weights", "balanced weights",
+        "repeat 0.03", "repeat 0.1", "smote 0.03", "smote 0.1", "thin",
     ]  # fmt: skip
     assert max(s.ratio for s in candidates(["minority.smote"], None, 0.001)) == 0.1
     with pytest.raises(ParameterError, match="ratio"):

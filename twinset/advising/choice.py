@@ -24,7 +24,7 @@ BUDGET_ROWS = 20 * 60_000
 
 _SCREEN_ROWS = 10_000
 _KEPT = 4
-_MOST_REPEATS = 4
+_MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)

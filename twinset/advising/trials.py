@@ -152,7 +152,7 @@ class Bench:
                 hardness=hardness,
                 rng=rng_for(self.seed, "advise", path, strategy.kind),
             )
-            predict = fit(judge, rows.x, rows.truth, rows.weight, seed)
+            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting)
             scores = predict(test_x)
             if strategy is NONE and any(s.family == "thin" for s in strategies):
                 hardness = predict(x)
