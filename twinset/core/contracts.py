@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,33 @@ class FittedGenerator(ABC):
         """
 
 
+@runtime_checkable
+class TracedGenerator(Protocol):
+    """A fitted generator whose rows are each made from one or two real rows, and that says which.
+
+    Equal streams give equal rows, of which the first n do not depend on how many follow.
+    """
+
+    schema: Schema
+
+    def draw(
+        self, n: int, rng: np.random.Generator, where: Where | None = None
+    ) -> tuple[Dataset, npt.NDArray[np.int64]]:
+        """Return `n` rows, and the positions of their parents in the rows given to `fit`, (n, 2)."""
+
+    def fill(
+        self,
+        out: npt.NDArray[np.float64],
+        rng: np.random.Generator,
+        where: Where | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Write the numbers of `len(out)` rows into `out`, shape (n, p), and return the parents.
+
+        One column for each field of kind number, integer and datetime (microseconds since 1970), in
+        the order of the schema; missing is NaN. The same rows as `draw` gives, without Arrow.
+        """
+
+
 class Generator(ABC):
     """Settings of a way to make rows: subclasses are frozen, keyword-only dataclasses.
 
@@ -64,6 +91,9 @@ class Generator(ABC):
         Rows in one chunk. Every chunk has its own stream, so output does not depend on workers.
     needs_real : bool
         Whether `fit` needs a real set; a procedural generator takes None.
+    needs_others : bool
+        Whether, to make rows of one class, it looks at rows of the other classes. Such a one is fitted
+        on the whole train set, and `where` names the class when rows are drawn.
     extra : str or None
         The extra that brings its libraries.
     note : str
@@ -73,6 +103,7 @@ class Generator(ABC):
     kinds: ClassVar[frozenset[str]]
     chunk_rows: ClassVar[int] = 16_384
     needs_real: ClassVar[bool] = True
+    needs_others: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     note: ClassVar[str] = ""
 

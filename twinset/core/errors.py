@@ -12,7 +12,8 @@ The tree::
     ├── CatalogError         a data set is missing, damaged or cannot be written
     └── MissingExtraError    an optional library is not installed
 
-A failed gate is a result, not an error: see `twinset.report`.
+A failed gate is a result, not an error: see `twinset.report`. Results that can be used but must be
+read with care come with a warning: `FewRowsWarning`.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ class MissingExtraError(TwinsetError):
             f"this needs the library '{library}', which is not installed",
             todo=f"install it with: pip install 'twinset[{extra}]'",
         )
+
+
+class FewRowsWarning(UserWarning):
+    """Too few rows for what was asked: less was done, and the sentence says what."""
 
 
 def without_values(error: Exception) -> Exception:

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed")
-
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
@@ -38,22 +36,25 @@ def test_neighbours_are_found_on_scaled_columns() -> None:
     assert not ((small > 0.1) & (small < 0.8)).any()
 
 
-def test_same_rows_as_imbalanced_learn() -> None:
-    """Against the library itself, given the same seed and unit columns."""
-    from imblearn.over_sampling import SMOTE
+def test_parents_are_those_that_imbalanced_learn_would_take() -> None:
+    """Against scikit-learn, whose neighbours imbalanced-learn uses: same rows, same lines."""
+    from sklearn.neighbors import NearestNeighbors
 
-    from twinset.core.seeding import draw_seed
-
-    points = np.random.default_rng(0).normal(size=(30, 3))
-    points = (points - points.mean(axis=0)) / points.std(axis=0)
-    made = draw(pa.table({c: points[:, i] for i, c in enumerate("abc")}), 20)
-    both = np.vstack([points, points, points[:1]])
-    classes = [1] * 30 + [0] * 31
-    sampler = SMOTE(
-        sampling_strategy={1: 50}, k_neighbors=5, random_state=draw_seed(rng_for(0, "draw"))
-    )
-    wanted = sampler.fit_resample(both, classes)[0][61:]
-    assert np.column_stack([made.values(c) for c in "abc"]) == pytest.approx(wanted, abs=1e-9)
+    points = np.random.default_rng(0).normal(size=(300, 4)) * [1, 5, 100, 0.01]
+    real = Dataset.from_arrow(pa.table({c: points[:, i] for i, c in enumerate("abcd")}))
+    fitted = Smote().fit(real, rng_for(0, "fit"))
+    made, parents = fitted.draw(2_000, rng_for(0, "draw"))
+    scaled = points / points.std(axis=0)
+    near = NearestNeighbors(n_neighbors=6).fit(scaled).kneighbors(scaled)[1]
+    assert all(other in near[seed, 1:] for seed, other in parents)
+    assert set(parents[:, 0]) == set(range(300))
+    rows = np.column_stack([made.values(c) for c in "abcd"])
+    start, end = points[parents[:, 0]], points[parents[:, 1]]
+    along = (rows - start) / (end - start)
+    assert np.ptp(along, axis=1).max() < 1e-6
+    assert 0 <= along.min() < 0.01
+    assert 0.99 < along.max() < 1
+    assert along.mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_integers_and_decimals_are_restored_without_bias() -> None:

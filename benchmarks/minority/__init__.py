@@ -1,0 +1,1 @@
+"""Samplers of rare classes against imbalanced-learn: speed, memory, quality and defects."""

@@ -1,0 +1,154 @@
+"""The type matrix: one small table a case, with frauds, that a sampler should take and give back."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+N, RARE = 240, 40
+
+
+def labels() -> np.ndarray:
+    """Return labels of the rows: 200 times 0, then 40 times 1."""
+    return np.repeat([0, 1], [N - RARE, RARE])
+
+
+def cases() -> dict[str, Callable[[], Any]]:
+    """Return name -> function that builds a table of 240 rows; each stands for one demand."""
+    return {
+        "numpy float64": lambda: _x(),
+        "numpy float32": lambda: _x().astype(np.float32),
+        "numpy int16": lambda: (10 * _x()).astype(np.int16),
+        "numpy bool": lambda: _x() > 0,
+        "numpy float64 with NaN": _gappy,
+        "numpy object, mixed": _objects,
+        "pandas float and int": lambda: _frame(n=_n()),
+        "pandas NaN in numbers": lambda: _frame(gap=_gappy()[:, 0]),
+        "pandas nullable Int64": lambda: _frame(n=_series(_n(), "Int64", gaps=True)),
+        "pandas nullable boolean": lambda: _frame(ok=_series(_n() % 2 == 0, "boolean", gaps=True)),
+        "pandas string": lambda: _frame(s=_series(_words(), "string", gaps=True)),
+        "pandas Arrow-backed": _arrow_backed,
+        "pandas datetime with zone": lambda: _frame(t=_times("Europe/Berlin")),
+        "pandas datetime with NaT": lambda: _frame(t=_times(None, gaps=True)),
+        "pandas timedelta": lambda: _frame(d=_times(None) - _times(None).min()),
+        "pandas category, ordered": lambda: _frame(c=_category(ordered=True)),
+        "pandas category with NaN": lambda: _frame(c=_category(ordered=False, gaps=True)),
+        "pandas decimal objects": lambda: _frame(money=_decimals()),
+        "pandas datetime index": lambda: _frame(n=_n()).set_axis(_times(None), axis=0),
+        "polars, mixed with nulls": _polars,
+        "pyarrow, mixed with nulls": _pyarrow,
+    }
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def _x() -> np.ndarray:
+    return np.asarray(_rng().normal(size=(N, 4)) + 2 * labels()[:, None])
+
+
+def _n() -> np.ndarray:
+    return _rng().poisson(6, N)
+
+
+def _gappy() -> np.ndarray:
+    values = _x()
+    values[_rng().random(values.shape) < 0.2] = np.nan
+    return values
+
+
+def _words() -> np.ndarray:
+    return np.asarray(np.array(["web", "shop", "phone"], dtype=object)[_n() % 3])
+
+
+def _objects() -> np.ndarray:
+    out = np.empty((N, 3), dtype=object)
+    out[:, 0], out[:, 1], out[:, 2] = _words(), _n().tolist(), _x()[:, 0].tolist()
+    return out
+
+
+def _frame(**columns: Any) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"amount": np.round(np.exp(_x()[:, 0]), 2), **columns})
+
+
+def _series(values: np.ndarray, dtype: str, *, gaps: bool) -> Any:
+    import pandas as pd
+
+    series = pd.Series(values, dtype=dtype)
+    if gaps:
+        series[_rng().random(N) < 0.2] = pd.NA
+    return series
+
+
+def _times(zone: str | None, *, gaps: bool = False) -> Any:
+    import pandas as pd
+
+    hours = np.sort(_rng().integers(0, 9_000, N))
+    series = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, unit="h"))
+    if gaps:
+        series[_rng().random(N) < 0.2] = pd.NaT
+    return series if zone is None else series.dt.tz_localize("UTC").dt.tz_convert(zone)
+
+
+def _category(*, ordered: bool, gaps: bool = False) -> Any:
+    import pandas as pd
+
+    words = _words()
+    if gaps:
+        words[_rng().random(N) < 0.2] = None
+    # One category that no row has: it must not get lost.
+    kept = ["web", "phone", "shop", "letter"]
+    return pd.Series(pd.Categorical(words, categories=kept, ordered=ordered))
+
+
+def _decimals() -> Any:
+    import pandas as pd
+
+    values = [decimal.Decimal(int(cents)) / 100 for cents in 100 * np.exp(_x()[:, 1])]
+    return pd.Series(values, dtype=object)
+
+
+def _arrow_backed() -> Any:
+    import pandas as pd
+
+    frame = _frame(n=_series(_n(), "Int64", gaps=True), s=_series(_words(), "string", gaps=True))
+    return (
+        frame.assign(t=_times(None))
+        .convert_dtypes(dtype_backend="pyarrow")
+        .assign(x=pd.array(_x()[:, 0], dtype="float32[pyarrow]"))
+    )
+
+
+def _polars() -> Any:
+    import polars as pl
+
+    frame = pl.from_arrow(_pyarrow())
+    assert isinstance(frame, pl.DataFrame)
+    kinds = pl.Enum(["web", "shop", "phone", "letter"])
+    return frame.with_columns(pl.col("s").cast(kinds).alias("e"), pl.col("s").cast(pl.Categorical))
+
+
+def _pyarrow() -> Any:
+    import pyarrow as pa
+
+    gap = _rng().random(N) < 0.2
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=int(n)) for n in 9 * _n()]
+    return pa.table(
+        {
+            "x": pa.array(_x()[:, 0], mask=gap),
+            "f": pa.array(_x()[:, 1].astype(np.float32)),
+            "n": pa.array(_n().astype(np.int32), mask=gap),
+            "s": pa.array(_words(), pa.string(), mask=gap),
+            "d": pa.array(days),
+            "b": pa.array(_n() % 2 == 0, mask=gap),
+            "m": pa.array(_decimals().tolist(), pa.decimal128(12, 2)),
+            "w": pa.array(_n() * 3_600_000_000, pa.duration("us")),
+        }
+    )

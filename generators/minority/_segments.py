@@ -1,0 +1,68 @@
+"""Rows on the lines between real rows and their neighbours: the heart of SMOTE and its kin."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal, get_args
+
+import numpy as np
+
+from twinset.core.errors import FewRowsWarning
+
+from ._crowd import Crowd, Neighbours
+from ._engine import Made, Maker
+from ._streams import PARENTS, Draws, Positions
+
+Labels = Literal["vote", "parent"]
+LABELS: tuple[str, ...] = get_args(Labels)
+
+
+class Segments(Maker):
+    """New rows between a real row and one of its k nearest ones.
+
+    Parameters
+    ----------
+    crowd : Crowd
+        Rows of one class.
+    k_neighbors : int
+        Neighbours to choose from.
+    labels : {"vote", "parent"}
+        Where labels come from; see `minority.smote`.
+    seeds : numpy.ndarray of int64, optional
+        Positions in the crowd of the rows to start from; all by default.
+    """
+
+    def __init__(
+        self, crowd: Crowd, k_neighbors: int, labels: Labels, seeds: Positions | None = None
+    ) -> None:
+        self.crowd, self.labels = crowd, labels
+        self.seeds = np.arange(len(crowd)) if seeds is None else seeds
+        self.neighbours = Neighbours(crowd, k_neighbors)
+        if len(crowd) <= k_neighbors:
+            warnings.warn(_few_rows(len(crowd), k_neighbors), FewRowsWarning, stacklevel=2)
+
+    def make(self, draws: Draws) -> Made:
+        """Return one row for each of `draws`."""
+        chance = draws.uniform(PARENTS, 4)
+        seeds = self.seeds[(chance[:, 0] * len(self.seeds)).astype(np.int64)]
+        self.neighbours.find(seeds)
+        others = self.neighbours.pick(seeds, chance[:, 1])
+        gap = chance[:, 2]
+        cells = self.crowd.cells
+        start, made = cells.numbers[seeds], cells.numbers[others]
+        made -= start
+        made *= gap[:, None]
+        made += start
+        nearer = np.where(gap < 0.5, seeds, others)
+        if self.crowd.has_gaps:
+            rows, columns = np.nonzero(np.isnan(made))
+            made[rows, columns] = cells.numbers[nearer[rows], columns]
+        vote = self.labels == "vote"
+        codes = self.neighbours.vote(seeds, chance[:, 3]) if vote else cells.codes[nearer]
+        return Made(made, codes, np.column_stack([seeds, others]))
+
+
+def _few_rows(n: int, k_neighbors: int) -> str:
+    if n == 1:
+        return "all rows of a class are equal: every row made from them is a copy"
+    return f"a class has only {n} different rows: k_neighbors is {n - 1} instead of {k_neighbors}"

@@ -1,0 +1,137 @@
+"""`minority.borderline`: SMOTE from the rows of a class that stand near the others."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from twinset.core.conditions import rows_to_learn_from
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Dataset
+from twinset.core.errors import FewRowsWarning, FitError, ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.where import Where
+
+from ._crowd import Crowd
+from ._danger import TESTS, Test, in_danger
+from ._engine import Maker
+from ._fitted import FittedSampler
+from ._grid import Grid
+from ._segments import LABELS, Labels, Segments
+from ._streams import Positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Borderline(Generator):
+    """Borderline-SMOTE: SMOTE that starts from the rows that other classes press, but do not bury.
+
+    A row stands in danger when half or more of its nearest neighbours among all rows, but not all of
+    them, are of other classes. Rows are made between one of these and its neighbours of its own
+    class, as `minority.smote` makes them: same distance, types, gaps, rounding and promises. Where no row
+    of a class stands in danger, all its rows are started from, with a warning.
+
+    It needs the other classes: learn it on the whole table with a label as target, and name the
+    class when rows are drawn (`counts` with `where` in a recipe).
+
+    Parameters
+    ----------
+    k_neighbors : int
+        Neighbours of its own class to choose from, 1 or more; with fewer other rows, all of these,
+        with a warning.
+    m_neighbors : int
+        Neighbours among all rows that tell whether a row stands in danger, 1 or more.
+    danger : {"exact", "sampled"}
+        Look at all rows of other classes, or at about 3 % of them: those in the regions of space
+        nearest to the row. Tables of fewer than 20,000 others are always looked at whole.
+    labels : {"vote", "parent"}
+        Labels of a new row: the commonest among the neighbours, column by column, or all those of
+        the nearer of its two real rows, which keeps labels together that go together.
+
+    References
+    ----------
+    Han, Wang and Mao, "Borderline-SMOTE: A New Over-Sampling Method in Imbalanced Data Sets
+    Learning", ICIC 2005 (its first variant).
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"x": [0.5, 1.5, 2.25, 3.0, 3.5, 9.5], "y": list("aaabab")})
+    >>> real = Dataset.from_arrow(table)
+    >>> real = real.with_schema(real.schema.with_target("y"))
+    >>> fitted = Borderline(k_neighbors=1, m_neighbors=2).fit(real, np.random.default_rng(0))
+    >>> rows, parents = fitted.draw(4, np.random.default_rng(1), Where({"y": "b"}))
+    >>> sorted(set(parents.ravel().tolist()))
+    [3, 5]
+    """
+
+    k_neighbors: int = 5
+    m_neighbors: int = 10
+    danger: Test = "exact"
+    labels: Labels = "vote"
+
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    needs_others: ClassVar[bool] = True
+    note: ClassVar[str] = "interpolates between real records: treat as the source data"
+
+    def __post_init__(self) -> None:
+        for name in ("k_neighbors", "m_neighbors"):
+            if getattr(self, name) < 1:
+                raise ParameterError(
+                    f"{name} is out of range", got=str(getattr(self, name)), allowed="1 or more"
+                )
+        for name, allowed in (("danger", TESTS), ("labels", LABELS)):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(
+                    f"{name} is not known",
+                    got=str(getattr(self, name)),
+                    allowed=", ".join(allowed),
+                )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator for all classes of these rows; who stands in danger is found later."""
+        train = rows_to_learn_from(real, self.kinds, component="minority.borderline", least=2)
+        train = train.without_parents()
+        target = train.schema.target
+        if target is None or target.kind not in ("category", "boolean"):
+            raise FitError(
+                "minority.borderline looks at the other classes and needs a label",
+                got="no target" if target is None else f"a target of kind {target.kind}",
+                allowed="a target of kind category or boolean",
+                todo="name the column under 'brief: target', or use minority.smote",
+            )
+        codes = train.codes(target.name)[0]
+        if (codes == codes[0]).all():
+            raise FitError(
+                "minority.borderline looks at the other classes and was given rows of one only",
+                got=f"{len(train)} rows with one value of '{target.name}'",
+                todo="leave out 'where' of the step and name the class under 'counts', "
+                "or use minority.smote",
+            )
+
+        def maker(grid: Grid, rows: Positions | None) -> Maker:
+            crowd = Crowd(grid, rows)
+            own = np.unique(codes[crowd.cells.origin])
+            if len(own) > 1:  # labels of a single row each, which take turns among all rows
+                return Segments(crowd, self.k_neighbors, self.labels)
+            segments = Segments(crowd, self.k_neighbors, self.labels)
+            is_other = codes != own[0]
+            points = segments.neighbours.points
+            seeds = in_danger(crowd, points, train, is_other, self.m_neighbors, self.danger)
+            if len(seeds):
+                segments.seeds = seeds
+            else:
+                warnings.warn(_NOBODY, FewRowsWarning, stacklevel=2)
+            return segments
+
+        return FittedSampler(train, maker)
+
+
+_NOBODY = (
+    "no row of a class stands in danger, so all its rows are started from, as in minority.smote: "
+    "the class lies apart from the others, or is buried among them"
+)

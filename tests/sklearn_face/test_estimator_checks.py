@@ -1,0 +1,38 @@
+"""The checks of scikit-learn and of imbalanced-learn, for every sampler."""
+
+import warnings
+
+import pytest
+
+pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed")
+
+from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks as sklearn_checks
+
+from twinset.sklearn import SMOTE, RandomOverSampler
+
+SAMPLERS = [
+    RandomOverSampler(random_state=42),
+    SMOTE(random_state=42),
+]
+
+
+@sklearn_checks(SAMPLERS)
+def test_scikit_learn(estimator, check) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+@imblearn_checks(SAMPLERS)
+def test_imbalanced_learn(estimator, check) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+def test_every_bad_setting_is_named(sampler) -> None:
+    from imblearn.utils.estimator_checks import check_param_validation
+
+    check_param_validation(type(sampler).__name__, sampler)

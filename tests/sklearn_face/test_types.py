@@ -1,0 +1,154 @@
+"""Every type of table comes back as it went in: container, dtypes, index, real rows, missing cells."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from benchmarks.minority.dtype_cases import cases, labels
+from twinset.sklearn import SMOTE, RandomOverSampler
+
+N, MADE = 240, 160
+SAMPLERS = [SMOTE, RandomOverSampler]
+
+
+def dtypes_of(table) -> list:
+    if isinstance(table, pd.DataFrame):
+        return [*table.dtypes, type(table.index), table.index.dtype]
+    if isinstance(table, pl.DataFrame):
+        return list(table.schema.items())
+    return [table.schema] if isinstance(table, pa.Table) else [table.dtype, table.ndim]
+
+
+def is_equal(one, other) -> bool:
+    if isinstance(one, np.ndarray):
+        return bool(pd.DataFrame(one).equals(pd.DataFrame(other)))
+    return bool(one.equals(other))
+
+
+def missing_share(table, name) -> float:
+    if isinstance(table, np.ndarray):
+        return float(pd.isna(table[:, name]).mean())
+    if isinstance(table, pd.DataFrame):
+        return float(table[name].isna().mean())
+    column = table[name]
+    return (
+        column.null_count / len(column) if isinstance(table, pa.Table) else column.is_null().mean()
+    )
+
+
+def names_of(table) -> list:
+    if isinstance(table, np.ndarray):
+        return list(range(table.shape[1]))
+    return list(table.column_names if isinstance(table, pa.Table) else table.columns)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("case", cases())
+def test_types_come_back(case: str, sampler) -> None:
+    real = cases()[case]()
+    made, y = sampler(random_state=0).fit_resample(real, labels())
+    assert type(made) is type(real)
+    assert dtypes_of(made) == dtypes_of(real)
+    assert len(made) == len(y) == N + MADE
+    assert is_equal(made[:N], real)
+    frauds, new = real[200:], made[N:]
+    for name in names_of(real):
+        before, after = missing_share(frauds, name), missing_share(new, name)
+        assert (before == 0) == (after == 0)
+        assert after == pytest.approx(before, abs=0.25)
+
+
+@pytest.mark.parametrize("case", cases())
+def test_values_are_of_the_kind_that_real_ones_are(case: str) -> None:
+    real = cases()[case]()
+    made, _ = SMOTE(random_state=0).fit_resample(real, labels())
+    frame = made if isinstance(made, pd.DataFrame) else None
+    if frame is None:
+        return
+    new, old = frame.iloc[N:], frame.iloc[:N]
+    cents = new["amount"] * 100
+    assert np.allclose(cents, np.round(cents), atol=1e-6)
+    assert new["amount"].between(old["amount"][200:].min(), old["amount"][200:].max()).all()
+    for name in set(frame) & {"s", "c"}:
+        assert set(new[name].dropna()) <= set(old[name].dropna())
+    for name in set(frame) & {"t"}:
+        assert (new[name].dropna().dt.minute == 0).all()
+    if "d" in frame:
+        assert (new["d"] % pd.Timedelta("1h") == pd.Timedelta(0)).all()
+    if "money" in frame:
+        assert all(value.as_tuple().exponent >= -2 for value in new["money"])
+
+
+def test_labels_come_back_in_their_own_type() -> None:
+    X = cases()["numpy float64"]()
+    y = np.array(["good", "bad"])[labels()]
+    given = [
+        y,
+        y.tolist(),
+        pd.Series(y, name="kind", dtype="category"),
+        pd.Series(y, dtype="string"),
+        pd.Series(labels(), dtype="Int64"),
+        pd.Series(labels(), dtype="int8[pyarrow]"),
+        pd.DataFrame({"kind": y}),
+        pl.Series("kind", y),
+        pa.array(y),
+        pa.chunked_array([pa.array(labels())]),
+        labels().astype(bool),
+    ]
+    for one in given:
+        _, out = SMOTE(random_state=0).fit_resample(X, one)
+        assert type(out) is type(one)
+        assert len(out) == 400
+        for attribute in ("dtype", "dtypes", "type", "name"):
+            before, after = getattr(one, attribute, None), getattr(out, attribute, None)
+            assert str(before) == str(after)
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        (pd.RangeIndex(4), [0, 1, 2, 3, 4, 5]),
+        (pd.Index([10, 40, 20, 30], name="k"), [10, 40, 20, 30, 41, 42]),
+        (pd.Index(list("abcd")), ["a", "b", "c", "d", "synthetic-0", "synthetic-1"]),
+        (pd.MultiIndex.from_product([["u", "v"], [1, 2]]), None),
+        (pd.date_range("2024-01-01", periods=4, freq="D"), None),
+    ],
+)
+def test_real_rows_keep_their_index(index, wanted) -> None:
+    X = pd.DataFrame({"x": [1.5, 2.25, 3.125, 4.5]}, index=index)
+    y = pd.Series([0, 0, 0, 1], index=index)
+    made, out = RandomOverSampler(random_state=0).fit_resample(X, y)
+    assert made.index.equals(out.index)
+    assert made.index[:4].equals(index)
+    assert made.index.names == index.names
+    if wanted is None:
+        # The label of the only real row of the class.
+        assert made.index[4:].to_list() == [index[3]] * 2
+    else:
+        assert made.index.to_list() == wanted
+
+
+def test_odd_column_names_are_kept() -> None:
+    X = pd.DataFrame(cases()["numpy float64"](), columns=["_id", 3, "x", "x"])
+    X.insert(0, "word", "a")
+    made, _ = SMOTE(random_state=0).fit_resample(X, labels())
+    assert made.columns.to_list() == ["word", "_id", 3, "x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.array([[1.0], [np.inf], [2.0]]), "infinity"),
+        (pd.DataFrame({"a": [1.0, -np.inf, 2.0]}), "infinity"),
+        (pl.DataFrame({"a": [1.0, float("inf"), 2.0]}), "infinity"),
+        (pa.table({"a": [[1], [2], [3]]}), "nested"),
+        (pd.DataFrame({"a": [{}, {}, {}]}), "cannot be compared"),
+        (np.zeros(3), "2D"),
+        (pd.DataFrame(index=[0, 1, 2]), "0 feature"),
+    ],
+)
+def test_what_cannot_be_used_is_said(X, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SMOTE(random_state=0).fit_resample(X, [0, 0, 1])

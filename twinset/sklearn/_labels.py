@@ -1,0 +1,145 @@
+"""The labels `y`: their classes and codes, and labels for new rows in the caller's own type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.sklearn._columns import Rows
+from twinset.sklearn._errors import SamplerInputError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of real rows.
+
+    Parameters
+    ----------
+    given : object
+        What the caller gave.
+    classes : numpy.ndarray, shape (c,)
+        The distinct labels, sorted.
+    codes : numpy.ndarray, shape (n,)
+        Position of each row's label in `classes`.
+    """
+
+    given: Any
+    classes: npt.NDArray[Any]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, y: Any, n_rows: int) -> Labels:
+        """Return the labels in `y`: one a row, or one column a class with a single 1.
+
+        Raises
+        ------
+        SamplerInputError
+            They are missing, as many as no rows, continuous, of several outputs, or of one class.
+        """
+        from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+        if y is None:
+            raise SamplerInputError(
+                "requires y to be passed, but the target y is None", allowed="one label a row"
+            )
+        values = _as_array(y)
+        if len(values) != n_rows:
+            raise SamplerInputError(
+                "Found input variables with inconsistent numbers of samples",
+                got=f"{n_rows} rows and {len(values)} labels",
+            )
+        _check_present(values)
+        if values.ndim == 1 and values.dtype.kind in "iubfU":
+            return cls(y, *_classes(values))
+        kind = type_of_target(values, input_name="y")
+        check_classification_targets(values)
+        if kind.startswith("multi") and values.ndim == 2 and values.shape[1] > 1:
+            if kind != "multilabel-indicator" or np.any(values.sum(axis=1) > 1):
+                raise SamplerInputError(
+                    "Multilabel and multioutput targets are not supported.",
+                    allowed="one label a row, or one column a class",
+                )
+            values = values.argmax(axis=1)
+        values = values.reshape(len(values), -1)[:, 0]
+        classes, codes = np.unique(values, return_inverse=True)
+        return cls(y, classes, codes.astype(np.int64))
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each class, shape (c,)."""
+        return np.bincount(self.codes, minlength=len(self.classes))
+
+    def rows_of(self, code: int) -> Rows:
+        """Return the positions of the rows of one class."""
+        return np.flatnonzero(self.codes == code)
+
+    def taken(self, rows: Rows, index: Any = None) -> Any:
+        """Return the labels of these rows in the caller's type; `index` is that of a pandas X."""
+        y = self.given
+        if isinstance(y, list | tuple):
+            return [y[i] for i in rows.tolist()]
+        if hasattr(y, "iloc"):
+            out = y.iloc[rows]
+            if index is not None:
+                out = out.set_axis(index)
+            elif len(rows) > len(y):
+                out = out.reset_index(drop=True)
+            return out
+        if isinstance(y, pa.Array | pa.ChunkedArray | pa.Table):
+            return y.take(pa.array(rows))
+        return y[rows]
+
+
+def _classes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return the sorted labels and their codes; hashing is many times faster than sorting."""
+    from sklearn.utils.multiclass import check_classification_targets
+
+    found = pa.array(values).dictionary_encode()
+    distinct = np.asarray(found.dictionary.to_numpy(zero_copy_only=False)).astype(values.dtype)
+    check_classification_targets(distinct)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[found.indices.to_numpy()]
+
+
+def _as_array(y: Any) -> npt.NDArray[Any]:
+    if isinstance(y, pa.Table):
+        y = y.column(0)
+    if isinstance(y, pa.Array | pa.ChunkedArray):
+        y = y.cast(y.type.value_type) if pa.types.is_dictionary(y.type) else y
+        values = np.asarray(y.to_pylist() if y.null_count == 0 else [None])
+    elif isinstance(getattr(y, "dtype", None), np.dtype) or not hasattr(y, "to_numpy"):
+        values = np.asarray(y)
+    else:
+        values = np.asarray(y.to_numpy())
+    if values.dtype == object and len(values) and values.ndim == 1:
+        # Nullable and Arrow-backed integers come as objects.
+        plain = np.asarray(values.tolist())
+        values = plain if plain.dtype.kind in "iubU" and _is_alike(values) else values
+    if values.ndim == 0:
+        raise SamplerInputError("y should be a 1d array, got a single value instead")
+    return values
+
+
+def _is_alike(values: npt.NDArray[Any]) -> bool:
+    first = type(values[0])
+    return all(type(value) is first for value in values)
+
+
+def _check_present(values: npt.NDArray[Any]) -> None:
+    absent = values != values if values.dtype.kind == "f" else np.zeros(1, dtype=bool)
+    if values.dtype == object:
+        absent = (
+            np.array([v is None or v is not v or not bool(v == v) for v in values.ravel()])
+            if not any(type(v).__name__ == "NAType" for v in values.ravel())
+            else np.ones(1, bool)
+        )
+    if np.any(absent):
+        raise SamplerInputError(
+            "Input y contains NaN.", allowed="a label for every row", todo="drop rows without label"
+        )

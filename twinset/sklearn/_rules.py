@@ -1,0 +1,108 @@
+"""Which rules new rows must keep: those that were declared, or those that all real rows keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from twinset.core.rule_discovery import discover_rules
+from twinset.core.rules import Rule, rules_from_json
+from twinset.sklearn._columns import Rows
+from twinset.sklearn._errors import SamplerInputError
+from twinset.sklearn._intake import Table, dataset_of
+from twinset.sklearn._labels import Labels
+from twinset.sklearn._order import row_hashes
+
+RuleWords = Sequence[Rule | Mapping[str, Any]] | None
+_LOOKED_AT, _FEWEST_OTHERS = 4_000, 1_000
+_MOST_COLUMNS = 300
+
+
+def rules_for(words: RuleWords, table: Table, labels: Labels, rare: Rows) -> tuple[Rule, ...]:
+    """Return the rules that new rows must keep.
+
+    Parameters
+    ----------
+    words : sequence of Rule or mapping, or None
+        Declared rules, ``{"kind": "sum", "columns": ["total", "net", "tax"]}``; columns of an array
+        are called x0, x1, ... None looks for rules that hold in every real row; an empty sequence
+        stands for none.
+    table : Table
+        All real rows.
+    labels : Labels
+        Their labels.
+    rare : numpy.ndarray
+        Positions of the rows whose classes are to grow.
+
+    Raises
+    ------
+    SamplerInputError
+        A declared rule names a column that does not exist.
+    """
+    if words is not None:
+        given = tuple(rule for rule in words if isinstance(rule, Rule))
+        rest = [dict(rule) for rule in words if not isinstance(rule, Rule)]
+        declared = (*given, *rules_from_json(rest))
+        for rule in declared:
+            for name in rule.columns:
+                if name not in table.names:
+                    raise SamplerInputError(
+                        f"the rule {rule} speaks of a column that does not exist",
+                        got=f"'{name}'",
+                        allowed=", ".join(table.names[:30]),
+                    )
+        return declared
+    if len(table.names) > _MOST_COLUMNS:
+        return ()
+    return _found(table, rare)
+
+
+def _found(table: Table, rare: Rows) -> tuple[Rule, ...]:
+    """Look at some rows for candidates, and ask all rows whether these hold."""
+    looked_at = dataset_of(table, _some_rows(table, rare))
+    found = [one.rule for one in discover_rules(looked_at) if one.holds]
+    kept = []
+    every = np.arange(len(table))
+    for rule in found:
+        # A key says that rows differ, which new rows do anyway, and copies are looked for apart.
+        if (
+            rule.kind != "unique"
+            and not rule.violations(dataset_of(table, every, rule.columns)).any()
+        ):
+            kept.append(rule)
+    return tuple(kept)
+
+
+def _some_rows(table: Table, rare: Rows) -> Rows:
+    """Return positions of rare rows and of some others; which ones does not depend on their order."""
+    n_others = max(_LOOKED_AT - len(rare), _FEWEST_OTHERS)
+    is_rare = np.zeros(len(table), dtype=bool)
+    is_rare[rare] = True
+    others = np.flatnonzero(~is_rare)
+    return np.concatenate([_least(table, rare, _LOOKED_AT), _least(table, others, n_others)])
+
+
+def _least(table: Table, rows: Rows, most: int) -> Rows:
+    """Return at most so many of the rows, in canonical order: those with the least hashes."""
+    if len(rows) == 0:
+        return rows
+    if len(rows) > 50 * most:
+        rows = _thinned(table, rows, 10 * most)
+    hashes = row_hashes(dataset_of(table, rows))
+    if len(rows) > most:
+        least = np.argpartition(hashes, most)[: most + 1]
+        rows, hashes = rows[least], hashes[least]
+    return np.asarray(rows[np.argsort(hashes, kind="stable")[:most]])
+
+
+def _thinned(table: Table, rows: Rows, most: int) -> Rows:
+    """Thin a long list by one finely divided column, which costs less than by all columns."""
+    fields = [column.field for column in table.columns]
+    free = [field.name for field in fields if field.kind == "number" and field.decimals is None]
+    if not free:
+        return rows
+    hashes = row_hashes(dataset_of(table, rows, free[:1]))
+    kept = rows[hashes <= np.partition(hashes, most)[most]]
+    return np.asarray(kept if len(kept) < 5 * most else rows)
