@@ -8,18 +8,43 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.scores import log_loss
+from twinset.advising.scores import row_losses
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Map = Callable[[Floats], Floats]
 
 WAYS = {
-    "odds": "the odds that balancing changed were set back",
+    "matched": "the odds that balancing changed were set back, then the model was brought to the "
+    "calibration of the one without balancing, on held-out real rows",
     "platt": "the odds were set back, then a logistic curve was fitted on held-out real rows",
     "isotonic": "the odds were set back, then a rising step curve was fitted on held-out real rows",
 }
 """Way to restore probabilities -> the same in plain words."""
+
+_PRIOR_SLOPE, _PRIOR_START = 0.5, 1.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a model of the other folds says of the rows of one fold.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (n,)
+        Its probabilities.
+    none : numpy.ndarray, shape (n,)
+        Those of the model without balancing.
+    truth : numpy.ndarray of bool, shape (n,)
+        The classes.
+    odds_factor : float
+        By how much balancing raised the odds.
+    """
+
+    scores: Floats
+    none: Floats
+    truth: Mask
+    odds_factor: float
 
 
 @dataclass(frozen=True)
@@ -28,7 +53,7 @@ class Restored:
 
     Parameters
     ----------
-    way : {"odds", "platt", "isotonic"}
+    way : {"matched", "platt", "isotonic"}
         Which way won on the held-out rows.
     apply : callable
         Model's probabilities -> honest ones, both shape (n,).
@@ -41,48 +66,52 @@ class Restored:
     losses: dict[str, float]
 
 
-def restore(
-    scores: Sequence[Floats], truths: Sequence[Mask], odds_factors: Sequence[float]
-) -> Restored:
+def restore(folds: Sequence[HeldOut]) -> Restored:
     """Return the way to restore probabilities that does best on held-out real rows.
+
+    Matching the model without balancing is the default: what shifts both models alike, such as few
+    positives or a base rate that drifts, cancels. A curve of its own is taken only if it beats that by
+    more than a standard error on folds that it was not fitted on.
 
     Parameters
     ----------
-    scores : sequence of numpy.ndarray
-        For each fold, what a model of the other folds says of its rows.
-    truths : sequence of numpy.ndarray of bool
-        Their classes.
-    odds_factors : sequence of float
-        By how much balancing raised the odds in each fold.
+    folds : sequence of HeldOut
+        Held-out rows of every fold.
+
+    References
+    ----------
+    Platt, "Probabilistic outputs for support vector machines", 1999. Carriero et al., arXiv 2404.19494.
 
     Examples
     --------
     >>> p = np.repeat([0.1, 0.5], 500)
     >>> truth = np.tile(np.arange(500) % 25 < 1, 2) | (np.arange(1000) >= 950)
-    >>> found = restore([p[::2], p[1::2]], [truth[::2], truth[1::2]], [5.0, 5.0])
-    >>> bool(abs(found.apply(p).mean() - truth.mean()) < 0.02)
+    >>> none = np.full(1000, 0.088)
+    >>> halves = [HeldOut(p[k::2], none[k::2], truth[k::2], 5.0) for k in (0, 1)]
+    >>> bool(abs(restore(halves).apply(p).mean() - truth.mean()) < 0.03)
     True
     """
-    corrected = [set_back(p, factor) for p, factor in zip(scores, odds_factors)]
-    losses = {"odds": log_loss(np.concatenate(corrected), np.concatenate(truths))}
-    fits: dict[str, Callable[[Floats, Mask], Map]] = {"platt": _platt, "isotonic": _isotonic}
-    if len(scores) > 1:
-        for way, learn in fits.items():
-            said = []
-            for k, held in enumerate(corrected):
-                others = [i for i in range(len(corrected)) if i != k]
-                curve = learn(
-                    np.concatenate([corrected[i] for i in others]),
-                    np.concatenate([truths[i] for i in others]),
-                )
-                said.append(curve(held))
-            losses[way] = log_loss(np.concatenate(said), np.concatenate(truths))
-    way = min(losses, key=lambda name: losses[name])
-    factor = float(np.mean(odds_factors))
-    if way == "odds":
-        return Restored(way, lambda p: set_back(p, factor), losses)
-    curve = fits[way](np.concatenate(corrected), np.concatenate(truths))
-    return Restored(way, lambda p: curve(set_back(p, factor)), losses)
+    ways: dict[str, Callable[[Sequence[HeldOut]], Map]] = {
+        "matched": _matched,
+        "platt": _own_curve,
+        "isotonic": _isotonic,
+    }
+    truth = np.concatenate([fold.truth for fold in folds])
+    said: dict[str, list[Floats]] = {way: [] for way in ways} if len(folds) > 1 else {"matched": []}
+    for way, held in said.items():
+        for k, fold in enumerate(folds):
+            others = [other for i, other in enumerate(folds) if i != k] or list(folds)
+            held.append(row_losses(ways[way](others)(fold.scores), fold.truth))
+    losses = {way: np.concatenate(held) for way, held in said.items()}
+    best = "matched"
+    for way in [name for name in losses if name != "matched"]:
+        gain = losses["matched"] - losses[way]
+        if (
+            gain.mean() > gain.std() / np.sqrt(len(truth))
+            and losses[way].mean() < losses[best].mean()
+        ):
+            best = way
+    return Restored(best, ways[best](folds), {way: float(v.mean()) for way, v in losses.items()})
 
 
 def set_back(probability: Floats, odds_factor: float) -> Floats:
@@ -121,30 +150,67 @@ def reliability(probability: Floats, truth: Mask, n_bins: int = 8) -> list[dict[
     return out
 
 
-def _logit(p: Floats) -> Floats:
-    p = np.clip(p, 1e-7, 1 - 1e-7)
-    return np.asarray(np.log(p / (1 - p)))
+def _matched(folds: Sequence[HeldOut]) -> Map:
+    """Bring the logits to where those of the model without balancing stand for the same truth."""
+    truth = np.concatenate([fold.truth for fold in folds])
+    slope, start = _platt(_corrected(folds), truth)
+    base_slope, base_start = _platt(np.concatenate([_logit(f.none) for f in folds]), truth)
+    factor = _factor(folds)
+    return lambda q: _expit((start - base_start + slope * _logit(set_back(q, factor))) / base_slope)
 
 
-def _platt(p: Floats, truth: Mask) -> Map:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1e4, max_iter=200).fit(_logit(p)[:, None], truth)
-    slope, start = float(model.coef_[0, 0]), float(model.intercept_[0])
-    if slope <= 0:
-        # A curve that turns the ranking round has learnt noise: only the level is kept.
-        return lambda q: np.full(len(q), float(truth.mean()))
-    return lambda q: np.asarray(1 / (1 + np.exp(-(start + slope * _logit(q)))))
+def _own_curve(folds: Sequence[HeldOut]) -> Map:
+    slope, start = _platt(_corrected(folds), np.concatenate([fold.truth for fold in folds]))
+    factor = _factor(folds)
+    return lambda q: _expit(start + slope * _logit(set_back(q, factor)))
 
 
-def _isotonic(p: Floats, truth: Mask) -> Map:
+def _isotonic(folds: Sequence[HeldOut]) -> Map:
     from sklearn.isotonic import IsotonicRegression
 
-    model = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip").fit(p, truth)
+    truth, factor = np.concatenate([fold.truth for fold in folds]), _factor(folds)
+    model = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip")
+    model.fit(_expit(_corrected(folds)), truth)
 
     def apply(q: Floats) -> Floats:
+        corrected = set_back(q, factor)
         # Steps tie rows that the model told apart; a trace of its own opinion keeps their order.
-        found: Floats = 0.999 * model.predict(q) + 0.001 * q
+        found: Floats = 0.999 * model.predict(corrected) + 0.001 * corrected
         return found
 
     return apply
+
+
+def _corrected(folds: Sequence[HeldOut]) -> Floats:
+    return np.concatenate([_logit(set_back(fold.scores, fold.odds_factor)) for fold in folds])
+
+
+def _factor(folds: Sequence[HeldOut]) -> float:
+    return float(np.mean([fold.odds_factor for fold in folds]))
+
+
+def _platt(logit: Floats, truth: Mask) -> tuple[float, float]:
+    """Return slope and start of a logistic curve; with few positives it stays near slope 1, start 0."""
+    x = np.column_stack([logit, np.ones(len(logit))])
+    centre = np.array([1.0, 0.0])
+    precision = np.diag([1 / _PRIOR_SLOPE**2, 1 / _PRIOR_START**2])
+    theta = centre.copy()
+    for _ in range(30):
+        p = _expit(x @ theta)
+        slope = x.T @ (truth - p) - precision @ (theta - centre)
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + precision
+        step = np.linalg.solve(curvature, slope)
+        theta = theta + step * min(1.0, 1.0 / float(np.abs(step).max() or 1.0))
+        if np.abs(step).max() < 1e-8:
+            break
+    # A slope of 0 or less would turn the ranking round.
+    return max(float(theta[0]), 0.05), float(theta[1])
+
+
+def _expit(logit: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
+
+
+def _logit(p: Floats) -> Floats:
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(p / (1 - p)))

@@ -86,7 +86,7 @@ class Columns:
         What a plain number of `time` counts: second, minute, hour or day.
     """
 
-    target: str
+    target: str = ""
     positive: str | None = None
     time: str | None = None
     group: str | None = None

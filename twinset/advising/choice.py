@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from twinset.advising.calibration import HeldOut, Restored, restore
+from twinset.advising.case import Case
 from twinset.advising.cuts import Cut, inner_folds
 from twinset.advising.strategies import NONE, Strategy
 from twinset.advising.trials import Bench, FoldResult
@@ -22,7 +24,7 @@ BUDGET_ROWS = 20 * 60_000
 
 _SCREEN_ROWS = 10_000
 _KEPT = 4
-_MOST_REPEATS = 4
+_MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def race(
     results = bench.try_all(named, kept, judge, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
-    differences = {**differences, **compare(results, kept, named)}
+    differences = _shrunk({**differences, **compare(results, kept, named)}, strategies)
     chosen, challenger = choose(kept, differences)
     return Race(
         judge,
@@ -141,6 +143,22 @@ def race(
         results,
         _own_error(results, named),
     )
+
+
+def restored(won: Race, name: str, case: Case) -> Restored:
+    """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
+    first = won.folds[0][0].partition("/")[0]
+    folds = [
+        HeldOut(
+            fold[name].scores,
+            fold[NONE.name].scores,
+            case.truth[cut.test],
+            fold[name].odds_factor,
+        )
+        for (path, cut), fold in zip(won.folds, won.results)
+        if path.partition("/")[0] == first
+    ]
+    return restore(folds)
 
 
 def compare(

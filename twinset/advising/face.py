@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from twinset.advising.asked import asked
 from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import N_FOLDS, Race, race
 from twinset.advising.cuts import Cut, outer_cut
@@ -28,7 +28,7 @@ FEWEST_TRAIN_POSITIVES = 20
 def advise(
     source: object,
     *,
-    target: str,
+    target: str | None = None,
     positive: str | None = None,
     time: str | None = None,
     group: str | None = None,
@@ -37,10 +37,10 @@ def advise(
     alert_rate: float = 0.01,
     delay: float | None = None,
     time_unit: str | None = None,
-    test_fraction: float = 0.3,
+    test_fraction: float | None = None,
     ratios: Sequence[float] | None = None,
     judges: Sequence[str] = DEFAULT_JUDGES,
-    seed: int = 1,
+    seed: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Advice:
@@ -54,9 +54,10 @@ def advise(
     Parameters
     ----------
     source : path or Arrow object
-        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ...
-    target : str
-        The column to predict; it has two labels.
+        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ...; or a
+        recipe (.yaml), which tells table, target, split and seed.
+    target : str, optional
+        The column to predict; it has two labels. By default the one that looks most like it.
     positive : str, optional
         The label that counts as positive; by default the rarer one.
     time : str, optional
@@ -75,15 +76,15 @@ def advise(
         the time before the test part, at most 7 days.
     time_unit : {"second", "minute", "hour", "day"}, optional
         What a time of plain numbers counts; then alerts a day are told and `delay` is in days.
-    test_fraction : float
-        Share of rows to test on, in (0, 1).
+    test_fraction : float, optional
+        Share of rows to test on, in (0, 1); by default 0.3.
     ratios : sequence of float, optional
         Rare rows per common row that are tried; by default 0.01, 0.03 and 0.1. More than 0.1 is tried
         only if asked for.
     judges : sequence of str
         Models: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed.
-    seed : int
-        Decides every draw, 0 or greater.
+    seed : int, optional
+        Decides every draw, 0 or greater; by default 1.
     workers : int
         Folds tried at a time; the advice does not depend on it.
     progress : callable
@@ -116,24 +117,19 @@ def advise(
     """
     _check(alert_rate, test_fraction, cost, delay, workers, seed)
     check_judges(tuple(judges))
-    columns = Columns(
-        target=target,
-        positive=positive,
-        time=time,
-        group=group,
-        amount=amount,
-        time_unit=time_unit,
-    )
-    case = open_case(source, columns)
-    cut = outer_cut(case, test_fraction, delay, rng_for(seed, "advise", "split"))
+    columns = Columns(positive=positive, time=time, group=group, amount=amount, time_unit=time_unit)
+    question = asked(source, target, columns, test_fraction, seed, progress)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, question.test_fraction, delay, rng_for(question.seed, "advise", "split"))
     outcome = Outcome(
         case=case,
         cut=cut,
         alert_rate=alert_rate,
         cost=cost,
-        seed=seed,
-        bench=Bench(case, seed, workers),
-        name=Path(source).name.partition(".")[0] if isinstance(source, str | Path) else "data",
+        seed=question.seed,
+        bench=Bench(case, question.seed, workers),
+        name=question.name,
+        notes=question.notes,
     )
     if (
         case.truth[cut.test].sum() < FEWEST_TEST_POSITIVES
@@ -144,7 +140,7 @@ def advise(
     races = _races(outcome.bench, cut, tried, judges, progress)
     won = pick(races)
     tested = untouched(outcome, won)
-    recipe = recipe_of(case, cut, won.strategies[won.chosen], source, columns, seed, test_fraction)
+    recipe = recipe_of(case, cut, won.strategies[won.chosen], question)
     return advice_of(outcome, won, races, tested, recipe)
 
 
@@ -166,15 +162,15 @@ def _races(
 
 def _check(
     alert_rate: float,
-    test_fraction: float,
+    test_fraction: float | None,
     cost: float | None,
     delay: float | None,
     workers: int,
-    seed: int,
+    seed: int | None,
 ) -> None:
     shares = {"alert rate": alert_rate, "test fraction": test_fraction}
     for name, share in shares.items():
-        if not 0 < share < 1:
+        if share is not None and not 0 < share < 1:
             raise ParameterError(f"the {name} is out of range", got=f"{share:g}", allowed="0 to 1")
     floors: Mapping[str, Any] = {"cost": cost, "delay": delay, "seed": seed}
     for name, value in floors.items():

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from twinset.advising.case import Case, Columns
+from twinset.advising.asked import Asked
+from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
 from twinset.advising.strategies import Strategy, extra_rows
 from twinset.drafting import recipe_name
 
 
-def recipe_of(
-    case: Case,
-    cut: Cut,
-    strategy: Strategy,
-    source: object,
-    columns: Columns,
-    seed: int,
-    test_fraction: float,
-) -> str:
+def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
     """Return the recipe of a strategy that adds rows, as YAML text; empty where none is added.
 
     Parameters
@@ -28,22 +20,16 @@ def recipe_of(
         The table and its parts.
     strategy : Strategy
         What was chosen.
-    source : path or object
-        Where the table came from; an object in memory leaves the path to be filled in.
-    columns : Columns
-        Which column means what.
-    seed : int
-        Seed of the recipe.
-    test_fraction : float
-        Share of rows that no generator sees.
+    question : Asked
+        Where the table came from and how it is cut; a table in memory leaves its path to be filled in.
     """
     n = extra_rows(strategy, case.truth[cut.train])
     if strategy.family not in ("rows", "repeat") or n == 0:
         return ""
     component = strategy.component or "tabular.bootstrap"
-    is_file = isinstance(source, str | Path)
-    name = recipe_name(Path(str(source)).name.partition(".")[0])[:40] if is_file else "data"
-    path = Path(str(source)).as_posix() if is_file else "data.csv"
+    name = recipe_name(question.name)[:40]
+    kind, _, place = (question.place or "path: data.csv").partition(": ")
+    columns = question.columns
     if columns.time is not None:
         split = f"by: time, on: {_quoted(columns.time)}"
     elif columns.group is not None:
@@ -55,13 +41,13 @@ def recipe_of(
 # Written by `twinset advise`: {n:,} rows of the rare class, {strategy.title}.
 # Run it with `twinset run`; it delivers the training rows, real and made.
 name: {name}-balanced
-seed: {seed}
+seed: {question.seed}
 brief:
   task: classification
   target: {_quoted(case.target)}
   positive: {_quoted(case.positive)}
-source: {{name: {name}-real, path: {_quoted(path)}, licence: NOASSERTION}}
-split: {{{split}, holdout_fraction: {test_fraction:g}}}
+source: {{name: {name}-real, {kind}: {_quoted(place)}, licence: NOASSERTION}}
+split: {{{split}, holdout_fraction: {question.test_fraction:g}}}
 generate:
   - {{use: {component}, where: {label}, rows: {n}}}
 evaluate: {{metrics: default, gates: {{}}}}

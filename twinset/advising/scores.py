@@ -77,10 +77,15 @@ def average_precision(score: Floats, truth: Mask) -> float:
     return float(precision_at_positives(score, truth).mean())
 
 
+def row_losses(probability: Floats, truth: Mask) -> Floats:
+    """Return minus the logarithm of the true class's probability, shape (n,)."""
+    likely = np.where(truth, probability, 1 - probability)
+    return np.asarray(np.abs(np.log(np.clip(likely, 1e-7, 1.0))))
+
+
 def log_loss(probability: Floats, truth: Mask) -> float:
     """Return the mean of minus the logarithm of the true class's probability, 0 or more."""
-    likely = np.where(truth, probability, 1 - probability)
-    return float(-np.log(np.clip(likely, 1e-7, 1.0)).mean())
+    return float(row_losses(probability, truth).mean())
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from twinset.advising.judges import Setting
 from twinset.advising.views import Matrix
 from twinset.core.errors import ParameterError
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Family = Literal["none", "weights", "repeat", "rows", "thin"]
+Family = Literal["none", "learner", "weights", "repeat", "rows", "thin"]
 
 RATIOS = (0.01, 0.03, 0.1)
 MOST_RATIO = 0.1
@@ -39,15 +40,17 @@ class Strategy:
     ----------
     name : str
         Unique name, e.g. ``"copula 0.1"``.
-    family : {"none", "weights", "repeat", "rows", "thin"}
-        Nothing; class weights; real rows repeated; made rows added; easy rows of the common class left
-        out and the rest weighted up.
+    family : {"none", "learner", "weights", "repeat", "rows", "thin"}
+        Nothing; the same rows and another setting of the model; class weights; real rows repeated;
+        made rows added; easy rows of the common class left out and the rest weighted up.
     power : float
         Weights: the rare class gets this power of (common rows / rare rows).
     ratio : float
         Repeat and rows: the rare class is raised to this share of the common one.
     component : str
         Rows: the generator.
+    setting : {"plain", "finer", "smoother"}
+        Learner: how closely the model follows the rows.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Strategy:
     power: float = 0.0
     ratio: float = 0.0
     component: str = ""
+    setting: Setting = "plain"
 
     @property
     def kind(self) -> str:
@@ -64,15 +68,17 @@ class Strategy:
     @property
     def title(self) -> str:
         """The strategy in plain words."""
+        if self.family == "learner":
+            return f"the same rows and a {self.name}"
         if self.family == "weights":
             return "class weights, balanced" if self.power == 1 else "class weights, square root"
         if self.family == "repeat":
-            return f"real rare rows repeated, up to {100 * self.ratio:g} % of the others"
+            return f"rare rows repeated, up to {100 * self.ratio:g} % of the others"
         if self.family == "rows":
             return f"rows of {self.component}, up to {100 * self.ratio:g} % of the others"
         if self.family == "thin":
-            return "easy rows of the common class thinned, the rest weighted"
-        return "nothing added"
+            return "easy rows of the common class thinned"
+        return "the rows as they are"
 
 
 NONE = Strategy("none", "none")
@@ -100,8 +106,8 @@ def candidates(
 
     Examples
     --------
-    >>> [s.name for s in candidates(["tabular.copula"], [0.1], 0.002)]
-    ['none', 'sqrt weights', 'balanced weights', 'repeat 0.1', 'copula 0.1', 'thin']
+    >>> [s.name for s in candidates(["tabular.copula"], [0.1], 0.002)][:6]
+    ['none', 'finer model', 'smoother model', 'sqrt weights', 'balanced weights', 'repeat 0.1']
     """
     wrong = [ratio for ratio in ratios or () if not 0 < ratio <= 1]
     if wrong:
@@ -111,6 +117,8 @@ def candidates(
     tried = [ratio for ratio in asked if ratio > 1.2 * odds]
     found = [
         NONE,
+        Strategy("finer model", "learner", setting="finer"),
+        Strategy("smoother model", "learner", setting="smoother"),
         Strategy("sqrt weights", "weights", power=0.5),
         Strategy("balanced weights", "weights", power=1.0),
     ]
@@ -192,7 +200,7 @@ def training_rows(
         assert hardness is not None
         return _thinned(x, truth, hardness, rng)
     n = extra_rows(strategy, truth)
-    if strategy.family == "none" or n == 0:
+    if strategy.family in ("none", "learner") or n == 0:
         return TrainingRows(x, truth)
     if strategy.family == "repeat":
         more = x[rng.choice(np.flatnonzero(truth), n)]

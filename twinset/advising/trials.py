@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,8 +25,6 @@ from twinset.registry import build
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-
-_KNOWS_BOTH_CLASSES = frozenset({"minority.borderline"})
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,15 @@ class Bench:
         rare = train[case.truth[train]]
         rng = rng_for(self.seed, "advise", path, component)
         generator = build("generator", component, {})
-        if component in _KNOWS_BOTH_CLASSES:
-            fitted = generator.fit(case.dataset.take(train), rng)
-            made = fitted.sample(n, rng, Where({case.target: case.positive}))
-        else:
-            made = generator.fit(case.dataset.take(rare).select(case.features), rng).sample(n, rng)
+        with warnings.catch_warnings():
+            # Generators wonder about few rows; advice is asked because there are few.
+            warnings.simplefilter("ignore", UserWarning)
+            if generator.needs_others:
+                fitted = generator.fit(case.dataset.take(train), rng)
+                made = fitted.sample(n, rng, Where({case.target: case.positive}))
+            else:
+                alone = case.dataset.take(rare).select(case.features)
+                made = generator.fit(alone, rng).sample(n, rng)
         return made.select(case.features)
 
     def _try(
@@ -152,7 +155,7 @@ class Bench:
                 hardness=hardness,
                 rng=rng_for(self.seed, "advise", path, strategy.kind),
             )
-            predict = fit(judge, rows.x, rows.truth, rows.weight, seed)
+            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting)
             scores = predict(test_x)
             if strategy is NONE and any(s.family == "thin" for s in strategies):
                 hardness = predict(x)

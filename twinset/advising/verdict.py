@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.calibration import WAYS, Restored, reliability, restore
+from twinset.advising.calibration import WAYS, Restored, reliability
 from twinset.advising.case import Case
-from twinset.advising.choice import Race
+from twinset.advising.choice import Race, restored
 from twinset.advising.cuts import Cut
 from twinset.advising.headline import N_DRAWS, Drawn, Tested, curves, fold_values, measured
-from twinset.advising.judges import JUDGES
+from twinset.advising.judges import JUDGES, setting_told
 from twinset.advising.made_rows import look_at_made
 from twinset.advising.scores import Prices, log_loss
-from twinset.advising.strategies import NONE
+from twinset.advising.strategies import NONE, Strategy
 from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import rng_for
 from twinset.report.advice import Advice, Candidate, Measure, Verdict
@@ -47,6 +47,8 @@ class Outcome:
         Where models are fitted.
     name : str
         Name of the table.
+    notes : tuple of str
+        What was guessed.
     """
 
     case: Case
@@ -56,6 +58,7 @@ class Outcome:
     seed: int
     bench: Bench
     name: str
+    notes: tuple[str, ...] = ()
 
     def prices(self, rows: npt.NDArray[np.int64]) -> Prices:
         """Return the prices of these rows."""
@@ -87,7 +90,7 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
     (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.judge)
-    ways = {s.name: _restored(won, s.name, case) for s in pair}
+    ways = {s.name: restored(won, s.name, case) for s in pair}
     tested = {
         s.name: Tested(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
         for s in pair
@@ -115,9 +118,9 @@ def advice_of(
         title=outcome.name,
         verdict=verdict,
         chosen=chosen.name,
-        chosen_title=chosen.title,
+        chosen_title=title_of(chosen, won.judge),
         challenger=challenger.name,
-        challenger_title=challenger.title,
+        challenger_title=title_of(challenger, won.judge),
         judge=JUDGES[won.judge],
         sentence=_sentence(verdict, won),
         measures=tested.measures,
@@ -177,39 +180,39 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
     )
 
 
+def title_of(strategy: Strategy, judge: str) -> str:
+    """Return a strategy in plain words; another setting of the model says which one."""
+    if strategy.family == "learner":
+        return f"{strategy.title} ({setting_told(judge, strategy.setting)})"
+    return strategy.title
+
+
 def _sentence(verdict: Verdict, won: Race) -> str:
-    best = won.strategies[won.challenger].title
+    challenger = won.strategies[won.challenger]
+    best = title_of(challenger, won.judge)
     if won.chosen == NONE.name:
-        head = "Do not balance: no way of it beat leaving the rows as they are in the inner choice."
+        head = "Do not balance: nothing beat leaving the rows as they are in the inner choice."
         told = {
             "helps": f"The test rows see more in it than the choice did: {best} helps there. "
             "One such win after the fact is no ground to change; more rare rows would tell.",
-            "hurts": f"The best of them, {best}, hurts on the test rows.",
-            "no evidence": f"For the best of them, {best}, the test rows give no evidence either.",
+            "hurts": f"The best of the rest, {best}, hurts on the test rows.",
+            "no evidence": f"For the best of the rest, {best}, the test rows give no evidence either.",
         }
         return f"{head} {told[verdict]}"
+    if challenger.family == "learner":
+        head = f"Do not balance, change the model: {best} won the inner choice"
+    else:
+        head = f"{_BEGINS[verdict]}: {best} won the inner choice"
     told = {
-        "helps": f"Balance: {best}. It won the inner choice, and helps on the untouched test rows.",
-        "hurts": f"Do not balance: {best} won the inner choice, but hurts on the untouched test rows.",
-        "no evidence": f"Perhaps: {best} won the inner choice, but the untouched test rows "
-        "give no evidence that it helps. Leaving the rows as they are is the safe choice.",
+        "helps": ", and helps on the untouched test rows.",
+        "hurts": ", but hurts on the untouched test rows.",
+        "no evidence": ", but the untouched test rows give no evidence that it helps. Leaving everything "
+        "as it is is the safe choice.",
     }
-    return told[verdict]
+    return head + told[verdict]
 
 
-def _restored(won: Race, name: str, case: Case) -> Restored:
-    """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
-    first = won.folds[0][0].partition("/")[0]
-    pairs = [
-        (cut, fold[name])
-        for (path, cut), fold in zip(won.folds, won.results)
-        if path.partition("/")[0] == first
-    ]
-    return restore(
-        [result.scores for _, result in pairs],
-        [case.truth[cut.test] for cut, _ in pairs],
-        [result.odds_factor for _, result in pairs],
-    )
+_BEGINS = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
 
 
 def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
@@ -267,7 +270,7 @@ def _candidates(won: Race) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             name=name,
-            title=won.strategies[name].title,
+            title=title_of(won.strategies[name], won.judge),
             kind=won.strategies[name].kind,
             ratio=won.strategies[name].ratio,
             precision=found.precision,
@@ -308,7 +311,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
 
 def _notes(outcome: Outcome, tested: Untouched | None) -> list[str]:
     case, cut = outcome.case, outcome.cut
-    notes = []
+    notes = list(outcome.notes)
     if case.left_out:
         notes.append(
             f"models do not see {', '.join(case.left_out)}: keys, free text, time or group"

@@ -16,7 +16,7 @@ def command(
     data: Path,
     /,
     *,
-    target: str,
+    target: str | None = None,
     positive: str | None = None,
     time: str | None = None,
     group: str | None = None,
@@ -25,10 +25,10 @@ def command(
     alert_rate: float = 0.01,
     delay: float | None = None,
     time_unit: str | None = None,
-    test_fraction: float = 0.3,
+    test_fraction: float | None = None,
     ratio: Annotated[list[float] | None, Parameter(name="--ratio")] = None,
     judge: Annotated[list[str] | None, Parameter(name="--judge")] = None,
-    seed: int = 1,
+    seed: int | None = None,
     html: Path | None = None,
     recipe: Path | None = None,
     workers: int = 1,
@@ -43,9 +43,9 @@ def command(
     Parameters
     ----------
     data : Path
-        A CSV, Parquet or JSON-Lines file of real rows.
+        A CSV, Parquet or JSON-Lines file of real rows, or a recipe that tells table, target and split.
     target : str
-        Column that models will predict; it has two labels.
+        Column that models will predict; it has two labels. By default the one that looks like it.
     positive : str
         Label that counts as positive; by default the rarer one.
     time : str
@@ -63,13 +63,13 @@ def command(
     time_unit : str
         What a time of plain numbers counts: second, minute, hour or day.
     test_fraction : float
-        Share of rows to test on.
+        Share of rows to test on; by default 0.3, or what the recipe locks away.
     ratio : list[float]
         Rare rows per common row to try, e.g. --ratio 0.05; may be repeated.
     judge : list[str]
         Model to ask: boosted, linear, lightgbm or xgboost; may be repeated.
     seed : int
-        Seed of every draw.
+        Seed of every draw; by default 1, or that of the recipe.
     html : Path
         Write the page to this file.
     recipe : Path
