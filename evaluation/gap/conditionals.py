@@ -58,6 +58,17 @@ class Conditionals(Metric):
     ----------
     Jiang, Simjian and others, "TabStruct: Measuring Structural Fidelity of Tabular Data", 2025
     (every column predicted from the rest); Breiman, "Random forests", Machine Learning 45, 2001.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> x = np.arange(200) % 4
+    >>> real = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": x.astype(str)}))
+    >>> made = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": np.roll(x, 1).astype(str)}))
+    >>> told = Comparison(train=real, synthetic=made, reference=real)
+    >>> Conditionals(replicates=2).compute(told, np.random.default_rng(0)).value > 0.9
+    True
     """
 
     family: ClassVar[MetricFamily] = "gap"
