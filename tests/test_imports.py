@@ -19,10 +19,11 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
-    {"pipeline", "oneshot", "drafting", "filling"},
-    {"making", "planning", "sourcing", "appraisal", "comparing", "shortfalls", "tables"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling"},
+    {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "leaks",
+        "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "_settings",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twinset.advising import advise
     from twinset.appraisal import evaluate
     from twinset.catalog import Catalog
     from twinset.comparing import compare
@@ -29,6 +30,7 @@ _HOMES = {
     "Schema": "twinset.core.schema",
     "TwinsetError": "twinset.core.errors",
     "Where": "twinset.core.where",
+    "advise": "twinset.advising",
     "compare": "twinset.comparing",
     "evaluate": "twinset.appraisal",
     "gaps": "twinset.filling",
@@ -46,6 +48,7 @@ __all__ = [
     "TwinsetError",
     "Where",
     "__version__",
+    "advise",
     "compare",
     "evaluate",
     "gaps",

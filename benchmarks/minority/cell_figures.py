@@ -1,0 +1,256 @@
+"""What the cells say in sum: regret, harm, hits, the oracle's gain, calibration, with intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.seeding import rng_for
+
+Floats = npt.NDArray[np.float64]
+Figure = Callable[[Sequence["CellResult"]], float]
+
+NOT_CANDIDATES = ("none", "oracle", "smote 1")
+N_DRAWS = 4_000
+_OVERLAP = 0.4
+"""Share of the rare rows that the test parts of two splits of one cell have in common, about."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell, its splits put together.
+
+    Parameters
+    ----------
+    set, judge : str
+        The cell.
+    splits : list of dict
+        Lines of the results.
+    """
+
+    set: str
+    judge: str
+    splits: list[dict[str, Any]]
+
+    def precision(self, name: str) -> float:
+        """Return the mean average precision of a strategy over the splits."""
+        return float(np.mean([s["test_figures"][name][0] for s in self.splits]))
+
+    @property
+    def names(self) -> list[str]:
+        """Candidates that every split tried, "none" among them."""
+        shared = set.intersection(*(set(s["test_figures"]) for s in self.splits))
+        return sorted(shared - set(NOT_CANDIDATES)) + ["none"]
+
+    @property
+    def chosen(self) -> list[str]:
+        """What advise took, split by split."""
+        return [s["chosen"] for s in self.splits]
+
+    def difference(self, name: str) -> tuple[float, float]:
+        """Return a strategy's mean difference to none and its standard error.
+
+        Splits share rows: the error is that of a mean of values that correlate by their overlap. Where
+        splits differ by more than redrawn test rows explain, that spread is taken.
+        """
+        return self._mean([s["test_figures"][name] for s in self.splits])
+
+    def advised(self) -> tuple[float, float]:
+        """Return the mean difference to none of what advise took, and its standard error."""
+        return self._mean([s["test_figures"][s["chosen"]] for s in self.splits])
+
+    def _mean(self, figures: list[list[float]]) -> tuple[float, float]:
+        changes = np.array([figure[1] for figure in figures])
+        within = float(np.mean([figure[2] ** 2 for figure in figures]))
+        n = len(changes)
+        between = float(changes.var(ddof=1)) if n > 1 else 0.0
+        variance = max(within, between) * (1 + (n - 1) * _OVERLAP) / n
+        return float(changes.mean()), float(np.sqrt(variance))
+
+    def differs(self) -> list[str]:
+        """Return the candidates whose difference to none lies beyond its interval."""
+        return [n for n in self.names if n != "none" and _beyond(*self.difference(n))]
+
+    def helping(self) -> list[str]:
+        """Return the candidates that help beyond their interval."""
+        return [name for name in self.differs() if self.difference(name)[0] > 0]
+
+    def regret(self, name: str | None = None) -> float:
+        """Return what the best candidate of the cell is ahead of a strategy (None: of advise)."""
+        best = max(self.precision(candidate) for candidate in self.names)
+        own = self.precision("none") + self.advised()[0] if name is None else self.precision(name)
+        return best - own
+
+
+def read(results: Path) -> list[CellResult]:
+    """Return the cells of a file of results, those with all their splits so far."""
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        cells.setdefault((line["set"], line["judge"]), []).append(line)
+    return [CellResult(name, judge, found) for (name, judge), found in cells.items()]
+
+
+def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
+    """Return every figure with its 95 % interval by redrawing cells, and its goal."""
+    table: dict[str, tuple[Figure, str]] = {
+        "regret, advise": (lambda c: _mean([x.regret() for x in c]), ""),
+        "regret, none": (lambda c: _mean([x.regret("none") for x in c]), ""),
+        "regret, SMOTE 1:1": (lambda c: _mean([x.regret("smote 1") for x in c]), ""),
+        "regret to that of none, all cells": (lambda c: _ratio(c, c, "none"), ""),
+        "regret to that of none, where a candidate differs": (
+            lambda c: _ratio(c, [x for x in c if x.differs()], "none"),
+            "<= 0.6",
+        ),
+        "regret to that of none, where a candidate helps": (
+            lambda c: _ratio(c, [x for x in c if x.helping()], "none"),
+            "",
+        ),
+        "regret to that of SMOTE 1:1": (lambda c: _ratio(c, c, "smote 1"), "<= 0.25"),
+        "mean difference to none": (lambda c: _mean([x.advised()[0] for x in c]), ""),
+        "mean difference to none, SMOTE 1:1": (
+            lambda c: _mean([x.difference("smote 1")[0] for x in c]),
+            "",
+        ),
+        "cells with a significant loss": (
+            lambda c: float(sum(_beyond(*x.advised()) and x.advised()[0] < 0 for x in c)),
+            "<= 1",
+        ),
+        "cells with a significant loss, SMOTE 1:1": (
+            lambda c: float(sum(_loses(x, "smote 1") for x in c)),
+            "",
+        ),
+        "cells with a significant gain": (
+            lambda c: float(sum(_beyond(*x.advised()) and x.advised()[0] > 0 for x in c)),
+            "",
+        ),
+        "worst relative difference": (
+            lambda c: min(x.advised()[0] / x.precision("none") for x in c),
+            ">= -0.03",
+        ),
+        "splits where a helping candidate is taken": (_hits, ">= 0.7"),
+        "splits where anything but none is taken, in cells that any helps": (_moves, ""),
+        "share of the oracle's gain": (_recovered, ""),
+        "log-loss after restoring, to none": (_restored, "<= 1.03"),
+    }
+    out = {}
+    for name, (figure, goal) in table.items():
+        rng = rng_for(1, "cells", name)
+        draws = []
+        for _ in range(N_DRAWS // 4):
+            rows = rng.integers(0, len(cells), len(cells))
+            draws.append(figure([cells[i] for i in rows]))
+        low, high = np.nanquantile(draws, [0.025, 0.975])
+        out[name] = {"value": figure(cells), "interval": [float(low), float(high)], "goal": goal}
+    return out
+
+
+def _beyond(mean: float, error: float) -> bool:
+    return abs(mean) > 1.96 * error
+
+
+def _loses(one: CellResult, name: str) -> bool:
+    return _beyond(*one.difference(name)) and one.difference(name)[0] < 0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _ratio(every: Sequence[CellResult], cells: Sequence[CellResult], name: str) -> float:
+    theirs = _mean([one.regret(name) for one in cells])
+    return _mean([one.regret() for one in cells]) / theirs if theirs else float("nan")
+
+
+def _hits(cells: Sequence[CellResult]) -> float:
+    hits = [taken in one.helping() for one in cells if one.helping() for taken in one.chosen]
+    return _mean([float(hit) for hit in hits])
+
+
+def _moves(cells: Sequence[CellResult]) -> float:
+    return _mean([float(t != "none") for one in cells if one.helping() for t in one.chosen])
+
+
+def _recovered(cells: Sequence[CellResult]) -> float:
+    gains = [one.difference("oracle")[0] for one in cells]
+    total = sum(gain for gain in gains if gain > 0)
+    mine = sum(one.advised()[0] for one, gain in zip(cells, gains) if gain > 0)
+    return mine / total if total else float("nan")
+
+
+def _restored(cells: Sequence[CellResult]) -> float:
+    return _mean([s["log_loss_ratio"][s["challenger"]] for one in cells for s in one.splits])
+
+
+def tell(results: Path) -> None:
+    """Write cells.json and CELLS.md beside this file."""
+    cells = read(results)
+    found = figures(cells)
+    folder = Path(__file__).parent
+    content = {
+        "figures": found,
+        "cells": [
+            {
+                "set": one.set,
+                "judge": one.judge,
+                "splits": len(one.splits),
+                "train_positives": one.splits[0]["train"][1],
+                "test_positives": one.splits[0]["test"][1],
+                "base_rate": one.splits[0]["train"][1] / one.splits[0]["train"][0],
+                "none": one.precision("none"),
+                "advise": one.advised(),
+                "chosen": one.chosen,
+                "differences": {n: one.difference(n) for n in [*one.names, "smote 1", "oracle"]},
+                "helping": one.helping(),
+            }
+            for one in cells
+        ],
+    }
+    (folder / "cells.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "CELLS.md").write_text(_page(cells, found))
+
+
+def _page(cells: Sequence[CellResult], found: dict[str, dict[str, Any]]) -> str:
+    n_splits = max(len(one.splits) for one in cells)
+    lines = [
+        "# Does `twinset advise` choose well?",
+        "",
+        f"{len(cells)} cells (set x judge), up to {n_splits} splits each; written by "
+        "`python -m benchmarks.minority.cells tell`. Average precision on test rows; differences are to "
+        "doing nothing. `*`: the 95 % interval lies clear of 0. The oracle row is a model with as many "
+        "real rare rows again. Sets are thinned: rates and values are not those of the full sets.",
+        "",
+        "| figure | value | 95 % interval over cells | goal |",
+        "|---|---|---|---|",
+    ]
+    for name, entry in found.items():
+        low, high = entry["interval"]
+        lines.append(
+            f"| {name} | {entry['value']:.4g} | {low:.4g} to {high:.4g} | {entry['goal']} |"
+        )
+    lines += [
+        "",
+        "| set | judge | rare rows: train, test | none | advise | took | best | SMOTE 1:1 | oracle |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in cells:
+        gains = {name: one.difference(name)[0] for name in one.names if name != "none"}
+        best = max(gains, key=gains.__getitem__)
+        lines.append(
+            f"| {one.set} | {one.judge} | {one.splits[0]['train'][1]}, {one.splits[0]['test'][1]} "
+            f"| {one.precision('none'):.3f} | {_told(*one.advised())} | {', '.join(one.chosen)} "
+            f"| {_told(*one.difference(best))} {best} | {_told(*one.difference('smote 1'))} "
+            f"| {_told(*one.difference('oracle'))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _told(mean: float, error: float) -> str:
+    star = "\\*" if _beyond(mean, error) else ""
+    return f"{mean:+.3f}{star}"

@@ -1,0 +1,88 @@
+"""Cuts by time, group and chance, and the folds inside the train part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twinset.advising.case import Case, Columns, open_case
+from twinset.advising.cuts import inner_folds, outer_cut
+from twinset.core.errors import DataError
+from twinset.core.seeding import rng_for
+
+
+def case_of(table: pa.Table, **roles: str) -> Case:
+    return open_case(table, Columns(target="fraud", **roles))
+
+
+def test_by_time_the_latest_rows_are_tested_on_and_the_gap_is_left_out() -> None:
+    table = pa.table({"x": range(10), "day": range(10), "fraud": [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]})
+    case = case_of(table, time="day")
+    cut = outer_cut(case, 0.3, 2.0, rng_for(1, "cut"))
+    assert cut.test.tolist() == [7, 8, 9]
+    # The last row before the test part is of day 6; labels of days 5 and 6 are not known yet.
+    assert cut.train.tolist() == [0, 1, 2, 3, 4]
+    assert cut.gap == 2.0
+
+
+def test_the_gap_is_by_default_a_twentieth_of_the_time_and_at_most_seven_days() -> None:
+    table = pa.table(
+        {"x": range(1000), "day": range(1000), "fraud": [i % 9 == 0 for i in range(1000)]}
+    )
+    assert outer_cut(case_of(table, time="day"), 0.3, None, rng_for(1, "c")).gap == pytest.approx(
+        34.95
+    )
+    in_days = case_of(table, time="day", time_unit="day")
+    assert outer_cut(in_days, 0.3, None, rng_for(1, "c")).gap == 7.0
+
+
+def test_no_group_is_on_both_sides(table: pa.Table) -> None:
+    case = case_of(table, group="card")
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    assert case.group is not None
+    assert not set(case.group[cut.train]) & set(case.group[cut.test])
+    assert 0.2 < len(cut.test) / len(case) < 0.4
+    for fold in inner_folds(case, cut.train, 3, 0, 0.0, rng_for(1, "f")):
+        assert not set(case.group[fold.train]) & set(case.group[fold.test])
+
+
+def test_time_and_group_hold_together(table: pa.Table) -> None:
+    case = case_of(table, group="card", time="day")
+    cut = outer_cut(case, 0.3, 1.0, rng_for(1, "cut"))
+    assert case.group is not None
+    assert case.time is not None
+    assert not set(case.group[cut.train]) & set(case.group[cut.test])
+    assert case.time[cut.train].max() + 1.0 <= case.time[cut.test].min()
+
+
+def test_inner_folds_by_time_never_learn_from_what_comes_later(table: pa.Table) -> None:
+    case = case_of(table, time="day")
+    cut = outer_cut(case, 0.3, 1.0, rng_for(1, "cut"))
+    folds = list(inner_folds(case, cut.train, 3, 0, 1.0, rng_for(1, "f")))
+    assert len(folds) == 3
+    assert case.time is not None
+    for fold in folds:
+        assert case.time[fold.train].max() + 1.0 <= case.time[fold.test].min()
+        assert np.isin(fold.test, cut.train).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(6, 40))
+def test_folds_cover_the_rows_once_and_share_out_the_positives(seed: int, rare: int) -> None:
+    fraud = np.zeros(200, dtype=bool)
+    fraud[rng_for(seed, "rows").choice(200, rare, replace=False)] = True
+    case = case_of(pa.table({"x": np.arange(200), "fraud": fraud}))
+    rows = np.arange(0, 200, 1)
+    folds = list(inner_folds(case, rows, 3, 0, 0.0, rng_for(seed, "f")))
+    assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == rows.tolist()
+    counts = [int(case.truth[fold.test].sum()) for fold in folds]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_part_without_positives_is_refused() -> None:
+    table = pa.table({"x": range(10), "day": range(10), "fraud": [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]})
+    with pytest.raises(DataError, match="test part lacks"):
+        outer_cut(case_of(table, time="day"), 0.3, 0.0, rng_for(1, "cut"))

@@ -1,0 +1,261 @@
+"""Which strategy is taken: a race over folds, then the one-standard-error rule with "none" in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.advising.calibration import HeldOut, Restored, restore
+from twinset.advising.case import Case
+from twinset.advising.cuts import Cut, inner_folds
+from twinset.advising.strategies import NONE, Strategy
+from twinset.advising.trials import Bench, FoldResult
+from twinset.core.seeding import rng_for
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+N_FOLDS = 3
+BUDGET_ROWS = 20 * 60_000
+"""Rows that models are trained on in all, in the choice: 20 models of 60,000 rows."""
+
+_SCREEN_ROWS = 10_000
+_KEPT = 4
+_MOST_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a strategy compares with "none" on the inner folds.
+
+    Parameters
+    ----------
+    mean : float
+        Difference in average precision.
+    error : float
+        Standard error of it, with Nadeau and Bengio's correction for training rows that folds share.
+    shrunk : float
+        The difference drawn towards that of the other ratios of the same kind.
+    precision : float
+        Average precision of the strategy itself.
+    """
+
+    mean: float
+    error: float
+    shrunk: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class Race:
+    """The inner choice for one judge.
+
+    Parameters
+    ----------
+    judge : str
+        Whose models.
+    strategies : mapping
+        Name -> strategy, of all that were tried.
+    differences : mapping
+        Name -> difference to "none", from the last round that the strategy took part in.
+    finalists : tuple of str
+        Those of the last round.
+    chosen : str
+        "none", or the strategy that beats it by more than one standard error.
+    challenger : str
+        The best of the others; the chosen one unless that is "none".
+    folds : sequence of (str, Cut)
+        Folds of the last round.
+    results : sequence of mapping
+        Their results, by name of the strategy.
+    none_error : float
+        Standard error of the average precision of "none".
+    """
+
+    judge: str
+    strategies: Mapping[str, Strategy]
+    differences: Mapping[str, Difference]
+    finalists: tuple[str, ...]
+    chosen: str
+    challenger: str
+    folds: Sequence[tuple[str, Cut]]
+    results: Sequence[Mapping[str, FoldResult]]
+    none_error: float
+
+
+def race(
+    bench: Bench,
+    rows: Rows,
+    strategies: Sequence[Strategy],
+    judge: str,
+    gap: float = 0.0,
+    budget_rows: float = BUDGET_ROWS,
+    done: Callable[[int], None] = lambda n: None,
+) -> Race:
+    """Return the race of strategies inside `rows`: all of them cheaply, then the best few thoroughly.
+
+    Parameters
+    ----------
+    bench : Bench
+        Where models are fitted.
+    rows : numpy.ndarray of int
+        The outer train part; nothing else is looked at.
+    strategies : sequence of Strategy
+        What is tried, "none" among them.
+    judge : str
+        See `judges`.
+    gap : float
+        See `inner_folds`.
+    budget_rows : float
+        Rows that models may be trained on in all.
+    done : callable
+        Told how many models were fitted.
+    """
+    by_name = {strategy.name: strategy for strategy in strategies}
+    folds = _folds(bench, rows, 0, gap)
+    thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
+    is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
+    first = bench.try_all(thin, strategies, judge, done)
+    differences = compare(first, strategies, folds)
+    kept = _kept(strategies, differences)
+    size = float(np.mean([len(cut.train) for _, cut in folds])) * len(folds) * len(kept)
+    left = budget_rows - sum(result.n_train for fold in first for result in fold.values())
+    repeats = int(np.clip(left // size, 0 if is_whole else 1, _MOST_REPEATS))
+    if bench.case.time is not None:
+        repeats = min(repeats, 2)
+    named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+    results = bench.try_all(named, kept, judge, done)
+    if is_whole:
+        named, results = [*folds, *named], [*first, *results]
+    differences = _shrunk({**differences, **compare(results, kept, named)}, strategies)
+    chosen, challenger = choose(kept, differences)
+    return Race(
+        judge,
+        by_name,
+        differences,
+        tuple(s.name for s in kept),
+        chosen,
+        challenger,
+        named,
+        results,
+        _own_error(results, named),
+    )
+
+
+def restored(won: Race, name: str, case: Case) -> Restored:
+    """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
+    first = won.folds[0][0].partition("/")[0]
+    folds = [
+        HeldOut(
+            fold[name].scores,
+            fold[NONE.name].scores,
+            case.truth[cut.test],
+            fold[name].odds_factor,
+        )
+        for (path, cut), fold in zip(won.folds, won.results)
+        if path.partition("/")[0] == first
+    ]
+    return restore(folds)
+
+
+def compare(
+    results: Sequence[Mapping[str, FoldResult]],
+    strategies: Sequence[Strategy],
+    folds: Sequence[tuple[str, Cut]],
+) -> dict[str, Difference]:
+    """Return how each strategy compares with "none", positive by positive on the same folds."""
+    found: dict[str, Difference] = {}
+    for strategy in strategies:
+        mine = [fold[strategy.name].precision for fold in results if strategy.name in fold]
+        if len(mine) < len(results):
+            continue
+        base = [fold[NONE.name].precision for fold in results]
+        changes = [own - none for own, none in zip(mine, base)]
+        mean = float(np.mean(np.concatenate(changes)))
+        error = _error(changes, folds)
+        found[strategy.name] = Difference(mean, error, mean, float(np.mean(np.concatenate(mine))))
+    return _shrunk(found, strategies)
+
+
+def choose(
+    strategies: Sequence[Strategy], differences: Mapping[str, Difference], errors: float = 1.0
+) -> tuple[str, str]:
+    """Return the name of the strategy to take and of the best one that is not "none".
+
+    A strategy is taken only if its difference to "none" is greater than `errors` standard errors.
+    """
+    others = [s.name for s in strategies if s.name in differences and s.name != NONE.name]
+    if not others:
+        return NONE.name, NONE.name
+    challenger = max(others, key=lambda name: differences[name].shrunk)
+    passed = [n for n in others if differences[n].shrunk > errors * differences[n].error]
+    if not passed:
+        return NONE.name, challenger
+    best = max(passed, key=lambda name: differences[name].shrunk)
+    return best, best
+
+
+def _error(changes: Sequence[Floats], folds: Sequence[tuple[str, Cut]]) -> float:
+    """Return the standard error of the mean change.
+
+    Nadeau and Bengio: the variance of one fold's mean, times (1 / folds + test rows / train rows). The
+    variance of a fold's mean is taken from the spread of its positives, because three folds alone tell
+    little of a variance.
+    """
+    every = np.concatenate(changes)
+    if len(every) < 2:
+        return float("inf")
+    n_fold = len(every) / len(changes)
+    share = float(np.mean([len(cut.test) / len(cut.train) for _, cut in folds]))
+    of_fold = float(every.var(ddof=1)) / n_fold
+    return float(np.sqrt(of_fold * (1 / len(changes) + share)))
+
+
+def _own_error(
+    results: Sequence[Mapping[str, FoldResult]], folds: Sequence[tuple[str, Cut]]
+) -> float:
+    return _error([fold[NONE.name].precision for fold in results], folds)
+
+
+def _shrunk(
+    found: Mapping[str, Difference], strategies: Sequence[Strategy]
+) -> dict[str, Difference]:
+    """Draw each difference half-way to the mean of its kind, as far as the kind has several ratios."""
+    kinds: dict[str, list[str]] = {}
+    for strategy in strategies:
+        if strategy.name in found:
+            kinds.setdefault(strategy.kind, []).append(strategy.name)
+    out = {}
+    for names in kinds.values():
+        centre = float(np.mean([found[name].mean for name in names]))
+        for name in names:
+            out[name] = replace(found[name], shrunk=0.5 * (found[name].mean + centre))
+    return out
+
+
+def _kept(strategies: Sequence[Strategy], differences: Mapping[str, Difference]) -> list[Strategy]:
+    there = [s for s in strategies if s.name in differences]
+    others = [s for s in there if s is not NONE]
+    ranked = sorted(others, key=lambda s: -differences[s.name].shrunk)
+    return [NONE, *ranked[:_KEPT]]
+
+
+def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:
+    rng = rng_for(bench.seed, "advise", "folds", repeat)
+    cuts = inner_folds(bench.case, rows, N_FOLDS, repeat, gap, rng)
+    return [(f"repeat-{repeat}/fold-{k}", cut) for k, cut in enumerate(cuts)]
+
+
+def _at_most(bench: Bench, cut: Cut, path: str) -> Cut:
+    """Return the fold with so many of its common train rows that it has at most 10,000 rows."""
+    truth = bench.case.truth[cut.train]
+    rare, common = cut.train[truth], cut.train[~truth]
+    room = max(_SCREEN_ROWS - len(rare), 2 * len(rare))
+    if len(common) <= room:
+        return cut
+    rng = rng_for(bench.seed, "advise", path, "screen")
+    kept = rng.choice(common, room, replace=False)
+    return replace(cut, train=np.sort(np.concatenate([rare, kept])))

@@ -1,0 +1,59 @@
+"""The recipe that makes the chosen rows again, beside the real set and under the same split."""
+
+from __future__ import annotations
+
+import json
+
+from twinset.advising.asked import Asked
+from twinset.advising.case import Case
+from twinset.advising.cuts import Cut
+from twinset.advising.strategies import Strategy, extra_rows
+from twinset.drafting import recipe_name
+
+
+def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
+    """Return the recipe of a strategy that adds rows, as YAML text; empty where none is added.
+
+    Parameters
+    ----------
+    case, cut : Case, Cut
+        The table and its parts.
+    strategy : Strategy
+        What was chosen.
+    question : Asked
+        Where the table came from and how it is cut; a table in memory leaves its path to be filled in.
+    """
+    n = extra_rows(strategy, case.truth[cut.train])
+    if strategy.family not in ("rows", "repeat") or n == 0:
+        return ""
+    component = strategy.component or "tabular.bootstrap"
+    name = recipe_name(question.name)[:40]
+    kind, _, place = (question.place or "path: data.csv").partition(": ")
+    columns = question.columns
+    if columns.time is not None:
+        split = f"by: time, on: {_quoted(columns.time)}"
+    elif columns.group is not None:
+        split = f"by: group, on: {_quoted(columns.group)}"
+    else:
+        split = "by: stratified"
+    label = f"{{{_quoted(case.target)}: {_quoted(case.positive)}}}"
+    return f"""\
+# Written by `twinset advise`: {n:,} rows of the rare class, {strategy.title}.
+# Run it with `twinset run`; it delivers the training rows, real and made.
+name: {name}-balanced
+seed: {question.seed}
+brief:
+  task: classification
+  target: {_quoted(case.target)}
+  positive: {_quoted(case.positive)}
+source: {{name: {name}-real, {kind}: {_quoted(place)}, licence: NOASSERTION}}
+split: {{{split}, holdout_fraction: {question.test_fraction:g}}}
+generate:
+  - {{use: {component}, where: {label}, rows: {n}}}
+evaluate: {{metrics: default, gates: {{}}}}
+deliver: {{to: {_quoted(f"out/{name}-balanced")}, formats: [csv, parquet], include: training_set}}
+"""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable())

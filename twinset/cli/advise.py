@@ -1,0 +1,120 @@
+"""`twinset advise`: should the rare class of this file be balanced, and how?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from twinset.cli.files import check_places, write_text
+from twinset.cli.progress import progress_bar
+from twinset.cli.terminal import print_notes, print_paths, print_summary
+
+
+def command(
+    data: Path,
+    /,
+    *,
+    target: str | None = None,
+    positive: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    amount: str | None = None,
+    cost: float | None = None,
+    alert_rate: float = 0.01,
+    delay: float | None = None,
+    time_unit: str | None = None,
+    test_fraction: float | None = None,
+    ratio: Annotated[list[float] | None, Parameter(name="--ratio")] = None,
+    judge: Annotated[list[str] | None, Parameter(name="--judge")] = None,
+    seed: int | None = None,
+    html: Path | None = None,
+    recipe: Path | None = None,
+    workers: int = 1,
+    json: bool = False,
+) -> None:
+    """Say whether the rare class of a file should be balanced, how, and what that is worth.
+
+    Ways to balance are compared inside a train part, "none" among them. The best one is then tested
+    once on rows that nothing was chosen by. The page is written beside the data's name into the
+    working folder unless --html names another place.
+
+    Parameters
+    ----------
+    data : Path
+        A CSV, Parquet or JSON-Lines file of real rows, or a recipe that tells table, target and split.
+    target : str
+        Column that models will predict; it has two labels. By default the one that looks like it.
+    positive : str
+        Label that counts as positive; by default the rarer one.
+    time : str
+        Column that says when a row happened: the latest rows are then tested on.
+    group : str
+        Column that says whose a row is, e.g. the card: no card is then on both sides.
+    amount : str
+        Column that says what is lost when a positive row is missed.
+    cost : float
+        Price of a missed positive row where an alert costs 1; with --amount, of one unit of it.
+    alert_rate : float
+        Share of rows that can be looked at.
+    delay : float
+        How long labels take to arrive, in days or in the unit of the time.
+    time_unit : str
+        What a time of plain numbers counts: second, minute, hour or day.
+    test_fraction : float
+        Share of rows to test on; by default 0.3, or what the recipe locks away.
+    ratio : list[float]
+        Rare rows per common row to try, e.g. --ratio 0.05; may be repeated.
+    judge : list[str]
+        Model to ask: boosted, linear, lightgbm or xgboost; may be repeated.
+    seed : int
+        Seed of every draw; by default 1, or that of the recipe.
+    html : Path
+        Write the page to this file.
+    recipe : Path
+        Write the recipe that makes the chosen rows to this file, if rows are to be made.
+    workers : int
+        Threads; the result does not depend on them.
+    json : bool
+        Print everything as JSON; the page is then written only to --html.
+    """
+    page = html if html is not None or json else Path(f"{data.name.partition('.')[0]}-advice.html")
+    check_places({"--html": page, "--recipe": recipe}, (data,))
+    from twinset.advising import advise
+    from twinset.advising.judges import DEFAULT_JUDGES
+
+    with progress_bar() as progress:
+        found = advise(
+            data,
+            target=target,
+            positive=positive,
+            time=time,
+            group=group,
+            amount=amount,
+            cost=cost,
+            alert_rate=alert_rate,
+            delay=delay,
+            time_unit=time_unit,
+            test_fraction=test_fraction,
+            ratios=ratio,
+            judges=tuple(judge or DEFAULT_JUDGES),
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    written: dict[str, Path] = {}
+    if page is not None:
+        write_text(page, found.to_html())
+        written["page"] = page
+    if recipe is not None and found.recipe:
+        write_text(recipe, found.recipe)
+        written["recipe"] = recipe
+    if json:
+        print(found.to_json(), end="")
+        return
+    print_summary(found.summary())
+    print_notes(found.notes)
+    if recipe is not None and not found.recipe:
+        print("No recipe is written: nothing is to be made.")
+    print_paths(written)
