@@ -37,11 +37,14 @@ class Column:
         Positions -> these values as an Arrow array.
     write : callable
         New values, an Arrow array of the field's stored type -> the same in the column's own type.
+    takes_codes : bool
+        Whether `write` reads labels as a dictionary array, too.
     """
 
     field: Field
     read: Callable[[Rows], pa.Array]
     write: Callable[[pa.Array], Any]
+    takes_codes: bool = False
 
 
 def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
@@ -129,13 +132,15 @@ def of_codes(
         return pa.DictionaryArray.from_arrays(pa.array(chosen, mask=chosen < 0), levels)
 
     def back(made: pa.Array) -> Any:
-        found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
         if pa.types.is_dictionary(made.type):
             own = pc.index_in(pc.cast(made.dictionary, pa.string()), value_set=levels)
             found = own.take(made.indices)
+        else:
+            found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
         return write(pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64))
 
-    return Column(Field(name=name, kind="category", stored="string"), read, back)
+    field = Field(name=name, kind="category", stored="string")
+    return Column(field, read, back, takes_codes=True)
 
 
 def of_objects(name: str, values: npt.NDArray[Any]) -> Column:
