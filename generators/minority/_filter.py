@@ -24,6 +24,7 @@ from ._streams import BLOCK_ROWS, CLASSES, Floats, Positions, Streams
 _TRAINED_ON_LEAST, _TRAINED_ON_MOST = 200, 20_000
 _LINE_ROWS = 4_096
 _MOST_LEVELS = 200
+_KEPT_FILTERS = 32
 _MOST_BLOCKS, _FRUITLESS_BLOCKS = 100_000, 16
 
 
@@ -87,6 +88,8 @@ class FittedFilter(FittedGenerator):
         with self._lock:
             if key not in self._filters:
                 self._filters[key] = self._build(where)
+                if len(self._filters) > _KEPT_FILTERS:
+                    self._filters.pop(next(iter(self._filters)))
             return self._filters[key]
 
     def _build(self, where: Where | None) -> tuple[list[_Filter], Floats]:
