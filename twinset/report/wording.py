@@ -18,7 +18,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 _TITLES = {
     "gap.marginals": "single columns",
     "gap.pairs": "pairs of columns",
-    "gap.conditionals": "each column given all others",
+    "gap.conditionals": "how columns follow from one another",
     "gap.k_marginals": "triples of columns",
     "gap.time_patterns": "hours, weekdays, seasons and rhythm",
     "gap.texts": "lengths, words and phrases of texts",
@@ -32,7 +32,7 @@ _TITLES = {
     "coverage.population": "declared population shares",
     "coverage.group_outcomes": "outcomes of groups of people",
     "coverage.modes": "crowds of rows that are alike",
-    "coverage.slices": "real rows in regions with enough rows",
+    "coverage.slices": "combinations with enough rows",
     "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "utility.model_ranking": "choosing a model by synthetic rows",
