@@ -22,7 +22,7 @@ Test = Literal["exact", "sampled"]
 TESTS: tuple[str, ...] = get_args(Test)
 Mask = npt.NDArray[np.bool_]
 
-_READ_AT_ONCE = 30_000
+_READ_AT_ONCE = 32_704
 _REGIONS = 128
 _LEAST_OTHERS = 20_000
 _CENTRED_ON = 12_000
@@ -110,22 +110,20 @@ def _look_around(
     pilot = np.arange(min(_PILOT_ROWS, len(points)))
     k = search.squared.shape[1]
     truth = Search(points, pilot, k, search.within[pilot])
-    parts: list[Points] = []
-    whose: list[Positions] = []
+    parts: list[_ByRegion] = []
     for others in _others(crowd, points, train, is_other, single=True):
-        parts.append(others)
-        whose.append(regions.whose(others))
+        parts.append(_ByRegion.of(others, regions))
         truth.look(others)
-    sorted_others = _ByRegion.of(Points.concat(parts), np.concatenate(whose), len(regions))
     tried = Search(points, pilot, k, search.within[pilot])
     reached = 0.0
     for fraction in _FRACTIONS:
-        sorted_others.show(tried, (before[pilot] >= reached) & (before[pilot] < fraction))
+        _show(parts, tried, (before[pilot] >= reached) & (before[pilot] < fraction))
         reached = fraction
         if _found_fraction(tried.squared, truth.squared) >= _WANTED_FOUND:
-            sorted_others.show(search, before < fraction)
+            _show(parts, search, before < fraction)
             return
-    search.look(sorted_others.others)
+    for part in parts:
+        search.look(part.others)
 
 
 def _before(regions: Regions, points: Points, some: Points) -> Floats:
@@ -153,23 +151,29 @@ def _found_fraction(found: Floats, truth: Floats) -> float:
 
 @dataclass(frozen=True)
 class _ByRegion:
-    """Rows of other classes, and where those of each region stand in `order`."""
+    """Some rows of other classes, region by region, and where each region begins and the last ends."""
 
     others: Points
-    order: Positions
-    ends: Positions
+    bounds: Positions
 
     @classmethod
-    def of(cls, others: Points, whose: Positions, n_regions: int) -> _ByRegion:
+    def of(cls, others: Points, regions: Regions) -> _ByRegion:
+        whose = regions.whose(others)
         order = np.argsort(whose.astype(np.int16), kind="stable")  # few bits are sorted fast
-        return cls(others, order, np.cumsum(np.bincount(whose, minlength=n_regions)))
+        counts = np.bincount(whose, minlength=len(regions))
+        return cls(others.take(order), np.concatenate([[0], np.cumsum(counts)]))
 
-    def show(self, search: Search, looks: Mask) -> None:
-        """Let rows look into regions: `looks` has shape (q, r)."""
-        for region, (start, end) in enumerate(zip([0, *self.ends[:-1]], self.ends, strict=True)):
-            lookers = np.flatnonzero(looks[:, region])
-            if end > start and len(lookers):
-                search.look(self.others.take(self.order[start:end]), only=lookers)
+    def region(self, number: int) -> Points:
+        """Return the rows of one region."""
+        return self.others.take(slice(self.bounds[number], self.bounds[number + 1]))
+
+
+def _show(parts: list[_ByRegion], search: Search, looks: Mask) -> None:
+    """Let rows look into regions: `looks` has shape (q, r)."""
+    for number in range(looks.shape[1]):
+        lookers = np.flatnonzero(looks[:, number])
+        if len(lookers):
+            search.look(Points.concat([part.region(number) for part in parts]), only=lookers)
 
 
 def _some_others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Points:

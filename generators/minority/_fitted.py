@@ -47,7 +47,7 @@ class FittedSampler(FittedGenerator):
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` rows; those of real rows with an `_id` name their parents."""
         made, parents = self.draw(n, rng, where)
-        column = _parents_column(self.train, parents)
+        column = parents_column(self.train, parents)
         if column is None:
             return made
         return Dataset(made.records.append_column("_parents", column), made.schema, made.card)
@@ -106,7 +106,7 @@ class FittedSampler(FittedGenerator):
         if len(rows) < self.least:
             raise unmet(where or Where({}))
         grid = Grid.of(seeds, rows)
-        groups, shares = _classes(grid)
+        groups, shares = classes_of(grid)
         return Engine(grid, [self.make_maker(grid, group) for group in groups], shares)
 
     @staticmethod
@@ -122,7 +122,7 @@ class FittedSampler(FittedGenerator):
         return set(where.conditions) <= constant
 
 
-def _classes(grid: Grid) -> tuple[list[Positions | None], Floats]:
+def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
     """Return the rows of each label of the target as a crowd of its own, and the share of each.
 
     Labels of a single row have nothing to lie between: their share is drawn among all rows.
@@ -159,7 +159,7 @@ def _rows(engine: Engine, streams: Streams, start: int, stop: int) -> tuple[Data
     return grid.to_dataset(numbers, codes), parents
 
 
-def _parents_column(train: Dataset, parents: Positions) -> pa.Array | None:
+def parents_column(train: Dataset, parents: Positions) -> pa.Array | None:
     """Return a `_parents` column that names one or two train rows each; None if they have no `_id`."""
     if "_id" not in train.records.column_names:
         return None

@@ -118,6 +118,12 @@ class Points:
 
     def right(self, rows: slice, gaps: Mask) -> Singles:
         """Return the factor of the rows that are looked at, shape (r, w)."""
+        if not gaps.any():
+            values = self.values[rows]
+            factor = np.empty((len(values), values.shape[1] + 1), dtype=np.float32)
+            factor[:, :-1] = values
+            np.einsum("ij,ij->i", values, values, out=factor[:, -1], casting="same_kind")
+            return factor
         there, filled = self._parts(rows, gaps)
         length = (filled[:, ~gaps] ** 2).sum(axis=1) + there.sum(axis=1)
         wide = [filled, there, filled[:, gaps] ** 2, length[:, None]]

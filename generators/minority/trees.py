@@ -13,10 +13,13 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
+from twinset.core.where import Where
 
 from ..tabular._trees_fitted import FittedTrees  # noqa: TID252  (own folder)
 from ..tabular.trees import Trees as Chains  # noqa: TID252  (own folder)
 from ._by_label import FittedByLabel, Rows
+
+_REDRAWS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,9 @@ class Trees(Generator):
         seen = np.sort(np.concatenate([rows, beside]))
         fitted = self._chains().fit(train.take(seen), rng, progress)
         assert isinstance(fitted, FittedTrees)
-        return _drawing_from(fitted, np.isin(seen, rows)) if n_beside else fitted
+        if not n_beside:
+            return fitted
+        return _InsideRange(_drawing_from(fitted, np.isin(seen, rows)), train.take(rows))
 
     def _chains(self) -> Chains:
         # The guard compares with all rows the chain has seen; it would take those of others for its own.
@@ -114,3 +119,30 @@ def _drawing_from(fitted: FittedTrees, is_own: np.ndarray) -> FittedTrees:
         # A column that the label never has leaves no donor; then those of others are better than none.
         links.append(replace(link, weight=weight) if weight.any() else link)
     return FittedTrees(replace(chain, links=tuple(links)), None, {}, False, private=False)
+
+
+class _InsideRange(FittedGenerator):
+    """Draws anew what a step away from its donor has carried out of the range of the label."""
+
+    def __init__(self, fitted: FittedGenerator, own: Dataset) -> None:
+        self.fitted, self.schema = fitted, fitted.schema
+        self.ranges = {}
+        for field in own.schema.of_kind("number", "integer", "datetime"):
+            values = own.values(field.name)
+            if not np.isnan(values).all():
+                self.ranges[field.name] = float(np.nanmin(values)), float(np.nanmax(values))
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        made = self.fitted.sample(n, rng, where)
+        for _ in range(_REDRAWS):
+            outside = np.zeros(n, dtype=bool)
+            for name, (low, high) in self.ranges.items():
+                values = made.values(name)
+                outside |= (values < low) | (values > high)
+            again = np.flatnonzero(outside)
+            if not len(again):
+                break
+            place = np.arange(n)
+            place[again] = n + np.arange(len(again))
+            made = Dataset.concat([made, self.fitted.sample(len(again), rng, where)]).take(place)
+        return made

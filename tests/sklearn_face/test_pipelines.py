@@ -14,15 +14,25 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from twinset.sklearn import (
+    ROSE,
     SMOTE,
     BorderlineSMOTE,
     CopulaSampler,
+    FilteredSampler,
     RandomOverSampler,
     TreesSampler,
     restore_probabilities,
 )
 
-SAMPLERS = [SMOTE, RandomOverSampler, BorderlineSMOTE, CopulaSampler, TreesSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def frauds(n: int = 600) -> tuple[pd.DataFrame, pd.Series]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.inference import count_decimals
+from twinset.core.inference import count_decimals, infer_schema
 from twinset.core.schema import Field, Kind
 from twinset.sklearn._errors import SamplerInputError
 
 Rows = npt.NDArray[np.int64]
+_KEY_WORD = re.compile(r"(id|no|nr|key|number|ssn|account|card|phone)$", re.IGNORECASE)
+"""Names at which it is worth asking whether whole numbers are keys."""
 _LOOK = 2_000
 _LONGEST_LABEL = 64
 
@@ -172,8 +175,15 @@ def _numeric_field(name: str, values: npt.NDArray[Any], stored: str = "") -> Fie
     if _is_flag(values):
         return Field(name=name, kind="category", stored=stored)
     if values.dtype.kind in "iu":
+        if _KEY_WORD.search(name) and _is_key(name, values):
+            return Field(name=name, kind="category", stored=stored)
         return Field(name=name, kind="integer", stored=stored)
     return Field(name=name, kind="number", stored=stored, decimals=_decimals(values))
+
+
+def _is_key(name: str, values: npt.NDArray[Any]) -> bool:
+    """Whether whole numbers name persons or things: then they are copied, as labels are."""
+    return infer_schema(pa.table({name: values})).fields[0].kind == "id"
 
 
 def _is_flag(values: npt.NDArray[Any]) -> bool:
@@ -264,6 +274,10 @@ def infinite(name: str) -> SamplerInputError:
 
 def _coded_arrow(name: str, values: pa.ChunkedArray) -> Column:
     kind = values.type
+    if str(kind) in ("string_view", "binary_view"):
+        plain = pa.large_string() if str(kind) == "string_view" else pa.large_binary()
+        inner = _coded_arrow(name, pc.cast(values, plain))
+        return Column(inner.field, inner.read, lambda made: pc.cast(inner.write(made), kind))
     if pa.types.is_null(kind):
         return of_codes(name, np.full(len(values), -1), [], lambda codes: pa.nulls(len(codes)))
     whole = _joined(values.unify_dictionaries() if pa.types.is_dictionary(kind) else values)

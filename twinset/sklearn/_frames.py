@@ -125,7 +125,16 @@ class ArrowTable:
 
     def taken(self, rows: Rows) -> Any:
         """Return the rows with these positions."""
-        return self.frame[rows] if self.is_polars else self.frame.take(pa.array(rows))
+        if self.is_polars:
+            return self.frame[rows]
+        kinds = self.frame.schema
+        views = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
+        plain = [views.get(str(kind), kind) for kind in kinds.types]
+        if plain == kinds.types:
+            return self.frame.take(pa.array(rows))
+        # Arrow knows no way to take rows of views.
+        named = pa.schema(list(zip(kinds.names, plain, strict=True)))
+        return self.frame.cast(named).take(pa.array(rows)).cast(kinds)
 
     def room(self, m: int) -> None:
         """Return None: columns in Arrow are not rows of one array."""

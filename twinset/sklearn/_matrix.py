@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def model_matrix(dataset: Dataset) -> Floats:
-    """Return rows for trees that split numbers and allow NaN, shape (n, d).
+    """Return rows for trees that split numbers and allow NaN, shape (n, d); empty columns are left out.
 
     Examples
     --------
@@ -27,7 +27,9 @@ def model_matrix(dataset: Dataset) -> Floats:
             columns.append(np.where(codes < 0, np.nan, codes))
         else:
             columns.append(dataset.values(field.name))
-    return np.column_stack(columns)
+    # Trees that bin their columns want at least one value in each.
+    told = [column for column in columns if not np.isnan(column).all()]
+    return np.column_stack(told or [np.zeros(len(dataset))])
 
 
 def distance_matrix(dataset: Dataset, most_levels: int = 50) -> Floats:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
@@ -14,15 +16,16 @@ import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator
 from twinset.core.dataset import Dataset
+from twinset.core.errors import RecipeError
 from twinset.core.rule_repair import RuleKeeper
 from twinset.core.rules import Rule
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
-from twinset.registry import build
+from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
-from twinset.sklearn._errors import NothingToAdd
+from twinset.sklearn._errors import NothingToAdd, RulesLeftOut
 from twinset.sklearn._intake import Table, dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import canonical_order
@@ -40,6 +43,15 @@ MAKING: dict[str, Any] = {
     "rules": ["array-like", None],
     "n_jobs": [Integral, None],
 }
+
+
+_MOVING = ("sum", "linear", "order", "predicate")
+
+
+@functools.cache
+def generator_class(name: str) -> Any:
+    """Return the class of a generator; looking through the folders once is enough."""
+    return component_class("generator", name)
 
 
 class OverSampler(Sampler):
@@ -83,6 +95,11 @@ class OverSampler(Sampler):
 class GeneratorSampler(OverSampler):
     """A sampler whose rows come from a generator of twinset, one fit a class.
 
+    Attributes
+    ----------
+    rules_ : tuple of Rule
+        What holds in every new row. Rules are looked for in tables of up to 300 columns.
+
     Class attributes
     ----------------
     _component : str
@@ -99,7 +116,8 @@ class GeneratorSampler(OverSampler):
 
     def _generator(self) -> Generator:
         settings = {name: getattr(self, name) for name in self._settings}
-        return build("generator", self._component, settings)
+        made: Generator = generator_class(self._component)(**settings)
+        return made
 
     def _longer(
         self, table: Table, labels: Labels, wanted: dict[int, int]
@@ -107,6 +125,30 @@ class GeneratorSampler(OverSampler):
         generator, seed = self._generator(), self._seed()
         rare = np.flatnonzero(np.isin(labels.codes, list(wanted)))
         self.rules_ = rules_for(self.rules, table, rare) if wanted else ()
+        try:
+            return self._drawn(generator, seed, table, labels, wanted)
+        except RecipeError as error:
+            if self.rules is not None or not self.rules_:
+                raise
+            warnings.warn(
+                f"the rules that were found cannot be held and were left out: {error}",
+                RulesLeftOut,
+                stacklevel=4,
+            )
+        self.rules_ = ()
+        return self._drawn(generator, seed, table, labels, wanted)
+
+    def _drawn(
+        self,
+        generator: Generator,
+        seed: int,
+        table: Table,
+        labels: Labels,
+        wanted: dict[int, int],
+    ) -> tuple[Any, Rows, Rows]:
+        # Generators stay inside the range of the class, so a range that was found holds anyway.
+        is_found = self.rules is None
+        rules = tuple(r for r in self.rules_ if not (is_found and r.kind == "range"))
         together = _Together(table, labels, self._sorts_itself) if wanted else None
         draws = []
         for code, n in wanted.items():
@@ -115,7 +157,7 @@ class GeneratorSampler(OverSampler):
             order = canonical_order(real)
             own, real = own[order], real.take(order)
             path = (seed, str(labels.classes[code]))
-            keeper, names = _keeper(real, self.rules_), real.schema.names
+            keeper, names = _keeper(real, rules), real.schema.names
             if not type(generator).needs_others or together is None:
                 fitted = generator.fit(real, rng_for(*path, "fit"))
                 source, rows = ClassSource(fitted, keeper, path, names), own
@@ -162,7 +204,22 @@ class _Together:
 def _keeper(real: Dataset, rules: tuple[Rule, ...]) -> RuleKeeper | None:
     if not rules:
         return None
-    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=rules)))
+    held = (*rules, *_ranges(real, rules))
+    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=held)))
+
+
+def _ranges(real: Dataset, rules: tuple[Rule, ...]) -> Iterator[Rule]:
+    """Yield the range that real rows of the class have in each number that a rule may move.
+
+    A repair must not take a total, say, further than any real one goes.
+    """
+    moved = {name for rule in rules if rule.kind in _MOVING for name in rule.columns}
+    for field in real.schema.fields:
+        if field.name in moved and field.kind in ("number", "integer"):
+            values = real.values(field.name)
+            if not np.isnan(values).all():
+                low, high = float(np.nanmin(values)), float(np.nanmax(values))
+                yield Rule("range", (field.name,), {"low": low, "high": high})
 
 
 def _n_threads(n_jobs: int | None) -> int:

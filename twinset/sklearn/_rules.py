@@ -36,13 +36,18 @@ def rules_for(words: RuleWords, table: Table, rare: Rows) -> tuple[Rule, ...]:
     Raises
     ------
     SamplerInputError
-        A declared rule names a column that does not exist.
+        A declared rule names a column that does not exist, or says that values occur once.
     """
     if words is not None:
         given = tuple(rule for rule in words if isinstance(rule, Rule))
         rest = [dict(rule) for rule in words if not isinstance(rule, Rule)]
         declared = (*given, *rules_from_json(rest))
         for rule in declared:
+            if rule.kind == "unique":
+                raise SamplerInputError(
+                    f"the rule {rule} cannot be held by a sampler: keys of new rows are copies",
+                    todo="leave the rule out, or leave the column out of X",
+                )
             for name in rule.columns:
                 if name not in table.names:
                     raise SamplerInputError(
@@ -85,8 +90,8 @@ def _least(table: Table, rows: Rows, most: int) -> Rows:
     """Return at most so many of the rows, in canonical order: those with the least hashes."""
     if len(rows) == 0:
         return rows
-    if len(rows) > 50 * most:
-        rows = _thinned(table, rows, 10 * most)
+    if len(rows) > 8 * most:
+        rows = _thinned(table, rows, 2 * most)
     hashes = row_hashes(dataset_of(table, rows))
     if len(rows) > most:
         least = np.argpartition(hashes, most)[: most + 1]
@@ -102,4 +107,4 @@ def _thinned(table: Table, rows: Rows, most: int) -> Rows:
         return rows
     hashes = row_hashes(dataset_of(table, rows, free[:1]))
     kept = rows[hashes <= np.partition(hashes, most)[most]]
-    return np.asarray(kept if len(kept) < 5 * most else rows)
+    return np.asarray(kept if len(kept) < 2 * most else rows)

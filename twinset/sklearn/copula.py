@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from sklearn.utils._param_validation import Interval
 
 from twinset.core.contracts import Generator
-from twinset.registry import build
-from twinset.sklearn._oversampler import MAKING, GeneratorSampler
+from twinset.sklearn._oversampler import MAKING, GeneratorSampler, generator_class
 from twinset.sklearn._rules import RuleWords
 from twinset.sklearn._strategy import Strategy
 
@@ -78,4 +77,5 @@ class CopulaSampler(GeneratorSampler):
 
     def _generator(self) -> Generator:
         shrink = -1.0 if self.shrink is None else float(self.shrink)
-        return build("generator", self._component, {"shrink": shrink})
+        made: Generator = generator_class(self._component)(shrink=shrink)
+        return made

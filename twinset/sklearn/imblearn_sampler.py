@@ -11,13 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from twinset.core.contracts import Generator
 from twinset.core.errors import MissingExtraError, did_you_mean
-from twinset.registry import build
 from twinset.sklearn._chooser import give
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._intake import Table, dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._matrix import distance_matrix
-from twinset.sklearn._oversampler import MAKING, GeneratorSampler
+from twinset.sklearn._oversampler import MAKING, GeneratorSampler, generator_class
 from twinset.sklearn._rules import RuleWords
 from twinset.sklearn._strategy import NAMES, Strategy
 from twinset.sklearn._tags import sampler_tags
@@ -140,7 +139,8 @@ class ImblearnSampler(GeneratorSampler):
 
     def _generator(self) -> Generator:
         settings = {"sampler": self.sampler, "settings": dict(self.settings or {})}
-        return build("generator", self._component, settings)
+        made: Generator = generator_class(self._component)(**settings)
+        return made
 
     def _resampled(self, table: Table, labels: Labels) -> tuple[Any, Any]:
         if self.sampler in MAKERS:

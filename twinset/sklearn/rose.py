@@ -24,7 +24,7 @@ class ROSE(GeneratorSampler):
     random_state : int, RandomState, Generator or None
         The seed. The new rows depend on it and on the real rows, not on their order.
     shrinkage : float
-        Width of the noise; 1 is the width that suits normal data, 0 copies rows. 0 or more.
+        Width of the noise, more than 0; 1 is the width that suits normal data.
     rules : sequence of Rule or mapping, or None
         What must hold in every new row; None looks for what holds in every real row.
     preserve_mass : bool
@@ -53,7 +53,7 @@ class ROSE(GeneratorSampler):
     _sorts_itself: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **MAKING,
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
