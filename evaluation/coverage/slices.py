@@ -16,14 +16,15 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.coverage import Codes, Tuple, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
+from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.slices import Slice, search_slices
 
-from ._starved import Flags, Groups, is_starved, least_share, least_z, rows_for, watched_cells
+from ._starved import least_share, least_z, rows_for, starved_rows, tests_by_strength, watched_cells
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class Slices(Metric):
     max_rows : int
         Rows of each side that are looked at.
     replicates : int
-        Bootstrap replicates; both sides are drawn, 2 to 1,000.
+        Bootstrap replicates; the real rows are drawn, 2 to 1,000.
 
     References
     ----------
@@ -102,8 +103,6 @@ class Slices(Metric):
         ]
         real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
         flat = [factors_ for group in tuples for factors_ in group]
-        n_cells = sum(map(len, watched_cells(real, sizes, flat, self.least_rows).values()))
-        shows = least_share(len(real), len(made), least_z(n_cells))
         value, drawn = covered_fraction(
             real,
             made,
@@ -113,6 +112,11 @@ class Slices(Metric):
             replicates=self.replicates,
             rng=rng,
         )
+        if comparison.value_only:
+            return Measurement(value)
+        n_tests = tests_by_strength(watched_cells(real, sizes, flat, self.least_rows))
+        n_cells = len(n_tests) * max(n_tests.values(), default=1)
+        shows = least_share(len(real), len(made), least_z(n_cells))
         ways = {
             str(t): _way(real, made, seen, sizes, group, self.least_rows)
             for t, group in enumerate(tuples, start=1)
@@ -127,17 +131,24 @@ class Slices(Metric):
             "n_bins": N_BINS,
             "summary": _summary(value, found) + self._unseen(shows, n_cells),
             "least_region_that_shows": shows,
-            # The frame takes 1.37 / rows for the least harm: with few rows it is above the margin, so
-            # a set cannot pass by being small, and what is found is told all the same.
-            "deciding": {
-                "rows": min(len(reference) // self.least_rows, round(1.372 / shows)),
-                "what": "regions large enough for their loss to show",
-            },
+            "deciding": self._deciding(value, len(reference), shows),
         }
         able = _able(comparison.train, names)
         if len(able) > len(factors):
             details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
         return Measurement(value, drawn, details)
+
+    def _deciding(self, value: float, n_rows: int, shows: float) -> dict[str, Any]:
+        """Return which rows decide. What is lost beyond the margin is shown by all of them.
+
+        Where nothing is, what counts is what would have been seen: the frame takes 1.37 / rows for
+        the least harm, and with few rows that is above the margin, so that no set passes by being
+        small.
+        """
+        if 1 - value > self.margin:
+            return {"rows": n_rows, "what": "rows on each side"}
+        fewest = min(n_rows // self.least_rows, round(1.372 / shows))
+        return {"rows": fewest, "what": "regions large enough for their loss to show"}
 
     def _unseen(self, shows: float, n_cells: int) -> str:
         """Return how large a region must be for its halving to show, where the margin is smaller."""
@@ -182,7 +193,8 @@ def covered_fraction(
     value : float
         The share, in [0, 1].
     drawn : numpy.ndarray, shape (b,)
-        Replicates: both sides are drawn by groups of rows, and what is starved is found anew.
+        Replicates: the real rows are drawn, in groups. What is starved stays as it is: a combination
+        is called only where chance is ruled out, and which one it is does not vary by the draw.
 
     Examples
     --------
@@ -191,21 +203,10 @@ def covered_fraction(
     >>> covered_fraction(real, made, [2], [(0,)], rng=np.random.default_rng(0))[0]
     0.9
     """
-    left = Groups.deal(len(real), replicates, rng)
-    right = Groups.deal(len(synthetic), replicates, rng)
-    watched = watched_cells(real, sizes, tuples, least_rows)
-    # A replicate holds the chance of the rows and that of its draw: its bar is wider by root two.
-    bars = np.full((replicates + 1, 1), least_z(sum(map(len, watched.values()))) * 2**0.5)
-    bars[0] /= 2**0.5
-    flags = Flags.none(len(real), replicates + 1)
-    for factors, cells in watched.items():
-        mine = cells_of(real, sizes, factors)
-        there = left.counts(mine, cells)
-        made = right.counts(cells_of(synthetic, sizes, factors), cells)
-        starved = is_starved(there / left.rows, made / right.rows, left.rows, right.rows, bars)
-        flags.raise_where(starved, cells, mine)
-    lost = left.shares(flags.unpacked())
-    return float(1 - lost[0]), np.asarray(1 - lost[1:])
+    lost = starved_rows(real, synthetic, sizes, tuples, least_rows)
+    groups = Groups.deal(len(real), replicates, rng)
+    whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
+    return float(whole[0, 0]), drawn[:, 0]
 
 
 def _factors(
@@ -224,7 +225,8 @@ def _able(train: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:
-    return np.stack([factor.codes(dataset) for factor in factors], axis=1)
+    # One factor after the other in memory: tables are counted factor by factor.
+    return np.stack([factor.codes(dataset) for factor in factors]).T
 
 
 def _way(
