@@ -80,6 +80,11 @@ _READING: Mapping[str, str] = {
         "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
         "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
     ),
+    "utility.every_column": (
+        "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
+        "of the variance that they explain, on average. The baseline is what models of real rows "
+        "explain; the nearer, the more purposes the set serves."
+    ),
     "utility.model_ranking": (
         "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "
         "they put the same model first as real rows do. It matters to teams that tune on the twin."
