@@ -131,7 +131,8 @@ def _named_first(told: Sequence[Score]) -> list[str]:
             *(column for one in broken[:1] for column in one["columns"]),
         ]
         if named:
-            return [column for name in named for column in name.split(" with ")]
+            # "age (upper tail)" names age.
+            return [one.split(" (")[0] for name in named for one in name.split(" with ")]
     return []
 
 

@@ -23,11 +23,14 @@ def starved_rows(
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
     least_rows: int,
+    less_than: float = 0.5,
 ) -> Bools:
     """Return the real rows that lie in a combination which the synthetic rows starve, shape (n,).
 
-    Each number of factors has an equal part of the 5 % by which any combination may be called by
-    chance: single levels are few, and are held against a lower bar than the many triples.
+    Starved is what they hold at `less_than` that part of its share, and surely so. With both sides
+    exchanged, it is the synthetic rows that crowd a combination. Each number of factors, and either
+    side, has an equal part of the 5 % by which any combination may be called by chance: single levels
+    are few, and are held against a lower bar than the many triples.
 
     Examples
     --------
@@ -37,7 +40,7 @@ def starved_rows(
     100
     """
     watched = watched_cells(real, sizes, tuples, least_rows)
-    n_tests = tests_by_strength(watched)
+    n_tests = chance_calls(watched)
     lost = np.zeros(len(real), dtype=bool)
     for factors, cells in watched.items():
         mine, others = (cells_of(side, sizes, factors) for side in (real, synthetic))
@@ -45,26 +48,26 @@ def starved_rows(
         there, made = (
             np.bincount(side, minlength=n_cells)[cells] / len(side) for side in (mine, others)
         )
-        bar = least_z(len(n_tests) * n_tests[len(factors)])
+        bar = least_z(n_tests[len(factors)])
         starved = np.zeros(n_cells, dtype=bool)
-        starved[cells] = is_starved(there, made, len(real), len(synthetic), bar)
+        starved[cells] = is_starved(there, made, len(real), len(synthetic), bar, less_than)
         if starved.any():
             lost |= starved[mine]
     return lost
 
 
-def tests_by_strength(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
-    """Return how many combinations there are of each number of factors.
+def chance_calls(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
+    """Return among how many tests one of each number of factors counts, for `least_z`.
 
     Examples
     --------
-    >>> tests_by_strength({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
-    {1: 5, 2: 4}
+    >>> chance_calls({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
+    {1: 20, 2: 16}
     """
     found: dict[int, int] = {}
     for factors, cells in watched.items():
         found[len(factors)] = found.get(len(factors), 0) + len(cells)
-    return found
+    return {strength: 2 * len(found) * n for strength, n in found.items()}
 
 
 def watched_cells(
@@ -135,8 +138,10 @@ def rows_for(share: float, n_tests: int) -> int:
     return int(-(-high // digit) * digit)
 
 
-def is_starved(real: Floats, made: Floats, n: int, m: int, bar: float) -> Bools:
-    """Return which shares `made` are less than half of `real`, and surely lower.
+def is_starved(
+    real: Floats, made: Floats, n: int, m: int, bar: float, less_than: float = 0.5
+) -> Bools:
+    """Return which shares `made` are less than that part of `real`, and surely lower.
 
     Parameters
     ----------
@@ -154,4 +159,4 @@ def is_starved(real: Floats, made: Floats, n: int, m: int, bar: float) -> Bools:
     """
     pooled = (real * n + made * m) / (n + m)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    return np.asarray((2 * made < real) & (real - made > bar * spread))
+    return np.asarray((made < less_than * real) & (real - made > bar * spread))

@@ -24,32 +24,35 @@ from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.slices import Slice, search_slices
 
-from ._starved import least_share, least_z, rows_for, starved_rows, tests_by_strength, watched_cells
+from ._starved import chance_calls, least_share, least_z, rows_for, starved_rows, watched_cells
 
 Floats = npt.NDArray[np.float64]
 
 _MOST_FACTORS = 40
 _MOST_TUPLES = 600
+_STARVED, _CROWDED = 1 / 2, 2 / 3
+"""Starved: held at less than half the real share. Crowded: at more than one and a half times it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slices(Metric):
-    """Measures which share of the real rows lies in regions that the synthetic set covers too.
+    """Measures which share of the rows lies in regions that both sets hold about alike.
 
     Columns are cut into levels: labels (rare ones together), and quantile bins of numbers and dates.
     A combination of levels of one to three columns is starved when the synthetic set holds it at less
-    than half of its real share, and surely so. The value is the share of the real rows that lie in
-    no starved combination, 0 to 1: weighted by rows, so that a lost region counts by what it means
-    for the whole, and exactly 1 for real rows, whatever chance does to rare combinations. Where there
-    are so few rows that the halving of a combination as large as the margin would go unseen, the
-    metric refuses, and says how many it needs. Details
-    add how many of the combinations are held at half their share (t-way coverage), beside the same
-    number for real train rows, and name the regions that have too few or too many rows in words.
+    than half of its real share, and crowded at more than one and a half times it, and surely so. The
+    value is the share of the real rows that lie in no starved combination, or of the synthetic rows
+    in no crowded one, whichever is less, 0 to 1: weighted by rows, so that a lost region counts by
+    what it means for the whole, and exactly 1 for real rows, whatever chance does to rare
+    combinations. Where there are so few rows that the halving of a combination as large as the margin
+    would go unseen, the metric refuses, and says how many it needs. Details add how many of the
+    combinations are held at half their share (t-way coverage), beside the same number for real train
+    rows, and name the regions that have too few or too many rows in words.
 
     Parameters
     ----------
     margin : float
-        Largest share of the real rows that may lie in starved combinations.
+        Largest share of the rows that may lie in starved, or in crowded, combinations.
     least_rows : int
         Real rows that a combination needs to be looked at.
     max_rows : int
@@ -86,7 +89,7 @@ class Slices(Metric):
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of real rows in no starved combination; details name the slices."""
+        """Return the share of rows in no starved or crowded combination; details name the slices."""
         if not len(comparison.synthetic) or not len(comparison.reference):
             raise NotMeasurable("there are no rows to compare")
         names = comparison.reference.schema.names
@@ -103,19 +106,23 @@ class Slices(Metric):
         ]
         real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
         flat = [factors_ for group in tuples for factors_ in group]
-        value, drawn = covered_fraction(
-            real,
-            made,
-            sizes,
-            flat,
-            least_rows=self.least_rows,
-            replicates=self.replicates,
-            rng=rng,
+        (covered, drawn), (loose, drawn_loose) = (
+            covered_fraction(
+                *sides,
+                sizes,
+                flat,
+                self.replicates,
+                rng,
+                least_rows=self.least_rows,
+                less_than=less,
+            )
+            for sides, less in (((real, made), _STARVED), ((made, real), _CROWDED))
         )
+        value, drawn = min(covered, loose), np.minimum(drawn, drawn_loose)
         if comparison.value_only:
             return Measurement(value)
-        n_tests = tests_by_strength(watched_cells(real, sizes, flat, self.least_rows))
-        n_cells = len(n_tests) * max(n_tests.values(), default=1)
+        n_tests = chance_calls(watched_cells(real, sizes, flat, self.least_rows))
+        n_cells = max(n_tests.values(), default=1)
         shows = least_share(len(real), len(made), least_z(n_cells))
         ways = {
             str(t): _way(real, made, seen, sizes, group, self.least_rows)
@@ -123,6 +130,8 @@ class Slices(Metric):
         }
         found = search_slices(reference, synthetic, factors)
         details = {
+            "starved_fraction": 1 - covered,
+            "crowded_fraction": 1 - loose,
             "t_way": ways,
             "under_covered": [one.to_json() for one in found if one.is_missing],
             "over_covered": [one.to_json() for one in found if not one.is_missing],
@@ -166,10 +175,11 @@ def covered_fraction(
     synthetic: Codes,
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
+    replicates: int,
+    rng: np.random.Generator,
     *,
     least_rows: int = 20,
-    replicates: int = 200,
-    rng: np.random.Generator,
+    less_than: float = _STARVED,
 ) -> tuple[float, Floats]:
     """Return the share of the real rows that lie in no starved combination, and its replicates.
 
@@ -181,12 +191,14 @@ def covered_fraction(
         Levels of each factor.
     tuples : sequence of tuple of int
         The sets of factors whose combinations are looked at.
-    least_rows : int
-        Real rows that a combination needs.
     replicates : int
         Bootstrap replicates b.
     rng : numpy.random.Generator
         Draws the replicates.
+    least_rows : int
+        Real rows that a combination needs.
+    less_than : float
+        The part of its real share below which a combination is starved, in (0, 1].
 
     Returns
     -------
@@ -200,10 +212,10 @@ def covered_fraction(
     --------
     >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
     >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
-    >>> covered_fraction(real, made, [2], [(0,)], rng=np.random.default_rng(0))[0]
+    >>> covered_fraction(real, made, [2], [(0,)], 10, np.random.default_rng(0))[0]
     0.9
     """
-    lost = starved_rows(real, synthetic, sizes, tuples, least_rows)
+    lost = starved_rows(real, synthetic, sizes, tuples, least_rows, less_than)
     groups = Groups.deal(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]

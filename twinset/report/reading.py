@@ -61,8 +61,9 @@ _READING: Mapping[str, str] = {
         "0 is the same shares. A crowd without synthetic rows is a hole in the set."
     ),
     "coverage.slices": (
-        "Which combinations of factors, such as night and rain, are rarer in the synthetic rows than in "
-        "the real ones. A model trained on the set has seen too little of those."
+        "Which combinations of factors, such as night and rain, are far rarer in the synthetic rows than "
+        "in the real ones, or far more frequent. A model trained on the set has seen too little, or too "
+        "much, of those."
     ),
     "coverage.alpha_beta": (
         "Beta-recall: how much of the real rows, core and fringe, synthetic rows reach. Real rows get "
