@@ -35,6 +35,7 @@ _TITLES = {
     "coverage.slices": "combinations with enough rows",
     "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
+    "utility.every_column": "every column predicted from the others",
     "utility.model_ranking": "choosing a model by synthetic rows",
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",
