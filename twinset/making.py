@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
@@ -269,6 +270,28 @@ def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:
             todo="raise brief.want, or set rows: in the step",
         )
     return [(Where({brief.target: label}), n) for label, n in lacking.items()]
+
+
+def refuse_leaks(
+    recipe: Recipe, train: Dataset, holdout: Dataset, made: Mapping[str, Dataset] | None = None
+) -> list[str]:
+    """Return what to note of leaks that the recipe allows.
+
+    Raises
+    ------
+    LeakError
+        The holdout does not stand apart from the train part, or from what was made.
+    """
+    return refuse_sets(
+        train,
+        holdout,
+        made or {},
+        target=recipe.brief.target,
+        split_by=recipe.split.by,
+        split_on=recipe.split.on if recipe.split.by == "time" else None,
+        allow=recipe.evaluate.allow_leaks,
+        seed=recipe.seed,
+    )
 
 
 def _card(
