@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from twinset.balance import rows_to_make
 from twinset.catalog import Version
+from twinset.core.aggregates import declared, recomputed
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
@@ -110,7 +111,22 @@ def generate_parts(
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    return chunks(), lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
+    whole = _with_aggregates(chunks(), train)
+    return whole, lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
+
+
+def _with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
+    """Yield the chunks, their aggregates computed from all of them and from the train part."""
+    if train is None or not declared(train.schema):
+        yield from chunks
+        return
+    # A row's window may reach into any chunk: this step alone is held in memory.
+    parts = list(chunks)
+    if parts:
+        whole, start = recomputed(Dataset.concat(parts), [train]), 0
+        for part in parts:
+            yield whole.slice(start, len(part))
+            start += len(part)
 
 
 def augment_part(
