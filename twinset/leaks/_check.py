@@ -251,7 +251,12 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
 
 def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:
     rng = rng_for(seed, "leaks", "near")
-    mine, other = (part.select(cut.features).without_reserved() for part in (holdout, train))
+    alike = [
+        name
+        for name in cut.features
+        if name in cut.keys.numbers or train.schema[name].kind == holdout.schema[name].kind
+    ]
+    mine, other = (part.select(alike).without_reserved() for part in (holdout, train))
     if cut.labels is None:
         return _near.nearer_than_real(mine, other, rng)
     # By class: a class that was grown after the cut would shift what is usual in the whole.

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from twinset.catalog import Catalog
+from twinset.core.aggregates import recomputed
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.schema import Schema
@@ -16,6 +19,7 @@ from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.generators.minority._burst_templates import Templates, Usual, medians
 from twinset.generators.minority.bursts import Bursts
+from twinset.pipeline import run
 
 HANDBOOK = Path(__file__).parents[4] / "shared/data/fraud/handbook_sim/transactions_3weeks.parquet"
 HOUR = 3_600_000_000
@@ -179,3 +183,39 @@ def test_on_the_handbook_s_frauds_the_pattern_holds() -> None:
         for part in (frame[frame.TX_FRAUD == "1"], made)
     ]
     assert np.abs(ratios[0] - ratios[1]).max() < 0.15
+
+
+RECIPE = """
+name: cards
+seed: 7
+brief: {task: classification, target: fraud, positive: "yes"}
+source:
+  path: real.parquet
+  licence: CC0-1.0
+  schema:
+    card: {kind: category, role: group}
+    shop: {kind: category}
+    when: {role: time}
+    spent_1d: {aggregate: {how: sum, of: amount, over: 1d}}
+split: {by: time, on: when, holdout_fraction: 0.3}
+generate:
+  - use: minority.bursts
+    counts: [{where: {fraud: "yes"}, rows: 60}]
+evaluate: {metrics: [gap.marginals]}
+deliver: {to: out}
+"""
+
+
+def test_a_recipe_makes_bursts_with_their_aggregates_computed(tmp_path: Path) -> None:
+    pa.parquet.write_table(payments().without_reserved().to_arrow(), tmp_path / "real.parquet")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    found = run(tmp_path / "recipe.yaml", root=tmp_path / "root")
+    assert any("the cut is by time, so they may" in note for note in found.report["notes"])
+    catalog = Catalog(tmp_path / "root")
+    made = catalog.load(catalog.find("cards.bursts"))
+    train = catalog.load(catalog.find("cards.real.train"))
+    assert len(made) == 60
+    assert recomputed(made, [train]).records.equals(made.records)
+    spent, amount = made.values("spent_1d"), made.values("amount")
+    assert (spent >= amount - 0.01).all()
+    assert (spent > amount + 1).mean() > 0.6
