@@ -168,7 +168,7 @@ def restored(won: Race, name: str, case: Case) -> Restored:
         for (path, cut), fold in zip(won.folds, won.results)
         if path.partition("/")[0] == first
     ]
-    return restore(folds)
+    return restore(folds, drifts=case.time is not None)
 
 
 def _screen(
