@@ -28,6 +28,7 @@ SAMPLERS = [
     ROSE(random_state=42),
     CopulaSampler(random_state=42),
     HardNegatives(random_state=42),
+    ImblearnSampler("ADASYN", random_state=42),
     ImblearnSampler("SVMSMOTE", random_state=42),
     ImblearnSampler("TomekLinks", random_state=42),
 ]
