@@ -17,6 +17,7 @@ from twinset.appraisal import evaluate
 from twinset.core.dataset import Dataset
 from twinset.core.errors import (
     DataError,
+    LeakError,
     ParameterError,
     RecipeError,
     SchemaError,
@@ -221,9 +222,12 @@ def test_a_holdout_file_makes_leaks_measurable(real: Path) -> None:
     assert report.notes == ()
 
 
-def test_a_holdout_that_was_seen_is_told_on_the_report(real: Path) -> None:
+def test_a_holdout_that_was_seen_is_refused_or_told_on_the_report(real: Path) -> None:
     table = people(200)
-    report = evaluate(table, table.slice(0, 50), holdout=table.slice(100))
+    with pytest.raises(LeakError, match="does not stand apart"):
+        evaluate(table, table.slice(0, 50), holdout=table.slice(100))
+    report = evaluate(table, table.slice(0, 50), holdout=table.slice(100), allow_leaks=["copies"])
+    assert any(note.startswith("Allowed leak 'copies'") for note in report.notes)
     assert any("100 of 100 holdout rows also stand" in note for note in report.notes)
 
 

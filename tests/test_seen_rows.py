@@ -6,6 +6,7 @@ import pytest
 
 import twinset
 from twinset.core.dataset import Dataset
+from twinset.core.errors import LeakError
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 from twinset.seen_rows import SeenRows, copied_note, copied_rows, seen_rows
@@ -84,14 +85,21 @@ def test_rows_that_repeat_anyway_bar_nobody(few_metrics: None) -> None:
 
 def test_a_holdout_that_was_seen_clears_nobody(few_metrics: None) -> None:
     real = people(400)
-    report = twinset.evaluate(real, people(200, 2), holdout=real.slice(200), target="label")
+    with pytest.raises(LeakError):
+        twinset.evaluate(real, people(200, 2), holdout=real.slice(200), target="label")
+    report = twinset.evaluate(
+        real, people(200, 2), holdout=real.slice(200), target="label", allow_leaks=["copies"]
+    )
     found = {score.metric: score for score in report.scores}
     for name in FEW[1:]:
         assert found[name].verdict == "not measurable"
         assert "200 of 200 holdout rows also stand" in found[name].sentence
     assert found["gap.marginals"].verdict != "not measurable"
     both = twinset.compare(
-        real, {"a": people(200, 2), "b": people(200, 3)}, holdout=real.slice(200)
+        real,
+        {"a": people(200, 2), "b": people(200, 3)},
+        holdout=real.slice(200),
+        allow_leaks=["copies"],
     )
     assert {s.verdict for own in both.scores.values() for s in own if s.family == "privacy"} == {
         "not measurable"

@@ -12,14 +12,23 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.errors import DataError, ParameterError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
+from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import FAMILIES, default_metrics, measure
 from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
-from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
+from twinset.tables import (
+    Parts,
+    lock_away,
+    name_target,
+    open_table,
+    refuse_media,
+    same_columns,
+    with_role,
+)
 from twinset.twin_note import Seal, TwinNote, note_path
 from twinset.verdicts import not_measurable
 
@@ -44,6 +53,11 @@ class Question:
         Threads; the result does not depend on them.
     progress : Progress
         Told of every metric.
+    time, group : str, optional
+        Columns by which a holdout that was given is later than the real table, or that tell the
+        entities apart that it may not share with it.
+    allow_leaks : tuple of str
+        Kinds of leaks that are noted instead of refused.
     """
 
     target: str | None = None
@@ -53,6 +67,16 @@ class Question:
     quick: bool = False
     workers: int = 1
     progress: Progress = silent
+    time: str | None = None
+    group: str | None = None
+    allow_leaks: tuple[str, ...] = ()
+
+    @property
+    def about_leaks(self) -> dict[str, Any]:
+        """Settings of the look for leaks."""
+        by = None if self.time is None else "time"
+        cut = {"split_by": by, "split_on": self.time, "target": self.target}
+        return {**cut, "allow": self.allow_leaks, "seed": self.seed}
 
 
 def evaluate(
@@ -68,6 +92,9 @@ def evaluate(
     quick: bool = False,
     workers: int = 1,
     progress: Progress = silent,
+    time: str | None = None,
+    group: str | None = None,
+    allow_leaks: Sequence[str] = (),
 ) -> Report:
     """Return a report on a synthetic table beside the real one.
 
@@ -95,9 +122,16 @@ def evaluate(
         Threads, 1 or more; the result does not depend on them.
     progress : Progress
         Told of every metric.
+    time, group : str, optional
+        Columns of the real table: by `time` every row of it must be earlier than the holdout; values
+        of `group` (a card, a patient) must not stand on both sides, unless the cut is by time.
+    allow_leaks : sequence of str
+        Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
 
     Raises
     ------
+    LeakError
+        The holdout does not stand apart from the real table or from what was made.
     TwinsetError
         The arguments or the data cannot be used.
 
@@ -109,6 +143,7 @@ def evaluate(
     True
     """
     check_counts(seed=seed, workers=workers)
+    check_allowed(allow_leaks)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
     measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
@@ -126,6 +161,9 @@ def evaluate(
         quick=quick,
         workers=workers,
         progress=progress,
+        time=time,
+        group=group,
+        allow_leaks=tuple(allow_leaks),
     )
     parts = real_parts(plain, holdout, note, question)
     blind = ""
@@ -137,6 +175,10 @@ def evaluate(
     if parts.holdout is None:
         notes = [*copied_note(copied_rows(parts.train, made)), *notes]
     with threadpool_limits(limits=1):
+        notes = [
+            *notes,
+            *refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks),
+        ]
         return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
 
 
@@ -269,6 +311,10 @@ def real_parts(
         The rows that the note speaks of cannot be found again.
     """
     real = name_target(plain, question.target, question.positive)
+    if question.time is not None:
+        real = with_role(real, question.time, "time")
+    if question.group is not None:
+        real = with_role(real, question.group, "group")
     if holdout is not None:
         unseen = same_columns(holdout, real, "holdout")
         return Parts(real, unseen, np.empty(0, dtype=np.int64))
@@ -296,17 +342,3 @@ def holdout_notes(parts: Parts) -> tuple[list[str], str]:
     found = seen_rows(parts.train, parts.holdout)
     notes = seen_note(found)
     return notes, notes[0] if notes and found.is_beyond_chance else ""
-
-
-def same_columns(source: object, real: Dataset, name: str) -> Dataset:
-    """Return the table read by the real one's schema."""
-    try:
-        found = open_table(source, real.schema, name)
-    except SchemaError as error:
-        raise SchemaError(
-            f"the {name} table does not fit the real one: {error.what}",
-            got=error.got,
-            allowed=error.allowed,
-            todo=error.todo,
-        ) from error
-    return found if name == "holdout" else found.with_card(origin="synthetic")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -16,7 +16,6 @@ from twinset.appraisal import (
     left_out,
     note_of,
     real_parts,
-    same_columns,
     scores_of,
 )
 from twinset.core.contracts import Progress, silent
@@ -25,9 +24,10 @@ from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
+from twinset.leaks import check_allowed, refuse_sets
 from twinset.report import CandidateReport
 from twinset.seen_rows import copied_note, copied_rows
-from twinset.tables import Parts, open_table, refuse_media
+from twinset.tables import Parts, open_table, refuse_media, same_columns
 from twinset.twin_note import TwinNote
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
@@ -59,6 +59,9 @@ def compare(
     quick: bool = False,
     workers: int = 1,
     progress: Progress = silent,
+    time: str | None = None,
+    group: str | None = None,
+    allow_leaks: Sequence[str] = (),
 ) -> CandidateReport:
     """Return several synthetic tables side by side, measured against the same real one.
 
@@ -85,9 +88,16 @@ def compare(
         Threads, 1 or more; the result does not depend on them.
     progress : Progress
         Told of every candidate and every metric.
+    time, group : str, optional
+        Columns of the real table: by `time` every row of it must be earlier than the holdout; values
+        of `group` must not stand on both sides, unless the cut is by time.
+    allow_leaks : sequence of str
+        Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
 
     Raises
     ------
+    LeakError
+        The holdout does not stand apart from the real table or from a candidate.
     TwinsetError
         The arguments or the data cannot be used, or the candidates were made on different splits.
 
@@ -102,12 +112,20 @@ def compare(
     'near'
     """
     check_counts(seed=seed, workers=workers)
+    check_allowed(allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
     told = _read_notes(plain, real, candidates, holdout)
     question = _question(told, target, positive, where, seed)
-    question = replace(question, quick=quick, workers=workers)
+    question = replace(
+        question,
+        quick=quick,
+        workers=workers,
+        time=time,
+        group=group,
+        allow_leaks=tuple(allow_leaks),
+    )
     parts = real_parts(plain, holdout, told.any, question)
     remarks, blind = list(told.remarks), ""
     if holdout is not None:
@@ -120,6 +138,9 @@ def compare(
             made[name] = same_columns(source, parts.train, "synthetic")
         if name in told.notes:
             made[name] = made[name].with_card(notes=told.notes[name].notes)
+    known = {n: s for n, s in made.items() if not told.notes or n in told.notes}
+    with threadpool_limits(limits=1):
+        remarks += refuse_sets(parts.train, parts.holdout, known, **question.about_leaks)
     scores, copies, loud = {}, [], []
     for name, synthetic in made.items():
         unknown = bool(told.notes) and name not in told.notes and parts.holdout is not None

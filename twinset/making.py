@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from twinset.balance import rows_to_make
 from twinset.catalog import Version
+from twinset.core.aggregates import declared, recomputed
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
@@ -109,7 +111,22 @@ def generate_parts(
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    return chunks(), lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
+    whole = _with_aggregates(chunks(), train)
+    return whole, lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
+
+
+def _with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
+    """Yield the chunks, their aggregates computed from all of them and from the train part."""
+    if train is None or not declared(train.schema):
+        yield from chunks
+        return
+    # A row's window may reach into any chunk: this step alone is held in memory.
+    parts = list(chunks)
+    if parts:
+        whole, start = recomputed(Dataset.concat(parts), [train]), 0
+        for part in parts:
+            yield whole.slice(start, len(part))
+            start += len(part)
 
 
 def augment_part(
@@ -269,6 +286,28 @@ def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:
             todo="raise brief.want, or set rows: in the step",
         )
     return [(Where({brief.target: label}), n) for label, n in lacking.items()]
+
+
+def refuse_leaks(
+    recipe: Recipe, train: Dataset, holdout: Dataset, made: Mapping[str, Dataset] | None = None
+) -> list[str]:
+    """Return what to note of leaks that the recipe allows.
+
+    Raises
+    ------
+    LeakError
+        The holdout does not stand apart from the train part, or from what was made.
+    """
+    return refuse_sets(
+        train,
+        holdout,
+        made or {},
+        target=recipe.brief.target,
+        split_by=recipe.split.by,
+        split_on=recipe.split.on if recipe.split.by == "time" else None,
+        allow=recipe.evaluate.allow_leaks,
+        seed=recipe.seed,
+    )
 
 
 def _card(

@@ -14,10 +14,11 @@ from twinset import __version__, registry
 from twinset.appraisal import Question, appraise, check_counts
 from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, RecipeError
+from twinset.core.errors import DataError, LeakError, RecipeError
 from twinset.core.rule_repair import RuleTally
 from twinset.core.where import Where
 from twinset.io import FORMATS, read_dataset, write_dataset
+from twinset.leaks import refuse_sets
 from twinset.report import Report
 from twinset.sampling import fit_source
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
@@ -143,7 +144,7 @@ def twin(
         if place is None:
             made = Dataset.concat(list(chunks))
             made = made.with_card(notes=(*made.card.notes, *mended.notes()))
-            return TwinResult(made, appraise(parts, made, question))
+            return TwinResult(made, _appraised(parts, made, question))
         return _write(place, chunks, mended, parts, question, note)
 
 
@@ -225,7 +226,7 @@ def _write(
             note = replace(note, notes=(*note.notes, *mended.notes()))
             # What is measured is what was written, read back as its users will read it.
             made = read_dataset(staged["data"], schema, note.card(_name(parts)))
-            report = appraise(parts, made, question)
+            report = _appraised(parts, made, question)
             staged["report"].write_bytes(report.to_html().encode())
             staged["note"].write_bytes(note.to_json().encode())
             for key, path in final.items():
@@ -235,6 +236,15 @@ def _write(
             f"cannot write to the folder '{place.parent}'", got=error.strerror or str(error)
         ) from error
     return TwinResult(made, report, final)
+
+
+def _appraised(parts: Parts, made: Dataset, question: Question) -> Report:
+    """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
+    try:
+        refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
+    except LeakError as error:
+        return appraise(parts, made, question, notes=[error.what], blind=error.what)
+    return appraise(parts, made, question)
 
 
 def _name(parts: Parts) -> str:

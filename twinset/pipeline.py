@@ -24,6 +24,7 @@ from twinset.making import (
     check_brief,
     generate_parts,
     joint_card,
+    refuse_leaks,
     shared_where,
     training_set_card,
 )
@@ -185,6 +186,8 @@ class _Run:
                 if train is None and real is not None:
                     train = self.catalog.load(real.train)
                     check_brief(self.recipe, train)
+                    # A holdout that is worth nothing is told before the work, not after it.
+                    refuse_leaks(self.recipe, train, self.catalog.load(real.holdout))
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent = real.train if real else None
                 earlier = chain.from_iterable(map(self.catalog.stream, made))
@@ -245,6 +248,9 @@ class _Run:
         made_cards = [self.catalog.card(version) for version in made]
         cards = [*([self.catalog.card(real.whole)] if real else []), *made_cards]
         where = shared_where(made_cards)
+        leaks: list[str] = []
+        if train is not None and holdout is not None:
+            leaks = refuse_leaks(self.recipe, train, holdout, {"": synthetic})
         scores = self._scores(addresses, train, synthetic, holdout, where)
         report: Report = build_report(
             title=self.recipe.name,
@@ -258,7 +264,7 @@ class _Run:
             target=self.recipe.brief.target,
             where=where,
             show_real_rows=self.recipe.report.show_real_rows,
-            notes=[*rule_notes(train, synthetic, cards), *kept_values(train)],
+            notes=[*leaks, *rule_notes(train, synthetic, cards), *kept_values(train)],
         )
         result = {
             "passed": report.passed,

@@ -75,7 +75,8 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     )
     gates = recipe.evaluate.gates_json()
     shown = recipe.report.model_dump(mode="json")
-    found["report"] = address("report", found["measure"], gates, shown, recipe.name)
+    allowed = recipe.evaluate.allow_leaks
+    found["report"] = address("report", found["measure"], gates, shown, recipe.name, allowed)
     return found
 
 

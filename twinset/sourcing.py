@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinset.catalog import Catalog, Version
+from twinset.core.aggregates import with_aggregate
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import CatalogError, DataError, SchemaError
@@ -105,6 +106,12 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
     if source is not None:
         for field in source.fields(schema):
             schema = schema.with_field(field)
+        new = source.new_aggregates(schema)
+        if new:
+            dataset = dataset.with_schema(schema)
+            for name, spec in new.items():
+                dataset = with_aggregate(dataset, name, spec)
+            schema = dataset.schema
         if source.rules:
             schema = replace(schema, rules=rules_from_json(source.rules))
             for rule in schema.rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
-from twinset.core.schema import TABULAR_KINDS, Schema
+from twinset.core.schema import RESERVED, TABULAR_KINDS, Role, Schema
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import part_of, split_rows
 from twinset.io import read_dataset
@@ -46,7 +46,9 @@ class Parts:
         return self.train if self.holdout is None else Dataset.concat([self.train, self.holdout])
 
 
-def open_table(source: object, schema: Schema | None = None, name: str = "data") -> Dataset:
+def open_table(
+    source: object, schema: Schema | None = None, name: str = "data", *, lineage: bool = False
+) -> Dataset:
     """Return the table that `source` is: a path, a set, or any object with an Arrow stream.
 
     Parameters
@@ -57,6 +59,8 @@ def open_table(source: object, schema: Schema | None = None, name: str = "data")
         What the columns are; inferred when not given.
     name : str
         Name for a table that has none; a file is called by its stem.
+    lineage : bool
+        Whether rows keep what they tell of their origin, ids and parents.
 
     Raises
     ------
@@ -73,7 +77,9 @@ def open_table(source: object, schema: Schema | None = None, name: str = "data")
         found = read_dataset(path, schema, card)
     else:
         found = Dataset.from_arrow(source, schema, Card(name=name, origin="real"))
-        found = found.without_reserved()
+        found = found if lineage else found.without_reserved()
+        if lineage and isinstance(source, Dataset):
+            found = _with_lineage(found, source)
     if len(found) == 0:
         raise DataError(f"the table '{found.card.name}' has no rows", todo="give at least one row")
     if all(column.null_count == len(found) for column in found.records.columns):
@@ -82,6 +88,20 @@ def open_table(source: object, schema: Schema | None = None, name: str = "data")
             todo="give a table that holds values",
         )
     return found
+
+
+def same_columns(source: object, real: Dataset, name: str) -> Dataset:
+    """Return the table read by the real one's schema."""
+    try:
+        found = open_table(source, real.schema, name, lineage=True)
+    except SchemaError as error:
+        raise SchemaError(
+            f"the {name} table does not fit the real one: {error.what}",
+            got=error.got,
+            allowed=error.allowed,
+            todo=error.todo,
+        ) from error
+    return found if name == "holdout" else found.with_card(origin="synthetic")
 
 
 def refuse_media(schema: Schema) -> None:
@@ -138,10 +158,29 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
     return found
 
 
+def with_role(real: Dataset, column: str, role: Role) -> Dataset:
+    """Return the table with a role given to one of its columns.
+
+    Raises
+    ------
+    SchemaError
+        There is no such column, or a time that is neither a date nor a number.
+    """
+    field = real.schema[column]
+    if role == "time" and field.kind not in ("datetime", "integer", "number"):
+        raise SchemaError(
+            f"the column '{column}' cannot tell the time",
+            got=f"a column of kind {field.kind}",
+            allowed="datetime, integer, number",
+        )
+    return replace(real, schema=real.schema.with_field(replace(field, role=role)))
+
+
 def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
     """Return the table cut in a train part and a holdout; the cut depends on table and seed alone.
 
-    Rows are drawn at random; if the target holds labels, each label keeps its share.
+    Rows are drawn at random; if the target holds labels, each label keeps its share. Where a column has
+    the role group, whole groups are drawn.
 
     Raises
     ------
@@ -156,11 +195,22 @@ def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
         )
     if holdout_fraction == 0:
         return Parts(real, None, np.empty(0, dtype=np.int64))
+    groups = [field.name for field in real.schema.with_role("group")]
     train, locked = split_rows(
         real,
-        by="stratified",
-        on=None,
+        # Rows of one card or patient stay together, or the holdout would not stand apart.
+        by="group" if groups else "stratified",
+        on=groups[0] if groups else None,
         holdout_fraction=holdout_fraction,
         rng=rng_for(seed, "split"),
     )
     return Parts(part_of(real, train), part_of(real, locked), locked)
+
+
+def _with_lineage(table: Dataset, source: Dataset) -> Dataset:
+    """Return the table with the origin and the ids that its source tells of every row."""
+    records = table.records
+    for name in RESERVED:
+        if name in source.records.column_names and name not in records.column_names:
+            records = records.append_column(name, source.records.column(name))
+    return replace(table, records=records).with_card(origin=source.card.origin)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
 from twinset.measure import default_metrics, measure
@@ -35,17 +36,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--families", default="gap,coverage,privacy")
     parser.add_argument("--out", default=str(HERE), help="folder of the results")
+    parser.add_argument("--resume", default="", help="folder of the log, to go on from it")
     options = parser.parse_args()
-    families = tuple(options.families.split(","))
-    jobs = [(seed, families) for seed in range(options.repeats)]
-    found: list[dict[str, tuple[str, float | None, float]]] = []
+    log = Log.open(options.resume, "null")
+    jobs = [(seed, options.families) for seed in range(options.repeats)]
+    left = log.missing(jobs)
     with ProcessPoolExecutor(options.workers) as pool:
-        for scores in pool.map(compare, jobs, chunksize=4):
-            found.append(scores)
-            if len(found) % 50 == 0:
-                print(f"{len(found)} of {options.repeats}", flush=True)
-                _write(Path(options.out), found)
-    _write(Path(options.out), found)
+        for job, scores in zip(left, pool.map(compare, left)):
+            log.add(job, scores)
+            if len(log.rows) % 20 == 0:
+                print(f"{len(log.rows)} of {options.repeats}", flush=True)
+                _write(Path(options.out), list(log.rows.values()))
+    _write(Path(options.out), list(log.rows.values()))
 
 
 def _write(out: Path, found: Sequence[dict[str, tuple[str, float | None, float]]]) -> None:
@@ -54,11 +56,11 @@ def _write(out: Path, found: Sequence[dict[str, tuple[str, float | None, float]]
     (out / "NULL.md").write_text(_markdown(found, rows))
 
 
-def compare(job: tuple[int, tuple[str, ...]]) -> dict[str, tuple[str, float | None, float]]:
+def compare(job: tuple[int, str]) -> dict[str, tuple[str, float | None, float]]:
     """Return verdict, difference and half the interval's width of every metric, by its name."""
     os.environ["OMP_NUM_THREADS"] = "1"
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    seed, families = job
+    seed, families = job[0], job[1].split(",")
     places = PLACES["adult"]
     cut = Cut.of(every_row("adult"), places.target, seed, n=ROWS)
     chosen = default_metrics({field.kind for field in cut.schema.fields})

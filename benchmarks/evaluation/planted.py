@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evaluation.faults import faults
+from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
@@ -38,26 +39,42 @@ def main() -> None:
     parser.add_argument("--tables", default=",".join(PLACES))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", default="", help="faults whose name contains this text")
+    parser.add_argument("--only", default="", help="parts of names of faults, separated by ;")
     parser.add_argument("--out", default=str(HERE), help="folder of the results")
+    parser.add_argument("--resume", default="", help="folder of the log, to go on from it")
     options = parser.parse_args()
-    jobs = [
-        (table, fault.name, seed)
-        for table in options.tables.split(",")
+    tables, seeds = options.tables.split(","), range(options.seeds)
+    names = [
+        fault.name
         for fault in faults()
-        for seed in range(options.seeds)
-        if options.only in fault.name
-        and (PLACES[table].category or fault.columns(PLACES[table]) != ("",))
-    ] + [(table, "", seed) for table in options.tables.split(",") for seed in range(options.seeds)]
+        if any(part in fault.name for part in options.only.split(";"))
+    ]
+    jobs = [
+        (table, name, seed)
+        for seed in seeds
+        for name in [*names, ""]
+        for table in tables
+        if _has_place(table, name)
+    ]
+    log = Log.open(options.resume, "planted")
+    left = log.missing(jobs)
     with ProcessPoolExecutor(options.workers) as pool:
-        rows = []
-        for row in pool.map(look, jobs):
-            rows.append(row)
+        for job, row in zip(left, pool.map(look, left)):
+            log.add(job, row)
             print(_line(row), flush=True)
-            _write(Path(options.out), rows)
+            _write(Path(options.out), list(log.rows.values()))
+    _write(Path(options.out), list(log.rows.values()))
 
 
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
+def _has_place(table: str, name: str) -> bool:
+    """Return whether a table has a column that the fault goes into."""
+    return all(fault.columns(PLACES[table]) != ("",) for fault in faults() if fault.name == name)
+
+
+def _write(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    order = ["", *(fault.name for fault in faults())]
+    # Nothing planted comes last.
+    rows = sorted(rows, key=lambda row: (order.index(row["fault"]) or len(order), row["table"]))
     (out / "planted.json").write_text(json.dumps({"versions": versions(), "rows": rows}, indent=1))
     (out / "PLANTED.md").write_text(_markdown(rows))
 
@@ -106,13 +123,16 @@ def _named_first(told: Sequence[Score]) -> list[str]:
     for score in sorted(told, key=_harm, reverse=True):
         details = score.details
         slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
+        broken = [one for one in details.get("broken", []) if one["beyond_real"]]
         named = [
             *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
             *details.get("different", {}).get("names", [])[:_NAMED],
             *list(details.get("columns_that_tell", ()))[:_NAMED],
+            *(column for one in broken[:1] for column in one["columns"]),
         ]
         if named:
-            return [column for name in named for column in name.split(" with ")]
+            # "age (upper tail)" names age.
+            return [one.split(" (")[0] for name in named for one in name.split(" with ")]
     return []
 
 
@@ -150,6 +170,8 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         + ", ".join(f"{k} {v}" for k, v in versions().items())
         + ".",
         "",
+        f"Run so far: {len(planted)} comparisons, tables {', '.join(sorted({r['table'] for r in rows}))}.",
+        "",
         f"Found: {_share([bool(r['found_by']) for r in planted])} of {len(planted)}. The right place "
         f"named: {_known(planted, 'right')} of those about a column. A plain classifier test finds "
         f"{_known(planted, 'plain')}. Nothing planted: {sum(untouched)} of {len(untouched)} called "
@@ -170,6 +192,10 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"{_known(own, 'plain')} | "
             f"{', '.join(sorted(by, key=lambda m: -by[m])[:4]) or '–'} |"
         )
+    missed = [row for row in planted if not row["found_by"] or row["right"] is False]
+    if missed:
+        lines += ["", "Not found, or the right place not named:", ""]
+        lines += [f"- {_line(row)}" for row in missed]
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.advising.choice import Difference, choose
+from twinset.advising.strategies import Strategy
 from twinset.core.seeding import rng_for
 
 Floats = npt.NDArray[np.float64]
@@ -93,8 +95,19 @@ def read(results: Path) -> list[CellResult]:
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
+        line["chosen"], line["challenger"] = _choice(line["inner"])
         cells.setdefault((line["set"], line["judge"]), []).append(line)
     return [CellResult(name, judge, found) for (name, judge), found in cells.items()]
+
+
+def _choice(inner: dict[str, list[Any]]) -> tuple[str, str]:
+    """Return what the rule of today takes of what the races of then saw."""
+    finalists = [Strategy(name, "none") for name, found in inner.items() if found[3]]
+    seen = {
+        name: Difference(mean, error, shrunk, 0.0)
+        for name, (mean, error, shrunk, _) in inner.items()
+    }
+    return choose(finalists, seen)
 
 
 def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:

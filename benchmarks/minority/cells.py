@@ -139,15 +139,15 @@ def _fold_changes(found: Race, one: CellSet, judge: str, split: int) -> dict[str
     }
 
 
-def _jobs(splits: int, sets: Sequence[str]) -> Iterator[tuple[int, CellSet, str]]:
-    for split in range(splits):
+def _jobs(splits: Sequence[int], sets: Sequence[str]) -> Iterator[tuple[int, CellSet, str]]:
+    for split in splits:
         for one in SETS:
             if not sets or one.name in sets:
                 for judge in JUDGES:
                     yield split, one, judge
 
 
-def run(results: Path, folder: Path, splits: int, sets: Sequence[str]) -> None:
+def run(results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str]) -> None:
     """Run every cell that the file of results does not hold yet."""
     done = set()
     if results.exists():
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "tell"))
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--splits", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="*", default=[])
     given = parser.parse_args()
     if given.what == "run":

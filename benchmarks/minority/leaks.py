@@ -1,7 +1,7 @@
 """How many planted leaks the guard refuses, and how many clean cuts it lets pass.
 
 ``python -m benchmarks.minority.leaks [SET ...]`` writes leaks.json and LEAKS.md beside this file, after
-every set, so that an interrupted run keeps what it has.
+every set, so that an interrupted run keeps what it has. Named sets replace their own results only.
 """
 
 from __future__ import annotations
@@ -90,11 +90,14 @@ def main(names: Sequence[str]) -> None:
     """Try the named sets, or all, and write what came out."""
     if not DATA.is_dir():
         raise SystemExit(ABSENT)
-    results: list[dict[str, Any]] = []
+    written = HERE / "leaks.json"
+    known: list[dict[str, Any]] = json.loads(written.read_text()) if names else []
+    results = [row for row in known if row["set"] not in names]
     for name in names or CLEAN_SETS:
         (real,) = real_sets(name)
         results += try_set(real)
-        (HERE / "leaks.json").write_text(json.dumps(results, indent=1) + "\n")
+        results.sort(key=lambda row: CLEAN_SETS.index(row["set"]))
+        written.write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "LEAKS.md").write_text(as_markdown(results))
 
 

@@ -1,9 +1,8 @@
-"""Starved combinations under a bootstrap: one bit for each row and replicate, however many tables."""
+"""Which combinations of levels the synthetic set starves, beyond chance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,81 +12,62 @@ from twinset.core.coverage import Cells, Codes, Tuple, cells_of
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_MOST_GROUPS = 50
 _ALPHA = 0.05
 _POWER = 0.84
 """Standard errors beyond a bar that a number must lie to exceed it four times in five."""
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Rows dealt into at most 50 groups, and how often all rows and each replicate hold each group.
+def starved_rows(
+    real: Codes,
+    synthetic: Codes,
+    sizes: Sequence[int],
+    tuples: Sequence[Tuple],
+    least_rows: int,
+    less_than: float = 0.5,
+) -> Bools:
+    """Return the real rows that lie in a combination which the synthetic rows starve, shape (n,).
 
-    Parameters
-    ----------
-    group : numpy.ndarray of int, shape (n,)
-        The group of each row.
-    draws : numpy.ndarray, shape (1 + b, g)
-        How often each group is held; the first line holds each group once.
-    rows : numpy.ndarray, shape (1 + b, 1)
-        Rows in all.
+    Starved is what they hold at `less_than` that part of its share, and surely so. With both sides
+    exchanged, it is the synthetic rows that crowd a combination. Each number of factors, and either
+    side, has an equal part of the 5 % by which any combination may be called by chance: single levels
+    are few, and are held against a lower bar than the many triples.
+
+    Examples
+    --------
+    >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
+    >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
+    >>> int(starved_rows(real, made, [2], [(0,)], 20).sum())
+    100
     """
-
-    group: Cells
-    draws: Floats
-    rows: Floats
-
-    @classmethod
-    def deal(cls, n: int, b: int, rng: np.random.Generator) -> Groups:
-        """Return groups of `n` rows and `b` replicates of them."""
-        g = min(_MOST_GROUPS, n)
-        group = rng.permutation(np.arange(n) % g)
-        drawn = rng.multinomial(g, np.full(g, 1 / g), size=b).astype(np.float64)
-        draws = np.concatenate([np.ones((1, g)), drawn])
-        return cls(group, draws, draws @ np.bincount(group, minlength=g)[:, None])
-
-    def counts(self, mine: Cells, cells: Cells) -> Floats:
-        """Return how many rows are in each of `cells`, shape (1 + b, c); `mine` tells the rows'."""
-        place = np.full(int(max(mine.max(), cells.max())) + 1, len(cells))
-        place[cells] = np.arange(len(cells))
-        width, g = len(cells) + 1, self.draws.shape[1]
-        flat = np.bincount(self.group * width + place[mine], minlength=g * width)
-        return np.asarray(self.draws @ flat.reshape(g, width)[:, :-1])
-
-    def shares(self, flags: npt.NDArray[np.uint8]) -> Floats:
-        """Return the share of flagged rows, shape (1 + b,), of flags of shape (n, 1 + b)."""
-        order = np.argsort(self.group, kind="stable")
-        starts = np.searchsorted(self.group[order], np.arange(self.draws.shape[1]))
-        sums = np.add.reduceat(flags[order].astype(np.float64), starts, axis=0)
-        return np.asarray((self.draws * sums.T).sum(axis=1) / self.rows[:, 0])
+    watched = watched_cells(real, sizes, tuples, least_rows)
+    n_tests = chance_calls(watched)
+    lost = np.zeros(len(real), dtype=bool)
+    for factors, cells in watched.items():
+        mine, others = (cells_of(side, sizes, factors) for side in (real, synthetic))
+        n_cells = int(np.prod([sizes[factor] for factor in factors])) + 1
+        there, made = (
+            np.bincount(side, minlength=n_cells)[cells] / len(side) for side in (mine, others)
+        )
+        bar = least_z(n_tests[len(factors)])
+        starved = np.zeros(n_cells, dtype=bool)
+        starved[cells] = is_starved(there, made, len(real), len(synthetic), bar, less_than)
+        if starved.any():
+            lost |= starved[mine]
+    return lost
 
 
-@dataclass(frozen=True)
-class Flags:
-    """One bit for each row and replicate, packed into words of 64."""
+def chance_calls(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
+    """Return among how many tests one of each number of factors counts, for `least_z`.
 
-    bits: npt.NDArray[np.uint64]
-    n_flags: int
-
-    @classmethod
-    def none(cls, n: int, n_flags: int) -> Flags:
-        """Return flags of `n` rows, none of them raised."""
-        return cls(np.zeros((n, -(-n_flags // 64)), dtype=np.uint64), n_flags)
-
-    def raise_where(self, starved: Bools, cells: Cells, mine: Cells) -> None:
-        """Raise the flags of all rows whose cell is starved; `starved` has the shape (flags, c)."""
-        if not starved.any():
-            return
-        packed = np.packbits(starved.T, axis=1)
-        wide = np.zeros((len(cells), self.bits.shape[1] * 8), dtype=np.uint8)
-        wide[:, : packed.shape[1]] = packed
-        table = np.zeros((int(max(mine.max(), cells.max())) + 1, self.bits.shape[1]), np.uint64)
-        table[cells] = wide.view(np.uint64)
-        self.bits[:] |= table[mine]
-
-    def unpacked(self) -> npt.NDArray[np.uint8]:
-        """Return the flags as 0 and 1, shape (n, flags)."""
-        return np.unpackbits(self.bits.view(np.uint8), axis=1, count=self.n_flags)
+    Examples
+    --------
+    >>> chance_calls({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
+    {1: 20, 2: 16}
+    """
+    found: dict[int, int] = {}
+    for factors, cells in watched.items():
+        found[len(factors)] = found.get(len(factors), 0) + len(cells)
+    return {strength: 2 * len(found) * n for strength, n in found.items()}
 
 
 def watched_cells(
@@ -158,24 +138,25 @@ def rows_for(share: float, n_tests: int) -> int:
     return int(-(-high // digit) * digit)
 
 
-def is_starved(real: Floats, made: Floats, n: Floats, m: Floats, bar: Floats | float) -> Bools:
-    """Return which shares `made` are less than half of `real`, and surely lower.
+def is_starved(
+    real: Floats, made: Floats, n: int, m: int, bar: float, less_than: float = 0.5
+) -> Bools:
+    """Return which shares `made` are less than that part of `real`, and surely lower.
 
     Parameters
     ----------
-    real, made : numpy.ndarray, shapes (k, c)
+    real, made : numpy.ndarray, shape (c,)
         Shares of cells, in [0, 1].
-    n, m : numpy.ndarray, shapes (k, 1)
+    n, m : int
         Rows that the shares are of.
-    bar : float or numpy.ndarray, shape (k, 1)
+    bar : float
         Standard errors that the difference must exceed.
 
     Examples
     --------
-    >>> rows = np.array([[1000.0]])
-    >>> is_starved(np.array([[0.1, 0.1, 0.01]]), np.array([[0.01, 0.06, 0.0]]), rows, rows, 4)
-    array([[ True, False, False]])
+    >>> is_starved(np.array([0.1, 0.1, 0.01]), np.array([0.01, 0.06, 0.0]), 1000, 1000, 4.0)
+    array([ True, False, False])
     """
     pooled = (real * n + made * m) / (n + m)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    return np.asarray((2 * made < real) & (real - made > bar * spread))
+    return np.asarray((made < less_than * real) & (real - made > bar * spread))

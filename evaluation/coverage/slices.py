@@ -16,45 +16,49 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
-from twinset.core.coverage import Codes, Tuple, cells_of, factor_tuples, held_combinations
+from twinset.core.coverage import Codes, Tuple, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
+from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.slices import Slice, search_slices
 
-from ._starved import Flags, Groups, is_starved, least_share, least_z, rows_for, watched_cells
+from ._starved import chance_calls, least_share, least_z, rows_for, starved_rows, watched_cells
 
 Floats = npt.NDArray[np.float64]
 
 _MOST_FACTORS = 40
 _MOST_TUPLES = 600
+_STARVED, _CROWDED = 1 / 2, 2 / 3
+"""Starved: held at less than half the real share. Crowded: at more than one and a half times it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slices(Metric):
-    """Measures which share of the real rows lies in regions that the synthetic set covers too.
+    """Measures which share of the rows lies in regions that both sets hold about alike.
 
     Columns are cut into levels: labels (rare ones together), and quantile bins of numbers and dates.
     A combination of levels of one to three columns is starved when the synthetic set holds it at less
-    than half of its real share, and surely so. The value is the share of the real rows that lie in
-    no starved combination, 0 to 1: weighted by rows, so that a lost region counts by what it means
-    for the whole, and exactly 1 for real rows, whatever chance does to rare combinations. Where there
-    are so few rows that the halving of a combination as large as the margin would go unseen, the
-    metric refuses, and says how many it needs. Details
-    add how many of the combinations are held at half their share (t-way coverage), beside the same
-    number for real train rows, and name the regions that have too few or too many rows in words.
+    than half of its real share, and crowded at more than one and a half times it, and surely so. The
+    value is the share of the real rows that lie in no starved combination, or of the synthetic rows
+    in no crowded one, whichever is less, 0 to 1: weighted by rows, so that a lost region counts by
+    what it means for the whole, and exactly 1 for real rows, whatever chance does to rare
+    combinations. Where there are so few rows that the halving of a combination as large as the margin
+    would go unseen, the metric refuses, and says how many it needs. Details add how many of the
+    combinations are held at half their share (t-way coverage), beside the same number for real train
+    rows, and name the regions that have too few or too many rows in words.
 
     Parameters
     ----------
     margin : float
-        Largest share of the real rows that may lie in starved combinations.
+        Largest share of the rows that may lie in starved, or in crowded, combinations.
     least_rows : int
         Real rows that a combination needs to be looked at.
     max_rows : int
         Rows of each side that are looked at.
     replicates : int
-        Bootstrap replicates; both sides are drawn, 2 to 1,000.
+        Bootstrap replicates; the real rows are drawn, 2 to 1,000.
 
     References
     ----------
@@ -85,7 +89,7 @@ class Slices(Metric):
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of real rows in no starved combination; details name the slices."""
+        """Return the share of rows in no starved or crowded combination; details name the slices."""
         if not len(comparison.synthetic) or not len(comparison.reference):
             raise NotMeasurable("there are no rows to compare")
         names = comparison.reference.schema.names
@@ -102,23 +106,32 @@ class Slices(Metric):
         ]
         real, made, seen = (_coded(part, factors) for part in (reference, synthetic, train))
         flat = [factors_ for group in tuples for factors_ in group]
-        n_cells = sum(map(len, watched_cells(real, sizes, flat, self.least_rows).values()))
-        shows = least_share(len(real), len(made), least_z(n_cells))
-        value, drawn = covered_fraction(
-            real,
-            made,
-            sizes,
-            flat,
-            least_rows=self.least_rows,
-            replicates=self.replicates,
-            rng=rng,
+        (covered, drawn), (loose, drawn_loose) = (
+            covered_fraction(
+                *sides,
+                sizes,
+                flat,
+                self.replicates,
+                rng,
+                least_rows=self.least_rows,
+                less_than=less,
+            )
+            for sides, less in (((real, made), _STARVED), ((made, real), _CROWDED))
         )
+        value, drawn = min(covered, loose), np.minimum(drawn, drawn_loose)
+        if comparison.value_only:
+            return Measurement(value)
+        n_tests = chance_calls(watched_cells(real, sizes, flat, self.least_rows))
+        n_cells = max(n_tests.values(), default=1)
+        shows = least_share(len(real), len(made), least_z(n_cells))
         ways = {
             str(t): _way(real, made, seen, sizes, group, self.least_rows)
             for t, group in enumerate(tuples, start=1)
         }
         found = search_slices(reference, synthetic, factors)
         details = {
+            "starved_fraction": 1 - covered,
+            "crowded_fraction": 1 - loose,
             "t_way": ways,
             "under_covered": [one.to_json() for one in found if one.is_missing],
             "over_covered": [one.to_json() for one in found if not one.is_missing],
@@ -127,17 +140,24 @@ class Slices(Metric):
             "n_bins": N_BINS,
             "summary": _summary(value, found) + self._unseen(shows, n_cells),
             "least_region_that_shows": shows,
-            # The frame takes 1.37 / rows for the least harm: with few rows it is above the margin, so
-            # a set cannot pass by being small, and what is found is told all the same.
-            "deciding": {
-                "rows": min(len(reference) // self.least_rows, round(1.372 / shows)),
-                "what": "regions large enough for their loss to show",
-            },
+            "deciding": self._deciding(value, len(reference), shows),
         }
         able = _able(comparison.train, names)
         if len(able) > len(factors):
             details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
         return Measurement(value, drawn, details)
+
+    def _deciding(self, value: float, n_rows: int, shows: float) -> dict[str, Any]:
+        """Return which rows decide. What is lost beyond the margin is shown by all of them.
+
+        Where nothing is, what counts is what would have been seen: the frame takes 1.37 / rows for
+        the least harm, and with few rows that is above the margin, so that no set passes by being
+        small.
+        """
+        if 1 - value > self.margin:
+            return {"rows": n_rows, "what": "rows on each side"}
+        fewest = min(n_rows // self.least_rows, round(1.372 / shows))
+        return {"rows": fewest, "what": "regions large enough for their loss to show"}
 
     def _unseen(self, shows: float, n_cells: int) -> str:
         """Return how large a region must be for its halving to show, where the margin is smaller."""
@@ -155,10 +175,11 @@ def covered_fraction(
     synthetic: Codes,
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
+    replicates: int,
+    rng: np.random.Generator,
     *,
     least_rows: int = 20,
-    replicates: int = 200,
-    rng: np.random.Generator,
+    less_than: float = _STARVED,
 ) -> tuple[float, Floats]:
     """Return the share of the real rows that lie in no starved combination, and its replicates.
 
@@ -170,42 +191,34 @@ def covered_fraction(
         Levels of each factor.
     tuples : sequence of tuple of int
         The sets of factors whose combinations are looked at.
-    least_rows : int
-        Real rows that a combination needs.
     replicates : int
         Bootstrap replicates b.
     rng : numpy.random.Generator
         Draws the replicates.
+    least_rows : int
+        Real rows that a combination needs.
+    less_than : float
+        The part of its real share below which a combination is starved, in (0, 1].
 
     Returns
     -------
     value : float
         The share, in [0, 1].
     drawn : numpy.ndarray, shape (b,)
-        Replicates: both sides are drawn by groups of rows, and what is starved is found anew.
+        Replicates: the real rows are drawn, in groups. What is starved stays as it is: a combination
+        is called only where chance is ruled out, and which one it is does not vary by the draw.
 
     Examples
     --------
     >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
     >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
-    >>> covered_fraction(real, made, [2], [(0,)], rng=np.random.default_rng(0))[0]
+    >>> covered_fraction(real, made, [2], [(0,)], 10, np.random.default_rng(0))[0]
     0.9
     """
-    left = Groups.deal(len(real), replicates, rng)
-    right = Groups.deal(len(synthetic), replicates, rng)
-    watched = watched_cells(real, sizes, tuples, least_rows)
-    # A replicate holds the chance of the rows and that of its draw: its bar is wider by root two.
-    bars = np.full((replicates + 1, 1), least_z(sum(map(len, watched.values()))) * 2**0.5)
-    bars[0] /= 2**0.5
-    flags = Flags.none(len(real), replicates + 1)
-    for factors, cells in watched.items():
-        mine = cells_of(real, sizes, factors)
-        there = left.counts(mine, cells)
-        made = right.counts(cells_of(synthetic, sizes, factors), cells)
-        starved = is_starved(there / left.rows, made / right.rows, left.rows, right.rows, bars)
-        flags.raise_where(starved, cells, mine)
-    lost = left.shares(flags.unpacked())
-    return float(1 - lost[0]), np.asarray(1 - lost[1:])
+    lost = starved_rows(real, synthetic, sizes, tuples, least_rows, less_than)
+    groups = Groups.deal(len(real), replicates, rng)
+    whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
+    return float(whole[0, 0]), drawn[:, 0]
 
 
 def _factors(
@@ -224,7 +237,8 @@ def _able(train: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:
-    return np.stack([factor.codes(dataset) for factor in factors], axis=1)
+    # One factor after the other in memory: tables are counted factor by factor.
+    return np.stack([factor.codes(dataset) for factor in factors]).T
 
 
 def _way(

@@ -1,4 +1,4 @@
-"""Values of two columns that real rows never show together, though chance would."""
+"""Labels that real rows never show, and values of two columns that they never show together."""
 
 from __future__ import annotations
 
@@ -69,6 +69,45 @@ def pairs_apart(train: Dataset) -> list[tuple[str, str]]:
     coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
     kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MOST_LEVELS]
     return [(a, b) for a, b in combinations(kept, 2) if apart(coded[a], coded[b]).any()]
+
+
+def closed_labels(train: Dataset, open_fraction: float) -> list[str]:
+    """Return the columns of labels of which fresh real rows hardly ever show one that train lacks.
+
+    The chance of a label that was never seen is about the share of rows whose label was seen once
+    (Good and Turing); it must be at most `open_fraction`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = {"sex": ["f", "m"] * 50, "name": [f"n{i}" for i in range(100)]}
+    >>> closed_labels(Dataset.from_arrow(pa.table(real)), 0.005)
+    ['sex']
+    """
+    found = []
+    for name in _labels(train):
+        codes, levels = train.codes(name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+        if len(levels) and (counts == 1).sum() <= open_fraction * counts.sum():
+            found.append(name)
+    return found
+
+
+def unseen_labels(rows: Dataset, train: Dataset, name: str) -> Mask:
+    """Return the rows whose label train does not have, shape (n,); a missing one is none.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"c": ["a", "b"]}))
+    >>> made = Dataset.from_arrow(pa.table({"c": ["b", "B", None]}))
+    >>> unseen_labels(made, real, "c").tolist()
+    [False, True, False]
+    """
+    codes, levels = rows.codes(name)
+    known = set(train.codes(name)[1])
+    # The last place is that of a missing label, whose code is -1.
+    return np.array([*[level not in known for level in levels], False])[codes]
 
 
 def columns_left_out(train: Dataset) -> int:

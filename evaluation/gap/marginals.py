@@ -25,6 +25,7 @@ from twinset.core.shares import discoveries
 
 from ._column_tests import column_p, ks_distance, wasserstein_distance
 from ._pooled import PooledColumn, places_of
+from ._tails import tail_gaps
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -43,6 +44,9 @@ class Marginals(Metric):
     the total variation distance. A missing value is a value like any other: a level of a category, a
     number below all numbers. The value is the mean over the columns, 0 (alike) to 1.
 
+    Of a number each tail, the outer twentieth of the real values, is held against the real one as
+    well: a distance over the whole column does not see that its large values were cut off.
+
     Beside the distances stands which columns differ at all: those that a test of each column calls
     different once the false discovery rate over all columns is held at 5 %. The test sees rounding
     too, which moves no distribution by much (see `column_p`).
@@ -52,7 +56,7 @@ class Marginals(Metric):
     margin : float
         Largest harm that still counts as good as real, in the unit of the value.
     column_margin : float
-        The same for a single column: one that is farther off makes the whole different.
+        The same for a single column and for a tail: one that is farther off makes the whole different.
     replicates : int
         Bootstrap replicates.
 
@@ -92,13 +96,26 @@ class Marginals(Metric):
         names = synthetic.schema.names
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = (of_synthetic, of_reference)
         columns = {name: PooledColumn.of(synthetic, reference, name) for name in names}
         found = [_column(columns[name], of_synthetic, of_reference) for name in names]
         distances = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
         details = _details(names, distances.tolist(), synthetic, reference)
         details |= _differing({name: columns[name] for name in details["columns"]})
-        parts = Parts("column", names, distances, drawn, self.column_margin)
+        tails = [
+            tail
+            for name in names
+            if columns[name].is_number
+            for tail in tail_gaps(columns[name], comparison.train.values(name), name, groups)
+        ]
+        parts = Parts(
+            "column",
+            (*names, *(tail.name for tail in tails)),
+            np.append(distances, [tail.gap for tail in tails]),
+            np.column_stack([drawn, *(tail.drawn for tail in tails)]),
+            self.column_margin,
+        )
         return Measurement(float(distances.mean()), drawn.mean(axis=1), details, parts)
 
 

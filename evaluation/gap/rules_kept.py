@@ -18,7 +18,14 @@ from twinset.core.rules import Rule
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries, excess_p
 
-from ._combinations import breaks_apart, columns_left_out, joint_codes, pairs_apart
+from ._combinations import (
+    breaks_apart,
+    closed_labels,
+    columns_left_out,
+    joint_codes,
+    pairs_apart,
+    unseen_labels,
+)
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
@@ -34,7 +41,8 @@ class RulesKept(Metric):
 
     The rules are those of the schema and those found in train: sums and linear relations, orders of
     columns, numbers that are never negative, one-hot groups, columns that another one decides, keys,
-    and pairs of columns some labels of which never stand together ("combination").
+    pairs of columns some labels of which never stand together ("combination"), and columns of labels
+    of which all there are were seen ("labels"): a misspelt one is new.
     A dependency, or a combination, is held against the values that train shows together; where train
     lacks the deciding value nothing is known and nothing broken. The value is the share of rows that
     break any rule, 0 to 1; real rows outside train break some as well, which the baseline shows.
@@ -125,8 +133,10 @@ class RulesKept(Metric):
         rules = declared + found
         said = {frozenset(rule.columns) for rule in rules}
         pairs = [pair for pair in pairs_apart(train) if frozenset(pair) not in said]
+        known_labels = closed_labels(train, self.nearly)
         return [
             *(_Check(rule.kind, rule.columns, rule) for rule in rules),
+            *(_Check("labels", (name,)) for name in known_labels),
             *(_Check("combination", pair) for pair in pairs),
         ]
 
@@ -163,7 +173,7 @@ def unlike_train(left: Codes, right: Codes, train_left: Codes, train_right: Code
 
 @dataclass(frozen=True)
 class _Check:
-    """One rule; without a `rule`, that labels of two columns which train keeps apart stay apart."""
+    """One rule; without a `rule`, that labels are known, or those that train keeps apart stay apart."""
 
     kind: str
     columns: tuple[str, ...]
@@ -175,6 +185,8 @@ class _Check:
 
     def broken(self, rows: Dataset, train: Dataset) -> Mask:
         """Return the rows that break it, shape (n,)."""
+        if self.kind == "labels" and self.rule is None:
+            return unseen_labels(rows, train, self.columns[0])
         if self.rule is None:
             return breaks_apart(rows, train, (self.columns[0], self.columns[1]))
         if self.kind == "dependency":

@@ -64,18 +64,18 @@ def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int
             f"{task}: add none"
         ]
     elif low <= 0 <= high:
-        least, most = (_signed(end, reach) for end in (value - reach, value + reach))
-        parts = [
-            f"What these synthetic rows are worth {task} cannot be told: 1,000 of them between "
-            f"{least} and {most} more {ones}"
-        ]
-        if value + reach >= 1000:
+        parts = [f"What these synthetic rows are worth {task} cannot be told"]
+        ends = value - reach, value + reach
+        if max(map(abs, ends)) < 1000:
+            least, most = (f"{_round(abs(e), reach)} {'fewer' if e < 0 else 'more'}" for e in ends)
+            parts[0] += f": 1,000 of them {least} to {most} {ones}"
+        else:
             parts.append("More holdout rows would tell")
     else:
         parts = [f"1,000 of these synthetic rows are worth {number} more {ones} {task}"]
     if best:
         parts.append(f"Of the numbers tried, adding {best:,} of them is best")
-    if found.alone is not None:
+    if found.alone is not None and not low <= 0 <= high:
         parts.append(_alone(plan, float(found.alone[0])))
     if plan.cut:
         parts.append(
@@ -114,10 +114,6 @@ def _number(value: float, reach: float) -> str:
     if reach < 0.005 * value:
         return f"at least {_round(value, 0.1 * value)}"
     return f"{_round(value, reach)} ± {_round(reach, reach)}"
-
-
-def _signed(number: float, error: float) -> str:
-    return ("−" if number < 0 else "") + _round(abs(number), error)
 
 
 def _alone(plan: Plan, share: float) -> str:

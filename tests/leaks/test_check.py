@@ -165,7 +165,9 @@ def test_made_rows_that_were_drawn_from_the_holdout_are_refused() -> None:
 
 def test_rows_that_lineage_calls_made_are_refused() -> None:
     train, holdout = cut(real_set())
-    flagged = holdout.with_card(origin="augmented").with_reserved(ids=map(str, range(len(holdout))))
+    flagged = holdout.with_card(origin="augmented").with_reserved(
+        ids=[str(i) for i in range(len(holdout))]
+    )
     assert kinds_of(train, flagged.with_card(origin="real")) == {"synthetic_rows"}
     assert kinds_of(train, holdout.with_card(origin="synthetic")) == {"synthetic_rows"}
 

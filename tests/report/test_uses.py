@@ -32,7 +32,7 @@ def test_a_good_set_serves_all_purposes(score) -> None:
     ]
     assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
     assert uses(scores)[0].why == "models reach 0.790, on real rows 0.800"
-    assert uses(scores)[1].why == "average precision +0.010 (−0.010 to +0.030)"
+    assert uses(scores)[1].why == "change in average precision +0.010 (−0.010 to +0.030)"
     assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
 
 
@@ -81,12 +81,22 @@ def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) 
 
 
 def test_a_starved_region_is_named(score) -> None:
-    told = {"under_covered": [{"words": "night and rain"}], "summary": "Too few rows of: ..."}
+    told = {
+        "under_covered": [
+            {
+                "words": "night and rain",
+                "sentence": "night and rain: 0.2 % of the synthetic rows, 3.1 % of the real ones",
+            }
+        ],
+        "summary": "Too few rows of: ...",
+    }
     scores = [
         score(MODELS, details=details()),
         score("coverage.slices", "different", details=told),
     ]
-    assert uses(scores)[0].why.endswith("off in regions with too few rows (night and rain)")
+    assert uses(scores)[0].why.endswith(
+        "off in rows that it lacks (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real ones)"
+    )
 
 
 def test_leaks_are_named_and_silence_is_no_proof(score) -> None:
@@ -106,3 +116,28 @@ def test_rare_cases_alone_cannot_replace_real_rows(score) -> None:
     del told["answers"]["synthetic"]
     found = uses([score(MODELS, details=told | {"mode": "real and synthetic rows together"})])
     assert [use.answer for use in found[:2]] == ["no", "yes"]
+
+
+def test_what_leaks_is_used_with_care_and_says_why(score) -> None:
+    scores = [
+        *[score(name) for name in BASIC],
+        score(MODELS, details=details(mixed="helps")),
+        score("privacy.membership", "different"),
+    ]
+    found = uses(scores)
+    assert [use.answer for use in found] == ["with care", "yes", "with care", "no"]
+    assert found[2].why == "it leaks: guard it like the real rows"
+
+
+def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
+    told = {
+        "different": {"what": "group", "names": ["sex = f"], "margin": 0.05},
+        "outcome": "share of rows with 'ill' = yes",
+        "groups": {"sex = f": {"real": 0.45, "synthetic": 0.15}},
+    }
+    scores = [
+        score(MODELS, details=details()),
+        score("coverage.group_outcomes", "different", details=told),
+    ]
+    ending = "(sex = f, share of rows with 'ill' = yes: 15 % instead of 45 %)"
+    assert uses(scores)[0].why.endswith(ending)

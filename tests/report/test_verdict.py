@@ -24,7 +24,7 @@ def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
     assert found.mark == "bad"
     assert found.text == (
         "Different from real rows in 2 of 3 tests. Furthest off: single columns "
-        "(0.500, real against real 0.100), worst column Amount at 0.610."
+        "(0.500, real rows get 0.100), worst column Amount at 0.610."
     )
 
 
@@ -133,16 +133,14 @@ def test_a_summary_that_finds_nothing_is_not_told_as_the_furthest_off(score):
         "none of 5",
     ):
         found = answer([score("gap.a", "different", details={"summary": denial})], "gap")
-        assert found.text.endswith("Furthest off: a (0.020, real against real 0.010).")
+        assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
 
 
 def test_the_parts_that_are_different_are_named_first(score):
     parts = {"what": "column", "names": ["age", "fee", "sex", "town"], "margin": 0.05}
     facts = {"different": parts, "summary": "no column differs beyond chance"}
     found = answer([score("gap.marginals", "different", details=facts)], "gap")
-    assert found.text.endswith(
-        "(0.020, real against real 0.010), by columns age, fee, sex and 1 more."
-    )
+    assert found.text.endswith("(0.020, real rows get 0.010), by columns age, fee, sex and 1 more.")
 
 
 def test_the_exchange_rate_is_not_told_as_average_precision(score):

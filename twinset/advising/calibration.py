@@ -66,17 +66,20 @@ class Restored:
     losses: dict[str, float]
 
 
-def restore(folds: Sequence[HeldOut]) -> Restored:
+def restore(folds: Sequence[HeldOut], drifts: bool = False) -> Restored:
     """Return the way to restore probabilities that does best on held-out real rows.
 
     Matching the model without balancing is the default: what shifts both models alike, such as few
     positives or a base rate that drifts, cancels. A curve of its own is taken only if it beats that by
-    more than a standard error on folds that it was not fitted on.
+    more than two standard errors on folds that it was not fitted on, and never where folds follow each
+    other in time: what was too high last month may be too low in the next.
 
     Parameters
     ----------
     folds : sequence of HeldOut
         Held-out rows of every fold.
+    drifts : bool
+        Whether the folds follow each other in time.
 
     References
     ----------
@@ -97,7 +100,9 @@ def restore(folds: Sequence[HeldOut]) -> Restored:
         "isotonic": _isotonic,
     }
     truth = np.concatenate([fold.truth for fold in folds])
-    said: dict[str, list[Floats]] = {way: [] for way in ways} if len(folds) > 1 else {"matched": []}
+    said: dict[str, list[Floats]] = (
+        {way: [] for way in ways} if len(folds) > 1 and not drifts else {"matched": []}
+    )
     for way, held in said.items():
         for k, fold in enumerate(folds):
             others = [other for i, other in enumerate(folds) if i != k] or list(folds)
@@ -107,7 +112,7 @@ def restore(folds: Sequence[HeldOut]) -> Restored:
     for way in [name for name in losses if name != "matched"]:
         gain = losses["matched"] - losses[way]
         if (
-            gain.mean() > gain.std() / np.sqrt(len(truth))
+            gain.mean() > 2 * gain.std() / np.sqrt(len(truth))
             and losses[way].mean() < losses[best].mean()
         ):
             best = way

@@ -20,9 +20,11 @@ Rows = npt.NDArray[np.int64]
 
 N_FOLDS = 3
 BUDGET_ROWS = 20 * 60_000
-"""Rows that models are trained on in all, in the choice: 20 models of 60,000 rows."""
+"""What the choice may cost a judge on a large table: about 20 models of 60,000 rows."""
 
-_SCREEN_ROWS = 10_000
+_SCREEN_ROWS, _SCREEN_TREES = 10_000, 50
+_FIXED_ROWS = 15_000
+"""A model of few rows takes as long as if it had so many more (measured: 30 columns, 100 trees)."""
 _KEPT = 4
 _MOST_REPEATS = 3
 
@@ -118,12 +120,20 @@ def race(
     folds = _folds(bench, rows, 0, gap)
     thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
     is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
-    first = bench.try_all(thin, strategies, judge, done)
-    differences = compare(first, strategies, folds)
-    kept = _kept(strategies, differences)
-    size = float(np.mean([len(cut.train) for _, cut in folds])) * len(folds) * len(kept)
-    left = budget_rows - sum(result.n_train for fold in first for result in fold.values())
-    repeats = int(np.clip(left // size, 0 if is_whole else 1, _MOST_REPEATS))
+    before, fits_before = bench.fitted_rows, bench.fits
+    if is_whole:
+        first = bench.try_all(folds, strategies, judge, done)
+        differences = compare(first, strategies, folds)
+    else:
+        first, differences = [], _screen(bench, thin, strategies, judge, done)
+    kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
+    repeats = _MOST_REPEATS
+    if not is_whole:
+        each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
+        spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
+        # Models of the screen have half the trees.
+        left = budget_rows - 0.5 * spent
+        repeats = int(np.clip(left // (each * len(folds) * len(kept)), 1, _MOST_REPEATS))
     if bench.case.time is not None:
         repeats = min(repeats, 2)
     named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
@@ -158,7 +168,22 @@ def restored(won: Race, name: str, case: Case) -> Restored:
         for (path, cut), fold in zip(won.folds, won.results)
         if path.partition("/")[0] == first
     ]
-    return restore(folds)
+    return restore(folds, drifts=case.time is not None)
+
+
+def _screen(
+    bench: Bench,
+    folds: Sequence[tuple[str, Cut]],
+    strategies: Sequence[Strategy],
+    judge: str,
+    done: Callable[[int], None],
+) -> dict[str, Difference]:
+    """Return differences from thinned folds and small models; the worse half sees one fold alone."""
+    first = bench.try_all(folds[:1], strategies, judge, done, _SCREEN_TREES)
+    early = compare(first, strategies, folds[:1])
+    better = _kept(strategies, early, len(strategies) // 2)
+    rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
+    return _shrunk({**early, **compare([*first, *rest], better, folds)}, strategies)
 
 
 def compare(
@@ -236,11 +261,14 @@ def _shrunk(
     return out
 
 
-def _kept(strategies: Sequence[Strategy], differences: Mapping[str, Difference]) -> list[Strategy]:
+def _kept(
+    strategies: Sequence[Strategy], differences: Mapping[str, Difference], n: int
+) -> list[Strategy]:
+    """Return "none" and the `n` best others."""
     there = [s for s in strategies if s.name in differences]
     others = [s for s in there if s is not NONE]
     ranked = sorted(others, key=lambda s: -differences[s.name].shrunk)
-    return [NONE, *ranked[:_KEPT]]
+    return [NONE, *ranked[:n]]
 
 
 def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:

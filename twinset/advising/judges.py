@@ -26,6 +26,7 @@ JUDGES = {
 """Name of a judge -> the same in plain words."""
 
 DEFAULT_JUDGES = ("boosted", "linear")
+TREES = 100
 
 
 def check_judges(names: tuple[str, ...]) -> None:
@@ -60,6 +61,7 @@ def fit(
     weight: Floats | None,
     seed: int,
     setting: Setting = "plain",
+    trees: int = TREES,
 ) -> Predict:
     """Return the model's way to predict: matrix -> probability of the rare class, shape (n,).
 
@@ -77,8 +79,10 @@ def fit(
         Seed of the model.
     setting : {"plain", "finer", "smoother"}
         How closely the model follows the rows; see `setting_told`.
+    trees : int
+        Trees of a boosted model; with fewer of them each counts for more.
     """
-    model = _MODELS[judge](setting, seed)
+    model = _MODELS[judge](setting, seed, trees)
     if judge == "boosted":
         # A column without any value has no bins; as a constant it is passed over just the same.
         empty = np.isnan(x).all(axis=0)
@@ -108,17 +112,19 @@ def setting_told(judge: str, setting: Setting) -> str:
     return f"leaves of {_LEAF[setting]} rows or more instead of {_LEAF['plain']}"
 
 
+_RATE = 8.0
+"""Learning rate times trees."""
 _LEAF: Mapping[Setting, int] = {"plain": 20, "finer": 5, "smoother": 60}
 _PENALTY: Mapping[Setting, float] = {"plain": 5.0, "finer": 5.0, "smoother": 20.0}
 _C: Mapping[Setting, float] = {"plain": 0.3, "finer": 3.0, "smoother": 0.03}
 
 
-def _boosted(setting: Setting, seed: int) -> Any:
+def _boosted(setting: Setting, seed: int, trees: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        learning_rate=0.08,
-        max_iter=100,
+        learning_rate=_RATE / trees,
+        max_iter=trees,
         max_leaf_nodes=15,
         min_samples_leaf=_LEAF[setting],
         l2_regularization=_PENALTY[setting],
@@ -127,17 +133,17 @@ def _boosted(setting: Setting, seed: int) -> Any:
     )
 
 
-def _linear(setting: Setting, seed: int) -> Any:
+def _linear(setting: Setting, seed: int, trees: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=_C[setting], max_iter=500, tol=1e-3)
 
 
-def _lightgbm(setting: Setting, seed: int) -> Any:
+def _lightgbm(setting: Setting, seed: int, trees: int) -> Any:
     lightgbm: Any = importlib.import_module("lightgbm")
     return lightgbm.LGBMClassifier(
-        n_estimators=100,
-        learning_rate=0.08,
+        n_estimators=trees,
+        learning_rate=_RATE / trees,
         num_leaves=15,
         min_child_samples=_LEAF[setting],
         reg_lambda=_PENALTY[setting],
@@ -149,11 +155,11 @@ def _lightgbm(setting: Setting, seed: int) -> Any:
     )
 
 
-def _xgboost(setting: Setting, seed: int) -> Any:
+def _xgboost(setting: Setting, seed: int, trees: int) -> Any:
     xgboost: Any = importlib.import_module("xgboost")
     return xgboost.XGBClassifier(
-        n_estimators=100,
-        learning_rate=0.08,
+        n_estimators=trees,
+        learning_rate=_RATE / trees,
         max_leaves=15,
         grow_policy="lossguide",
         tree_method="hist",
@@ -165,7 +171,7 @@ def _xgboost(setting: Setting, seed: int) -> Any:
     )
 
 
-_MODELS: Mapping[str, Callable[[Setting, int], Any]] = {
+_MODELS: Mapping[str, Callable[[Setting, int, int], Any]] = {
     "boosted": _boosted,
     "linear": _linear,
     "lightgbm": _lightgbm,

@@ -73,9 +73,9 @@ class Strategy:
         if self.family == "weights":
             return "class weights, balanced" if self.power == 1 else "class weights, square root"
         if self.family == "repeat":
-            return f"rare rows repeated, up to {100 * self.ratio:g} % of the others"
+            return f"rare rows repeated, up to {100 * self.ratio:g} for 100 others"
         if self.family == "rows":
-            return f"rows of {self.component}, up to {100 * self.ratio:g} % of the others"
+            return f"rows made by {self.component}, up to {100 * self.ratio:g} rare ones for 100 others"
         if self.family == "thin":
             return "easy rows of the common class thinned"
         return "the rows as they are"

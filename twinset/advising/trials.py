@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
-from twinset.advising.judges import fit, view_of
+from twinset.advising.judges import TREES, fit, view_of
 from twinset.advising.scores import precision_at_positives
 from twinset.advising.strategies import NONE, Strategy, extra_rows, training_rows
 from twinset.advising.views import RawRows, Reader
@@ -67,6 +67,7 @@ class Bench:
     seed: int
     workers: int = 1
     fitted_rows: int = 0
+    fits: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class Bench:
         strategies: Sequence[Strategy],
         judge: str,
         done: Callable[[int], None] = lambda n: None,
+        trees: int = TREES,
     ) -> list[dict[str, FoldResult]]:
         """Return for each fold what each strategy reached; a strategy that cannot be used is left out.
 
@@ -92,10 +94,12 @@ class Bench:
             See `judges`.
         done : callable
             Told after every fold how many models it took.
+        trees : int
+            Trees of a boosted model.
         """
 
         def one(named: tuple[str, Cut]) -> dict[str, FoldResult]:
-            found = self._try(named[0], named[1], strategies, judge)
+            found = self._try(named[0], named[1], strategies, judge, trees)
             done(len(strategies))
             return found
 
@@ -106,6 +110,7 @@ class Bench:
                 with ThreadPoolExecutor(self.workers) as pool:
                     found = list(pool.map(one, cuts))
         self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
+        self.fits += sum(len(fold) for fold in found)
         return found
 
     def made_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
@@ -132,7 +137,7 @@ class Bench:
         return made.select(case.features)
 
     def _try(
-        self, path: str, cut: Cut, strategies: Sequence[Strategy], judge: str
+        self, path: str, cut: Cut, strategies: Sequence[Strategy], judge: str, trees: int
     ) -> dict[str, FoldResult]:
         truth, test_truth = self.case.truth[cut.train], self.case.truth[cut.test]
         raw = self.raw.take(cut.train)
@@ -146,7 +151,7 @@ class Bench:
             if strategy.component and strategy.component not in made:
                 continue
             if strategy.family == "thin" and hardness is None:
-                hardness = fit(judge, x, truth, None, seed)(x)
+                hardness = fit(judge, x, truth, None, seed, trees=trees)(x)
             rows = training_rows(
                 strategy,
                 x,
@@ -155,7 +160,7 @@ class Bench:
                 hardness=hardness,
                 rng=rng_for(self.seed, "advise", path, strategy.kind),
             )
-            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting)
+            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees)
             scores = predict(test_x)
             if strategy is NONE and any(s.family == "thin" for s in strategies):
                 hardness = predict(x)

@@ -138,6 +138,7 @@ def advice_of(
                 }
                 for r in races
             },
+            "fits": outcome.bench.fits,
             "fitted_rows": outcome.bench.fitted_rows,
         },
         notes=tuple(_notes(outcome, tested)),

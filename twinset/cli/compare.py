@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
@@ -33,6 +35,9 @@ def command(
     junit: Path | None = None,
     quick: bool = False,
     workers: int = 1,
+    time: str | None = None,
+    group: str | None = None,
+    allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
     json: bool = False,
 ) -> None:
     """Measure several synthetic files against the same real one, side by side.
@@ -67,6 +72,12 @@ def command(
         Leave out the metrics that take a while.
     workers : int
         Threads; the result does not depend on them.
+    time : str
+        Column of the time: rows of the real file must be earlier than the holdout.
+    group : str
+        Column of the card, patient, ...: none may stand in both, unless the cut is by time.
+    allow_leak : list[str]
+        A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
     json : bool
         Print every score of every candidate as JSON.
     """
@@ -87,6 +98,9 @@ def command(
             quick=quick,
             workers=workers,
             progress=progress,
+            time=time,
+            group=group,
+            allow_leaks=allow_leak or (),
         )
     if html is not None:
         write_text(html, report.to_html())

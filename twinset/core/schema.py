@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from twinset.core._aggregate_spec import Aggregate
 from twinset.core.errors import SchemaError, did_you_mean
 from twinset.core.rules import Rule, rules_from_json, rules_to_json
 
@@ -136,6 +137,8 @@ class Field:
         Closed list of labels; a value outside it is refused.
     description : str
         Free words for readers.
+    aggregate : Aggregate, optional
+        What a velocity feature sums up; made rows get it computed from their entity's past.
     """
 
     name: str
@@ -147,6 +150,7 @@ class Field:
     levels: tuple[str, ...] | None = None
     taxonomy: Taxonomy | None = None
     description: str = ""
+    aggregate: Aggregate | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -276,6 +280,9 @@ class Schema:
             {k: v for k, v in asdict(f).items() if v not in (None, "") or k == "name"}
             for f in self.fields
         ]
+        for entry, field in zip(fields, self.fields):
+            if field.aggregate is not None:
+                entry["aggregate"] = field.aggregate.to_json()
         return {"fields": fields, "rules": rules_to_json(self.rules)}
 
     @classmethod
@@ -289,6 +296,8 @@ class Schema:
             if entry.get("taxonomy") is not None:
                 labels = entry["taxonomy"]["labels"]
                 entry["taxonomy"] = Taxonomy(tuple(Label(**label) for label in labels))
+            if entry.get("aggregate") is not None:
+                entry["aggregate"] = Aggregate.from_json(entry["aggregate"])
             fields.append(Field(**entry))
         return cls(tuple(fields), rules_from_json(value.get("rules", [])))
 

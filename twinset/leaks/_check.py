@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from twinset.core.seeding import rng_for
 from twinset.leaks import _copies, _lineage, _lines, _near, _order
 from twinset.leaks._copies import Cut, key_columns
 from twinset.leaks._drawn import drawn_from_holdout
-from twinset.leaks._found import Findings, Leak, check_allowed
+from twinset.leaks._found import Findings, Leak
 from twinset.leaks._grain import finer_numbers
 from twinset.leaks._rows import RowKeys
 
@@ -77,12 +77,7 @@ def check(
     >>> check(real, real.slice(300, 100)).leaks[0].kind
     'copies'
     """
-    check_allowed(tuple(allow))
-    made = [] if synthetic is None else [synthetic]
-    leaks = [
-        *_lineage.synthetic_rows(holdout),
-        *_lineage.parents(holdout, train, made),
-    ]
+    leaks = [*_lineage.synthetic_rows(holdout), *_lineage.parents(holdout, train, [])]
     remarks: list[str] = []
     groups = _order.shared_groups(holdout, train)
     if split_by == "time":
@@ -92,18 +87,47 @@ def check(
         leaks += groups
     if len(train) and len(holdout):
         leaks += _content(train, holdout, target, seed)
-        if synthetic is not None and len(synthetic):
-            three = _cut((train, holdout, synthetic), target)
-            if three is not None:
-                leaks += drawn_from_holdout(three, rng_for(seed, "leaks", "made"))
-    first: dict[str, Leak] = {}
-    for leak in leaks:
-        first.setdefault(leak.kind, leak)
-    return Findings(
-        tuple(leak for kind, leak in first.items() if kind not in allow),
-        tuple(leak for kind, leak in first.items() if kind in allow),
-        tuple(remarks),
+    found = Findings.of(leaks, allow, remarks)
+    if synthetic is None:
+        return found
+    return found.joined(
+        check_made(train, holdout, synthetic, target=target, allow=allow, seed=seed)
     )
+
+
+def check_made(
+    train: Dataset,
+    holdout: Dataset,
+    synthetic: Dataset,
+    *,
+    target: str | None = None,
+    allow: Sequence[str] = (),
+    seed: int = 0,
+) -> Findings:
+    """Return whether made rows were drawn from the holdout; the real parts are taken as they are.
+
+    Parameters
+    ----------
+    train, holdout, synthetic : Dataset
+        The three sets, with columns of the same names.
+    target, allow, seed
+        As for `check`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rng = np.random.default_rng(0)
+    >>> real = Dataset.from_arrow(pa.table({c: rng.normal(size=400) for c in "abc"}))
+    >>> train, holdout = real.slice(0, 300), real.slice(300, 100)
+    >>> check_made(train, holdout, train).is_clean, check_made(train, holdout, real).is_clean
+    (True, False)
+    """
+    leaks = _lineage.parents(holdout, train, [synthetic])
+    if len(train) and len(holdout) and len(synthetic):
+        cut = _cut((train, holdout, synthetic), target)
+        if cut is not None:
+            leaks += drawn_from_holdout(cut, rng_for(seed, "leaks", "made"))
+    return Findings.of(leaks, allow)
 
 
 def guard(
@@ -134,25 +158,79 @@ def guard(
     ...     print(error.kind)
     copies
     """
-    found = check(
+    return refuse(
+        check(
+            train,
+            holdout,
+            synthetic,
+            target=target,
+            split_by=split_by,
+            split_on=split_on,
+            allow=allow,
+            seed=seed,
+        )
+    )
+
+
+def refuse_sets(
+    train: Dataset,
+    holdout: Dataset | None,
+    made: Mapping[str, Dataset],
+    *,
+    target: str | None = None,
+    split_by: str | None = None,
+    split_on: str | None = None,
+    allow: Sequence[str] = (),
+    seed: int = 0,
+) -> list[str]:
+    """Return what to note of allowed leaks of the real parts and of made sets; nothing without a holdout.
+
+    Raises
+    ------
+    LeakError
+        The holdout does not stand apart; a set with a name is told by it.
+    """
+    if holdout is None:
+        return []
+    real = check(
         train,
         holdout,
-        synthetic,
         target=target,
         split_by=split_by,
         split_on=split_on,
         allow=allow,
         seed=seed,
     )
+    notes = list(refuse(real).notes)
+    for name, synthetic in made.items():
+        found = check_made(train, holdout, synthetic, target=target, allow=allow, seed=seed)
+        try:
+            told = refuse(found).notes
+        except LeakError as error:
+            error.what = f"candidate '{name}': {error.what}" if name else error.what
+            raise
+        notes += [f"{name}: {words}" if name else words for words in told]
+    return notes
+
+
+def refuse(found: Findings) -> Findings:
+    """Return the findings if they are clean.
+
+    Raises
+    ------
+    LeakError
+        They are not; the sentence names the first leak and the kinds of all.
+    """
     if found.is_clean:
         return found
     worst, *more = found.leaks
     others = f" (and {', '.join(leak.kind for leak in more)})" if more else ""
+    names = ", ".join(leak.kind for leak in found.leaks)
     raise LeakError(
         f"the holdout does not stand apart from what was trained on: {worst.what}{others}",
         kind=worst.kind,
-        todo="cut the real rows first and make rows from the train part alone, or allow it by name: "
-        + ", ".join(leak.kind for leak in found.leaks),
+        todo="cut the real rows first and make rows from the train part alone, or allow it by its "
+        f"name: {names}",
     )
 
 
@@ -173,7 +251,12 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
 
 def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:
     rng = rng_for(seed, "leaks", "near")
-    mine, other = (part.select(cut.features).without_reserved() for part in (holdout, train))
+    alike = [
+        name
+        for name in cut.features
+        if name in cut.keys.numbers or train.schema[name].kind == holdout.schema[name].kind
+    ]
+    mine, other = (part.select(alike).without_reserved() for part in (holdout, train))
     if cut.labels is None:
         return _near.nearer_than_real(mine, other, rng)
     # By class: a class that was grown after the cut would shift what is usual in the whole.

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from twinset.core.errors import ParameterError, did_you_mean
 
-LEAKS = (
-    "synthetic_rows",
-    "parents",
-    "copies",
-    "changed_copies",
-    "near_copies",
-    "oversampled",
-    "interpolated",
-    "group",
-    "time",
-)
+LeakKind = Literal[
+    "synthetic_rows", "parents", "copies", "changed_copies", "near_copies", "oversampled",
+    "interpolated", "group", "time",
+]  # fmt: skip
+LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
 
 
@@ -67,6 +62,33 @@ class Findings:
     allowed: tuple[Leak, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls, leaks: Sequence[Leak], allow: Sequence[str] = (), remarks: Sequence[str] = ()
+    ) -> Findings:
+        """Return the first leak of each kind, those of the allowed kinds apart.
+
+        Raises
+        ------
+        ParameterError
+            `allow` names no kind of leak.
+        """
+        check_allowed(allow)
+        first: dict[str, Leak] = {}
+        for leak in leaks:
+            first.setdefault(leak.kind, leak)
+        return cls(
+            tuple(leak for kind, leak in first.items() if kind not in allow),
+            tuple(leak for kind, leak in first.items() if kind in allow),
+            tuple(remarks),
+        )
+
+    def joined(self, other: Findings) -> Findings:
+        """Return these findings and those of another look, one leak of each kind."""
+        kinds = [leak.kind for leak in (*self.allowed, *other.allowed)]
+        leaks = (*self.leaks, *self.allowed, *other.leaks, *other.allowed)
+        return Findings.of(leaks, kinds, (*self.remarks, *other.remarks))
+
     @property
     def is_clean(self) -> bool:
         """Whether nothing stands in the way of an evaluation."""
@@ -79,7 +101,7 @@ class Findings:
         return [*told, *self.remarks]
 
 
-def check_allowed(allow: tuple[str, ...]) -> None:
+def check_allowed(allow: Sequence[str]) -> None:
     """Raise ParameterError for a name that is no kind of leak."""
     for name in allow:
         if name not in LEAKS:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from twinset.core import schema as columns
+from twinset.core.aggregates import Aggregate
 from twinset.core.errors import TwinsetError
 from twinset.core.rules import RULE_KINDS, rules_from_json
 from twinset.recipe._sections import Label, Name, Section, fault
@@ -31,6 +32,15 @@ def _rule(value: Any) -> Any:
     return value
 
 
+def _aggregate(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        try:
+            return Aggregate.from_json(value).to_json()
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+    return value
+
+
 def _licence(value: Any) -> Any:
     if not isinstance(value, str) or (
         _LICENCE.fullmatch(value) and value.count("(") == value.count(")")
@@ -43,6 +53,7 @@ def _licence(value: Any) -> Any:
 
 
 Licence = Annotated[str, BeforeValidator(_licence)]
+AggregateEntry = Annotated[dict[str, Any], BeforeValidator(_aggregate)]
 RuleEntry = Annotated[dict[str, Any], BeforeValidator(_rule)]
 
 
@@ -54,6 +65,11 @@ class ColumnSpec(Section):
     nullable: bool | None = Field(default=None, description="Whether values may be missing.")
     decimals: int | None = Field(default=None, ge=0, le=30, description="Digits after the point.")
     description: str | None = Field(default=None, description="Free words for readers.")
+    aggregate: AggregateEntry | None = Field(
+        default=None,
+        description="What a velocity feature sums up; made rows get it computed, never interpolated.",
+        examples=[{"of": "amount", "how": "sum", "by": "card", "over": "7d"}],
+    )
 
 
 class LabelSpec(Section):
@@ -129,17 +145,30 @@ class Source(Section):
     def fields(self, schema: columns.Schema) -> tuple[columns.Field, ...]:
         """Return the fields of `schema` that the recipe declares, as it declares them.
 
+        Aggregates that are no column yet are left out: see `new_aggregates`.
+
         Raises
         ------
         SchemaError
             A declared column does not exist.
         """
-        declared = dict.fromkeys([*self.schema_, *self.labels])
+        new = self.new_aggregates(schema)
+        declared = [c for c in dict.fromkeys([*self.schema_, *self.labels]) if c not in new]
         return tuple(self._field(schema[column]) for column in declared)
+
+    def new_aggregates(self, schema: columns.Schema) -> dict[str, Aggregate]:
+        """Return the aggregates that the recipe declares and that the source has no column for."""
+        return {
+            name: Aggregate.from_json(spec.aggregate)
+            for name, spec in self.schema_.items()
+            if spec.aggregate is not None and name not in schema.names
+        }
 
     def _field(self, field: columns.Field) -> columns.Field:
         spec = self.schema_.get(field.name, ColumnSpec())
         changes = spec.model_dump(exclude_none=True)
+        if spec.aggregate is not None:
+            changes["aggregate"] = Aggregate.from_json(spec.aggregate)
         labels = self.labels.get(field.name)
         if labels is not None:
             changes["taxonomy"] = _taxonomy(labels)

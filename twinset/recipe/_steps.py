@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from twinset.core.contracts import Metric
+from twinset.leaks import LeakKind
 from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
 from twinset.registry import build, component_names
 
@@ -115,6 +116,11 @@ class Evaluate(Section):
         default_factory=dict,
         description="Metric -> bound; a run whose gates do not hold ends with exit code 3.",
         examples=[{"privacy.exact_copies": {"max": 0}}],
+    )
+    allow_leaks: list[LeakKind] = Field(
+        default_factory=list,
+        description="Kinds of leaks between holdout and training rows that are told, not refused.",
+        examples=[["group"]],
     )
 
     def metrics_json(self) -> list[dict[str, Any]]:

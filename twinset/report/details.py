@@ -155,6 +155,16 @@ def audited_groups(scores: Sequence[Score]) -> tuple[str, list[Group]]:
     return "", []
 
 
+def group_outcome(score: Score, name: str) -> str:
+    """Return how often a group has the outcome on both sides; nothing where that is not what is off."""
+    told = _mapping(_mapping(score.details.get("groups")).get(name))
+    real, synthetic = told.get("real"), told.get("synthetic")
+    outcome = str(score.details.get("outcome", ""))
+    if not outcome.startswith("share") or not is_number(real) or not is_number(synthetic):
+        return ""
+    return f"{outcome}: {100 * synthetic:.0f} % instead of {100 * real:.0f} %"
+
+
 @dataclass(frozen=True)
 class Crowd:
     """A crowd of rows that are alike: its place on the map and its shares."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 _WIDTH, _HEIGHT = 420.0, 270.0
-_LEFT, _RIGHT, _TOP, _FOOT = 52.0, 10.0, 10.0, 44.0
+_LEFT, _RIGHT, _TOP, _FOOT = 66.0, 10.0, 10.0, 44.0
 
 Ticks = Sequence[tuple[float, str]]
 
@@ -92,7 +92,7 @@ def chart(
     --------
     >>> axis = Axis("share", ((0.0, "0"), (1.0, "1")))
     >>> figure = chart([Line("none", (0.0, 1.0), (1.0, 0.0))], axis, axis, label="falling")
-    >>> 'd="M52 10L410 226"' in figure
+    >>> 'd="M66 10L410 226"' in figure
     True
     """
     parts = [*_grid(x, y)]
@@ -147,7 +147,7 @@ def _grid(x: Axis, y: Axis) -> list[Markup]:
     parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x.title, "middle"))
     parts.append(
         Markup(
-            '<text class="tick" text-anchor="middle" transform="translate(12 {}) rotate(-90)">{}</text>'
+            '<text class="tick" text-anchor="middle" transform="translate(11 {}) rotate(-90)">{}</text>'
         ).format(_n((_TOP + foot) / 2), y.title)
     )
     return parts

@@ -65,8 +65,9 @@ _READING: Mapping[str, str] = {
         "0 is the same shares. A crowd without synthetic rows is a hole in the set."
     ),
     "coverage.slices": (
-        "Which combinations of factors, such as night and rain, are rarer in the synthetic rows than in "
-        "the real ones. A model trained on the set has seen too little of those."
+        "Which combinations of factors, such as night and rain, are far rarer in the synthetic rows than "
+        "in the real ones, or far more frequent. A model trained on the set has seen too little, or too "
+        "much, of those."
     ),
     "coverage.alpha_beta": (
         "Beta-recall: how much of the real rows, core and fringe, synthetic rows reach. Real rows get "
@@ -83,6 +84,11 @@ _READING: Mapping[str, str] = {
     "utility.exchange_rate": (
         "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
         "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
+    ),
+    "utility.every_column": (
+        "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
+        "of the variance that they explain, on average. The baseline is what models of real rows "
+        "explain; the nearer, the more purposes the set serves."
     ),
     "utility.model_ranking": (
         "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinset.core.contracts import Score
-from twinset.report.details import TrainedOn, different_parts, usefulness
+from twinset.report.details import TrainedOn, different_parts, group_outcome, usefulness
 from twinset.report.verdict import Mark
 from twinset.report.wording import joined, metric_title, short, signed
 
@@ -87,8 +87,8 @@ def _instead(scores: Sequence[Score]) -> Use:
         off = "beside real rows it harms"
     if off:
         return Use(purpose, "with care", f"{numbers}; but {off}", "unclear")
-    if any(s.family == "privacy" and s.verdict == "different" for s in scores):
-        why = f"{numbers}; but it leaks: guard it, and models of it, like the real rows"
+    if _leaks(scores):
+        why = f"{numbers}; but it leaks: guard it, and models trained on it, like the real rows"
         return Use(purpose, "with care", why, "unclear")
     return Use(purpose, "yes", numbers, "good")
 
@@ -101,7 +101,7 @@ def _besides(scores: Sequence[Score]) -> Use:
     if found is None or mixed is None or not mixed.answer:
         why = "name a target column and give real rows that the generator did not see"
         return Use(purpose, "not measured", why, "unmeasured")
-    why = f"{found.measures[0]} {_change(mixed)}"
+    why = f"change in {found.measures[0]} {_change(mixed)}"
     if mixed.answer == "helps":
         return Use(purpose, "yes", why, "good")
     if mixed.answer == "hurts":
@@ -126,13 +126,23 @@ def _look(scores: Sequence[Score]) -> Use:
     off = _off(scores, (*_LOOKS, *_WHO))
     if any(s.verdict == "different" and _as_bad_as_chance(s) for s in basic):
         return Use(purpose, "no", off, "bad")
+    if _leaks(scores):
+        off = f"{off}; it leaks" if off else "it leaks"
+        return Use(purpose, "with care", f"{off}: guard it like the real rows", "unclear")
     if off:
         return Use(purpose, "with care", off, "unclear")
     open_ones = [s for s in basic if s.verdict == "cannot tell"]
     if open_ones:
         names = joined([metric_title(s.metric) for s in open_ones])
         return Use(purpose, "cannot tell", f"too few rows for {names}", "unclear")
-    return Use(purpose, "yes", "columns and pairs are as in real rows", "good")
+    why = "columns and pairs are as in real rows"
+    if any(s.family == "gap" and s.verdict == "different" for s in scores):
+        why += "; finer differences are told below"
+    return Use(purpose, "yes", why, "good")
+
+
+def _leaks(scores: Sequence[Score]) -> bool:
+    return any(s.family == "privacy" and s.verdict == "different" for s in scores)
 
 
 def _hand_out(scores: Sequence[Score]) -> Use:
@@ -182,14 +192,19 @@ def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:
     return f"off in {joined(shown)}"
 
 
+def _with_outcome(score: Score, part: str) -> str:
+    outcome = group_outcome(score, part)
+    return f"{part}, {outcome}" if outcome else part
+
+
 def _named(score: Score) -> str:
     """Return a metric's name with the parts or the region that are off."""
     parts, regions = different_parts(score), score.details.get("under_covered")
     name = metric_title(score.metric)
     if parts is not None:
         left = len(parts.names) - _MOST_NAMED
-        shown = [*parts.names[:_MOST_NAMED], *([f"{left} more"] if left > 0 else [])]
-        return f"{name} ({joined(shown)})"
+        named = [_with_outcome(score, part) for part in parts.names[:_MOST_NAMED]]
+        return f"{name} ({joined([*named, *([f'{left} more'] if left > 0 else [])])})"
     if isinstance(regions, list | tuple) and regions and isinstance(regions[0], Mapping):
-        return f"regions with too few rows ({regions[0].get('words', '')})"
+        return f"rows that it lacks ({regions[0].get('sentence', '')})"
     return name

@@ -13,6 +13,7 @@ from twinset.report.details import (
     Usefulness,
     column_distances,
     different_parts,
+    group_outcome,
     is_number,
     pair_errors,
     usefulness,
@@ -174,7 +175,7 @@ def _alone_told(score: Score, mark: Mark, found: Usefulness | None) -> str:
     """Return what models of synthetic rows alone are worth, in line with the table's answer."""
     alone = found.trained_on("synthetic") if found is not None else None
     if found is None or (alone is None and found.trained_on("mixed") is None):
-        numbers = _numbers(score).replace("real against real", "trained on real rows")
+        numbers = _numbers(score).replace("real rows get", "trained on real rows")
         return f"{_ALONE[mark]} ({numbers})."
     if alone is None:
         return "Synthetic rows alone hold too few classes to train on."
@@ -277,6 +278,10 @@ def _placed(told: str, score: Score) -> str:
     return f"{told}, {compared.get('with')}" if ending and told.endswith(ending) else told
 
 
+_SPEAKS = frozenset({"coverage.slices"})
+"""Metrics whose summary needs no title before it."""
+
+
 def _told(score: Score) -> str:
     head = f"{metric_title(score.metric)} ({_numbers(score)})"
     if different := different_parts(score):
@@ -284,12 +289,16 @@ def _told(score: Score) -> str:
         left = len(different.names) - len(named)
         more = f" and {left} more" if left else ""
         what = different.what if len(different.names) == 1 else f"{different.what}s"
-        named = tuple(f"{name}{_outcomes_of(score, name)}" for name in named)
+        outcomes = {name: group_outcome(score, name) for name in named}
+        if any(outcomes.values()):
+            head = metric_title(score.metric)
+            named = tuple(f"{name} ({outcomes[name]})" for name in named)
         return f"{head}, by {what} {', '.join(named) if left else joined(named)}{more}"
     summary = str(score.details.get("summary") or "")
     # A summary that finds nothing, e.g. since no single part is off for sure, denies the verdict.
     if summary and not re.search(_DENIES, summary):
-        return f"{metric_title(score.metric)} ({_aside(summary)})"
+        aside = _aside(summary)
+        return aside if score.metric in _SPEAKS else f"{metric_title(score.metric)} ({aside})"
     distances = column_distances(score)
     if distances:
         name, value = max(distances.items(), key=lambda item: (item[1], item[0]))
@@ -306,18 +315,6 @@ def _aside(summary: str) -> str:
     return first[:1].lower() + first[1:] if first[1:2].islower() else first
 
 
-def _outcomes_of(score: Score, name: str) -> str:
-    """Return how often a group has the outcome, where that is what is off."""
-    groups = score.details.get("groups")
-    told = groups.get(name) if isinstance(groups, Mapping) else None
-    if not isinstance(told, Mapping) or not str(score.details.get("outcome")).startswith("share"):
-        return ""
-    real, synthetic = told.get("real"), told.get("synthetic")
-    if not is_number(real) or not is_number(synthetic):
-        return ""
-    return f" ({score.details['outcome']}: {100 * synthetic:.0f} % instead of {100 * real:.0f} %)"
-
-
 def _numbers(score: Score) -> str:
-    real = f", real against real {short(score.baseline)}" if score.baseline is not None else ""
+    real = f", real rows get {short(score.baseline)}" if score.baseline is not None else ""
     return f"{short(score.value)}{real}"

@@ -12,7 +12,9 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
 from twinset.evaluation.gap._pooled import PooledColumn
+from twinset.evaluation.gap._tails import tail_weights
 from twinset.evaluation.gap.marginals import Marginals
+from twinset.part_verdicts import different_parts
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 
@@ -143,3 +145,36 @@ def test_real_columns_are_hardly_ever_named() -> None:
         found = Marginals(replicates=2).compute(Comparison(sets[1], sets[0], sets[1]), rng)
         named += bool(found.details["different_columns"])
     assert named <= 10  # 6 expected at most; more than 10 in 120 has a chance of 4 %
+
+
+def _incomes(n: int, seed: int) -> np.ndarray:
+    return rng_for(seed, "incomes").lognormal(10, 0.6, n)
+
+
+def test_a_tail_that_was_cut_off_is_a_different_part(compare) -> None:
+    """Cut at the 96th percentile: the whole distance moves by .04, within chance of 1,500 rows."""
+    train, real, fresh = (_incomes(1_500, seed) for seed in (1, 2, 3))
+    cut = np.minimum(fresh, np.quantile(fresh, 0.96))
+    found = {}
+    for name, made in (("real", _incomes(1_500, 4)), ("cut", cut)):
+        sets = [Dataset.from_arrow(pa.table({"x": v})) for v in (made, real, train)]
+        found[name] = Marginals().compute(compare(*sets), rng_for(0, "m")).parts
+    assert found["cut"].names == ("x", "x (lower tail)", "x (upper tail)")
+    told = different_parts(Marginals(), found["cut"], found["real"], 1_500)
+    assert told.names == ("x (upper tail)",)
+
+
+def test_a_heap_at_the_end_is_no_tail(compare, rng) -> None:
+    heaped = np.append(np.zeros(200), np.arange(300.0))
+    data = Dataset.from_arrow(pa.table({"x": heaped, "c": ["a", "b"] * 250}))
+    found = Marginals().compute(compare(data, data), rng)
+    assert found.parts.names == ("x", "c", "x (upper tail)")
+    assert found.parts.values.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_weight_of_a_tail_by_hand() -> None:
+    known = np.arange(100.0)
+    # Ranks 0.005, 0.015 and 0.045 of a tail that ends at 0.05; a value beyond all is at rank 0.
+    weights = tail_weights(np.array([0.0, 1.0, 4.0, -9.0, 50.0]), known, False)
+    assert weights == pytest.approx([1.8, 1.4, 0.2, 2.0, 0.0])
+    assert tail_weights(99 - known, known, True) == pytest.approx(tail_weights(known, known, False))

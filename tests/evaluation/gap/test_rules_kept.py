@@ -49,6 +49,26 @@ def test_real_rows_keep_the_rules(compare, rng) -> None:
     assert found.details["broken"] == []
 
 
+def test_labels_that_real_rows_never_show_are_found(compare, rng) -> None:
+    made = with_column(bills(500, 1), "role", 15, ["Wife"] * 15)
+    found = RulesKept().compute(compare(made, bills(500, 2), bills(900, 3)), rng)
+    assert found.value == 15 / 500
+    (worst,) = found.details["broken"]
+    assert (worst["rule"], worst["columns"]) == ("labels(role)", ["role"])
+    assert worst["beyond_real"]
+
+
+def test_columns_with_ever_new_labels_are_no_rule(compare, rng) -> None:
+    def rows(seed: int) -> Dataset:
+        names = [f"n{i}" for i in rng_for(seed, "names").integers(0, 5_000, 400)]
+        return Dataset.from_arrow(pa.table({"name": names, "sex": ["f", "m"] * 200}))
+
+    train = rows(1)
+    found = RulesKept().compute(compare(rows(2), rows(3), train), rng)
+    assert found.details["rule_names"] == ["labels(sex)"]
+    assert found.value == 0
+
+
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [

@@ -1,0 +1,85 @@
+"""What is asked by file, by recipe or by guess, and the recipe that comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+import twinset as tw
+from twinset.advising.asked import asked
+from twinset.advising.case import Columns, open_case
+from twinset.advising.cuts import outer_cut
+from twinset.advising.recipe import recipe_of
+from twinset.advising.strategies import NONE, Strategy
+from twinset.core.errors import RecipeError
+from twinset.core.seeding import rng_for
+from twinset.recipe import load_recipe
+
+RECIPE = """\
+name: cards
+seed: 9
+brief: {task: classification, target: fraud, positive: "yes"}
+source: {name: payments, path: payments.csv, licence: CC0-1.0}
+split: {by: time, on: day, holdout_fraction: 0.4}
+generate: [{use: tabular.copula, rows: 10}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, table: pa.Table) -> Path:
+    """payments.csv and a recipe for it."""
+    pyarrow.csv.write_csv(table, tmp_path / "payments.csv")
+    (tmp_path / "cards.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_a_recipe_tells_table_target_split_and_seed(folder: Path) -> None:
+    found = asked(folder / "cards.yaml", None, Columns(), None, None)
+    assert (found.columns.target, found.columns.positive) == ("fraud", "yes")
+    assert (found.columns.time, found.test_fraction, found.seed) == ("day", 0.4, 9)
+    assert len(found.table) == 3_000
+    assert asked(folder / "cards.yaml", None, Columns(), 0.2, 3).seed == 3
+
+
+def test_a_target_is_guessed_by_its_name_and_the_guess_is_told(folder: Path) -> None:
+    found = asked(folder / "payments.csv", None, Columns(), None, None)
+    assert found.columns.target == "fraud"
+    assert "'fraud' is taken as the target" in found.notes[0]
+
+
+def test_a_table_without_labels_needs_a_target() -> None:
+    with pytest.raises(RecipeError, match="no target"):
+        asked(pa.table({"x": np.arange(50) / 7}), None, Columns(), None, None)
+
+
+def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
+    question = asked(folder / "payments.csv", "fraud", Columns(), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    # 105 of 2,100 train rows are rare: a tenth of the 1,995 others is 200, less those there are.
+    copula = Strategy("copula 0.1", "rows", ratio=0.1, component="tabular.copula")
+    place = folder / "balanced.yaml"
+    place.write_text(recipe_of(case, cut, copula, question))
+    recipe = load_recipe(place)
+    (step,) = recipe.generate
+    assert (step.use, step.rows, step.where) == ("tabular.copula", 95, {"fraud": "yes"})
+    assert recipe.split.holdout_fraction == 0.3
+    assert recipe_of(case, cut, NONE, question) == ""
+    assert recipe_of(case, cut, Strategy("thin", "thin"), question) == ""
+
+
+@pytest.mark.slow
+def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    question = asked("payments.csv", "fraud", Columns(), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
+    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    tw.run(folder / "balanced.yaml", overrides=["evaluate.metrics=[privacy.exact_copies]"])
+    made = next(folder.rglob("synthetic.csv"))
+    assert pyarrow.csv.read_csv(made)["fraud"].to_pylist() == ["yes"] * 95
