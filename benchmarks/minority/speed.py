@@ -206,6 +206,8 @@ def _remarks(found: dict[str, Any]) -> list[str]:
                 f"; theirs was not run: ten times its 100k figure is {10 * theirs / 1000:,.0f} GB"
             )
         said += [line + ".", ""]
+    if "smote-1m" in found:
+        said += [_ON_WRITING, ""]
     seeds = [found[key]["ours"] for key in ("border-1m", "sampled-1m") if key in found]
     if len(seeds) == 2:
         exact, sampled = (set(runs[0]["seeds"]) for runs in seeds)
@@ -215,6 +217,13 @@ def _remarks(found: dict[str, Any]) -> list[str]:
             f"{both / len(exact):.1%} of them, and {both / len(sampled):.1%} of those it names are."
         )
     return said
+
+
+_ON_WRITING = (
+    "SMOTE of plain numbers gains nothing: both sides mostly write the output (478 MB at 1M rows), and ours "
+    "spends about 0.1 s on looking for rules. A fifth of theirs is out of reach with whole arrays in and "
+    "out. On a virtual machine that meets its memory for the first time theirs takes 2.3 s and ours 1.2."
+)
 
 
 def _median(runs: list[dict[str, Any]], name: str) -> float | None:
