@@ -17,6 +17,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
+from twinset.core.shares import declared_columns
 from twinset.core.where import Where
 from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
@@ -194,10 +195,11 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
         No training row has the positive label.
     """
     brief = recipe.brief
-    for column in brief.population:
+    for key in brief.population:
         for dataset in (train, made):
             if dataset is not None:
-                dataset.schema[column]
+                for column in declared_columns(key, dataset.schema.names):
+                    dataset.schema[column]
     if train is None or brief.target is None:
         return
     field = train.schema[brief.target]
