@@ -47,7 +47,7 @@ def advise(
     """Return whether the rare class of a table should be balanced, how, and what that is worth.
 
     Ways to balance are compared inside the train part only, "none" among them; one is taken only if it
-    beats "none" by more than a standard error. What it is worth is then measured once on rows that
+    beats "none" by more than 1.2 standard errors. What it is worth is then measured once on rows that
     nothing was chosen by: the latest ones where a time is given, those of other groups where a group is
     given.
 
