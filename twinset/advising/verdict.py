@@ -121,6 +121,7 @@ def advice_of(
         chosen_title=title_of(chosen, won.judge),
         challenger=challenger.name,
         challenger_title=title_of(challenger, won.judge),
+        is_balancing=challenger.family != "learner",
         judge=JUDGES[won.judge],
         sentence=_sentence(verdict, won),
         measures=tested.measures,

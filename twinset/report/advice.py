@@ -109,6 +109,8 @@ class Advice:
         The same in plain words.
     challenger, challenger_title : str
         The strategy that the test rows were asked about: the chosen one, or the best of the others.
+    is_balancing : bool
+        Whether the challenger changes the rows or their weights, and not the model.
     judge : str
         The model, in plain words.
     sentence : str
@@ -137,6 +139,7 @@ class Advice:
     chosen_title: str
     challenger: str
     challenger_title: str
+    is_balancing: bool = True
     judge: str
     sentence: str
     measures: tuple[Measure, ...] = ()

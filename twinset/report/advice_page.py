@@ -149,8 +149,8 @@ def _cost_words(advice: Advice) -> str:
 def _calibration(advice: Advice) -> list[dict[str, str]]:
     titles = {
         "none": "nothing added",
-        "before": "balanced, as it says",
-        "after": "balanced, restored",
+        "before": "the second model, as it says",
+        "after": "the second model, restored",
     }
     return [
         {
@@ -232,7 +232,7 @@ def _shift(points: Sequence[Sequence[float]]) -> Markup:
     return chart(
         [Line("other", [p[0] for p in points], [p[1] for p in points], dots=True)],
         Axis("share of rows ranked above, nothing added", _LOG_SHARE, True),
-        Axis("the same, balanced", _LOG_SHARE, True),
+        Axis("the same, second model", _LOG_SHARE, True),
         label="Ranks of positive test rows without and with balancing",
         diagonal=True,
     )
