@@ -159,6 +159,25 @@ def race(
     )
 
 
+def pick(races: Sequence[Race]) -> Race:
+    """Return the race of the model to take: the first, unless another is ahead by more than its error.
+
+    Models are compared on the folds that their last rounds share, each with what it chose.
+    """
+    best = races[0]
+    for other in races[1:]:
+        theirs = {path: (cut, fold) for (path, cut), fold in zip(other.folds, other.results)}
+        changes, folds = [], []
+        for (path, cut), fold in zip(best.folds, best.results):
+            if path in theirs:
+                won = theirs[path][1][other.chosen].precision
+                changes.append(won - fold[best.chosen].precision)
+                folds.append((path, cut))
+        if changes and np.concatenate(changes).mean() > ERRORS * _error(changes, folds):
+            best = other
+    return best
+
+
 def restored(won: Race, name: str, case: Case) -> Restored:
     """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
     first = won.folds[0][0].partition("/")[0]
