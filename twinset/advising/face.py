@@ -82,7 +82,8 @@ def advise(
         Rare rows per common row that are tried; by default 0.01, 0.03 and 0.1. More than 0.1 is tried
         only if asked for.
     judges : sequence of str
-        Models, the first of which is taken unless another is clearly ahead: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed.
+        Models: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed. The first is
+        taken unless another is clearly ahead.
     seed : int, optional
         Decides every draw, 0 or greater; by default 1.
     workers : int
