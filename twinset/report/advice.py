@@ -192,7 +192,7 @@ class Advice:
         if facts.get("alerts_a_day") is not None:
             lines.append(
                 f"  The alert rate of {percent(facts['alert_rate'])} is "
-                f"{short(facts['alerts_a_day'])} alerts a day."
+                f"{alerts_told(facts['alerts_a_day'])} alerts a day."
             )
         return "\n".join(lines)
 
@@ -208,6 +208,17 @@ def told(measure: Measure, challenger: str) -> str:
         f"{none} -> {written(measure.other, measure.unit)}  "
         f"({change(measure.difference, measure.unit)}, 95 %: {low} to {high})"
     )
+
+
+def alerts_told(count: float) -> str:
+    """Return a number of alerts, whole where it is not small.
+
+    Examples
+    --------
+    >>> alerts_told(1851.9), alerts_told(0.42)
+    ('1,852', '0.420')
+    """
+    return f"{count:,.0f}" if count >= 10 else short(count)
 
 
 def written(value: float, unit: str) -> str:
