@@ -30,7 +30,7 @@ COMMANDS = {
     "lineage": "Show what a set was made from, back to the real data.",
     "evaluate": "Measure a synthetic file against a real one.",
     "gaps": "Say which slices a synthetic file lacks, and write a recipe that makes them.",
-    "advise": "Say whether to balance the rare class of a file, how, and what it is worth.",
+    "advise": "Say whether the rare class of a file should be balanced, how, and what that is worth.",
     "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
     "schema": "Print the JSON Schema of recipes, for editors.",
