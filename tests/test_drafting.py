@@ -9,7 +9,8 @@ import yaml
 
 from twinset.core.dataset import Dataset
 from twinset.core.rules import rules_from_json
-from twinset.drafting import draft_recipe, guess_target, recipe_name
+from twinset.drafting import draft_recipe, recipe_name
+from twinset.guessing import guess_target
 from twinset.recipe import parse_recipe
 
 

@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinset
-from twinset.core.errors import ParameterError
+from twinset.core.errors import ParameterError, SchemaError
 from twinset.core.slices import Slice
 from twinset.core.where import Where
 from twinset.recipe import GenerateStep, read_yaml
+from twinset.registry import build
 from twinset.shortfalls import rows_to_add
 
 
@@ -105,3 +107,46 @@ def test_a_line_whose_shares_are_alike_is_not_printed(monkeypatch: pytest.Monkey
     told = twinset.gaps(real, made)
     assert told.missing == ()
     assert told.over == ("sea = high: 20.0 % of the synthetic rows, 10.0 % of the real ones",)
+
+
+def drawn(n: int) -> pa.Table:
+    """Return labelled images of 32 pixels, none of which shows a star at night."""
+    pytest.importorskip("cv2")
+    shapes = build("generator", "image.shapes", {"size": 32, "n_objects_range": (1, 2)})
+    rows = shapes.fit(None, np.random.default_rng(0)).sample(n, np.random.default_rng(1))
+    lacks = ~Where({"light": "night", "main_shape": "star"}).mask(rows)
+    return rows.take(np.flatnonzero(lacks)).without_reserved().records
+
+
+def test_images_are_asked_for_by_their_columns_though_no_real_one_shows_them(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "real.parquet"
+    pyarrow.parquet.write_table(drawn(120), file)
+    want = {"light = night and main_shape = star": 0.2}
+    found = twinset.gaps(file, file, want=want)
+    (gap,) = found.missing
+    n = pyarrow.parquet.read_metadata(file).num_rows
+    assert (gap.rows, gap.hindrance) == (round(n / 4), "")
+    step = GenerateStep.model_validate(read_yaml(found.recipe).data["generate"][0])
+    assert (step.use, step.with_) == ("image.shapes", {"size": 32})
+    (tmp_path / "gaps.yaml").write_text(found.recipe)
+    done = twinset.run(
+        tmp_path / "gaps.yaml", root=tmp_path / "kept", overrides=[f"deliver.to={tmp_path / 'out'}"]
+    )
+    assert done.delivered is not None
+    made = pyarrow.parquet.read_table(done.delivered / "synthetic.parquet")
+    assert made.column("main_shape").to_pylist() == ["star"] * gap.rows
+    assert made.column("light").to_pylist() == ["night"] * gap.rows
+
+
+def test_what_a_drawing_generator_does_not_know_cannot_be_asked_for() -> None:
+    table = drawn(40)
+    real = table.append_column("weather", pa.array(["dry", "wet"] * len(table))[: len(table)])
+    with pytest.raises(ParameterError, match="cannot be asked for rows by 'weather'"):
+        twinset.gaps(real, real, want={"weather = wet": 0.9})
+    with pytest.raises(SchemaError, match="kind image"):
+        twinset.gaps(real, real, use="tabular.trees")
+    tabular = pa.table({"sky": ["day", "night"] * 50})
+    with pytest.raises(SchemaError, match="draws none of the columns"):
+        twinset.gaps(tabular, tabular, use="image.shapes")

@@ -20,9 +20,10 @@ FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling"},
-    {"making", "planning", "sourcing", "appraisal", "comparing", "shortfalls", "tables"},
+    {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "io", "measure",
+        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "leaks",
+        "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "_settings",

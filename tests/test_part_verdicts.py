@@ -55,6 +55,14 @@ def test_few_rows_decide_nothing(n_rows: int) -> None:
     assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0]), n_rows) is None
 
 
+def test_parts_that_both_have_are_compared_whatever_else_one_of_them_has() -> None:
+    measured = parts([0.5, 0.0, 0.4], 0.01, "abc")
+    found = different_parts(Distance(), measured, flat([0.3, 0.9, 0.0], "cxa"), 1000)
+    assert found is not None
+    # c is 0.1 above its own baseline and within the margin, b has none.
+    assert (found.names, found.values, found.baselines) == (("a",), (0.5,), (0.0,))
+
+
 def test_other_parts_cannot_be_compared() -> None:
     assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0], "z"), 1000) is None
     assert different_parts(Distance(), None, flat([0.0]), 1000) is None

@@ -14,42 +14,6 @@ from twinset.core.rules import RULE_KINDS, rules_to_json
 from twinset.core.schema import TABULAR_KINDS, Field
 from twinset.core.where import Where
 
-_TARGET_NAMES = (
-    "target",
-    "label",
-    "class",
-    "y",
-    "outcome",
-    "diagnosis",
-    "churn",
-    "fraud",
-    "default",
-)
-_MOST_LABELS = 20
-
-
-def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
-    """Return the column that is most likely to be predicted, and the reason in words.
-
-    Only columns with 2 to 20 labels are looked at: first by their names, then the last column.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> d = Dataset.from_arrow(pa.table({"label": ["a", "b", "a"], "x": [1.5, 2.5, 3.5]}))
-    >>> guess_target(d)[0].name
-    'label'
-    """
-    labels = [field for field in dataset.schema.fields if _has_labels(field)]
-    for field in labels:
-        name = field.name.lower()
-        if name in _TARGET_NAMES or name.startswith("is_"):
-            return field, "a guess by its name"
-    last = dataset.schema.fields[-1]
-    if last in labels:
-        return last, "a guess: the last column, and it holds labels"
-    return None, "no column looks like labels; name one here if models are to predict it"
-
 
 def draft_recipe(
     dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
@@ -80,7 +44,11 @@ def draft_recipe(
     return "\n".join(sections)
 
 
-def draft_counts(use: str, counts: Sequence[tuple[Where, int, str]]) -> str:
+def draft_counts(
+    use: str,
+    counts: Sequence[tuple[Where, int, str]],
+    settings: Mapping[str, object] | None = None,
+) -> str:
     """Return the generate section that asks for rows under conditions, as YAML text.
 
     Parameters
@@ -89,6 +57,8 @@ def draft_counts(use: str, counts: Sequence[tuple[Where, int, str]]) -> str:
         Generator.
     counts : sequence of (Where, int, str)
         Condition, rows, and a comment.
+    settings : mapping, optional
+        Settings of the generator.
 
     Examples
     --------
@@ -99,7 +69,11 @@ def draft_counts(use: str, counts: Sequence[tuple[Where, int, str]]) -> str:
         counts:
           - {where: {"age": {"ge": 60}}, rows: 40}   # too few
     """
-    lines = ["generate:", f"  - use: {use}", "    name: slices", "    counts:"]
+    lines = ["generate:", f"  - use: {use}", "    name: slices"]
+    if settings:
+        told = ", ".join(f"{name}: {_yaml(value)}" for name, value in settings.items())
+        lines.append(f"    with: {{{told}}}")
+    lines.append("    counts:")
     for where, rows, text in counts:
         spelled = f"{{where: {_yaml(where.to_json())}, rows: {rows}}}"
         lines.append(f"      - {spelled}   # {_comment(text)}")
@@ -154,6 +128,40 @@ deliver: {{to: {_quoted(f"out/{name}")}, formats: [csv, parquet]}}
     return "\n".join([head, brief, source, split, making, rest])
 
 
+def draft_drawing(*, name: str, making: str, seed: int) -> str:
+    """Return a recipe as YAML text that draws what `making` asks for, without a real set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the recipe.
+    making : str
+        See `draft_counts`.
+    seed : int
+        Seed of the drawing.
+
+    Examples
+    --------
+    >>> making = draft_counts("image.shapes", [(Where({"light": "night"}), 4, "too few")])
+    >>> draft_drawing(name="nights", making=making, seed=1).splitlines()[2]
+    'name: nights'
+    """
+    head = f"""\
+# Written by `twinset gaps`: the rows that a set lacks. Give the generator what else it should know of
+# your set (`with:`, see `twinset show`), run it with `twinset run`, and add the rows that it delivers.
+name: {name}
+seed: {seed}
+brief: {{task: other}}
+"""
+    rest = f"""\
+evaluate:
+  # Rows of a few slices are not meant to look like the whole set, and nothing real was learnt from.
+  metrics: []
+deliver: {{to: {_quoted(f"out/{name}")}, formats: [parquet]}}
+"""
+    return "\n".join([head, making, rest])
+
+
 def seen_from(file: Path, folder: Path) -> str:
     """Return the path of `file` relative to `folder`, or whole where there is no relative one."""
     try:
@@ -171,12 +179,6 @@ def recipe_name(stem: str) -> str:
     ('credit-card-2024', 'data')
     """
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:50] or "data"
-
-
-def _has_labels(field: Field) -> bool:
-    if field.kind == "boolean":
-        return True
-    return field.kind == "category" and 2 <= len(field.levels or ()) <= _MOST_LABELS
 
 
 def _head(dataset: Dataset, name: str) -> str:

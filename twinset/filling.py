@@ -11,16 +11,16 @@ from threadpoolctl import threadpool_limits
 
 from twinset.appraisal import Question, check_counts, real_parts
 from twinset.core.dataset import Dataset
-from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.errors import ParameterError
 from twinset.core.factors import infer_factors
 from twinset.core.schema import Field
 from twinset.core.seeding import rng_for
 from twinset.core.slices import Slice, search_slices
 from twinset.core.where import Where
-from twinset.drafting import draft_counts, draft_filling, recipe_name, seen_from
-from twinset.registry import component_names
+from twinset.drafting import draft_counts, draft_drawing, draft_filling, recipe_name, seen_from
+from twinset.filler import Filler
 from twinset.shortfalls import Aim, Gap, plan_rows
-from twinset.tables import name_target, open_table, refuse_media
+from twinset.tables import name_target, open_table
 from twinset.twin_note import Seal, TwinNote
 
 _MOSTLY = 0.5
@@ -74,14 +74,15 @@ def gaps(
     want: Mapping[str, float] | None = None,
     population: Mapping[str, Mapping[Any, float]] | None = None,
     target: str | None = None,
-    use: str = "tabular.trees",
+    use: str | None = None,
     seed: int | None = None,
     most: int = 10,
     folder: Path | None = None,
 ) -> Gaps:
     """Return which slices a synthetic table lacks, and a recipe that makes exactly their rows.
 
-    A slice is a region of up to three conditions, found by a search that tests what it names. Rows are
+    A slice is a region of up to three conditions, found by a search that tests what it names. Of a set
+    of images, delivered as Parquet, the columns beside the images are looked at. Rows are
     asked for such that, added to the synthetic table, each slice has its share: that of the real
     table, or the one declared. Slices overlap; the numbers of rows take that into account.
 
@@ -98,8 +99,8 @@ def gaps(
         Column -> {level: share}, as in a brief.
     target : str, optional
         Column that models will predict; goes into the recipe.
-    use : str
-        Generator that the recipe uses.
+    use : str, optional
+        Generator that the recipe uses; by default `tabular.trees`, for images `image.shapes`.
     seed : int, optional
         Seed of the recipe; by default that of the note, else 1.
     most : int
@@ -126,10 +127,8 @@ def gaps(
         raise ParameterError(
             "the number of slices is out of range", got=str(most), allowed="1 or more"
         )
-    if use not in component_names("generator"):
-        raise UnknownNameError.of("generator", use, component_names("generator"))
     plain = open_table(real, name="real")
-    refuse_media(plain.schema)
+    filler = Filler.of(use, plain)
     made = open_table(synthetic, plain.schema, "synthetic")
     note = _note_of(plain, synthetic)
     if note is not None:
@@ -138,18 +137,25 @@ def gaps(
     # What was locked away from the generator is not looked at here either.
     seen = real_parts(plain, None, note, Question(target=target)).train
     asked = [*_wanted(want or {}), *_declared(plain, population or {})]
+    for where, _ in asked:
+        filler.check(where)
     with threadpool_limits(limits=1):
-        found = _told_apart(_searched(seen, made, most), seen, made)
+        found = _told_apart(_searched(seen, made, most, filler), seen, made)
     aimed = [where for where, _ in asked]
     missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, seen)]
     aims = [Aim(where, str(where), share, True) for where, share in asked]
     aims += [Aim(one.where, one.words, None, False) for one in missing]
-    planned = plan_rows(seen, made, aims)
-    counts = [(gap.where, gap.rows, gap.sentence) for gap in planned if gap.rows]
+    planned = plan_rows(seen, made, aims, learns=filler.learns)
+    counts = [
+        (filler.within(gap.where, seen), gap.rows, gap.sentence) for gap in planned if gap.rows
+    ]
     recipe = ""
     if counts:
-        recipe = draft_counts(use, counts)
-        if isinstance(real, str | Path):
+        recipe = draft_counts(filler.name, counts, filler.settings)
+        if not filler.learns:
+            name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
+            recipe = draft_drawing(name=name, making=recipe, seed=1 if seed is None else seed)
+        elif isinstance(real, str | Path):
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
     return Gaps(planned, over, recipe, tuple(_notes(plain, made, planned)))
@@ -208,12 +214,13 @@ def _is_settled(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
     return any(where.mask(real)[inside].mean() > _MOSTLY for where in declared)
 
 
-def _searched(real: Dataset, made: Dataset, most: int) -> list[Slice]:
+def _searched(real: Dataset, made: Dataset, most: int, filler: Filler) -> list[Slice]:
     sample = [
         part.at_most(_MOST_ROWS, rng_for(0, "gaps", name))
         for name, part in (("real", real), ("synthetic", made))
     ]
-    return search_slices(sample[0], sample[1], infer_factors(sample[0]), most=most)
+    factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
+    return search_slices(sample[0], sample[1], factors, most=most)
 
 
 def _told_apart(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
@@ -250,12 +257,16 @@ def _whole(
     return draft_filling(
         real,
         path=seen_from(file, folder),
-        name=f"{recipe_name(file.name.partition('.')[0])[:40]}-gaps",
+        name=_recipe_name(file.name),
         making=making,
         seed=decided,
         holdout_fraction=fraction,
         target=predicted,
     )
+
+
+def _recipe_name(file: str) -> str:
+    return f"{recipe_name(file.partition('.')[0])[:40]}-gaps"
 
 
 def _notes(real: Dataset, made: Dataset, planned: Sequence[Gap]) -> list[str]:

@@ -209,13 +209,14 @@ class _Frame:
         baseline = train if is_utility else sides.baseline.select(columns.names)
         cache: dict[str, Any] = {}
 
-        def compute(candidate: Dataset) -> Measurement:
+        def compute(candidate: Dataset, value_only: bool = False) -> Measurement:
             return metric.compute(
                 Comparison(
-                    train, candidate, reference, self.target, self.positive, self.population, cache
+                    train, candidate, reference, self.target, self.positive, self.population, cache,
+                    value_only,
                 ),
                 rng_for(self.seed, "measure", name),
-            )
+            )  # fmt: skip
 
         known = metric.known_baseline
         base = compute(baseline) if known is None else Measurement(known)
@@ -223,7 +224,7 @@ class _Frame:
         floor = None
         if metric.has_floor:
             shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
-            floor = float(compute(shuffled).value)
+            floor = float(compute(shuffled, value_only=True).value)
         compared: dict[str, Any] = {
             "with": sides.called,
             "rows": {
@@ -236,7 +237,7 @@ class _Frame:
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))
-            compared["train_rows_instead"] = drift = float(compute(seen).value)
+            compared["train_rows_instead"] = drift = float(compute(seen, True).value)
             note = (
                 f"The holdout is later than the train part: real train rows score {drift:.3f} here"
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,16 +52,19 @@ def different_parts(
     """Return the parts whose harm is beyond their margin; None where there are none to look at.
 
     Each part is tested one-sidedly against harm of at most the margin, and the false discovery rate
-    over all parts is kept at 5 %.
+    over all parts is kept at 5 %. Parts that only one of the two measurements has, such as a group that
+    is large enough on one side, have nothing to be held against and are left out.
 
     References
     ----------
     Benjamini and Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57, 1995.
     """
-    if measured is None or baseline is None or measured.names != baseline.names:
+    if measured is None or baseline is None or n_rows < FEWEST_ROWS:
         return None
-    if n_rows < FEWEST_ROWS or not len(measured.names):
+    shared = [name for name in measured.names if name in set(baseline.names)]
+    if not shared:
         return None
+    measured, baseline = _only(measured, shared), _only(baseline, shared)
     sign = -1.0 if metric.higher_is_better else 1.0
     harm = sign * (measured.values - baseline.values)
     error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
@@ -74,6 +78,18 @@ def different_parts(
         tuple(float(measured.values[i]) for i in found),
         tuple(float(baseline.values[i]) for i in found),
         measured.margin,
+    )
+
+
+def _only(parts: Parts, names: Sequence[str]) -> Parts:
+    """Return the named parts, in this order."""
+    place = {name: i for i, name in enumerate(parts.names)}
+    rows = [place[name] for name in names]
+    return replace(
+        parts,
+        names=tuple(names),
+        values=parts.values[rows],
+        replicates=parts.replicates[:, rows],
     )
 
 

@@ -83,8 +83,20 @@ class Aim:
     declared: bool
 
 
-def plan_rows(real: Dataset, made: Dataset, aims: Sequence[Aim]) -> tuple[Gap, ...]:
-    """Return the aims that are missed, with the rows that reach them."""
+def plan_rows(
+    real: Dataset, made: Dataset, aims: Sequence[Aim], *, learns: bool = True
+) -> tuple[Gap, ...]:
+    """Return the aims that are missed, with the rows that reach them.
+
+    Parameters
+    ----------
+    real, made : Dataset
+        Both sets.
+    aims : sequence of Aim
+        Slices and their shares.
+    learns : bool
+        Whether rows are learnt from real ones: a slice of fewer than 11 cannot be asked for then.
+    """
     there = [aim.where.mask(real) for aim in aims]
     counts = np.array([float(aim.where.mask(made).sum()) for aim in aims])
     shares = np.array(
@@ -92,21 +104,21 @@ def plan_rows(real: Dataset, made: Dataset, aims: Sequence[Aim]) -> tuple[Gap, .
     )
     known = [int(mask.sum()) for mask in there]
     lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
-    able = [i for i in lacking if known[i] >= FEWEST_TOLD]
-    within = np.array([[float(there[i][there[j]].mean()) for j in able] for i in able])
+    able = [i for i in lacking if known[i] >= FEWEST_TOLD or not learns]
+    within = np.array([[_within(there, i, j) for j in able] for i in able])
     rows = np.zeros(len(aims), dtype=np.int64)
     if able:
         rows[able] = rows_to_add(counts[able], shares[able], within, len(made))
     total = len(made) + rows.sum()
     planned = []
     for i in lacking:
-        inside = sum(float(there[i][there[j]].mean()) * rows[j] for j in able)
+        inside = sum(_within(there, i, j) * rows[j] for j in able)
         planned.append(
             _gap(
                 aims[i],
                 counts[i],
                 shares[i],
-                known[i],
+                known[i] if learns else None,
                 rows[i],
                 (counts[i] + inside) / total,
                 len(made),
@@ -150,11 +162,18 @@ def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.N
     return np.asarray(np.rint(np.minimum(found, _MOST_TIMES * n)), dtype=np.int64)
 
 
+def _within(there: Sequence[npt.NDArray[np.bool_]], i: int, j: int) -> float:
+    """Return the share of the real rows of slice j that lie in slice i too."""
+    if i == j:
+        return 1.0
+    return float(there[i][there[j]].mean()) if there[j].any() else 0.0
+
+
 def _gap(
-    aim: Aim, count: float, share: float, known: int, rows: int, expected: float, n: int
+    aim: Aim, count: float, share: float, known: int | None, rows: int, expected: float, n: int
 ) -> Gap:
     hindrance = ""
-    if known < FEWEST_TOLD:
+    if known is not None and known < FEWEST_TOLD:
         many = "no" if known == 0 else f"fewer than {FEWEST_TOLD}"
         hindrance = f"{many} real rows to learn from"
     elif expected < _REACHED * share:

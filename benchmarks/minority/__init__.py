@@ -1,1 +1,1 @@
-"""Samplers of rare classes against imbalanced-learn: speed, memory, quality and defects."""
+"""Rare classes: samplers against imbalanced-learn, whether balancing helps, and what the guard sees."""

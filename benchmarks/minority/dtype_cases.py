@@ -44,6 +44,25 @@ def cases() -> dict[str, Callable[[], Any]]:
     }
 
 
+def type_of(table: Any) -> list[Any]:
+    """Return what must be the same before and after: container, types of columns, type of the index."""
+    kind = type(table)
+    if kind.__module__.startswith("pandas"):
+        return [kind, *table.dtypes, type(table.index), table.index.dtype]
+    if kind.__module__.startswith("polars"):
+        return [kind, *table.schema.items()]
+    return [kind, table.schema] if hasattr(table, "schema") else [kind, table.dtype, table.ndim]
+
+
+def same_rows(one: Any, other: Any) -> bool:
+    """Return whether two tables of one type hold the same rows."""
+    if isinstance(one, np.ndarray):
+        import pandas as pd
+
+        return bool(pd.DataFrame(one).equals(pd.DataFrame(other)))
+    return bool(one.equals(other))
+
+
 def _rng() -> np.random.Generator:
     return np.random.default_rng(7)
 

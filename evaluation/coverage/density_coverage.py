@@ -79,8 +79,17 @@ class DensityCoverage(Metric):
         names = reference.schema.names
         encoder = shared_encoder(comparison.train, names, comparison.cache)
         real, made = encoder.transform(reference), encoder.transform(synthetic)
-        found = density_coverage(real, made, self.k)
-        drawn = _replicates(real, made, self.k, self.replicates, rng)
+        # Candidate, baseline and floor meet the same real rows: their balls are measured once.
+        key = f"radii of {self.k} among {len(real)} rows of {names}"
+        cached = comparison.cache.get(key)
+        if cached is None or not np.array_equal(cached[0], real):
+            cached = comparison.cache[key] = (real, radii(real, self.k))
+        if comparison.value_only:
+            nearest_made, _ = nearest(real, made, 1)
+            inside = nearest_made[:, 0].astype(np.float64) ** 2 <= cached[1]
+            return Measurement(float(inside.mean()))
+        found = density_coverage(real, made, self.k, real_radii=cached[1])
+        drawn = _replicates(real, made, cached[1], self.replicates, rng)
         details = {
             **found,
             "k": self.k,
@@ -91,7 +100,9 @@ class DensityCoverage(Metric):
         return Measurement(found["coverage"], drawn, details)
 
 
-def density_coverage(real: Matrix, synthetic: Matrix, k: int) -> dict[str, float]:
+def density_coverage(
+    real: Matrix, synthetic: Matrix, k: int, *, real_radii: Floats | None = None
+) -> dict[str, float]:
     """Return precision, recall, density and coverage of two feature matrices.
 
     Parameters
@@ -100,6 +111,8 @@ def density_coverage(real: Matrix, synthetic: Matrix, k: int) -> dict[str, float
         Features, with more than `k` rows each.
     k : int
         Which neighbour a ball reaches to.
+    real_radii : numpy.ndarray, shape (n,), optional
+        What `radii` says of the real rows, where it is known.
 
     Examples
     --------
@@ -107,14 +120,14 @@ def density_coverage(real: Matrix, synthetic: Matrix, k: int) -> dict[str, float
     >>> density_coverage(real, np.array([[0.5], [0.6], [0.7]]), k=1)
     {'precision': 1.0, 'recall': 0.0, 'density': 2.0, 'coverage': 0.5}
     """
-    real_radii, synthetic_radii = radii(real, k), radii(synthetic, k)
-    in_ball_of, recalled, nearest_made = [], [], []
-    for _, squared in squared_distances(real, synthetic):
+    real_radii = radii(real, k) if real_radii is None else real_radii
+    synthetic_radii = radii(synthetic, k)
+    recalled, nearest_made = [], []
+    counts = np.zeros(len(synthetic), dtype=np.int64)
+    for rows, squared in squared_distances(real, synthetic):
         recalled.append((squared <= synthetic_radii).any(axis=1))
         nearest_made.append(squared.min(axis=1))
-    for _, squared in squared_distances(synthetic, real):
-        in_ball_of.append((squared <= real_radii).sum(axis=1))
-    counts = np.concatenate(in_ball_of)
+        counts += (squared <= real_radii[rows, None]).sum(axis=0)
     return {
         "precision": float((counts > 0).mean()),
         "recall": float(np.concatenate(recalled).mean()),
@@ -129,16 +142,16 @@ def radii(rows: Matrix, k: int) -> Floats:
     A millionth is added, so that rows exactly on the rim are inside whatever the rounding.
     """
     # The row itself is its own nearest, at distance 0.
-    squared = np.concatenate(
-        [np.partition(block, k, axis=1)[:, k] for _, block in squared_distances(rows, rows)]
-    )
-    return np.asarray(squared * (1 + 1e-6))
+    distances, _ = nearest(rows, rows, k + 1)
+    return np.asarray(distances[:, k].astype(np.float64) ** 2 * (1 + 1e-6))
 
 
-def _replicates(real: Matrix, made: Matrix, k: int, b: int, rng: np.random.Generator) -> Floats:
+def _replicates(
+    real: Matrix, made: Matrix, real_radii: Floats, b: int, rng: np.random.Generator
+) -> Floats:
     """Return bootstrap replicates of the coverage, shape (b,)."""
     distances, neighbours = nearest(real, made, min(_NEAREST_KEPT, len(made)))
-    inside = distances.astype(np.float64) ** 2 <= radii(real, k)[:, None] * (1 + 1e-6)
+    inside = distances.astype(np.float64) ** 2 <= real_radii[:, None] * (1 + 1e-6)
     out = np.empty(b)
     for i in range(b):
         draws_real = np.bincount(rng.integers(0, len(real), len(real)), minlength=len(real))

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 
+from ._pooled import PooledColumn, places_of
+
 Floats = npt.NDArray[np.float64]
 
 _DIGITS = 5
@@ -32,11 +34,30 @@ def grains(reference: Dataset, others: list[Dataset], name: str) -> list[Floats]
     if kind not in ("number", "integer", "datetime"):
         return None
     values = [part.values(name) for part in (reference, *others)]
-    steps = _TIME_STEPS if kind == "datetime" else _decimal_steps(values[0])
+    steps = _TIME_STEPS if kind == "datetime" else _decimal_steps(_median_size(values[0]))
     found = [grain(column, steps) for column in values]
     present = np.concatenate(found)
     present = present[~np.isnan(present)]
     return found if len(present) and present.min() < present.max() else None
+
+
+def grains_of(column: PooledColumn) -> Floats | None:
+    """Return how round each distinct value of a column is, shape (k,); None as in `grains`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
+    >>> found = grains_of(PooledColumn.of(real, real, "x"))  # of 12, 18, 21, 35 and 40
+    >>> (found - found.min()).tolist()
+    [0.0, 0.0, 0.0, 1.0, 2.0]
+    """
+    if not column.is_number:
+        return None
+    is_time = column.kind == "datetime"
+    steps = _TIME_STEPS if is_time else _decimal_steps(_usual_size(column))
+    found = grain(column.values, steps)
+    return found if len(found) and found.min() < found.max() else None
 
 
 def grain(values: Floats, steps: Floats) -> Floats:
@@ -65,9 +86,26 @@ def grain(values: Floats, steps: Floats) -> Floats:
     return out
 
 
-def _decimal_steps(values: Floats) -> Floats:
+def _decimal_steps(usual: float) -> Floats:
     """Return 1, 5, 10, 50, ... times a step five digits below the usual size of the values."""
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    top = int(np.ceil(np.log10(np.median(sizes)))) if len(sizes) else 0
+    top = int(np.ceil(np.log10(usual)))
     powers = 10.0 ** np.arange(top - _DIGITS, top + 1)
     return np.sort(np.concatenate([powers, 5 * powers]))
+
+
+def _median_size(values: Floats) -> float:
+    """Return the median size of the values other than 0; 1 without any."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    return float(np.median(sizes)) if len(sizes) else 1.0
+
+
+def _usual_size(column: PooledColumn) -> float:
+    """Return what `_median_size` says of the real rows."""
+    counts = np.where(column.values != 0, column.real[:-1], 0.0)
+    sizes = np.abs(column.values)
+    order = np.argsort(sizes, kind="stable")
+    n = counts.sum()
+    if not n:
+        return 1.0
+    middle = places_of(counts[order], np.array([(n - 1) // 2, n // 2]))
+    return float(sizes[order][middle].mean())

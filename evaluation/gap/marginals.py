@@ -19,11 +19,12 @@ from twinset.core.contracts import (
 )
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups, total_variation
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries
 
-from ._column_tests import column_p
-from ._resampling import Groups, total_variation
+from ._column_tests import column_p, ks_distance, wasserstein_distance
+from ._pooled import PooledColumn, places_of
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -54,6 +55,15 @@ class Marginals(Metric):
         The same for a single column: one that is farther off makes the whole different.
     replicates : int
         Bootstrap replicates.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> sets = [Dataset.from_arrow(pa.table({"x": x})) for x in ([1.0, 2.0], [2.0, None, 3.0, 4.0])]
+    >>> told = Comparison(train=sets[1], synthetic=sets[0], reference=sets[1])
+    >>> Marginals(replicates=2).compute(told, np.random.default_rng(0)).value
+    0.5
     """
 
     family: ClassVar[MetricFamily] = "gap"
@@ -82,97 +92,40 @@ class Marginals(Metric):
         names = synthetic.schema.names
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
-        found = [_column(synthetic, reference, name, of_synthetic, of_reference) for name in names]
+        columns = {name: PooledColumn.of(synthetic, reference, name) for name in names}
+        found = [_column(columns[name], of_synthetic, of_reference) for name in names]
         distances = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
         details = _details(names, distances.tolist(), synthetic, reference)
-        details |= _differing(details["columns"], synthetic, reference)
+        details |= _differing({name: columns[name] for name in details["columns"]})
         parts = Parts("column", names, distances, drawn, self.column_margin)
         return Measurement(float(distances.mean()), drawn.mean(axis=1), details, parts)
 
 
-def ks_distance(x: Floats, y: Floats) -> float:
-    """Return the largest gap between two empirical distribution functions, in [0, 1].
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shapes (m,) and (n,)
-        Numbers; NaN stands for missing and counts as below all numbers.
-
-    Examples
-    --------
-    >>> ks_distance(np.array([1.0, 2.0]), np.array([2.0, np.nan, 3.0, 4.0]))
-    0.5
-    """
-    low_x, low_y = (np.sort(np.where(np.isnan(v), -np.inf, v)) for v in (x, y))
-    # Two sorted runs are merged in one pass; each distinct number is looked up once.
-    pooled = np.sort(np.concatenate([low_x, low_y]), kind="stable")
-    pooled = pooled[np.append(pooled[1:] != pooled[:-1], True)]
-    gap = np.searchsorted(low_x, pooled, side="right") / len(x)
-    gap -= np.searchsorted(low_y, pooled, side="right") / len(y)
-    return float(np.abs(gap).max())
-
-
-def wasserstein_distance(x: Floats, y: Floats) -> float:
-    """Return the mean distance that `x` must be moved to become `y`, in spreads of `y`.
-
-    The Wasserstein-1 distance of the present values, divided by the standard deviation of `y`, or by
-    1 where that is 0. It says how far off values are, which the Kolmogorov-Smirnov distance does not.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shapes (m,) and (n,)
-        Numbers; NaN stands for missing. Where a side has no number, 0.
-
-    Examples
-    --------
-    >>> wasserstein_distance(np.array([1.0, 3.0]), np.array([2.0, 4.0]))
-    1.0
-    """
-    x, y = np.sort(x[np.isfinite(x)]), np.sort(y[np.isfinite(y)])
-    if not len(x) or not len(y):
-        return 0.0
-    pooled = np.sort(np.concatenate([x, y]))
-    gap = np.searchsorted(x, pooled[:-1], side="right") / len(x)
-    gap -= np.searchsorted(y, pooled[:-1], side="right") / len(y)
-    moved = float(np.abs(gap) @ np.diff(pooled))
-    spread = float(y.std())
-    return moved / spread if spread > 1e-12 * max(1.0, float(np.abs(y).max())) else moved
-
-
-def level_codes(synthetic: Dataset, reference: Dataset, name: str) -> tuple[Codes, Codes, int]:
-    """Return a column of both sets as codes into the levels of both; missing is the last code."""
-    (a, levels_a), (b, levels_b) = synthetic.codes(name), reference.codes(name)
-    levels = {level: i for i, level in enumerate(sorted({*levels_a, *levels_b}))}
-    place_a = np.array([*[levels[level] for level in levels_a], len(levels)], dtype=np.int64)
-    place_b = np.array([*[levels[level] for level in levels_b], len(levels)], dtype=np.int64)
-    return place_a[a], place_b[b], len(levels) + 1
-
-
 def _column(
-    synthetic: Dataset, reference: Dataset, name: str, of_synthetic: Groups, of_reference: Groups
+    column: PooledColumn, of_synthetic: Groups, of_reference: Groups
 ) -> tuple[float, Floats]:
     """Return a column's distance and its replicates, shape (b,)."""
-    if reference.schema[name].kind in ("category", "boolean"):
-        a, b, n_cells = level_codes(synthetic, reference, name)
-        whole_a, drawn_a = of_synthetic.shares(of_synthetic.counts(a, n_cells))
-        whole_b, drawn_b = of_reference.shares(of_reference.counts(b, n_cells))
-        return float(total_variation(whole_a, whole_b)[0]), total_variation(drawn_a, drawn_b)
-    x, y = synthetic.values(name), reference.values(name)
-    # The replicates look at 256 quantiles only: enough for their spread.
-    pooled = np.concatenate([x, y])
-    pooled = pooled[~np.isnan(pooled)]
-    pooled.sort()
-    at = np.linspace(0, len(pooled) - 1, _GRID).astype(np.int64)
-    edges = np.unique(pooled[at]) if len(pooled) else np.zeros(1)
-    cells_x, cells_y = (
-        np.where(np.isnan(v), 0, 1 + np.searchsorted(edges, v, side="left")) for v in (x, y)
-    )
-    n_cells = len(edges) + 2
-    _, drawn_x = of_synthetic.shares(of_synthetic.counts(cells_x, n_cells))
-    _, drawn_y = of_reference.shares(of_reference.counts(cells_y, n_cells))
-    gap = np.abs(np.cumsum(drawn_x, axis=1) - np.cumsum(drawn_y, axis=1))
-    return ks_distance(x, y), gap.max(axis=1)
+    # The replicates look at 256 quantiles of a number only: enough for their spread.
+    cells = _quantile_cells(column) if column.is_number else np.arange(len(column.made))
+    n_cells = int(cells.max()) + 1
+    whole_s, drawn_s = of_synthetic.shares(of_synthetic.counts(cells[column.synthetic], n_cells))
+    whole_r, drawn_r = of_reference.shares(of_reference.counts(cells[column.reference], n_cells))
+    if not column.is_number:
+        return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
+    gap = np.abs(np.cumsum(drawn_s - drawn_r, axis=1))
+    return ks_distance(column), gap.max(axis=1)
+
+
+def _quantile_cells(column: PooledColumn) -> Codes:
+    """Return a cell for each distinct number, shape (k + 1,); missing, which comes last, is cell 0."""
+    k = len(column.values)
+    if not k:
+        return np.zeros(1, dtype=np.int64)
+    pooled = column.made[:-1] + column.real[:-1]
+    at = np.floor(np.linspace(0, pooled.sum() - 1, _GRID))
+    edges = np.unique(places_of(pooled, at))
+    return np.append(1 + np.searchsorted(edges, np.arange(k), side="left"), 0)
 
 
 def _details(
@@ -199,17 +152,14 @@ def _real_share(missing: npt.NDArray[np.bool_]) -> float | None:
     return None if 1 <= missing.sum() < _SMALL_CELL else float(missing.mean())
 
 
-def _differing(
-    columns: Mapping[str, float], synthetic: Dataset, reference: Dataset
-) -> dict[str, Any]:
+def _differing(columns: Mapping[str, PooledColumn]) -> dict[str, Any]:
     """Return the columns that differ beyond chance, worst first, and how far numbers are off."""
     names = list(columns)
-    p = np.array([column_p(synthetic, reference, name) for name in names])
+    p = np.array([column_p(column) for column in columns.values()])
     found = discoveries(p, _FALSE_CALLS)
     # `columns` comes worst first; of columns equally sure to differ the farther one leads.
     called = [names[i] for i in np.argsort(p, kind="stable") if found[i]]
-    numbers = [n for n in names if reference.schema[n].kind in ("number", "integer", "datetime")]
-    moved = {n: wasserstein_distance(synthetic.values(n), reference.values(n)) for n in numbers}
+    moved = {n: wasserstein_distance(column) for n, column in columns.items() if column.is_number}
     named = ", ".join(called[:_MOST_NAMED])
     if len(called) > _MOST_NAMED:
         named += f" and {len(called) - _MOST_NAMED} more"

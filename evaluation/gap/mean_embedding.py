@@ -12,9 +12,8 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
 from twinset.core.features import Matrix, shared_encoder
 from twinset.core.neighbours import squared_distances
+from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
-
-from ._resampling import Groups
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,6 +93,8 @@ class MeanEmbedding(Metric):
         real = fourier_features(encoder.transform(reference), frequencies)
         made = fourier_features(encoder.transform(synthetic), frequencies)
         squared = discrepancy(made.sum(axis=0), real.sum(axis=0), n)
+        if comparison.value_only:
+            return Measurement(float(_bounded(squared)))
         p = _p_value(made, real, squared, self.permutations, rng)
         details = {
             "mmd_squared": squared,

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries
 
 from ._cells import Codes, column_cells
-from ._resampling import Groups
 from ._two_sample import chi_square_p
 
 Floats = npt.NDArray[np.float64]

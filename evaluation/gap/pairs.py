@@ -18,15 +18,16 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups, total_variation
 from twinset.core.schema import TABULAR_KINDS
 
 from ._columns import chosen_columns
-from ._resampling import Groups, total_variation
+from ._pooled import PooledColumn, quantile_places
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+SmallCodes = npt.NDArray[np.int32]
 
 _TOP_LEVELS = 20
 
@@ -82,21 +83,18 @@ class Pairs(Metric):
             raise NotMeasurable("there are no rows to compare")
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
-        numeric = [_is_numeric(reference, name) for name in names]
+        columns = [PooledColumn.of(synthetic, reference, name) for name in names]
         matrix = np.zeros((len(names), len(names)))
         drawn = np.zeros((self.replicates, len(names), len(names)))
-        numbers = np.flatnonzero(numeric)
+        numbers = np.flatnonzero([column.is_number for column in columns])
         if len(numbers) > 1:
-            columns = [names[i] for i in numbers]
-            whole, replicates = _correlation_gaps(synthetic, reference, columns, groups)
+            whole, replicates = _correlation_gaps([columns[i] for i in numbers], groups)
             matrix[np.ix_(numbers, numbers)] = whole
             drawn[:, numbers[:, None], numbers] = replicates
-        cells = _Cells(synthetic, reference, self.n_bins)
+        cells = [_Cells.of(column, self.n_bins, groups) for column in columns]
         for i, j in combinations(range(len(names)), 2):
-            if not (numeric[i] and numeric[j]):
-                matrix[i, j], drawn[:, i, j] = _table_gap(
-                    cells.of(names[i]), cells.of(names[j]), groups
-                )
+            if not (columns[i].is_number and columns[j].is_number):
+                matrix[i, j], drawn[:, i, j] = _table_gap(cells[i], cells[j], groups)
         first, second = np.triu_indices(len(names), 1)
         values, replicates = matrix[first, second], drawn[:, first, second]
         called = tuple(f"{names[i]} with {names[j]}" for i, j in zip(first, second))
@@ -109,50 +107,53 @@ class Pairs(Metric):
         )
 
 
-def rank_correlation(x: Floats) -> Floats:
-    """Return the rank correlations of the columns of `x`, shape (d, d); 0 where a column is constant.
+def rank_scores(counts: Floats) -> Floats:
+    """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
 
-    A missing value (NaN) takes the middle rank.
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (k + 1,)
+        How often each distinct value is there, in their order, and last how many are missing: these
+        take the middle rank.
+
+    Returns
+    -------
+    numpy.ndarray, shape (k + 1,)
+        The scores; all 0 where the column is constant. The mean product of the scores of two columns
+        is Spearman's correlation.
 
     Examples
     --------
-    >>> rank_correlation(np.array([[1.0, 9.0], [2.0, 8.0], [4.0, 1.0]])).round(3).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
+    >>> rank_scores(np.array([1.0, 0.0, 1.0, 2.0])).round(3).tolist()
+    [-1.414, 0.0, 1.414, 0.0]
     """
-    ranks = _scores(x)
-    return ranks.T @ ranks / len(x)
-
-
-def _is_numeric(dataset: Dataset, name: str) -> bool:
-    return dataset.schema[name].kind in ("number", "integer", "datetime")
-
-
-def _scores(x: Floats) -> Floats:
-    """Return mid-ranks, centred and of unit spread a column, shape (n, d)."""
-    out = np.zeros_like(x)
-    for j in range(x.shape[1]):
-        present = ~np.isnan(x[:, j])
-        _, place, counts = np.unique(x[present, j], return_inverse=True, return_counts=True)
-        if len(counts) > 1:
-            ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-            out[present, j] = ranks - ranks.mean()
-            out[:, j] /= np.sqrt(np.mean(out[:, j] ** 2))
+    present = counts[:-1]
+    out = np.zeros(len(counts))
+    if (present > 0).sum() > 1:
+        ranks = np.cumsum(present) - (present - 1) / 2
+        held = present > 0
+        out[:-1][held] = (ranks - present @ ranks / present.sum())[held]
+        out /= np.sqrt(counts @ out**2 / counts.sum())
     return out
 
 
 def _correlation_gaps(
-    synthetic: Dataset, reference: Dataset, names: Sequence[str], groups: tuple[Groups, Groups]
+    columns: Sequence[PooledColumn], groups: tuple[Groups, Groups]
 ) -> tuple[Floats, Floats]:
     """Return half the differences of the rank correlations, shape (d, d), and replicates, (b, d, d)."""
+    sides = [
+        [rank_scores(column.made)[column.synthetic] for column in columns],
+        [rank_scores(column.real)[column.reference] for column in columns],
+    ]
     found = []
-    for dataset, group in zip((synthetic, reference), groups):
-        scores = _scores(np.column_stack([dataset.values(name) for name in names]))
+    for scores, group in zip(sides, groups):
         sizes = np.bincount(group.group, minlength=group.size)
         # Group by group in memory: each is one slice, without a mask over all rows.
-        dealt = scores[np.argsort(group.group, kind="stable")]
-        parts = np.split(dealt, np.cumsum(sizes)[:-1])
-        sums = np.stack([part.sum(axis=0) for part in parts])
-        products = np.stack([part.T @ part for part in parts])
+        order = np.argsort(group.group, kind="stable")
+        dealt = np.stack([column[order] for column in scores])
+        parts = np.split(dealt, np.cumsum(sizes)[:-1], axis=1)
+        sums = np.stack([part.sum(axis=1) for part in parts])
+        products = np.stack([part @ part.T for part in parts])
         everything = np.ones((1, group.size))
         found.append(
             [
@@ -179,48 +180,46 @@ def _correlations(draws: Floats, sizes: Codes, sums: Floats, products: Floats) -
     return out
 
 
+@dataclass(frozen=True)
 class _Cells:
-    """Columns of both sets as cells of contingency tables, made when first asked for."""
+    """A column as cells of contingency tables: of both sides each row's cell, and that by its group."""
 
-    def __init__(self, synthetic: Dataset, reference: Dataset, n_bins: int) -> None:
-        self.synthetic, self.reference, self.n_bins = synthetic, reference, n_bins
-        self.made: dict[str, tuple[Codes, Codes, int]] = {}
+    cells: tuple[SmallCodes, SmallCodes]
+    by_group: tuple[SmallCodes, SmallCodes]
+    n_cells: int
 
-    def of(self, name: str) -> tuple[Codes, Codes, int]:
-        if name not in self.made:
-            make = self._bins if _is_numeric(self.reference, name) else self._levels
-            self.made[name] = make(name)
-        return self.made[name]
-
-    def _bins(self, name: str) -> tuple[Codes, Codes, int]:
-        x, y = self.synthetic.values(name), self.reference.values(name)
-        present = y[~np.isnan(y)] if not np.isnan(y).all() else np.zeros(1)
-        inner = np.linspace(0, 1, self.n_bins + 1)[1:-1]
-        edges = np.unique(np.quantile(present, inner, method="inverted_cdf"))
-        a, b = (
-            np.where(np.isnan(v), len(edges) + 1, np.searchsorted(edges, v, side="left"))
-            for v in (x, y)
-        )
-        return a, b, len(edges) + 2
-
-    def _levels(self, name: str) -> tuple[Codes, Codes, int]:
-        (a, levels_a), (b, levels_b) = self.synthetic.codes(name), self.reference.codes(name)
-        counts = np.bincount(b[b >= 0], minlength=len(levels_b))
-        common = [levels_b[i] for i in np.argsort(-counts, kind="stable")[:_TOP_LEVELS]]
-        place = {level: i for i, level in enumerate(common)}
-        other, missing = len(common), len(common) + 1
-        to_a = np.array([*[place.get(level, other) for level in levels_a], missing])
-        to_b = np.array([*[place.get(level, other) for level in levels_b], missing])
-        return to_a[a], to_b[b], len(common) + 2
+    @classmethod
+    def of(cls, column: PooledColumn, n_bins: int, groups: tuple[Groups, Groups]) -> _Cells:
+        """Return numbers cut at the real quantiles, or the commonest real levels, all others, missing."""
+        k = len(column.values)
+        if column.is_number:
+            cut = np.zeros(0)
+            if column.real[:-1].any():
+                inner = np.linspace(0, 1, n_bins + 1)[1:-1]
+                cut = np.unique(quantile_places(column.real[:-1], inner))
+            place, n_kept = np.searchsorted(cut, np.arange(k), side="left"), len(cut)
+        else:
+            common = np.argsort(-column.real[:-1], kind="stable")[:_TOP_LEVELS]
+            common = common[column.real[common] > 0]
+            place, n_kept = np.full(k, len(common)), len(common)
+            place[common] = np.arange(n_kept)
+        table = np.append(place, n_kept + 1).astype(np.int32)
+        cells = (table[column.synthetic], table[column.reference])
+        of_groups = (side.group.astype(np.int32) * (n_kept + 2) for side in groups)
+        dealt = [of_group + own for of_group, own in zip(of_groups, cells)]
+        return cls(cells, (dealt[0], dealt[1]), n_kept + 2)
 
 
-def _table_gap(
-    one: tuple[Codes, Codes, int], other: tuple[Codes, Codes, int], groups: tuple[Groups, Groups]
-) -> tuple[float, Floats]:
+def _table_gap(one: _Cells, other: _Cells, groups: tuple[Groups, Groups]) -> tuple[float, Floats]:
     """Return the distance of two contingency tables and its replicates, shape (b,)."""
-    n_cells = one[2] * other[2]
-    whole_s, drawn_s = groups[0].shares(groups[0].counts(one[0] * other[2] + other[0], n_cells))
-    whole_r, drawn_r = groups[1].shares(groups[1].counts(one[1] * other[2] + other[1], n_cells))
+    n_cells, shares = one.n_cells * other.n_cells, []
+    for side in (0, 1):
+        flat = np.multiply(one.by_group[side], other.n_cells, dtype=np.int64)
+        flat += other.cells[side]
+        size = groups[side].size
+        counts = np.bincount(flat, minlength=size * n_cells).reshape(size, n_cells)
+        shares.append(groups[side].shares(counts.astype(np.float64)))
+    (whole_s, drawn_s), (whole_r, drawn_r) = shares
     return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
 
 

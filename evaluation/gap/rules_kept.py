@@ -12,13 +12,13 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.resampling import Groups
 from twinset.core.rule_discovery import discover_rules
 from twinset.core.rules import Rule
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries, excess_p
 
 from ._combinations import breaks_apart, columns_left_out, joint_codes, pairs_apart
-from ._resampling import Groups
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]

@@ -61,17 +61,18 @@ def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int
     if high < 0:
         parts = [
             f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "
-            f"{task}: use none"
+            f"{task}: add none"
         ]
+    elif low <= 0 <= high:
+        least, most = (_signed(end, reach) for end in (value - reach, value + reach))
+        parts = [
+            f"What these synthetic rows are worth {task} cannot be told: 1,000 of them between "
+            f"{least} and {most} more {ones}"
+        ]
+        if value + reach >= 1000:
+            parts.append("More holdout rows would tell")
     else:
-        sign = "-" if value < 0 and not number.startswith("0") else ""
-        parts = [f"1,000 of these synthetic rows are worth {sign}{number} more {ones} {task}"]
-    if low <= 0 <= high:
-        parts.append(
-            "They may be worth nothing or as much as real rows: more holdout rows would tell"
-            if value + reach >= 1000
-            else "It cannot be told whether they help at all"
-        )
+        parts = [f"1,000 of these synthetic rows are worth {number} more {ones} {task}"]
     if best:
         parts.append(f"Of the numbers tried, adding {best:,} of them is best")
     if found.alone is not None:
@@ -113,6 +114,10 @@ def _number(value: float, reach: float) -> str:
     if reach < 0.005 * value:
         return f"at least {_round(value, 0.1 * value)}"
     return f"{_round(value, reach)} ± {_round(reach, reach)}"
+
+
+def _signed(number: float, error: float) -> str:
+    return ("−" if number < 0 else "") + _round(abs(number), error)
 
 
 def _alone(plan: Plan, share: float) -> str:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ._grid import Cells, Codes, Grid
 from ._known import KnownRows
-from ._search import Points, Scale, nearest_points
+from ._points import Points, Scale
+from ._search import nearest_points
 from ._streams import Floats, Positions
 
 

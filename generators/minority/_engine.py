@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,16 @@ class Made:
 
 
 class Maker(ABC):
-    """A way to make rows of one crowd: what differs between the samplers."""
+    """A way to make rows of one crowd: what differs between the samplers.
+
+    Class attributes
+    ----------------
+    stays_in_range : bool
+        Whether no number that it makes can lie outside the range of its crowd.
+    """
 
     crowd: Crowd
+    stays_in_range: ClassVar[bool] = False
 
     @abstractmethod
     def make(self, draws: Draws) -> Made:
@@ -118,14 +126,14 @@ class Engine:
         """Return the first n rows of one block."""
         if len(self.makers) == 1:
             return self._make(self.makers[0], Draws(streams, block, np.arange(n)))
-        turns = _turns(self.shares, n, streams.at(block, CLASSES))
+        whose = turns(self.shares, n, streams.at(block, CLASSES))
         made = Made(
             np.empty((n, len(self.grid.number_columns))),
             np.empty((n, len(self.grid.label_columns)), dtype=np.int32),
             np.empty((n, 2), dtype=np.int64),
         )
         for i, maker in enumerate(self.makers):
-            rows = np.flatnonzero(turns == i)
+            rows = np.flatnonzero(whose == i)
             if len(rows):
                 _put(made, rows, self._make(maker, Draws(streams, block, rows)))
         return made
@@ -146,8 +154,9 @@ class Engine:
     def _finished(self, maker: Maker, draws: Draws) -> Made:
         made = maker.make(draws)
         self.rounding.apply(made.numbers, draws)
-        np.maximum(made.numbers, maker.crowd.low, out=made.numbers)
-        np.minimum(made.numbers, maker.crowd.high, out=made.numbers)
+        if not maker.stays_in_range:
+            np.maximum(made.numbers, maker.crowd.low, out=made.numbers)
+            np.minimum(made.numbers, maker.crowd.high, out=made.numbers)
         return made
 
 
@@ -159,7 +168,7 @@ def _put(made: Made, rows: Positions, some: Made) -> None:
     )
 
 
-def _turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
+def turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
     """Return which maker makes each of n rows: every beginning holds each at nearly its share.
 
     Maker i is due at the times (j + u) / share, u drawn once; the rows are these times in order.

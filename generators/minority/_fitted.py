@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,7 @@ MakeMaker = Callable[[Grid, Positions | None], Maker]
 
 _ROUNDS = 16
 _LARGEST_DRAW = 65_536
+_KEPT_ENGINES = 32
 
 
 class FittedSampler(FittedGenerator):
@@ -41,13 +43,13 @@ class FittedSampler(FittedGenerator):
     def __init__(self, train: Dataset, make_maker: MakeMaker, least: int = 2) -> None:
         self.train, self.schema = train, train.schema
         self.make_maker, self.least = make_maker, least
-        self._engines: dict[str, Engine] = {}
+        self._engines: OrderedDict[str, tuple[Engine, bool]] = OrderedDict()
         self._lock = threading.Lock()
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` rows; those of real rows with an `_id` name their parents."""
         made, parents = self.draw(n, rng, where)
-        column = _parents_column(self.train, parents)
+        column = parents_column(self.train, parents)
         if column is None:
             return made
         return Dataset(made.records.append_column("_parents", column), made.schema, made.card)
@@ -56,8 +58,8 @@ class FittedSampler(FittedGenerator):
         self, n: int, rng: np.random.Generator, where: Where | None = None
     ) -> tuple[Dataset, Positions]:
         """Return `n` rows and the positions of the two real rows that each was made from, (n, 2)."""
-        engine, streams = self._engine(where), Streams.of(rng)
-        if where is None or self._always_holds(engine.grid, where):
+        (engine, always), streams = self._engine(where), Streams.of(rng)
+        if where is None or always:
             return _rows(engine, streams, 0, n)
         kept, parents, found, at = [], [], 0, 0
         size = max(n, 1)
@@ -77,23 +79,27 @@ class FittedSampler(FittedGenerator):
 
         The same rows as `draw` gives, for tables of numbers that shall not pass through Arrow.
         """
-        engine, streams = self._engine(where), Streams.of(rng)
-        if where is not None and not self._always_holds(engine.grid, where):
+        engine, always = self._engine(where)
+        if not always:
             made, parents = self.draw(len(out), rng, where)
             for i, column in enumerate(engine.grid.number_columns):
                 out[:, i] = made.values(column.field.name)
             return parents
-        parents = np.empty((len(out), 2), dtype=np.int64)
+        streams, parents = Streams.of(rng), np.empty((len(out), 2), dtype=np.int64)
         for rows, block in engine.blocks(streams, 0, len(out)):
             out[rows], parents[rows] = block.numbers, block.parents
         return parents
 
-    def _engine(self, where: Where | None) -> Engine:
-        """Return the engine of the rows that meet `where`, built once."""
+    def _engine(self, where: Where | None) -> tuple[Engine, bool]:
+        """Return the engine of the rows that meet `where`, and whether all that it makes does."""
         key = "" if where is None else json.dumps(where.to_json(), sort_keys=True, default=str)
         with self._lock:
             if key not in self._engines:
-                self._engines[key] = self._build(where)
+                engine = self._build(where)
+                always = where is None or _always_holds(engine.grid, where)
+                self._engines[key] = engine, always
+                if len(self._engines) > _KEPT_ENGINES:
+                    self._engines.popitem(last=False)
             return self._engines[key]
 
     def _build(self, where: Where | None) -> Engine:
@@ -106,23 +112,23 @@ class FittedSampler(FittedGenerator):
         if len(rows) < self.least:
             raise unmet(where or Where({}))
         grid = Grid.of(seeds, rows)
-        groups, shares = _classes(grid)
+        groups, shares = classes_of(grid)
         return Engine(grid, [self.make_maker(grid, group) for group in groups], shares)
 
-    @staticmethod
-    def _always_holds(grid: Grid, where: Where) -> bool:
-        """Return whether all that can be made meets `where`: its columns hold one value each."""
-        constant = set()
-        for column, values in zip(grid.number_columns, grid.numbers.T, strict=True):
-            if (values == values[0]).all():
-                constant.add(column.field.name)
-        for column, codes in zip(grid.label_columns, grid.codes.T, strict=True):
-            if (codes == codes[0]).all():
-                constant.add(column.field.name)
-        return set(where.conditions) <= constant
+
+def _always_holds(grid: Grid, where: Where) -> bool:
+    """Return whether all that can be made meets `where`: its columns hold one value each."""
+    numbers = zip(grid.number_columns, grid.numbers.T, strict=True)
+    labels = zip(grid.label_columns, grid.codes.T, strict=True)
+    constant = {
+        column.field.name
+        for column, values in [*numbers, *labels]
+        if column.field.name in where.conditions and (values == values[0]).all()
+    }
+    return set(where.conditions) <= constant
 
 
-def _classes(grid: Grid) -> tuple[list[Positions | None], Floats]:
+def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
     """Return the rows of each label of the target as a crowd of its own, and the share of each.
 
     Labels of a single row have nothing to lie between: their share is drawn among all rows.
@@ -159,7 +165,7 @@ def _rows(engine: Engine, streams: Streams, start: int, stop: int) -> tuple[Data
     return grid.to_dataset(numbers, codes), parents
 
 
-def _parents_column(train: Dataset, parents: Positions) -> pa.Array | None:
+def parents_column(train: Dataset, parents: Positions) -> pa.Array | None:
     """Return a `_parents` column that names one or two train rows each; None if they have no `_id`."""
     if "_id" not in train.records.column_names:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ class Grid:
 
     def read(self, dataset: Dataset) -> tuple[Floats, Codes]:
         """Return other rows of the table as numbers and codes; a label not seen here is like no other."""
-        return _read(dataset, self.number_columns, self.label_columns)
+        return _read(dataset, self.number_columns, self.label_columns, order="F")
 
     def to_dataset(self, numbers: Floats, codes: Codes) -> Dataset:
         """Return new rows, numbers of shape (p, n) and codes of shape (c, n), as a set."""
@@ -83,12 +84,15 @@ class Cells:
     hashes : numpy.ndarray of uint64, shape (m,)
         Hash of each row, ascending: the order. It has nothing to do with the values' own order, so
         that of equally near rows any may come first.
+    counts : numpy.ndarray of int64, shape (m,)
+        How many rows hold it.
     """
 
     numbers: Floats
     codes: Codes
     origin: Positions
     hashes: Hashes
+    counts: Positions
 
     @classmethod
     def of(cls, grid: Grid, rows: Positions | None = None) -> Cells:
@@ -101,8 +105,9 @@ class Cells:
         ordered = hashes[order]
         is_first = np.ones(len(order), dtype=bool)
         is_first[1:] = ordered[1:] != ordered[:-1]
+        counts = np.diff(np.flatnonzero(is_first), append=len(order))
         order = order[is_first]
-        return cls(numbers[order], codes[order], origin[order], ordered[is_first])
+        return cls(numbers[order], codes[order], origin[order], ordered[is_first], counts)
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -140,7 +145,10 @@ def _mixed(hashes: Hashes, bits: Hashes) -> Hashes:
 
 
 def _read(
-    dataset: Dataset, numeric: Sequence[EncodedColumn], nominal: Sequence[EncodedColumn]
+    dataset: Dataset,
+    numeric: Sequence[EncodedColumn],
+    nominal: Sequence[EncodedColumn],
+    order: Literal["C", "F"] = "C",
 ) -> tuple[Floats, Codes]:
     numbers = np.empty((len(dataset), len(numeric)), order="F")
     for i, column in enumerate(numeric):
@@ -155,7 +163,7 @@ def _read(
             table = np.array([*(places.get(level, strange) for level in levels), -1], np.int32)
             found = table[found]
         codes[:, i] = found
-    return np.ascontiguousarray(numbers), np.ascontiguousarray(codes)
+    return np.asarray(numbers, order=order), np.asarray(codes, order=order)
 
 
 def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:

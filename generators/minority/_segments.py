@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Segments(Maker):
         Positions in the crowd of the rows to start from; all by default.
     """
 
+    stays_in_range: ClassVar[bool] = True
+
     def __init__(
         self, crowd: Crowd, k_neighbors: int, labels: Labels, seeds: Positions | None = None
     ) -> None:
@@ -47,9 +49,10 @@ class Segments(Maker):
         seeds = self.seeds[(chance[:, 0] * len(self.seeds)).astype(np.int64)]
         self.neighbours.find(seeds)
         others = self.neighbours.pick(seeds, chance[:, 1])
-        gap = chance[:, 2]
+        # That little short of the end, no rounding of floats can carry a value past it.
+        gap = np.minimum(chance[:, 2], 1 - 2.0**-40)
         cells = self.crowd.cells
-        start, made = cells.numbers[seeds], cells.numbers[others]
+        start, made = (np.take(cells.numbers, rows, axis=0) for rows in (seeds, others))
         made -= start
         made *= gap[:, None]
         made += start

@@ -13,7 +13,6 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
 
 from ._crowd import Crowd
 from ._danger import TESTS, Test, in_danger
@@ -44,8 +43,9 @@ class Borderline(Generator):
     m_neighbors : int
         Neighbours among all rows that tell whether a row stands in danger, 1 or more.
     danger : {"exact", "sampled"}
-        Look at all rows of other classes, or at about 3 % of them: those in the regions of space
-        nearest to the row. Tables of fewer than 20,000 others are always looked at whole.
+        Look at all rows of other classes, or at those in the regions of space nearest to the row: as
+        many as find 98 % of the neighbours of 64 rows for which all are looked at, 1 % to 32 % of the
+        rows. Where that is not enough, and where there are fewer than 20,000 others, all are.
     labels : {"vote", "parent"}
         Labels of a new row: the commonest among the neighbours, column by column, or all those of
         the nearer of its two real rows, which keeps labels together that go together.
@@ -58,6 +58,7 @@ class Borderline(Generator):
     Examples
     --------
     >>> import pyarrow as pa
+    >>> from twinset.core.where import Where
     >>> table = pa.table({"x": [0.5, 1.5, 2.25, 3.0, 3.5, 9.5], "y": list("aaabab")})
     >>> real = Dataset.from_arrow(table)
     >>> real = real.with_schema(real.schema.with_target("y"))

@@ -61,3 +61,14 @@ def test_no_query_rows_give_no_neighbours() -> None:
 def test_an_impossible_number_of_neighbours_is_refused(k: int) -> None:
     with pytest.raises(ParameterError, match="1 to 3"):
         nearest(np.zeros((1, 1)), np.zeros((3, 1)), k)
+
+
+def test_neighbours_among_many_equal_rows_are_those_of_brute_force() -> None:
+    rng = rng_for(2, "ties")
+    reference = rng.integers(0, 3, size=(1_003, 5)).astype(np.float32)
+    query = rng.integers(0, 3, size=(40, 5)).astype(np.float32)
+    distances, indices = nearest(query, reference, 6, block=7)
+    every = brute_force(query, reference)
+    assert distances == pytest.approx(np.sort(every, axis=1)[:, :6], abs=1e-6)
+    assert np.take_along_axis(every, indices, axis=1) == pytest.approx(distances, abs=1e-6)
+    assert all(len(set(row)) == 6 for row in indices.tolist())

@@ -42,6 +42,7 @@ def test_a_good_set_serves_all_purposes(score) -> None:
         ("different", "hurts", ["no", "no"]),
         ("cannot tell", "no evidence", ["cannot tell", "no gain shown"]),
         ("as good as real", "helps", ["yes", "yes"]),
+        ("as good as real", "hurts", ["with care", "no"]),
         ("not measurable", "", ["not measured", "not measured"]),
     ],
 )

@@ -46,7 +46,7 @@ def test_undecided_says_how_many_rows_are_needed(score):
     found = answer([score("gap.b"), undecided], "gap")
     assert found.mark == "unclear"
     assert found.text == (
-        "Cannot tell: undecided in 1 of 2 tests, none finds a difference. "
+        "No difference found so far; undecided in 1 of 2 tests. "
         "A: needs about 4,000 rows, there are 78."
     )
 
@@ -64,7 +64,7 @@ def test_a_family_without_scores_is_not_measured():
 def test_what_could_not_be_measured_is_counted_beside_the_rest(score):
     found = answer([score("coverage.a"), score("coverage.b", "not measurable")], "coverage")
     assert found.mark == "good"
-    assert "the one test made (1 more could not be measured)" in found.text
+    assert "the one test made (1 further test could not be measured)" in found.text
 
 
 def test_leaks_are_never_called_safe(score):

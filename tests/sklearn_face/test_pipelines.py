@@ -13,9 +13,26 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from twinset.sklearn import SMOTE, RandomOverSampler, restore_probabilities
+from twinset.sklearn import (
+    ROSE,
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    FilteredSampler,
+    RandomOverSampler,
+    TreesSampler,
+    restore_probabilities,
+)
 
-SAMPLERS = [SMOTE, RandomOverSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def frauds(n: int = 600) -> tuple[pd.DataFrame, pd.Series]:

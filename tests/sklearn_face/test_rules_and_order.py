@@ -5,9 +5,28 @@ import pandas as pd
 import pytest
 
 from twinset.core.rules import Rule
-from twinset.sklearn import SMOTE, NothingToAdd, RandomOverSampler, restore_probabilities
+from twinset.sklearn import (
+    ROSE,
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    FilteredSampler,
+    NothingToAdd,
+    RandomOverSampler,
+    RulesLeftOut,
+    TreesSampler,
+    restore_probabilities,
+)
 
-SAMPLERS = [SMOTE, RandomOverSampler]
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def ruled(n: int = 600, n_rare: int = 90) -> tuple[pd.DataFrame, np.ndarray]:
@@ -50,6 +69,8 @@ def test_rules_may_be_declared_on_arrays() -> None:
     ):
         made, _ = SMOTE(random_state=0, rules=rules).fit_resample(array, y)
         assert np.allclose(made[:, 2], made[:, 0] + made[:, 1], atol=1e-6)
+    with pytest.raises(ValueError, match="keys of new rows"):
+        SMOTE(rules=[Rule("unique", ("x0",))]).fit_resample(array, y)
     with pytest.raises(ValueError, match="x9"):
         SMOTE(rules=[Rule("order", ("x0", "x9"))]).fit_resample(array, y)
 
@@ -67,7 +88,8 @@ def test_new_rows_do_not_depend_on_order(sampler, columns) -> None:
     # The parents are other positions, and the same rows.
     first = sampler(random_state=5)
     first.fit_resample(X, y)
-    assert np.array_equal(order[other_sampler.parents_], first.parents_)
+    known = other_sampler.parents_ >= 0
+    assert np.array_equal(np.where(known, order[other_sampler.parents_], -1), first.parents_)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -185,3 +207,41 @@ def test_strategies_that_cannot_be(strategy, message: str) -> None:
     X, y = [[float(i)] for i in range(9)], list("aaaaaa" + "bbb")
     with pytest.raises(ValueError, match=message):
         RandomOverSampler(sampling_strategy=strategy).fit_resample(X, y)
+
+
+def test_one_hot_groups_of_floats_in_an_array_are_kept() -> None:
+    X, y = ruled()
+    array = X[[f"is_{i}" for i in range(4)] + ["net"]].to_numpy(dtype=float)
+    sampler = SMOTE(random_state=0)
+    made, _ = sampler.fit_resample(array, y)
+    assert Rule("one_hot", ("x0", "x1", "x2", "x3")) in sampler.rules_
+    assert (made[:, :4].sum(axis=1) == 1).all()
+    assert set(np.unique(made[:, :4])) == {0, 1}
+
+
+def test_keys_are_copied_and_not_made_up() -> None:
+    rng = np.random.default_rng(0)
+    card = rng.choice(10**9, 150, replace=False)[rng.integers(0, 150, 600)]
+    X = pd.DataFrame({"card_id": card, "amount": rng.normal(size=600)})
+    y = np.repeat([0, 1], [500, 100])
+    made, _ = SMOTE(random_state=0).fit_resample(X, y)
+    assert made["card_id"].dtype == card.dtype
+    assert set(made["card_id"][600:]) <= set(card[500:])
+
+
+def test_rules_that_were_found_and_cannot_be_held_are_left_out_with_a_warning(monkeypatch) -> None:
+    from twinset.core.errors import RecipeError
+    from twinset.core.rule_repair import RuleKeeper
+
+    def refuse(*_: object) -> None:
+        raise RecipeError("no row can be made")
+
+    monkeypatch.setattr(RuleKeeper, "hold", refuse)
+    X, y = ruled()
+    sampler = SMOTE(random_state=0)
+    with pytest.warns(RulesLeftOut):
+        made, _ = sampler.fit_resample(X, y)
+    assert len(made) == 1020
+    assert sampler.rules_ == ()
+    with pytest.raises(ValueError, match="no row can be made"):
+        SMOTE(rules=[Rule("sum", ("total", "net", "tax"))]).fit_resample(X, y)

@@ -6,25 +6,27 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from benchmarks.minority.dtype_cases import cases, labels
-from twinset.sklearn import SMOTE, RandomOverSampler
+from benchmarks.minority.dtype_cases import cases, labels, same_rows, type_of
+from twinset.sklearn import (
+    ROSE,
+    SMOTE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    FilteredSampler,
+    RandomOverSampler,
+    TreesSampler,
+)
 
 N, MADE = 240, 160
-SAMPLERS = [SMOTE, RandomOverSampler]
-
-
-def dtypes_of(table) -> list:
-    if isinstance(table, pd.DataFrame):
-        return [*table.dtypes, type(table.index), table.index.dtype]
-    if isinstance(table, pl.DataFrame):
-        return list(table.schema.items())
-    return [table.schema] if isinstance(table, pa.Table) else [table.dtype, table.ndim]
-
-
-def is_equal(one, other) -> bool:
-    if isinstance(one, np.ndarray):
-        return bool(pd.DataFrame(one).equals(pd.DataFrame(other)))
-    return bool(one.equals(other))
+SAMPLERS = [
+    SMOTE,
+    RandomOverSampler,
+    ROSE,
+    BorderlineSMOTE,
+    CopulaSampler,
+    TreesSampler,
+    FilteredSampler,
+]
 
 
 def missing_share(table, name) -> float:
@@ -49,14 +51,16 @@ def names_of(table) -> list:
 def test_types_come_back(case: str, sampler) -> None:
     real = cases()[case]()
     made, y = sampler(random_state=0).fit_resample(real, labels())
-    assert type(made) is type(real)
-    assert dtypes_of(made) == dtypes_of(real)
+    assert type_of(made) == type_of(real)
     assert len(made) == len(y) == N + MADE
-    assert is_equal(made[:N], real)
+    assert same_rows(made[:N], real)
     frauds, new = real[200:], made[N:]
     for name in names_of(real):
         before, after = missing_share(frauds, name), missing_share(new, name)
-        assert (before == 0) == (after == 0)
+        assert before > 0 or after == 0
+        if sampler is BorderlineSMOTE:
+            continue  # It starts from some rows only, which may miss more or less.
+        assert before == 0 or after > 0
         assert after == pytest.approx(before, abs=0.25)
 
 

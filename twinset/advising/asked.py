@@ -9,7 +9,7 @@ from twinset.advising.case import Columns
 from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError
-from twinset.drafting import guess_target
+from twinset.guessing import guess_target
 from twinset.recipe import Recipe, load_recipe
 from twinset.sourcing import declare
 from twinset.tables import open_table

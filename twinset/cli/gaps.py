@@ -18,7 +18,7 @@ def command(
     want: list[str] | None = None,
     population: list[str] | None = None,
     target: str | None = None,
-    use: str = "tabular.trees",
+    use: str | None = None,
     seed: int | None = None,
     most: int = 10,
     force: bool = False,
@@ -33,7 +33,7 @@ def command(
     Parameters
     ----------
     real : Path
-        A CSV, Parquet or JSON-Lines file.
+        A CSV, Parquet or JSON-Lines file; a set of images as delivered, in Parquet.
     synthetic : Path
         Such a file with the same columns.
     out : Path
@@ -45,7 +45,7 @@ def command(
     target : str
         Column that models will predict; goes into the recipe.
     use : str
-        The generator; see `twinset list generator`.
+        The generator, by default tabular.trees, for images image.shapes; see `twinset list generator`.
     seed : int
         Seed of the recipe.
     most : int

@@ -29,7 +29,8 @@ def command(
     force : bool
         Overwrite the recipe if there is one.
     """
-    from twinset.drafting import draft_recipe, guess_target, recipe_name, seen_from
+    from twinset.drafting import draft_recipe, recipe_name, seen_from
+    from twinset.guessing import guess_target
     from twinset.tables import name_target, open_table
 
     if out.exists() and not force:

@@ -164,6 +164,9 @@ class Comparison:
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
         Results shared between metrics of one comparison, e.g. feature matrices.
+    value_only : bool
+        Whether nothing but the value will be read, as of the floor: a metric may then leave out
+        replicates and details. The value must be the same either way.
     """
 
     train: Dataset
@@ -173,6 +176,7 @@ class Comparison:
     positive: str | None = None
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    value_only: bool = False
 
 
 @dataclass(frozen=True)

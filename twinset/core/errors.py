@@ -8,6 +8,7 @@ The tree::
     ├── ParameterError       a setting is out of its range
     ├── SchemaError          columns or labels do not fit
     ├── DataError            the data themselves cannot be used
+    ├── LeakError            a test set does not stand apart from what was trained on
     ├── FitError             a component cannot learn from these data
     ├── CatalogError         a data set is missing, damaged or cannot be written
     └── MissingExtraError    an optional library is not installed
@@ -93,6 +94,24 @@ class SchemaError(TwinsetError):
 
 class DataError(TwinsetError):
     """The data cannot be read or cannot serve the purpose."""
+
+
+class LeakError(TwinsetError):
+    """A test set does not stand apart from what was trained on.
+
+    Parameters
+    ----------
+    what, got, allowed, todo : str
+        As for every error.
+    kind : str
+        Name of the leak, by which it can be allowed: see `twinset.leaks.LEAKS`.
+    """
+
+    def __init__(
+        self, what: str, *, kind: str, got: str = "", allowed: str = "", todo: str = ""
+    ) -> None:
+        self.kind = kind
+        super().__init__(what, got=got, allowed=allowed, todo=todo)
 
 
 class FitError(TwinsetError):

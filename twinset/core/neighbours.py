@@ -15,6 +15,9 @@ _BLOCK_CELLS = 4_000_000
 _SPARE = 4
 """Candidates looked at beyond k, because the first pass orders them in single precision."""
 
+_STRIDES = 16
+"""Reference rows that share one least score when candidates are picked."""
+
 Distances = npt.NDArray[np.float64]
 
 
@@ -69,17 +72,15 @@ def nearest(
     far = (reference - centre).astype(np.float32)
     far = np.column_stack([far, np.einsum("ij,ij->i", far, far)]).T.copy()
     candidates = min(k + _SPARE, len(reference))
-    step = block or max(1, _BLOCK_CELLS // len(reference))
+    step = min(block or max(1, _BLOCK_CELLS // len(reference)), max(len(query), 1))
+    # One buffer for all blocks: fresh memory costs as much as the product that fills it.
+    buffer = np.empty((step, len(reference)), dtype=np.float32)
     for start in range(0, len(query), step):
         rows = slice(start, start + step)
         near = (-2 * (query[rows] - centre)).astype(np.float32)
-        score = np.column_stack([near, np.ones(len(near), np.float32)]) @ far
-        if k == 1:
-            found = score.argmin(axis=1)[:, None]
-        elif candidates < len(reference):
-            found = np.argpartition(score, candidates - 1, axis=1)[:, :candidates]
-        else:
-            found = np.broadcast_to(np.arange(candidates), score.shape)
+        left = np.column_stack([near, np.ones(len(near), np.float32)])
+        score = np.matmul(left, far, out=buffer[: len(near)])
+        found = score.argmin(axis=1)[:, None] if k == 1 else _least(score, candidates)
         exact = _distances(query[rows], reference, found)
         order = np.lexsort((found, exact), axis=1)[:, :k]
         distances[rows] = np.take_along_axis(exact, order, axis=1)
@@ -119,6 +120,27 @@ def squared_distances(
         squared += far_lengths
         squared[squared <= 1e-12 * lengths[:, None]] = 0.0
         yield rows, squared
+
+
+def _least(score: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
+    """Return where the `k` least of each line are, in any order, shape (m, k).
+
+    The k least lie in those k runs of columns whose own least is least, so only these are sorted
+    out. A run is every (n / 16)-th column, which takes the least of 16 lines of memory at once.
+    """
+    m, n = score.shape
+    if k == n:
+        return np.broadcast_to(np.arange(n), score.shape)
+    width = n // _STRIDES
+    if width <= 2 * k:
+        return np.argpartition(score, k - 1, axis=1)[:, :k]
+    runs = score[:, : width * _STRIDES].reshape(m, _STRIDES, width).min(axis=1)
+    best = np.argpartition(runs, k - 1, axis=1)[:, :k]
+    places = (best[:, :, None] + width * np.arange(_STRIDES)).reshape(m, -1)
+    rest = np.broadcast_to(np.arange(width * _STRIDES, n), (m, n - width * _STRIDES))
+    places = np.concatenate([places, rest], axis=1)
+    among = np.take_along_axis(score, places, axis=1)
+    return np.take_along_axis(places, np.argpartition(among, k - 1, axis=1)[:, :k], axis=1)
 
 
 def _distances(

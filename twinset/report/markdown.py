@@ -28,12 +28,12 @@ _LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurab
 def report_markdown(report: Report) -> str:
     """Return verdict, gates, scores and notes of a report."""
     lines = [f"## {_text(report.title)}", ""]
-    lines += [f"- {_SIGNS[s.mark]} **{_text(s.question)}** {_text(s.text)}" for s in report.verdict]
     if report.scores:
         purposes = [
             (_text(u.purpose), f"{_SIGNS[u.mark]} {u.answer}", _text(u.why)) for u in report.uses
         ]
-        lines += ["", *_table(("what to use it for", "answer", "why"), purposes)]
+        lines += [*_table(("what to use it for", "answer", "why"), purposes), ""]
+    lines += [f"- {_SIGNS[s.mark]} **{_text(s.question)}** {_text(s.text)}" for s in report.verdict]
     if report.gates:
         rows = [
             (

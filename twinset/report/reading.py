@@ -24,13 +24,17 @@ _READING: Mapping[str, str] = {
         "What it could tell apart, another model can stumble over too."
     ),
     "gap.conditionals": (
-        "Models that learnt from real rows forecast each column from all the others; 0 means that the "
-        "synthetic rows surprise them just as much as real ones do. More or less surprise means that "
-        "columns hang together differently."
+        "Models of real rows forecast each column from all others; the number is the share of values "
+        "that look drawn at random. Real rows have such values too: more of them means that relations "
+        "were lost, fewer that rows are too neat."
     ),
     "gap.time_patterns": (
         "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
+    ),
+    "gap.texts": (
+        "How far lengths, characters, words, pairs of words and kinds of texts are from real, averaged: 0 "
+        "is the same. A model that reads such texts meets other words than it will meet in real ones."
     ),
     "gap.missingness": (
         "How far the pattern of missing cells is from real: how often each is missing, and which "

@@ -81,8 +81,15 @@ def _instead(scores: Sequence[Score]) -> Use:
     if score.verdict == "cannot tell":
         return Use(purpose, "cannot tell", f"{numbers}: too few rows to be sure", "unclear")
     off = _off(scores, _WHO)
+    mixed = None if found is None else found.trained_on("mixed")
+    if not off and mixed is not None and mixed.answer == "hurts":
+        # Within the margin, but rows that harm beside real ones tell something wrong.
+        off = "beside real rows it harms"
     if off:
         return Use(purpose, "with care", f"{numbers}; but {off}", "unclear")
+    if any(s.family == "privacy" and s.verdict == "different" for s in scores):
+        why = f"{numbers}; but it leaks: guard it, and models of it, like the real rows"
+        return Use(purpose, "with care", why, "unclear")
     return Use(purpose, "yes", numbers, "good")
 
 
@@ -140,7 +147,8 @@ def _hand_out(scores: Sequence[Score]) -> Use:
         return Use(purpose, "no", f"signs of leaking: {_titles(leaking)}", "bad")
     undecided = [s for s in own if s.verdict == "cannot tell"]
     if undecided:
-        why = f"too few rows for {_titles(undecided)}"
+        tests = "1 test" if len(own) == 1 else f"{len(undecided)} of {len(own)} tests"
+        why = f"too few rows to decide {tests}: {_titles(undecided)}"
         return Use(purpose, "not shown to be safe", why, "unclear")
     attacks = "1 test" if len(own) == 1 else f"{len(own)} tests"
     why = f"in {attacks}; whether that is enough is for you to decide"

@@ -105,7 +105,7 @@ def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
                 f" {short(earlier)} here: part of the distance is time."
             )
         return mark, said
-    return mark, _undecided(mark, worst, counts)
+    return mark, _undecided(mark, worst, counts, "No difference found", scores)
 
 
 def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -117,8 +117,8 @@ def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"Nothing found missing: as good as real rows in {counts}."
     if mark == "bad":
-        return mark, f"Something is missing, in {counts}. Furthest off: {_told(worst)}."
-    return mark, _undecided(mark, worst, counts)
+        return mark, f"Something is missing or off, in {counts}. Furthest off: {_told(worst)}."
+    return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
 
 
 def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -126,8 +126,10 @@ def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
     if mark == "bad":
-        return mark, f"Signs of leaking in {counts}: {_told(worst)}."
-    return mark, _undecided(mark, worst, counts)
+        found = sum(score.verdict == "different" for score in scores)
+        head = f"It leaks, by {counts}" if found > 1 else f"Signs of leaking, in {counts}"
+        return mark, f"{head}: {_told(worst)}."
+    return mark, _undecided(mark, worst, counts, "No leak found", scores)
 
 
 def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -136,7 +138,7 @@ def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     models = [s for s in scores if s.metric not in beside and s.verdict != "not measurable"]
     if not models and rate is None:
         mark, worst, counts = _tally(scores)
-        return mark, _undecided(mark, worst, counts)
+        return mark, _undecided(mark, worst, counts, "No harm found", scores)
     if not models and rate is not None:
         return _tally([rate])[0], _worth(rate, whole=True)
     models.sort(key=lambda score: score.metric != _MODELS)
@@ -235,7 +237,8 @@ def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
     by = {v: [s for s in ranked if s.verdict == v] for v in {s.verdict for s in ranked}}
     measured = [s for s in ranked if s.verdict != "not measurable"]
     left = len(ranked) - len(measured)
-    aside = f" ({left} more could not be measured)" if left and measured else ""
+    tests = "test" if left == 1 else "tests"
+    aside = f" ({left} further {tests} could not be measured)" if left and measured else ""
     n = len(measured)
     every = {1: "the one test made", 2: "both tests"}.get(n, f"all {n} tests") + aside
     if not measured:
@@ -250,13 +253,28 @@ def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
     return "good", measured[0], every
 
 
-def _undecided(mark: Mark, worst: Score, counts: str) -> str:
+def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequence[Score]) -> str:
+    """Return what is open; `nothing` says that what was decided found nothing."""
     told = next(iter(reasons(worst)), "")
     if mark == "unmeasured":
         return f"Not measurable: {told or 'something is lacking'}."
     name = metric_title(worst.metric)
-    told = f"{name[0].upper()}{name[1:]}: {told or 'too few rows'}."
-    return f"Cannot tell: undecided in {counts}, none finds a difference. {told}"
+    told = f"{name[0].upper()}{name[1:]}: {_placed(told, worst) or 'too few rows'}."
+    measured = [score for score in scores if score.verdict != "not measurable"]
+    is_open = [score for score in measured if score.verdict == "cannot tell"]
+    if 2 * len(is_open) > len(measured):
+        return f"Cannot tell: undecided in {counts}. {told}"
+    return f"{nothing} so far; undecided in {counts}. {told}"
+
+
+def _placed(told: str, score: Score) -> str:
+    """Return a clause on too few rows with where those rows are from, if they are all of a part."""
+    compared = score.details.get("compared")
+    if not isinstance(compared, Mapping) or not isinstance(compared.get("rows"), Mapping):
+        return told
+    n = compared["rows"].get("reference")
+    ending = f"there are {n:,}" if isinstance(n, int) else None
+    return f"{told}, {compared.get('with')}" if ending and told.endswith(ending) else told
 
 
 def _told(score: Score) -> str:
@@ -266,11 +284,12 @@ def _told(score: Score) -> str:
         left = len(different.names) - len(named)
         more = f" and {left} more" if left else ""
         what = different.what if len(different.names) == 1 else f"{different.what}s"
+        named = tuple(f"{name}{_outcomes_of(score, name)}" for name in named)
         return f"{head}, by {what} {', '.join(named) if left else joined(named)}{more}"
     summary = str(score.details.get("summary") or "")
     # A summary that finds nothing, e.g. since no single part is off for sure, denies the verdict.
     if summary and not re.search(_DENIES, summary):
-        return f"{metric_title(score.metric)}, {summary}"
+        return f"{metric_title(score.metric)} ({_aside(summary)})"
     distances = column_distances(score)
     if distances:
         name, value = max(distances.items(), key=lambda item: (item[1], item[0]))
@@ -279,6 +298,24 @@ def _told(score: Score) -> str:
         pair, value = max(errors.items(), key=lambda item: (item[1], item[0]))
         return f"{head}, worst pair {joined(pair)} at {short(value)}"
     return head
+
+
+def _aside(summary: str) -> str:
+    """Return the first sentence of a summary as it may stand in brackets."""
+    first = re.split(r"[.] (?=[A-Z])", summary)[0].rstrip(".")
+    return first[:1].lower() + first[1:] if first[1:2].islower() else first
+
+
+def _outcomes_of(score: Score, name: str) -> str:
+    """Return how often a group has the outcome, where that is what is off."""
+    groups = score.details.get("groups")
+    told = groups.get(name) if isinstance(groups, Mapping) else None
+    if not isinstance(told, Mapping) or not str(score.details.get("outcome")).startswith("share"):
+        return ""
+    real, synthetic = told.get("real"), told.get("synthetic")
+    if not is_number(real) or not is_number(synthetic):
+        return ""
+    return f" ({score.details['outcome']}: {100 * synthetic:.0f} % instead of {100 * real:.0f} %)"
 
 
 def _numbers(score: Score) -> str:

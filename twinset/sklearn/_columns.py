@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.inference import count_decimals
+from twinset.core.inference import count_decimals, infer_schema
 from twinset.core.schema import Field, Kind
 from twinset.sklearn._errors import SamplerInputError
 
 Rows = npt.NDArray[np.int64]
+_KEY_WORD = re.compile(r"(id|no|nr|key|number|ssn|account|card|phone)$", re.IGNORECASE)
+"""Names at which it is worth asking whether whole numbers are keys."""
 _LOOK = 2_000
 _LONGEST_LABEL = 64
 
@@ -34,11 +37,14 @@ class Column:
         Positions -> these values as an Arrow array.
     write : callable
         New values, an Arrow array of the field's stored type -> the same in the column's own type.
+    takes_codes : bool
+        Whether `write` reads labels as a dictionary array, too.
     """
 
     field: Field
     read: Callable[[Rows], pa.Array]
     write: Callable[[pa.Array], Any]
+    takes_codes: bool = False
 
 
 def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -> Column:
@@ -126,13 +132,15 @@ def of_codes(
         return pa.DictionaryArray.from_arrays(pa.array(chosen, mask=chosen < 0), levels)
 
     def back(made: pa.Array) -> Any:
-        found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
         if pa.types.is_dictionary(made.type):
             own = pc.index_in(pc.cast(made.dictionary, pa.string()), value_set=levels)
             found = own.take(made.indices)
+        else:
+            found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
         return write(pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64))
 
-    return Column(Field(name=name, kind="category", stored="string"), read, back)
+    field = Field(name=name, kind="category", stored="string")
+    return Column(field, read, back, takes_codes=True)
 
 
 def of_objects(name: str, values: npt.NDArray[Any]) -> Column:
@@ -172,8 +180,15 @@ def _numeric_field(name: str, values: npt.NDArray[Any], stored: str = "") -> Fie
     if _is_flag(values):
         return Field(name=name, kind="category", stored=stored)
     if values.dtype.kind in "iu":
+        if _KEY_WORD.search(name) and _is_key(name, values):
+            return Field(name=name, kind="category", stored=stored)
         return Field(name=name, kind="integer", stored=stored)
     return Field(name=name, kind="number", stored=stored, decimals=_decimals(values))
+
+
+def _is_key(name: str, values: npt.NDArray[Any]) -> bool:
+    """Whether whole numbers name persons or things: then they are copied, as labels are."""
+    return infer_schema(pa.table({name: values})).fields[0].kind == "id"
 
 
 def _is_flag(values: npt.NDArray[Any]) -> bool:
@@ -264,6 +279,10 @@ def infinite(name: str) -> SamplerInputError:
 
 def _coded_arrow(name: str, values: pa.ChunkedArray) -> Column:
     kind = values.type
+    if str(kind) in ("string_view", "binary_view"):
+        plain = pa.large_string() if str(kind) == "string_view" else pa.large_binary()
+        inner = _coded_arrow(name, pc.cast(values, plain))
+        return Column(inner.field, inner.read, lambda made: pc.cast(inner.write(made), kind))
     if pa.types.is_null(kind):
         return of_codes(name, np.full(len(values), -1), [], lambda codes: pa.nulls(len(codes)))
     whole = _joined(values.unify_dictionaries() if pa.types.is_dictionary(kind) else values)

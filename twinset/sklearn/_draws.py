@@ -5,42 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.contracts import FittedGenerator
+from twinset.core.contracts import FittedGenerator, TracedGenerator
 from twinset.core.dataset import Dataset
 from twinset.core.rule_repair import RuleKeeper
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.sklearn._columns import Rows
+from twinset.sklearn._intake import Table
 
 Parents = npt.NDArray[np.int64]
 _FILLED = frozenset({"number", "integer"})
 _FIRST_CHUNK, _LARGEST_CHUNK = 256, 65_536
-
-
-@runtime_checkable
-class TracedDraws(Protocol):
-    """A fitted generator that says which rows each new one comes from."""
-
-    def draw(
-        self, n: int, rng: np.random.Generator, where: Where | None = None
-    ) -> tuple[Dataset, Parents]:
-        """Return `n` rows and the positions of their parents, shape (n, 2)."""
-
-
-@runtime_checkable
-class TracedFills(TracedDraws, Protocol):
-    """The same for tables of numbers, past Arrow."""
-
-    def fill(
-        self, out: npt.NDArray[np.float64], rng: np.random.Generator, where: Where | None = None
-    ) -> Parents:
-        """Write the rows of `draw` into `out`, shape (n, d), and return their parents."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +51,12 @@ class ClassSource:
 
     def can_fill(self) -> bool:
         """Return whether rows can go straight into an array: numbers only, and no rule to hold."""
-        kinds = self.fitted.schema.kinds
-        return self.keeper is None and kinds <= _FILLED and isinstance(self.fitted, TracedFills)
+        kinds = {self.fitted.schema[name].kind for name in self.names}
+        return self.keeper is None and kinds <= _FILLED and isinstance(self.fitted, TracedGenerator)
 
     def fill(self, out: npt.NDArray[np.float64]) -> Parents:
         """Write rows into `out`, shape (n, d), the same that `draw` gives; return their parents."""
-        assert isinstance(self.fitted, TracedFills)
+        assert isinstance(self.fitted, TracedGenerator)
         return self.fitted.fill(out, rng_for(*self.path, "rows"), self.where)
 
     def draw(self, n: int, n_jobs: int = 1) -> tuple[list[Dataset], Parents]:
@@ -83,7 +65,7 @@ class ClassSource:
         The first n rows of a request for 2n are the rows of a request for n, on any number of
         threads: each chunk has a stream of its own, and chunk sizes do not depend on n.
         """
-        is_traced = isinstance(self.fitted, TracedDraws)
+        is_traced = isinstance(self.fitted, TracedGenerator)
         if is_traced and self.keeper is None:
             made, parents = self._drawn(n, rng_for(*self.path, "rows"))
             return [made], parents
@@ -113,7 +95,7 @@ class ClassSource:
         return parts, parents[:n]
 
     def _drawn(self, n: int, rng: np.random.Generator) -> tuple[Dataset, Parents]:
-        if isinstance(self.fitted, TracedDraws):
+        if isinstance(self.fitted, TracedGenerator):
             made, parents = self.fitted.draw(n, rng, self.where)
         else:
             made = self.fitted.sample(n, rng, self.where)
@@ -137,6 +119,60 @@ class ClassSource:
         held = self.keeper.hold(_numbered(made, 0), rng, None, redraw).dataset
         rows = pc.cast(held.records.column("_id"), pa.int64()).to_numpy()
         return held.without_reserved(), np.concatenate(known)[rows]
+
+
+@dataclass(frozen=True)
+class ClassDraw:
+    """An order for rows of one class.
+
+    Parameters
+    ----------
+    source : ClassSource
+        Where they come from.
+    rows : numpy.ndarray
+        Positions in the caller's table of the rows that the generator was fitted on.
+    own : numpy.ndarray
+        Positions of the real rows of the class.
+    n : int
+        Rows wanted.
+    """
+
+    source: ClassSource
+    rows: Rows
+    own: Rows
+    n: int
+
+    def traced(self, found: Parents) -> tuple[Parents, Rows]:
+        """Return parents as positions in the table, and for each new row a real one of its class.
+
+        Rows without a parent stand for their class by one real row after the other.
+        """
+        parents = np.where(found >= 0, self.rows[found], -1)
+        seeds = np.where(found[:, 0] >= 0, parents[:, 0], np.resize(self.own, len(found)))
+        return parents, seeds
+
+
+def drawn(table: Table, draws: list[ClassDraw], n_jobs: int) -> tuple[Any, Parents, Rows]:
+    """Return all real rows with those drawn, the parents of these, and a real row of their class."""
+    room = None
+    if draws and all(draw.source.can_fill() for draw in draws):
+        room = table.room(sum(draw.n for draw in draws))
+    made: list[Dataset] = []
+    parents, seeds = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
+    start = 0
+    for draw in draws:
+        if room is not None:
+            found = draw.source.fill(room[1][start : start + draw.n])
+            start += draw.n
+        else:
+            parts, found = draw.source.draw(draw.n, n_jobs)
+            made += parts
+        own_parents, own_seeds = draw.traced(found)
+        parents.append(own_parents)
+        seeds.append(own_seeds)
+    origin = np.concatenate(seeds)
+    X = table.extended(made, origin) if room is None else table.finished(room[0], origin)
+    return X, np.concatenate(parents), origin
 
 
 def chunk_sizes(n: int) -> Iterator[int]:

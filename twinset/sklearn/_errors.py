@@ -22,3 +22,7 @@ class SamplerInputError(TwinsetError, ValueError):
 
 class NothingToAdd(UserWarning):
     """No class is short of rows: the real rows came back as they are."""
+
+
+class RulesLeftOut(UserWarning):
+    """Rules that all real rows keep, found by looking, could not be held in new rows."""

@@ -79,11 +79,16 @@ class PandasTable:
         if block is not None:
             return self.finished(block.extended(made, seeds), seeds)
         index = longer_index(self.frame.index, seeds)
-        table = Dataset.concat(made).without_reserved().to_arrow()
+        whole_set = Dataset.concat(made)
+        in_codes = [column.field.name for column in self.columns if column.takes_codes]
+        others = [name for name in self.names if name not in in_codes]
+        table = whole_set.select(others).without_reserved().to_arrow() if others else None
         series = []
         for j, column in enumerate(self.columns):
-            real = self.frame.iloc[:, j]
-            new = pd.Series(column.write(whole_column(table.column(j))), copy=False)
+            real, name = self.frame.iloc[:, j], column.field.name
+            # Labels that are codes on both sides need not become texts between.
+            drawn = whole_set.records if table is None or column.takes_codes else table
+            new = pd.Series(column.write(whole_column(drawn.column(name))), copy=False)
             if new.dtype != real.dtype:
                 new = new.astype(real.dtype)
             whole = pd.concat([real, new], ignore_index=True)
@@ -125,7 +130,16 @@ class ArrowTable:
 
     def taken(self, rows: Rows) -> Any:
         """Return the rows with these positions."""
-        return self.frame[rows] if self.is_polars else self.frame.take(pa.array(rows))
+        if self.is_polars:
+            return self.frame[rows]
+        kinds = self.frame.schema
+        views = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
+        plain = [views.get(str(kind), kind) for kind in kinds.types]
+        if plain == kinds.types:
+            return self.frame.take(pa.array(rows))
+        # Arrow knows no way to take rows of views.
+        named = pa.schema(list(zip(kinds.names, plain, strict=True)))
+        return self.frame.cast(named).take(pa.array(rows)).cast(kinds)
 
     def room(self, m: int) -> None:
         """Return None: columns in Arrow are not rows of one array."""

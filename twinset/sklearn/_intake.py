@@ -74,6 +74,16 @@ def take_in(data: object) -> Table:
     return ArrayTable.of(data)
 
 
+def whole_dataset_of(table: Table) -> Dataset:
+    """Return all rows of a table as records to learn from."""
+    columns = table.by_column() if isinstance(table, ArrayTable) else None
+    if columns is None:
+        return dataset_of(table, np.arange(len(table)))
+    schema = Schema(tuple(column.field for column in table.columns))
+    arrays = [pa.array(values, from_pandas=True) for values in columns]
+    return Dataset.from_arrow(pa.table(arrays, names=list(schema.names)), schema)
+
+
 def dataset_of(table: Table, rows: Rows, names: Sequence[str] | None = None) -> Dataset:
     """Return these rows of a table (and only the named columns) as records to learn from."""
     chosen = [one for one in table.columns if names is None or one.field.name in names]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +29,7 @@ def row_hashes(dataset: Dataset) -> Hashes:
     for field in dataset.schema.fields:
         if field.kind == "category":
             codes, levels = dataset.codes(field.name)
-            known = [int(rng_for(0, "level", level).integers(2**63)) for level in levels]
+            known = [_hash_of(level) for level in levels]
             bits = np.array([*known, 1], dtype=np.uint64)[codes]
         else:
             # Plus 0.0, so that -0.0 and 0.0 are the same.
@@ -46,6 +48,10 @@ def uniforms(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
     """Return a number in [0, 1) for each row, decided by its hash and the seed alone."""
     key = np.uint64(int(rng_for(seed, "uniform by row").integers(2**63)))
     return np.asarray((_mixed(hashes ^ key) >> np.uint64(11)) * 2.0**-53)
+
+
+def _hash_of(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _mixed(bits: Hashes) -> Hashes:

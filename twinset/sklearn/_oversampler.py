@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
-from twinset.core.contracts import Generator
+from twinset.core.contracts import FittedGenerator, Generator
 from twinset.core.dataset import Dataset
+from twinset.core.errors import RecipeError
 from twinset.core.rule_repair import RuleKeeper
+from twinset.core.rules import Rule
+from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.registry import build
+from twinset.core.where import Where
+from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
-from twinset.sklearn._draws import ClassSource
-from twinset.sklearn._errors import NothingToAdd
-from twinset.sklearn._intake import Table, dataset_of
+from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
+from twinset.sklearn._errors import NothingToAdd, RulesLeftOut
+from twinset.sklearn._intake import Table, dataset_of, whole_dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import canonical_order
 from twinset.sklearn._rules import rules_for
@@ -35,6 +43,15 @@ MAKING: dict[str, Any] = {
     "rules": ["array-like", None],
     "n_jobs": [Integral, None],
 }
+
+
+_MOVING = ("sum", "linear", "order", "predicate")
+
+
+@functools.cache
+def generator_class(name: str) -> Any:
+    """Return the class of a generator; looking through the folders once is enough."""
+    return component_class("generator", name)
 
 
 class OverSampler(Sampler):
@@ -76,80 +93,136 @@ class OverSampler(Sampler):
 
 
 class GeneratorSampler(OverSampler):
-    """A sampler whose rows come from a generator of twinset, one fit a class."""
+    """A sampler whose rows come from a generator of twinset, one fit a class.
+
+    Attributes
+    ----------
+    rules_ : tuple of Rule
+        What holds in every new row. Rules are looked for in tables of up to 300 columns.
+
+    Class attributes
+    ----------------
+    _component : str
+        Name of the generator.
+    _settings : tuple of str
+        Parameters that are its settings, too.
+    _sorts_itself : bool
+        Whether its rows do not depend on the order of the rows it is fitted on.
+    """
 
     _component: ClassVar[str]
     _settings: ClassVar[tuple[str, ...]] = ()
+    _sorts_itself: ClassVar[bool] = False
 
     def _generator(self) -> Generator:
         settings = {name: getattr(self, name) for name in self._settings}
-        return build("generator", self._component, settings)
+        made: Generator = generator_class(self._component)(**settings)
+        return made
 
     def _longer(
         self, table: Table, labels: Labels, wanted: dict[int, int]
     ) -> tuple[Any, Rows, Rows]:
         generator, seed = self._generator(), self._seed()
         rare = np.flatnonzero(np.isin(labels.codes, list(wanted)))
-        self.rules_ = rules_for(self.rules, table, labels, rare) if wanted else ()
-        sources: list[tuple[ClassSource, Rows, int]] = []
-        for code, n in wanted.items():
-            rows = labels.rows_of(code)
-            real = dataset_of(table, rows)
-            order = canonical_order(real)
-            path = (seed, str(labels.classes[code]))
-            sources.append((self._source(generator, real.take(order), path), rows[order], n))
-        if sources and all(source.can_fill() for source, _, _ in sources):
-            room = table.room(sum(wanted.values()))
-            if room is not None:
-                return self._filled(table, room, sources)
-        made: list[Dataset] = []
-        traced = []
-        for source, rows, n in sources:
-            parts, found = source.draw(n, _n_threads(self.n_jobs))
-            made += parts
-            traced.append(_traced(rows, found))
-        parents, seeds = _joined(traced)
-        return table.extended(made, seeds), parents, seeds
+        self.rules_ = rules_for(self.rules, table, rare) if wanted else ()
+        try:
+            return self._drawn(generator, seed, table, labels, wanted)
+        except RecipeError as error:
+            if self.rules is not None or not self.rules_:
+                raise
+            warnings.warn(
+                f"the rules that were found cannot be held and were left out: {error}",
+                RulesLeftOut,
+                stacklevel=4,
+            )
+        self.rules_ = ()
+        return self._drawn(generator, seed, table, labels, wanted)
 
-    def _filled(
-        self, table: Table, room: tuple[Any, Floats], sources: list[tuple[ClassSource, Rows, int]]
+    def _drawn(
+        self,
+        generator: Generator,
+        seed: int,
+        table: Table,
+        labels: Labels,
+        wanted: dict[int, int],
     ) -> tuple[Any, Rows, Rows]:
-        """Write the rows of all classes into the free end of an array."""
-        array, free = room
-        traced, start = [], 0
-        for source, rows, n in sources:
-            traced.append(_traced(rows, source.fill(free[start : start + n])))
-            start += n
-        parents, seeds = _joined(traced)
-        return table.finished(array, seeds), parents, seeds
+        # Generators stay inside the range of the class, so a range that was found holds anyway.
+        is_found = self.rules is None
+        rules = tuple(r for r in self.rules_ if not (is_found and r.kind == "range"))
+        together = _Together(table, labels, self._sorts_itself) if wanted else None
+        draws = []
+        for code, n in wanted.items():
+            own = labels.rows_of(code)
+            real = dataset_of(table, own)
+            order = canonical_order(real)
+            own, real = own[order], real.take(order)
+            path = (seed, str(labels.classes[code]))
+            keeper, names = _keeper(real, rules), real.schema.names
+            if not type(generator).needs_others or together is None:
+                fitted = generator.fit(real, rng_for(*path, "fit"))
+                source, rows = ClassSource(fitted, keeper, path, names), own
+            else:
+                fitted = together.fitted(generator, seed)
+                where = together.condition(code)
+                source, rows = ClassSource(fitted, keeper, path, names, where), together.rows
+            draws.append(ClassDraw(source, rows, own, n))
+        return drawn(table, draws, _n_threads(self.n_jobs))
 
-    def _source(self, generator: Generator, real: Dataset, path: tuple[int, str]) -> ClassSource:
-        keeper = None
-        if self.rules_:
-            ruled = replace(real, schema=replace(real.schema, rules=self.rules_))
-            keeper = RuleKeeper.learn(ruled)
-        fitted = generator.fit(real, rng_for(*path, "fit"))
-        return ClassSource(fitted, keeper, path, real.schema.names)
+
+class _Together:
+    """All rows with their label as target, and the one generator that is fitted on them."""
+
+    def __init__(self, table: Table, labels: Labels, sorts_itself: bool) -> None:
+        self.table, self.labels, self.sorts_itself = table, labels, sorts_itself
+        self.rows = np.arange(len(table))
+        self.name = "label"
+        while self.name in table.names:
+            self.name += "_"
+        self._fitted: FittedGenerator | None = None
+
+    def fitted(self, generator: Generator, seed: int) -> FittedGenerator:
+        """Return the generator fitted on all rows, once."""
+        if self._fitted is None:
+            whole = whole_dataset_of(self.table)
+            codes = self.labels.codes
+            if not self.sorts_itself:
+                order = canonical_order(whole)
+                self.rows, whole, codes = order, whole.take(order), codes[order]
+            texts = pa.array([f"{code}" for code in range(len(self.labels.classes))])
+            column = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), texts)
+            field = Field(name=self.name, kind="category", role="target", stored="string")
+            records = whole.records.append_column(self.name, column)
+            real = Dataset(records, Schema((*whole.schema.fields, field)))
+            self._fitted = generator.fit(real, rng_for(seed, "fit"))
+        return self._fitted
+
+    def condition(self, code: int) -> Where:
+        """Return the condition that means one class."""
+        return Where({self.name: f"{code}"})
 
 
-def _traced(rows: Rows, found: Rows) -> tuple[Rows, Rows]:
-    """Return parents as positions among all real rows, and for each new row a real one of its class.
+def _keeper(real: Dataset, rules: tuple[Rule, ...]) -> RuleKeeper | None:
+    if not rules:
+        return None
+    held = (*rules, *_ranges(real, rules))
+    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=held)))
 
-    Rows without a parent stand for their class by one real row after the other.
+
+def _ranges(real: Dataset, rules: tuple[Rule, ...]) -> Iterator[Rule]:
+    """Yield the range that real rows of the class have in each number that a rule may move.
+
+    A repair must not take a total, say, further than any real one goes.
     """
-    parents = np.where(found >= 0, rows[found], -1)
-    return parents, np.where(found[:, 0] >= 0, parents[:, 0], np.resize(rows, len(found)))
-
-
-def _joined(traced: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
-    none = np.empty((0, 2), np.int64), np.empty(0, np.int64)
-    parents, seeds = zip(none, *traced, strict=True)
-    return np.concatenate(parents), np.concatenate(seeds)
+    moved = {name for rule in rules if rule.kind in _MOVING for name in rule.columns}
+    for field in real.schema.fields:
+        if field.name in moved and field.kind in ("number", "integer"):
+            values = real.values(field.name)
+            if not np.isnan(values).all():
+                low, high = float(np.nanmin(values)), float(np.nanmax(values))
+                yield Rule("range", (field.name,), {"low": low, "high": high})
 
 
 def _n_threads(n_jobs: int | None) -> int:
-    import os
-
     if n_jobs is None:
         return 1
     return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)

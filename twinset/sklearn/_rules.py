@@ -12,7 +12,6 @@ from twinset.core.rules import Rule, rules_from_json
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._intake import Table, dataset_of
-from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import row_hashes
 
 RuleWords = Sequence[Rule | Mapping[str, Any]] | None
@@ -20,7 +19,7 @@ _LOOKED_AT, _FEWEST_OTHERS = 4_000, 1_000
 _MOST_COLUMNS = 300
 
 
-def rules_for(words: RuleWords, table: Table, labels: Labels, rare: Rows) -> tuple[Rule, ...]:
+def rules_for(words: RuleWords, table: Table, rare: Rows) -> tuple[Rule, ...]:
     """Return the rules that new rows must keep.
 
     Parameters
@@ -31,21 +30,24 @@ def rules_for(words: RuleWords, table: Table, labels: Labels, rare: Rows) -> tup
         stands for none.
     table : Table
         All real rows.
-    labels : Labels
-        Their labels.
     rare : numpy.ndarray
         Positions of the rows whose classes are to grow.
 
     Raises
     ------
     SamplerInputError
-        A declared rule names a column that does not exist.
+        A declared rule names a column that does not exist, or says that values occur once.
     """
     if words is not None:
         given = tuple(rule for rule in words if isinstance(rule, Rule))
         rest = [dict(rule) for rule in words if not isinstance(rule, Rule)]
         declared = (*given, *rules_from_json(rest))
         for rule in declared:
+            if rule.kind == "unique":
+                raise SamplerInputError(
+                    f"the rule {rule} cannot be held by a sampler: keys of new rows are copies",
+                    todo="leave the rule out, or leave the column out of X",
+                )
             for name in rule.columns:
                 if name not in table.names:
                     raise SamplerInputError(
@@ -88,8 +90,8 @@ def _least(table: Table, rows: Rows, most: int) -> Rows:
     """Return at most so many of the rows, in canonical order: those with the least hashes."""
     if len(rows) == 0:
         return rows
-    if len(rows) > 50 * most:
-        rows = _thinned(table, rows, 10 * most)
+    if len(rows) > 8 * most:
+        rows = _thinned(table, rows, 2 * most)
     hashes = row_hashes(dataset_of(table, rows))
     if len(rows) > most:
         least = np.argpartition(hashes, most)[: most + 1]
@@ -105,4 +107,4 @@ def _thinned(table: Table, rows: Rows, most: int) -> Rows:
         return rows
     hashes = row_hashes(dataset_of(table, rows, free[:1]))
     kept = rows[hashes <= np.partition(hashes, most)[most]]
-    return np.asarray(kept if len(kept) < 5 * most else rows)
+    return np.asarray(kept if len(kept) < 2 * most else rows)

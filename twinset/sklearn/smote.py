@@ -50,6 +50,7 @@ class SMOTE(GeneratorSampler):
 
     _component: ClassVar[str] = "minority.smote"
     _settings: ClassVar[tuple[str, ...]] = ("k_neighbors",)
+    _sorts_itself: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, Any]] = {**MAKING, "k_neighbors": COUNT}
 
     def __init__(

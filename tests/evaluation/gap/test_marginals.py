@@ -10,17 +10,22 @@ from twinset.core.contracts import Comparison
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.marginals import Marginals, ks_distance, wasserstein_distance
+from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
+from twinset.evaluation.gap._pooled import PooledColumn
+from twinset.evaluation.gap.marginals import Marginals
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
+
+
+def _column(x: list[float], y: list[float]) -> PooledColumn:
+    made, real = (Dataset.from_arrow(pa.table({"x": pa.array(v, pa.float64())})) for v in (x, y))
+    return PooledColumn.of(made, real, "x")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scipy: no exact p-value, which is not used
 @given(numbers, numbers)
 def test_ks_is_that_of_scipy(x: list[float], y: list[float]) -> None:
-    assert ks_distance(np.array(x), np.array(y)) == pytest.approx(
-        ks_2samp(x, y, method="asymp").statistic
-    )
+    assert ks_distance(_column(x, y)) == pytest.approx(ks_2samp(x, y, method="asymp").statistic)
 
 
 def test_by_hand(compare, rng) -> None:
@@ -77,9 +82,7 @@ def test_a_negative_margin_is_refused() -> None:
 @given(numbers, numbers)
 def test_wasserstein_is_that_of_scipy(x: list[float], y: list[float]) -> None:
     spread = np.std(y) or 1.0
-    assert wasserstein_distance(np.array(x), np.array(y)) == pytest.approx(
-        scipy_wasserstein(x, y) / spread
-    )
+    assert wasserstein_distance(_column(x, y)) == pytest.approx(scipy_wasserstein(x, y) / spread)
 
 
 def test_a_column_that_differs_is_named_and_others_are_not(people, compare, rng) -> None:

@@ -138,7 +138,7 @@ def test_fresh_real_rows_are_worth_what_they_are() -> None:
     assert abs(found.value - 1000) <= spread < 2000
     assert found.details["judge"] == "linear"
     assert found.details["curve"]["rows"] == [300, 150, 75, 38]
-    assert found.details["summary"].startswith("1,000 of these synthetic rows are worth ")
+    assert "1,000 of them between" in found.details["summary"]
     assert [entry["rows"] for entry in found.details["sweep"]] == [0, 75, 150, 300]
 
 
@@ -151,7 +151,7 @@ def test_copies_of_train_are_worth_nothing_and_loose_columns_do_harm() -> None:
     harm = told(train, Dataset.from_arrow(loose), holdout)
     assert harm.value + 1.96 * np.std(harm.replicates, ddof=1) < 0
     assert harm.details["summary"].endswith("real rows")
-    assert "use none" in harm.details["summary"]
+    assert "add none" in harm.details["summary"]
 
 
 def test_where_more_real_rows_would_not_help_no_rate_is_told() -> None:

@@ -8,14 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinset.core.contracts import Generator, TracedGenerator
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FewRowsWarning
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.generators.minority._streams import BLOCK_ROWS
+from twinset.generators.minority.borderline import Borderline
+from twinset.generators.minority.rose import Rose
 from twinset.generators.minority.smote import Smote
 
-SAMPLERS = {"smote": Smote(), "smote-parent": Smote(labels="parent")}
+SAMPLERS: dict[str, Generator] = {
+    "smote": Smote(),
+    "smote-parent": Smote(labels="parent"),
+    "borderline": Borderline(k_neighbors=3),
+    "rose": Rose(),
+}
 
 
 def example(rows: int = 150) -> pa.Table:
@@ -34,14 +42,16 @@ def example(rows: int = 150) -> pa.Table:
     )
 
 
-def fit(table: pa.Table, sampler: Smote):
+def fit(table: pa.Table, sampler: Generator) -> TracedGenerator:
     real = Dataset.from_arrow(table)
-    return sampler.fit(real.with_schema(real.schema.with_target("label")), rng_for(0, "fit"))
+    fitted = sampler.fit(real.with_schema(real.schema.with_target("label")), rng_for(0, "fit"))
+    assert isinstance(fitted, TracedGenerator)
+    return fitted
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize("where", [None, {"label": "b"}, {"label": "b", "x": {"ge": 0}}])
-def test_the_first_rows_of_a_larger_request(sampler: Smote, where: dict | None) -> None:
+def test_the_first_rows_of_a_larger_request(sampler: Generator, where: dict | None) -> None:
     fitted = fit(example(), sampler)
     n = BLOCK_ROWS + 77 if where is None else 300
     few, whose = fitted.draw(n, rng_for(1), Where.of(where))
@@ -51,7 +61,7 @@ def test_the_first_rows_of_a_larger_request(sampler: Smote, where: dict | None) 
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_the_order_of_real_rows_and_threads_do_not_matter(sampler: Smote) -> None:
+def test_the_order_of_real_rows_and_threads_do_not_matter(sampler: Generator) -> None:
     table = example()
     order = np.random.default_rng(0).permutation(len(table))
     fitted = fit(table, sampler)
@@ -65,13 +75,19 @@ def test_the_order_of_real_rows_and_threads_do_not_matter(sampler: Smote) -> Non
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_both_lanes_give_the_same_rows(sampler: Smote) -> None:
+def test_both_lanes_give_the_same_rows(sampler: Generator) -> None:
     fitted = fit(example(), sampler)
     made, parents = fitted.draw(900, rng_for(1), Where({"label": "a"}))
     for out in (np.empty((900, 4)), np.empty((900, 4), order="F"), np.empty((1000, 4))[100:]):
         assert np.array_equal(fitted.fill(out, rng_for(1), Where({"label": "a"})), parents)
         for i, name in enumerate(("x", "gap", "n", "day")):
             assert np.array_equal(out[:, i], made.values(name), equal_nan=True)
+    half = Where({"label": "a", "x": {"ge": 0}})
+    made, parents = fitted.draw(50, rng_for(1), half)
+    out = np.empty((50, 4))
+    assert np.array_equal(fitted.fill(out, rng_for(1), half), parents)
+    assert np.array_equal(out[:, 0], made.values("x"))
+    assert out[:, 0].min() >= 0
 
 
 def test_parents_name_rows_of_the_class_and_their_ids() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.generators.minority._grid import Cells, Grid
-from twinset.generators.minority._search import Points, Scale, Search, nearest_points
+from twinset.generators.minority._points import Points, Scale
+from twinset.generators.minority._search import Search, nearest_points
 
 
 def points_of(table: pa.Table) -> tuple[Cells, Points]:

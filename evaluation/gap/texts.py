@@ -1,0 +1,235 @@
+"""Whether texts have the lengths, words and turns of phrase of the real ones."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Parts,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.features import FeatureEncoder
+from twinset.core.resampling import Groups, total_variation
+from twinset.core.seeding import draw_seed
+
+from ._frontier import frontier_area
+
+Floats = npt.NDArray[np.float64]
+Cut = Callable[[str], Sequence[str]]
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_LENGTH_BINS = 10
+_LEAST_USES = 10
+_MOST_TERMS = 2_000
+_LEAST_ROWS = 50
+_ROWS_A_CLUSTER = 20
+_CLUSTERS = (2, 50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts(Metric):
+    """Compares texts: their lengths, characters, words, pairs of words, and whole texts by clusters.
+
+    For each text column: the lengths in words, in ten real quantile bins; which characters, words and
+    pairs of neighbouring words are used, those that real train texts use ten times or more one by one
+    and all others together (total variation distance, 0 to 1); and one minus the area under the
+    divergence frontier of clusters of whole texts, in the manner of MAUVE but on twinset's own
+    embedding of hashed words, so that its numbers are not MAUVE's. The value is the mean, and one
+    pattern that is off by more than its own margin makes the whole different.
+
+    Parameters
+    ----------
+    margin : float
+        Largest mean distance that still counts as good as real.
+    pattern_margin : float
+        The same for a single pattern.
+    max_rows : int
+        Texts of each side that are looked at, 50 or more.
+    replicates : int
+        Bootstrap replicates.
+
+    References
+    ----------
+    Pillutla et al., "MAUVE: Measuring the Gap Between Neural Text and Human Text using Divergence
+    Frontiers", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.schema import Field, Schema
+    >>> schema = Schema((Field(name="said", kind="text"),))
+    >>> texts = [["book a table", "play some jazz"] * 50, ["book a table now"] * 100]
+    >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
+    >>> found = Texts(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
+    >>> dict(zip(found.parts.names, found.parts.values.round(2).tolist()))["length of said"]
+    0.0
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = frozenset({"text"})
+    has_floor: ClassVar[bool] = False
+
+    margin: float = 0.03
+    pattern_margin: float = 0.05
+    max_rows: int = 10_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if min(self.margin, self.pattern_margin) < 0 or self.replicates < 2:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin and pattern_margin >= 0; replicates >= 2",
+            )
+        if self.max_rows < _LEAST_ROWS:
+            raise ParameterError(
+                "max_rows is out of range", got=str(self.max_rows), allowed=f"{_LEAST_ROWS} or more"
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the mean distance of all patterns, 0 to 1."""
+        names = [field.name for field in comparison.train.schema.of_kind("text")]
+        if not names:
+            raise NotMeasurable("no column holds texts")
+        n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
+        if n < _LEAST_ROWS:
+            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
+        train = comparison.train.at_most(self.max_rows, rng)
+        sides = [part.at_most(n, rng) for part in (comparison.reference, comparison.synthetic)]
+        deals = [Groups.deal(len(part), self.replicates, rng) for part in sides]
+        seed = draw_seed(rng)
+        found = [
+            pattern
+            for name in names
+            for pattern in (
+                *_terms(name, train, sides, deals),
+                *_frontier(name, train, sides, deals, seed),
+            )
+        ]
+        titles = tuple(title for title, _, _ in found)
+        values = np.array([value for _, value, _ in found])
+        drawn = np.stack([replicates for _, _, replicates in found], axis=1)
+        worst = np.argsort(-values, kind="stable")
+        details: dict[str, Any] = {"patterns": {titles[i]: float(values[i]) for i in worst}}
+        return Measurement(
+            float(values.mean()),
+            drawn.mean(axis=1),
+            details,
+            Parts("pattern", titles, values, drawn, self.pattern_margin),
+        )
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words and the marks of a text, in small letters.
+
+    Examples
+    --------
+    >>> words_of("Play it, Sam!")
+    ['play', 'it', ',', 'sam', '!']
+    """
+    return _WORD.findall(text.lower())
+
+
+def pairs_of(text: str) -> list[str]:
+    """Return the pairs of neighbouring words of a text.
+
+    Examples
+    --------
+    >>> pairs_of("Play it again")
+    ['play it', 'it again']
+    """
+    words = words_of(text)
+    return [f"{one} {two}" for one, two in pairwise(words)]
+
+
+def _terms(
+    name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups]
+) -> Iterator[tuple[str, float, Floats]]:
+    """Yield how far lengths, characters, words and pairs of words are apart."""
+    real, told = _strings(train, name), [_strings(part, name) for part in sides]
+    lengths = [np.array([len(words_of(text)) for text in texts]) for texts in (real, *told)]
+    edges = np.unique(np.quantile(lengths[0], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1]))
+    counts = [
+        deal.counts(np.searchsorted(edges, own, side="right"), len(edges) + 1)
+        for deal, own in zip(deals, lengths[1:])
+    ]
+    yield _apart(f"length of {name}", counts, deals)
+    cuts: tuple[tuple[str, Cut], ...] = (
+        ("characters", list),
+        ("words", words_of),
+        ("pairs of words", pairs_of),
+    )
+    for what, cut in cuts:
+        used = Counter(term for text in real for term in cut(text))
+        known = [term for term, uses in used.most_common(_MOST_TERMS) if uses >= _LEAST_USES]
+        place = {term: i for i, term in enumerate(known)}
+        counts = [_uses(texts, cut, place, deal) for texts, deal in zip(told, deals)]
+        yield _apart(f"{what} of {name}", counts, deals)
+
+
+def _strings(rows: Dataset, name: str) -> list[str]:
+    return [text or "" for text in rows.records.column(name).to_pylist()]
+
+
+def _uses(texts: Sequence[str], cut: Cut, place: dict[str, int], deal: Groups) -> Floats:
+    """Return how often the texts of each group use each known term, and any other, (g, k + 1)."""
+    other = len(place)
+    counts = np.zeros((deal.size, other + 1))
+    for group, text in zip(deal.group, texts):
+        for term in cut(text):
+            counts[group, place.get(term, other)] += 1
+    return counts
+
+
+def _apart(
+    title: str, counts: Sequence[Floats], deals: Sequence[Groups]
+) -> tuple[str, float, Floats]:
+    if any(not table.sum() for table in counts):  # no text of one side has two words, say
+        apart = float(counts[0].sum() != counts[1].sum())
+        return title, apart, np.full(len(deals[0].draws), apart)
+    (real, real_drawn), (made, made_drawn) = (
+        _shares(deal, table) for deal, table in zip(deals, counts)
+    )
+    return title, float(total_variation(made, real)[0]), total_variation(made_drawn, real_drawn)
+
+
+def _shares(deal: Groups, counts: Floats) -> tuple[Floats, Floats]:
+    whole, drawn = counts.sum(axis=0, keepdims=True), deal.draws @ counts
+    return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+
+
+def _frontier(
+    name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups], seed: int
+) -> Iterator[tuple[str, float, Floats]]:
+    """Yield how far whole texts are apart: 1 less the area under the frontier of their clusters."""
+    from sklearn.cluster import KMeans
+
+    encoder = FeatureEncoder.fit(train.select([name]))
+    features = [encoder.transform(part.select([name])) for part in (train, *sides)]
+    n_different = len(np.unique(features[0], axis=0))
+    if n_different < _CLUSTERS[0]:
+        return  # one real text only: nothing to tell apart
+    k = int(np.clip(len(sides[0]) // _ROWS_A_CLUSTER, *_CLUSTERS))
+    clusters = KMeans(min(k, n_different), n_init=1, random_state=seed).fit(features[0])
+    tables = [
+        deal.shares(deal.counts(clusters.predict(part).astype(np.int64), clusters.n_clusters))
+        for deal, part in zip(deals, features[1:])
+    ]
+    (real, real_drawn), (made, made_drawn) = tables
+    drawn = 1 - frontier_area(real_drawn, made_drawn)
+    yield f"whole texts of {name}", float(1 - frontier_area(real, made)[0]), drawn

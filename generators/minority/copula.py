@@ -1,0 +1,117 @@
+"""`minority.copula`: a Gaussian copula of one class, careful where its rows are few."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.conditions import rows_to_learn_from
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.where import Where
+
+from ..tabular._crowd import Crowd  # noqa: TID252  (own folder)
+from ..tabular._latent import LatentNormal  # noqa: TID252  (own folder)
+from ._by_label import FittedByLabel, Rows
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copula(Generator):
+    """Gaussian copula of a rare class: its own margins, and correlations shrunk as far as rows are few.
+
+    As `tabular.copula`, one copula a label of the target. With 50 frauds and 30 columns most
+    correlations are chance; all of them are drawn towards 0 by the share of their spread that
+    sampling alone would bring. New rows have no parents: they are not between two real ones, so they
+    fill the class more widely than SMOTE and may leave it where its columns depend in other ways
+    than by correlation.
+
+    Parameters
+    ----------
+    shrink : float
+        How far correlations are drawn towards 0, in [0, 1]; -1 decides by the data.
+    min_repeats : int
+        A number that at least this many rows share is drawn as it is; between rarer ones, new values
+        are drawn. 2 or more.
+
+    References
+    ----------
+    Schaefer and Strimmer, "A shrinkage approach to large-scale covariance matrix estimation", Stat.
+    Appl. Genet. Mol. Biol. 4, 2005. Nelsen, "An Introduction to Copulas", 2006.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> x = np.random.default_rng(0).normal(size=60).round(2)
+    >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x.round(1), "fraud": ["yes"] * 60}))
+    >>> fitted = Copula().fit(real, np.random.default_rng(1))
+    >>> rows = fitted.sample(500, np.random.default_rng(2))
+    >>> bool(np.corrcoef(rows.values("x"), rows.values("y"))[0, 1] > 0.9)
+    True
+    """
+
+    shrink: float = -1.0
+    min_repeats: int = 5
+
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+
+    def __post_init__(self) -> None:
+        if self.shrink != -1 and not 0 <= self.shrink <= 1:
+            raise ParameterError(
+                "shrink is out of range", got=str(self.shrink), allowed="0 to 1, or -1"
+            )
+        if self.min_repeats < 2:
+            raise ParameterError(
+                "min_repeats is out of range", got=str(self.min_repeats), allowed="2 or more"
+            )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the copula of each label; a label needs 2 rows."""
+        train = rows_to_learn_from(
+            real, self.kinds, component="minority.copula", least=2
+        ).without_reserved()
+
+        def part(number: int, rows: Rows) -> FittedGenerator:
+            crowd = Crowd.of(train.take(rows), self.min_repeats, progress)
+            correlation = crowd.latent.correlation
+            share = shrinkage(correlation, len(rows)) if self.shrink == -1 else self.shrink
+            calm = correlation * (1 - share)
+            np.fill_diagonal(calm, 1.0)
+            return _Part(Crowd(crowd.train, crowd.encoding, crowd.margins, LatentNormal(calm)))
+
+        return FittedByLabel(train, part, "minority.copula", 2)
+
+
+class _Part(FittedGenerator):
+    def __init__(self, crowd: Crowd) -> None:
+        self.crowd, self.schema = crowd, crowd.train.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        return self.crowd.sample(n, rng, where)
+
+
+def shrinkage(correlation: Floats, n: int) -> float:
+    """Return the share by which correlations of `n` rows are best drawn towards 0, in [0, 1].
+
+    It is what sampling alone adds to their squares over what these squares are.
+
+    Examples
+    --------
+    >>> strong = np.array([[1.0, 0.8], [0.8, 1.0]])
+    >>> round(shrinkage(strong, 11), 3), round(shrinkage(strong, 1001), 4)
+    (0.02, 0.0002)
+    >>> shrinkage(np.eye(3), 50)
+    1.0
+    """
+    others = correlation[~np.eye(len(correlation), dtype=bool)]
+    noise = float(np.sum((1 - others**2) ** 2)) / max(n - 1, 1)
+    squares = float(np.sum(others**2))
+    return min(1.0, noise / squares) if squares > 0 else 1.0

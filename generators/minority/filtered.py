@@ -1,0 +1,98 @@
+"""`minority.filtered`: rows of another sampler of this folder, of which only the most real are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+
+from twinset.core.conditions import rows_to_learn_from
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed
+
+from ._filter import FittedFilter
+from .copula import Copula
+from .rose import Rose
+from .smote import Smote
+
+Method = Literal["smote", "rose", "copula"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filtered(Generator):
+    """Rows of SMOTE, ROSE or a copula, of which a discriminator keeps the share that looks most real.
+
+    Boosted trees learn to tell the real rows of a class from as many drawn ones; rows are then drawn
+    until enough of them score above the line that the wanted share of other draws passes. This
+    shrinks the harm of bad rows and the gain of good ones alike; the smaller `keep`, the more.
+
+    Learn it on the rare class alone: `where` of the step names the rows. Learnt on a whole table with
+    a label as target it filters each class by itself, at its own share; labels of a single row are
+    not made. The first n rows of a larger request are those of a request for n, and the order of the
+    real rows does not matter.
+
+    Parameters
+    ----------
+    method : {"smote", "rose", "copula"}
+        What draws the rows: `minority.smote`, `minority.rose` or `minority.copula` as they are.
+    keep : float
+        Share of the drawn rows that is kept, above 0, at most 1.
+    k_neighbors : int
+        Neighbours to choose from (SMOTE only), 1 or more.
+
+    References
+    ----------
+    Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, of which this is the plain form with
+    one line for all rows.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=80)
+    >>> real = Dataset.from_arrow(pa.table({"x": x, "y": 2 * x}))
+    >>> fitted = Filtered(method="rose").fit(real, np.random.default_rng(1))
+    >>> off = [fitted, Rose().fit(real, np.random.default_rng(1))]
+    >>> rows = [one.sample(500, np.random.default_rng(2)) for one in off]
+    >>> near, far = (float(np.abs(r.values("y") - 2 * r.values("x")).mean()) for r in rows)
+    >>> near < far
+    True
+    """
+
+    method: Method = "smote"
+    keep: float = 1 / 3
+    k_neighbors: int = 5
+
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    note: ClassVar[str] = "made from real records: treat as the source data"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ParameterError(
+                "method is not known", got=str(self.method), allowed=", ".join(METHODS)
+            )
+        if not 0 < self.keep <= 1:
+            raise ParameterError(
+                "keep is out of range", got=str(self.keep), allowed="above 0, at most 1"
+            )
+        if self.k_neighbors < 1:
+            raise ParameterError(
+                "k_neighbors is out of range", got=str(self.k_neighbors), allowed="1 or more"
+            )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator for the class of these rows; needs 2. Judges are trained later."""
+        train = rows_to_learn_from(real, self.kinds, component="minority.filtered", least=2)
+        makers: dict[str, Generator] = {
+            "smote": Smote(k_neighbors=self.k_neighbors),
+            "rose": Rose(),
+            "copula": Copula(),
+        }
+        return FittedFilter(train.without_parents(), makers[self.method], self.keep, draw_seed(rng))

@@ -1,0 +1,148 @@
+"""`minority.trees`: the chain of trees, learnt with the other classes and drawn from one's own rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from twinset.core.conditions import rows_to_learn_from
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import TABULAR_KINDS
+from twinset.core.seeding import draw_seed, rng_for
+from twinset.core.where import Where
+
+from ..tabular._trees_fitted import FittedTrees  # noqa: TID252  (own folder)
+from ..tabular.trees import Trees as Chains  # noqa: TID252  (own folder)
+from ._by_label import FittedByLabel, Rows
+
+_REDRAWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trees(Generator):
+    """Chain of trees for a rare class: splits learnt beside the other classes, values from its own rows.
+
+    As `tabular.trees`, with two differences. The trees of a label see its rows and as many of the
+    other labels as `others` says, so both weigh alike: what holds in every class is learnt from more
+    rows than the rare class has. And a value is always one of a row of the label itself: where a
+    leaf has none of these, the nearest branch with one hands it out.
+
+    Learn it on the whole table with a label as target and name the class when rows are drawn;
+    learnt on one class alone it is `tabular.trees` of these rows.
+
+    Parameters
+    ----------
+    others : float
+        Rows of other labels that the trees of a label see, for each row of its own; 0 or more.
+    min_leaf, min_leaf_labels : int
+        As in `tabular.trees`.
+
+    References
+    ----------
+    Reiter, "Using CART to generate partially synthetic public use microdata", J. Official Statistics
+    21, 2005. Chen, Liaw and Breiman, "Using random forest to learn imbalanced data", 2004.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.where import Where
+    >>> x = np.random.default_rng(0).normal(size=400).round(3)
+    >>> table = pa.table({"x": x, "fraud": np.where(x > 1.5, "yes", "no")})
+    >>> real = Dataset.from_arrow(table)
+    >>> real = real.with_schema(real.schema.with_target("fraud"))
+    >>> fitted = Trees().fit(real, np.random.default_rng(1))
+    >>> rows = fitted.sample(100, np.random.default_rng(2), Where({"fraud": "yes"}))
+    >>> bool(rows.values("x").min() > 1.4)
+    True
+    """
+
+    others: float = 1.0
+    min_leaf: int = 0
+    min_leaf_labels: int = 40
+
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    chunk_rows: ClassVar[int] = 32_768
+    needs_others: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.others >= 0:
+            raise ParameterError(
+                "others is out of range", got=str(self.others), allowed="0 or more"
+            )
+        self._chains()
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator; the chain of a label (2 rows or more) is grown when it is drawn."""
+        train = rows_to_learn_from(
+            real, self.kinds, component="minority.trees", least=2
+        ).without_reserved()
+        seed = draw_seed(rng)
+
+        def part(number: int, rows: Rows) -> FittedGenerator:
+            return self._part(train, rows, rng_for(seed, f"label-{number}"), progress)
+
+        return FittedByLabel(train, part, "minority.trees", 2)
+
+    def _part(
+        self, train: Dataset, rows: Rows, rng: np.random.Generator, progress: Progress
+    ) -> FittedGenerator:
+        beside = np.setdiff1d(np.arange(len(train)), rows)
+        n_beside = min(len(beside), int(self.others * len(rows)))
+        beside = rng.choice(beside, n_beside, replace=False)
+        seen = np.sort(np.concatenate([rows, beside]))
+        fitted = self._chains().fit(train.take(seen), rng, progress)
+        assert isinstance(fitted, FittedTrees)
+        if not n_beside:
+            return fitted
+        return _InsideRange(_drawing_from(fitted, np.isin(seen, rows)), train.take(rows))
+
+    def _chains(self) -> Chains:
+        # The guard compares with all rows the chain has seen; it would take those of others for its own.
+        return Chains(
+            min_leaf=self.min_leaf, min_leaf_labels=self.min_leaf_labels, guard_copies=False
+        )
+
+
+def _drawing_from(fitted: FittedTrees, is_own: np.ndarray) -> FittedTrees:
+    """Return the chain whose donors are rows of one label only."""
+    chain = fitted._chain
+    links = []
+    for link in chain.links:
+        own = is_own[link.rows].astype(np.float32)
+        weight = own if link.weight is None else own * link.weight
+        # A column that the label never has leaves no donor; then those of others are better than none.
+        links.append(replace(link, weight=weight) if weight.any() else link)
+    return FittedTrees(replace(chain, links=tuple(links)), None, {}, False, private=False)
+
+
+class _InsideRange(FittedGenerator):
+    """Draws anew what a step away from its donor has carried out of the range of the label."""
+
+    def __init__(self, fitted: FittedGenerator, own: Dataset) -> None:
+        self.fitted, self.schema = fitted, fitted.schema
+        self.ranges = {}
+        for field in own.schema.of_kind("number", "integer", "datetime"):
+            values = own.values(field.name)
+            if not np.isnan(values).all():
+                self.ranges[field.name] = float(np.nanmin(values)), float(np.nanmax(values))
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        made = self.fitted.sample(n, rng, where)
+        for _ in range(_REDRAWS):
+            outside = np.zeros(n, dtype=bool)
+            for name, (low, high) in self.ranges.items():
+                values = made.values(name)
+                outside |= (values < low) | (values > high)
+            again = np.flatnonzero(outside)
+            if not len(again):
+                break
+            place = np.arange(n)
+            place[again] = n + np.arange(len(again))
+            made = Dataset.concat([made, self.fitted.sample(len(again), rng, where)]).take(place)
+        return made

@@ -1,0 +1,102 @@
+"""What a look for leaks finds: its kinds, one leak, and all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twinset.core.errors import ParameterError, did_you_mean
+
+LEAKS = (
+    "synthetic_rows",
+    "parents",
+    "copies",
+    "changed_copies",
+    "near_copies",
+    "oversampled",
+    "interpolated",
+    "group",
+    "time",
+)
+"""Kinds of leaks, by the name that allows them."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One way in which a holdout does not stand apart from what was trained on.
+
+    Parameters
+    ----------
+    kind : str
+        One of `LEAKS`.
+    what : str
+        The finding in one plain sentence, without a full stop.
+    rows : int
+        Holdout rows that are touched, as far as they were looked at.
+    log_chance : float
+        Natural logarithm of the probability that chance alone does as much, at most 0; minus
+        infinity where chance has no part in it.
+    """
+
+    kind: str
+    what: str
+    rows: int
+    log_chance: float = -float("inf")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the leak as plain JSON values; the chance as a power of ten."""
+        tens = None if self.log_chance == -float("inf") else round(self.log_chance / 2.302585, 1)
+        return {"kind": self.kind, "what": self.what, "rows": self.rows, "log10_chance": tens}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a look for leaks found.
+
+    Parameters
+    ----------
+    leaks : tuple of Leak
+        Those that make an evaluation worthless.
+    allowed : tuple of Leak
+        Those that the caller allowed.
+    remarks : tuple of str
+        What a reader should know besides.
+    """
+
+    leaks: tuple[Leak, ...] = ()
+    allowed: tuple[Leak, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing stands in the way of an evaluation."""
+        return not self.leaks
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for a report: every leak that was allowed, then the remarks."""
+        told = [f"Allowed leak '{leak.kind}': {leak.what}" for leak in self.allowed]
+        return [*told, *self.remarks]
+
+
+def check_allowed(allow: tuple[str, ...]) -> None:
+    """Raise ParameterError for a name that is no kind of leak."""
+    for name in allow:
+        if name not in LEAKS:
+            raise ParameterError(
+                "an allowed leak is not known",
+                got=f"'{name}'",
+                allowed=", ".join(LEAKS),
+                todo=did_you_mean(name, LEAKS),
+            )
+
+
+def counted(n: int, noun: str = "holdout row") -> str:
+    """Return the number with its noun; a number from 1 to 10 is not told.
+
+    Examples
+    --------
+    >>> counted(1_200), counted(3)
+    ('1,200 holdout rows', 'fewer than 11 holdout rows')
+    """
+    return f"fewer than 11 {noun}s" if 0 < n < 11 else f"{n:,} {noun}s"

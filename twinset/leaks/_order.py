@@ -1,0 +1,58 @@
+"""Groups that stand on both sides of a cut, and train rows from after its beginning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinset.core.dataset import Dataset
+from twinset.leaks._found import Leak, counted
+
+
+def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
+    """Return the leak of groups (cards, patients) with rows on both sides; or none."""
+    for field in train.schema.with_role("group"):
+        if field.name not in holdout.schema.names:
+            continue
+        mine, other = (_texts(part, field.name) for part in (holdout, train))
+        both = np.asarray(
+            pc.is_in(mine, value_set=other.drop_null()).to_numpy(zero_copy_only=False)
+        )
+        rows = int(both.sum())
+        if rows:
+            n = len(pc.unique(mine.filter(pa.array(both))))
+            what = (
+                f"{counted(n, 'group')} of the column '{field.name}' have rows on both sides, "
+                f"{counted(rows)}"
+            )
+            return [Leak("group", what, rows)]
+    return []
+
+
+def time_travel(holdout: Dataset, train: Dataset, on: str | None = None) -> list[Leak]:
+    """Return the leak of train rows that are later than the earliest holdout row; or none.
+
+    `on` names the column of the time; by default the first with the role time.
+    """
+    role = [field.name for field in train.schema.with_role("time")]
+    names = [on] if on is not None else role[:1]
+    for name in names:
+        if name not in holdout.schema.names or name not in train.schema.names:
+            continue
+        first = holdout.values(name)
+        first = first[~np.isnan(first)]
+        later = train.values(name) > first.min() if len(first) else np.zeros(0, dtype=bool)
+        if later.any():
+            rows = int(later.sum())
+            what = (
+                f"{counted(rows, 'train row')} are later than the earliest holdout row ('{name}')"
+            )
+            return [Leak("time", what, rows)]
+    return []
+
+
+def _texts(part: Dataset, name: str) -> pa.Array:
+    column = pc.cast(part.records.column(name), pa.string())
+    found = column.combine_chunks()
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
