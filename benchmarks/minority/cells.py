@@ -139,22 +139,26 @@ def _fold_changes(found: Race, one: CellSet, judge: str, split: int) -> dict[str
     }
 
 
-def _jobs(splits: Sequence[int], sets: Sequence[str]) -> Iterator[tuple[int, CellSet, str]]:
+def _jobs(
+    splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
+) -> Iterator[tuple[int, CellSet, str]]:
     for split in splits:
         for one in SETS:
             if not sets or one.name in sets:
-                for judge in JUDGES:
+                for judge in judges:
                     yield split, one, judge
 
 
-def run(results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str]) -> None:
+def run(
+    results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
+) -> None:
     """Run every cell that the file of results does not hold yet."""
     done = set()
     if results.exists():
         lines = [json.loads(line) for line in results.read_text().splitlines()]
         done = {(line["set"], line["judge"], line["split"]) for line in lines}
     opened: dict[str, Case] = {}
-    for split, one, judge in _jobs(splits, sets):
+    for split, one, judge in _jobs(splits, sets, judges):
         if (one.name, judge, split) in done:
             continue
         if one.name not in opened:
@@ -171,13 +175,14 @@ def main() -> None:
     """Read the arguments and run, or tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("run", "tell"))
-    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--results", type=Path, nargs="+", required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--splits", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--judges", nargs="*", default=JUDGES)
     given = parser.parse_args()
     if given.what == "run":
-        run(given.results, data_folder(given.data), given.splits, given.sets)
+        run(given.results[0], data_folder(given.data), given.splits, given.sets, given.judges)
     else:
         from benchmarks.minority.cell_figures import tell
 
