@@ -112,12 +112,12 @@ def generate_parts(
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    whole = _with_aggregates(chunks(), train)
+    whole = with_aggregates(chunks(), train)
     return whole, lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
 
 
-def _with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
-    """Yield the chunks, their aggregates computed from all of them and from the train part."""
+def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
+    """Yield the chunks with every declared aggregate computed from all of them and the train part."""
     if train is None or not declared(train.schema):
         yield from chunks
         return
