@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ._points import Mask, Points, Singles
 from ._streams import Floats, Positions
 
-_QUERIES = 256
+_QUERIES = 512
 _TILE = 4_096
-_PIECE = 1_024
+_PIECE = 512
 _GROUP = 32
 _TIE = 2.0**-13
 
@@ -132,7 +132,7 @@ class Search:
         k = self.squared.shape[1]
         kth = self.squared[at, -1]
         bound = np.minimum(kth, self.within[at]) - lengths
-        unknown = np.flatnonzero(np.isinf(kth))
+        unknown = np.flatnonzero(np.isinf(bound))
         if len(unknown) and k <= len(groups):
             by_query = np.ascontiguousarray(groups[:, unknown].T)
             by_query.partition(k - 1, axis=1)
