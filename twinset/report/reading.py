@@ -32,6 +32,10 @@ _READING: Mapping[str, str] = {
         "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
     ),
+    "gap.texts": (
+        "How far texts are from real ones in their length, words, pairs of words and subjects, averaged: "
+        "0 is the same. What they are about is told by twinset's own features, not by a language model."
+    ),
     "gap.missingness": (
         "How far the pattern of missing cells is from real: how often each is missing, and which "
         "are missing together. 0 is the same pattern."

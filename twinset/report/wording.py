@@ -21,6 +21,7 @@ _TITLES = {
     "gap.conditionals": "each column given all others",
     "gap.k_marginals": "triples of columns",
     "gap.time_patterns": "hours, weekdays, seasons and rhythm",
+    "gap.texts": "length, words and subjects of texts",
     "gap.missingness": "which cells are missing",
     "gap.rules_kept": "rules of the real rows",
     "gap.mean_embedding": "whole rows, by a kernel test",
