@@ -152,6 +152,8 @@ class _Clusters:
         encoder = FeatureEncoder.fit(train.select([name]))
         rows = encoder.transform(train.select([name]))
         size = min(_MOST_CLUSTERS, len(np.unique(rows, axis=0)), len(rows) // _ROWS_IN_A_CLUSTER)
+        if not rows.shape[1]:  # train shows one text only
+            return cls(name, encoder, rows[:1])
         model = KMeans(max(size, 1), n_init=1, random_state=seed).fit(rows)
         return cls(name, encoder, model.cluster_centers_)
 

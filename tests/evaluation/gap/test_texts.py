@@ -118,3 +118,10 @@ def test_what_cannot_be_measured_is_said() -> None:
             TextGap().compute(Comparison(data, data, data), rng_for(0, "m"))
     with pytest.raises(ParameterError, match="out of"):
         TextGap(n_terms=1)
+
+
+def test_one_text_for_all_is_one_subject() -> None:
+    same = texts(["all the same"] * 50)
+    found = TextGap().compute(Comparison(same, texts(letters(50, 1)), same), rng_for(0, "m"))
+    assert found.details["texts"]["t (subject)"] == 0.0
+    assert found.details["texts"]["t (words)"] == 1.0
