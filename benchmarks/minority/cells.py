@@ -29,10 +29,11 @@ from twinset.advising.scores import Ranking, average_precision, log_loss
 from twinset.advising.strategies import Strategy, candidates
 from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.registry import component_names
 
 JUDGES = ("boosted", "linear")
 ALERT_RATE = 0.01
+GENERATORS = ("minority.smote", "minority.borderline", "tabular.copula", "tabular.trees")
+"""Fixed, so that cells of several days can be put together; `advise` takes all that it knows."""
 N_DRAWS = 200
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 
@@ -41,7 +42,7 @@ def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> 
     """Return what one split of one cell says: the choice, and the test figures of every strategy."""
     parts = parts_of(one, case, rng_for(split, "cells", one.name))
     bench = Bench(case, seed=100 + split)
-    tried = candidates(component_names("generator"), None, float(case.truth[parts.train].mean()))
+    tried = candidates(GENERATORS, None, float(case.truth[parts.train].mean()))
     gap = 0.0
     if case.time is not None:
         span = float(np.ptp(case.time[parts.train]))

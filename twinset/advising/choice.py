@@ -26,7 +26,7 @@ ERRORS = 1.2
 """Standard errors that a strategy must be ahead. One is the usual rule for one rival; the best of some
 twenty rivals is ahead by chance more often, and what is then taken may do harm."""
 
-_SCREEN_ROWS, _SCREEN_TREES = 10_000, 50
+_SCREEN_ROWS, _SCREEN_TREES = 10_000, 40
 _FIXED_ROWS = 15_000
 """A model of few rows takes as long as if it had so many more (measured: 30 columns, 100 trees)."""
 _KEPT = 4
@@ -135,7 +135,7 @@ def race(
     if not is_whole:
         each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
         spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
-        # Models of the screen have half the trees.
+        # Models of the screen have fewer than half the trees.
         left = budget_rows - 0.5 * spent
         repeats = int(np.clip(left // (each * len(folds) * len(kept)), 1, _MOST_REPEATS))
     if bench.case.time is not None:
@@ -201,10 +201,10 @@ def _screen(
     judge: str,
     done: Callable[[int], None],
 ) -> dict[str, Difference]:
-    """Return differences from thinned folds and small models; the worse half sees one fold alone."""
+    """Return differences from thinned folds and small models; the worst two thirds see one fold alone."""
     first = bench.try_all(folds[:1], strategies, judge, done, _SCREEN_TREES)
     early = compare(first, strategies, folds[:1])
-    better = _kept(strategies, early, len(strategies) // 2)
+    better = _kept(strategies, early, len(strategies) // 3)
     rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
     return _shrunk({**early, **compare([*first, *rest], better, folds)}, strategies)
 
