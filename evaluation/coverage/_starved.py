@@ -125,7 +125,7 @@ def rows_for(share: float, n_tests: int) -> int:
     Examples
     --------
     >>> rows_for(0.02, 1_000)
-    6700
+    7300
     """
     bar = least_z(n_tests)
     low, high = 1, 2
