@@ -197,7 +197,7 @@ def _sentence(verdict: Verdict, won: Race) -> str:
         }
         return f"{head} {told[verdict]}"
     if challenger.family == "learner":
-        head = f"Do not balance, change the model: {best} won the inner choice"
+        head = f"{_CHANGES[verdict]}: {best} won the inner choice"
     else:
         head = f"{_BEGINS[verdict]}: {best} won the inner choice"
     told = {
@@ -209,6 +209,11 @@ def _sentence(verdict: Verdict, won: Race) -> str:
     return head + told[verdict]
 
 
+_CHANGES = {
+    "helps": "Do not balance, change the model",
+    "hurts": "Do not balance",
+    "no evidence": "Do not balance, but perhaps change the model",
+}
 _BEGINS = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
 
 
