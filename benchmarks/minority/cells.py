@@ -1,8 +1,9 @@
 """Does `advise` choose well? Every strategy tested on every cell (set x judge), beside real extra rows.
 
-    python -m benchmarks.minority.cells run --results cells.jsonl      # resumable, one line a split
-    python -m benchmarks.minority.cells tell --results cells.jsonl     # writes cells.json, CELLS.md
+    python -m benchmarks.minority.cells run --results benchmarks/minority/cells.jsonl
+    python -m benchmarks.minority.cells tell --results benchmarks/minority/cells.jsonl
 
+The first goes on where it stopped, one line a split; the second writes cells.json and CELLS.md.
 A split holds test rows apart, and as many rare rows again as there are in the train part (the oracle).
 The race of `advise` sees the train part alone; each candidate is then fitted on it and tested.
 """
