@@ -202,6 +202,8 @@ def _candidate_line(one: Candidate, advice: Advice, reach: float) -> dict[str, A
         "is_finalist": one.is_finalist,
         "is_chosen": one.name == advice.chosen,
         "is_tested": one.name == advice.challenger,
+        # The first round looks at fewer common rows; a low ratio may be met there already.
+        "adds_nothing": bool(one.ratio) and one.difference == 0 and one.error == 0,
     }
 
 
