@@ -27,6 +27,7 @@ $(VENV)/bench.stamp: pyproject.toml
 	touch $@
 
 demo: $(VENV)/demo.stamp
+	$(BIN)/twinset advise configs/fraud.yaml --amount Amount --time-unit second --workers 2
 	$(BIN)/twinset run configs/fraud.yaml --workers 2
 	$(BIN)/twinset run configs/replace_records.yaml --workers 2
 	$(BIN)/twinset run configs/shapes.yaml --workers 2

@@ -17,6 +17,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, SchemaError
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
+from twinset.core.shares import declared_columns
 from twinset.core.where import Where
 from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
@@ -111,12 +112,12 @@ def generate_parts(
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    whole = _with_aggregates(chunks(), train)
+    whole = with_aggregates(chunks(), train)
     return whole, lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
 
 
-def _with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
-    """Yield the chunks, their aggregates computed from all of them and from the train part."""
+def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
+    """Yield the chunks with every declared aggregate computed from all of them and the train part."""
     if train is None or not declared(train.schema):
         yield from chunks
         return
@@ -194,10 +195,11 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
         No training row has the positive label.
     """
     brief = recipe.brief
-    for column in brief.population:
+    for key in brief.population:
         for dataset in (train, made):
             if dataset is not None:
-                dataset.schema[column]
+                for column in declared_columns(key, dataset.schema.names):
+                    dataset.schema[column]
     if train is None or brief.target is None:
         return
     field = train.schema[brief.target]

@@ -19,6 +19,7 @@ from twinset.core.rule_repair import RuleTally
 from twinset.core.where import Where
 from twinset.io import FORMATS, read_dataset, write_dataset
 from twinset.leaks import refuse_sets
+from twinset.making import with_aggregates
 from twinset.report import Report
 from twinset.sampling import fit_source
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media
@@ -204,6 +205,7 @@ def _draw(
         workers=question.workers,
         progress=question.progress,
     )
+    drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
     return chunks, made.tally
 

@@ -1,8 +1,9 @@
 """Does `advise` choose well? Every strategy tested on every cell (set x judge), beside real extra rows.
 
-    python -m benchmarks.minority.cells run --results cells.jsonl      # resumable, one line a split
-    python -m benchmarks.minority.cells tell --results cells.jsonl     # writes cells.json, CELLS.md
+    python -m benchmarks.minority.cells run --results benchmarks/minority/cells.jsonl
+    python -m benchmarks.minority.cells tell --results benchmarks/minority/cells.jsonl
 
+The first goes on where it stopped, one line a split; the second writes cells.json and CELLS.md.
 A split holds test rows apart, and as many rare rows again as there are in the train part (the oracle).
 The race of `advise` sees the train part alone; each candidate is then fitted on it and tested.
 """
@@ -29,10 +30,11 @@ from twinset.advising.scores import Ranking, average_precision, log_loss
 from twinset.advising.strategies import Strategy, candidates
 from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.registry import component_names
 
 JUDGES = ("boosted", "linear")
 ALERT_RATE = 0.01
+GENERATORS = ("minority.smote", "minority.borderline", "tabular.copula", "tabular.trees")
+"""Fixed, so that cells of several days can be put together; `advise` takes all that it knows."""
 N_DRAWS = 200
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 
@@ -41,7 +43,7 @@ def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> 
     """Return what one split of one cell says: the choice, and the test figures of every strategy."""
     parts = parts_of(one, case, rng_for(split, "cells", one.name))
     bench = Bench(case, seed=100 + split)
-    tried = candidates(component_names("generator"), None, float(case.truth[parts.train].mean()))
+    tried = candidates(GENERATORS, None, float(case.truth[parts.train].mean()))
     gap = 0.0
     if case.time is not None:
         span = float(np.ptp(case.time[parts.train]))
@@ -139,22 +141,26 @@ def _fold_changes(found: Race, one: CellSet, judge: str, split: int) -> dict[str
     }
 
 
-def _jobs(splits: Sequence[int], sets: Sequence[str]) -> Iterator[tuple[int, CellSet, str]]:
+def _jobs(
+    splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
+) -> Iterator[tuple[int, CellSet, str]]:
     for split in splits:
         for one in SETS:
             if not sets or one.name in sets:
-                for judge in JUDGES:
+                for judge in judges:
                     yield split, one, judge
 
 
-def run(results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str]) -> None:
+def run(
+    results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
+) -> None:
     """Run every cell that the file of results does not hold yet."""
     done = set()
     if results.exists():
         lines = [json.loads(line) for line in results.read_text().splitlines()]
         done = {(line["set"], line["judge"], line["split"]) for line in lines}
     opened: dict[str, Case] = {}
-    for split, one, judge in _jobs(splits, sets):
+    for split, one, judge in _jobs(splits, sets, judges):
         if (one.name, judge, split) in done:
             continue
         if one.name not in opened:
@@ -171,13 +177,14 @@ def main() -> None:
     """Read the arguments and run, or tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("run", "tell"))
-    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--results", type=Path, nargs="+", required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--splits", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--judges", nargs="*", default=JUDGES)
     given = parser.parse_args()
     if given.what == "run":
-        run(given.results, data_folder(given.data), given.splits, given.sets)
+        run(given.results[0], data_folder(given.data), given.splits, given.sets, given.judges)
     else:
         from benchmarks.minority.cell_figures import tell
 

@@ -29,6 +29,10 @@ _NOTE = """# The leakage guard: planted leaks and clean cuts
 
 Written by `python -m benchmarks.minority.leaks`. A cell is what the guard says of a real set with that
 leak: refused, MISSED, or - where the set cannot have it. Interpolation is by imbalanced-learn.
+
+What is known to be missed: SMOTE before the cut where every number is rounded again and nearly all columns
+are whole numbers with few values or categories (Adult, Default): its rows look like
+others. Fewer copies than chance explains are not seen either: about 12 where nothing repeats by nature.
 """
 
 
@@ -97,7 +101,8 @@ def main(names: Sequence[str]) -> None:
         (real,) = real_sets(name)
         results += try_set(real)
         results.sort(key=lambda row: CLEAN_SETS.index(row["set"]))
-        written.write_text(json.dumps(results, indent=1) + "\n")
+        lines = ",\n".join(json.dumps(row) for row in results)
+        written.write_text(f"[\n{lines}\n]\n")
         (HERE / "LEAKS.md").write_text(as_markdown(results))
 
 

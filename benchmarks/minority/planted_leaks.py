@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.minority.real_sets import RealSet, as_dataset
 from twinset.core.dataset import Dataset
+from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import split_rows
 from twinset.registry import build
@@ -309,7 +310,8 @@ def grown_after_the_cut(how: str) -> Plant:
     def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
         if how != "ros" and not _has_fine_numbers(real):
             return None
-        cut = clean_split(real, rng)
+        by = "group" if real.data.schema.with_role("group") else "stratified"
+        cut = clean_split(real, rng, by)
         frame = cut.train.to_pandas()
         whole = grown(frame, real, 1.0, how.removesuffix(" made"), int(rng.integers(1 << 30)))
         data = as_dataset(whole, real.target, _roles(real))
@@ -360,7 +362,15 @@ CLEAN: dict[str, Plant] = {
 
 def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
     """Return the set cut with a leak of this kind, or clean; None where the set cannot have it."""
+    if kind in KINDS and "group" not in kind:
+        # Cards on both sides would be refused first, and hide whether the planted leak is seen.
+        fields = [replace(f, role="feature") if f.role == "group" else f for f in _fields(real)]
+        real = replace(real, data=real.data.with_schema(Schema(tuple(fields))))
     return {**KINDS, **CLEAN}[kind](real, rng_for(seed, "leak", kind, real.name))
+
+
+def _fields(real: RealSet) -> tuple[Field, ...]:
+    return real.data.schema.fields
 
 
 def _roles(real: RealSet) -> dict[str, str]:

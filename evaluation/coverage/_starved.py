@@ -12,7 +12,7 @@ from twinset.core.coverage import Cells, Codes, Tuple, cells_of
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_ALPHA = 0.05
+_ALPHA = 0.02
 _POWER = 0.84
 """Standard errors beyond a bar that a number must lie to exceed it four times in five."""
 
@@ -29,7 +29,7 @@ def starved_rows(
 
     Starved is what they hold at `less_than` that part of its share, and surely so. With both sides
     exchanged, it is the synthetic rows that crowd a combination. Each number of factors, and either
-    side, has an equal part of the 5 % by which any combination may be called by chance: single levels
+    side, has an equal part of the 2 % by which any combination may be called by chance: single levels
     are few, and are held against a lower bar than the many triples.
 
     Examples
@@ -84,7 +84,7 @@ def watched_cells(
 
 
 def least_z(n_tests: int) -> float:
-    """Return how many standard errors are beyond chance in the worst of `n_tests` (Bonferroni, 5 %)."""
+    """Return how many standard errors are beyond chance in the worst of `n_tests` (Bonferroni, 2 %)."""
     from scipy.special import ndtri
 
     return -float(ndtri(_ALPHA / max(n_tests, 1)))
@@ -125,7 +125,7 @@ def rows_for(share: float, n_tests: int) -> int:
     Examples
     --------
     >>> rows_for(0.02, 1_000)
-    6700
+    7300
     """
     bar = least_z(n_tests)
     low, high = 1, 2

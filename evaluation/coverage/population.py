@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
@@ -18,8 +20,14 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.shares import declared_columns
+
+Codes = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
 
 OTHER = "(any other)"
+_LEAST_EXPECTED = 20
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +39,11 @@ class Population(Metric):
     between the shares in the set and the declared ones: the share of rows that would have to belong
     to another group. The value is that of the worst column, 0 to 1. Levels that are not declared,
     and missing values, are counted together as any other.
+
+    Groups of several columns are declared as their names and levels are read: under "sex and town"
+    the share of "f and Bath". They count like a column. Of intersections that nobody declared, none
+    is judged: details tell how frequent each pair of declared levels is beside what it would be were
+    the columns independent, with the group that has least of that first.
 
     Parameters
     ----------
@@ -65,10 +78,11 @@ class Population(Metric):
         """Return the distance of the worst column; details hold every column's and level's shares."""
         if not comparison.population:
             raise NotMeasurable("no population declared in the brief")
+        names = comparison.synthetic.schema.names
         held = {
             column: declared_shares(column, shares)
             for column, shares in comparison.population.items()
-            if column in comparison.synthetic.schema.names
+            if set(declared_columns(column, names)) <= set(names)
         }
         if not held:
             raise NotMeasurable("the set has none of the columns whose population is declared")
@@ -91,7 +105,15 @@ class Population(Metric):
             }
         columns = dict(sorted(columns.items(), key=lambda item: -item[1]))
         absent = sorted(set(comparison.population) - set(held))
-        details = {"columns": columns, "levels": levels, "absent": absent}
+        worst = worst_off(levels)
+        details = {
+            "columns": columns,
+            "levels": levels,
+            "absent": absent,
+            "intersections": intersections(comparison.synthetic, held),
+            "worst_off": worst,
+            "summary": _summary(worst),
+        }
         return Measurement(max(columns.values()), drawn, details)
 
 
@@ -122,11 +144,95 @@ def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float
     return {**named, OTHER: rest}
 
 
-def count_levels(dataset: Dataset, column: str, declared: Mapping[str, float]) -> np.ndarray:
+def count_levels(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Counts:
     """Return how many rows have each declared level, any other level or a missing value coming last."""
-    codes, levels = dataset.codes(column)
+    return np.bincount(_places(dataset, column, declared), minlength=len(declared))
+
+
+def worst_off(levels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
+    """Return the declared group that has the least of its share; None where none has too little.
+
+    Examples
+    --------
+    >>> shares = {"f": {"found": 0.4, "declared": 0.5}, "m": {"found": 0.6, "declared": 0.5}}
+    >>> worst_off({"sex": shares})
+    {'column': 'sex', 'level': 'f', 'found': 0.4, 'declared': 0.5}
+    """
+    short: list[dict[str, Any]] = [
+        {"column": column, "level": level, **shares}
+        for column, own in levels.items()
+        for level, shares in own.items()
+        if level != OTHER and shares["found"] < shares["declared"]
+    ]
+    return min(short, key=lambda one: one["found"] / one["declared"], default=None)
+
+
+def intersections(
+    dataset: Dataset, held: Mapping[str, Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """Return pairs of declared levels, that with the least of what independence would give it first.
+
+    Pairs of which fewer than 20 rows would be there, and pairs that are declared themselves, are left
+    out; ten are told.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> made = Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 50, "town": ["a", "b"] * 50}))
+    >>> shares = {"sex": {"f": 0.5, "m": 0.5}, "town": {"a": 0.5, "b": 0.5}}
+    >>> intersections(made, shares)[0]
+    {'group': 'sex = f and town = b', 'found': 0.0, 'if_independent': 0.25}
+    """
+    names = dataset.schema.names
+    told = {frozenset(declared_columns(key, names)) for key in held}
+    single = [key for key in held if key in names]
+    found: list[dict[str, Any]] = []
+    for one, other in combinations(single, 2):
+        if frozenset((one, other)) in told:
+            continue
+        place = _places(dataset, one, held[one]) * len(held[other])
+        place += _places(dataset, other, held[other])
+        counts = np.bincount(place, minlength=len(held[one]) * len(held[other]))
+        pairs = product(held[one].items(), held[other].items())
+        for n, ((level, share), (other_level, other_share)) in zip(counts, pairs):
+            expected = share * other_share
+            if OTHER not in (level, other_level) and expected * len(dataset) >= _LEAST_EXPECTED:
+                found.append(
+                    {
+                        "group": f"{one} = {level} and {other} = {other_level}",
+                        "found": float(n / len(dataset)),
+                        "if_independent": expected,
+                    }
+                )
+    found.sort(key=lambda pair: (pair["found"] / pair["if_independent"], pair["group"]))
+    return found[:_MOST_TOLD]
+
+
+def _places(dataset: Dataset, column: str, declared: Mapping[str, float]) -> Codes:
+    """Return the place of each row's level among those declared, any other being the last one."""
+    codes, levels = _joint_levels(dataset, declared_columns(column, dataset.schema.names))
     place = {level: i for i, level in enumerate(declared)}
-    target = np.array(
-        [*[place.get(level, len(declared) - 1) for level in levels], len(declared) - 1]
+    other = len(declared) - 1
+    # The last place is that of a missing level, whose code is -1.
+    return np.array([*[place.get(level, other) for level in levels], other])[codes]
+
+
+def _joint_levels(dataset: Dataset, columns: Sequence[str]) -> tuple[Codes, list[str]]:
+    """Return codes into the levels of several columns together, "f and a"; -1 where one is missing."""
+    codes, levels = dataset.codes(columns[0])
+    joint, texts = codes.astype(np.int64), list(levels)
+    for column in columns[1:]:
+        codes, own = dataset.codes(column)
+        missing = (joint < 0) | (codes < 0)
+        joint = np.where(missing, -1, joint * len(own) + codes)
+        texts = [f"{text} and {level}" for text in texts for level in own]
+    return joint, texts
+
+
+def _summary(worst: Mapping[str, Any] | None) -> str:
+    if worst is None:
+        return "no declared group has less than its share"
+    return (
+        f"furthest below its share: {worst['column']} = {worst['level']}, "
+        f"{100 * worst['found']:.1f} % of the rows, declared {100 * worst['declared']:.1f} %"
     )
-    return np.bincount(target[codes], minlength=len(declared))

@@ -16,7 +16,8 @@ from ._labels import Labels, labeller
 Floats = npt.NDArray[np.float64]
 Coder = Callable[[Dataset], Floats]
 
-_TREES, _MIN_LEAF, _OF_COLUMNS = 32, 5, 0.8
+_TREES, _MIN_LEAF, _OF_COLUMNS = 24, 5, 0.8
+_SHARPENED_ON = 4_000
 _POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 9.0)
 _LEAST_STRAY = 0.05
 """Forests are less sure than they may be. They are sharpened until so many real values stray: none
@@ -53,15 +54,14 @@ class Forest:
             n_estimators=_TREES,
             min_samples_leaf=_MIN_LEAF,
             max_features=_OF_COLUMNS,
-            oob_score=True,
             random_state=seed,
         ).fit(features, labels)
         counts = np.bincount(labels, minlength=n_labels) + 0.5
         grown = cls(model, counts / counts.sum(), 1.0)
-        unseen = np.nan_to_num(model.oob_decision_function_)
+        rows, unseen = _out_of_bag(model, features)
         for power in _POWERS:
             grown = replace(grown, power=power)
-            told, by_chance = grown._told(unseen, labels)
+            told, by_chance = grown._told(unseen, labels[rows])
             if stray_fractions(told[:, None], by_chance[:, None])[0] >= _LEAST_STRAY:
                 break
         return grown
@@ -107,6 +107,18 @@ class Forecasts:
             for i, name in enumerate(self.names)
         ]
         return np.column_stack([told for told, _ in found]), np.column_stack([p for _, p in found])
+
+
+def _out_of_bag(model: Any, features: Floats) -> tuple[Labels, Floats]:
+    """Return rows that some trees have not seen, and what these say of them, shapes (r,), (r, k)."""
+    n = min(len(features), _SHARPENED_ON)
+    total, times = np.zeros((n, len(model.classes_))), np.zeros((n, 1))
+    for tree, seen in zip(model.estimators_, model.estimators_samples_):
+        unseen = np.setdiff1d(np.arange(n), seen)
+        total[unseen] += tree.predict_proba(features[unseen].astype(np.float32))
+        times[unseen] += 1
+    rows = np.flatnonzero(times)
+    return rows, total[rows] / times[rows]
 
 
 def coder(real: Dataset, name: str) -> Coder:

@@ -40,8 +40,9 @@ class Missingness(Metric):
     is missing, by the total variation distance of a few cells of every other column, and the column
     that tells most counts; a cell that is missing there too is a cell like any other. Values missing
     at random where the real ones are not show there. The value is the larger gap of the worst column,
-    0 (alike) to 1. Chance alone makes it larger than 0, for the real rows of the baseline as well;
-    columns are named only where tests say that chance does not explain it.
+    0 (alike, or nothing missing on either side) to 1. Chance alone makes it larger than 0, for the real
+    rows of the baseline as well; columns are named only where tests say that chance does not explain
+    it.
 
     Parameters
     ----------
@@ -77,7 +78,11 @@ class Missingness(Metric):
         sides = (_Side.of(synthetic), _Side.of(reference))
         names = _with_missing(sides)
         if not names:
-            raise NotMeasurable("no cell is missing, neither in the real rows nor in the synthetic")
+            # Measured, not refused: real rows in which nothing is missing are the baseline of
+            # synthetic ones in which something is.
+            return Measurement(
+                0.0, np.zeros(self.replicates), {"summary": "no cell is missing on either side"}
+            )
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
         others = names + [n for n in reference.schema.names if n not in names]

@@ -11,6 +11,7 @@ from twinset.core.neighbours import nearest
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _NOBODY = -1
+_CELLS = 2_000_000
 
 
 def may_pair(
@@ -98,11 +99,14 @@ def neighbours_within(
     for rows in np.split(order, starts[1:]):
         if len(rows) < 2 or entities[rows[0]] < 0:
             continue
-        near = rows[nearest(points[rows], points[rows], len(rows))[1]]
-        allowed = may_pair(rows, near, entities=entities, times=times, window=window)
-        allowed &= near != rows[:, None]
-        # The allowed ones move to the front; their order by distance stays.
-        front = np.argsort(~allowed, axis=1, kind="stable")[:, :k]
-        kept = np.take_along_axis(np.where(allowed, near, _NOBODY), front, axis=1)
-        found[rows, : kept.shape[1]] = kept
+        step = max(1, _CELLS // len(rows))
+        for start in range(0, len(rows), step):
+            mine = rows[start : start + step]
+            near = rows[nearest(points[mine], points[rows], len(rows))[1]]
+            allowed = may_pair(mine, near, entities=entities, times=times, window=window)
+            allowed &= near != mine[:, None]
+            # The allowed ones move to the front; their order by distance stays.
+            front = np.argsort(~allowed, axis=1, kind="stable")[:, :k]
+            kept = np.take_along_axis(np.where(allowed, near, _NOBODY), front, axis=1)
+            found[mine, : kept.shape[1]] = kept
     return found

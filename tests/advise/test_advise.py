@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pyarrow as pa
 import pytest
 
 import twinset as tw
-from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
+from twinset.advising.case import Columns, open_case
+from twinset.advising.judges import fit, view_of
+from twinset.advising.views import Reader
+from twinset.core.errors import (
+    DataError,
+    MissingExtraError,
+    ParameterError,
+    SchemaError,
+    UnknownNameError,
+)
 
 from .conftest import payments
 
@@ -68,3 +78,16 @@ def test_mistakes_are_told(
 ) -> None:
     with pytest.raises(error, match=words):
         tw.advise(table, **settings)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_other_models_are_asked_where_they_are_installed(table: pa.Table, library: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        with pytest.raises(MissingExtraError, match=f"pip install {library}"):
+            tw.advise(table, target="fraud", judges=[library])
+        return
+    case = open_case(table, Columns(target="fraud"))
+    raw = Reader.of(case.dataset, case.features).read(case.dataset)
+    x = view_of(library, raw).transform(raw)
+    probability = fit(library, x, case.truth, None, 1)(x)
+    assert probability[case.truth].mean() > 3 * probability[~case.truth].mean()

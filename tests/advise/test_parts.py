@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.advising.calibration import HeldOut, reliability, restore, set_back
-from twinset.advising.choice import Difference, choose, compare
+from twinset.advising.choice import Difference, Race, choose, compare, pick
 from twinset.advising.cuts import Cut
 from twinset.advising.scores import Prices, Ranking, average_precision, precision_at_positives
 from twinset.advising.strategies import NONE, Strategy, candidates, extra_rows, training_rows
@@ -164,3 +164,16 @@ def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:
     clear = {**close, "b": Difference(0.03, 0.02, 0.03, 0.5)}
     assert choose(tried, clear) == ("b", "b")
     assert choose([NONE], {"none": none}) == ("none", "none")
+
+
+def _race(judge: str, *folds: list[float]) -> Race:
+    cuts = [(f"repeat-1/fold-{k}", Cut(np.arange(20), np.arange(10))) for k in range(len(folds))]
+    results = [_fold(none=values) for values in folds]
+    return Race(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results, 0.0)
+
+
+def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:
+    first = _race("boosted", [0.5, 0.4], [0.5, 0.6])
+    assert pick([first, _race("linear", [0.6, 0.4], [0.5, 0.6])]) is first
+    clear = _race("linear", [0.8, 0.7], [0.8, 0.9])
+    assert pick([first, clear]) is clear

@@ -25,6 +25,7 @@ from twinset.core.aggregates import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError, SchemaError
 from twinset.core.schema import Field, Schema
+from twinset.oneshot import twin
 from twinset.pipeline import run
 
 CARD = ["a", "a", "b", "a", None, "a"]
@@ -180,3 +181,19 @@ def test_a_run_computes_declared_aggregates_of_real_and_made_rows(tmp_path: Path
             root=tmp_path / "root",
             overrides=["source.schema.n_20.aggregate.how=cuont"],
         )
+
+
+def test_a_twin_gets_its_aggregates_computed() -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "card": [f"c{i}" for i in rng.integers(0, 20, 300)],
+            "t": np.arange(300),
+            "amount": np.round(rng.gamma(2, 20, 300), 2),
+        }
+    )
+    schema = cards().schema
+    spec = Aggregate(how="sum", of="amount", over=50)
+    real = with_aggregate(Dataset.from_arrow(table, schema), "spent", spec)
+    made = twin(real, use="tabular.marginals", rows=80, holdout_fraction=0).synthetic
+    assert recomputed(made, [real]).values("spent") == pytest.approx(made.values("spent"))

@@ -8,13 +8,13 @@ from typing import Any
 
 from twinset.advising.asked import asked
 from twinset.advising.case import Columns, open_case
-from twinset.advising.choice import N_FOLDS, Race, race
+from twinset.advising.choice import N_FOLDS, Race, pick, race
 from twinset.advising.cuts import Cut, outer_cut
 from twinset.advising.judges import DEFAULT_JUDGES, check_judges
 from twinset.advising.recipe import recipe_of
 from twinset.advising.strategies import Strategy, candidates
 from twinset.advising.trials import Bench
-from twinset.advising.verdict import Outcome, advice_of, pick, too_few, untouched
+from twinset.advising.verdict import Outcome, advice_of, too_few, untouched
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
@@ -47,7 +47,7 @@ def advise(
     """Return whether the rare class of a table should be balanced, how, and what that is worth.
 
     Ways to balance are compared inside the train part only, "none" among them; one is taken only if it
-    beats "none" by more than a standard error. What it is worth is then measured once on rows that
+    beats "none" by more than 1.2 standard errors. What it is worth is then measured once on rows that
     nothing was chosen by: the latest ones where a time is given, those of other groups where a group is
     given.
 
@@ -82,7 +82,8 @@ def advise(
         Rare rows per common row that are tried; by default 0.01, 0.03 and 0.1. More than 0.1 is tried
         only if asked for.
     judges : sequence of str
-        Models: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed.
+        Models: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed. The first is
+        taken unless another is clearly ahead.
     seed : int, optional
         Decides every draw, 0 or greater; by default 1.
     workers : int

@@ -73,6 +73,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.reader = Reader.of(self.case.dataset, self.case.features)
         self.raw = self.reader.read(self.case.dataset)
+        self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
 
     def try_all(
         self,
@@ -184,10 +185,15 @@ class Bench:
                 wanted[strategy.component] = n
         found = {}
         for component, n in wanted.items():
+            key = (component, path, len(train), n)
+            if key in self._drawn:
+                # Every model of a fold sees the same made rows.
+                found[component] = self._drawn[key]
+                continue
             try:
                 rows = self.made_rows(component, train, n, path)
             except (FitError, SchemaError, ParameterError) as error:
                 self.refused.setdefault(component, str(error))
                 continue
-            found[component] = self.reader.read(rows)
+            found[component] = self._drawn[key] = self.reader.read(rows)
         return found

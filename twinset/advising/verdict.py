@@ -79,11 +79,6 @@ class Untouched:
     made: Mapping[str, Any]
 
 
-def pick(races: Sequence[Race]) -> Race:
-    """Return the race of the model to take: the one whose chosen strategy is most precise inside."""
-    return max(races, key=lambda found: found.differences[found.chosen].precision)
-
-
 def untouched(outcome: Outcome, won: Race) -> Untouched:
     """Return what the untouched rows say of "none" and of the challenger of a race."""
     case, cut = outcome.case, outcome.cut
@@ -121,6 +116,7 @@ def advice_of(
         chosen_title=title_of(chosen, won.judge),
         challenger=challenger.name,
         challenger_title=title_of(challenger, won.judge),
+        is_balancing=challenger.family != "learner",
         judge=JUDGES[won.judge],
         sentence=_sentence(verdict, won),
         measures=tested.measures,
@@ -201,7 +197,7 @@ def _sentence(verdict: Verdict, won: Race) -> str:
         }
         return f"{head} {told[verdict]}"
     if challenger.family == "learner":
-        head = f"Do not balance, change the model: {best} won the inner choice"
+        head = f"{_CHANGES[verdict]}: {best} won the inner choice"
     else:
         head = f"{_BEGINS[verdict]}: {best} won the inner choice"
     told = {
@@ -213,6 +209,11 @@ def _sentence(verdict: Verdict, won: Race) -> str:
     return head + told[verdict]
 
 
+_CHANGES = {
+    "helps": "Do not balance, change the model",
+    "hurts": "Do not balance",
+    "no evidence": "Do not balance, but perhaps change the model",
+}
 _BEGINS = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
 
 

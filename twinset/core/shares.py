@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,3 +75,16 @@ def discoveries(p: Floats, alpha: float, n_tests: int | None = None) -> npt.NDAr
     if len(passed):
         found[order[: passed[-1] + 1]] = True
     return found
+
+
+def declared_columns(key: str, names: Collection[str]) -> tuple[str, ...]:
+    """Return the columns whose shares are declared under a key: one, or several joined by " and ".
+
+    Examples
+    --------
+    >>> declared_columns("sex and town", ["sex", "town"])
+    ('sex', 'town')
+    >>> declared_columns("food and drink", ["food and drink"])
+    ('food and drink',)
+    """
+    return (key,) if key in names else tuple(key.split(" and "))

@@ -229,8 +229,8 @@ def refuse(found: Findings) -> Findings:
     raise LeakError(
         f"the holdout does not stand apart from what was trained on: {worst.what}{others}",
         kind=worst.kind,
-        todo="cut the real rows first and make rows from the train part alone, or allow it by its "
-        f"name: {names}",
+        todo="cut the real rows first and make rows from the train part alone; where you know better, "
+        f"allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
     )
 
 

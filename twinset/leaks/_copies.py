@@ -198,7 +198,7 @@ def _cut_in_two(
         key, in_holdout = key[rows], in_holdout[rows]
     if in_holdout.all() or not in_holdout.any():
         return None
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     ordered = key[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sizes = np.diff(np.append(starts, len(key)))

@@ -43,7 +43,8 @@ def nearer_than_real(
         return []
     order = rng.permutation(len(train))
     control, rest = train.take(np.sort(order[:n_control])), order[n_control:]
-    encoder = FeatureEncoder.fit(train)
+    # Fitted on what neither side is part of: an encoder knows the words and levels of its own rows.
+    encoder = FeatureEncoder.fit(train.take(np.sort(rest)))
     queries = [encoder.transform(part) for part in (holdout.at_most(_MOST_QUERIES, rng), control)]
     width = queries[0].shape[1]
     if width < 2:

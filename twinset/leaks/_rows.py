@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class RowKeys:
 
     cells: Mapping[str, Keys]
     numbers: Mapping[str, npt.NDArray[np.float64]]
+    _kept: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, parts: Sequence[Dataset], names: Sequence[str]) -> RowKeys:
@@ -56,6 +57,14 @@ class RowKeys:
             total += self.cells[name]
         return total
 
+    def _scaled(self, name: str) -> npt.NDArray[np.float64]:
+        """Return a numeric column in units of its spread; computed once."""
+        if name not in self._kept:
+            values = self.numbers[name]
+            centre, spread = robust_scale(values[np.isfinite(values)])
+            self._kept[name] = (values - centre) / spread
+        return self._kept[name]
+
     def grid_key(self, names: Sequence[str], width: float, shift: float) -> Keys:
         """Return one key a row in which numbers that fall into one cell of a grid are equal.
 
@@ -73,9 +82,7 @@ class RowKeys:
             if name not in self.numbers:
                 total += self.cells[name]
                 continue
-            values = self.numbers[name]
-            centre, spread = robust_scale(values[np.isfinite(values)])
-            cell = np.floor((values - centre) / (width * spread) + (shift + 0.618 * place) % 1.0)
+            cell = np.floor(self._scaled(name) / width + (shift + 0.618 * place) % 1.0)
             total += mixed(_bits(cell), place)
         return total
 

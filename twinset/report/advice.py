@@ -109,6 +109,8 @@ class Advice:
         The same in plain words.
     challenger, challenger_title : str
         The strategy that the test rows were asked about: the chosen one, or the best of the others.
+    is_balancing : bool
+        Whether the challenger changes the rows or their weights, and not the model.
     judge : str
         The model, in plain words.
     sentence : str
@@ -137,6 +139,7 @@ class Advice:
     chosen_title: str
     challenger: str
     challenger_title: str
+    is_balancing: bool = True
     judge: str
     sentence: str
     measures: tuple[Measure, ...] = ()
@@ -189,7 +192,7 @@ class Advice:
         if facts.get("alerts_a_day") is not None:
             lines.append(
                 f"  The alert rate of {percent(facts['alert_rate'])} is "
-                f"{short(facts['alerts_a_day'])} alerts a day."
+                f"{alerts_told(facts['alerts_a_day'])} alerts a day."
             )
         return "\n".join(lines)
 
@@ -205,6 +208,17 @@ def told(measure: Measure, challenger: str) -> str:
         f"{none} -> {written(measure.other, measure.unit)}  "
         f"({change(measure.difference, measure.unit)}, 95 %: {low} to {high})"
     )
+
+
+def alerts_told(count: float) -> str:
+    """Return a number of alerts, whole where it is not small.
+
+    Examples
+    --------
+    >>> alerts_told(1851.9), alerts_told(0.42)
+    ('1,852', '0.420')
+    """
+    return f"{count:,.0f}" if count >= 10 else short(count)
 
 
 def written(value: float, unit: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from twinset.report.advice import Candidate, Measure, change, written
+from twinset.report.advice import Candidate, Measure, alerts_told, change, written
 from twinset.report.charts import change_figure
 from twinset.report.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
@@ -63,7 +63,7 @@ def _facts(advice: Advice) -> list[tuple[str, str]]:
         ("alert rate", percent(facts["alert_rate"])),
     ]
     if facts.get("alerts_a_day") is not None:
-        lines.append(("alerts a day", short(facts["alerts_a_day"])))
+        lines.append(("alerts a day", alerts_told(facts["alerts_a_day"])))
     return [*lines, ("seed", str(facts["seed"]))]
 
 
@@ -149,8 +149,8 @@ def _cost_words(advice: Advice) -> str:
 def _calibration(advice: Advice) -> list[dict[str, str]]:
     titles = {
         "none": "nothing added",
-        "before": "balanced, as it says",
-        "after": "balanced, restored",
+        "before": "the second model, as it says",
+        "after": "the second model, restored",
     }
     return [
         {
@@ -202,6 +202,8 @@ def _candidate_line(one: Candidate, advice: Advice, reach: float) -> dict[str, A
         "is_finalist": one.is_finalist,
         "is_chosen": one.name == advice.chosen,
         "is_tested": one.name == advice.challenger,
+        # The first round looks at fewer common rows; a low ratio may be met there already.
+        "adds_nothing": bool(one.ratio) and one.difference == 0 and one.error == 0,
     }
 
 
@@ -232,7 +234,7 @@ def _shift(points: Sequence[Sequence[float]]) -> Markup:
     return chart(
         [Line("other", [p[0] for p in points], [p[1] for p in points], dots=True)],
         Axis("share of rows ranked above, nothing added", _LOG_SHARE, True),
-        Axis("the same, balanced", _LOG_SHARE, True),
+        Axis("the same, second model", _LOG_SHARE, True),
         label="Ranks of positive test rows without and with balancing",
         diagonal=True,
     )

@@ -56,3 +56,43 @@ def test_nothing_declared_is_said(rng) -> None:
         measured({"c": ["a", "b"]}, {}, rng)
     with pytest.raises(NotMeasurable, match="none of the columns"):
         measured({"c": ["a", "b"]}, {"d": {"a": 1.0}}, rng)
+
+
+def test_groups_of_two_columns_are_declared_together_and_the_worst_off_is_named(rng) -> None:
+    table = {"sex": ["f", "f", "m", "m"] * 25, "town": ["a", "a", "a", "b"] * 25}
+    shares = {"f and a": 0.25, "f and b": 0.25, "m and a": 0.25, "m and b": 0.25}
+    found = measured(table, {"sex and town": shares, "sex": {"f": 0.5, "m": 0.5}}, rng)
+    assert found.value == 0.25
+    assert found.details["columns"] == {"sex and town": 0.25, "sex": 0.0}
+    assert found.details["worst_off"]["level"] == "f and b"
+    assert found.details["summary"] == (
+        "furthest below its share: sex and town = f and b, 0.0 % of the rows, declared 25.0 %"
+    )
+
+
+def test_rows_without_one_of_the_levels_are_in_no_group(rng) -> None:
+    table = {"sex": ["f", None, "m", "m"], "town": ["a", "a", None, "b"]}
+    found = measured(table, {"sex and town": {"f and a": 0.25, "m and b": 0.25}}, rng)
+    assert found.value == 0
+    assert found.details["levels"]["sex and town"]["(any other)"]["found"] == 0.5
+
+
+def test_intersections_are_told_beside_independence_and_not_judged(rng) -> None:
+    table = {"sex": ["f", "m"] * 100, "town": ["a", "b"] * 100}
+    shares = {"sex": {"f": 0.5, "m": 0.5}, "town": {"a": 0.5, "b": 0.5}}
+    found = measured(table, shares, rng)
+    assert found.value == 0
+    assert [one["group"] for one in found.details["intersections"]] == [
+        "sex = f and town = b",
+        "sex = m and town = a",
+        "sex = f and town = a",
+        "sex = m and town = b",
+    ]
+    few = measured({name: column[:60] for name, column in table.items()}, shares, rng)
+    assert few.details["intersections"] == []
+
+
+def test_a_column_whose_name_holds_and_is_one_column(rng) -> None:
+    found = measured({"bed and board": ["y", "n"]}, {"bed and board": {"y": 0.5, "n": 0.5}}, rng)
+    assert found.value == 0
+    assert found.details["summary"] == "no declared group has less than its share"

@@ -187,11 +187,11 @@ def test_few_rows_cannot_pass(compare) -> None:
     for seed in range(5):
         score = verdict_of(1_800, seed, 0.012, compare)
         assert score.verdict != "as good as real"
-        assert re.search(r"it takes about 6,[2-6]00 rows of each side", score.sentence)
+        assert re.search(r"it takes about 7,100 rows of each side", score.sentence)
 
 
 def test_enough_rows_pass(compare) -> None:
-    score = verdict_of(6_500, 1, 0.03, compare)
+    score = verdict_of(7_400, 1, 0.03, compare)
     assert score.verdict == "as good as real"
     assert "unseen" not in score.sentence
 
@@ -199,7 +199,7 @@ def test_enough_rows_pass(compare) -> None:
 def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
     found = [
         Slices(replicates=20).compute(
-            compare(lots(6_000, 2 * seed, 0.012), lots(6_000, 2 * seed + 1)), rng_for(seed, "s")
+            compare(lots(7_100, 2 * seed, 0.012), lots(7_100, 2 * seed + 1)), rng_for(seed, "s")
         )
         for seed in range(8)
     ]

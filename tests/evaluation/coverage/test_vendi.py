@@ -7,7 +7,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from twinset.core.contracts import NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.coverage.vendi import Vendi, gaussian_similarity, vendi_score
+from twinset.evaluation.coverage.vendi import Vendi, _wider, gaussian_similarity, vendi_score
 
 
 def test_the_similarity_is_that_of_sklearn() -> None:
@@ -67,3 +67,18 @@ def test_too_few_rows_and_settings_out_of_range(people, compare, rng) -> None:
         Vendi().compute(compare(people(99, 1), people(300, 2)), rng)
     with pytest.raises(ParameterError):
         Vendi(block_rows=49)
+
+
+@pytest.mark.parametrize("n_blocks", [4, 12])
+def test_intervals_of_few_blocks_cover_what_they_say(n_blocks: int) -> None:
+    rng = rng_for(1, "blocks")
+    blocks = rng.normal(size=(2, 2_000, n_blocks))
+    places = rng.integers(0, n_blocks, (2, 200, n_blocks))
+    means = blocks.mean(axis=2)
+    drawn = [
+        side[:, place].mean(axis=2) - mean[:, None]
+        for side, place, mean in zip(blocks, places, means)
+    ]
+    spread = _wider(n_blocks) * np.std(drawn[0] - drawn[1], axis=1)
+    covered = np.abs(means[0] - means[1]) <= 1.96 * spread
+    assert covered.mean() == pytest.approx(0.95, abs=0.02)

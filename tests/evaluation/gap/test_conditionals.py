@@ -10,7 +10,13 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.resampling import Groups
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._forecasts import Forecasts, coder, stray_fractions, stray_slopes
+from twinset.evaluation.gap._forecasts import (
+    Forecasts,
+    _out_of_bag,
+    coder,
+    stray_fractions,
+    stray_slopes,
+)
 from twinset.evaluation.gap._labels import labeller
 from twinset.evaluation.gap.conditionals import Conditionals, _resampled
 from twinset.part_verdicts import different_parts
@@ -190,3 +196,14 @@ def test_forests_are_shared_by_the_computes_of_one_frame(monkeypatch: pytest.Mon
 def test_too_little_to_measure(columns: dict[str, np.ndarray], words: str) -> None:
     with pytest.raises(NotMeasurable, match=words):
         measured(table(columns), table(columns), rng_for(0, "m"))
+
+
+def test_forests_are_sharpened_by_rows_that_their_trees_have_not_seen() -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = rng_for(0, "oob")
+    x, y = rng.normal(size=(300, 3)), rng.integers(0, 3, 300)
+    model = RandomForestClassifier(40, oob_score=True, random_state=1).fit(x, y)
+    rows, unseen = _out_of_bag(model, x)
+    assert rows.tolist() == list(range(300))
+    assert unseen == pytest.approx(model.oob_decision_function_)

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
@@ -120,10 +119,25 @@ def test_columns_beyond_the_most_still_count_and_are_told(compare, rng) -> None:
     assert "note" not in narrow.details
 
 
-def test_nothing_missing_is_not_measurable(compare, rng) -> None:
+def test_where_nothing_is_missing_the_pattern_is_the_same(compare, rng) -> None:
     whole = draw(50, 1).select(["age"])
-    with pytest.raises(NotMeasurable, match="no cell is missing"):
-        Missingness().compute(compare(whole, whole), rng)
+    found = Missingness().compute(compare(whole, whole), rng)
+    assert found.value == 0
+    assert found.details["summary"] == "no cell is missing on either side"
+
+
+def test_missing_cells_where_real_rows_have_none_are_different() -> None:
+    train, fresh, holdout = (draw(800, seed).select(["age"]) for seed in (1, 2, 3))
+    age = pa.array(fresh.values("age"), mask=rng_for(0, "hit").random(800) < 0.05)
+    made = Dataset.from_arrow(pa.table({"age": age}), fresh.schema)
+    for synthetic, verdict in ((made, "different"), (fresh, "as good as real")):
+        (score,) = measure(
+            train=train,
+            synthetic=synthetic,
+            holdout=holdout,
+            metrics=[("gap.missingness", Missingness())],
+        )
+        assert score.verdict == verdict
 
 
 def test_settings_out_of_range_are_refused() -> None:
