@@ -52,6 +52,7 @@ class Neighbours:
 
     def __init__(self, crowd: Crowd, k: int) -> None:
         self.crowd, self.k = crowd, max(min(k, len(crowd) - 1), 1)
+        self.seeds: Positions = np.arange(len(crowd))
         self.points = Points.of(crowd.scale, crowd.cells.numbers, crowd.cells.codes)
         self._lock = threading.Lock()
         self._found = np.zeros(len(crowd), dtype=bool)
@@ -72,10 +73,14 @@ class Neighbours:
             if len(self.crowd) > 1:
                 near = nearest_points(self.points, self.k, rows=new)[1]
                 self._table[new] = near
-            for i, codes in enumerate(self.crowd.cells.codes.T):
-                leaders, count = _leaders(codes[self._table[new]])
-                self._leaders[i, new], self._n_leaders[i, new] = leaders, count
-            self._found[new] = True
+            self._fill(new)
+
+    def _fill(self, rows: Positions) -> None:
+        """Count the votes of the neighbours that are known by now."""
+        for i, codes in enumerate(self.crowd.cells.codes.T):
+            leaders, count = _leaders(codes[self._table[rows]])
+            self._leaders[i, rows], self._n_leaders[i, rows] = leaders, count
+        self._found[rows] = True
 
     def pick(self, rows: Positions, chance: Floats) -> Positions:
         """Return one neighbour of each row, shape (n,); `chance` in [0, 1) says which."""

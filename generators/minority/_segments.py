@@ -9,12 +9,14 @@ import numpy as np
 
 from twinset.core.errors import FewRowsWarning
 
-from ._crowd import Crowd, Neighbours
+from ._crowd import Crowd
 from ._engine import Made, Maker
+from ._kin import Bond
 from ._streams import PARENTS, Draws, Positions
 
 Labels = Literal["vote", "parent"]
 LABELS: tuple[str, ...] = get_args(Labels)
+_ANY = Bond()
 
 
 class Segments(Maker):
@@ -28,18 +30,16 @@ class Segments(Maker):
         Neighbours to choose from.
     labels : {"vote", "parent"}
         Where labels come from; see `minority.smote`.
-    seeds : numpy.ndarray of int64, optional
-        Positions in the crowd of the rows to start from; all by default.
+    bond : Bond
+        What the two rows of a pair must share. Seeds are the rows that have somebody to pair with.
     """
 
     stays_in_range: ClassVar[bool] = True
 
-    def __init__(
-        self, crowd: Crowd, k_neighbors: int, labels: Labels, seeds: Positions | None = None
-    ) -> None:
+    def __init__(self, crowd: Crowd, k_neighbors: int, labels: Labels, bond: Bond = _ANY) -> None:
         self.crowd, self.labels = crowd, labels
-        self.seeds = np.arange(len(crowd)) if seeds is None else seeds
-        self.neighbours = Neighbours(crowd, k_neighbors)
+        self.neighbours = bond.neighbours(crowd, k_neighbors)
+        self.seeds: Positions = self.neighbours.seeds
         if len(crowd) <= k_neighbors:
             warnings.warn(_few_rows(len(crowd), k_neighbors), FewRowsWarning, stacklevel=2)
 

@@ -19,6 +19,7 @@ from ._danger import TESTS, Test, in_danger
 from ._engine import Maker
 from ._fitted import FittedSampler
 from ._grid import Grid
+from ._kin import Bond
 from ._segments import LABELS, Labels, Segments
 from ._streams import Positions
 
@@ -49,6 +50,12 @@ class Borderline(Generator):
     labels : {"vote", "parent"}
         Labels of a new row: the commonest among the neighbours, column by column, or all those of
         the nearer of its two real rows, which keeps labels together that go together.
+    across_entities : bool
+        Whether rows of different entities may be interpolated where a column has the role group, e.g.
+        the card; else only rows of one entity are, and rows that are alone in theirs start none.
+    time_window : str
+        Longest time between two rows that are interpolated, e.g. "7d", where a column has the role
+        time; empty for any.
 
     References
     ----------
@@ -72,6 +79,8 @@ class Borderline(Generator):
     m_neighbors: int = 10
     danger: Test = "exact"
     labels: Labels = "vote"
+    across_entities: bool = False
+    time_window: str = ""
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     needs_others: ClassVar[bool] = True
@@ -90,6 +99,7 @@ class Borderline(Generator):
                     got=str(getattr(self, name)),
                     allowed=", ".join(allowed),
                 )
+        Bond(self.across_entities, self.time_window)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -97,6 +107,7 @@ class Borderline(Generator):
         """Return the generator for all classes of these rows; who stands in danger is found later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.borderline", least=2)
         train = train.without_parents()
+        bond = Bond(self.across_entities, self.time_window)
         target = train.schema.target
         if target is None or target.kind not in ("category", "boolean"):
             raise FitError(
@@ -117,12 +128,13 @@ class Borderline(Generator):
         def maker(grid: Grid, rows: Positions | None) -> Maker:
             crowd = Crowd(grid, rows)
             own = np.unique(codes[crowd.cells.origin])
+            segments = Segments(crowd, self.k_neighbors, self.labels, bond)
             if len(own) > 1:  # labels of a single row each, which take turns among all rows
-                return Segments(crowd, self.k_neighbors, self.labels)
-            segments = Segments(crowd, self.k_neighbors, self.labels)
+                return segments
             is_other = codes != own[0]
             points = segments.neighbours.points
             seeds = in_danger(crowd, points, train, is_other, self.m_neighbors, self.danger)
+            seeds = np.intersect1d(seeds, segments.seeds)
             if len(seeds):
                 segments.seeds = seeds
             else:

@@ -15,6 +15,7 @@ from twinset.core.schema import TABULAR_KINDS
 
 from ._crowd import Crowd
 from ._fitted import FittedSampler
+from ._kin import Bond
 from ._segments import LABELS, Labels, Segments
 
 
@@ -43,6 +44,12 @@ class Smote(Generator):
     labels : {"vote", "parent"}
         Labels of a new row: the commonest among the neighbours, column by column, or all those of
         the nearer of its two real rows, which keeps labels together that go together.
+    across_entities : bool
+        Whether rows of different entities may be interpolated where a column has the role group, e.g.
+        the card; else only rows of one entity are, and rows that are alone in theirs start none.
+    time_window : str
+        Longest time between two rows that are interpolated, e.g. "7d", where a column has the role
+        time; empty for any.
 
     References
     ----------
@@ -62,6 +69,8 @@ class Smote(Generator):
 
     k_neighbors: int = 5
     labels: Labels = "vote"
+    across_entities: bool = False
+    time_window: str = ""
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
@@ -75,13 +84,15 @@ class Smote(Generator):
             raise ParameterError(
                 "labels is not known", got=str(self.labels), allowed=", ".join(LABELS)
             )
+        Bond(self.across_entities, self.time_window)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for the class of these rows; needs 2. Neighbours are found later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.smote", least=2)
+        bond = Bond(self.across_entities, self.time_window)
         return FittedSampler(
             train.without_parents(),
-            lambda grid, rows: Segments(Crowd(grid, rows), self.k_neighbors, self.labels),
+            lambda grid, rows: Segments(Crowd(grid, rows), self.k_neighbors, self.labels, bond),
         )

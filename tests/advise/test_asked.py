@@ -14,7 +14,7 @@ from twinset.advising.asked import asked
 from twinset.advising.case import Columns, open_case
 from twinset.advising.cuts import outer_cut
 from twinset.advising.recipe import recipe_of
-from twinset.advising.strategies import NONE, Strategy
+from twinset.advising.strategies import GENERATORS, NONE, Strategy
 from twinset.core.errors import RecipeError
 from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
@@ -73,13 +73,24 @@ def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("component", [name for _, names in GENERATORS for name in names[:1]])
+def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, component: str) -> None:
     monkeypatch.chdir(folder)
     question = asked("payments.csv", "fraud", Columns(), None, None)
     case = open_case(question.table, question.columns)
     cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
-    chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
+    chosen = Strategy("made 0.1", "rows", ratio=0.1, component=component)
     (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
     tw.run(folder / "balanced.yaml", overrides=["evaluate.metrics=[privacy.exact_copies]"])
     made = next(folder.rglob("synthetic.csv"))
     assert pyarrow.csv.read_csv(made)["fraud"].to_pylist() == ["yes"] * 95
+
+
+def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
+    question = asked(folder / "payments.csv", "fraud", Columns(group="card"), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
+    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    (step,) = load_recipe(folder / "balanced.yaml").generate
+    assert step.with_ == {"across_entities": True}

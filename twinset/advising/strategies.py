@@ -12,6 +12,7 @@ import numpy.typing as npt
 from twinset.advising.judges import Setting
 from twinset.advising.views import Matrix
 from twinset.core.errors import ParameterError
+from twinset.registry import parameters
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -82,6 +83,15 @@ class Strategy:
 
 
 NONE = Strategy("none", "none")
+
+
+def settings_of(component: str) -> dict[str, object]:
+    """Return the settings that a generator is tried with.
+
+    Rare rows are few and rarely two of one card, so advice lets them be interpolated across cards.
+    """
+    known = {parameter.name for parameter in parameters("generator", component)}
+    return {"across_entities": True} if "across_entities" in known else {}
 
 
 def candidates(

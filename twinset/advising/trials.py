@@ -15,7 +15,7 @@ from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
 from twinset.advising.judges import TREES, fit, view_of
 from twinset.advising.scores import precision_at_positives
-from twinset.advising.strategies import NONE, Strategy, extra_rows, training_rows
+from twinset.advising.strategies import NONE, Strategy, extra_rows, settings_of, training_rows
 from twinset.advising.views import RawRows, Reader
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError, ParameterError, SchemaError
@@ -125,7 +125,7 @@ class Bench:
         case = self.case
         rare = train[case.truth[train]]
         rng = rng_for(self.seed, "advise", path, component)
-        generator = build("generator", component, {})
+        generator = build("generator", component, settings_of(component))
         with warnings.catch_warnings():
             # Generators wonder about few rows; advice is asked because there are few.
             warnings.simplefilter("ignore", UserWarning)

@@ -15,6 +15,31 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _NEEDS_OF = ("sum", "mean", "max", "min")
 
 
+def window_length(text: str | float) -> float:
+    """Return the length of a window of time in seconds, or a number as it is.
+
+    Raises
+    ------
+    SchemaError
+        The text cannot be read.
+
+    Examples
+    --------
+    >>> window_length("90m"), window_length(30)
+    (5400.0, 30.0)
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    read = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
+    if read is None:
+        raise SchemaError(
+            "the window of time cannot be read",
+            got=f"'{text}'",
+            allowed="a number of seconds, or a number with s, m, h, d or w, e.g. 7d",
+        )
+    return float(read[1]) * _SECONDS[read[2]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
     """What a velocity feature is: how which column is summed up over which rows of the same entity.
@@ -77,18 +102,7 @@ class Aggregate:
     @property
     def seconds(self) -> float:
         """Length of the window in seconds, or in the unit of a numeric time column."""
-        if self.over is None:
-            return float("inf")
-        if isinstance(self.over, int | float):
-            return float(self.over)
-        read = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", self.over.strip())
-        if read is None:
-            raise SchemaError(
-                "the window of an aggregate cannot be read",
-                got=f"'{self.over}'",
-                allowed="a number of seconds, or a number with s, m, h, d or w, e.g. 7d",
-            )
-        return float(read[1]) * _SECONDS[read[2]]
+        return float("inf") if self.over is None else window_length(self.over)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings that are not the defaults as plain JSON values."""
