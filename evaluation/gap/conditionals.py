@@ -27,6 +27,7 @@ from ._forecasts import Forecasts, stray_fractions, stray_slopes
 Floats = npt.NDArray[np.float64]
 
 _LEAST_ROWS = 40
+_BELOW = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,4 +144,5 @@ def _resampled(fractions: Floats, slopes: Floats, groups: Groups) -> Floats:
     _, second = groups.means(slopes**2)
     # Where neither tells anything the share of all rows stays.
     step = np.divide(first, second, out=np.zeros_like(first), where=second > 1e-12)
-    return np.asarray(np.clip(fractions + step, 0.0, 1.0))
+    # Let below 0 and above 1 a little: where all rows give 0 or 1, the draws tell how sure that is.
+    return np.asarray(np.maximum(fractions + step, -_BELOW))

@@ -67,12 +67,12 @@ def test_a_part_shuffled_strays_by_about_that_part_of_the_others(share: float) -
 
 
 def test_rows_that_are_too_neat_differ_too() -> None:
-    columns = staff(2000, 1)
+    columns = staff(5000, 1)
     columns["pay"] = 1000 + 20 * columns["age"] + 300 * (columns["grade"] == "senior")
-    reference = table(staff(2000, 2))
+    reference = table(staff(5000, 2))
     neat = measured(table(columns), reference, rng_for(0, "m")).parts
-    real = measured(table(staff(2000, 3)), reference, rng_for(0, "m")).parts
-    found = different_parts(Conditionals(), neat, real, 2000)
+    real = measured(table(staff(5000, 3)), reference, rng_for(0, "m")).parts
+    found = different_parts(Conditionals(), neat, real, 5000)
     assert "pay (too neat)" in found.names
     assert "pay" not in found.names
 
