@@ -52,7 +52,7 @@ def test_a_target_is_guessed_by_its_name_and_the_guess_is_told(folder: Path) -> 
 
 
 def test_a_table_without_labels_needs_a_target() -> None:
-    with pytest.raises(RecipeError, match="no target"):
+    with pytest.raises(RecipeError, match="no column looks like the one to predict"):
         asked(pa.table({"x": np.arange(50) / 7}), None, Columns(), None, None)
 
 

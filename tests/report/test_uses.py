@@ -141,3 +141,22 @@ def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
     ]
     ending = "(sex = f, share of rows with 'ill' = yes: 15 % instead of 45 %)"
     assert uses(scores)[0].why.endswith(ending)
+
+
+def test_rows_of_single_real_rows_are_not_given_away(score) -> None:
+    good = [score("privacy.membership"), score("privacy.outliers")]
+    assert uses(good)[3].answer == "no sign of leaking"
+    assert uses(good, from_real=True)[3].answer == "no"
+
+
+def test_one_test_of_many_shows_no_safety(score) -> None:
+    blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
+    found = uses([score("privacy.exact_copies"), *blind])[3]
+    assert (found.answer, found.why) == ("not shown to be safe", "only 1 of 3 tests could be made")
+
+
+def test_an_allowed_leak_leaves_nothing_to_be_learnt_from_models(score) -> None:
+    scores = [score(MODELS, details=details(mixed="helps"))]
+    found = uses(scores, leak_allowed=True)
+    assert [use.answer for use in found[:2]] == ["cannot tell", "cannot tell"]
+    assert "a leak was allowed" in found[1].why

@@ -15,6 +15,7 @@ from twinset.sourcing import declare
 from twinset.tables import open_table
 
 TEST_FRACTION, SEED = 0.3, 1
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ def asked(
     if target is None:
         found, why = guess_target(table)
         if found is None:
-            raise RecipeError("no target is named", todo="name the column to predict by target")
+            raise RecipeError(
+                "no column looks like the one to predict",
+                allowed=", ".join(table.schema.names[:_MOST_NAMED]),
+                todo="name it by --target, in Python by target",
+            )
         target, notes = found.name, (f"'{found.name}' is taken as the target: {why}",)
     is_file = isinstance(source, str | Path)
     return Asked(

@@ -116,6 +116,7 @@ def open_case(source: object, columns: Columns) -> Case:
     positive, truth = _labels(real, columns)
     time, in_days = _time(real, columns)
     special = {columns.target, columns.time, columns.group}
+    special |= {f.name for f in real.schema.fields if f.role in ("group", "identifier", "split")}
     fields = [field for field in real.schema.fields if field.name not in special]
     features = tuple(field.name for field in fields if field.kind in TABULAR_KINDS)
     if not features:

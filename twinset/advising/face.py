@@ -121,7 +121,19 @@ def advise(
     columns = Columns(positive=positive, time=time, group=group, amount=amount, time_unit=time_unit)
     question = asked(source, target, columns, test_fraction, seed, progress)
     case = open_case(question.table, question.columns)
+    if delay is not None and case.time is None:
+        raise ParameterError(
+            "a delay of labels needs to know when rows happen",
+            got=f"{delay:g}, and no time",
+            todo="name the column of the time, or leave out the delay",
+        )
     cut = outer_cut(case, question.test_fraction, delay, rng_for(question.seed, "advise", "split"))
+    if alert_rate * len(cut.test) < 1:
+        raise ParameterError(
+            "the alert rate leaves no alert",
+            got=f"{alert_rate:g} of {len(cut.test):,} test rows",
+            allowed=f"{1 / len(cut.test):.2g} or more",
+        )
     outcome = Outcome(
         case=case,
         cut=cut,

@@ -15,13 +15,15 @@ from twinset.advising.case import Case
 from twinset.advising.choice import Race, restored
 from twinset.advising.cuts import Cut
 from twinset.advising.headline import N_DRAWS, Drawn, Tested, curves, fold_values, measured
-from twinset.advising.judges import JUDGES, setting_told
+from twinset.advising.judges import JUDGES
 from twinset.advising.made_rows import look_at_made
 from twinset.advising.scores import Prices, log_loss
-from twinset.advising.strategies import NONE, Strategy
+from twinset.advising.strategies import NONE
+from twinset.advising.suspicions import suspicions
 from twinset.advising.trials import Bench, FoldResult
+from twinset.advising.wording import sentence_of, title_of
 from twinset.core.seeding import rng_for
-from twinset.report.advice import Advice, Candidate, Measure, Verdict
+from twinset.report.advice import Advice, Candidate, Measure
 from twinset.report.wording import percent, short
 
 Floats = npt.NDArray[np.float64]
@@ -118,7 +120,7 @@ def advice_of(
         challenger_title=title_of(challenger, won.judge),
         is_balancing=challenger.family != "learner",
         judge=JUDGES[won.judge],
-        sentence=_sentence(verdict, won),
+        sentence=sentence_of(verdict, won),
         measures=tested.measures,
         candidates=_candidates(won),
         calibration=tested.calibration,
@@ -175,46 +177,6 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
         facts={**_facts(outcome), "needed_test_positives": wanted},
         notes=tuple(_notes(outcome, None)),
     )
-
-
-def title_of(strategy: Strategy, judge: str) -> str:
-    """Return a strategy in plain words; another setting of the model says which one."""
-    if strategy.family == "learner":
-        return f"{strategy.title} ({setting_told(judge, strategy.setting)})"
-    return strategy.title
-
-
-def _sentence(verdict: Verdict, won: Race) -> str:
-    challenger = won.strategies[won.challenger]
-    best = title_of(challenger, won.judge)
-    if won.chosen == NONE.name:
-        head = "Do not balance: nothing beat leaving the rows as they are in the inner choice."
-        told = {
-            "helps": f"The test rows see more in it than the choice did: {best} helps there. "
-            "One such win after the fact is no ground to change; more rare rows would tell.",
-            "hurts": f"The best of the rest, {best}, hurts on the test rows.",
-            "no evidence": f"For the best of the rest, {best}, the test rows give no evidence either.",
-        }
-        return f"{head} {told[verdict]}"
-    if challenger.family == "learner":
-        head = f"{_CHANGES[verdict]}: {best} won the inner choice"
-    else:
-        head = f"{_BEGINS[verdict]}: {best} won the inner choice"
-    told = {
-        "helps": ", and helps on the untouched test rows.",
-        "hurts": ", but hurts on the untouched test rows.",
-        "no evidence": ", but the untouched test rows give no evidence that it helps. Leaving everything "
-        "as it is is the safe choice.",
-    }
-    return head + told[verdict]
-
-
-_CHANGES = {
-    "helps": "Do not balance, change the model",
-    "hurts": "Do not balance",
-    "no evidence": "Do not balance, but perhaps change the model",
-}
-_BEGINS = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
 
 
 def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
@@ -314,10 +276,18 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
 def _notes(outcome: Outcome, tested: Untouched | None) -> list[str]:
     case, cut = outcome.case, outcome.cut
     notes = list(outcome.notes)
+    lost = len(case) - len(cut.train) - len(cut.test)
+    if lost:
+        what = "their labels come too late" if case.group is None else "of the gap and the group"
+        less = "; without the group there would be more" if case.group is not None else ""
+        notes.append(f"{lost:,} of {len(case):,} rows are in neither part, because {what}{less}")
+    if cut.gap:
+        unit = " days" if case.in_days else ""
+        notes.append(f"labels are taken to arrive after {short(cut.gap)}{unit}: set --delay if not")
+    notes += suspicions(case, cut)
     if case.left_out:
-        notes.append(
-            f"models do not see {', '.join(case.left_out)}: keys, free text, time or group"
-        )
+        names = ", ".join(case.left_out)
+        notes.append(f"models do not see {names}: keys, free text, time or group")
     if outcome.cost is None and case.amount is None:
         notes.append(
             f"nobody told what a missed positive row costs: {ASSUMED_COST:.0f} alerts are assumed; "
@@ -329,10 +299,6 @@ def _notes(outcome: Outcome, tested: Untouched | None) -> list[str]:
         notes.append(
             "no time is given, so rows are drawn at random; a model in use meets later rows"
         )
-    lost = len(case) - len(cut.train) - len(cut.test)
-    if lost:
-        what = "their labels come too late" if case.group is None else "of the gap and the group"
-        notes.append(f"{lost:,} rows are in neither part, because {what}")
     for component, why in outcome.bench.refused.items():
         notes.append(f"{component} could not be tried: {why}")
     if tested is not None:

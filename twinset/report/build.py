@@ -85,7 +85,12 @@ class Report:
     @property
     def uses(self) -> tuple[Use, ...]:
         """What the set may be used for."""
-        return uses(self.scores)
+        made = [card for card in self.cards if card.origin != "real"]
+        return uses(
+            self.scores,
+            from_real=any(_is_from_real(card) for card in made),
+            leak_allowed=any(note.startswith("Allowed leak") for note in self.notes),
+        )
 
     def to_json(self) -> str:
         """Return the report as JSON text, without the figures and samples."""

@@ -43,15 +43,29 @@ class Use:
         return asdict(self)
 
 
-def uses(scores: Sequence[Score]) -> tuple[Use, ...]:
+def uses(
+    scores: Sequence[Score], *, from_real: bool = False, leak_allowed: bool = False
+) -> tuple[Use, ...]:
     """Return what the set may be used for, in falling order of how often people ask.
+
+    Parameters
+    ----------
+    scores : sequence of Score
+        Everything that was measured.
+    from_real : bool
+        Whether its rows are made of single real ones, as interpolating generators do.
+    leak_allowed : bool
+        Whether the test rows do not stand apart, and that was allowed.
 
     Examples
     --------
     >>> [use.answer for use in uses([])]
     ['not measured', 'not measured', 'not measured', 'not measured']
     """
-    return (_instead(scores), _besides(scores), _look(scores), _hand_out(scores))
+    trained = [_instead(scores), _besides(scores)]
+    if leak_allowed:
+        trained = [_in_doubt(use) for use in trained]
+    return (*trained, _look(scores), _hand_out(scores, from_real))
 
 
 def in_short(found: Sequence[Use]) -> str:
@@ -145,9 +159,18 @@ def _leaks(scores: Sequence[Score]) -> bool:
     return any(s.family == "privacy" and s.verdict == "different" for s in scores)
 
 
-def _hand_out(scores: Sequence[Score]) -> Use:
+def _in_doubt(use: Use) -> Use:
+    """Return the use where the test rows are known to leak: nothing that models show counts."""
+    if use.mark == "unmeasured":
+        return use
+    why = f"{use.why}; but a leak was allowed, so that these rows are no fair test"
+    return Use(use.purpose, "cannot tell", why, "unclear")
+
+
+def _hand_out(scores: Sequence[Score], from_real: bool) -> Use:
     purpose = "Give it to people who may not see the real rows"
-    own = [s for s in scores if s.family == "privacy" and s.verdict != "not measurable"]
+    every = [s for s in scores if s.family == "privacy"]
+    own = [s for s in every if s.verdict != "not measurable"]
     if not own:
         return Use(
             purpose, "not measured", "give real rows that the generator did not see", "unmeasured"
@@ -159,6 +182,12 @@ def _hand_out(scores: Sequence[Score]) -> Use:
     if undecided:
         tests = "1 test" if len(own) == 1 else f"{len(undecided)} of {len(own)} tests"
         why = f"too few rows to decide {tests}: {_titles(undecided)}"
+        return Use(purpose, "not shown to be safe", why, "unclear")
+    if from_real:
+        why = "its rows are made of single real ones: treat them as the real rows"
+        return Use(purpose, "no", why, "bad")
+    if 2 * len(own) < len(every):
+        why = f"only {len(own)} of {len(every)} tests could be made"
         return Use(purpose, "not shown to be safe", why, "unclear")
     attacks = "1 test" if len(own) == 1 else f"{len(own)} tests"
     why = f"in {attacks}; whether that is enough is for you to decide"

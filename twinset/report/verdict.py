@@ -152,7 +152,8 @@ def _judge_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
     is_clear = mixed is not None and mixed.answer in ("helps", "hurts")
     if rate is not None:
         # Its doubts concern another model: beside a clear answer they would seem to deny it.
-        said.append(_worth(rate, whole=not is_clear))
+        alone = found is None or found.trained_on("synthetic") is not None
+        said.append(_worth(rate, whole=not is_clear and alone))
     order = next((s for s in scores if s.metric == _ORDER and s.verdict == "different"), None)
     if order is not None:
         said.append(f"Do not choose models by it: {_told(order)}.")
