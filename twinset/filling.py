@@ -154,7 +154,7 @@ def gaps(
         recipe = draft_counts(filler.name, counts, filler.settings)
         if not filler.learns:
             name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
-            recipe = draft_drawing(name=name, making=recipe, seed=1 if seed is None else seed)
+            recipe = draft_drawing(name=name, making=recipe, seed=_seed(seed, note))
         elif isinstance(real, str | Path):
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
@@ -252,7 +252,7 @@ def _whole(
     """Return the whole recipe; what the note's twin locked away stays locked away."""
     kept = note is not None and note.holdout_fraction > 0 and seed in (None, note.seed)
     fraction = note.holdout_fraction if kept and note is not None else 0.2
-    decided = seed if seed is not None else note.seed if note is not None else 1
+    decided = _seed(seed, note)
     predicted: Field | None = None if target is None else real.schema[target]
     return draft_filling(
         real,
@@ -263,6 +263,12 @@ def _whole(
         holdout_fraction=fraction,
         target=predicted,
     )
+
+
+def _seed(seed: int | None, note: TwinNote | None) -> int:
+    if seed is not None:
+        return seed
+    return note.seed if note is not None else 1
 
 
 def _recipe_name(file: str) -> str:

@@ -111,14 +111,15 @@ class Forecasts:
 
 def _out_of_bag(model: Any, features: Floats) -> tuple[Labels, Floats]:
     """Return rows that some trees have not seen, and what these say of them, shapes (r,), (r, k)."""
-    n = min(len(features), _SHARPENED_ON)
-    total, times = np.zeros((n, len(model.classes_))), np.zeros((n, 1))
+    # Evenly spaced, so that the rows of a sorted table are looked at from all its parts.
+    looked_at = np.linspace(0, len(features) - 1, min(len(features), _SHARPENED_ON)).astype(int)
+    total, times = np.zeros((len(looked_at), len(model.classes_))), np.zeros((len(looked_at), 1))
     for tree, seen in zip(model.estimators_, model.estimators_samples_):
-        unseen = np.setdiff1d(np.arange(n), seen)
-        total[unseen] += tree.predict_proba(features[unseen].astype(np.float32))
+        unseen = np.flatnonzero(~np.isin(looked_at, seen))
+        total[unseen] += tree.predict_proba(features[looked_at[unseen]].astype(np.float32))
         times[unseen] += 1
-    rows = np.flatnonzero(times)
-    return rows, total[rows] / times[rows]
+    told = np.flatnonzero(times)
+    return looked_at[told], total[told] / times[told]
 
 
 def coder(real: Dataset, name: str) -> Coder:

@@ -45,6 +45,11 @@ class Filtered(Generator):
     k_neighbors : int
         Neighbours to choose from (SMOTE only), 1 or more.
 
+    across_entities : bool
+        Of SMOTE: whether rows of different entities may be interpolated.
+    time_window : str
+        Of SMOTE: longest time between two rows that are interpolated, e.g. "7d"; empty for any.
+
     References
     ----------
     Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, of which this is the plain form with
@@ -67,6 +72,8 @@ class Filtered(Generator):
     method: Method = "smote"
     keep: float = 1 / 3
     k_neighbors: int = 5
+    across_entities: bool = False
+    time_window: str = ""
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "made from real records: treat as the source data"
@@ -91,7 +98,11 @@ class Filtered(Generator):
         """Return the generator for the class of these rows; needs 2. Judges are trained later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.filtered", least=2)
         makers: dict[str, Generator] = {
-            "smote": Smote(k_neighbors=self.k_neighbors),
+            "smote": Smote(
+                k_neighbors=self.k_neighbors,
+                across_entities=self.across_entities,
+                time_window=self.time_window,
+            ),
             "rose": Rose(),
             "copula": Copula(),
         }

@@ -160,3 +160,11 @@ def test_an_allowed_leak_leaves_nothing_to_be_learnt_from_models(score) -> None:
     found = uses(scores, leak_allowed=True)
     assert [use.answer for use in found[:2]] == ["cannot tell", "cannot tell"]
     assert "a leak was allowed" in found[1].why
+
+
+def test_columns_are_hopeless_by_their_size_not_by_their_number(score) -> None:
+    parts = {"different": {"what": "column", "names": ["a", "b"], "margin": 0.02}}
+    far = score("gap.marginals", "different", value=0.95, baseline=0.01, details=parts)
+    near = score("gap.marginals", "different", value=0.035, baseline=0.01)
+    assert answers([far, score("gap.pairs")])[2] == "no"
+    assert answers([near, score("gap.pairs")])[2] == "with care"

@@ -116,6 +116,10 @@ def test_labels_come_back_in_their_own_type() -> None:
         (pd.RangeIndex(4), [0, 1, 2, 3, 4, 5]),
         (pd.Index([10, 40, 20, 30], name="k"), [10, 40, 20, 30, 41, 42]),
         (pd.Index(list("abcd")), ["a", "b", "c", "d", "synthetic-0", "synthetic-1"]),
+        (
+            pd.Index(["a", "synthetic-4", "c", "synthetic-x"]),
+            ["a", "synthetic-4", "c", "synthetic-x", "synthetic-5", "synthetic-6"],
+        ),
         (pd.MultiIndex.from_product([["u", "v"], [1, 2]]), None),
         (pd.date_range("2024-01-01", periods=4, freq="D"), None),
     ],

@@ -26,7 +26,8 @@ class Use:
     purpose : str
         What one would do with the set.
     answer : str
-        "yes", "no", "with care", "no gain shown", "cannot tell" or "not measured".
+        "yes", "no", "with care", "no gain shown", "cannot tell", "not shown to be safe", "no sign of
+        leaking" or "not measured".
     why : str
         The reason, in a few words.
     mark : {"good", "bad", "unclear", "unmeasured"}
@@ -138,7 +139,7 @@ def _look(scores: Sequence[Score]) -> Use:
     if not basic:
         return Use(purpose, "not measured", "columns and pairs were not compared", "unmeasured")
     off = _off(scores, (*_LOOKS, *_WHO))
-    if any(s.verdict == "different" and _as_bad_as_chance(s) for s in basic):
+    if any(s.verdict == "different" and _is_hopeless(s) for s in basic):
         return Use(purpose, "no", off, "bad")
     if _leaks(scores):
         off = f"{off}; it leaks" if off else "it leaks"
@@ -200,15 +201,16 @@ def _titles(scores: Sequence[Score]) -> str:
     return joined([*named, f"{left} more"] if left else named)
 
 
-def _as_bad_as_chance(score: Score) -> bool:
-    """Return whether a score lies halfway or more from real rows to columns drawn apart.
+def _is_hopeless(score: Score) -> bool:
+    """Return whether a score lies halfway or more from real rows to the worst there can be.
 
-    Single columns have no such worst case: they stay right when drawn apart.
+    Of pairs that is columns drawn apart; single columns stay right then, and at worst share no value.
     """
-    value, baseline, floor = score.value, score.baseline, score.floor
-    if score.metric != "gap.pairs" or value is None or baseline is None or floor is None:
-        return different_parts(score) is None
-    return 2 * value >= baseline + floor
+    value, baseline = score.value, score.baseline
+    if value is None or baseline is None:
+        return False
+    worst = score.floor if score.metric == "gap.pairs" else 1.0
+    return worst is not None and 2 * value >= baseline + worst
 
 
 def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:

@@ -48,5 +48,6 @@ def longer_index(index: Any, seeds: Rows) -> Any:
 
 
 def _free_names(index: Any, m: int) -> list[str]:
-    taken = int(index.str.startswith("synthetic-").sum())
-    return [f"synthetic-{i}" for i in range(taken, taken + m)]
+    numbers = index.str.extract(r"^synthetic-(\d+)$", expand=False).dropna()
+    first = int(numbers.astype("int64").max()) + 1 if len(numbers) else 0
+    return [f"synthetic-{i}" for i in range(first, first + m)]
