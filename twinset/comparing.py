@@ -25,7 +25,8 @@ from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.leaks import check_allowed, refuse_sets
-from twinset.report import CandidateReport
+from twinset.measure import default_metrics
+from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
 from twinset.tables import Parts, open_table, refuse_media, same_columns
 from twinset.twin_note import TwinNote
@@ -56,6 +57,7 @@ def compare(
     positive: str | None = None,
     where: Where | Mapping[str, Any] | str | None = None,
     seed: int | None = None,
+    gates: Mapping[str, Mapping[str, Any]] | None = None,
     quick: bool = False,
     workers: int = 1,
     progress: Progress = silent,
@@ -82,6 +84,8 @@ def compare(
         Compare only rows that meet this condition; by default that of the notes.
     seed : int, optional
         Seed of the measuring; by default that of the notes, else 0.
+    gates : mapping, optional
+        Metric -> bounds, as in a recipe; a candidate that misses one is not recommended.
     quick : bool
         Leave out the metrics that take a while; a note names them.
     workers : int
@@ -116,6 +120,8 @@ def compare(
     _check_names(candidates)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
+    measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
+    check_gates(gates or {}, measured, place="gates")
     told = _read_notes(plain, real, candidates, holdout)
     question = _question(told, target, positive, where, seed)
     question = replace(
@@ -157,6 +163,7 @@ def compare(
         title=f"{len(made)} candidates beside {plain.card.name}",
         scores=scores,
         copies=tuple(copies),
+        gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
         notes=(*loud, *remarks, *left_out(parts.train, question), *_set_notes(parts, made)),
         facts={
             "train_rows": len(parts.train),

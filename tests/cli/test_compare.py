@@ -191,3 +191,25 @@ def test_a_quick_look_says_what_it_leaves_out(folder: Path, twinset: Twinset) ->
     found = json.loads(twinset("compare", "real.csv", "a.csv", "b.csv", "--quick", "--json").out)
     assert any("A quick look, without" in note for note in found["notes"])
     assert "gap.conditionals" not in {row["metric"] for row in found["metrics"]}
+
+
+def test_a_gate_takes_a_candidate_out_and_fails_only_where_none_is_left(
+    three: Path, twinset: Twinset
+) -> None:
+    outcome = compare(twinset, "--gate", "privacy.exact_copies <= 0.01", "--json")
+    assert outcome.code == 0
+    told = json.loads(outcome.out)
+    passed = {name: own["gates"][0]["passed"] for name, own in told["candidates"].items()}
+    assert passed == {"fresh": True, "copy": False}
+    none = compare(twinset, "--gate", "gap.marginals <= 0", "--junit", "gates.xml")
+    assert none.code == 3
+    assert "No candidate passed every gate" in none.out
+    assert "fresh misses a gate" in " ".join(none.out.split())
+    suites = ElementTree.parse(three / "gates.xml").getroot()
+    assert len(suites.findall(".//testcase/failure")) >= 2
+
+
+def test_a_gate_on_an_unknown_metric_is_refused(three: Path, twinset: Twinset) -> None:
+    outcome = compare(twinset, "--gate", "gap.marginal <= 1")
+    assert outcome.code == 2
+    assert "gap.marginals" in outcome.err

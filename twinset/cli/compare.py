@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli import EXIT_GATE, EXIT_OK
 from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
-from twinset.cli.terminal import print_notes, print_paths, print_summary, print_table
+from twinset.cli.terminal import paint, print_notes, print_paths, print_summary, print_table
 from twinset.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def command(
     positive: str | None = None,
     where: str | None = None,
     seed: int | None = None,
+    gate: Annotated[list[str] | None, Parameter(name="--gate")] = None,
     html: Path | None = None,
     markdown: Path | None = None,
     junit: Path | None = None,
@@ -39,7 +41,7 @@ def command(
     group: str | None = None,
     allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
     json: bool = False,
-) -> None:
+) -> int:
     """Measure several synthetic files against the same real one, side by side.
 
     All get the same split and the same seed. The notes that `twinset twin` wrote beside the files
@@ -62,6 +64,9 @@ def command(
         Compare only rows that meet this condition, e.g. "Class = 1".
     seed : int
         Seed of the measuring.
+    gate : list[str]
+        A bound on a metric that each candidate is held against, e.g. --gate "gap.marginals <= 0.1";
+        may be repeated. Exit code 3 means that no candidate passed them all.
     html : Path
         Write the comparison as a page to this file.
     markdown : Path
@@ -85,7 +90,9 @@ def command(
     check_places(outputs, (real, holdout, *candidates))
     named = dict(zip(names_of(candidates), candidates))
     from twinset.comparing import compare
+    from twinset.report import read_gates
 
+    gates = read_gates(gate or ())
     with progress_bar() as progress:
         report = compare(
             real,
@@ -95,6 +102,7 @@ def command(
             positive=positive,
             where=where,
             seed=seed,
+            gates=gates,
             quick=quick,
             workers=workers,
             progress=progress,
@@ -108,15 +116,19 @@ def command(
         write_text(markdown, report.to_markdown())
     if junit is not None:
         write_text(junit, report.to_junit())
+    code = EXIT_OK if report.passed else EXIT_GATE
     if json:
         print(report.to_json(), end="")
-        return
+        return code
     print_candidates(report)
     print()
     print_summary(report.summary())
     print_notes(report.notes)
     written = {"page": html, "markdown": markdown, "junit": junit}
     print_paths({name: path for name, path in written.items() if path is not None})
+    if not report.passed:
+        print(paint("No candidate passed every gate: exit code 3.", "red"))
+    return code
 
 
 def print_candidates(report: CandidateReport) -> None:

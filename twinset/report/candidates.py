@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from twinset.core.contracts import Score
+from twinset.report.gates import Gate
 from twinset.report.ranking import MetricRow, metric_rows
 from twinset.report.recommendation import Answer, Recommendation, answer, recommend
 from twinset.report.verdict import Sentence, judge
@@ -35,6 +36,8 @@ class CandidateReport:
     copies : tuple of str
         Candidates of which most rows equal real ones, with nothing that tells how many do by chance:
         none of them is called ahead or recommended.
+    gates : mapping
+        Candidate -> its gates with their outcome; one that missed a gate is not recommended.
     """
 
     title: str
@@ -42,6 +45,17 @@ class CandidateReport:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Candidates that missed a gate."""
+        return tuple(n for n, own in self.gates.items() if not all(gate.passed for gate in own))
+
+    @property
+    def passed(self) -> bool:
+        """Whether some candidate passed every gate; true where there is no gate."""
+        return len(self.failing) < len(self.scores)
 
     @cached_property
     def rows(self) -> tuple[MetricRow, ...]:
@@ -66,7 +80,7 @@ class CandidateReport:
     @cached_property
     def recommendation(self) -> Recommendation:
         """Which candidate to take, or why that cannot be told."""
-        return recommend(self.verdicts, self.rows, self.copies)
+        return recommend(self.verdicts, self.rows, self.copies, self.failing)
 
     def to_json(self) -> str:
         """Return the comparison as JSON text, with every score of every candidate."""
@@ -81,6 +95,7 @@ class CandidateReport:
             "candidates": {
                 name: {
                     "verdict": [found.to_json() for found in self.verdicts[name].values()],
+                    "gates": [gate.to_json() for gate in self.gates.get(name, ())],
                     "scores": [score.to_json() for score in own],
                 }
                 for name, own in self.scores.items()
@@ -104,7 +119,7 @@ class CandidateReport:
         """Return the verdicts as JUnit XML, one suite a candidate."""
         from twinset.report.junit import junit_xml
 
-        return junit_xml({name: (own, ()) for name, own in self.scores.items()})
+        return junit_xml({n: (own, self.gates.get(n, ())) for n, own in self.scores.items()})
 
     def summary(self) -> str:
         """Return the recommendation and one sentence a question as plain lines for a terminal."""

@@ -105,21 +105,28 @@ def answer(family: str, verdicts: Verdicts, rows: Sequence[MetricRow]) -> Answer
 
 
 def recommend(
-    verdicts: Verdicts, rows: Sequence[MetricRow], copies: Sequence[str] = ()
+    verdicts: Verdicts,
+    rows: Sequence[MetricRow],
+    copies: Sequence[str] = (),
+    failing: Sequence[str] = (),
 ) -> Recommendation:
     """Return the candidate that is ahead of all others, or why none is.
 
-    One that shows signs of leaking is out, and so is one of `copies`, which hold mostly real rows. Of
+    One that shows signs of leaking is out, and so is one of `copies`, which hold mostly real rows, and
+    one of `failing`, which missed a gate. Of
     the others one is preferred to another if it stands behind it in no question and ahead in one: by
     its verdict, or, where the verdicts are alike, by being clearly ahead in more tests than behind.
     """
     leaking = [name for name in verdicts if verdicts[name]["privacy"].mark == "bad"]
     copies = [name for name in copies if name not in leaking]
-    left = [name for name in verdicts if name not in leaking and name not in copies]
+    failing = [name for name in failing if name not in leaking and name not in copies]
+    left = [name for name in verdicts if name not in {*leaking, *copies, *failing}]
     out = [f"{joined(leaking)} {_said('privacy', 'bad')[len(leaking) > 1]}"] if leaking else []
     if copies:
         out.append(f"most rows of {joined(copies)} equal real ones")
-    if not left and copies:
+    if failing:
+        out.append(f"{joined(failing)} {'misses' if len(failing) == 1 else 'miss'} a gate")
+    if not left and (copies or failing):
         return Recommendation(None, f"None can be recommended: {'; '.join(out)}.", "bad")
     if not left:
         return Recommendation(
