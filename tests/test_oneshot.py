@@ -334,3 +334,20 @@ def test_a_quick_look_leaves_out_what_takes_a_while_and_says_so() -> None:
     assert "gap.conditionals" in note
     with pytest.raises(UnknownNameError, match=r"gap\.conditionals"):
         evaluate(real, real, quick=True, gates={"gap.conditionals": {"max": 0.1}})
+
+
+def test_rows_of_one_label_are_told_to_be_compared_with_their_like() -> None:
+    rng = np.random.default_rng(0)
+    label = np.where(rng.random(400) < 0.3, "yes", "no")
+    real = pa.table({"x": rng.normal(size=400), "label": label})
+    rare = real.filter(pa.array(label == "yes"))
+    told = [
+        note for note in evaluate(real, rare, target="label", quick=True).notes if "like" in note
+    ]
+    assert told == [
+        "every synthetic row has label = yes, and real rows have other labels too: what differs below "
+        'differs for that reason; to compare like with like, add --where "label = yes"'
+    ]
+    alike = evaluate(real, rare, target="label", where="label = yes", quick=True)
+    assert not any("compare like with like" in note for note in alike.notes)
+    assert not any("compare like with like" in n for n in evaluate(real, real, quick=True).notes)

@@ -17,6 +17,7 @@ from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.leaks import check_allowed, refuse_sets
+from twinset.likeness import one_label_note
 from twinset.measure import FAMILIES, default_metrics, measure
 from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
@@ -213,6 +214,7 @@ def appraise(
         target=question.target,
         where=question.where,
         notes=[
+            *one_label_note(parts.train, synthetic, question.target, question.where),
             *notes,
             *left_out(parts.train, question),
             *broken_by_real_rows(parts.train),
