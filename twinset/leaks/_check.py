@@ -65,7 +65,7 @@ def check(
     Raises
     ------
     ParameterError
-        `allow` names no kind of leak.
+        `allow` names no kind of leak; or the cut is by time and a part lacks the time's column.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def check(
     'copies'
     """
     leaks = [*_lineage.synthetic_rows(holdout), *_lineage.parents(holdout, train, [])]
-    remarks: list[str] = []
+    remarks = _lineage.shared_ids(holdout, train)
     groups = _order.shared_groups(holdout, train)
     if split_by == "time":
         leaks += _order.time_travel(holdout, train, split_on)
