@@ -239,14 +239,18 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
     cut = _cut((train, holdout), target)
     if cut is None:
         return []
-    leaks = [*_copies.oversampled(cut), *_copies.copies(cut)]
+    grown = _copies.oversampled(cut, rng_for(seed, "leaks", "natural"))
+    finer = finer_numbers(cut)
+    doubts = [leak for leak in (*grown, *finer) if leak.is_doubtful]
+    leaks = [*(leak for leak in grown if not leak.is_doubtful), *_copies.copies(cut)]
     # What stands there whole stands there nearly, too: one sentence is enough.
     if not leaks:
         leaks += _copies.changed_copies(cut) or _copies.near_copies(cut)
-    leaks += finer_numbers(cut) or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
+    finer = [leak for leak in finer if not leak.is_doubtful]
+    leaks += finer or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
     if not leaks and cut.features:
         leaks += _distances(train, holdout, cut, seed)
-    return leaks
+    return [*leaks, *doubts]
 
 
 def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:

@@ -31,12 +31,15 @@ class Leak:
     log_chance : float
         Natural logarithm of the probability that chance alone does as much, at most 0; minus
         infinity where chance has no part in it.
+    is_doubtful : bool
+        Whether the class's nature explains it as well: then it is a remark and no leak.
     """
 
     kind: str
     what: str
     rows: int
     log_chance: float = -float("inf")
+    is_doubtful: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
@@ -66,7 +69,7 @@ class Findings:
     def of(
         cls, leaks: Sequence[Leak], allow: Sequence[str] = (), remarks: Sequence[str] = ()
     ) -> Findings:
-        """Return the first leak of each kind, those of the allowed kinds apart.
+        """Return the first leak of each kind, those of the allowed kinds apart; doubtful ones are remarks.
 
         Raises
         ------
@@ -76,11 +79,13 @@ class Findings:
         check_allowed(allow)
         first: dict[str, Leak] = {}
         for leak in leaks:
-            first.setdefault(leak.kind, leak)
+            if not leak.is_doubtful:
+                first.setdefault(leak.kind, leak)
+        doubts = [leak.what for leak in leaks if leak.is_doubtful]
         return cls(
             tuple(leak for kind, leak in first.items() if kind not in allow),
             tuple(leak for kind, leak in first.items() if kind in allow),
-            tuple(remarks),
+            (*remarks, *doubts),
         )
 
     def joined(self, other: Findings) -> Findings:
