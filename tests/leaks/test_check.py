@@ -238,6 +238,27 @@ def test_the_guard_raises_one_sentence_without_values() -> None:
     assert not any(card in str(raised.value) for card in holdout.records["card"].to_pylist())
 
 
+def test_the_guard_tells_where_the_rows_are() -> None:
+    rng = np.random.default_rng(0)
+    real = Dataset.from_arrow(pa.table({name: rng.normal(size=400) for name in "abc"}))
+    train, holdout = real.slice(0, 300), real.slice(300, 100)
+    copied = Dataset.concat([train, holdout.slice(40, 30)])
+    (leak,) = check(copied, holdout).leaks
+    assert (leak.kind, leak.rows, leak.at) == ("copies", 30, (40, 41, 42, 43, 44))
+    with pytest.raises(LeakError, match=r"counted from row 0: 40, 41, 42, 43, 44, \.\.\.\)"):
+        guard(copied, holdout)
+    changed_rows = changed(holdout.slice(40, 30), "a", pa.array(rng.normal(size=30)))
+    (leak,) = check(Dataset.concat([train, changed_rows]), holdout).leaks
+    assert (leak.kind, leak.at) == ("changed_copies", (40, 41, 42, 43, 44))
+    named = [
+        part.with_reserved(ids=[f"{name}{i}" for i in range(len(part))])
+        for name, part in (("t", train), ("h", holdout))
+    ]
+    made = train.slice(0, 2).with_card(origin="synthetic")
+    child = made.with_reserved(ids=["x", "y"], parents=[["h9"], ["h7", "t1"]])
+    assert check(*named, child).leaks[0].at == (7, 9)
+
+
 def test_an_allowed_leak_is_told_and_does_not_count() -> None:
     train, holdout = cut(real_set(roles={"card": "group"}))
     found = guard(train, holdout, allow=["group"])

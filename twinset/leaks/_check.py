@@ -227,11 +227,19 @@ def refuse(found: Findings) -> Findings:
     others = f" (and {', '.join(leak.kind for leak in more)})" if more else ""
     names = ", ".join(leak.kind for leak in found.leaks)
     raise LeakError(
-        f"the holdout does not stand apart from what was trained on: {worst.what}{others}",
+        f"the holdout does not stand apart from what was trained on: {worst.what}{_rows(worst)}{others}",
         kind=worst.kind,
         todo="cut the real rows first and make rows from the train part alone; where you know better, "
         f"allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
     )
+
+
+def _rows(leak: Leak) -> str:
+    """Return where to look in the holdout, without a value of it."""
+    if not leak.at:
+        return ""
+    more = ", ..." if leak.rows > len(leak.at) else ""
+    return f" (in the holdout, counted from row 0: {', '.join(map(str, leak.at))}{more})"
 
 
 def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) -> list[Leak]:

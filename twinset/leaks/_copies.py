@@ -8,13 +8,13 @@ before the cut, the crowds are cut as chance does, but one class holds many more
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.leaks._chance import log_tail, span_chances
-from twinset.leaks._found import Leak, counted
+from twinset.leaks._found import Leak, counted, first_rows
 from twinset.leaks._natural import has_few_rows, shuffled_share
 from twinset.leaks._rows import Keys, RowKeys
 
@@ -83,6 +83,10 @@ class Cut:
                 shares.append(float(mine.mean()))
         return max(shares[0], min(max(shares), 0.5))
 
+    def first(self, touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        """Return the positions in the holdout of the first of its rows that are touched."""
+        return first_rows(touched[self.in_holdout])
+
     def crowds(self) -> Iterator[tuple[str, npt.NDArray[np.bool_] | None]]:
         """Yield all rows, then the rows of each class with words for them."""
         yield "", None
@@ -107,7 +111,7 @@ def copies(cut: Cut) -> list[Leak]:
                     f"{counted(found[0])}{words} also stand in the train part, {how}, where chance "
                     f"explains {found[1]:,.0f}"
                 )
-                return [Leak(kind, what, found[0], found[2])]
+                return [Leak(kind, what, found[0], found[2], at=_first_shared(cut, key, rows))]
     return []
 
 
@@ -121,13 +125,14 @@ def changed_copies(cut: Cut) -> list[Leak]:
         for name in names:
             key = whole - cut.keys.cells[name]
             kept = _part(key)
-            found = _cut_in_two(key[kept], cut.in_holdout[kept], None, fraction, len(names))
+            found = _cut_in_two(key, cut.in_holdout, kept, fraction, len(names))
             if found is not None:
                 what = (
                     f"{counted(found[0])} also stand in the train part but for the column '{name}', "
                     f"where chance explains {found[1]:,.0f}"
                 )
-                return [Leak("changed_copies", what, found[0], found[2])]
+                at = _first_shared(cut, key, kept)
+                return [Leak("changed_copies", what, found[0], found[2], at=at)]
     return []
 
 
@@ -146,7 +151,8 @@ def near_copies(cut: Cut) -> list[Leak]:
                         f"{counted(found[0])}{words} have a train row within {width:g} of a spread "
                         f"in every column, where chance explains {found[1]:,.0f}"
                     )
-                    return [Leak("near_copies", what, found[0], found[2])]
+                    at = _first_shared(cut, key, rows)
+                    return [Leak("near_copies", what, found[0], found[2], at=at)]
     return []
 
 
@@ -179,6 +185,7 @@ def oversampled(cut: Cut, rng: np.random.Generator) -> list[Leak]:
             if chance >= LOG_ALPHA:
                 continue
             leak = _multiplied(cut.names[code], k, n, usual, chance, has_few_rows(cells))
+            leak = replace(leak, at=cut.first(seen & mine))
             if not leak.is_doubtful:
                 return [leak]
             doubts.append(leak)
@@ -240,6 +247,12 @@ def _cut_in_two(
         return None
     mean_held = float(held[both].mean())
     return int(held[both].sum()), float(chances @ counts) * mean_held, chance
+
+
+def _first_shared(cut: Cut, key: Keys, rows: npt.NDArray[np.bool_] | None) -> tuple[int, ...]:
+    """Return the first holdout rows, among `rows`, whose key stands in train."""
+    rows = np.ones(len(key), dtype=bool) if rows is None else rows
+    return cut.first(rows & np.isin(key, key[rows & ~cut.in_holdout]))
 
 
 def _part(key: Keys) -> npt.NDArray[np.bool_]:

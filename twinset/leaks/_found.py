@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from twinset.core.errors import ParameterError, did_you_mean
 
 LeakKind = Literal[
@@ -14,6 +17,8 @@ LeakKind = Literal[
 ]  # fmt: skip
 LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
+
+_TOLD_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Leak:
         infinity where chance has no part in it.
     is_doubtful : bool
         Whether the class's nature explains it as well: then it is a remark and no leak.
+    at : tuple of int
+        Positions of the first touched rows in the holdout, from 0; empty where they are not known.
     """
 
     kind: str
@@ -40,6 +47,7 @@ class Leak:
     rows: int
     log_chance: float = -float("inf")
     is_doubtful: bool = False
+    at: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
@@ -116,6 +124,17 @@ def check_allowed(allow: Sequence[str]) -> None:
                 allowed=", ".join(LEAKS),
                 todo=did_you_mean(name, LEAKS),
             )
+
+
+def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the positions of the first five rows that are touched.
+
+    Examples
+    --------
+    >>> first_rows(np.array([False, True, True, False]))
+    (1, 2)
+    """
+    return tuple(np.flatnonzero(touched)[:_TOLD_ROWS].tolist())
 
 
 def counted(n: int, noun: str = "holdout row") -> str:

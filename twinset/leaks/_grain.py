@@ -64,7 +64,8 @@ def finer_numbers(cut: Cut) -> list[Leak]:
                 f"{held.mean():.0%} of the holdout rows of the class '{cut.names[code]}' hold numbers "
                 f"with more decimals than other rows do: {why}"
             )
-            leak = Leak("interpolated", what, int(held.sum()), chance, is_doubtful)
+            at = cut.first(odd & mine)
+            leak = Leak("interpolated", what, int(held.sum()), chance, is_doubtful, at)
             if not is_doubtful:
                 return [leak]
             doubts.append(leak)

@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
-from twinset.leaks._found import Leak, counted
+from twinset.leaks._found import Leak, counted, first_rows
 
 
 def synthetic_rows(holdout: Dataset) -> list[Leak]:
     """Return the leak of holdout rows that were made, by their origin or by the set's card."""
     n = len(holdout)
     if "_origin" in holdout.records.column_names:
-        made = pc.not_equal(_texts(holdout.records.column("_origin")), "real")
-        n_made = int(pc.sum(made).as_py() or 0)
+        made = pc.not_equal(_texts(holdout.records.column("_origin")), "real").to_numpy()
+        n_made = int(made.sum())
         if n_made:
-            return [Leak("synthetic_rows", f"{counted(n_made)} were made, not observed", n_made)]
+            what = f"{counted(n_made)} were made, not observed"
+            return [Leak("synthetic_rows", what, n_made, at=first_rows(made))]
     if holdout.card.origin != "real":
         what = f"the holdout is a set of {holdout.card.origin} rows, as its card says"
         return [Leak("synthetic_rows", what, n)]
@@ -54,7 +55,8 @@ def parents(holdout: Dataset, train: Dataset, made: Sequence[Dataset]) -> list[L
         return []
     rows = int(touched.sum())
     what = f"{counted(rows)} are parents of {counted(children, 'row')} to train on"
-    return [Leak("parents", what, rows)]
+    at = tuple(np.flatnonzero(~shared)[list(first_rows(touched))].tolist())
+    return [Leak("parents", what, rows, at=at)]
 
 
 def shared_ids(holdout: Dataset, train: Dataset) -> list[str]:

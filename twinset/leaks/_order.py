@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.leaks._found import Leak, counted
+from twinset.leaks._found import Leak, counted, first_rows
 
 
 def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
@@ -27,7 +27,7 @@ def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
                 f"{counted(n, 'group')} of the column '{field.name}' have rows on both sides, "
                 f"{counted(rows)}"
             )
-            return [Leak("group", what, rows)]
+            return [Leak("group", what, rows, at=first_rows(both))]
     return []
 
 
