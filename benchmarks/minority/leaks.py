@@ -33,6 +33,8 @@ leak: refused, MISSED, or - where the set cannot have it. Interpolation is by im
 What is known to be missed: SMOTE before the cut where every number is rounded again and nearly all columns
 are whole numbers with few values or categories (Adult, Default): its rows look like
 others. Fewer copies than chance explains are not seen either: about 15 where nothing repeats by nature.
+A class of up to 50 distinct rows, or of numbers that are all finer than those of other classes, may be so
+by nature: multiplied or interpolated rows are then a remark, not a refusal.
 """
 
 

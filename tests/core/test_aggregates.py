@@ -102,6 +102,30 @@ def test_made_rows_look_at_the_real_past_and_at_one_another() -> None:
     assert agreement(real.take([5, 4]))["n"] == 0.5
 
 
+def test_a_whole_amount_agrees_to_half_a_unit() -> None:
+    total = Aggregate(how="sum", of="amount")
+    real = with_aggregate(cards(), "sum", total)
+    fields = [replace(f, decimals=0) if f.name == "sum" else f for f in real.schema.fields]
+    at = real.records.column_names.index("sum")
+    near = pa.array(real.values("sum") + 0.4)
+    rounded = replace(real, records=real.records.set_column(at, "sum", near))
+    assert agreement(rounded) == {"sum": 0.0}
+    assert agreement(rounded.with_schema(Schema(tuple(fields)))) == {"sum": 1.0}
+
+
+def test_a_huge_value_takes_no_digits_from_other_windows() -> None:
+    columns = {
+        "card": ["a", "b", "a", "c"],
+        "t": [0, 0, 50, 0],
+        "amount": [1e17, 0.1, 0.25, 0.3],
+    }
+    data = Dataset.from_arrow(pa.table(columns), cards().schema)
+    found = aggregate(data, Aggregate(how="sum", of="amount", over=20))
+    assert found.tolist() == [1e17, 0.1, 0.25, 0.3]
+    mean = aggregate(data, Aggregate(how="mean", of="amount", over=20))
+    assert mean.tolist() == [1e17, 0.1, 0.25, 0.3]
+
+
 def test_a_declared_aggregate_survives_json() -> None:
     spec = Aggregate(how="sum", of="amount", over="7d", with_row=False)
     schema = Schema((Field(name="s", kind="number", aggregate=spec),))

@@ -184,6 +184,37 @@ def test_parents_in_the_holdout_are_refused() -> None:
     assert kinds_of(train, holdout, child) == {"parents"}
 
 
+def test_one_shared_id_does_not_hide_the_parents() -> None:
+    data = real_set()
+    data = data.with_reserved(ids=[f"r{i}" for i in range(len(data))])
+    train, holdout = cut(data)
+    ids = train.records["_id"].to_pylist()
+    twice = train.with_reserved(ids=[holdout.records["_id"][0].as_py(), *ids[1:]])
+    parent = holdout.records["_id"][1].as_py()
+    made = between(train, 2).with_card(origin="synthetic")
+    child = made.with_reserved(ids=["a", "b"], parents=[[], [parent]])
+    found = check(twice, holdout, child)
+    assert [leak.kind for leak in found.leaks] == ["parents"]
+    assert "also stands in the train part" in found.remarks[0]
+    numbered = [
+        part.with_reserved(ids=[str(i) for i in range(len(part))]) for part in (train, holdout)
+    ]
+    child = made.with_reserved(ids=["a", "b"], parents=[[], ["1"]])
+    for pair in (numbered, numbered[::-1]):
+        found = check(*pair, child)
+        assert found.is_clean
+        assert "parents were not looked for" in found.remarks[0]
+
+
+def test_a_column_of_the_time_that_is_not_there_is_refused() -> None:
+    train, holdout = cut(real_set(roles={"when": "time"}))
+    with pytest.raises(ParameterError, match=r"not in the train part.*did you mean 'when'"):
+        check(train, holdout, split_by="time", split_on="whem")
+    fewer = holdout.select([name for name in holdout.schema.names if name != "when"])
+    with pytest.raises(ParameterError, match="the column of the time is not in the holdout"):
+        check(train, fewer, split_by="time")
+
+
 def test_groups_on_both_sides_are_refused_unless_the_cut_is_by_time() -> None:
     data = real_set(roles={"card": "group", "when": "time"})
     assert "group" in kinds_of(*cut(data))
@@ -205,6 +236,27 @@ def test_the_guard_raises_one_sentence_without_values() -> None:
         guard(train, holdout)
     assert raised.value.kind == "group"
     assert not any(card in str(raised.value) for card in holdout.records["card"].to_pylist())
+
+
+def test_the_guard_tells_where_the_rows_are() -> None:
+    rng = np.random.default_rng(0)
+    real = Dataset.from_arrow(pa.table({name: rng.normal(size=400) for name in "abc"}))
+    train, holdout = real.slice(0, 300), real.slice(300, 100)
+    copied = Dataset.concat([train, holdout.slice(40, 30)])
+    (leak,) = check(copied, holdout).leaks
+    assert (leak.kind, leak.rows, leak.at) == ("copies", 30, (40, 41, 42, 43, 44))
+    with pytest.raises(LeakError, match=r"counted from row 0: 40, 41, 42, 43, 44, \.\.\.\)"):
+        guard(copied, holdout)
+    changed_rows = changed(holdout.slice(40, 30), "a", pa.array(rng.normal(size=30)))
+    (leak,) = check(Dataset.concat([train, changed_rows]), holdout).leaks
+    assert (leak.kind, leak.at) == ("changed_copies", (40, 41, 42, 43, 44))
+    named = [
+        part.with_reserved(ids=[f"{name}{i}" for i in range(len(part))])
+        for name, part in (("t", train), ("h", holdout))
+    ]
+    made = train.slice(0, 2).with_card(origin="synthetic")
+    child = made.with_reserved(ids=["x", "y"], parents=[["h9"], ["h7", "t1"]])
+    assert check(*named, child).leaks[0].at == (7, 9)
 
 
 def test_an_allowed_leak_is_told_and_does_not_count() -> None:

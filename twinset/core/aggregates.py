@@ -17,6 +17,8 @@ from twinset.core.schema import Field, Kind, Schema
 
 _MICROSECONDS = 1e6
 _SAME = 1e-6
+_DECIMALS = 6
+"""Of a column whose schema names none."""
 
 
 def recomputed(synthetic: Dataset, history: Sequence[Dataset] = ()) -> Dataset:
@@ -128,7 +130,8 @@ def agreement(dataset: Dataset) -> dict[str, float]:
     for field in declared(dataset.schema):
         assert field.aggregate is not None
         stored, computed = dataset.values(field.name), aggregate(dataset, field.aggregate)
-        step = 0.5 if field.kind == "integer" else 0.5 * 10.0 ** -(field.decimals or 6)
+        decimals = _DECIMALS if field.decimals is None else field.decimals
+        step = 0.5 if field.kind == "integer" else 0.5 * 10.0**-decimals
         near = np.abs(stored - computed) <= step + _SAME * np.abs(computed)
         same = near | (np.isnan(stored) & np.isnan(computed))
         found[field.name] = float(same.mean()) if len(same) else 1.0

@@ -65,7 +65,7 @@ def check(
     Raises
     ------
     ParameterError
-        `allow` names no kind of leak.
+        `allow` names no kind of leak; or the cut is by time and a part lacks the time's column.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def check(
     'copies'
     """
     leaks = [*_lineage.synthetic_rows(holdout), *_lineage.parents(holdout, train, [])]
-    remarks: list[str] = []
+    remarks = _lineage.shared_ids(holdout, train)
     groups = _order.shared_groups(holdout, train)
     if split_by == "time":
         leaks += _order.time_travel(holdout, train, split_on)
@@ -227,11 +227,19 @@ def refuse(found: Findings) -> Findings:
     others = f" (and {', '.join(leak.kind for leak in more)})" if more else ""
     names = ", ".join(leak.kind for leak in found.leaks)
     raise LeakError(
-        f"the holdout does not stand apart from what was trained on: {worst.what}{others}",
+        f"the holdout does not stand apart from what was trained on: {worst.what}{_rows(worst)}{others}",
         kind=worst.kind,
         todo="cut the real rows first and make rows from the train part alone; where you know better, "
         f"allow it (--allow-leak, or allow_leaks in a recipe and in Python): {names}",
     )
+
+
+def _rows(leak: Leak) -> str:
+    """Return where to look in the holdout, without a value of it."""
+    if not leak.at:
+        return ""
+    more = ", ..." if leak.rows > len(leak.at) else ""
+    return f" (in the holdout, counted from row 0: {', '.join(map(str, leak.at))}{more})"
 
 
 def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) -> list[Leak]:
@@ -239,14 +247,18 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
     cut = _cut((train, holdout), target)
     if cut is None:
         return []
-    leaks = [*_copies.oversampled(cut), *_copies.copies(cut)]
+    grown = _copies.oversampled(cut, rng_for(seed, "leaks", "natural"))
+    finer = finer_numbers(cut)
+    doubts = [leak for leak in (*grown, *finer) if leak.is_doubtful]
+    leaks = [*(leak for leak in grown if not leak.is_doubtful), *_copies.copies(cut)]
     # What stands there whole stands there nearly, too: one sentence is enough.
     if not leaks:
         leaks += _copies.changed_copies(cut) or _copies.near_copies(cut)
-    leaks += finer_numbers(cut) or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
+    finer = [leak for leak in finer if not leak.is_doubtful]
+    leaks += finer or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
     if not leaks and cut.features:
         leaks += _distances(train, holdout, cut, seed)
-    return leaks
+    return [*leaks, *doubts]
 
 
 def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:

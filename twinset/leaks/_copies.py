@@ -8,13 +8,14 @@ before the cut, the crowds are cut as chance does, but one class holds many more
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.leaks._chance import log_tail, span_chances
-from twinset.leaks._found import Leak, counted
+from twinset.leaks._found import Leak, counted, first_rows
+from twinset.leaks._natural import has_few_rows, shuffled_share
 from twinset.leaks._rows import Keys, RowKeys
 
 LOG_ALPHA = float(np.log(1e-5))
@@ -25,6 +26,7 @@ _NATURAL_SHARE = 0.1
 _NATURAL_TIMES = 3.0
 _NATURAL_EXCESS = 0.15
 _MOST_USUAL = 0.33
+_SHUFFLED_TIMES = 1.5
 _FEWEST_OF_A_CLASS = 30
 _TIED = 1.05
 _GRIDS = ((0.02, 0.0), (0.02, 0.5), (0.1, 0.25), (0.1, 0.75), (0.4, 0.0), (0.4, 0.5))
@@ -81,6 +83,10 @@ class Cut:
                 shares.append(float(mine.mean()))
         return max(shares[0], min(max(shares), 0.5))
 
+    def first(self, touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        """Return the positions in the holdout of the first of its rows that are touched."""
+        return first_rows(touched[self.in_holdout])
+
     def crowds(self) -> Iterator[tuple[str, npt.NDArray[np.bool_] | None]]:
         """Yield all rows, then the rows of each class with words for them."""
         yield "", None
@@ -105,7 +111,7 @@ def copies(cut: Cut) -> list[Leak]:
                     f"{counted(found[0])}{words} also stand in the train part, {how}, where chance "
                     f"explains {found[1]:,.0f}"
                 )
-                return [Leak(kind, what, found[0], found[2])]
+                return [Leak(kind, what, found[0], found[2], at=_first_shared(cut, key, rows))]
     return []
 
 
@@ -119,13 +125,14 @@ def changed_copies(cut: Cut) -> list[Leak]:
         for name in names:
             key = whole - cut.keys.cells[name]
             kept = _part(key)
-            found = _cut_in_two(key[kept], cut.in_holdout[kept], None, fraction, len(names))
+            found = _cut_in_two(key, cut.in_holdout, kept, fraction, len(names))
             if found is not None:
                 what = (
                     f"{counted(found[0])} also stand in the train part but for the column '{name}', "
                     f"where chance explains {found[1]:,.0f}"
                 )
-                return [Leak("changed_copies", what, found[0], found[2])]
+                at = _first_shared(cut, key, kept)
+                return [Leak("changed_copies", what, found[0], found[2], at=at)]
     return []
 
 
@@ -144,18 +151,24 @@ def near_copies(cut: Cut) -> list[Leak]:
                         f"{counted(found[0])}{words} have a train row within {width:g} of a spread "
                         f"in every column, where chance explains {found[1]:,.0f}"
                     )
-                    return [Leak("near_copies", what, found[0], found[2])]
+                    at = _first_shared(cut, key, rows)
+                    return [Leak("near_copies", what, found[0], found[2], at=at)]
     return []
 
 
-def oversampled(cut: Cut) -> list[Leak]:
-    """Return the leak of a class whose rows were multiplied before the cut; or none."""
+def oversampled(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+    """Return the leak of a class whose rows were multiplied before the cut; or none.
+
+    What the class's own values explain is natural; repeats of few discrete rows are a doubtful leak.
+    """
     if cut.labels is None:
         return []
+    doubts: list[Leak] = []
     for names in dict.fromkeys((cut.columns, cut.features)):
-        _, group = np.unique(cut.keys.key(names), return_inverse=True)
-        in_train = np.bincount(group[~cut.in_holdout], minlength=int(group.max()) + 1)
-        seen = cut.in_holdout & (in_train[group] > 0)
+        if not names:
+            continue
+        key = cut.keys.key(names)
+        seen = cut.in_holdout & np.isin(key, key[~cut.in_holdout])
         for code in grown_classes(cut):
             mine = cut.labels == code
             n, k = int((cut.in_holdout & mine).sum()), int((seen & mine).sum())
@@ -163,17 +176,39 @@ def oversampled(cut: Cut) -> list[Leak]:
             usual = float(seen[others].mean()) if others.any() else 0.0
             natural = max(_NATURAL_SHARE, min(_NATURAL_TIMES * usual, usual + _NATURAL_EXCESS))
             # In a table with few distinct rows every class repeats itself, each in its own measure.
-            if usual < _MOST_USUAL and n:
-                chance = log_tail(k, np.array([natural]), np.array([n]))
-                if chance < LOG_ALPHA:
-                    name = cut.names[code]
-                    what = (
-                        f"{k / n:.0%} of the holdout rows of the class '{name}' also stand in the "
-                        f"train part, of other classes {usual:.0%}: its rows were multiplied before "
-                        "the cut"
-                    )
-                    return [Leak("oversampled", what, k, chance)]
-    return []
+            if usual >= _MOST_USUAL or not n or _chance(k, natural, n) >= LOG_ALPHA:
+                continue
+            cells = {name: cut.keys.cells[name][mine] for name in names}
+            elsewhere = key[~cut.in_holdout & ~mine]
+            shuffled = shuffled_share(cells, cut.in_holdout[mine], elsewhere, rng)
+            chance = _chance(k, max(natural, _SHUFFLED_TIMES * shuffled), n)
+            if chance >= LOG_ALPHA:
+                continue
+            leak = _multiplied(cut.names[code], k, n, usual, chance, has_few_rows(cells))
+            leak = replace(leak, at=cut.first(seen & mine))
+            if not leak.is_doubtful:
+                return [leak]
+            doubts.append(leak)
+    return doubts[:1]
+
+
+def _chance(k: int, share: float, n: int) -> float:
+    return log_tail(k, np.array([share]), np.array([n])) if share < 1 else 0.0
+
+
+def _multiplied(name: str, k: int, n: int, usual: float, chance: float, is_doubtful: bool) -> Leak:
+    what = (
+        f"{k / n:.0%} of the holdout rows of the class '{name}' also stand in the train part, of other "
+        f"classes {usual:.0%}: "
+    )
+    if is_doubtful:
+        what += (
+            "they are repeats of few rows, which may be natural; if rows of the class were multiplied, "
+            "cut first"
+        )
+    else:
+        what += "its rows were multiplied before the cut"
+    return Leak("oversampled", what, k, chance, is_doubtful)
 
 
 def grown_classes(cut: Cut) -> list[int]:
@@ -212,6 +247,12 @@ def _cut_in_two(
         return None
     mean_held = float(held[both].mean())
     return int(held[both].sum()), float(chances @ counts) * mean_held, chance
+
+
+def _first_shared(cut: Cut, key: Keys, rows: npt.NDArray[np.bool_] | None) -> tuple[int, ...]:
+    """Return the first holdout rows, among `rows`, whose key stands in train."""
+    rows = np.ones(len(key), dtype=bool) if rows is None else rows
+    return cut.first(rows & np.isin(key, key[rows & ~cut.in_holdout]))
 
 
 def _part(key: Keys) -> npt.NDArray[np.bool_]:

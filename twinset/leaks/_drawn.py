@@ -45,7 +45,7 @@ def _copied(cut: Cut) -> list[Leak]:
                     f"{counted(k)}{words} equal a made row, where chance explains {natural * n:,.0f}: "
                     "the holdout was seen when rows were made"
                 )
-                return [Leak("copies", what, k, chance)]
+                return [Leak("copies", what, k, chance, at=cut.first(in_made & mine))]
     return []
 
 

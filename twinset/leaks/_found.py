@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from twinset.core.errors import ParameterError, did_you_mean
 
 LeakKind = Literal[
@@ -14,6 +17,8 @@ LeakKind = Literal[
 ]  # fmt: skip
 LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
+
+_TOLD_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,18 @@ class Leak:
     log_chance : float
         Natural logarithm of the probability that chance alone does as much, at most 0; minus
         infinity where chance has no part in it.
+    is_doubtful : bool
+        Whether the class's nature explains it as well: then it is a remark and no leak.
+    at : tuple of int
+        Positions of the first touched rows in the holdout, from 0; empty where they are not known.
     """
 
     kind: str
     what: str
     rows: int
     log_chance: float = -float("inf")
+    is_doubtful: bool = False
+    at: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the leak as plain JSON values; the chance as a power of ten."""
@@ -66,7 +77,7 @@ class Findings:
     def of(
         cls, leaks: Sequence[Leak], allow: Sequence[str] = (), remarks: Sequence[str] = ()
     ) -> Findings:
-        """Return the first leak of each kind, those of the allowed kinds apart.
+        """Return the first leak of each kind, those of the allowed kinds apart; doubtful ones are remarks.
 
         Raises
         ------
@@ -76,11 +87,13 @@ class Findings:
         check_allowed(allow)
         first: dict[str, Leak] = {}
         for leak in leaks:
-            first.setdefault(leak.kind, leak)
+            if not leak.is_doubtful:
+                first.setdefault(leak.kind, leak)
+        doubts = [leak.what for leak in leaks if leak.is_doubtful]
         return cls(
             tuple(leak for kind, leak in first.items() if kind not in allow),
             tuple(leak for kind, leak in first.items() if kind in allow),
-            tuple(remarks),
+            (*remarks, *doubts),
         )
 
     def joined(self, other: Findings) -> Findings:
@@ -111,6 +124,17 @@ def check_allowed(allow: Sequence[str]) -> None:
                 allowed=", ".join(LEAKS),
                 todo=did_you_mean(name, LEAKS),
             )
+
+
+def first_rows(touched: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the positions of the first five rows that are touched.
+
+    Examples
+    --------
+    >>> first_rows(np.array([False, True, True, False]))
+    (1, 2)
+    """
+    return tuple(np.flatnonzero(touched)[:_TOLD_ROWS].tolist())
 
 
 def counted(n: int, noun: str = "holdout row") -> str:

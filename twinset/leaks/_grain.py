@@ -18,34 +18,58 @@ _RULE_SHARE = 0.999
 _LEAST_COLUMNS = 2
 _NATURAL_SHARE = 0.02
 _NATURAL_TIMES = 3.0
+_FEWEST_ORIGINALS = 5
 
 
 def finer_numbers(cut: Cut) -> list[Leak]:
-    """Return the leak of a class whose holdout rows are written finer than all other rows; or none."""
+    """Return the leak of a class whose holdout rows are written finer than all other rows; or none.
+
+    Rows are interpolated between others that are written as the source writes them. Where the class has
+    none of these, or where its numbers end after six decimals at most, the leak is doubtful: the class
+    may be measured finer by nature.
+    """
     if cut.labels is None:
         return []
+    doubts: list[Leak] = []
     names = [name for name in cut.features if name in cut.keys.numbers]
     decimals = {name: decimals_of(cut.keys.numbers[name]) for name in names}
     for code in grown_classes(cut):
         mine = cut.labels == code
-        finer = np.zeros(len(mine), dtype=np.int64)
-        for found in decimals.values():
+        if mine.all():
+            continue
+        finer, endless, plain = np.zeros((3, len(mine)), dtype=np.int64)
+        for name, found in decimals.items():
             rule = np.quantile(found[~mine], _RULE_SHARE, method="inverted_cdf")
             if rule <= _MOST_DECIMALS:
                 finer += found > rule
+                endless += found > _MOST_DECIMALS
+                # Zeros and missing values are on any grid.
+                plain += (found <= rule) & (np.nan_to_num(cut.keys.numbers[name]) != 0)
         odd = finer >= _LEAST_COLUMNS
+        originals = int((mine & (finer == 0) & (plain >= _LEAST_COLUMNS)).sum())
         held, others = odd[mine & cut.in_holdout], odd[~mine]
         if not len(held) or not len(others):
             continue
         natural = max(_NATURAL_SHARE, _NATURAL_TIMES * float(others.mean()))
         chance = log_tail(int(held.sum()), np.array([natural]), np.array([len(held)]))
         if chance < LOG_ALPHA:
+            is_endless = (endless >= _LEAST_COLUMNS)[odd & mine].mean() > 0.5
+            is_doubtful = originals < _FEWEST_ORIGINALS or not is_endless
+            why = (
+                "the class may be measured finer; if its rows were interpolated, cut first"
+                if is_doubtful
+                else "rows were interpolated before the cut"
+            )
             what = (
                 f"{held.mean():.0%} of the holdout rows of the class '{cut.names[code]}' hold numbers "
-                "with more decimals than other rows do: rows were interpolated before the cut"
+                f"with more decimals than other rows do: {why}"
             )
-            return [Leak("interpolated", what, int(held.sum()), chance)]
-    return []
+            at = cut.first(odd & mine)
+            leak = Leak("interpolated", what, int(held.sum()), chance, is_doubtful, at)
+            if not is_doubtful:
+                return [leak]
+            doubts.append(leak)
+    return doubts[:1]
 
 
 def decimals_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
-from twinset.leaks._found import Leak, counted
+from twinset.core.errors import ParameterError, did_you_mean
+from twinset.leaks._found import Leak, counted, first_rows
 
 
 def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
@@ -26,20 +27,27 @@ def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
                 f"{counted(n, 'group')} of the column '{field.name}' have rows on both sides, "
                 f"{counted(rows)}"
             )
-            return [Leak("group", what, rows)]
+            return [Leak("group", what, rows, at=first_rows(both))]
     return []
 
 
 def time_travel(holdout: Dataset, train: Dataset, on: str | None = None) -> list[Leak]:
     """Return the leak of train rows that are later than the earliest holdout row; or none.
 
-    `on` names the column of the time; by default the first with the role time.
+    `on` names the column of the time; by default the first with the role time. ParameterError where
+    one of the parts lacks it.
     """
     role = [field.name for field in train.schema.with_role("time")]
     names = [on] if on is not None else role[:1]
     for name in names:
-        if name not in holdout.schema.names or name not in train.schema.names:
-            continue
+        for words, part in (("train part", train), ("holdout", holdout)):
+            if name not in part.schema.names:
+                raise ParameterError(
+                    f"the column of the time is not in the {words}",
+                    got=f"'{name}'",
+                    allowed=", ".join(part.schema.names[:20]),
+                    todo=did_you_mean(name, part.schema.names),
+                )
         first = holdout.values(name)
         first = first[~np.isnan(first)]
         later = train.values(name) > first.min() if len(first) else np.zeros(0, dtype=bool)
