@@ -151,7 +151,7 @@ def advise(
         return too_few(outcome, judges[0], FEWEST_TEST_POSITIVES)
     tried = candidates(component_names("generator"), ratios, float(case.truth[cut.train].mean()))
     races = _races(outcome.bench, cut, tried, judges, progress)
-    won = pick(races)
+    won = pick(races, case)
     tested = untouched(outcome, won)
     recipe = recipe_of(case, cut, won.strategies[won.chosen], question)
     return advice_of(outcome, won, races, tested, recipe)

@@ -93,7 +93,7 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
         for s in pair
     }
     none, other = tested[NONE.name], tested[won.challenger]
-    drawn = Drawn.of(truth, N_DRAWS, rng_for(outcome.seed, "advise", "bootstrap"))
+    drawn = _drawn(outcome)
     variance = _split_variance(outcome, won, ways)
     measures = measured(none, other, truth, prices, outcome.alert_rate, drawn, variance)
     return Untouched(
@@ -154,7 +154,7 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
     (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], judge)
     scores = fitted[NONE.name].scores
     tested = Tested(scores, scores)
-    drawn = Drawn.of(truth, N_DRAWS, rng_for(outcome.seed, "advise", "bootstrap"))
+    drawn = _drawn(outcome)
     prices = outcome.prices(cut.test)
     measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
     sentence = (
@@ -177,6 +177,13 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
         facts={**_facts(outcome), "needed_test_positives": wanted},
         notes=tuple(_notes(outcome, None)),
     )
+
+
+def _drawn(outcome: Outcome) -> Drawn:
+    case, test = outcome.case, outcome.cut.test
+    group = None if case.group is None else case.group[test]
+    rng = rng_for(outcome.seed, "advise", "bootstrap")
+    return Drawn.of(case.truth[test], N_DRAWS, rng, group)
 
 
 def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
