@@ -131,20 +131,23 @@ def race(
     else:
         first, differences = [], _screen(bench, thin, strategies, judge, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
-    repeats = _MOST_REPEATS
-    if not is_whole:
-        each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
-        spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
-        # Models of the screen have fewer than half the trees.
-        left = budget_rows - 0.5 * spent
-        repeats = int(np.clip(left // (each * len(folds) * len(kept)), 1, _MOST_REPEATS))
+    spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
+    # Models of the screen have fewer than half the trees.
+    left = 1e18 if is_whole else budget_rows - 0.5 * spent
+    repeats = _repeats(folds, len(kept), left)
     if bench.case.time is not None:
-        repeats = min(repeats, 2)
+        # By time the folds of all repeats are the same: a second look at them tells nothing new.
+        repeats = 0 if is_whole else 1
     named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+    if not is_whole and len(named) < 2:
+        named = folds
     results = bench.try_all(named, kept, judge, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
-    differences = _shrunk({**differences, **compare(results, kept, named, bench.case)}, strategies)
+    last = compare(results, kept, named, bench.case)
+    differences = _shrunk({**differences, **last}, strategies)
+    # A generator that refused a later fold has an early difference only.
+    kept = [strategy for strategy in kept if strategy.name in last]
     chosen, challenger = choose(kept, differences)
     return Race(
         judge,
@@ -157,6 +160,17 @@ def race(
         results,
         _own_error(results, named, bench.case),
     )
+
+
+def _repeats(folds: Sequence[tuple[str, Cut]], n_kept: int, left: float) -> int:
+    """Return how many repeats with `n_kept` strategies the rows that are left allow."""
+    each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
+    return int(np.clip(left // (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+
+
+def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
+    """Return how many folds of the first repeat hold both classes to learn from and to test on."""
+    return len(_folds(bench, rows, 0, gap))
 
 
 def pick(races: Sequence[Race], case: Case | None = None) -> Race:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Untouched:
-    """What the test rows say of "none" and of the challenger."""
+    """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
+    the generator of the one that won refused the whole train part, as `note` then says."""
 
+    race: Race
     measures: tuple[Measure, ...]
     curves: Mapping[str, Any]
     calibration: Mapping[str, Any]
     made: Mapping[str, Any]
+    note: str = ""
 
 
 def untouched(outcome: Outcome, won: Race) -> Untouched:
@@ -87,6 +90,13 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
     (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.judge)
+    note = ""
+    if won.challenger not in fitted:
+        note = (
+            f"{won.strategies[won.challenger].title} came first in the trials, but could not be made of "
+            "all training rows, so nothing but the rows as they are was tested"
+        )
+        pair, won = [NONE], replace(won, chosen=NONE.name, challenger=NONE.name)
     ways = {s.name: restored(won, s.name, case) for s in pair}
     tested = {
         s.name: Tested(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
@@ -97,17 +107,18 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
     variance = _split_variance(outcome, won, ways)
     measures = measured(none, other, truth, prices, outcome.alert_rate, drawn, variance)
     return Untouched(
+        won,
         measures,
         curves(none, other, truth, prices, drawn),
         _calibration(fitted, tested, ways, won.challenger, truth),
         look_at_made(outcome.bench, cut, won.strategies[won.challenger], outcome.seed),
+        note,
     )
 
 
-def advice_of(
-    outcome: Outcome, won: Race, races: Sequence[Race], tested: Untouched, recipe: str
-) -> Advice:
+def advice_of(outcome: Outcome, races: Sequence[Race], tested: Untouched, recipe: str) -> Advice:
     """Return the advice."""
+    won = tested.race
     precision = tested.measures[0]
     chosen, challenger = won.strategies[won.chosen], won.strategies[won.challenger]
     verdict = precision.verdict
@@ -144,8 +155,11 @@ def advice_of(
     )
 
 
-def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
-    """Return the advice for a table whose rare rows cannot tell strategies apart: no ranking at all."""
+def too_few(outcome: Outcome, judge: str, needed: int, why: str = "") -> Advice:
+    """Return the advice for a table whose rare rows cannot tell strategies apart: no ranking at all.
+
+    `why` says what else than the number of rare test rows stands in the way.
+    """
     case, cut = outcome.case, outcome.cut
     truth = case.truth[cut.test]
     n = int(truth.sum())
@@ -157,12 +171,12 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
     drawn = _drawn(outcome)
     prices = outcome.prices(cut.test)
     measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
-    sentence = (
-        f"Too few to tell: {n:,} positive rows to test on leave recall open by {100 * half:.0f} "
+    counted = (
+        f"{n:,} positive rows to test on leave recall open by {100 * half:.0f} "
         f"points either way. Nothing is ranked below {needed}; for 10 points it takes "
-        f"{wanted}, about {math.ceil(wanted / share):,} positive rows in the file. "
-        "Until then add nothing."
+        f"{wanted}, about {math.ceil(wanted / share):,} positive rows in the file"
     )
+    sentence = f"Too few to tell: {why or counted}. Until then add nothing."
     return Advice(
         title=outcome.name,
         verdict="too few to tell",
@@ -308,6 +322,8 @@ def _notes(outcome: Outcome, tested: Untouched | None) -> list[str]:
         )
     for component, why in outcome.bench.refused.items():
         notes.append(f"{component} could not be tried: {why}")
+    if tested is not None and tested.note:
+        notes.append(tested.note)
     if tested is not None:
         ratio = tested.calibration["lines"]["after"]["log_loss_ratio"]
         if ratio > 1.03:
