@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_limits
 
 import twinset as tw
 from twinset.advising import face
 from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import race
-from twinset.advising.cuts import Rows
+from twinset.advising.cuts import Cut, Rows
 from twinset.advising.strategies import NONE, Strategy
-from twinset.advising.trials import Bench
+from twinset.advising.trials import Bench, FoldResult
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError
 from twinset.core.seeding import rng_for
@@ -82,3 +86,41 @@ def test_by_time_no_fold_counts_twice(table: pa.Table) -> None:
     assert len(found.results) == 3
     by_chance = open_case(table, Columns(target="fraud"))
     assert len(race(Bench(by_chance, 1), np.arange(3_000), tried, "linear").folds) == 12
+
+
+def test_the_reason_of_a_refusal_is_that_of_the_first_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    told_later = threading.Event()
+
+    def picky(self: Bench, component: str, train: Rows, n: int, path: str) -> Dataset:
+        if path == "fold-0":
+            assert told_later.wait(20)
+            # What the other worker says must stand before the first fold goes on.
+            time.sleep(0.2)
+        else:
+            told_later.set()
+        raise FitError(f"refused on {path}")
+
+    bench = Bench(open_case(shops(30), Columns(target="fraud", positive="true")), 1, workers=2)
+    monkeypatch.setattr(Bench, "made_rows", picky)
+    bench.try_all(two_folds(), (NONE, COPULA), "linear")
+    assert "fold-0" in bench.refused["minority.copula"]
+
+
+def test_each_worker_has_one_thread_for_its_own_numerics(monkeypatch: pytest.MonkeyPatch) -> None:
+    openmp = pytest.importorskip("sklearn.utils._openmp_helpers")
+    seen: list[int] = []
+
+    def look(self: Bench, *_: object) -> dict[str, FoldResult]:
+        seen.append(openmp._openmp_effective_n_threads())
+        return {}
+
+    monkeypatch.setattr(Bench, "_try", look)
+    bench = Bench(open_case(shops(30), Columns(target="fraud", positive="true")), 1, workers=2)
+    with threadpool_limits(limits=4, user_api="openmp"):
+        bench.try_all(two_folds(), (NONE,), "linear")
+    assert seen == [1, 1]
+
+
+def two_folds() -> list[tuple[str, Cut]]:
+    even, odd = np.arange(0, 3_000, 3), np.arange(1, 3_000, 3)
+    return [("fold-0", Cut(even, odd)), ("fold-1", Cut(odd, even))]

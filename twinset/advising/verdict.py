@@ -62,12 +62,17 @@ class Outcome:
     name: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def price(self) -> float:
+        """Price of a missed positive row, or, with amounts, of one unit of its amount."""
+        if self.cost is not None:
+            return self.cost
+        return ASSUMED_COST if self.case.amount is None else 1.0
+
     def prices(self, rows: npt.NDArray[np.int64]) -> Prices:
         """Return the prices of these rows."""
-        if self.case.amount is not None:
-            each = self.case.amount[rows] * (1.0 if self.cost is None else self.cost)
-        else:
-            each = np.full(len(rows), ASSUMED_COST if self.cost is None else self.cost)
+        amount = self.case.amount
+        each = np.full(len(rows), self.price) if amount is None else self.price * amount[rows]
         return Prices(1.0, each, self.cost is None)
 
 
@@ -288,7 +293,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "alert_rate": outcome.alert_rate,
         "alerts_a_day": alerts,
         "cost_assumed": outcome.cost is None,
-        "cost": outcome.cost,
+        "cost": outcome.price,
         "by_amount": case.amount is not None,
         "seed": outcome.seed,
     }
