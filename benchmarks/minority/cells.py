@@ -81,7 +81,7 @@ def _figures(
     """Return for each strategy: average precision, its difference to none, the standard error of that by
     a paired bootstrap, recall at the alert rate."""
     drawn = Drawn.of(truth, N_DRAWS, rng_for(split, "cells", "draws"))
-    weights = drawn.weights.astype(np.float64)
+    weights = np.array(list(drawn.weights()))
     rankings = {name: Ranking(s, truth) for name, s in scores.items()}
     draws = {
         name: np.array([r.measures(w, ALERT_RATE)[0] for w in weights])

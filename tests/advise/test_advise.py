@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -19,6 +20,7 @@ from twinset.core.errors import (
     SchemaError,
     UnknownNameError,
 )
+from twinset.core.seeding import rng_for
 
 from .conftest import payments
 
@@ -52,11 +54,55 @@ def test_too_few_positives_are_not_ranked() -> None:
     assert "97" in found.sentence
 
 
-def test_a_table_without_signal_is_left_alone() -> None:
+def test_a_table_without_signal_is_not_helped() -> None:
     plain = payments()
-    shuffled = plain.set_column(6, "fraud", plain["fraud"].take(list(range(2_999, -1, -1))))
-    found = tw.advise(shuffled, target="fraud", **QUICK)
-    assert found.verdict != "helps"
+    noise = plain.set_column(6, "fraud", plain["fraud"].take(rng_for(1, "x").permutation(3_000)))
+    assert tw.advise(noise, target="fraud", **QUICK).verdict != "helps"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_table_whose_model_is_right_as_it_is_is_left_alone(seed: int) -> None:
+    # Two normal clouds that differ by a shift: a linear model of the rows as they are is the best one.
+    rng = rng_for(seed, "clouds")
+    fraud = rng.random(2_000) < 0.12
+    table = pa.table({"x": rng.normal(1.0 * fraud), "z": rng.normal(size=2_000), "fraud": fraud})
+    found = tw.advise(table, target="fraud", seed=seed, judges=("linear",), ratios=(0.3,))
+    assert (found.chosen, found.verdict) == ("none", "no evidence")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_cards_whose_rows_are_alike_are_left_alone(seed: int) -> None:
+    # Label and features belong to the card: 2,000 rows that tell as much as 200.
+    rng = rng_for(seed, "cards")
+    card = np.repeat(np.arange(200), 10)
+    fraud = rng.random(200) < 0.15
+    x, z = rng.normal(1.0 * fraud), rng.normal(size=200)
+    columns = {"x": x[card], "z": z[card], "card": [f"c{c:03d}" for c in card]}
+    table = pa.table({**columns, "fraud": fraud[card]})
+    found = tw.advise(
+        table,
+        target="fraud",
+        positive="true",
+        group="card",
+        seed=seed,
+        judges=("linear",),
+        ratios=(0.4,),
+    )
+    assert (found.chosen, found.verdict) == ("none", "no evidence")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "costs 50 (assumed)"),
+        ({"cost": 0.0}, "costs 0."),
+        ({"amount": "amount"}, "costs its amount (assumed)"),
+        ({"amount": "amount", "cost": 2.0}, "costs 2 times its amount."),
+    ],
+)
+def test_the_page_names_the_price_that_was_used(settings: dict[str, object], words: str) -> None:
+    found = tw.advise(payments(1_000, rare=60), target="fraud", **settings)
+    assert words in found.to_html()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +116,7 @@ def test_a_table_without_signal_is_left_alone() -> None:
         ({"target": "fraud", "alert_rate": 1.5}, ParameterError, "alert rate"),
         ({"target": "fraud", "ratios": (2.0,)}, ParameterError, "ratio"),
         ({"target": "fraud", "judges": ("oracle",)}, UnknownNameError, "judge"),
+        ({"target": "fraud", "judges": ()}, ParameterError, "no judge is named"),
         ({"target": "fraud", "workers": 0}, ParameterError, "workers"),
     ],
 )

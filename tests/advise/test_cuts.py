@@ -56,6 +56,39 @@ def test_time_and_group_hold_together(table: pa.Table) -> None:
     assert case.time is not None
     assert not set(case.group[cut.train]) & set(case.group[cut.test])
     assert case.time[cut.train].max() + 1.0 <= case.time[cut.test].min()
+    folds = list(inner_folds(case, cut.train, 3, 0, 1.0, rng_for(1, "f")))
+    assert len(folds) == 3
+    for fold in folds:
+        assert not set(case.group[fold.train]) & set(case.group[fold.test])
+        assert case.time[fold.train].max() + 1.0 <= case.time[fold.test].min()
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.4, 0.6, 0.7, 0.9])
+def test_as_many_groups_are_tested_on_as_asked(table: pa.Table, fraction: float) -> None:
+    case = case_of(table, group="card")
+    cut = outer_cut(case, fraction, None, rng_for(1, "cut"))
+    # 300 cards of 10 rows.
+    assert len(cut.test) / len(case) == pytest.approx(fraction, abs=0.005)
+    assert case.truth[cut.test].sum() / case.truth.sum() == pytest.approx(fraction, abs=0.08)
+
+
+def test_a_fold_that_lacks_a_class_is_passed_over() -> None:
+    table = pa.table(
+        {
+            "x": range(40),
+            "card": [i // 4 for i in range(40)],
+            "day": range(40),
+            "fraud": [i // 4 in (2, 5) and i % 4 < 2 for i in range(40)],
+        }
+    )
+    rows = np.arange(40)
+    folds = list(inner_folds(case_of(table, group="card"), rows, 3, 0, 0.0, rng_for(1, "f")))
+    # Two cards hold the positives, so the third fold has none to test on.
+    assert len(folds) == 2
+    one = case_of(
+        table.set_column(3, "fraud", pa.array([8 <= i < 11 for i in range(40)])), group="card"
+    )
+    assert not list(inner_folds(one, rows, 3, 0, 0.0, rng_for(1, "f")))
 
 
 def test_inner_folds_by_time_never_learn_from_what_comes_later(table: pa.Table) -> None:

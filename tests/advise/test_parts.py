@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.advising.calibration import HeldOut, reliability, restore, set_back
+from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import Difference, Race, choose, compare, pick
 from twinset.advising.cuts import Cut
+from twinset.advising.headline import Drawn
 from twinset.advising.scores import Prices, Ranking, average_precision, precision_at_positives
 from twinset.advising.strategies import NONE, Strategy, candidates, extra_rows, training_rows
 from twinset.advising.trials import FoldResult
@@ -150,6 +155,45 @@ def test_the_standard_error_is_that_of_nadeau_and_bengio() -> None:
     # Changes 0.1, 0.3, 0, 0: mean 0.1, variance 0.02; of a fold of two 0.01; times 1/2 + 10/20.
     assert found.mean == pytest.approx(0.1)
     assert found.error == pytest.approx(0.1)
+
+
+def test_positives_of_one_group_count_as_one() -> None:
+    folds = [("a", Cut(np.arange(20), np.arange(2))), ("b", Cut(np.arange(20), np.arange(2, 4)))]
+    results = [_fold(none=[0.5, 0.5], x=[0.7, 0.7]), _fold(none=[0.5, 0.5], x=[0.5, 0.5])]
+    table = pa.table({"x": [0.5] * 5, "card": list("aabbc"), "fraud": [1, 1, 1, 1, 0]})
+    case = open_case(table, Columns(target="fraud", group="card", positive="1"))
+    found = compare(results, [NONE, Strategy("x", "weights")], folds, case)["x"]
+    # Mean 0.1; each of two cards is 0.2 off in sum: (0.04 + 0.04) * 2 / 1 / 4^2 = 0.01 for the mean of
+    # two folds; times 1 + 2 * 2/20.
+    assert found.error == pytest.approx(np.sqrt(0.01 * 1.2))
+    alone = open_case(table, Columns(target="fraud", positive="1"))
+    (_, other) = compare(results, [NONE, Strategy("x", "weights")], folds, alone).values()
+    assert other.error < 0.7 * found.error
+
+
+def test_test_rows_are_drawn_by_whole_groups_and_never_all_at_once() -> None:
+    truth = np.array([True, False, True, False, False, False])
+    group = np.array([7, 7, 3, 3, 9, 4])
+    drawn = Drawn.of(truth, 50, rng_for(1, "draws"), group)
+    weights = np.array(list(drawn.weights()))
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 2] == weights[:, 3]).all()
+    # Groups with positives, and those without, each keep their number.
+    assert (weights[:, 0] + weights[:, 2] == 2).all()
+    assert (weights[:, 4] + weights[:, 5] == 2).all()
+    assert len(np.unique(weights, axis=0)) > 4
+    assert np.array_equal(weights[:20], np.array(list(drawn.weights(20))))
+
+
+def test_draws_of_a_long_table_need_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        drawn = Drawn.of(np.arange(50_000) < 50, 300, rng_for(1, "draws"))
+        assert sum(weight.sum() for weight in drawn.weights(5)) == 5 * 50_000
+        # One draw is 0.4 MB; all of them at two bytes would be 30.
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:

@@ -127,24 +127,27 @@ def race(
     before, fits_before = bench.fitted_rows, bench.fits
     if is_whole:
         first = bench.try_all(folds, strategies, judge, done)
-        differences = compare(first, strategies, folds)
+        differences = compare(first, strategies, folds, bench.case)
     else:
         first, differences = [], _screen(bench, thin, strategies, judge, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
-    repeats = _MOST_REPEATS
-    if not is_whole:
-        each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
-        spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
-        # Models of the screen have fewer than half the trees.
-        left = budget_rows - 0.5 * spent
-        repeats = int(np.clip(left // (each * len(folds) * len(kept)), 1, _MOST_REPEATS))
+    spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
+    # Models of the screen have fewer than half the trees.
+    left = 1e18 if is_whole else budget_rows - 0.5 * spent
+    repeats = _repeats(folds, len(kept), left)
     if bench.case.time is not None:
-        repeats = min(repeats, 2)
+        # By time the folds of all repeats are the same: a second look at them tells nothing new.
+        repeats = 0 if is_whole else 1
     named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+    if not is_whole and len(named) < 2:
+        named = folds
     results = bench.try_all(named, kept, judge, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
-    differences = _shrunk({**differences, **compare(results, kept, named)}, strategies)
+    last = compare(results, kept, named, bench.case)
+    differences = _shrunk({**differences, **last}, strategies)
+    # A generator that refused a later fold has an early difference only.
+    kept = [strategy for strategy in kept if strategy.name in last]
     chosen, challenger = choose(kept, differences)
     return Race(
         judge,
@@ -155,14 +158,26 @@ def race(
         challenger,
         named,
         results,
-        _own_error(results, named),
+        _own_error(results, named, bench.case),
     )
 
 
-def pick(races: Sequence[Race]) -> Race:
+def _repeats(folds: Sequence[tuple[str, Cut]], n_kept: int, left: float) -> int:
+    """Return how many repeats with `n_kept` strategies the rows that are left allow."""
+    each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
+    return int(np.clip(left // (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+
+
+def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
+    """Return how many folds of the first repeat hold both classes to learn from and to test on."""
+    return len(_folds(bench, rows, 0, gap))
+
+
+def pick(races: Sequence[Race], case: Case | None = None) -> Race:
     """Return the race of the model to take: the first, unless another is ahead by more than its error.
 
-    Models are compared on the folds that their last rounds share, each with what it chose.
+    Models are compared on the folds that their last rounds share, each with what it chose. `case` tells
+    whose rows are, as in `compare`.
     """
     best = races[0]
     for other in races[1:]:
@@ -173,7 +188,7 @@ def pick(races: Sequence[Race]) -> Race:
                 won = theirs[path][1][other.chosen].precision
                 changes.append(won - fold[best.chosen].precision)
                 folds.append((path, cut))
-        if changes and np.concatenate(changes).mean() > ERRORS * _error(changes, folds):
+        if changes and np.concatenate(changes).mean() > ERRORS * _error(changes, folds, case):
             best = other
     return best
 
@@ -203,18 +218,22 @@ def _screen(
 ) -> dict[str, Difference]:
     """Return differences from thinned folds and small models; the worst two thirds see one fold alone."""
     first = bench.try_all(folds[:1], strategies, judge, done, _SCREEN_TREES)
-    early = compare(first, strategies, folds[:1])
+    early = compare(first, strategies, folds[:1], bench.case)
     better = _kept(strategies, early, len(strategies) // 3)
     rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
-    return _shrunk({**early, **compare([*first, *rest], better, folds)}, strategies)
+    return _shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
 
 
 def compare(
     results: Sequence[Mapping[str, FoldResult]],
     strategies: Sequence[Strategy],
     folds: Sequence[tuple[str, Cut]],
+    case: Case | None = None,
 ) -> dict[str, Difference]:
-    """Return how each strategy compares with "none", positive by positive on the same folds."""
+    """Return how each strategy compares with "none", positive by positive on the same folds.
+
+    With a `case` whose rows have groups, the error is that of whole groups.
+    """
     found: dict[str, Difference] = {}
     for strategy in strategies:
         mine = [fold[strategy.name].precision for fold in results if strategy.name in fold]
@@ -223,7 +242,7 @@ def compare(
         base = [fold[NONE.name].precision for fold in results]
         changes = [own - none for own, none in zip(mine, base)]
         mean = float(np.mean(np.concatenate(changes)))
-        error = _error(changes, folds)
+        error = _error(changes, folds, case)
         found[strategy.name] = Difference(mean, error, mean, float(np.mean(np.concatenate(mine))))
     return _shrunk(found, strategies)
 
@@ -246,26 +265,45 @@ def choose(
     return best, best
 
 
-def _error(changes: Sequence[Floats], folds: Sequence[tuple[str, Cut]]) -> float:
+def _error(
+    changes: Sequence[Floats], folds: Sequence[tuple[str, Cut]], case: Case | None = None
+) -> float:
     """Return the standard error of the mean change.
 
     Nadeau and Bengio: the variance of one fold's mean, times (1 / folds + test rows / train rows). The
     variance of a fold's mean is taken from the spread of its positives, because three folds alone tell
-    little of a variance.
+    little of a variance. Positives of one group move together, so their sums are spread out instead.
     """
     every = np.concatenate(changes)
-    if len(every) < 2:
+    unit = np.arange(len(every)) if case is None else _units(folds, case)
+    sums = np.bincount(unit, weights=every - every.mean())
+    n = len(sums)
+    if n < 2:
         return float("inf")
-    n_fold = len(every) / len(changes)
     share = float(np.mean([len(cut.test) / len(cut.train) for _, cut in folds]))
-    of_fold = float(every.var(ddof=1)) / n_fold
-    return float(np.sqrt(of_fold * (1 / len(changes) + share)))
+    of_mean = float(sums @ sums) * n / (n - 1) / len(every) ** 2
+    return float(np.sqrt(of_mean * (1 + share * len(changes))))
+
+
+def _units(folds: Sequence[tuple[str, Cut]], case: Case) -> Rows:
+    """Return for each positive of the folds, one after another, what it moves together with: itself, or
+    its group in the same repeat."""
+    tested = [cut.test[case.truth[cut.test]] for _, cut in folds]
+    if case.group is None:
+        return np.arange(sum(len(rows) for rows in tested))
+    repeats = [path.partition("/")[0] for path, _ in folds]
+    pairs = [
+        np.column_stack([np.full(len(rows), repeats.index(repeat)), case.group[rows]])
+        for repeat, rows in zip(repeats, tested)
+    ]
+    found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
+    return np.asarray(found, dtype=np.int64).ravel()
 
 
 def _own_error(
-    results: Sequence[Mapping[str, FoldResult]], folds: Sequence[tuple[str, Cut]]
+    results: Sequence[Mapping[str, FoldResult]], folds: Sequence[tuple[str, Cut]], case: Case
 ) -> float:
-    return _error([fold[NONE.name].precision for fold in results], folds)
+    return _error([fold[NONE.name].precision for fold in results], folds, case)
 
 
 def _shrunk(

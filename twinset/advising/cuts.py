@@ -77,7 +77,7 @@ def outer_cut(
         train = case.time <= cut - gap
         how = "the latest rows are tested on"
         if case.group is not None:
-            train, test = _apart(case, train, test, rng)
+            train, test = _apart(case.group, case.truth, train, test, rng)
             how += ", no group on both sides"
     elif case.group is not None:
         test = _whole_groups(case, test_fraction, rng)
@@ -86,7 +86,7 @@ def outer_cut(
         test[_drawn(case.truth, test_fraction, rng)] = True
         train = ~test
     for name, part in (("train part", train), ("test part", test)):
-        if not case.truth[part].any() or case.truth[part].all():
+        if not _has_both(case.truth[part]):
             raise DataError(
                 f"the {name} lacks one of the two classes",
                 got=f"{int(part.sum()):,} rows, {int(case.truth[part].sum()):,} positive",
@@ -101,7 +101,8 @@ def inner_folds(
     """Yield the folds of one repeat inside `rows`; every fold learns and tests on real rows only.
 
     With a time: the positives are cut into stretches of equal size, and each of the last `n_folds` is
-    tested on after learning from all that came before, less the gap. With a group: whole groups.
+    tested on after learning from all that came before, less the gap. With a group: whole groups, and
+    with both no group is on both sides. A fold that lacks a class on either side is passed over.
 
     Parameters
     ----------
@@ -120,15 +121,24 @@ def inner_folds(
     """
     truth = case.truth[rows]
     if case.time is not None:
-        yield from _chained(case.time[rows], truth, rows, n_folds, gap)
-        return
-    units = case.group[rows] if case.group is not None else np.arange(len(rows))
-    fold = _dealt(units, truth, n_folds, rng)
-    for k in range(n_folds):
-        yield Cut(rows[fold != k], rows[fold == k])
+        parts = _chained(case.time[rows], truth, n_folds, gap)
+        if case.group is not None:
+            group = case.group[rows]
+            parts = (_apart(group, truth, train, test, rng) for train, test in parts)
+    else:
+        units = case.group[rows] if case.group is not None else np.arange(len(rows))
+        fold = _dealt(units, truth, n_folds, rng)
+        parts = ((fold != k, fold == k) for k in range(n_folds))
+    for train, test in parts:
+        if _has_both(truth[train]) and _has_both(truth[test]):
+            yield Cut(rows[train], rows[test])
 
 
-def _chained(time: Floats, truth: Mask, rows: Rows, n_folds: int, gap: float) -> Iterator[Cut]:
+def _has_both(truth: Mask) -> bool:
+    return bool(truth.any() and not truth.all())
+
+
+def _chained(time: Floats, truth: Mask, n_folds: int, gap: float) -> Iterator[tuple[Mask, Mask]]:
     positives = np.sort(time[truth])
     # The first stretch to be tested on begins after 40 % of the positives.
     shares = np.linspace(0.4, 1.0, n_folds + 1)
@@ -138,8 +148,7 @@ def _chained(time: Floats, truth: Mask, rows: Rows, n_folds: int, gap: float) ->
     for start, end in pairwise(edges):
         test = (time > start) & (time <= end)
         train = time <= start - min(gap, 0.25 * (start - time.min()))
-        if truth[test].any() and truth[train].any():
-            yield Cut(rows[train], rows[test])
+        yield train, test
 
 
 def _dealt(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
@@ -159,18 +168,26 @@ def _drawn(truth: Mask, fraction: float, rng: np.random.Generator) -> Rows:
 
 
 def _whole_groups(case: Case, fraction: float, rng: np.random.Generator) -> Mask:
+    """Return the rows of this share of the groups with positives, and of the groups without."""
     assert case.group is not None
-    pieces = max(2, round(1 / fraction))
-    taken = max(1, round(fraction * pieces))
-    return np.asarray(_dealt(case.group, case.truth, pieces, rng) < taken)
+    _, code = np.unique(case.group, return_inverse=True)
+    held = np.bincount(code, weights=case.truth) > 0
+    taken = np.zeros(len(held), dtype=bool)
+    for kind in (held, ~held):
+        members = rng.permutation(np.flatnonzero(kind))
+        # One group at least stays on either side.
+        n = int(np.clip(round(fraction * len(members)), 1, max(1, len(members) - 1)))
+        taken[members[:n]] = True
+    return np.asarray(taken[code])
 
 
-def _apart(case: Case, train: Mask, test: Mask, rng: np.random.Generator) -> tuple[Mask, Mask]:
+def _apart(
+    group: Rows, truth: Mask, train: Mask, test: Mask, rng: np.random.Generator
+) -> tuple[Mask, Mask]:
     """Return both without a common group; where nearly all groups go on, half are kept for the test."""
-    assert case.group is not None
-    shared = np.isin(case.group, case.group[test])
-    before = int(case.truth[train].sum())
-    if case.truth[train & ~shared].sum() > (1 - _MOST_LOST) * before:
+    shared = np.isin(group, group[test])
+    before = int(truth[train].sum())
+    if truth[train & ~shared].sum() > (1 - _MOST_LOST) * before:
         return train & ~shared, test
-    half = _dealt(case.group, case.truth, 2, rng) == 0
+    half = _dealt(group, truth, 2, rng) == 0
     return train & ~half, test & half

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinset.advising.asked import asked
-from twinset.advising.case import Columns, open_case
-from twinset.advising.choice import N_FOLDS, Race, pick, race
+from twinset.advising.case import Case, Columns, open_case
+from twinset.advising.choice import N_FOLDS, Race, n_folds_of, pick, race
 from twinset.advising.cuts import Cut, outer_cut
 from twinset.advising.judges import DEFAULT_JUDGES, check_judges
 from twinset.advising.recipe import recipe_of
@@ -23,6 +23,7 @@ from twinset.report.advice import Advice
 
 FEWEST_TEST_POSITIVES = 31
 FEWEST_TRAIN_POSITIVES = 20
+FEWEST_FOLDS = 2
 
 
 def advise(
@@ -149,12 +150,22 @@ def advise(
         or case.truth[cut.train].sum() < FEWEST_TRAIN_POSITIVES
     ):
         return too_few(outcome, judges[0], FEWEST_TEST_POSITIVES)
+    if n_folds_of(outcome.bench, cut.train, cut.gap) < FEWEST_FOLDS:
+        return too_few(outcome, judges[0], FEWEST_TEST_POSITIVES, _too_narrow(case))
     tried = candidates(component_names("generator"), ratios, float(case.truth[cut.train].mean()))
     races = _races(outcome.bench, cut, tried, judges, progress)
-    won = pick(races)
+    won = pick(races, case)
     tested = untouched(outcome, won)
-    recipe = recipe_of(case, cut, won.strategies[won.chosen], question)
-    return advice_of(outcome, won, races, tested, recipe)
+    recipe = recipe_of(case, cut, won.strategies[tested.race.chosen], question)
+    return advice_of(outcome, races, tested, recipe)
+
+
+def _too_narrow(case: Case) -> str:
+    where = "groups" if case.time is None else "times" if case.group is None else "times or groups"
+    return (
+        f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
+        f"hold both classes to learn from and to test on; it takes {FEWEST_FOLDS} such folds"
+    )
 
 
 def _races(

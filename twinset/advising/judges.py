@@ -11,7 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from twinset.advising.views import BinnedView, Matrix, RawRows, ScaledView
-from twinset.core.errors import MissingExtraError, UnknownNameError
+from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError
 
 Floats = npt.NDArray[np.float64]
 Predict = Callable[[Matrix], Floats]
@@ -30,15 +30,24 @@ TREES = 100
 
 
 def check_judges(names: tuple[str, ...]) -> None:
-    """Raise when a judge is not known or its library is not installed.
+    """Raise when there is no judge, or one is not known or its library is not installed.
 
     Raises
     ------
+    ParameterError
+        No judge is named.
     UnknownNameError
         No judge has this name.
     MissingExtraError
         Its library is not there.
     """
+    if not names:
+        raise ParameterError(
+            "no judge is named",
+            got="none",
+            allowed=", ".join(JUDGES),
+            todo="name one or more, or leave judges out",
+        )
     for name in names:
         if name not in JUDGES:
             raise UnknownNameError.of("judge", name, JUDGES)

@@ -61,6 +61,8 @@ class Bench:
         Decides every draw together with the path of the fold.
     workers : int
         Folds tried at a time; the result does not depend on it.
+    refused : dict of str
+        Generator -> why it could not be used on the first fold that it refused.
     """
 
     case: Case
@@ -74,6 +76,7 @@ class Bench:
         self.reader = Reader.of(self.case.dataset, self.case.features)
         self.raw = self.reader.read(self.case.dataset)
         self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
+        self._refusals: dict[str, dict[str, str]] = {}
 
     def try_all(
         self,
@@ -108,8 +111,12 @@ class Bench:
             if self.workers == 1 or len(cuts) == 1:
                 found = [one(named) for named in cuts]
             else:
-                with ThreadPoolExecutor(self.workers) as pool:
+                # OpenMP counts its threads for each calling thread, so each worker must be told once.
+                with ThreadPoolExecutor(
+                    self.workers, initializer=threadpool_limits, initargs=(1,)
+                ) as pool:
                     found = list(pool.map(one, cuts))
+        self._note_refusals([path for path, _ in cuts])
         self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
         self.fits += sum(len(fold) for fold in found)
         return found
@@ -136,6 +143,12 @@ class Bench:
                 alone = case.dataset.take(rare).select(case.features)
                 made = generator.fit(alone, rng).sample(n, rng)
         return made.select(case.features)
+
+    def _note_refusals(self, paths: Sequence[str]) -> None:
+        """Keep why each generator refused on the first of these folds, whichever worker came first."""
+        for path in paths:
+            for component, why in self._refusals.get(path, {}).items():
+                self.refused.setdefault(component, why)
 
     def _try(
         self, path: str, cut: Cut, strategies: Sequence[Strategy], judge: str, trees: int
@@ -193,7 +206,7 @@ class Bench:
             try:
                 rows = self.made_rows(component, train, n, path)
             except (FitError, SchemaError, ParameterError) as error:
-                self.refused.setdefault(component, str(error))
+                self._refusals.setdefault(path, {})[component] = str(error)
                 continue
             found[component] = self._drawn[key] = self.reader.read(rows)
         return found

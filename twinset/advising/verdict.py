@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,23 +62,31 @@ class Outcome:
     name: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def price(self) -> float:
+        """Price of a missed positive row, or, with amounts, of one unit of its amount."""
+        if self.cost is not None:
+            return self.cost
+        return ASSUMED_COST if self.case.amount is None else 1.0
+
     def prices(self, rows: npt.NDArray[np.int64]) -> Prices:
         """Return the prices of these rows."""
-        if self.case.amount is not None:
-            each = self.case.amount[rows] * (1.0 if self.cost is None else self.cost)
-        else:
-            each = np.full(len(rows), ASSUMED_COST if self.cost is None else self.cost)
+        amount = self.case.amount
+        each = np.full(len(rows), self.price) if amount is None else self.price * amount[rows]
         return Prices(1.0, each, self.cost is None)
 
 
 @dataclass(frozen=True)
 class Untouched:
-    """What the test rows say of "none" and of the challenger."""
+    """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
+    the generator of the one that won refused the whole train part, as `note` then says."""
 
+    race: Race
     measures: tuple[Measure, ...]
     curves: Mapping[str, Any]
     calibration: Mapping[str, Any]
     made: Mapping[str, Any]
+    note: str = ""
 
 
 def untouched(outcome: Outcome, won: Race) -> Untouched:
@@ -87,27 +95,35 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
     (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.judge)
+    note = ""
+    if won.challenger not in fitted:
+        note = (
+            f"{won.strategies[won.challenger].title} came first in the trials, but could not be made of "
+            "all training rows, so nothing but the rows as they are was tested"
+        )
+        pair, won = [NONE], replace(won, chosen=NONE.name, challenger=NONE.name)
     ways = {s.name: restored(won, s.name, case) for s in pair}
     tested = {
         s.name: Tested(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
         for s in pair
     }
     none, other = tested[NONE.name], tested[won.challenger]
-    drawn = Drawn.of(truth, N_DRAWS, rng_for(outcome.seed, "advise", "bootstrap"))
+    drawn = _drawn(outcome)
     variance = _split_variance(outcome, won, ways)
     measures = measured(none, other, truth, prices, outcome.alert_rate, drawn, variance)
     return Untouched(
+        won,
         measures,
         curves(none, other, truth, prices, drawn),
         _calibration(fitted, tested, ways, won.challenger, truth),
         look_at_made(outcome.bench, cut, won.strategies[won.challenger], outcome.seed),
+        note,
     )
 
 
-def advice_of(
-    outcome: Outcome, won: Race, races: Sequence[Race], tested: Untouched, recipe: str
-) -> Advice:
+def advice_of(outcome: Outcome, races: Sequence[Race], tested: Untouched, recipe: str) -> Advice:
     """Return the advice."""
+    won = tested.race
     precision = tested.measures[0]
     chosen, challenger = won.strategies[won.chosen], won.strategies[won.challenger]
     verdict = precision.verdict
@@ -144,8 +160,11 @@ def advice_of(
     )
 
 
-def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
-    """Return the advice for a table whose rare rows cannot tell strategies apart: no ranking at all."""
+def too_few(outcome: Outcome, judge: str, needed: int, why: str = "") -> Advice:
+    """Return the advice for a table whose rare rows cannot tell strategies apart: no ranking at all.
+
+    `why` says what else than the number of rare test rows stands in the way.
+    """
     case, cut = outcome.case, outcome.cut
     truth = case.truth[cut.test]
     n = int(truth.sum())
@@ -154,15 +173,15 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
     (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], judge)
     scores = fitted[NONE.name].scores
     tested = Tested(scores, scores)
-    drawn = Drawn.of(truth, N_DRAWS, rng_for(outcome.seed, "advise", "bootstrap"))
+    drawn = _drawn(outcome)
     prices = outcome.prices(cut.test)
     measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
-    sentence = (
-        f"Too few to tell: {n:,} positive rows to test on leave recall open by {100 * half:.0f} "
+    counted = (
+        f"{n:,} positive rows to test on leave recall open by {100 * half:.0f} "
         f"points either way. Nothing is ranked below {needed}; for 10 points it takes "
-        f"{wanted}, about {math.ceil(wanted / share):,} positive rows in the file. "
-        "Until then add nothing."
+        f"{wanted}, about {math.ceil(wanted / share):,} positive rows in the file"
     )
+    sentence = f"Too few to tell: {why or counted}. Until then add nothing."
     return Advice(
         title=outcome.name,
         verdict="too few to tell",
@@ -177,6 +196,13 @@ def too_few(outcome: Outcome, judge: str, needed: int) -> Advice:
         facts={**_facts(outcome), "needed_test_positives": wanted},
         notes=tuple(_notes(outcome, None)),
     )
+
+
+def _drawn(outcome: Outcome) -> Drawn:
+    case, test = outcome.case, outcome.cut.test
+    group = None if case.group is None else case.group[test]
+    rng = rng_for(outcome.seed, "advise", "bootstrap")
+    return Drawn.of(case.truth[test], N_DRAWS, rng, group)
 
 
 def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
@@ -267,7 +293,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "alert_rate": outcome.alert_rate,
         "alerts_a_day": alerts,
         "cost_assumed": outcome.cost is None,
-        "cost": outcome.cost,
+        "cost": outcome.price,
         "by_amount": case.amount is not None,
         "seed": outcome.seed,
     }
@@ -301,6 +327,8 @@ def _notes(outcome: Outcome, tested: Untouched | None) -> list[str]:
         )
     for component, why in outcome.bench.refused.items():
         notes.append(f"{component} could not be tried: {why}")
+    if tested is not None and tested.note:
+        notes.append(tested.note)
     if tested is not None:
         ratio = tested.calibration["lines"]["after"]["log_loss_ratio"]
         if ratio > 1.03:

@@ -139,9 +139,11 @@ def _charts(advice: Advice, is_pair: bool) -> list[tuple[str, str, Markup]]:
 
 def _cost_words(advice: Advice) -> str:
     facts = advice.facts
-    told = f"a missed positive row costs {short(facts['cost'] or 50.0)}"
+    price = f"{facts['cost']:,.12g}"
+    told = f"a missed positive row costs {price}"
     if facts["by_amount"]:
-        told = "a missed positive row costs its amount"
+        times = "" if facts["cost"] == 1 else f"{price} times "
+        told = f"a missed positive row costs {times}its amount"
     assumed = " (assumed)" if facts["cost_assumed"] else ""
     return f"An alert costs 1, {told}{assumed}. Upright lines: the threshold that these prices ask for."
 
