@@ -172,3 +172,12 @@ def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
     facts["answers"]["synthetic"] = "hurts"
     found = answer([score("utility.train_synthetic_test_real", details=facts)], "utility")
     assert "a little worse than real ones, within the margin" in found.text
+
+
+def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
+    blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
+    found = judge([score("privacy.exact_copies"), *blind])[3]
+    assert (found.mark, found.text) == (
+        "unclear",
+        "No leak found, but only 1 of 3 tests could be made: that shows little.",
+    )

@@ -124,6 +124,10 @@ def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
 
 def _judge_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
+    n_made = sum(score.verdict != "not measurable" for score in scores)
+    if mark == "good" and 2 * n_made < len(scores):
+        told = f"No leak found, but only {n_made} of {len(scores)} tests could be made"
+        return "unclear", f"{told}: that shows little."
     if mark == "good":
         return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
     if mark == "bad":
