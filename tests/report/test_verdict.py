@@ -181,3 +181,11 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
         "unclear",
         "No leak found, but only 1 of 3 tests could be made: that shows little.",
     )
+
+
+@pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
+def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
+    later = score(metric, "different", details={"compared": {"train_rows_instead": 0.702}})
+    told = judge([later])[place].text
+    assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
+    assert "part of the distance" not in judge([score(metric, "different")])[place].text

@@ -98,15 +98,20 @@ def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
         return mark, f"As good as real rows in {counts}."
     if mark == "bad":
         said = f"Different from real rows in {counts}. Furthest off: {_told(worst)}."
-        compared = worst.details.get("compared")
-        earlier = compared.get("train_rows_instead") if isinstance(compared, Mapping) else None
-        if is_number(earlier):
-            said += (
-                f" The holdout is later than the training rows, and real training rows score"
-                f" {short(earlier)} here: part of the distance is time."
-            )
-        return mark, said
+        return mark, said + _due_to_time(worst)
     return mark, _undecided(mark, worst, counts, "No difference found", scores)
+
+
+def _due_to_time(score: Score) -> str:
+    """Return what earlier real rows score beside a later holdout, where that is known."""
+    compared = score.details.get("compared")
+    earlier = compared.get("train_rows_instead") if isinstance(compared, Mapping) else None
+    if not is_number(earlier):
+        return ""
+    return (
+        f" The holdout is later than the training rows, and real training rows score {short(earlier)} "
+        "here: part of the distance is time."
+    )
 
 
 def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
@@ -118,7 +123,8 @@ def _judge_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"Nothing found missing: as good as real rows in {counts}."
     if mark == "bad":
-        return mark, f"Something is missing or off, in {counts}. Furthest off: {_told(worst)}."
+        said = f"Something is missing or off, in {counts}. Furthest off: {_told(worst)}."
+        return mark, said + _due_to_time(worst)
     return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
 
 
