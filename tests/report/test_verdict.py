@@ -1,3 +1,5 @@
+import pytest
+
 from twinset.report import judge
 from twinset.report.verdict import harm, reasons
 
