@@ -176,7 +176,10 @@ deliver: {to: out}
 """
 
 
-def test_a_run_computes_declared_aggregates_of_real_and_made_rows(tmp_path: Path) -> None:
+def test_a_run_computes_declared_aggregates_of_real_and_made_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     table = pa.table(
         {

@@ -104,7 +104,10 @@ def test_a_twin_cuts_whole_groups_and_tells_of_rows_grown_before() -> None:
     assert {score.verdict for score in report.scores} == {"not measurable"}
 
 
-def test_a_run_refuses_before_it_makes_anything(tmp_path: Path) -> None:
+def test_a_run_refuses_before_it_makes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     pa.csv.write_csv(payments(400, 1), tmp_path / "real.csv")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(

@@ -206,7 +206,10 @@ deliver: {to: out}
 """
 
 
-def test_a_recipe_makes_bursts_with_their_aggregates_computed(tmp_path: Path) -> None:
+def test_a_recipe_makes_bursts_with_their_aggregates_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     pa.parquet.write_table(payments().without_reserved().to_arrow(), tmp_path / "real.parquet")
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     found = run(tmp_path / "recipe.yaml", root=tmp_path / "root")
