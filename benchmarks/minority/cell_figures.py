@@ -263,8 +263,8 @@ def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]
         "model with as many real rare rows again. Sets are thinned: rates and values are not those of "
         "the full sets. In brackets: "
         "95 % interval over cells. *Balancing alone*: as if other settings of the model had not been "
-        "tried. *Later splits*: without the first split of each cell, on which the 1.2 standard errors of "
-        "the rule were picked. With so few cells the intervals are wide, and that is a finding too.",
+        "tried. *Later splits*: without the first split of each cell, on which, mostly, the 1.2 standard "
+        "errors of the rule were picked. With so few cells the intervals are wide, and that is a finding too.",
         "",
         f"| figure | {' | '.join(found)} | goal |",
         f"|---|{'---|' * len(found)}---|",
