@@ -264,7 +264,8 @@ def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]
         "the full sets. In brackets: "
         "95 % interval over cells. *Balancing alone*: as if other settings of the model had not been "
         "tried. *Later splits*: without the first split of each cell, on which, mostly, the 1.2 standard "
-        "errors of the rule were picked. With so few cells the intervals are wide, and that is a finding too.",
+        "errors of the rule were picked. With so few cells the intervals are wide, and that is a finding "
+        "too.",
         "",
         f"| figure | {' | '.join(found)} | goal |",
         f"|---|{'---|' * len(found)}---|",
