@@ -55,7 +55,12 @@ def test_every_span_is_its_value():
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
-        st.one_of(st.just("{s}"), st.just("{t}"), st.text(st.characters(exclude_characters="{}"))),
+        st.one_of(
+            st.just("{s}"),
+            st.just("{t}"),
+            # Halves of surrogate pairs are no characters and stand in no file.
+            st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"])),
+        ),
         min_size=1,
     ).filter(lambda parts: "".join(parts).strip())
 )
