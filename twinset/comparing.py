@@ -138,12 +138,7 @@ def compare(
         seen, blind = holdout_notes(parts)
         remarks += seen
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
-    made = {}
-    for name, source in candidates.items():
-        with _naming(name):
-            made[name] = same_columns(source, parts.train, "synthetic")
-        if name in told.notes:
-            made[name] = made[name].with_card(notes=told.notes[name].notes)
+    made = _opened(candidates, parts, told)
     known = {n: s for n, s in made.items() if not told.notes or n in told.notes}
     with threadpool_limits(limits=1):
         remarks += refuse_sets(parts.train, parts.holdout, known, **question.about_leaks)
@@ -165,15 +160,30 @@ def compare(
         copies=tuple(copies),
         gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
         notes=(*loud, *remarks, *left_out(parts.train, question), *_set_notes(parts, made)),
-        facts={
-            "train_rows": len(parts.train),
-            "holdout_rows": None if parts.holdout is None else len(parts.holdout),
-            "candidate_rows": {name: len(synthetic) for name, synthetic in made.items()},
-            "target": question.target,
-            "where": None if question.where is None else str(question.where),
-            "seed": question.seed,
-        },
+        facts=_facts(parts, made, question),
     )
+
+
+def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict[str, Dataset]:
+    """Return the candidates as sets, with what the notes beside them tell."""
+    made = {}
+    for name, source in candidates.items():
+        with _naming(name):
+            made[name] = same_columns(source, parts.train, "synthetic")
+        if name in told.notes:
+            made[name] = made[name].with_card(notes=told.notes[name].notes)
+    return made
+
+
+def _facts(parts: Parts, made: Mapping[str, Dataset], question: Question) -> dict[str, Any]:
+    return {
+        "train_rows": len(parts.train),
+        "holdout_rows": None if parts.holdout is None else len(parts.holdout),
+        "candidate_rows": {name: len(synthetic) for name, synthetic in made.items()},
+        "target": question.target,
+        "where": None if question.where is None else str(question.where),
+        "seed": question.seed,
+    }
 
 
 def _check_names(candidates: Mapping[str, object]) -> None:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 
+from ._labels import labeller
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -39,30 +41,6 @@ def column_cells(
     >>> column_cells(real, [real], "x", n_bins=2, n_levels=2)[0][0].tolist()
     [0, 0, 1, 1]
     """
-    if train.schema[name].kind in ("number", "integer", "datetime"):
-        values = train.values(name)
-        present = values[np.isfinite(values)]
-        inner = np.linspace(0, 1, n_bins + 1)[1:-1]
-        edges = np.zeros(0)
-        if len(present):
-            edges = np.unique(np.quantile(present, inner, method="inverted_cdf"))
-        cut = [
-            np.where(
-                np.isnan(column := part.values(name)),
-                len(edges) + 1,
-                np.searchsorted(edges, column, side="left"),
-            )
-            for part in sets
-        ]
-        return cut, len(edges) + 2
-    codes, levels = train.codes(name)
-    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    common = [levels[i] for i in np.argsort(-counts, kind="stable")[:n_levels]]
-    place = {level: i for i, level in enumerate(common)}
-    other, missing = len(common), len(common) + 1
-    out = []
-    for part in sets:
-        codes, levels = part.codes(name)
-        to = np.array([*[place.get(level, other) for level in levels], missing], dtype=np.int64)
-        out.append(to[codes])
-    return out, len(common) + 2
+    cut = labeller(train, name, n_bins=n_bins, n_levels=n_levels)
+    found = [cut(part) for part in sets]
+    return [codes for codes, _ in found], found[0][1]

@@ -15,19 +15,21 @@ Labeller = Callable[[Dataset], tuple[Labels, int]]
 _LEVELS = 8
 
 
-def labeller(real: Dataset, name: str) -> Labeller:
+def labeller(
+    real: Dataset, name: str, *, n_bins: int = _LEVELS, n_levels: int = _LEVELS
+) -> Labeller:
     """Return what turns the column of any set into labels and their number, as the real rows cut it.
 
-    A category or boolean: its 8 commonest real levels, all others, missing. A number, integer or
-    datetime: 8 real quantile bins, missing.
+    A category or boolean: its commonest real levels, all others, missing. A number, integer or
+    datetime: real quantile bins, missing.
     """
     if real.schema[name].kind in ("category", "boolean"):
-        return _of_levels(real, name)
+        return _of_levels(real, name, n_levels)
     values = real.values(name)
-    present = values[~np.isnan(values)]
+    present = values[np.isfinite(values)]
     edges = np.zeros(0)
     if len(present):
-        inner = np.linspace(0, 1, _LEVELS + 1)[1:-1]
+        inner = np.linspace(0, 1, n_bins + 1)[1:-1]
         edges = np.unique(np.quantile(present, inner, method="inverted_cdf"))
 
     def bins(dataset: Dataset) -> tuple[Labels, int]:
@@ -38,10 +40,10 @@ def labeller(real: Dataset, name: str) -> Labeller:
     return bins
 
 
-def _of_levels(real: Dataset, name: str) -> Labeller:
+def _of_levels(real: Dataset, name: str, n_levels: int) -> Labeller:
     codes, levels = real.codes(name)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    common = [levels[i] for i in np.argsort(-counts, kind="stable")[:_LEVELS]]
+    common = [levels[i] for i in np.argsort(-counts, kind="stable")[:n_levels]]
     place = {level: i for i, level in enumerate(common)}
 
     def of_levels(dataset: Dataset) -> tuple[Labels, int]:

@@ -213,7 +213,7 @@ def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:
 def _race(judge: str, *folds: list[float]) -> Race:
     cuts = [(f"repeat-1/fold-{k}", Cut(np.arange(20), np.arange(10))) for k in range(len(folds))]
     results = [_fold(none=values) for values in folds]
-    return Race(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results, 0.0)
+    return Race(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
 
 
 def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:

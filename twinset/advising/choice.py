@@ -77,8 +77,6 @@ class Race:
         Folds of the last round.
     results : sequence of mapping
         Their results, by name of the strategy.
-    none_error : float
-        Standard error of the average precision of "none".
     """
 
     judge: str
@@ -89,7 +87,6 @@ class Race:
     challenger: str
     folds: Sequence[tuple[str, Cut]]
     results: Sequence[Mapping[str, FoldResult]]
-    none_error: float
 
 
 def race(
@@ -158,7 +155,6 @@ def race(
         challenger,
         named,
         results,
-        _own_error(results, named, bench.case),
     )
 
 
@@ -298,12 +294,6 @@ def _units(folds: Sequence[tuple[str, Cut]], case: Case) -> Rows:
     ]
     found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
     return np.asarray(found, dtype=np.int64).ravel()
-
-
-def _own_error(
-    results: Sequence[Mapping[str, FoldResult]], folds: Sequence[tuple[str, Cut]], case: Case
-) -> float:
-    return _error([fold[NONE.name].precision for fold in results], folds, case)
 
 
 def _shrunk(

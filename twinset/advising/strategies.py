@@ -19,7 +19,6 @@ Mask = npt.NDArray[np.bool_]
 Family = Literal["none", "learner", "weights", "repeat", "rows", "thin"]
 
 RATIOS = (0.01, 0.03, 0.1)
-MOST_RATIO = 0.1
 GENERATORS = (
     ("smote", ("minority.smote",)),
     ("borderline", ("minority.borderline",)),
