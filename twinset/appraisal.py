@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.likeness import one_label_note
-from twinset.measure import FAMILIES, default_metrics, measure
+from twinset.measure import FAMILIES, attack_metrics, default_metrics, measure
+from twinset.question import Question
+from twinset.remaking import remake_of_note
 from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
 from twinset.tables import (
@@ -34,50 +36,6 @@ from twinset.twin_note import Seal, TwinNote, note_path
 from twinset.verdicts import not_measurable
 
 _NEED_HOLDOUT = ("utility", "privacy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked of a synthetic set, besides the sets themselves.
-
-    Parameters
-    ----------
-    target, positive : str, optional
-        Column to predict and its label of interest.
-    where : Where, optional
-        Which rows are compared.
-    seed : int
-        Seed of the measuring.
-    quick : bool
-        Whether metrics that take a while are left out.
-    workers : int
-        Threads; the result does not depend on them.
-    progress : Progress
-        Told of every metric.
-    time, group : str, optional
-        Columns by which a holdout that was given is later than the real table, or that tell the
-        entities apart that it may not share with it.
-    allow_leaks : tuple of str
-        Kinds of leaks that are noted instead of refused.
-    """
-
-    target: str | None = None
-    positive: str | None = None
-    where: Where | None = None
-    seed: int = 0
-    quick: bool = False
-    workers: int = 1
-    progress: Progress = silent
-    time: str | None = None
-    group: str | None = None
-    allow_leaks: tuple[str, ...] = ()
-
-    @property
-    def about_leaks(self) -> dict[str, Any]:
-        """Settings of the look for leaks."""
-        by = None if self.time is None else "time"
-        cut = {"split_by": by, "split_on": self.time, "target": self.target}
-        return {**cut, "allow": self.allow_leaks, "seed": self.seed}
 
 
 def evaluate(
@@ -96,6 +54,7 @@ def evaluate(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
+    attacks: Sequence[str] = (),
 ) -> Report:
     """Return a report on a synthetic table beside the real one.
 
@@ -128,6 +87,9 @@ def evaluate(
         of `group` (a card, a patient) must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
+    attacks : sequence of str
+        Attacks that take far longer than all else: "shadow" makes the generator again, many times, and
+        needs the note that `twin` wrote.
 
     Raises
     ------
@@ -147,8 +109,8 @@ def evaluate(
     check_allowed(allow_leaks)
     plain = open_table(real, name="real")
     refuse_media(plain.schema)
-    measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
-    check_gates(gates or {}, measured, place="gates")
+    asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
+    check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
@@ -165,6 +127,8 @@ def evaluate(
         time=time,
         group=group,
         allow_leaks=tuple(allow_leaks),
+        attacks=tuple(attacks),
+        remake=remake_of_note(note, attacks),
     )
     parts = real_parts(plain, holdout, note, question)
     blind = ""
@@ -244,6 +208,7 @@ def scores_of(
                 todo="correct the condition, or give data that hold such rows",
             )
     metrics = default_metrics(parts.train.schema.kinds, quick=question.quick)
+    metrics += attack_metrics(question.attacks)
     hidden = [(n, m) for n, m in metrics if blind and m.needs_real and m.family in _NEED_HOLDOUT]
     looked = [pair for pair in metrics if pair not in hidden]
     found = measure(
@@ -258,6 +223,7 @@ def scores_of(
         seed=question.seed,
         workers=question.workers,
         progress=question.progress,
+        remake=question.remake,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))

@@ -32,6 +32,7 @@ def command(
     time: str | None = None,
     group: str | None = None,
     allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
+    attacks: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Measure a synthetic file against a real one.
@@ -75,6 +76,9 @@ def command(
         Column of the card, patient, ...: none may stand in both, unless the cut is by time.
     allow_leak : list[str]
         A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
+    attacks : list[str]
+        An attack that takes far longer than all else: --attacks shadow makes the generator again, many
+        times; it needs the note that `twinset twin` wrote.
     json : bool
         Print every score as JSON.
     """
@@ -100,6 +104,7 @@ def command(
             time=time,
             group=group,
             allow_leaks=allow_leak or (),
+            attacks=attacks or (),
         )
     if html is not None:
         write_text(html, report.to_html())

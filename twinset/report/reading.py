@@ -106,6 +106,10 @@ _READING: Mapping[str, str] = {
         "An attacker guesses from the synthetic rows who was in the training set: 0.5 is guessing, 1 is "
         "always right. Above what unseen rows get, the set gives away who was in it."
     ),
+    "privacy.shadow_models": (
+        "The same guess by an attacker who can make the generator again, many times, with a row and "
+        "without it: the strongest attack here. 0.5 is guessing, 1 is always right."
+    ),
     "privacy.outliers": (
         "The same guess about membership, for the most isolated rows only. They are the easiest to "
         "give away, and an average over all rows hides them."

@@ -40,6 +40,7 @@ _TITLES = {
     "privacy.nearest_record": "distance to the nearest training row",
     "privacy.exact_copies": "exact copies of training rows",
     "privacy.membership": "telling training rows from others",
+    "privacy.shadow_models": "telling training rows from others, by making the generator again",
     "privacy.outliers": "recognising training rows that stand alone",
     "privacy.singling_out": "singling out a training row by a rare combination",
     "privacy.linkability": "linking two halves of a training row",
