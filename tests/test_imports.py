@@ -26,7 +26,7 @@ FLOORS = (
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "fetch", "guessing",
-        "io", "leaks", "likeness",
+        "io", "leaks", "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
         "question", "registry", "report", "sampling", "seen_rows", "sides", "testing",
