@@ -25,6 +25,7 @@ from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
 from twinset.tables import (
     Parts,
+    label_beside_texts,
     lock_away,
     name_target,
     open_table,
@@ -108,7 +109,7 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     check_allowed(allow_leaks)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema)
+    refuse_media(plain.schema, also=frozenset({"spans"}))
     asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
     check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
@@ -116,6 +117,8 @@ def evaluate(
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
         where = where or note.where
+    if target is None and (target := label_beside_texts(plain.schema)) is not None:
+        notes = [*notes, f"Taken as the target: '{target}', the only label beside the texts."]
     question = Question(
         target=target,
         positive=positive,
@@ -133,7 +136,8 @@ def evaluate(
     parts = real_parts(plain, holdout, note, question)
     blind = ""
     if holdout is not None:
-        notes, blind = holdout_notes(parts)
+        seen, blind = holdout_notes(parts)
+        notes = [*notes, *seen]
     made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))

@@ -119,7 +119,7 @@ def compare(
     check_allowed(allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema)
+    refuse_media(plain.schema, also=frozenset({"spans"}))
     measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
     check_gates(gates or {}, measured, place="gates")
     told = _read_notes(plain, real, candidates, holdout)

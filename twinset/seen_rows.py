@@ -61,7 +61,7 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     known, others : Dataset
         Two sets with the same columns.
     names : sequence of str, optional
-        Columns to compare; by default all.
+        Columns to compare; by default all but spans, which say something of their texts.
 
     Examples
     --------
@@ -71,7 +71,9 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     >>> found.seen, found.rows, round(found.repeated, 2)
     (1, 1, 0.67)
     """
-    names = list(known.schema.names if names is None else names)
+    if names is None:
+        names = [field.name for field in known.schema.fields if field.kind != "spans"]
+    names = list(names)
     if not names:
         return SeenRows(0, len(others), 0.0)
     sides = [
@@ -90,10 +92,11 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
 
 def copied_rows(real: Dataset, synthetic: Dataset) -> SeenRows:
     """Return how many synthetic rows equal a real one; identifiers, made afresh, are not looked at."""
-    fields = [field for field in real.schema.fields if field.kind != "id"]
-    # Free text is often made afresh as well; it decides only where there is nothing else.
+    fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
+    # Free text is often made afresh as well; it decides only where there is a label beside it at most.
     tabular = [field.name for field in fields if field.kind in TABULAR_KINDS]
-    return seen_rows(real, synthetic, tabular or [field.name for field in fields])
+    about_texts = len(tabular) < 2 and len(tabular) < len(fields)
+    return seen_rows(real, synthetic, [field.name for field in fields] if about_texts else tabular)
 
 
 def copied_note(found: SeenRows) -> list[str]:

@@ -35,6 +35,8 @@ _TITLES = {
     "coverage.slices": "combinations with enough rows",
     "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
+    "utility.entity_labelling": "finding entities in texts",
+    "utility.entity_exchange_rate": "real texts that 1,000 synthetic texts are worth",
     "utility.every_column": "every column predicted from the others",
     "utility.model_ranking": "choosing a model by synthetic rows",
     "privacy.nearest_record": "distance to the nearest training row",
