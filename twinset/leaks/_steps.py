@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 12
-_MOST_ROWS = 800
+_MOST_ROWS = 2_000
 _MOST_POOL = 20_000
 _FEWEST_POOL = 50
 _FEWEST_ROWS = 12
