@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -13,12 +12,13 @@ import pyarrow as pa
 
 from twinset.core.contracts import Augmenter
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, SchemaError
-from twinset.core.pixels import decode_pixels, encode_png
+from twinset.core.errors import DataError, SchemaError
+from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
 from twinset.core.schema import KINDS, Schema
 
-from ._labels import Objects, objects_from_boxes, objects_from_map, refuse_keypoints
-from ._transforms import DEFAULT, build_pipeline, check_names, refusals
+from ._labels import Objects
+from ._running import vary_image
+from ._transforms import DEFAULT, Pipeline, build_pipeline, check_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Albumentations(Augmenter):
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.seeding import rng_for
-    >>> png = encode_png(np.array([[0, 9]], np.uint8))
+    >>> png = encode_lossless(np.array([[0, 9]], np.uint8))
     >>> data = Dataset.from_arrow(pa.table({"image": [{"bytes": png, "path": None}]}))
     >>> flip = Albumentations(transforms=[{"HorizontalFlip": {"p": 1.0}}])
     >>> out = flip.apply(data, flip.draw(data, rng_for(0, "doc")))
@@ -85,8 +85,7 @@ class Albumentations(Augmenter):
             An image cannot be decoded, is not 8-bit grey or RGB, or its objects hold keypoints.
         """
         columns = _Columns.of(dataset.schema)
-        by_box = columns.boxes is not None and columns.mask is None
-        pipeline = build_pipeline(self.transforms, with_boxes=by_box)
+        pipeline = build_pipeline(self.transforms)
         varied: dict[str, list[Any]] = {name: [] for name in columns.names}
         for row, seed in zip(dataset.records.select(columns.names).to_pylist(), params["seed"]):
             for name, value in _vary(row, int(seed), pipeline, columns).items():
@@ -127,72 +126,38 @@ class _Columns:
         return cls(found["image"][0], *(next(iter(found[k]), None) for k in ("mask", "boxes")))
 
 
-def _vary(row: Mapping[str, Any], seed: int, pipeline: Any, columns: _Columns) -> Mapping[str, Any]:
+def _vary(
+    row: Mapping[str, Any], seed: int, pipeline: Pipeline, columns: _Columns
+) -> Mapping[str, Any]:
     """Return the changed cells of one row; a row without an image stays as it is."""
     data, map_data = _bytes_in(row, columns.image), _bytes_in(row, columns.mask)
     if data is None:
         return row
-    given: dict[str, Any] = {"image": _decode_image(data)}
     objects: Objects | None = row[columns.boxes] if columns.boxes else None
-    refuse_keypoints(objects)
-    if map_data is not None:
-        given["mask"] = decode_pixels(map_data)
-    if columns.mask is None and columns.boxes is not None:
-        given["bboxes"] = np.array([o["box"] for o in objects or ()], np.float32).reshape(-1, 4)
-        given["positions"] = np.arange(len(objects or ()))
-    made = _run(pipeline, given, seed)
+    if map_data is None and objects and columns.mask is not None:
+        raise DataError(
+            "a row has objects but no id map, while the set has a column of id maps",
+            todo="give every row its id map, or leave the column out",
+        )
+    image = decode_pixels(data)
+    ids = decode_ids(map_data) if map_data is not None else None
+    image, ids, objects = vary_image(pipeline, image, ids, objects, seed)
     cells = dict(row)
-    cells[columns.image] = _blob(made["image"])
-    if map_data is not None and columns.mask is not None:
-        cells[columns.mask] = _blob(made["mask"])
-    if columns.boxes is not None and objects is not None:
-        if map_data is not None:
-            cells[columns.boxes] = objects_from_map(made["mask"], objects)
-        elif columns.mask is None:
-            cells[columns.boxes] = objects_from_boxes(
-                made["bboxes"], made["positions"], objects, made["image"].shape[:2]
-            )
-        else:
-            raise DataError(
-                "a row has objects but no id map, while the set has a column of id maps",
-                todo="give every row its id map, or leave the column out",
-            )
+    cells[columns.image] = _blob(image)
+    if ids is not None and columns.mask is not None:
+        cells[columns.mask] = _blob(ids)
+    if columns.boxes is not None:
+        cells[columns.boxes] = objects
     return cells
 
 
-def _run(pipeline: Any, given: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
-    # One shared state: `Compose.set_random_seed` would give every transform the same stream, so
-    # that all transforms of equal p happen together or not at all.
-    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-    try:
-        made: Mapping[str, Any] = pipeline(**given)
-    except refusals() as error:
-        raise ParameterError(
-            "the transforms cannot be applied to an image",
-            got=f"an image of shape {given['image'].shape} and: {str(error).splitlines()[0]}",
-        ) from error
-    return made
+def _blob(pixels: npt.NDArray[Any]) -> dict[str, Any]:
+    return {"bytes": encode_lossless(pixels), "path": None}
 
 
 def _bytes_in(row: Mapping[str, Any], name: str | None) -> bytes | None:
     cell = row[name] if name is not None else None
     return cell["bytes"] if cell is not None else None
-
-
-def _decode_image(data: bytes) -> npt.NDArray[np.uint8]:
-    pixels = decode_pixels(data)
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if pixels.dtype != np.uint8 or channels not in (1, 3):
-        raise DataError(
-            "an image is of a form that cannot be varied yet",
-            got=f"{pixels.dtype}, {channels} channels",
-            allowed="uint8 with 1 or 3 channels",
-        )
-    return pixels
-
-
-def _blob(pixels: npt.NDArray[Any]) -> dict[str, Any]:
-    return {"bytes": encode_png(pixels), "path": None}
 
 
 def _with_parents(dataset: Dataset, seeds: npt.NDArray[Any]) -> Dataset:
