@@ -14,7 +14,7 @@ from twinset.core.keypoints import Keypoint, move_keypoints
 from twinset.core.outlines import signed_area
 
 from ._clipping import clip_ring
-from ._motion import Motion, Points
+from ._motion import Moves, Points
 
 Objects = Sequence[ObjectLabel]
 
@@ -23,7 +23,7 @@ _APPROXIMATE = "approximate"
 
 
 def objects_from_map(
-    ids: npt.NDArray[Any], parents: Objects, motion: Motion | None
+    ids: npt.NDArray[Any], parents: Objects, motion: Moves | None
 ) -> list[ObjectLabel]:
     """Return the labels that the transformed id map shows; categories are the parents'.
 
@@ -36,7 +36,7 @@ def objects_from_map(
         The map after the pipeline.
     parents : sequence of ObjectLabel
         Labels before it.
-    motion : Motion, optional
+    motion : Moves, optional
         Where points went; None when no pixel moved.
     """
     before = {parent["id"]: parent for parent in parents}
@@ -45,7 +45,7 @@ def objects_from_map(
 
 
 def objects_from_outlines(
-    parents: Objects, motion: Motion | None, shape: tuple[int, ...]
+    parents: Objects, motion: Moves | None, shape: tuple[int, ...]
 ) -> list[ObjectLabel]:
     """Return labels moved by their outlines, or by their boxes where they have no outline.
 
@@ -60,14 +60,12 @@ def objects_from_outlines(
     """
     if motion is None:
         return [_copy(parent) for parent in parents]
-    if motion.plane is None and parents and motion.planes.any():
+    if not motion.is_plane and parents:
         raise DataError(
             "a transform bends the picture, which boxes and outlines cannot follow",
             allowed="bending transforms where every row has an id map",
             todo="leave ElasticTransform and GridDistortion out, or give id maps",
         )
-    if motion.plane is None:
-        return []
     made = []
     for parent in parents:
         label = _moved(parent, motion, shape)
@@ -76,7 +74,7 @@ def objects_from_outlines(
     return made
 
 
-def _moved(parent: ObjectLabel, motion: Motion, shape: tuple[int, ...]) -> ObjectLabel | None:
+def _moved(parent: ObjectLabel, motion: Moves, shape: tuple[int, ...]) -> ObjectLabel | None:
     rings, is_exact = _rings(parent, motion)
     whole = [motion(ring) for ring in rings]
     if not all(np.isfinite(ring).all() for ring in whole):
@@ -104,7 +102,7 @@ def _moved(parent: ObjectLabel, motion: Motion, shape: tuple[int, ...]) -> Objec
     return label
 
 
-def _rings(parent: ObjectLabel, motion: Motion) -> tuple[list[Points], bool]:
+def _rings(parent: ObjectLabel, motion: Moves) -> tuple[list[Points], bool]:
     """Return what is moved for an object, and whether its bounds will be exact."""
     polygons = parent.get("polygons")
     if polygons:
@@ -118,7 +116,7 @@ def _rings(parent: ObjectLabel, motion: Motion) -> tuple[list[Points], bool]:
 
 
 def _inherit(
-    label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...], motion: Motion | None
+    label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...], motion: Moves | None
 ) -> ObjectLabel:
     """Carry over what the frame does not change: how much of the object others hide."""
     left, top, right, bottom = label["box"]
@@ -133,7 +131,7 @@ def _inherit(
     return label
 
 
-def _points(parent: ObjectLabel, motion: Motion | None, shape: tuple[int, ...]) -> list[Keypoint]:
+def _points(parent: ObjectLabel, motion: Moves | None, shape: tuple[int, ...]) -> list[Keypoint]:
     points: list[Keypoint] = list(parent["keypoints"] or ())
     if motion is None or not points:
         return points
@@ -148,7 +146,7 @@ def _other_side(name: str) -> str:
     return name.replace("right", "left")
 
 
-def _amodal(parent: ObjectLabel, motion: Motion | None) -> list[float] | None:
+def _amodal(parent: ObjectLabel, motion: Moves | None) -> list[float] | None:
     box = parent.get("amodal_box")
     if box is None or motion is None:
         return box

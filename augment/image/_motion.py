@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +13,54 @@ Points = npt.NDArray[np.float64]
 """Shape (k, 2), x and y in pixels from the upper left corner; pixel centres lie at +0.5."""
 Planes = npt.NDArray[np.uint16]
 
-_N_FITTED = 2500
+_N_FITTED = 1600
 _ROUNDING = 0.32
 """Nearest sampling rounds coordinates: an error of 1 / sqrt(12) = 0.29 pixels, root mean square."""
 _WINDOW = 5
 
 
+@lru_cache(maxsize=8)
 def coordinates(height: int, width: int) -> Planes:
     """Return the map to send along, shape (h, w, 2): column and row of each pixel, from 1; 0 is outside."""
     planes = np.empty((height, width, 2), np.uint16)
     planes[..., 0] = np.arange(1, width + 1)
     planes[..., 1] = np.arange(1, height + 1)[:, None]
+    planes.flags.writeable = False  # one map serves all images of a size
     return planes
+
+
+class Moves(Protocol):
+    """What labels ask of a motion: where points go, and what happens to sides and uprights."""
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether left and right changed places."""
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether upright rectangles stayed upright rectangles."""
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether straight lines stayed straight."""
+
+    def __call__(self, points: Points) -> Points:
+        """Return where points went, shape (k, 2)."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A scaling along x and y, followed by a shift."""
+
+    scale: tuple[float, float]
+    shift: tuple[float, float]
+    is_mirrored: bool = False
+    is_upright: bool = True
+    is_plane: bool = True
+
+    def __call__(self, points: Points) -> Points:
+        """Return where points went, shape (k, 2)."""
+        return points * self.scale + self.shift
 
 
 @dataclass(frozen=True)
@@ -57,6 +95,11 @@ class Motion:
         return np.array([_find(self.planes, point) for point in points]).reshape(-1, 2)
 
     @property
+    def is_plane(self) -> bool:
+        """Whether straight lines stayed straight."""
+        return self.plane is not None
+
+    @property
     def is_upright(self) -> bool:
         """Whether upright rectangles stayed upright rectangles."""
         if self.plane is None:
@@ -70,17 +113,22 @@ class Motion:
 
 def _fit_plane(planes: Planes) -> npt.NDArray[np.float64] | None:
     """Return the 3 x 3 map from the old to the new picture; None when nothing is left of the old one."""
-    rows, columns = np.nonzero(planes[..., 0])
+    step = max(1, int((planes.shape[0] * planes.shape[1] / _N_FITTED) ** 0.5))
+    coarse = planes[::step, ::step]
+    rows, columns = np.nonzero(coarse[..., 0])
+    if len(rows) < 8:
+        step, coarse = 1, planes
+        rows, columns = np.nonzero(planes[..., 0])
     if len(rows) < 8:
         return None
-    step = max(1, len(rows) // _N_FITTED)
-    rows, columns = rows[::step], columns[::step]
-    new = np.stack([columns + 0.5, rows + 0.5], axis=1)
-    old = planes[rows, columns].astype(float) - 0.5
-    ones = np.ones((len(new), 1))
-    solved, *_ = np.linalg.lstsq(np.hstack([new, ones]), old, rcond=None)
-    errors = np.hstack([new, ones]) @ solved - old
+    new: Points = np.stack([columns, rows], axis=1).astype(np.float64) * step + 0.5
+    old = coarse[rows, columns].astype(np.float64) - 0.5
+    middle = new.mean(axis=0)
+    about = np.hstack([new - middle, np.ones((len(new), 1))])
+    solved = np.linalg.lstsq(about.T @ about, about.T @ old, rcond=None)[0]
+    errors = about @ solved - old
     back = np.vstack([solved.T, [0, 0, 1]])
+    back[:2, 2] -= back[:2, :2] @ middle
     if np.sqrt((errors**2).mean()) > _ROUNDING:
         back = _fit_perspective(new, old)
     if abs(np.linalg.det(back)) < 1e-9:
@@ -89,7 +137,7 @@ def _fit_plane(planes: Planes) -> npt.NDArray[np.float64] | None:
     forward = forward / forward[2, 2]
     # Flips, quarter turns and crops are whole numbers but for the last digits.
     near = np.round(forward)
-    return near if np.abs(forward - near).max() < 1e-6 else forward
+    return np.asarray(near if np.abs(forward - near).max() < 1e-6 else forward)
 
 
 def _fit_perspective(new: Points, old: Points) -> npt.NDArray[np.float64]:

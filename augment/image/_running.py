@@ -14,6 +14,7 @@ from twinset.core.instances import ObjectLabel
 from ._depth import from_working, to_working
 from ._labels import Objects, objects_from_map, objects_from_outlines
 from ._motion import Motion, coordinates
+from ._rows import compact
 from ._transforms import Pipeline, refusals
 
 Pixels = npt.NDArray[Any]
@@ -47,7 +48,7 @@ def vary_image(
     given: dict[str, Any] = {"image": to_working(image, colours=pipeline.colours)}
     names = None
     if ids is not None:
-        small, names = _compact(ids)
+        small, names = compact(ids)
         given["mask"] = small
     if pipeline.moves and objects and _need_motion(ids, objects):
         given["places"] = coordinates(*image.shape[:2])
@@ -56,6 +57,8 @@ def vary_image(
     motion = None
     if "places" in given:
         motion = Motion.of(made["places"], is_plane=not pipeline.bends)
+        if not pipeline.bends and not motion.is_plane:
+            objects = []  # nothing of the old picture is left
     if ids is None or names is None:
         labels = None if objects is None else objects_from_outlines(objects, motion, moved.shape)
         return moved, None, labels
@@ -67,16 +70,6 @@ def vary_image(
 def _need_motion(ids: Pixels | None, objects: Objects) -> bool:
     """Whether a label must be moved by points, not by pixels."""
     return ids is None or any(o["keypoints"] or o.get("amodal_box") for o in objects)
-
-
-def _compact(ids: Pixels) -> tuple[Pixels, Pixels]:
-    """Return a map that OpenCV can move, and the ids that its numbers mean (empty: the same)."""
-    if ids.dtype in (np.uint8, np.uint16):
-        return ids, np.empty(0, ids.dtype)
-    seen, small = np.unique(ids, return_inverse=True)
-    if seen[0] != 0:  # what comes into the picture at its edges is ground, number 0
-        seen, small = np.concatenate([[0], seen]), small + 1
-    return small.reshape(ids.shape).astype(np.uint16), seen
 
 
 def _run(pipeline: Pipeline, given: dict[str, Any], seed: int) -> dict[str, Any]:
