@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -85,7 +86,7 @@ class Taxonomy:
                 )
             self.ancestors(label.name)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all labels, in the order of definition."""
         return tuple(label.name for label in self.labels)
@@ -215,7 +216,7 @@ class Schema:
                 f"the column name '{taken[0]}' is reserved", todo="rename the column in the source"
             )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Column names in order."""
         return tuple(field.name for field in self.fields)
