@@ -89,8 +89,9 @@ def plain_warnings() -> Iterator[None]:
     ) -> str:
         from twinset.core.errors import FewRowsWarning
 
-        is_ours = issubclass(category, FewRowsWarning)
-        return f"Note: {message}\n" if is_ours else usual(message, category, filename, lineno, line)
+        if issubclass(category, FewRowsWarning):
+            return f"Note: {message}\n"
+        return usual(message, category, filename, lineno, line)
 
     warnings.formatwarning = told
     try:
