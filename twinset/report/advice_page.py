@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from twinset.report.advice import Candidate, Measure, alerts_told, change, written
+from twinset.report.advice import Candidate, Measure, alerts_told, between, change, written
 from twinset.report.charts import change_figure
 from twinset.report.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
@@ -68,20 +68,18 @@ def _facts(advice: Advice) -> list[tuple[str, str]]:
 
 
 def _measure_line(measure: Measure, is_pair: bool) -> dict[str, Any]:
-    low, high = measure.none_interval
     line: dict[str, Any] = {
         "title": measure.title,
         "better": "higher" if measure.higher_is_better else "lower",
         "none": written(measure.none, measure.unit),
-        "none_range": f"{written(low, measure.unit)} to {written(high, measure.unit)}",
+        "none_range": between(measure.none_interval, measure.unit),
     }
     if is_pair:
-        ends = [change(end, measure.unit) for end in measure.interval]
         reach = max(abs(end) for end in measure.interval)
         line |= {
             "other": written(measure.other, measure.unit),
             "difference": change(measure.difference, measure.unit),
-            "range": f"{ends[0]} to {ends[1]}",
+            "range": between(measure.interval, measure.unit, changes=True),
             "figure": change_figure(measure.difference, measure.interval, reach),
             "verdict": measure.verdict,
             "mark": _MARKS[measure.verdict],
