@@ -126,7 +126,7 @@ def measured(
         ]
     )
     changes = replicates[:, 1] - replicates[:, 0]
-    spread, reach = _of_few(int(drawn.held.sum()))
+    spread, reach = of_few(int(drawn.held.sum()))
     out = []
     for i, (name, title, higher, unit) in enumerate(_MEASURES):
         difference = float(values[1][i] - values[0][i])
@@ -148,7 +148,7 @@ def measured(
     return tuple(out)
 
 
-def _of_few(n_units: int) -> tuple[float, float]:
+def of_few(n_units: int) -> tuple[float, float]:
     """Return what widens an interval from so few redrawn units: a factor of the variance, and the
     quantile of Student's t; the bootstrap alone holds the truth in 86 of 100 cases with 5 units."""
     from scipy.special import stdtrit
