@@ -165,3 +165,15 @@ def test_a_random_order_reaches_the_precision_of_chance() -> None:
     assert found.mean() == pytest.approx(
         (1 + 5 / 6 + 3 / 4 + 7 / 12 + 1 / 2 + 5 / 12) / 6, abs=0.02
     )
+
+
+def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> None:
+    """Folds hold 100 rare rows of 20,000; of the 10,000 that are left of them, 1 in 100 is rare."""
+    rng = rng_for(6, "long")
+    fraud = np.arange(30_000) % 200 == 0
+    table = pa.table({"x": rng.normal(1.5 * fraud), "z": rng.normal(size=30_000), "fraud": fraud})
+    case = open_case(table, Columns(target="fraud", positive="true"))
+    ways = [Strategy(f"repeat {ratio:g}", "repeat", ratio=ratio) for ratio in (0.01, 0.1)]
+    found = race(Bench(case, 1), np.arange(30_000), [NONE, *ways], "linear")
+    assert found.finalists == ("none", "repeat 0.1", "repeat 0.01")
+    assert found.differences["repeat 0.01"].error > 0

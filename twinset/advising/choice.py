@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from twinset.advising.differences import (
     mean_root_change,
     shrunk,
 )
-from twinset.advising.strategies import NONE, Strategy
+from twinset.advising.strategies import NONE, Strategy, extra_rows
 from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import rng_for
 
@@ -62,6 +63,8 @@ class Race:
         Their results, by name of the strategy.
     is_chance : bool
         Whether no model ranks rows better than chance does, so that there is nothing to choose by.
+    untried : tuple of str
+        Ratios that the thinned rows of the first round have anyway, and that did not come to the last.
     """
 
     judge: str
@@ -73,6 +76,7 @@ class Race:
     folds: Sequence[tuple[str, Cut]]
     results: Sequence[Mapping[str, FoldResult]]
     is_chance: bool = False
+    untried: tuple[str, ...] = ()
 
 
 def race(
@@ -108,12 +112,16 @@ def race(
     thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
     is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
     before, fits_before = bench.fitted_rows, bench.fits
+    idle: list[Strategy] = []
     if is_whole:
         first = bench.try_all(folds, strategies, judge, done)
         differences = compare(first, strategies, folds, bench.case)
     else:
-        first, differences = [], _screen(bench, thin, strategies, judge, done)
+        idle = _idle(strategies, bench.case.truth[thin[0][1].train])
+        tried = [strategy for strategy in strategies if strategy not in idle]
+        first, differences = [], _screen(bench, thin, tried, judge, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
+    kept = [*kept, *_sibling(kept, idle)]
     spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
     # Models of the screen have fewer than half the trees.
     left = 1e18 if is_whole else budget_rows - 0.5 * spent
@@ -146,6 +154,7 @@ def race(
         named,
         results,
         is_chance,
+        tuple(one.name for one in idle if one not in kept),
     )
 
 
@@ -240,6 +249,17 @@ def _kept(
     others = [s for s in there if s is not NONE]
     ranked = sorted(others, key=lambda s: -differences[s.name].shrunk)
     return [NONE, *ranked[:n]]
+
+
+def _idle(strategies: Sequence[Strategy], truth: npt.NDArray[np.bool_]) -> list[Strategy]:
+    """Return those whose ratio thinned rows of these classes have anyway: nothing would be added."""
+    return [one for one in strategies if one.ratio and extra_rows(one, truth) == 0]
+
+
+def _sibling(kept: Sequence[Strategy], idle: Sequence[Strategy]) -> list[Strategy]:
+    """Return the greatest idle ratio of the best kept kind that has one: the last round can try it."""
+    found = (one for best in kept for one in reversed(idle) if one.kind == best.kind)
+    return list(islice(found, 1))
 
 
 def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:

@@ -101,6 +101,7 @@ def advice_of(outcome: Outcome, races: Sequence[Race], tested: Untouched, recipe
                 }
                 for r in races
             },
+            "untried": list(won.untried),
             "fits": outcome.bench.fits,
             "fitted_rows": outcome.bench.fitted_rows,
         },

@@ -41,6 +41,7 @@ def render_advice(advice: Advice) -> str:
             calibration=_calibration(advice),
             reliability=_reliability(advice) if advice.calibration else None,
             candidates=_candidate_lines(advice),
+            untried=advice.facts.get("untried", []),
             made=_made(advice.made) if advice.made else None,
             shift=_shift(advice.curves["shift"]) if is_pair else None,
             judges=advice.facts.get("judges", {}),
@@ -55,7 +56,7 @@ def _facts(advice: Advice) -> list[tuple[str, str]]:
         ("rows", f"{facts['rows']:,}"),
         (
             f"with {label}",
-            f"{facts['positives']:,} ({percent(facts['positives'] / facts['rows'])})",
+            f"{facts['positives']:,} ({100 * facts['positives'] / facts['rows']:.3g} %)",
         ),
         ("training rows of these", f"{facts['train_positives']:,}"),
         ("test rows of these", f"{facts['test_positives']:,}"),
@@ -196,14 +197,12 @@ def _candidate_line(one: Candidate, advice: Advice, reach: float) -> dict[str, A
     return {
         "title": one.title,
         "name": one.name,
-        "difference": change(one.difference, "share"),
+        "difference": change(round(one.difference, 4), "share"),
         "error": short(one.error),
         "figure": change_figure(middle, (low, high), reach),
         "is_finalist": one.is_finalist,
         "is_chosen": one.name == advice.chosen,
         "is_tested": one.name == advice.challenger,
-        # The first round looks at fewer common rows; a low ratio may be met there already.
-        "adds_nothing": bool(one.ratio) and one.difference == 0 and one.error == 0,
     }
 
 
