@@ -15,7 +15,7 @@ from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import Race, choose, pick
 from twinset.advising.cuts import Cut
 from twinset.advising.differences import Difference, compare
-from twinset.advising.headline import Drawn
+from twinset.advising.headline import Drawn, of_few
 from twinset.advising.scores import Prices, Ranking, average_precision, precision_at_positives
 from twinset.advising.strategies import NONE, Strategy, candidates, extra_rows, training_rows
 from twinset.advising.trials import FoldResult
@@ -212,6 +212,12 @@ def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:
     behind = {**close, "b": Difference(-0.01, 0.02, -0.01, 0.5, 1.4)}
     assert choose(tried, behind) == ("none", "a")
     assert choose([NONE], {"none": none}) == ("none", "none")
+
+
+def test_intervals_of_few_groups_are_widened_by_hand() -> None:
+    assert of_few(2) == pytest.approx((2.0, 12.706), abs=1e-3)
+    assert of_few(8) == pytest.approx((8 / 7, 2.3646), abs=1e-4)
+    assert of_few(100_000)[1] == pytest.approx(1.96, abs=1e-3)
 
 
 def test_a_lead_is_counted_in_roots_of_precision_by_hand() -> None:
