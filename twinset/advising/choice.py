@@ -107,29 +107,22 @@ def race(
     done : callable
         Told how many models were fitted.
     """
-    by_name = {strategy.name: strategy for strategy in strategies}
     folds = _folds(bench, rows, 0, gap)
     thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
     is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
-    before, fits_before = bench.fitted_rows, bench.fits
-    idle: list[Strategy] = []
+    idle = [] if is_whole else _idle(strategies, bench.case.truth[thin[0][1].train])
+    before = bench.fitted_rows + _FIXED_ROWS * bench.fits
     if is_whole:
         first = bench.try_all(folds, strategies, judge, done)
         differences = compare(first, strategies, folds, bench.case)
     else:
-        idle = _idle(strategies, bench.case.truth[thin[0][1].train])
         tried = [strategy for strategy in strategies if strategy not in idle]
         first, differences = [], _screen(bench, thin, tried, judge, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
     kept = [*kept, *_sibling(kept, idle)]
-    spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
     # Models of the screen have fewer than half the trees.
-    left = 1e18 if is_whole else budget_rows - 0.5 * spent
-    repeats = _repeats(folds, len(kept), left)
-    if bench.case.time is not None:
-        # By time the folds of all repeats are the same: a second look at them tells nothing new.
-        repeats = 0 if is_whole else 1
-    named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+    left = budget_rows - 0.5 * (bench.fitted_rows + _FIXED_ROWS * bench.fits - before)
+    named = _last_folds(bench, rows, gap, len(kept), np.inf if is_whole else left)
     if not is_whole and len(named) < 2:
         named = folds
     results = bench.try_all(named, kept, judge, done)
@@ -146,7 +139,7 @@ def race(
         chosen = NONE.name
     return Race(
         judge,
-        by_name,
+        {strategy.name: strategy for strategy in strategies},
         differences,
         tuple(s.name for s in kept),
         chosen,
@@ -158,10 +151,18 @@ def race(
     )
 
 
-def _repeats(folds: Sequence[tuple[str, Cut]], n_kept: int, left: float) -> int:
-    """Return how many repeats with `n_kept` strategies the rows that are left allow."""
+def _last_folds(
+    bench: Bench, rows: Rows, gap: float, n_kept: int, left: float
+) -> list[tuple[str, Cut]]:
+    """Return the folds of the last round: as many repeats with `n_kept` strategies as the rows that are
+    left allow; infinitely many are left where the first round saw whole folds."""
+    folds = _folds(bench, rows, 0, gap)
     each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
-    return int(np.clip(left // (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    if bench.case.time is not None:
+        # By time the folds of all repeats are the same: a second look at them tells nothing new.
+        repeats = 0 if np.isinf(left) else 1
+    return [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
 
 
 def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
