@@ -27,7 +27,7 @@ FLOORS = (
         "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "_settings",
+        "twin_note", "verdicts", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip
