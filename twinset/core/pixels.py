@@ -33,7 +33,7 @@ def decode_pixels(data: bytes) -> Pixels:
     >>> bool((decode_pixels(encode_png(red)) == red).all())
     True
     """
-    cv2 = _opencv()
+    cv2 = open_cv()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if pixels is None:
         raise DataError(
@@ -63,7 +63,7 @@ def encode_png(pixels: Pixels) -> bytes:
         raise DataError(
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
         )
-    cv2 = _opencv()
+    cv2 = open_cv()
     settings = [
         cv2.IMWRITE_PNG_COMPRESSION,
         _PNG_COMPRESSION,
@@ -82,7 +82,8 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, swap))
 
 
-def _opencv() -> Any:
+def open_cv() -> Any:
+    """Return the module cv2, or raise MissingExtraError."""
     try:
         import cv2
     except ImportError as error:
