@@ -58,6 +58,22 @@ class ImageLabels(Metric):
     ----------
     Northcutt, Jiang, Chuang (2021), Confident Learning: Estimating Uncertainty in Dataset Labels,
     JAIR 70.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.pixels import encode_png
+    >>> from twinset.core.schema import Field, Schema
+    >>> def pictures(light):
+    ...     cells = [{"bytes": encode_png(np.full((8, 8), light[i % 2] + i // 2, np.uint8)), "path": ""}
+    ...              for i in range(60)]
+    ...     fields = Field(name="photo", kind="image"), Field(name="sky", kind="category")
+    ...     table = pa.table({"photo": cells, "sky": ["night", "day"] * 30})
+    ...     return Dataset.from_arrow(table, Schema(fields))
+    >>> real, turned = pictures((40, 200)), pictures((200, 40))
+    >>> told = Comparison(train=real, synthetic=turned, reference=real)
+    >>> ImageLabels(replicates=2).compute(told, np.random.default_rng(0)).value
+    1.0
     """
 
     family: ClassVar[MetricFamily] = "gap"
