@@ -24,7 +24,7 @@ FLOORS = (
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "embedders", "fetch",
         "guessing", "io", "leaks",
-        "likeness",
+        "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",
