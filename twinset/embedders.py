@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Progress, silent
+from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import (
     Classical,
@@ -226,3 +226,37 @@ def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
     if train.schema[target].kind not in ("category", "boolean"):
         return None
     return train.codes(target)[0].astype(np.int64)
+
+
+def label_of_images(real: Dataset) -> str | None:
+    """Return the one column of labels that an image set has; None of any other set.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> label_of_images(Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 9}))) is None
+    True
+    """
+    labels = [
+        held.name
+        for held in real.schema.of_kind("category", "boolean")
+        if len(real.codes(held.name)[1]) > 1
+    ]
+    return labels[0] if real.schema.of_kind("image") and len(labels) == 1 else None
+
+
+def image_notes(scores: Sequence[Score], guessed: str | None = None) -> list[str]:
+    """Return what a report says of how images were looked at, as told by the scores.
+
+    `guessed` is a column of labels that was taken as the target without being asked for.
+    """
+    found: dict[str, Any] = next(
+        (
+            score.details["compared"]["embedders"]
+            for score in scores
+            if "embedders" in score.details.get("compared", {})
+        ),
+        {},
+    )
+    told = [] if guessed is None else [f"Models predict '{guessed}', the only column of labels."]
+    return [*embedder_notes(found), *told]

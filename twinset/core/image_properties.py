@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ BOX_PROPERTIES = (
 )  # fmt: skip
 MASK_PROPERTIES = ("masks", "masked share", "mask border")
 
+_IN_WORDS = ("brightness", "contrast", "sharpness")
+_BOXES_IN_WORDS = ("objects", "object size")
 _FIELD = "properties"
 _MOST_OBJECTS = 20
 _MOST_LABELS = 20
@@ -80,6 +83,29 @@ def with_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
     columns = [found.column(name).combine_chunks() for name in found.column_names]
     held = pa.StructArray.from_arrays(columns, found.column_names)
     return with_carried(dataset, dataset.schema.of_kind("image")[0].name, {_FIELD: held})
+
+
+def described(dataset: Dataset) -> Dataset:
+    """Return the set with a few properties of its pictures as columns of numbers, where it has any.
+
+    These are brightness, contrast, sharpness, and, of boxes, their number and usual size: what can be
+    said of a slice in words. A column of that name that the set has already stays as it is.
+
+    Examples
+    --------
+    >>> described(Dataset.from_arrow(pa.table({"x": [1.5, 2.5]}))).schema.names
+    ('x',)
+    """
+    if not dataset.schema.of_kind("image"):
+        return dataset
+    wanted = [*_IN_WORDS, *(_BOXES_IN_WORDS if dataset.schema.of_kind("boxes") else ())]
+    found = image_properties(dataset)
+    records, schema = dataset.records, dataset.schema
+    for name in wanted:
+        if name not in schema.names:
+            schema = schema.with_field(found.schema[name])
+            records = records.append_column(name, found.records.column(name))
+    return replace(dataset, records=records, schema=schema)
 
 
 def _names(dataset: Dataset, labels: Sequence[str]) -> list[str]:
