@@ -28,6 +28,7 @@ from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import Classical, Embedding, SmallNet, with_vectors
+from twinset.core.image_properties import box_labels, with_properties
 from twinset.measure import default_metrics, measure
 
 HERE = Path(__file__).parent
@@ -87,7 +88,10 @@ def look(job: tuple[str, int, tuple[str, ...]]) -> list[dict[str, Any]]:
     labels = train.codes(held.label)[0].astype(np.int64)
     column = train.records.column("image")
     eyes = [one.fit(column, labels, seed) for one in (Classical(), SmallNet(device="cpu"))]
-    train, holdout = (with_vectors(part, {"image": eyes}) for part in (train, holdout))
+    words = box_labels(train)
+    train, holdout = (
+        with_properties(with_vectors(part, {"image": eyes}), words) for part in (train, holdout)
+    )
     plants = {fault.name: fault.plant for fault in image_faults()}
     rows = []
     for fault in faults:
@@ -120,7 +124,7 @@ def _scores(
     chosen = default_metrics({field.kind for field in train.schema.fields})
     return measure(
         train=train,
-        synthetic=with_vectors(made, {"image": eyes}),
+        synthetic=with_properties(with_vectors(made, {"image": eyes}), box_labels(train)),
         holdout=holdout,
         metrics=[pair for pair in chosen if pair[1].family in ("gap", "coverage")],
         target=label,

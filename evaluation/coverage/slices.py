@@ -227,8 +227,12 @@ def _with_pictures_described(comparison: Comparison) -> Comparison:
     """Return the comparison with columns that say in numbers what pictures are like, where it has any."""
     if not comparison.reference.schema.of_kind("image"):
         return comparison
-    sides = {name: getattr(comparison, name) for name in ("train", "synthetic", "reference")}
-    return replace(comparison, **{name: described(rows) for name, rows in sides.items()})
+    return replace(
+        comparison,
+        train=described(comparison.train),
+        synthetic=described(comparison.synthetic),
+        reference=described(comparison.reference),
+    )
 
 
 def _factors(
