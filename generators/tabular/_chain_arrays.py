@@ -12,6 +12,7 @@ import numpy.typing as npt
 from twinset.core.encoding import EncodedColumn, TableEncoding
 from twinset.core.schema import Schema
 
+from ._boosting import SymmetricTrees
 from ._chain import Chain
 from ._chain_expectation import Expectation
 from ._chain_grain import Grain
@@ -24,6 +25,7 @@ from ._chain_slopes import LeafSlopes
 from ._chain_table import ChainTable, Variable
 from ._chain_ties import Tie
 from ._chain_tree import DonorTree
+from ._target_correction import TargetCorrection
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -64,6 +66,54 @@ def chain_from_arrays(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str,
     return Chain(table, arrays["matrix"], links, first, target, settings, meta["seed"])
 
 
+def correction_to_arrays(correction: TargetCorrection, arrays: Arrays) -> dict[str, Any]:
+    """Put the arrays of a correction among `arrays`; return the rest of it as JSON values."""
+    at = "correction/"
+    bases = {}
+    for side in ("real", "gap"):
+        models = getattr(correction, side)
+        for level, trees in enumerate(models):
+            for part in ("feature", "cut", "value"):
+                arrays[f"{at}{side}-{level}/{part}"] = getattr(trees, part)
+        bases[side] = [trees.base for trees in models]
+    for j, edges in enumerate(correction.edges):
+        arrays[f"{at}edges-{j}"] = edges
+    return {
+        "column": correction.column,
+        "position": correction.position,
+        "indicator": correction.indicator,
+        "n_features": len(correction.edges),
+        "base": bases,
+        **_put_view(correction.view, at, arrays),
+    }
+
+
+def correction_from_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]
+) -> TargetCorrection:
+    """Return the correction that `correction_to_arrays` took apart."""
+    at = "correction/"
+
+    def models(side: str) -> tuple[SymmetricTrees, ...]:
+        return tuple(
+            SymmetricTrees(
+                *(arrays[f"{at}{side}-{level}/{part}"] for part in ("feature", "cut", "value")),
+                base,
+            )
+            for level, base in enumerate(meta["base"][side])
+        )
+
+    return TargetCorrection(
+        meta["column"],
+        meta["position"],
+        meta["indicator"],
+        _get_view(meta, at, arrays),
+        tuple(arrays[f"{at}edges-{j}"] for j in range(meta["n_features"])),
+        models("real"),
+        models("gap"),
+    )
+
+
 def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
     for name in ("donors", "rows", "tie"):
         arrays[at + name] = getattr(link, name)
@@ -76,19 +126,10 @@ def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
             value = getattr(held, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"{at}{part}/{field.name}"] = value
-    view = link.view
-    for parent, ranks in view.ranks.items():
-        arrays[f"{at}ranks/{parent}"] = ranks
-    if view.scores is not None:
-        for name, value in zip(("mean", "scale", "weights"), view.scores, strict=True):
-            arrays[f"{at}scores/{name}"] = value
     grain = link.grain
     return {
         "position": link.position,
-        "parents": list(view.parents),
-        "days": list(view.days),
-        "numbers": list(view.numbers),
-        "ranks": list(view.ranks),
+        **_put_view(link.view, at, arrays),
         "ties": [asdict(tie) for tie in link.ties],
         "grain": None if grain is None else {"step": grain.step, "by_week": grain.by_week},
     }
@@ -100,17 +141,7 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         found = {name: arrays.get(f"{at}{part}/{name}") for name in names}
         return {name: array for name, array in found.items() if array is not None}
 
-    scores = None
-    if f"{at}scores/mean" in arrays:
-        mean, scale, weights = (arrays[f"{at}scores/{n}"] for n in ("mean", "scale", "weights"))
-        scores = (mean, scale, weights)
-    view = ParentView(
-        tuple(value["parents"]),
-        tuple(value["days"]),
-        tuple(value["numbers"]),
-        {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
-        scores,
-    )
+    view = _get_view(value, at, arrays)
     slopes, overlay, residuals = held(LeafSlopes, "slopes"), held(Overlay, "overlay"), None
     if rest := held(Residuals, "residuals"):
         residuals = Residuals(Expectation(**held(Expectation, "forest")), **rest)
@@ -127,4 +158,34 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         residuals=residuals,
         weight=arrays.get(at + "weight"),
         overlay=Overlay(**overlay) if overlay else None,
+    )
+
+
+def _put_view(view: ParentView, at: str, arrays: Arrays) -> dict[str, Any]:
+    for parent, ranks in view.ranks.items():
+        arrays[f"{at}ranks/{parent}"] = ranks
+    if view.scores is not None:
+        for name, value in zip(("mean", "scale", "weights"), view.scores, strict=True):
+            arrays[f"{at}scores/{name}"] = value
+    return {
+        "parents": list(view.parents),
+        "days": list(view.days),
+        "numbers": list(view.numbers),
+        "ranks": list(view.ranks),
+    }
+
+
+def _get_view(
+    value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> ParentView:
+    scores = None
+    if f"{at}scores/mean" in arrays:
+        mean, scale, weights = (arrays[f"{at}scores/{n}"] for n in ("mean", "scale", "weights"))
+        scores = (mean, scale, weights)
+    return ParentView(
+        tuple(value["parents"]),
+        tuple(value["days"]),
+        tuple(value["numbers"]),
+        {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
+        scores,
     )
