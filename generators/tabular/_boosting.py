@@ -8,16 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 Bins = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
+_N_BINS = 64
 _DEPTH = 5
 _MOST_TREES = 160
-_RATE = 0.12
-_ROWS, _FEATURES, _HELD = 0.35, 0.6, 0.2
+_RATE = 0.2
+_ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
-_PATIENCE = 8
-_LEAST_GAIN = 1e-6
+_PATIENCE = 12
+_FIRST = 16
+_SURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class SymmetricTrees:
         Log-odds that each leaf adds, shape (t, 32).
     base : float
         Log-odds that all rows start from.
+    gain : float
+        Mean log-loss that the trees save on rows they were not grown from, 0 or more.
 
     References
     ----------
@@ -46,6 +52,7 @@ class SymmetricTrees:
     cut: npt.NDArray[np.uint8]
     value: Floats
     base: float
+    gain: float
 
     def log_odds(self, bins: Bins) -> Floats:
         """Return what the trees add up to for each row, shape (n,)."""
@@ -56,9 +63,15 @@ class SymmetricTrees:
 
 
 def boosted(
-    bins: Bins, hits: Mask, rng: np.random.Generator, start: Floats | None = None
+    bins: Bins,
+    hits: Mask,
+    rng: np.random.Generator,
+    start: Floats | None = None,
+    worth: float = 0.0,
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
+
+    None at all, unless they save these rows twice the standard error of what they save.
 
     Parameters
     ----------
@@ -71,35 +84,48 @@ def boosted(
     start : numpy.ndarray or None
         Log-odds that the trees are added to, shape (n,): no tree is grown where they are right
         already. None starts from the share of hits.
+    worth : float
+        Least gain that the caller has a use for: where 16 trees have saved less than half of it,
+        no more are grown.
     """
     share = float(hits.mean())
     base = float(np.log(share / (1 - share))) if start is None else 0.0
     total = np.full(len(bins), base) if start is None else start.copy()
     held = rng.random(len(bins)) < _HELD
     rest = np.flatnonzero(~held)
-    features, cuts, values = [], [], []
-    best, kept = _loss(total[held], hits[held]), 0
+    features: list[Places] = []
+    cuts: list[Places] = []
+    values: list[Floats] = []
+    first = best = _losses(total[held], hits[held])
+    kept = 0
     while len(values) < _MOST_TREES and len(values) - kept < _PATIENCE:
         rows = rest[rng.random(len(rest)) < _ROWS]
         asked = rng.permutation(bins.shape[1])[: max(1, round(_FEATURES * bins.shape[1]))]
         feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total)
         total += value[_leaves(bins, feature, cut)]
-        for made, one in zip((features, cuts, values), (feature, cut, value), strict=True):
-            made.append(one)
-        loss = _loss(total[held], hits[held])
-        if loss < best - _LEAST_GAIN:
-            best, kept = loss, len(values)
+        features.append(feature)
+        cuts.append(cut)
+        values.append(value)
+        losses = _losses(total[held], hits[held])
+        if losses.sum() < best.sum():
+            best, kept = losses, len(values)
+        if len(values) == _FIRST and (first - best).sum() < worth / 2 * len(first):
+            break
+    gain, error = _mean_and_error(first - best)
+    if gain < _SURE * error:
+        gain, kept = 0.0, 0
     return SymmetricTrees(
         np.array(features[:kept], dtype=np.int16).reshape(kept, _DEPTH),
         np.array(cuts[:kept], dtype=np.uint8).reshape(kept, _DEPTH),
         np.array(values[:kept], dtype=np.float64).reshape(kept, 1 << _DEPTH),
         base,
+        gain,
     )
 
 
 def _tree(
-    bins: Bins, asked: npt.NDArray[np.intp], rows: npt.NDArray[np.intp], hits: Mask, total: Floats
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
+    bins: Bins, asked: Places, rows: Places, hits: Mask, total: Floats
+) -> tuple[Places, Places, Floats]:
     """Return features, cuts and leaf values of one Newton step on `rows`."""
     told = 1 / (1 + np.exp(-total[rows]))
     slope, curve = hits[rows] - told, told * (1 - told)
@@ -124,9 +150,7 @@ def _tree(
     return np.array(features), np.array(cuts), _RATE * slopes / (curves + _RIDGE)
 
 
-def _leaves(
-    bins: Bins, feature: npt.NDArray[np.integer], cut: npt.NDArray[np.integer]
-) -> npt.NDArray[np.intp]:
+def _leaves(bins: Bins, feature: npt.NDArray[np.integer], cut: npt.NDArray[np.integer]) -> Places:
     leaf = np.zeros(len(bins), dtype=np.intp)
     for j, above in zip(feature, cut, strict=True):
         leaf <<= 1
@@ -134,6 +158,35 @@ def _leaves(
     return leaf
 
 
-def _loss(total: Floats, hits: Mask) -> float:
-    """Return the mean log-loss of log-odds; 0 without rows."""
-    return float(np.logaddexp(0, np.where(hits, -total, total)).mean()) if len(total) else 0.0
+def _losses(total: Floats, hits: Mask) -> Floats:
+    """Return the log-loss of each row's log-odds, shape (n,)."""
+    return np.asarray(np.logaddexp(0, np.where(hits, -total, total)))
+
+
+def _mean_and_error(values: Floats) -> tuple[float, float]:
+    """Return the mean and its standard error; 0 and infinity for fewer than two values."""
+    if len(values) < 2:
+        return 0.0, np.inf
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def bin_edges(features: Features) -> tuple[Features, ...]:
+    """Return the upper edges of at most 128 bins of each feature, for features of shape (n, f).
+
+    Half of the edges lie at equal shares of the rows, half of the distinct values: long tails and
+    frequent values both matter.
+    """
+    at = np.linspace(0, 1, _N_BINS + 1)[1:-1]
+    made = []
+    for column in features.T:
+        both = [np.quantile(values, at, method="lower") for values in (column, np.unique(column))]
+        made.append(np.unique(np.concatenate(both)).astype(np.float32))
+    return tuple(made)
+
+
+def binned(features: Features, edges: tuple[Features, ...]) -> Bins:
+    """Return the bin of each value, shape (n, f)."""
+    made = np.empty(features.shape, dtype=np.uint8, order="F")
+    for j, upper in enumerate(edges):
+        made[:, j] = np.searchsorted(upper, features[:, j], side="left")
+    return made

@@ -19,12 +19,14 @@ from ._chain_grain import Grain
 from ._chain_growth import LinkSettings
 from ._chain_link import Link
 from ._chain_overlay import Overlay
-from ._chain_parents import ParentView
+from ._chain_parents import Features, ParentView
 from ._chain_residuals import Residuals
 from ._chain_slopes import LeafSlopes
 from ._chain_table import ChainTable, Variable
 from ._chain_ties import Tie
 from ._chain_tree import DonorTree
+from ._refinement import Refinement
+from ._rejection import Rejection
 from ._target_correction import TargetCorrection
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -66,52 +68,82 @@ def chain_from_arrays(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str,
     return Chain(table, arrays["matrix"], links, first, target, settings, meta["seed"])
 
 
-def correction_to_arrays(correction: TargetCorrection, arrays: Arrays) -> dict[str, Any]:
-    """Put the arrays of a correction among `arrays`; return the rest of it as JSON values."""
-    at = "correction/"
-    bases = {}
-    for side in ("real", "gap"):
-        models = getattr(correction, side)
-        for level, trees in enumerate(models):
-            for part in ("feature", "cut", "value"):
-                arrays[f"{at}{side}-{level}/{part}"] = getattr(trees, part)
-        bases[side] = [trees.base for trees in models]
-    for j, edges in enumerate(correction.edges):
-        arrays[f"{at}edges-{j}"] = edges
-    return {
-        "column": correction.column,
-        "position": correction.position,
-        "indicator": correction.indicator,
-        "n_features": len(correction.edges),
-        "base": bases,
-        **_put_view(correction.view, at, arrays),
-    }
+def refinement_to_arrays(refinement: Refinement, arrays: Arrays) -> dict[str, Any]:
+    """Put the arrays of a refinement among `arrays`; return the rest of it as JSON values."""
+    meta: dict[str, Any] = {}
+    correction, rejection = refinement.correction, refinement.rejection
+    if correction is not None:
+        at = "correction/"
+        meta["correction"] = {
+            "column": correction.column,
+            "position": correction.position,
+            "indicator": correction.indicator,
+            "view": _put_view(correction.view, at, arrays),
+            "n_features": _put_edges(correction.edges, at, arrays),
+            "real": [
+                _put_trees(t, f"{at}real-{i}/", arrays) for i, t in enumerate(correction.real)
+            ],
+            "gap": [_put_trees(t, f"{at}gap-{i}/", arrays) for i, t in enumerate(correction.gap)],
+        }
+    if rejection is not None:
+        at = "rejection/"
+        meta["rejection"] = {
+            "view": _put_view(rejection.view, at, arrays),
+            "n_features": _put_edges(rejection.edges, at, arrays),
+            "trees": _put_trees(rejection.trees, at, arrays),
+        }
+    return meta
 
 
-def correction_from_arrays(
+def refinement_from_arrays(
     arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]
-) -> TargetCorrection:
-    """Return the correction that `correction_to_arrays` took apart."""
-    at = "correction/"
-
-    def models(side: str) -> tuple[SymmetricTrees, ...]:
-        return tuple(
-            SymmetricTrees(
-                *(arrays[f"{at}{side}-{level}/{part}"] for part in ("feature", "cut", "value")),
-                base,
-            )
-            for level, base in enumerate(meta["base"][side])
+) -> Refinement:
+    """Return the refinement that `refinement_to_arrays` took apart."""
+    correction = rejection = None
+    if held := meta.get("correction"):
+        at = "correction/"
+        correction = TargetCorrection(
+            held["column"],
+            held["position"],
+            held["indicator"],
+            _get_view(held["view"], at, arrays),
+            _get_edges(held["n_features"], at, arrays),
+            tuple(_get_trees(v, f"{at}real-{i}/", arrays) for i, v in enumerate(held["real"])),
+            tuple(_get_trees(v, f"{at}gap-{i}/", arrays) for i, v in enumerate(held["gap"])),
         )
+    if held := meta.get("rejection"):
+        at = "rejection/"
+        rejection = Rejection(
+            _get_view(held["view"], at, arrays),
+            _get_edges(held["n_features"], at, arrays),
+            _get_trees(held["trees"], at, arrays),
+        )
+    return Refinement(correction, rejection)
 
-    return TargetCorrection(
-        meta["column"],
-        meta["position"],
-        meta["indicator"],
-        _get_view(meta, at, arrays),
-        tuple(arrays[f"{at}edges-{j}"] for j in range(meta["n_features"])),
-        models("real"),
-        models("gap"),
-    )
+
+def _put_trees(trees: SymmetricTrees, at: str, arrays: Arrays) -> dict[str, float]:
+    for part in ("feature", "cut", "value"):
+        arrays[at + part] = getattr(trees, part)
+    return {"base": trees.base, "gain": trees.gain}
+
+
+def _get_trees(
+    value: Mapping[str, float], at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> SymmetricTrees:
+    feature, cut, leaves = (arrays[at + part] for part in ("feature", "cut", "value"))
+    return SymmetricTrees(feature, cut, leaves, value["base"], value["gain"])
+
+
+def _put_edges(edges: tuple[Features, ...], at: str, arrays: Arrays) -> int:
+    for j, upper in enumerate(edges):
+        arrays[f"{at}edges-{j}"] = upper
+    return len(edges)
+
+
+def _get_edges(
+    n_features: int, at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> tuple[Features, ...]:
+    return tuple(arrays[f"{at}edges-{j}"] for j in range(n_features))
 
 
 def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._boosting import Bins, Floats, SymmetricTrees, boosted
+from ._boosting import Floats, SymmetricTrees, bin_edges, binned, boosted
 from ._chain import Chain
 from ._chain_parents import Features, ParentView
 from ._chain_table import Matrix, is_there
@@ -15,7 +15,6 @@ from ._chain_table import Matrix, is_there
 _MOST_ROWS = 40_000
 _LEAST_ROWS = 200
 _MOST_LEVELS = 8
-_N_BINS = 96
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,10 @@ class TargetCorrection:
             return None
         view = ParentView.of(matrix, chain.table.variables, others, labels, None)
         features = view.features(matrix)
-        edges = tuple(_edges(column) for column in features.T)
+        edges = bin_edges(features)
         drawn = chain.draw(len(rows), rng)
         drawn = drawn[is_there(drawn, variable)]
-        bins, own = _binned(features, edges), _binned(view.features(drawn), edges)
+        bins, own = binned(features, edges), binned(view.features(drawn), edges)
         real, gap = [], []
         for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
             hits = drawn[:, position] == level
@@ -95,7 +94,7 @@ class TargetCorrection:
         rows = np.arange(len(matrix))
         if self.indicator is not None:
             rows = np.flatnonzero(matrix[:, self.indicator] == 0)
-        bins = _binned(self.view.features(matrix[rows]), self.edges)
+        bins = binned(self.view.features(matrix[rows]), self.edges)
         wanted = [trees.log_odds(bins) for trees in self.real]
         given = [odds + trees.log_odds(bins) for odds, trees in zip(wanted, self.gap, strict=True)]
         labels = matrix[rows, self.position].astype(np.int64)
@@ -137,17 +136,3 @@ def _shares(odds: list[Floats]) -> Floats:
     if told.shape[1] == 1:
         return np.hstack([1 - told, told])
     return np.asarray(told / told.sum(1, keepdims=True))
-
-
-def _edges(column: Features) -> Features:
-    """Return edges of at most 192 bins: half by rows, half by distinct values, for long tails."""
-    at = np.linspace(0, 1, _N_BINS + 1)[1:-1]
-    both = [np.quantile(values, at, method="lower") for values in (column, np.unique(column))]
-    return np.unique(np.concatenate(both)).astype(np.float32)
-
-
-def _binned(features: Features, edges: tuple[Features, ...]) -> Bins:
-    made = np.empty(features.shape, dtype=np.uint8, order="F")
-    for j, upper in enumerate(edges):
-        made[:, j] = np.searchsorted(upper, features[:, j], side="left")
-    return made

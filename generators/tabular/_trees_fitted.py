@@ -24,14 +24,14 @@ from ._chain_arrays import (
     Arrays,
     chain_from_arrays,
     chain_to_arrays,
-    correction_from_arrays,
-    correction_to_arrays,
+    refinement_from_arrays,
+    refinement_to_arrays,
 )
 from ._chain_completion import Completion, with_filled
 from ._chain_conditions import Conditions
 from ._chain_table import ChainTable, Matrix
 from ._copy_guard import CopyGuard
-from ._target_correction import TargetCorrection
+from ._refinement import Refinement
 
 Shares = Mapping[str, Mapping[str, float]]
 Kept = TypeVar("Kept")
@@ -46,8 +46,8 @@ class FittedTrees(FittedGenerator):
     ----------
     chain : Chain
         The chain; in a private one, its rows are rows that it drew itself.
-    correction : TargetCorrection or None
-        What brings labels of the target back to the odds that real rows have.
+    refinement : Refinement
+        What is mended in rows drawn without a condition.
     guard : CopyGuard or None
         What keeps copies of real rows down.
     shares : mapping
@@ -61,14 +61,14 @@ class FittedTrees(FittedGenerator):
     def __init__(
         self,
         chain: Chain,
-        correction: TargetCorrection | None,
+        refinement: Refinement,
         guard: CopyGuard | None,
         shares: Shares,
         pin_range: bool,
         private: bool,
     ) -> None:
         self.schema = chain.table.encoding.schema
-        self._chain, self._correction, self._guard = chain, correction, guard
+        self._chain, self._refinement, self._guard = chain, refinement, guard
         # In one order, whatever that of the settings: a checkpoint does not keep it.
         self._shares = {name: dict(sorted(shares[name].items())) for name in sorted(shares)}
         self._pin_range, self._private = pin_range, private
@@ -85,7 +85,7 @@ class FittedTrees(FittedGenerator):
         settings = replace(self._chain.settings, least_repeats=0)
         chain = replace(self._chain, matrix=own, links=links, settings=settings)
         return FittedTrees(
-            chain, self._correction, self._guard, self._shares, self._pin_range, private=True
+            chain, self._refinement, self._guard, self._shares, self._pin_range, private=True
         )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
@@ -149,8 +149,7 @@ class FittedTrees(FittedGenerator):
         the rows that one individual has are among them, unless copies are not guarded against.
         """
         arrays, meta = chain_to_arrays(self._chain)
-        if self._correction is not None:
-            meta["correction"] = correction_to_arrays(self._correction, arrays)
+        meta["refinement"] = refinement_to_arrays(self._refinement, arrays)
         if self._guard is not None:
             arrays["guard/single"] = self._guard.single
             meta["guard"] = {"kept_fraction": self._guard.kept_fraction}
@@ -184,10 +183,8 @@ class FittedTrees(FittedGenerator):
         if "guard" in meta:
             guard = CopyGuard(arrays["guard/single"], meta["guard"]["kept_fraction"])
         chain = chain_from_arrays(arrays, meta)
-        correction = None
-        if "correction" in meta:
-            correction = correction_from_arrays(arrays, meta["correction"])
-        return cls(chain, correction, guard, meta["shares"], meta["pin_range"], meta["private"])
+        refinement = refinement_from_arrays(arrays, meta["refinement"])
+        return cls(chain, refinement, guard, meta["shares"], meta["pin_range"], meta["private"])
 
     def _draw(self, n: int, rng: np.random.Generator, where: Where | None) -> Matrix:
         chain, conditions = self._chain, None
@@ -196,12 +193,10 @@ class FittedTrees(FittedGenerator):
             chain = self._chain_from(list(masks))
             conditions = Conditions.of(where, chain, masks)
 
-        correction = self._correction
-        if correction is not None and where is not None and correction.column in where.conditions:
-            correction = None
-
         def draw(count: int) -> Matrix:
-            return drawn(chain, correction, count, rng, conditions)
+            if conditions is None:
+                return self._refinement.draw(chain, count, rng)
+            return chain.draw(count, rng, conditions)
 
         made = draw(n)
         return made if self._guard is None else self._guard.redraw(made, draw, rng)
@@ -253,20 +248,6 @@ class FittedTrees(FittedGenerator):
                     ordered = rows[np.argsort(column[rows], kind="stable")]
                     column[ordered[0]] = link.grain.values[0]
                     column[ordered[-1]] = link.grain.values[-1]
-
-
-def drawn(
-    chain: Chain,
-    correction: TargetCorrection | None,
-    n: int,
-    rng: np.random.Generator,
-    conditions: Conditions | None = None,
-) -> Matrix:
-    """Return `n` rows of the chain as variables, their labels corrected, shape (n, v)."""
-    made = chain.draw(n, rng, conditions)
-    if correction is not None and n:
-        correction.apply(made, rng)
-    return made
 
 
 def _latest(kept: OrderedDict[tuple[str, ...], Kept], key: tuple[str, ...]) -> Kept:

@@ -19,8 +19,8 @@ from ._chain import Chain
 from ._chain_growth import LinkSettings
 from ._chain_table import ChainTable, Matrix
 from ._copy_guard import CopyGuard
-from ._target_correction import TargetCorrection
-from ._trees_fitted import FittedTrees, check_shares, drawn
+from ._refinement import Refinement
+from ._trees_fitted import FittedTrees, check_shares
 
 _LEAF_OF_MIXED, _LEAF_OF_NUMBERS = 8, 40
 _MIXED = 0.25
@@ -63,10 +63,11 @@ class Trees(Generator):
     guard_copies : bool
         Whether exact copies of rows that one individual has are drawn anew where there are more of
         them than among fresh real rows.
-    correct_target : bool
-        Whether labels of a target with 2 to 8 levels, each in 200 rows or more, are changed where
-        two boosted models see that the chain draws them with other odds than real rows have. Not
-        where a condition or `shares` names the target.
+    refine : bool
+        Whether boosted models look for what the chain gets wrong: labels of a target with 2 to 8
+        levels are changed where the chain draws them with other odds than real rows have, and rows
+        are drawn anew where real and drawn rows are told apart clearly (then sampling takes about
+        twice as long). Only for rows drawn without a condition and at temperature 1.
     temperature : float
         Above 1 rows become more varied than real ones, below 1 more usual; more than 0.
     least_repeats : int
@@ -106,7 +107,7 @@ class Trees(Generator):
     n_bins: int = 16
     n_cells: int = 256
     guard_copies: bool = True
-    correct_target: bool = True
+    refine: bool = True
     temperature: float = 1.0
     least_repeats: int = 0
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -148,13 +149,13 @@ class Trees(Generator):
         matrix = table.encode(train)
         links = self._links(table, matrix)
         chain = Chain.fit(table, matrix, first, number, links, rng, progress)
-        correction = None
-        if self.correct_target and target is not None and self.temperature == 1:
-            correction = TargetCorrection.of(chain, target.name, rng)
+        refinement = Refinement(None, None)
+        if self.refine and self.temperature == 1:
+            refinement = Refinement.of(chain, None if target is None else target.name, rng)
         guard = None
         if self.guard_copies:
-            guard = CopyGuard.of(chain.matrix, lambda n: drawn(chain, correction, n, rng))
-        fitted = FittedTrees(chain, correction, guard, self.shares, self.pin_range, private=False)
+            guard = CopyGuard.of(chain.matrix, lambda n: refinement.draw(chain, n, rng))
+        fitted = FittedTrees(chain, refinement, guard, self.shares, self.pin_range, private=False)
         return fitted.made_private(rng) if self.private else fitted
 
     def from_arrays(
