@@ -12,10 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import Embedder
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
+from twinset.embedders import embedders_of, image_notes, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.likeness import one_label_note
 from twinset.measure import FAMILIES, attack_metrics, default_metrics, measure
@@ -29,7 +31,6 @@ from twinset.tables import (
     lock_away,
     name_target,
     open_table,
-    refuse_media,
     same_columns,
     with_role,
 )
@@ -55,14 +56,15 @@ def evaluate(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
+    embedders: Sequence[str | Embedder] | None = None,
     attacks: Sequence[str] = (),
 ) -> Report:
-    """Return a report on a synthetic table beside the real one.
+    """Return a report on a synthetic table or image set beside the real one.
 
     Parameters
     ----------
     real, synthetic : path or Arrow object
-        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ... The
+        A CSV, Parquet or JSON-Lines file, a folder of images, a pandas or polars frame, ... The
         synthetic one needs the same columns. When both are files and `twin` made the synthetic
         one, the note beside it tells which real rows were locked away.
     holdout : path or Arrow object, optional
@@ -79,25 +81,23 @@ def evaluate(
         Bounds on scores as in a recipe: metric -> ``{max: number, min: number, of: ...}``.
     quick : bool
         Leave out the metrics that take a while; a note on the report names them.
-    workers : int
-        Threads, 1 or more; the result does not depend on them.
-    progress : Progress
-        Told of every metric.
+    workers, progress : int, Progress
+        Threads, 1 or more, on which the result does not depend; who is told of every metric.
     time, group : str, optional
-        Columns of the real table: by `time` every row of it must be earlier than the holdout; values
-        of `group` (a card, a patient) must not stand on both sides, unless the cut is by time.
+        Columns: by `time` every real row must be earlier than the holdout; values of `group` (a
+        card, a patient) must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
+    embedders : sequence of str or Embedder, optional
+        What to look at images with: `twinset.embedders.embedders_of`.
     attacks : sequence of str
         Attacks that take far longer than all else: "shadow" makes the generator again, many times, and
         needs the note that `twin` wrote.
 
     Raises
     ------
-    LeakError
-        The holdout does not stand apart from the real table or from what was made.
     TwinsetError
-        The arguments or the data cannot be used.
+        The arguments or the data cannot be used, or (LeakError) the holdout does not stand apart.
 
     Examples
     --------
@@ -109,7 +109,6 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     check_allowed(allow_leaks)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema, also=frozenset({"spans"}))
     asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
     check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
@@ -119,8 +118,10 @@ def evaluate(
         where = where or note.where
     if target is None and (target := label_beside_texts(plain.schema)) is not None:
         notes = [*notes, f"Taken as the target: '{target}', the only label beside the texts."]
+    own = label_of_images(plain) if target is None else None
     question = Question(
-        target=target,
+        target=target or own,
+        guessed=own,
         positive=positive,
         where=Where.of(where),
         seed=seed or 0,
@@ -130,6 +131,7 @@ def evaluate(
         time=time,
         group=group,
         allow_leaks=tuple(allow_leaks),
+        embedders=None if embedders is None else embedders_of(embedders),
         attacks=tuple(attacks),
         remake=remake_of_note(note, attacks),
     )
@@ -182,6 +184,7 @@ def appraise(
         target=question.target,
         where=question.where,
         notes=[
+            *image_notes(scores, question.guessed),
             *one_label_note(parts.train, synthetic, question.target, question.where),
             *notes,
             *left_out(parts.train, question),
@@ -224,6 +227,7 @@ def scores_of(
         target=question.target,
         positive=question.positive,
         population={},
+        embedders=question.embedders,
         seed=question.seed,
         workers=question.workers,
         progress=question.progress,
@@ -305,10 +309,7 @@ def real_parts(
 
 
 def holdout_notes(parts: Parts) -> tuple[list[str], str]:
-    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can.
-
-    Where the rows of the real table repeat among themselves as often, chance explains what is seen.
-    """
+    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can."""
     if parts.holdout is None:
         return [], ""
     found = seen_rows(parts.train, parts.holdout)

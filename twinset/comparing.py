@@ -28,7 +28,7 @@ from twinset.measure import default_metrics
 from twinset.question import Question
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
-from twinset.tables import Parts, open_table, refuse_media, same_columns
+from twinset.tables import Parts, open_table, same_columns
 from twinset.twin_note import TwinNote
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
@@ -119,7 +119,6 @@ def compare(
     check_allowed(allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema, also=frozenset({"spans"}))
     measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
     check_gates(gates or {}, measured, place="gates")
     told = _read_notes(plain, real, candidates, holdout)

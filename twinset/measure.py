@@ -24,9 +24,11 @@ from twinset.core.contracts import (
     silent,
 )
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import Embedder
 from twinset.core.errors import MissingExtraError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.embedders import EmbeddedSets, embed_sets
 from twinset.registry import build, list_components
 from twinset.sides import (
     Columns,
@@ -53,6 +55,7 @@ def measure(
     target: str | None = None,
     positive: str | None = None,
     population: Mapping[str, Mapping[str, float]] | None = None,
+    embedders: Sequence[Embedder] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
@@ -82,6 +85,8 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
+    embedders : sequence of Embedder, optional
+        What to look at images with; by default see `twinset.embedders.embed_sets`.
     seed : int
         Seed of the run.
     workers : int
@@ -107,11 +112,16 @@ def measure(
     >>> score.verdict, round(score.value, 2)
     ('different', 0.4)
     """
-    frame = _Frame.of(train, synthetic, holdout, where, target, positive, population or {}, seed)
-    frame = replace(frame, remake=remake)
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
-    progress("measure", 0, len(ordered))
     with threadpool_limits(limits=1):
+        sets = EmbeddedSets(train, synthetic, holdout)
+        if ordered:
+            sets = embed_sets(
+                train, synthetic, holdout, embedders, target=target, seed=seed, progress=progress
+            )
+        frame = _Frame.of(sets, where, target, positive, population or {}, seed)
+        frame = replace(frame, remake=remake)
+        progress("measure", 0, len(ordered))
         return _score_all(frame, ordered, workers, progress)
 
 
@@ -172,20 +182,20 @@ class _Frame:
     population: Mapping[str, Mapping[str, float]]
     seed: int
     has_holdout: bool
+    embedded: EmbeddedSets
     remake: Remake | None = None
 
     @classmethod
     def of(
         cls,
-        train: Dataset | None,
-        synthetic: Dataset,
-        holdout: Dataset | None,
+        sets: EmbeddedSets,
         where: Where | None,
         target: str | None,
         positive: str | None,
         population: Mapping[str, Mapping[str, float]],
         seed: int,
     ) -> _Frame:
+        train, synthetic, holdout = sets.train, sets.synthetic, sets.holdout
         kept = synthetic.where(where)
         halves = models = real = None
         if train is not None:
@@ -202,7 +212,7 @@ class _Frame:
         shares = {column: s for column, s in population.items() if column not in asked}
         return cls(
             train is not None, halves, models, kept, real, where, target, positive, shares, seed,
-            holdout is not None,
+            holdout is not None, sets,
         )  # fmt: skip
 
     def score(self, name: str, metric: Metric) -> Score:
@@ -263,7 +273,8 @@ class _Frame:
         base = compute(baseline) if known is None else Measurement(known)
         measured = compute(synthetic)
         floor = None
-        if metric.has_floor:
+        # Of a single column there is nothing to shuffle apart.
+        if metric.has_floor and len(columns.names) > 1:
             shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
             floor = float(compute(shuffled, value_only=True).value)
         compared: dict[str, Any] = {
@@ -275,6 +286,8 @@ class _Frame:
             },
             "left_out": dict(columns.left_out),
         }
+        if facts := self.embedded.facts_of(columns.names):
+            compared["embedders"] = facts
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import Progress, Remake, silent
+from twinset.core.embedders import Embedder
 from twinset.core.where import Where
 
 
@@ -27,6 +28,8 @@ class Question:
         Threads; the result does not depend on them.
     progress : Progress
         Told of every metric.
+    embedders, guessed : tuple of Embedder, str, optional
+        What images are looked at with; the target, where nobody named it.
     time, group : str, optional
         Columns by which a holdout that was given is later than the real table, or that tell the
         entities apart that it may not share with it.
@@ -50,6 +53,8 @@ class Question:
     allow_leaks: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
     remake: Remake | None = None
+    embedders: tuple[Embedder, ...] | None = None
+    guessed: str | None = None
 
     @property
     def about_leaks(self) -> dict[str, Any]:

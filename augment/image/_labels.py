@@ -1,73 +1,123 @@
-"""Object labels of a varied image, from what the pipeline did to its id map or its boxes."""
+"""Object labels of a varied image, from what the pipeline did to its id map or to its outlines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
 from twinset.core.instances import ObjectLabel, objects_from_ids
+from twinset.core.keypoints import Keypoint, move_keypoints
+from twinset.core.outlines import signed_area
+
+from ._clipping import clip_ring
+from ._motion import Moves, Points
 
 Objects = Sequence[ObjectLabel]
 
+_N_CORNERS = 64
+_APPROXIMATE = "approximate"
 
-def objects_from_map(ids: npt.NDArray[Any], parents: Objects) -> list[ObjectLabel]:
+
+def objects_from_map(
+    ids: npt.NDArray[Any], parents: Objects, motion: Moves | None
+) -> list[ObjectLabel]:
     """Return the labels that the transformed id map shows; categories are the parents'.
 
     An object whose pixel count changed and which touches the frame counts as truncated, and its
     visible fraction is unknown (None), because what left the frame can no longer be counted.
-    """
-    before = {parent["id"]: parent for parent in parents}
-    found = objects_from_ids(ids, {i: parent["category"] for i, parent in before.items()})
-    return [_inherit(label, before[label["id"]], ids.shape) for label in found]
-
-
-def objects_from_boxes(
-    boxes: npt.NDArray[Any], positions: npt.NDArray[Any], parents: Objects, shape: tuple[int, ...]
-) -> list[ObjectLabel]:
-    """Return labels for boxes that were moved as boxes; approximate when the pipeline rotates.
 
     Parameters
     ----------
-    boxes : numpy.ndarray, shape (k, 4)
-        What is left of the parents' boxes.
-    positions : numpy.ndarray, shape (k,)
-        Which parent each box belongs to.
+    ids : numpy.ndarray of integers, shape (h, w)
+        The map after the pipeline.
     parents : sequence of ObjectLabel
-        Labels before the pipeline.
-    shape : tuple of int
-        Height and width of the varied image.
+        Labels before it.
+    motion : Moves, optional
+        Where points went; None when no pixel moved.
     """
-    made = []
-    for box, position in zip(boxes, positions):
-        parent = parents[int(position)]
-        edges = [float(edge) for edge in box[:4]]
-        old = parent["area"] / max(_box_area(parent["box"]), 1e-9) if parent["area"] else 1.0
-        label = ObjectLabel(
-            id=parent["id"],
-            category=parent["category"],
-            box=edges,
-            area=old * _box_area(edges),
-            visible_fraction=None,
-            truncated=False,
-            keypoints=[],
+    before = {parent["id"]: parent for parent in parents}
+    found = objects_from_ids(ids, {i: parent["category"] for i, parent in before.items()})
+    return [_inherit(label, before[label["id"]], ids.shape, motion) for label in found]
+
+
+def objects_from_outlines(
+    parents: Objects, motion: Moves | None, shape: tuple[int, ...]
+) -> list[ObjectLabel]:
+    """Return labels moved by their outlines, or by their boxes where they have no outline.
+
+    An outline is moved corner by corner and cut at the frame: its box is exact. A box alone stays exact
+    while upright boxes stay upright (flips, crops, scaling). Otherwise nothing tells what fills it; it
+    is then bounded through the ellipse that it holds, and the label is flagged "approximate".
+
+    Raises
+    ------
+    DataError
+        The motion bends the picture, which boxes and outlines cannot follow.
+    """
+    if motion is None:
+        return [_copy(parent) for parent in parents]
+    if not motion.is_plane and parents:
+        raise DataError(
+            "a transform bends the picture, which boxes and outlines cannot follow",
+            allowed="bending transforms where every row has an id map",
+            todo="leave ElasticTransform and GridDistortion out, or give id maps",
         )
-        made.append(_inherit(label, parent, shape))
+    made = []
+    for parent in parents:
+        label = _moved(parent, motion, shape)
+        if label is not None:
+            made.append(label)
     return made
 
 
-def refuse_keypoints(objects: Objects | None) -> None:
-    """Raise DataError when an object holds keypoints: they would stay behind."""
-    if any(item["keypoints"] for item in objects or ()):
-        raise DataError(
-            "objects hold keypoints, which cannot be moved with their image yet",
-            todo="drop the keypoints, or leave out the augment step",
-        )
+def _moved(parent: ObjectLabel, motion: Moves, shape: tuple[int, ...]) -> ObjectLabel | None:
+    rings, is_exact = _rings(parent, motion)
+    whole = [motion(ring) for ring in rings]
+    if not all(np.isfinite(ring).all() for ring in whole):
+        return None
+    kept = [ring for ring in (clip_ring(ring, shape) for ring in whole) if len(ring) >= 3]
+    area = abs(sum(signed_area(ring) for ring in kept))
+    if area < 1e-6:
+        return None
+    corners = np.concatenate(kept)
+    box = [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
+    full = abs(sum(signed_area(ring) for ring in whole))
+    old = abs(sum(signed_area(ring) for ring in rings))
+    share = (parent["area"] or old) / max(old, 1e-9)  # of a box's area, as far as it is known
+    is_cut = area < full * (1 - 1e-6)
+    label = _copy(parent)
+    label["box"] = box
+    label["area"] = share * area
+    label["truncated"] = bool(parent["truncated"]) or is_cut
+    label["visible_fraction"] = None if is_cut else parent["visible_fraction"]
+    label["keypoints"] = _points(parent, motion, shape)
+    label["amodal_box"] = _amodal(parent, motion)
+    label["polygons"] = [r.ravel().tolist() for r in kept] if parent.get("polygons") else None
+    if not is_exact:
+        label["flags"] = sorted({*(parent.get("flags") or ()), _APPROXIMATE})
+    return label
 
 
-def _inherit(label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...]) -> ObjectLabel:
+def _rings(parent: ObjectLabel, motion: Moves) -> tuple[list[Points], bool]:
+    """Return what is moved for an object, and whether its bounds will be exact."""
+    polygons = parent.get("polygons")
+    if polygons:
+        return [np.asarray(ring, float).reshape(-1, 2) for ring in polygons], True
+    x0, y0, x1, y1 = parent["box"]
+    if motion.is_upright:
+        return [np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)], True
+    angles = 2 * np.pi * np.arange(_N_CORNERS) / _N_CORNERS
+    centre, half = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0]) / 2
+    return [centre + half * np.stack([np.cos(angles), np.sin(angles)], axis=1)], False
+
+
+def _inherit(
+    label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...], motion: Moves | None
+) -> ObjectLabel:
     """Carry over what the frame does not change: how much of the object others hide."""
     left, top, right, bottom = label["box"]
     at_frame = left <= 0 or top <= 0 or right >= shape[1] or bottom >= shape[0]
@@ -75,8 +125,38 @@ def _inherit(label: ObjectLabel, parent: ObjectLabel, shape: tuple[int, ...]) ->
     cut = bool(at_frame and changed)
     label["truncated"] = bool(parent["truncated"]) or cut
     label["visible_fraction"] = None if cut else parent["visible_fraction"]
+    label["keypoints"] = _points(parent, motion, shape)
+    label["amodal_box"] = _amodal(parent, motion)
+    label["flags"] = parent.get("flags")
     return label
 
 
-def _box_area(box: Sequence[float]) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _points(parent: ObjectLabel, motion: Moves | None, shape: tuple[int, ...]) -> list[Keypoint]:
+    points: list[Keypoint] = list(parent["keypoints"] or ())
+    if motion is None or not points:
+        return points
+    swapped = {p["name"]: _other_side(p["name"]) for p in points} if motion.is_mirrored else None
+    return move_keypoints(points, motion, shape, swapped)
+
+
+def _other_side(name: str) -> str:
+    """In a mirror a left hand looks like a right one: the words left and right change places."""
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")
+
+
+def _amodal(parent: ObjectLabel, motion: Moves | None) -> list[float] | None:
+    box = parent.get("amodal_box")
+    if box is None or motion is None:
+        return box
+    if not motion.is_upright:
+        return None  # what lies beyond the old frame, or behind others, nobody can turn
+    corners = motion(np.asarray(box, float).reshape(2, 2))
+    return [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
+
+
+def _copy(parent: ObjectLabel) -> ObjectLabel:
+    copied = parent.copy()
+    copied["keypoints"] = list(parent["keypoints"] or ())
+    return copied

@@ -6,22 +6,14 @@ import importlib.metadata
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError, did_you_mean
 
-Transforms = Sequence[Mapping[str, Mapping[str, object] | None]]
+from ._catalogue import PHOTOMETRIC, PLANE, REFUSED, SAFE
 
-# Only transforms that move pixels and labels alike. Left out on purpose: those that tear or merge
-# objects (grid shuffle, morphology, dropout) and those whose labels drift from the pixels (elastic,
-# thin plate spline).
-SAFE = (
-    "Affine", "CenterCrop", "CLAHE", "ColorJitter", "Defocus", "Downscale", "GaussianBlur",
-    "GaussNoise", "HorizontalFlip", "HueSaturationValue", "ImageCompression", "ISONoise",
-    "MotionBlur", "Perspective", "RandomBrightnessContrast", "RandomCrop", "RandomFog",
-    "RandomGamma", "RandomRain", "RandomRotate90", "RandomShadow", "Resize", "Rotate", "Sharpen",
-    "ToGray", "Transpose", "VerticalFlip",
-)  # fmt: skip
+Transforms = Sequence[Mapping[str, Mapping[str, object] | None]]
 
 DEFAULT: Transforms = (
     {"HorizontalFlip": {"p": 0.5}},
@@ -37,6 +29,14 @@ DEFAULT: Transforms = (
 # away from their labels.
 _FIXED = ("border_mode", "fill_mask", "mask_interpolation", "allow_shifted")
 
+# Those that scale by OpenCV's resize; the others warp, which rounds to the nearest centre by itself.
+_RESIZERS = frozenset(
+    {
+        "CropAndPad", "LongestMaxSize", "RandomResizedCrop", "RandomScale", "RandomSizedCrop", "Resize",
+        "SmallestMaxSize",
+    }
+)  # fmt: skip
+
 
 def check_names(transforms: Transforms) -> None:
     """Raise for an entry that is no ``{name: settings}`` pair with a known name.
@@ -46,7 +46,8 @@ def check_names(transforms: Transforms) -> None:
     UnknownNameError
         The transform is not on the safe list.
     ParameterError
-        The list is empty, an entry has another shape, or a setting is one that twinset fixes.
+        The list is empty, an entry has another shape, a transform is refused because labels would be
+        wrong after it, or a setting is one that twinset fixes.
     """
     if isinstance(transforms, str) or not transforms:
         raise ParameterError(
@@ -60,6 +61,11 @@ def check_names(transforms: Transforms) -> None:
                 allowed="{HorizontalFlip: {p: 0.5}}",
             )
         ((name, settings),) = entry.items()
+        if name in REFUSED:
+            raise ParameterError(
+                f"the transform {name} is not offered: {REFUSED[name]}",
+                todo="leave it out, or take another one",
+            )
         if name not in SAFE:
             raise UnknownNameError.of("transform", str(name), SAFE, f"transforms[{place}]")
         if settings is not None and not isinstance(settings, Mapping):
@@ -76,15 +82,30 @@ def check_names(transforms: Transforms) -> None:
             )
 
 
-def build_pipeline(transforms: Transforms, *, with_boxes: bool) -> Any:
-    """Return the `albumentations.Compose` of `transforms`.
+@dataclass(frozen=True)
+class Pipeline:
+    """The library's pipeline, and what its transforms do to labels.
 
     Parameters
     ----------
-    transforms : sequence of mapping
-        Checked by `check_names`.
-    with_boxes : bool
-        Whether boxes are handed in, because there is no id map to derive them from.
+    compose : albumentations.Compose
+        Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates).
+    moves : bool
+        Whether a transform moves pixels.
+    bends : bool
+        Whether one of them bends straight lines.
+    colours : bool
+        Whether one of them changes colours.
+    """
+
+    compose: Any
+    moves: bool
+    bends: bool
+    colours: bool
+
+
+def build_pipeline(transforms: Transforms) -> Pipeline:
+    """Return the pipeline of `transforms`, which `check_names` has passed.
 
     Raises
     ------
@@ -94,13 +115,14 @@ def build_pipeline(transforms: Transforms, *, with_boxes: bool) -> Any:
         The library is absent, or another one took its name.
     """
     library = _import_library()
+    names = {next(iter(entry)) for entry in transforms}
     steps = [_build_one(library, *next(iter(entry.items()))) for entry in transforms]
-    boxes = (
-        library.BboxParams(format="pascal_voc", label_fields=["positions"], clip=True)
-        if with_boxes
-        else None
+    return Pipeline(
+        library.Compose(steps, additional_targets={"places": "mask"}),
+        moves=bool(names - PHOTOMETRIC),
+        bends=bool(names - PHOTOMETRIC - PLANE),
+        colours=bool(names & PHOTOMETRIC),
     )
-    return library.Compose(steps, bbox_params=boxes)
 
 
 def refusals() -> tuple[type[Exception], ...]:
@@ -124,7 +146,7 @@ def _build_one(library: Any, name: str, settings: Mapping[str, object] | None) -
         )
     if "allow_shifted" in known:
         chosen["allow_shifted"] = False
-    if name == "Resize":
+    if name in _RESIZERS:
         # Plain nearest neighbour floors, which shifts the map by half a pixel against the image.
         import cv2
 

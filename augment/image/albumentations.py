@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, SchemaError
-from twinset.core.pixels import decode_pixels, encode_png
-from twinset.core.schema import KINDS, Schema
-
-from ._labels import Objects, objects_from_boxes, objects_from_map, refuse_keypoints
-from ._transforms import DEFAULT, build_pipeline, check_names, refusals
+from ._labels import Objects
+from ._rows import Change, Pixels, Row, SeededImages
+from ._running import vary_image
+from ._transforms import DEFAULT, build_pipeline, check_names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Albumentations(Augmenter):
-    """Vary images by flips, affine moves, light, blur and noise; masks and boxes follow.
+class Albumentations(SeededImages):
+    """Vary images by flips, affine moves, light, blur and noise; masks, boxes and keypoints follow.
 
     Where a row has an id map, boxes, areas and the truncated flag are derived from the transformed
-    map and so are exact; objects that vanish are dropped. Boxes without a map are moved as boxes, which
-    turns loose when the pipeline rotates. Other columns keep the values of the parent row. Images come
-    out as PNG. Every row has its own seed, so it does not matter in which order or on how many workers
-    rows are made.
+    map and so are exact; objects that vanish are dropped. Without a map, outlines are moved corner by
+    corner, and boxes alone stay exact while they stay upright; turned ones are bounded and flagged
+    "approximate". Keypoints go where the pixels go; in a mirror the words left and right in their names
+    change places. Images may be uint8, uint16 or float32, of any number of channels; they come out as
+    PNG or TIFF. Other columns keep the values of the parent row. Every row has its own seed, so it does
+    not matter in which order or on how many workers rows are made.
 
     Parameters
     ----------
     transforms : sequence of mapping
         Transforms in order, each ``{name: settings}`` in the words of albumentations 2.0.8, e.g.
         ``[{HorizontalFlip: {p: 0.5}}, {RandomFog: {p: 0.1}}]``. Only transforms that keep labels
-        true are allowed.
+        true are allowed; the others are refused with the reason.
 
     Raises
     ------
     UnknownNameError
         A transform is not on the safe list.
     ParameterError
-        A setting does not fit its transform.
+        A transform is refused, or a setting does not fit it.
 
     References
     ----------
@@ -51,7 +44,10 @@ class Albumentations(Augmenter):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.pixels import decode_pixels, encode_png
     >>> from twinset.core.seeding import rng_for
     >>> png = encode_png(np.array([[0, 9]], np.uint8))
     >>> data = Dataset.from_arrow(pa.table({"image": [{"bytes": png, "path": None}]}))
@@ -61,145 +57,18 @@ class Albumentations(Augmenter):
     array([[9, 0]], dtype=uint8)
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
-    chunk_rows: ClassVar[int] = 64
-    extra: ClassVar[str | None] = "image"
+    use: ClassVar[str] = "image.albumentations"
 
     transforms: Sequence[Mapping[str, Mapping[str, object] | None]] = DEFAULT
 
     def __post_init__(self) -> None:
         check_names(self.transforms)
 
-    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return one seed per row, ``{"seed": (n,) int64}``."""
-        return {"seed": rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)}
+    def change(self) -> Change:
+        """Return what is done to a row: takes image, id map, labels and seed."""
+        pipeline = build_pipeline(self.transforms)
 
-    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the varied rows, in order; the same seeds give the same bytes.
+        def vary(image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int) -> Row:
+            return vary_image(pipeline, image, ids, objects, seed)
 
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            An image cannot be decoded, is not 8-bit grey or RGB, or its objects hold keypoints.
-        """
-        columns = _Columns.of(dataset.schema)
-        by_box = columns.boxes is not None and columns.mask is None
-        pipeline = build_pipeline(self.transforms, with_boxes=by_box)
-        varied: dict[str, list[Any]] = {name: [] for name in columns.names}
-        for row, seed in zip(dataset.records.select(columns.names).to_pylist(), params["seed"]):
-            for name, value in _vary(row, int(seed), pipeline, columns).items():
-                varied[name].append(value)
-        records = dataset.records
-        for name, values in varied.items():
-            place = records.schema.get_field_index(name)
-            column = pa.array(values, dataset.schema[name].arrow_type)
-            records = records.set_column(place, name, column)
-        return _with_parents(replace(dataset, records=records), params["seed"])
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Names of the columns that a pipeline changes."""
-
-    image: str
-    mask: str | None
-    boxes: str | None
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name in (self.image, self.mask, self.boxes) if name is not None]
-
-    @classmethod
-    def of(cls, schema: Schema) -> _Columns:
-        found = {
-            kind: [f.name for f in schema.of_kind(kind)] for kind in ("image", "mask", "boxes")
-        }
-        if len(found["image"]) != 1:
-            raise SchemaError(
-                "varying images needs exactly one image column",
-                got=", ".join(found["image"]) or "none",
-            )
-        for kind, noun in (("mask", "id map"), ("boxes", "column of objects")):
-            if len(found[kind]) > 1:
-                raise SchemaError(f"more than one {noun}", got=", ".join(found[kind]))
-        return cls(found["image"][0], *(next(iter(found[k]), None) for k in ("mask", "boxes")))
-
-
-def _vary(row: Mapping[str, Any], seed: int, pipeline: Any, columns: _Columns) -> Mapping[str, Any]:
-    """Return the changed cells of one row; a row without an image stays as it is."""
-    data, map_data = _bytes_in(row, columns.image), _bytes_in(row, columns.mask)
-    if data is None:
-        return row
-    given: dict[str, Any] = {"image": _decode_image(data)}
-    objects: Objects | None = row[columns.boxes] if columns.boxes else None
-    refuse_keypoints(objects)
-    if map_data is not None:
-        given["mask"] = decode_pixels(map_data)
-    if columns.mask is None and columns.boxes is not None:
-        given["bboxes"] = np.array([o["box"] for o in objects or ()], np.float32).reshape(-1, 4)
-        given["positions"] = np.arange(len(objects or ()))
-    made = _run(pipeline, given, seed)
-    cells = dict(row)
-    cells[columns.image] = _blob(made["image"])
-    if map_data is not None and columns.mask is not None:
-        cells[columns.mask] = _blob(made["mask"])
-    if columns.boxes is not None and objects is not None:
-        if map_data is not None:
-            cells[columns.boxes] = objects_from_map(made["mask"], objects)
-        elif columns.mask is None:
-            cells[columns.boxes] = objects_from_boxes(
-                made["bboxes"], made["positions"], objects, made["image"].shape[:2]
-            )
-        else:
-            raise DataError(
-                "a row has objects but no id map, while the set has a column of id maps",
-                todo="give every row its id map, or leave the column out",
-            )
-    return cells
-
-
-def _run(pipeline: Any, given: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
-    # One shared state: `Compose.set_random_seed` would give every transform the same stream, so
-    # that all transforms of equal p happen together or not at all.
-    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-    try:
-        made: Mapping[str, Any] = pipeline(**given)
-    except refusals() as error:
-        raise ParameterError(
-            "the transforms cannot be applied to an image",
-            got=f"an image of shape {given['image'].shape} and: {str(error).splitlines()[0]}",
-        ) from error
-    return made
-
-
-def _bytes_in(row: Mapping[str, Any], name: str | None) -> bytes | None:
-    cell = row[name] if name is not None else None
-    return cell["bytes"] if cell is not None else None
-
-
-def _decode_image(data: bytes) -> npt.NDArray[np.uint8]:
-    pixels = decode_pixels(data)
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if pixels.dtype != np.uint8 or channels not in (1, 3):
-        raise DataError(
-            "an image is of a form that cannot be varied yet",
-            got=f"{pixels.dtype}, {channels} channels",
-            allowed="uint8 with 1 or 3 channels",
-        )
-    return pixels
-
-
-def _blob(pixels: npt.NDArray[Any]) -> dict[str, Any]:
-    return {"bytes": encode_png(pixels), "path": None}
-
-
-def _with_parents(dataset: Dataset, seeds: npt.NDArray[Any]) -> Dataset:
-    if "_id" not in dataset.records.column_names:
-        return dataset
-    parents = dataset.records.column("_id").to_pylist()
-    ids = [f"{parent}~{int(seed):08x}" for parent, seed in zip(parents, seeds)]
-    return dataset.with_card(origin="augmented").with_reserved(
-        ids=ids, parents=[[p] for p in parents]
-    )
+        return vary

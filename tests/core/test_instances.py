@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from twinset.core.errors import DataError
-from twinset.core.instances import objects_from_ids
+from twinset.core.errors import DataError, ParameterError
+from twinset.core.instances import drop_hidden, extents_of, objects_from_ids, semantic_map
 
 TWO_OBJECTS = np.array(
     [
@@ -74,3 +74,40 @@ def test_every_box_is_the_tightest_one(ids):
         ys, xs = np.nonzero(ids == item["id"])
         assert item["box"] == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
         assert item["area"] == len(xs)
+
+
+def test_ids_far_beyond_the_pixels():
+    ids = np.array([[0, 4_000_000_000], [5, 4_000_000_000]], np.uint32)
+    found, boxes, areas = extents_of(ids)
+    assert found.tolist() == [5, 4_000_000_000]
+    assert boxes.tolist() == [[0, 1, 1, 2], [1, 0, 2, 2]]
+    assert areas.tolist() == [1, 2]
+
+
+def test_the_whole_object_may_leave_the_frame():
+    (found,) = objects_from_ids(
+        np.array([[1, 0]]), {1: "a"}, full_areas={1: 4}, amodal_boxes={1: (-1, 0, 1, 2)}
+    )
+    assert found["amodal_box"] == [-1.0, 0.0, 1.0, 2.0]
+    assert found["visible_fraction"] == 0.25
+
+
+def test_semantic_map_counts_classes_from_one():
+    classes = semantic_map(TWO_OBJECTS, {1: "ring", 2: "star"}, ["star", "ring"])
+    assert sorted(set(classes.ravel().tolist())) == [0, 1, 2]
+    np.testing.assert_array_equal(classes == 2, TWO_OBJECTS == 1)
+    with pytest.raises(DataError, match="id 2"):
+        semantic_map(TWO_OBJECTS, {1: "ring"}, ["ring"])
+
+
+def test_what_is_hardly_seen_is_dropped_from_map_and_labels():
+    labels = objects_from_ids(TWO_OBJECTS, {1: "a", 2: "b"}, full_areas={1: 16})  # 1: a quarter
+    same, all_kept = drop_hidden(TWO_OBJECTS, labels, 0.25)
+    assert same is TWO_OBJECTS
+    assert all_kept == labels
+    ids, kept = drop_hidden(TWO_OBJECTS, labels, 0.26)
+    assert [label["id"] for label in kept] == [2]  # its fraction is unknown
+    np.testing.assert_array_equal(ids, np.where(TWO_OBJECTS == 1, 0, TWO_OBJECTS))
+    assert (TWO_OBJECTS == 1).any()
+    with pytest.raises(ParameterError, match="0 to 1"):
+        drop_hidden(TWO_OBJECTS, labels, 1.5)

@@ -81,12 +81,17 @@ def plain_warnings() -> Iterator[None]:
     usual = warnings.formatwarning
 
     def told(
-        message: Warning | str, kind: type[Warning], file: str, at: int, line: str | None = None
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
     ) -> str:
         from twinset.core.errors import FewRowsWarning
 
-        is_ours = issubclass(kind, FewRowsWarning)
-        return f"Note: {message}\n" if is_ours else usual(message, kind, file, at, line)
+        if issubclass(category, FewRowsWarning):
+            return f"Note: {message}\n"
+        return usual(message, category, filename, lineno, line)
 
     warnings.formatwarning = told
     try:

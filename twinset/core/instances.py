@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, ParameterError
 
 IdMap = npt.NDArray[np.integer[Any]]
 
 
-class ObjectLabel(TypedDict):
-    """One entry of an `objects` column; box = [x0, y0, x1, y1), half-open, in pixels."""
-
+class _Always(TypedDict):
     id: int
     category: str
     box: list[float]
@@ -25,12 +23,26 @@ class ObjectLabel(TypedDict):
     keypoints: list[Any]
 
 
+class ObjectLabel(_Always, total=False):
+    """One entry of an `objects` column; boxes are [x0, y0, x1, y1), half-open, in pixels.
+
+    `amodal_box` is that of the whole object, with nothing before it and no frame round it. `polygons`
+    are outlines x0, y0, x1, y1, ... where the source has outlines and no id map. `flags` are words of the
+    source or the frame: crowd, difficult, occluded, approximate.
+    """
+
+    amodal_box: list[float] | None
+    polygons: list[list[float]] | None
+    flags: list[str] | None
+
+
 def objects_from_ids(
     ids: IdMap,
     categories: Mapping[int, str],
     *,
     full_areas: Mapping[int, int] | None = None,
     truncated: Collection[int] = (),
+    amodal_boxes: Mapping[int, Sequence[float]] | None = None,
 ) -> list[ObjectLabel]:
     """Return the labels of the objects that can be seen in `ids`, by rising id.
 
@@ -45,6 +57,8 @@ def objects_from_ids(
         an id has none, its visible fraction is unknown (None).
     truncated : collection of int
         Ids of the objects that the frame cuts.
+    amodal_boxes : mapping, optional
+        Id -> box of the whole object; it may leave the frame.
 
     Raises
     ------
@@ -58,7 +72,7 @@ def objects_from_ids(
     >>> found["box"], found["area"], found["visible_fraction"]
     ([1.0, 0.0, 3.0, 2.0], 3.0, 0.75)
     """
-    seen, boxes, areas = _extents(ids)
+    seen, boxes, areas = extents_of(ids)
     nameless = [int(i) for i in seen if int(i) not in categories]
     if nameless:
         raise DataError(
@@ -67,7 +81,7 @@ def objects_from_ids(
             allowed=", ".join(str(i) for i in sorted(categories)[:30]) or "no id but 0",
         )
     full = full_areas or {}
-    return [
+    made = [
         ObjectLabel(
             id=int(i),
             category=categories[int(i)],
@@ -79,16 +93,114 @@ def objects_from_ids(
         )
         for i, box, area in zip(seen, boxes, areas)
     ]
+    for label in made:
+        if amodal_boxes and label["id"] in amodal_boxes:
+            label["amodal_box"] = [float(edge) for edge in amodal_boxes[label["id"]]]
+    return made
 
 
-def _extents(ids: IdMap) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the distinct ids (k,), their boxes (k, 4) and their pixel counts (k,) in one pass."""
+def extents_of(
+    ids: IdMap,
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the distinct ids (k,), ascending, their boxes (k, 4) and their pixel counts (k,).
+
+    Examples
+    --------
+    >>> [found.tolist() for found in extents_of(np.array([[0, 7, 7], [0, 0, 7]]))]
+    [[7], [[1, 0, 3, 2]], [3]]
+    """
     flat = np.flatnonzero(ids)
-    seen, which, areas = np.unique(ids.ravel()[flat], return_inverse=True, return_counts=True)
-    y, x = np.divmod(flat, ids.shape[1])
-    boxes = np.empty((len(seen), 4), dtype=np.int64)
-    boxes[:, :2], boxes[:, 2:] = max(ids.shape), 0
-    for column, position in ((0, x), (1, y)):
-        np.minimum.at(boxes[:, column], which, position)
-        np.maximum.at(boxes[:, column + 2], which, position + 1)
-    return seen, boxes, areas
+    owners = ids.ravel()[flat]
+    most = int(owners.max(initial=0))
+    if most > 4 * ids.size:  # ids far beyond the pixels: too wide for a table
+        kept, small = np.unique(owners, return_inverse=True)
+        again = np.zeros(ids.shape, np.int64)
+        again.ravel()[flat] = small + 1
+        found, boxes, areas = extents_of(again)
+        return kept[found - 1], boxes, areas
+    areas = np.bincount(owners, minlength=most + 1)
+    seen = np.flatnonzero(areas)
+    # Rows and columns in which each id stands: the first and the last of them are its box.
+    edges = []
+    for length, position in zip(ids.shape, np.divmod(flat, ids.shape[1])):
+        stands = np.zeros((most + 1, length), bool)
+        stands[owners, position] = True
+        stands = stands[seen]
+        edges += [stands.argmax(axis=1), length - stands[:, ::-1].argmax(axis=1)]
+    top, bottom, left, right = edges
+    boxes = np.stack([left, top, right, bottom], axis=1).astype(np.int64)
+    return seen, boxes, areas[seen].astype(np.int64)
+
+
+def semantic_map(
+    ids: IdMap, categories: Mapping[int, str], classes: Sequence[str]
+) -> npt.NDArray[np.uint16]:
+    """Return the class of each pixel, shape (h, w): 0 is the ground, k + 1 the class `classes[k]`.
+
+    Raises
+    ------
+    DataError
+        The map holds an id without category, or a category is no class.
+
+    Examples
+    --------
+    >>> semantic_map(np.array([[0, 7], [9, 7]]), {7: "cat", 9: "dog"}, ["cat", "dog"]).tolist()
+    [[0, 1], [2, 1]]
+    """
+    seen = np.unique(ids)
+    table = np.zeros(len(seen), np.uint16)
+    for k, i in enumerate(seen.tolist()):
+        if i and categories.get(i) not in classes:
+            raise DataError(
+                "an object of an instance-id map belongs to no class",
+                got=f"id {i}",
+                allowed=", ".join(classes[:30]),
+            )
+        table[k] = classes.index(categories[i]) + 1 if i else 0
+    return table[np.searchsorted(seen, ids)]
+
+
+def drop_hidden(
+    ids: IdMap, objects: Sequence[ObjectLabel], min_visible_fraction: float
+) -> tuple[IdMap, list[ObjectLabel]]:
+    """Return the map and the labels without the objects that are seen too little of.
+
+    Their pixels become ground, so that map and labels go on telling the same. An object whose visible
+    fraction is unknown stays.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray of integers, shape (h, w)
+        The map; left as it is.
+    objects : sequence of ObjectLabel
+        Its labels.
+    min_visible_fraction : float
+        Least share of an object's pixels that must be seen, 0 to 1.
+
+    Raises
+    ------
+    ParameterError
+        The fraction is out of its range.
+
+    Examples
+    --------
+    >>> ids = np.array([[1, 2, 2]])
+    >>> labels = objects_from_ids(ids, {1: "a", 2: "b"}, full_areas={1: 20, 2: 2})
+    >>> kept = drop_hidden(ids, labels, 0.1)
+    >>> kept[0].tolist(), [label["category"] for label in kept[1]]
+    ([[0, 2, 2]], ['b'])
+    """
+    if not 0 <= min_visible_fraction <= 1:
+        raise ParameterError(
+            "'min_visible_fraction' is out of its range",
+            got=str(min_visible_fraction),
+            allowed="0 to 1",
+        )
+    kept: list[ObjectLabel] = []
+    gone: list[ObjectLabel] = []
+    for label in objects:
+        seen = label["visible_fraction"]
+        (gone if seen is not None and seen < min_visible_fraction else kept).append(label)
+    if gone:
+        ids = np.where(np.isin(ids, [label["id"] for label in gone]), 0, ids).astype(ids.dtype)
+    return ids, kept

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.tiff import decode_tiff, encode_tiff, needs_own_reader
 
 Pixels = npt.NDArray[Any]
 
+FORMS = ("uint8", "uint16", "float32")
+"""Depths of images; id maps may also be of uint32 and int32."""
+
 _PNG_COMPRESSION = 1  # fixed, so that equal pixels are equal bytes; higher costs time, saves little
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PALETTE = 3  # PNG's colour type of images whose pixels are numbers of colours
+_OPENCV_CHANNELS = (1, 3, 4)
 
 
 def decode_pixels(data: bytes) -> Pixels:
     """Return the pixels of an encoded image, shape (h, w) or (h, w, channels), RGB order.
 
-    Depth is kept: 8-bit files give uint8, 16-bit files uint16.
+    Depth is kept: 8-bit files give uint8, 16-bit files uint16, TIFF also float32 and any number of
+    channels. A turn that EXIF asks for is not made: see `twinset.core.image_facts`.
 
     Raises
     ------
@@ -33,7 +43,9 @@ def decode_pixels(data: bytes) -> Pixels:
     >>> bool((decode_pixels(encode_png(red)) == red).all())
     True
     """
-    cv2 = _opencv()
+    if needs_own_reader(data):
+        return decode_tiff(data)
+    cv2 = open_cv()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if pixels is None:
         raise DataError(
@@ -42,6 +54,36 @@ def decode_pixels(data: bytes) -> Pixels:
             allowed="PNG, JPEG, TIFF, BMP or WebP",
         )
     return _swap_red_and_blue(np.asarray(pixels), cv2)
+
+
+def decode_ids(data: bytes) -> Pixels:
+    """Return the numbers that an id map holds, shape (h, w); of a palette PNG those of its colours.
+
+    Raises
+    ------
+    DataError
+        The bytes are no image that can be read, or their pixels are colours, not numbers.
+    MissingExtraError
+        OpenCV is not installed.
+
+    Examples
+    --------
+    >>> decode_ids(encode_png(np.array([[0, 300]], np.uint16))).tolist()
+    [[0, 300]]
+    """
+    bits = _palette_bits(data)
+    # The same file, said to be grey, is read as it is: numbers, spread over 8 bits.
+    pixels = decode_pixels(_as_grey(data) if bits else data)
+    if bits:
+        pixels = pixels // (255 // (2**bits - 1))
+    if pixels.ndim != 2:
+        raise DataError(
+            "a mask holds colours, not numbers",
+            got=f"{pixels.shape[2]} channels",
+            allowed="a PNG or TIFF of one channel, or a PNG with a palette",
+            todo="write one number for each object",
+        )
+    return pixels
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -63,7 +105,7 @@ def encode_png(pixels: Pixels) -> bytes:
         raise DataError(
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
         )
-    cv2 = _opencv()
+    cv2 = open_cv()
     settings = [
         cv2.IMWRITE_PNG_COMPRESSION,
         _PNG_COMPRESSION,
@@ -74,6 +116,84 @@ def encode_png(pixels: Pixels) -> bytes:
     return bytes(data)
 
 
+def encode_lossless(pixels: Pixels) -> bytes:
+    """Return `pixels` as the file that holds them without loss: PNG where it can, else TIFF.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8, uint16, float32 (id maps also uint32, int32), shape (h, w) or (h, w, channels).
+
+    Raises
+    ------
+    DataError
+        No format here holds pixels of this type.
+    MissingExtraError
+        OpenCV is not installed.
+
+    Examples
+    --------
+    >>> grey, bands = np.zeros((4, 4), np.uint16), np.zeros((4, 4, 6), np.float32)
+    >>> encode_lossless(grey)[:4], encode_lossless(bands)[:4]
+    (b'\\x89PNG', b'II*\\x00')
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if pixels.dtype in (np.uint8, np.uint16) and channels in _OPENCV_CHANNELS:
+        return encode_png(pixels)
+    return encode_tiff(pixels)
+
+
+def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
+    """Return `pixels` as a JPEG file; equal arrays give equal bytes. JPEG loses detail.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8
+        Shape (h, w) or (h, w, 3) in RGB order.
+    quality : int
+        1 to 100.
+
+    Raises
+    ------
+    DataError
+        JPEG cannot hold pixels of this type.
+    MissingExtraError
+        OpenCV is not installed.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if pixels.dtype != np.uint8 or channels not in (1, 3):
+        raise DataError(
+            "JPEG cannot hold these pixels",
+            got=f"{pixels.dtype}, {channels} channels",
+            allowed="uint8 with 1 or 3 channels",
+            todo="write PNG or TIFF",
+        )
+    cv2 = open_cv()
+    _, data = cv2.imencode(
+        ".jpg", _swap_red_and_blue(pixels, cv2), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return bytes(data)
+
+
+def _palette_bits(data: bytes) -> int:
+    """Return the bits a pixel of a PNG with a palette; 0 for any other file."""
+    if data[:8] != _PNG_MAGIC or len(data) < 33 or data[25] != _PALETTE:
+        return 0
+    return data[24]
+
+
+def _as_grey(data: bytes) -> bytes:
+    header = data[12:25] + b"\0" + data[26:29]
+    kept = [data[:8], data[8:12], header, struct.pack(">I", zlib.crc32(header))]
+    at = 33
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] not in (b"PLTE", b"tRNS"):
+            kept.append(data[at : at + 12 + size])
+        at += 12 + size
+    return b"".join(kept)
+
+
 def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
     """OpenCV keeps colours as BGR(A); everything else here means RGB(A)."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
@@ -82,7 +202,8 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, swap))
 
 
-def _opencv() -> Any:
+def open_cv() -> Any:
+    """Return the module cv2, or raise MissingExtraError."""
     try:
         import cv2
     except ImportError as error:

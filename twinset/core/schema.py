@@ -1,11 +1,11 @@
-"""`Field`, `Schema` and `Taxonomy`: what the columns of a set are, in the same words for every modality."""
+"""`Field` and `Schema`: what the columns of a set are, in the same words for every modality."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -15,6 +15,9 @@ import pyarrow as pa
 from twinset.core._aggregate_spec import Aggregate
 from twinset.core.errors import SchemaError, did_you_mean
 from twinset.core.rules import Rule, rules_from_json, rules_to_json
+from twinset.core.taxonomy import Label as Label
+from twinset.core.taxonomy import Taxonomy as Taxonomy
+from twinset.core.taxonomy import first_repeated
 
 Kind = Literal[
     "number", "integer", "category", "boolean", "datetime", "id", "text",
@@ -39,79 +42,15 @@ OBJECT = pa.struct(
         ("visible_fraction", pa.float32()),
         ("truncated", pa.bool_()),
         ("keypoints", pa.list_(KEYPOINT)),
+        ("amodal_box", pa.list_(pa.float32())),
+        ("polygons", pa.list_(pa.list_(pa.float32()))),
+        ("flags", pa.list_(pa.string())),
     ]
 )
 SPAN = pa.struct(
     [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()), ("value", pa.string())]
 )
 BLOB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-@dataclass(frozen=True)
-class Label:
-    """One word of a taxonomy: its name, what it means, and the broader label it belongs to."""
-
-    name: str
-    definition: str = ""
-    parent: str | None = None
-
-
-@dataclass(frozen=True)
-class Taxonomy:
-    """The closed list of labels that a column, its boxes or its spans may carry.
-
-    Raises
-    ------
-    SchemaError
-        Two labels share a name, a parent is unknown, or parents form a circle.
-
-    Examples
-    --------
-    >>> Taxonomy((Label("animal"), Label("cat", "a small feline", "animal"))).ancestors("cat")
-    ('animal',)
-    """
-
-    labels: tuple[Label, ...]
-
-    def __post_init__(self) -> None:
-        names = self.names
-        if len(set(names)) != len(names):
-            raise SchemaError("a label is defined twice", got=_first_repeated(names))
-        for label in self.labels:
-            if label.parent is not None and label.parent not in names:
-                raise SchemaError(
-                    f"the label '{label.name}' has an unknown parent",
-                    got=label.parent,
-                    todo=did_you_mean(label.parent, names),
-                )
-            self.ancestors(label.name)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of all labels, in the order of definition."""
-        return tuple(label.name for label in self.labels)
-
-    def ancestors(self, name: str) -> tuple[str, ...]:
-        """Return the broader labels of `name`, nearest first."""
-        parents = {label.name: label.parent for label in self.labels}
-        found: list[str] = []
-        at = parents[name]
-        while at is not None:
-            if at in found or at == name:
-                raise SchemaError("the parents of labels form a circle", got=name)
-            found.append(at)
-            at = parents[at]
-        return tuple(found)
-
-    def check(self, values: Iterable[str], place: str) -> None:
-        """Raise SchemaError when one of `values` is no label; `place` says where it stood."""
-        for value in values:
-            if value not in self.names:
-                raise SchemaError(
-                    f"unknown label '{value}' in {place}",
-                    allowed=", ".join(self.names[:30]),
-                    todo=did_you_mean(value, self.names),
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +146,7 @@ class Schema:
         if len(set(self.names)) != len(self.names):
             raise SchemaError(
                 "two columns have the same name",
-                got=f"'{_first_repeated(self.names)}' twice",
+                got=f"'{first_repeated(self.names)}' twice",
                 todo="rename one of them",
             )
         taken = [name for name in self.names if name in RESERVED]
@@ -284,6 +223,9 @@ class Schema:
         for entry, field in zip(fields, self.fields):
             if field.aggregate is not None:
                 entry["aggregate"] = field.aggregate.to_json()
+            if field.taxonomy is not None:
+                labels = [label.to_json() for label in field.taxonomy.labels]
+                entry["taxonomy"] = {"labels": labels}
         return {"fields": fields, "rules": rules_to_json(self.rules)}
 
     @classmethod
@@ -296,7 +238,7 @@ class Schema:
                 entry["levels"] = tuple(entry["levels"])
             if entry.get("taxonomy") is not None:
                 labels = entry["taxonomy"]["labels"]
-                entry["taxonomy"] = Taxonomy(tuple(Label(**label) for label in labels))
+                entry["taxonomy"] = Taxonomy(tuple(Label.from_json(label) for label in labels))
             if entry.get("aggregate") is not None:
                 entry["aggregate"] = Aggregate.from_json(entry["aggregate"])
             fields.append(Field(**entry))
@@ -342,7 +284,3 @@ def parse_arrow_type(text: str) -> pa.DataType:
         return pa.type_for_alias(text)
     except ValueError as error:
         raise SchemaError("a column has a stored type that is not known", got=text) from error
-
-
-def _first_repeated(names: Sequence[str]) -> str:
-    return next(name for i, name in enumerate(names) if name in names[:i])

@@ -15,7 +15,7 @@ from twinset.core.errors import (
     UnknownNameError,
 )
 from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_pixels, encode_png
+from twinset.core.pixels import decode_pixels, encode_lossless, encode_png
 from twinset.core.schema import BLOB, OBJECT
 from twinset.core.seeding import rng_for
 
@@ -224,14 +224,11 @@ def test_what_cannot_be_moved_is_refused():
     flip = [{"HorizontalFlip": {"p": 1.0}}]
     with pytest.raises(SchemaError, match="exactly one image column"):
         vary(Dataset.from_arrow(pa.table({"a": [1.5, 2.25]})), flip)
-    deep = encode_png(np.zeros((4, 4), np.uint16))
-    with pytest.raises(DataError, match="uint16"):
-        vary(Dataset.from_arrow(pa.table({"image": pa.array([{"bytes": deep}], BLOB)})), flip)
-    data = dataset(1, with_map=False)
-    held = cell(data, "objects")
-    held[0]["keypoints"] = [{"name": "tip", "x": 1.0, "y": 1.0, "v": 2}]
-    column = pa.array([held], pa.list_(OBJECT))
-    place = data.records.schema.get_field_index("objects")
-    records = data.records.set_column(place, "objects", column)
-    with pytest.raises(DataError, match="keypoints"):
-        vary(Dataset(records, data.schema), flip)
+    wild = encode_lossless(np.full((4, 4), 7, np.float32))
+    table = pa.table({"image": pa.array([{"bytes": wild}], BLOB)})
+    assert len(vary(Dataset.from_arrow(table), flip)) == 1
+    with pytest.raises(DataError, match="outside 0 to 1"):
+        vary(Dataset.from_arrow(table), [{"GaussNoise": {"p": 1.0}}])
+    double = Dataset.from_arrow(pa.table({"image": pa.array([{"bytes": b"nothing"}], BLOB)}))
+    with pytest.raises(DataError, match="cannot be decoded"):
+        vary(double, flip)

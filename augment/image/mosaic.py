@@ -1,0 +1,106 @@
+"""Put parts of four images into one; id maps, boxes and keypoints of all four come along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Augmenter
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.schema import KINDS
+
+from ._mixing import Canvas, corner, covering_scale, draw_partners, mix_rows
+from ._rows import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mosaic(Augmenter):
+    """Put parts of four images into one, with the labels of what is still to be seen of each.
+
+    The image keeps its size; a random point cuts it into four rectangles, of which one shows the image
+    itself and each other one a part of another image of the same chunk, scaled. Objects whose pixels all
+    fall away lose their labels: no box is left without its object. Where a target label exists, only
+    images of one label meet. Columns other than image, id map and objects keep the parent's values.
+
+    Parameters
+    ----------
+    scale_range : tuple of float
+        Scale of the parts, least and greatest, 0.1 to 4; raised where a part would not fill its place.
+    centre_range : tuple of float
+        Where the cutting point may lie, as shares of width and height, 0.1 to 0.9.
+
+    Raises
+    ------
+    ParameterError
+        A number is out of its range.
+
+    References
+    ----------
+    Bochkovskiy, Wang, Liao, "YOLOv4: optimal speed and accuracy of object detection", 2020.
+
+    Examples
+    --------
+    >>> from twinset.core.seeding import rng_for
+    >>> import pyarrow as pa
+    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> cells = [{"bytes": encode_png(np.full((8, 8), k, np.uint8)), "path": None} for k in range(9)]
+    >>> data = Dataset.from_arrow(pa.table({"image": cells}))
+    >>> mosaic = Mosaic()
+    >>> out = mosaic.apply(data, mosaic.draw(data, rng_for(0, "doc")))
+    >>> len(np.unique(decode_pixels(out.records["image"][3].as_py()["bytes"]))) > 1
+    True
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    chunk_rows: ClassVar[int] = 64
+    extra: ClassVar[str | None] = "image"
+
+    scale_range: tuple[float, float] = (0.6, 1.2)
+    centre_range: tuple[float, float] = (0.3, 0.7)
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("scale_range", 0.1, 4), ("centre_range", 0.1, 0.9)):
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ParameterError(
+                    f"'{name}' is out of its range",
+                    got=f"{low} to {high}",
+                    allowed=f"{least} to {most}, low end first",
+                )
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return a seed and three partners per row: ``seed`` (n,), ``partners`` (n, 3)."""
+        return draw_partners(dataset, 3, rng)
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the mosaics, in order; the same parameters give the same bytes.
+
+        Raises
+        ------
+        SchemaError
+            There is not exactly one image column, or more than one id map or boxes column.
+        DataError
+            An image cannot be decoded, or its map is of another size.
+        """
+        return mix_rows(dataset, params, self._mix)
+
+    def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
+        canvas = Canvas.like(own)
+        height, width = own[0].shape[:2]
+        share_x, share_y = rng.uniform(*self.centre_range, 2)
+        x, y = max(1, round(width * share_x)), max(1, round(height * share_y))
+        places = [(0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)]
+        order = rng.permutation(4)
+        for place, row in zip((places[int(k)] for k in order), [own, *others]):
+            x0, y0, x1, y1 = place
+            if x0 >= x1 or y0 >= y1:
+                continue
+            least = float(rng.uniform(*self.scale_range))
+            scale = covering_scale(row[0], x1 - x0, y1 - y0, least)
+            canvas.put(row, place, scale, corner(row[0], scale, x1 - x0, y1 - y0, rng))
+        return canvas.image, canvas.ids, canvas.objects

@@ -1,0 +1,87 @@
+"""What the first bytes of an image file say: its size, its depth, whether it is stored turned."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from twinset.core.errors import DataError
+from twinset.core.pixels import decode_pixels
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame header
+_STANDALONE = {0x01, *range(0xD0, 0xD9)}
+_ORIENTATION = 0x0112
+
+
+class ImageFacts(NamedTuple):
+    """Height and width in pixels as stored, and the turn that EXIF asks for (1: none)."""
+
+    height: int
+    width: int
+    orientation: int
+
+
+def image_facts(data: bytes) -> ImageFacts:
+    """Return the facts of an encoded image without decoding its pixels, where the format allows.
+
+    Raises
+    ------
+    DataError
+        The bytes are no image that can be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from twinset.core.pixels import encode_jpeg
+    >>> image_facts(encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
+    ImageFacts(height=20, width=30, orientation=1)
+    """
+    try:
+        if data.startswith(_PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return ImageFacts(height, width, 1)
+        if data.startswith(_JPEG):
+            return _jpeg_facts(data)
+    except (struct.error, IndexError) as error:
+        raise DataError(
+            "an image breaks off in its first lines", got=f"{len(data)} bytes"
+        ) from error
+    pixels = decode_pixels(data)
+    return ImageFacts(pixels.shape[0], pixels.shape[1], 1)
+
+
+def _jpeg_facts(data: bytes) -> ImageFacts:
+    at, orientation = 2, 1
+    while True:
+        if data[at] != 0xFF:
+            raise IndexError(at)
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (size,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return ImageFacts(height, width, orientation)
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _orientation(data[at + 10 : at + 2 + size])
+        at += 2 + size
+
+
+def _orientation(exif: bytes) -> int:
+    """Return the turn in an EXIF block, 1 to 8; 1 when it says nothing or cannot be read."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (at,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, at)
+        for k in range(count):
+            (tag,) = struct.unpack_from(order + "H", exif, at + 2 + 12 * k)
+            if tag == _ORIENTATION:
+                (value,) = struct.unpack_from(order + "H", exif, at + 10 + 12 * k)
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
