@@ -61,13 +61,15 @@ def _of_labels() -> list[TextFault]:
 
 def _of_texts() -> list[TextFault]:
     words, wording = ("words", "pairs of words", "characters"), ("shapes of words", "characters")
-    order = ("pairs of words", "order of words", "beginnings and ends")
+    order = ("pairs of words", "order of words", "ends of said")
     found = [
         TextFault("case lost", _each(lambda text, rng: text.lower()), wording),
         TextFault("all capitals in a fifth", _each(_loud, 0.2), wording),
         TextFault("punctuation lost", _each(_unmarked), (*wording, *words, *order), only="sms"),
         TextFault(
-            "a third cut off in half of the texts", _each(_cut, 0.5), ("length", "beginnings")
+            "a third cut off in half of the texts",
+            _each(_cut, 0.5),
+            ("length", "ends of said", "about"),
         ),
         TextFault("one word in four lost", _each(_thinned), ("length", *order)),
         TextFault("word order shuffled", _each(_shuffled), order),
@@ -94,7 +96,12 @@ def _of_spans() -> list[TextFault]:
     found = []
     for share in (0.1, 1.0):
         found.append(
-            TextFault(f"{share:.0%} of the spans shifted by one", _shifted(share), ("ends",), True)
+            TextFault(
+                f"{share:.0%} of the spans shifted by one",
+                _shifted(share),
+                ("ends of marks",),
+                True,
+            )
         )
     found += [
         TextFault("entity values swapped", _swapped(1.0), ("words of each label", "words"), True),

@@ -82,14 +82,15 @@ def ordered(texts: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def ends_of(texts: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what gives the first and the last piece of a text, told as in `ordered`."""
+    """Return what gives the last piece of a text, told as in `ordered`.
+
+    Examples
+    --------
+    >>> ends_of(["is it on"])("is it Monday?")
+    ['? |']
+    """
     cut = ordered(texts)
-
-    def ends(text: str) -> list[str]:
-        found = cut(text)
-        return [found[0], found[-1]]
-
-    return ends
+    return lambda text: cut(text)[-1:]
 
 
 def strings(rows: Dataset, name: str) -> list[str]:
