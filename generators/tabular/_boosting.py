@@ -67,6 +67,7 @@ def boosted(
     hits: Mask,
     rng: np.random.Generator,
     start: Floats | None = None,
+    sign: Floats | None = None,
     worth: float = 0.0,
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
@@ -84,6 +85,10 @@ def boosted(
     start : numpy.ndarray or None
         Log-odds that the trees are added to, shape (n,): no tree is grown where they are right
         already. None starts from the share of hits.
+    sign : numpy.ndarray or None
+        What the trees are multiplied with before they are added, shape (n,); None is 1 everywhere.
+        With a half for one group of rows and minus a half for another, they tell how much the
+        groups' log-odds differ, and nothing of what both have in common.
     worth : float
         Least gain that the caller has a use for: where 16 trees have saved less than half of it,
         no more are grown.
@@ -101,8 +106,9 @@ def boosted(
     while len(values) < _MOST_TREES and len(values) - kept < _PATIENCE:
         rows = rest[rng.random(len(rest)) < _ROWS]
         asked = rng.permutation(bins.shape[1])[: max(1, round(_FEATURES * bins.shape[1]))]
-        feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total)
-        total += value[_leaves(bins, feature, cut)]
+        feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total, sign)
+        step = value[_leaves(bins, feature, cut)]
+        total += step if sign is None else sign * step
         features.append(feature)
         cuts.append(cut)
         values.append(value)
@@ -124,11 +130,18 @@ def boosted(
 
 
 def _tree(
-    bins: Bins, asked: Places, rows: Places, hits: Mask, total: Floats
+    bins: Bins,
+    asked: Places,
+    rows: Places,
+    hits: Mask,
+    total: Floats,
+    sign: Floats | None,
 ) -> tuple[Places, Places, Floats]:
     """Return features, cuts and leaf values of one Newton step on `rows`."""
     told = 1 / (1 + np.exp(-total[rows]))
     slope, curve = hits[rows] - told, told * (1 - told)
+    if sign is not None:
+        slope, curve = slope * sign[rows], curve * sign[rows] ** 2
     columns = [bins[rows, j].astype(np.intp) for j in asked]
     width = int(max((int(column.max(initial=0)) for column in columns), default=0)) + 1
     leaf = np.zeros(len(rows), dtype=np.intp)

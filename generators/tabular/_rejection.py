@@ -65,7 +65,7 @@ class Rejection:
         view = ParentView.of(both, table.variables, everything, is_real.astype(np.int64), None)
         features = view.features(both)
         edges = bin_edges(features)
-        trees = boosted(binned(features, edges), is_real, rng, np.zeros(len(both)), _WORTH)
+        trees = boosted(binned(features, edges), is_real, rng, np.zeros(len(both)), worth=_WORTH)
         return cls(view, edges, trees) if trees.gain >= _WORTH else None
 
     def redraw(
