@@ -21,7 +21,6 @@ _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
 _PATIENCE = 12
 _FIRST = 16
-_SURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class SymmetricTrees:
     base : float
         Log-odds that all rows start from.
     gain : float
-        Mean log-loss that the trees save on rows they were not grown from, 0 or more.
+        Mean log-loss that the trees save on rows they were not grown from, less the standard error
+        of that, 0 or more.
 
     References
     ----------
@@ -72,7 +72,7 @@ def boosted(
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
 
-    None at all, unless they save these rows twice the standard error of what they save.
+    None at all, unless what they save these rows is more than its standard error.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def boosted(
             best, kept = losses, len(values)
         if len(values) == _FIRST and (first - best).sum() < worth / 2 * len(first):
             break
-    gain, error = _mean_and_error(first - best)
-    if gain < _SURE * error:
-        gain, kept = 0.0, 0
+    gain = _surely(first - best)
+    if not gain:
+        kept = 0
     return SymmetricTrees(
         np.array(features[:kept], dtype=np.int16).reshape(kept, _DEPTH),
         np.array(cuts[:kept], dtype=np.uint8).reshape(kept, _DEPTH),
@@ -176,11 +176,11 @@ def _losses(total: Floats, hits: Mask) -> Floats:
     return np.asarray(np.logaddexp(0, np.where(hits, -total, total)))
 
 
-def _mean_and_error(values: Floats) -> tuple[float, float]:
-    """Return the mean and its standard error; 0 and infinity for fewer than two values."""
-    if len(values) < 2:
-        return 0.0, np.inf
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _surely(saved: Floats) -> float:
+    """Return the mean less its standard error, 0 where that is negative or cannot be told."""
+    if len(saved) < 2:
+        return 0.0
+    return max(0.0, float(saved.mean() - saved.std(ddof=1) / np.sqrt(len(saved))))
 
 
 def bin_edges(features: Features) -> tuple[Features, ...]:

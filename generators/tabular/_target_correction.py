@@ -76,7 +76,7 @@ class TargetCorrection:
         drawn = chain.draw(len(rows), rng)
         both = np.concatenate([real, drawn[is_there(drawn, variable)]])
         labels = both[:, position].astype(np.int64)
-        view = ParentView.of(both, chain.table.variables, others, labels, None)
+        view = ParentView.of(both, chain.table.variables, others, labels, labels.astype(np.float64))
         features = view.features(both)
         edges = bin_edges(features)
         bins = binned(features, edges)
