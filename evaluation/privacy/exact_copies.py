@@ -22,6 +22,7 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.mixing import spread
+from twinset.core.picture_keys import picture_keys
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import excess_p
 
@@ -176,10 +177,10 @@ def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
 
 
 def content_keys(dataset: Dataset, name: str) -> Keys:
-    """Return one 64-bit key for each image or text that is not missing."""
+    """Return one 64-bit key for each image (of its pixels) or text that is not missing."""
     column = dataset.records.column(name)
     if dataset.schema[name].kind == "image":
-        column = pc.struct_field(column, "bytes")
+        column = picture_keys(column)
     present = column.drop_null()
     return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
 
