@@ -112,6 +112,7 @@ class Trees(Generator):
             min_leaf=self.min_leaf,
             min_leaf_labels=self.min_leaf_labels,
             guard_copies=guard_copies,
+            refine=False,
         )
 
 
