@@ -15,7 +15,6 @@ Places = npt.NDArray[np.intp]
 
 _N_BINS = 64
 _DEPTH = 5
-_MOST_TREES = 160
 _RATE = 0.2
 _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
@@ -69,6 +68,7 @@ def boosted(
     start: Floats | None = None,
     sign: Floats | None = None,
     worth: float = 0.0,
+    most: int = 160,
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
 
@@ -92,6 +92,8 @@ def boosted(
     worth : float
         Least gain that the caller has a use for: where 16 trees have saved less than half of it,
         no more are grown.
+    most : int
+        Trees at most.
     """
     share = float(hits.mean())
     base = float(np.log(share / (1 - share))) if start is None else 0.0
@@ -103,7 +105,7 @@ def boosted(
     values: list[Floats] = []
     first = best = _losses(total[held], hits[held])
     kept = 0
-    while len(values) < _MOST_TREES and len(values) - kept < _PATIENCE:
+    while len(values) < most and len(values) - kept < _PATIENCE:
         rows = rest[rng.random(len(rest)) < _ROWS]
         asked = rng.permutation(bins.shape[1])[: max(1, round(_FEATURES * bins.shape[1]))]
         feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total, sign)
