@@ -18,7 +18,7 @@ _DEPTH = 5
 _RATE = 0.2
 _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
-_PATIENCE = 12
+_PATIENCE = 20
 _FIRST = 16
 
 
@@ -90,7 +90,7 @@ def boosted(
         With a half for one group of rows and minus a half for another, they tell how much the
         groups' log-odds differ, and nothing of what both have in common.
     worth : float
-        Least gain that the caller has a use for: where 16 trees have saved less than half of it,
+        Least gain that the caller has a use for: where 16 trees have saved less than a quarter of it,
         no more are grown.
     most : int
         Trees at most.
@@ -117,7 +117,7 @@ def boosted(
         losses = _losses(total[held], hits[held])
         if losses.sum() < best.sum():
             best, kept = losses, len(values)
-        if len(values) == _FIRST and (first - best).sum() < worth / 2 * len(first):
+        if len(values) == _FIRST and (first - best).sum() < worth / 4 * len(first):
             break
     gain = _surely(first - best)
     if not gain:
