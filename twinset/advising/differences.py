@@ -36,16 +36,12 @@ class Difference:
         The difference drawn towards that of the other ratios of the same kind.
     precision : float
         Average precision of the strategy itself.
-    lead : float
-        Standard errors that it is ahead by, in the square root of precision and drawn alike: the spread
-        of precisions grows with them, and a few rows found at the top would drown all others.
     """
 
     mean: float
     error: float
     shrunk: float
     precision: float
-    lead: float
 
 
 def compare(
@@ -59,36 +55,39 @@ def compare(
     With a `case` whose rows have groups, errors are those of whole groups.
     """
     found: dict[str, Difference] = {}
-    roots: dict[str, tuple[float, float]] = {}
     for strategy in strategies:
         mine = [fold[strategy.name].precision for fold in results if strategy.name in fold]
         if len(mine) < len(results):
             continue
         base = [fold[NONE.name].precision for fold in results]
-        mean, error = _mean_change(mine, base, folds, case)
-        roots[strategy.name] = mean_root_change(mine, base, folds, case)
+        mean, error = mean_change(mine, base, folds, case)
         precision = float(np.mean(np.concatenate(mine)))
-        found[strategy.name] = Difference(mean, error, mean, precision, 0.0)
-    kinds = {strategy.name: strategy.kind for strategy in strategies}
-    drawn = _drawn_together({name: mean for name, (mean, _) in roots.items()}, kinds)
-    leads = {name: _in_errors(drawn[name], error) for name, (_, error) in roots.items()}
-    return shrunk({n: replace(one, lead=leads[n]) for n, one in found.items()}, strategies)
+        found[strategy.name] = Difference(mean, error, mean, precision)
+    return shrunk(found, strategies)
 
 
 def shrunk(
     found: Mapping[str, Difference], strategies: Sequence[Strategy]
 ) -> dict[str, Difference]:
     """Return the differences drawn half-way to the mean of their kind, where it has several ratios."""
-    kinds = {strategy.name: strategy.kind for strategy in strategies}
-    drawn = _drawn_together({name: one.mean for name, one in found.items()}, kinds)
-    return {name: replace(one, shrunk=drawn[name]) for name, one in found.items()}
+    kinds: dict[str, list[str]] = {}
+    for strategy in strategies:
+        if strategy.name in found:
+            kinds.setdefault(strategy.kind, []).append(strategy.name)
+    out = {}
+    for names in kinds.values():
+        centre = float(np.mean([found[name].mean for name in names]))
+        for name in names:
+            out[name] = replace(found[name], shrunk=0.5 * (found[name].mean + centre))
+    return out
 
 
-def mean_root_change(
+def mean_change(
     mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: Case | None
 ) -> tuple[float, float]:
-    """Return the mean change in the square root of precision, and its standard error."""
-    return _mean_change([np.sqrt(p) for p in mine], [np.sqrt(p) for p in base], folds, case)
+    """Return the mean change in precision, positive by positive, and its standard error."""
+    changes = [own - none for own, none in zip(mine, base)]
+    return float(np.mean(np.concatenate(changes))), _error(changes, folds, case)
 
 
 def is_above_chance(
@@ -131,19 +130,6 @@ def random_precision(case: Case, rows: Units, rng: np.random.Generator) -> Float
     return np.asarray(total / len(positives))
 
 
-def _mean_change(
-    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: Case | None
-) -> tuple[float, float]:
-    changes = [own - none for own, none in zip(mine, base)]
-    return float(np.mean(np.concatenate(changes))), _error(changes, folds, case)
-
-
-def _in_errors(mean: float, error: float) -> float:
-    if error > 0:
-        return mean / error
-    return float(np.sign(mean)) * np.inf if mean else 0.0
-
-
 def _error(changes: Sequence[Floats], folds: NamedCuts, case: Case | None = None) -> float:
     """Return the standard error of the mean change.
 
@@ -175,12 +161,3 @@ def _units(folds: NamedCuts, case: Case) -> Units:
     ]
     found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
     return np.asarray(found, dtype=np.int64).ravel()
-
-
-def _drawn_together(means: Mapping[str, float], kind_of: Mapping[str, str]) -> dict[str, float]:
-    """Return each mean drawn half-way to that of its kind."""
-    kinds: dict[str, list[str]] = {}
-    for name in means:
-        kinds.setdefault(kind_of[name], []).append(name)
-    centres = {kind: float(np.mean([means[n] for n in names])) for kind, names in kinds.items()}
-    return {name: 0.5 * (mean + centres[kind_of[name]]) for name, mean in means.items()}
