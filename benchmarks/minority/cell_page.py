@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.minority.cell_figures import LEARNERS, CellResult, figures, is_beyond, read
+from benchmarks.minority.noise import told
+
+NOISE = Path(__file__).parent / "noise.jsonl"
 
 
 def tell(results: Sequence[Path]) -> None:
@@ -61,8 +64,8 @@ def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]
         "tried. *Later splits*: without the first split of each cell, on which, mostly, the 1.2 standard "
         "errors of the rule were picked; other rules were then looked at on further splits (10 to 12) and "
         "held against these: none was better here, see docs/decisions/0015. About twenty ways are tried in "
-        "each cell, so some help beyond a 95 % interval by chance alone: the rows of 3 standard errors leave these out. With so few cells the intervals "
-        "are wide, and that is a finding too.",
+        "each cell, so some help beyond a 95 % interval by chance alone: the rows of 3 standard errors "
+        "leave these out. With so few cells the intervals are wide, and that is a finding too.",
         "",
         f"| figure | {' | '.join(found)} | goal |",
         f"|---|{'---|' * len(found)}---|",
@@ -84,7 +87,8 @@ def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]
             f"| {_told(*one.differences[best])} {best} | {_told(*one.difference('smote 1'))} "
             f"| {_told(*one.difference('oracle'))} |"
         )
-    return "\n".join(lines) + "\n"
+    by_lot = told(NOISE)
+    return "\n".join([*lines, *(["", by_lot] if by_lot else [])]) + "\n"
 
 
 def _cell(entry: dict[str, Any]) -> str:
