@@ -64,9 +64,10 @@ def told(results: Path) -> str:
         mine = [line for line in lines if line["judge"] == judge]
         moved = sum(line["chosen"] != "none" for line in mine)
         parts.append(f"{judge}: {moved} of {len(mine)}")
+    rare = [line["train"][1] for line in lines]
     return (
-        "Tables of noise, 90 to 180 rare rows, on which anything but none is taken "
-        f"(`python -m benchmarks.minority.noise`): {'; '.join(parts)}."
+        f"Tables of noise, {min(rare)} to {max(rare)} rare training rows, on which anything but none is "
+        f"taken (`python -m benchmarks.minority.noise`): {'; '.join(parts)}."
     )
 
 
