@@ -17,6 +17,7 @@ from twinset.core.where import Where
 
 from ..tabular._chain import Chain  # noqa: TID252  (own folder)
 from ..tabular._copy_guard import CopyGuard  # noqa: TID252  (own folder)
+from ..tabular._refinement import Refinement  # noqa: TID252  (own folder)
 from ..tabular._trees_fitted import FittedTrees  # noqa: TID252  (own folder)
 from ..tabular.trees import Trees as Chains  # noqa: TID252  (own folder)
 from ._by_label import FittedByLabel, Rows
@@ -102,9 +103,7 @@ class Trees(Generator):
         n_beside = min(len(beside), int(self.others * len(rows)))
         beside = rng.choice(beside, n_beside, replace=False)
         seen = np.sort(np.concatenate([rows, beside]))
-        fitted = self._chains(self.guard_copies and not n_beside).fit(
-            train.take(seen), rng, progress
-        )
+        fitted = self._chains(alone=not n_beside).fit(train.take(seen), rng, progress)
         assert isinstance(fitted, FittedTrees)
         if not n_beside:
             return fitted
@@ -114,14 +113,17 @@ class Trees(Generator):
         if self.guard_copies:
             # That of the chain itself would take rows of other labels for its own.
             guard = CopyGuard.of(chain.matrix[is_own], lambda n: chain.draw(n, rng))
-        own = FittedTrees(chain, guard, {}, False, private=False)
+        # What the chain of all labels mends, it mends in rows of all labels.
+        own = FittedTrees(chain, Refinement(None, None), guard, {}, False, private=False)
         return _InsideRange(own, train.take(rows))
 
-    def _chains(self, guard_copies: bool = False) -> Chains:
+    def _chains(self, alone: bool = False) -> Chains:
+        """Return the generator of the chain; that of rows of one label alone guards and mends itself."""
         return Chains(
             min_leaf=self.min_leaf,
             min_leaf_labels=self.min_leaf_labels,
-            guard_copies=guard_copies,
+            guard_copies=alone and self.guard_copies,
+            refine=alone,
         )
 
 
