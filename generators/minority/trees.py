@@ -108,6 +108,7 @@ class Trees(Generator):
         return _InsideRange(own, train.take(rows))
 
     def _chains(self, guard_copies: bool = False) -> Chains:
+        """Return the generator of the chain, which mends nothing: its rows are of one label."""
         return Chains(
             min_leaf=self.min_leaf,
             min_leaf_labels=self.min_leaf_labels,
