@@ -124,7 +124,7 @@ class TrainSyntheticTestReal(Metric):
             "holdout_rows": len(holdout),
             "max_rows": self.max_rows,
             **task.facts(holdout),
-            **_compared(task.measures(self.alert_rate), values, drawn),
+            **compared_models(task.measures(self.alert_rate), values, drawn),
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
@@ -168,7 +168,7 @@ def _training_sets(
     return sets
 
 
-def _compared(
+def compared_models(
     measures: Sequence[str], values: dict[str, Floats], drawn: dict[str, Floats]
 ) -> dict[str, Any]:
     """Return all models on all measures, their changes against real rows alone, and the answers."""
