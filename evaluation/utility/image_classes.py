@@ -117,7 +117,7 @@ class ImageClasses(Metric):
         train, unseen = real
         _check(train, "train part")
         _check(unseen, "holdout")
-        sources = {"real": (train,)}
+        sources: dict[str, tuple[Pictures, ...]] = {"real": (train,)}
         if comparison.synthetic is not comparison.train:
             made = pictures(comparison.synthetic, 2)
             if len(made) < _LEAST_ROWS:
