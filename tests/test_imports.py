@@ -20,15 +20,17 @@ FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling"},
-    {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "embedders", "fetch",
-        "guessing", "io", "leaks",
-        "likeness", "local_formats",
+        "appraisal", "comparing", "filler", "making", "planning", "remaking", "shortfalls", "sourcing",
+        "tables",
+    },
+    {
+        "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
+        "guessing", "io", "leaks", "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
-        "registry", "report", "sampling", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "_settings",
+        "question", "registry", "report", "sampling", "seen_rows", "sides", "testing",
+        "twin_note", "verdicts", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip

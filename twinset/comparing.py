@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from twinset.appraisal import (
-    Question,
     check_counts,
     holdout_notes,
     left_out,
@@ -26,6 +25,7 @@ from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
+from twinset.question import Question
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
 from twinset.tables import Parts, open_table, same_columns

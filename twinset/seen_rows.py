@@ -63,8 +63,8 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     known, others : Dataset
         Two sets with the same columns.
     names : sequence of str, optional
-        Columns to compare; by default all that hold plain values or pictures, which are equal where
-        their pixels are.
+        Columns to compare; by default all but spans, boxes and the like, which say something of
+        their text or picture; pictures are equal where their pixels are.
 
     Examples
     --------
@@ -94,13 +94,14 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
 
 def copied_rows(real: Dataset, synthetic: Dataset) -> SeenRows:
     """Return how many synthetic rows equal a real one; identifiers, made afresh, are not looked at."""
-    fields = [field for field in real.schema.fields if field.kind != "id"]
-    # Free text is often made afresh as well; it decides only where there is nothing else.
+    fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
+    # Free text is often made afresh as well; it decides only where there is a label beside it at most.
     tabular = [field.name for field in fields if field.kind in TABULAR_KINDS]
     # Beside a picture, its labels tell nothing: they stand with many others, too.
     images = [field.name for field in fields if field.kind == "image"]
+    about_texts = len(tabular) < 2 and len(tabular) < len(fields)
     rest = [field.name for field in fields if field.kind not in _NESTED]
-    return seen_rows(real, synthetic, images or tabular or rest)
+    return seen_rows(real, synthetic, images or (rest if about_texts else tabular))
 
 
 def copied_note(found: SeenRows) -> list[str]:

@@ -15,8 +15,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.torch_device import device_of, require_torch
 
+from ._answers import compared
 from ._image_net import AUGMENTATIONS, Augmentation, Floats, Pictures, trained_forecast
-from .train_synthetic_test_real import compared_models
 
 Bools = npt.NDArray[np.bool_]
 
@@ -148,7 +148,7 @@ class ImageClasses(Metric):
             "rows": {name: sum(map(len, parts)) for name, parts in sources.items()},
             "holdout_rows": len(unseen),
             "guessing": 1 / len(np.unique(unseen.classes)),
-            **compared_models((_MEASURE,), values, drawn),
+            **compared((_MEASURE,), values, drawn),
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 

@@ -33,6 +33,7 @@ def command(
     group: str | None = None,
     allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
     embedder: Annotated[list[str] | None, Parameter(name="--embedder")] = None,
+    attacks: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Measure a synthetic file against a real one.
@@ -79,6 +80,9 @@ def command(
     embedder : list[str]
         What to look at images with: classical, net, onnx:FILE, torchvision:MODEL:FILE or
         timm:MODEL:FILE; may be repeated. By default classical and, with a holdout, net.
+    attacks : list[str]
+        An attack that takes far longer than all else: --attacks shadow makes the generator again, many
+        times; it needs the note that `twinset twin` wrote.
     json : bool
         Print every score as JSON.
     """
@@ -105,6 +109,7 @@ def command(
             group=group,
             allow_leaks=allow_leak or (),
             embedders=embedder,
+            attacks=attacks or (),
         )
     if html is not None:
         write_text(html, report.to_html())

@@ -1,0 +1,141 @@
+"""Bring what a chain says of its target back to what the real rows say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._boosting import Floats, SymmetricTrees, bin_edges, binned, boosted
+from ._chain import Chain
+from ._chain_parents import Features, ParentView
+from ._chain_table import Matrix, is_there
+
+_MOST_ROWS = 25_000
+_LEAST_ROWS = 200
+_MOST_LEVELS = 8
+
+
+@dataclass(frozen=True)
+class TargetCorrection:
+    """Change the few labels that the rest of their row speaks against.
+
+    A chain draws its target first and lets every other column follow, each from its own tree, so
+    that many small losses add up in the one thing that a model is trained for: the target given
+    all the rest. Two boosted models measure it: `common` tells the odds of a level among real and
+    drawn rows together, `gap` how much the odds differ between them; it has no trees where they do
+    not, even where `common` misses something that both have. A drawn label is then kept as often as
+    the overlap of both allows (a maximal coupling), and else replaced by a level that the chain draws
+    too seldom there. So the labels agree with the real rows' where a difference shows, and stay
+    the chain's everywhere else: drawing all labels from a model would lose what it does not see.
+
+    Parameters
+    ----------
+    column : str
+        The target.
+    position : int
+        Its labels among the variables.
+    indicator : int or None
+        Variable that is 1 where the target is missing; such rows are left as they are.
+    view : ParentView
+        What the models look at: all other variables.
+    edges : tuple of numpy.ndarray
+        Upper edges of the bins of each feature.
+    common, gap : tuple of SymmetricTrees
+        One per level; a target with two levels has those of its last one only.
+    """
+
+    column: str
+    position: int
+    indicator: int | None
+    view: ParentView
+    edges: tuple[Features, ...]
+    common: tuple[SymmetricTrees, ...]
+    gap: tuple[SymmetricTrees, ...]
+
+    @classmethod
+    def of(cls, chain: Chain, target: str, rng: np.random.Generator) -> TargetCorrection | None:
+        """Return the correction of a chain, or None where the target gives no grounds for one.
+
+        None where it is no category or boolean with 2 to 8 levels, a level has fewer than 200 rows,
+        there is no other column, or no difference shows; at most 25,000 real rows are looked at, and
+        as many drawn.
+        """
+        position = _level_of(chain, target)
+        if position is None:
+            return None
+        variable = chain.table.variables[position]
+        rows = np.flatnonzero(is_there(chain.matrix, variable))
+        if len(rows) > _MOST_ROWS:
+            rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
+        real = chain.matrix[rows]
+        others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
+        if np.bincount(real[:, position].astype(np.int64)).min() < _LEAST_ROWS or not others:
+            return None
+        drawn = chain.draw(len(rows), rng)
+        both = np.concatenate([real, drawn[is_there(drawn, variable)]])
+        labels = both[:, position].astype(np.int64)
+        view = ParentView.of(both, chain.table.variables, others, labels, labels.astype(np.float64))
+        features = view.features(both)
+        edges = bin_edges(features)
+        bins = binned(features, edges)
+        side = np.where(np.arange(len(both)) < len(real), 0.5, -0.5)
+        common, gap = [], []
+        for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
+            hits = labels == level
+            common.append(boosted(bins, hits, rng))
+            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side))
+        if not any(len(trees.value) for trees in gap):
+            return None
+        return cls(target, position, variable.indicator, view, edges, tuple(common), tuple(gap))
+
+    def apply(self, matrix: Matrix, rng: np.random.Generator) -> None:
+        """Change labels of the rows that have one, in place."""
+        rows = np.arange(len(matrix))
+        if self.indicator is not None:
+            rows = np.flatnonzero(matrix[:, self.indicator] == 0)
+        bins = binned(self.view.features(matrix[rows]), self.edges)
+        middle = [trees.log_odds(bins) for trees in self.common]
+        half = [trees.log_odds(bins) / 2 for trees in self.gap]
+        given = [odds - apart for odds, apart in zip(middle, half, strict=True)]
+        wanted = [odds + apart for odds, apart in zip(middle, half, strict=True)]
+        labels = matrix[rows, self.position].astype(np.int64)
+        matrix[rows, self.position] = coupled(labels, _shares(given), _shares(wanted), rng)
+
+
+def coupled(
+    labels: npt.NDArray[np.int64], given: Floats, wanted: Floats, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return labels with the shares `wanted`, as many as possible unchanged from `labels`.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        Labels drawn with the shares `given`, shape (n,).
+    given, wanted : numpy.ndarray
+        Shares of each level in each row, shape (n, k); rows sum to 1.
+    """
+    rows = np.arange(len(labels))
+    kept = rng.random(len(labels)) * given[rows, labels] < wanted[rows, labels]
+    lacking = np.maximum(wanted - given, 0.0).cumsum(1)
+    at = rng.random(len(labels)) * lacking[:, -1]
+    other = np.minimum((lacking <= at[:, None]).sum(1), wanted.shape[1] - 1)
+    return np.where(kept, labels, other)
+
+
+def _level_of(chain: Chain, target: str) -> int | None:
+    """Return the position of a target with few levels, None where it has too many or is a number."""
+    for position in chain.table.of_column(target):
+        variable = chain.table.variables[position]
+        if variable.part == "value" and 2 <= variable.n_levels <= _MOST_LEVELS:
+            return position
+    return None
+
+
+def _shares(odds: list[Floats]) -> Floats:
+    """Return shares of all levels, shape (n, k), from log-odds of each, or of the second of two."""
+    told = np.column_stack([1 / (1 + np.exp(-one)) for one in odds])
+    if told.shape[1] == 1:
+        return np.hstack([1 - told, told])
+    return np.asarray(told / told.sum(1, keepdims=True))
