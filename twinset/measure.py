@@ -125,7 +125,7 @@ def measure(
 
 
 def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
-    """Return every metric that can look at one of `kinds`, with its default settings.
+    """Return every metric that can look at one of `kinds` and lacks none, with its default settings.
 
     A quick look leaves out those that take a while. Those that run on request only are never among them.
 
@@ -139,7 +139,10 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
     return [
         (name, metric)
         for name, metric in found
-        if metric.kinds & held and not metric.on_request and not (quick and metric.is_thorough)
+        if metric.kinds & held
+        and metric.needs <= held
+        and not metric.on_request
+        and not (quick and metric.is_thorough)
     ]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,18 +21,32 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features import FeatureEncoder
-from twinset.core.resampling import Groups, total_variation
+from twinset.core.resampling import Groups
 from twinset.core.seeding import draw_seed
 
 from ._frontier import frontier_area
+from ._span_patterns import span_patterns
+from ._text_patterns import (
+    Pattern,
+    apart,
+    ends_of,
+    ordered,
+    pairs_of,
+    repetition,
+    shapes_of,
+    strings,
+    uses,
+    words_of,
+)
 
 Floats = npt.NDArray[np.float64]
 Cut = Callable[[str], Sequence[str]]
 
-_WORD = re.compile(r"\w+|[^\w\s]")
 _LENGTH_BINS = 10
 _LEAST_USES = 10
 _MOST_TERMS = 2_000
+_ORDER, _ENDS = "order of words", "ends"
+_MOST = {_ORDER: 100, _ENDS: 12}
 _LEAST_ROWS = 50
 _ROWS_A_CLUSTER = 20
 _CLUSTERS = (2, 50)
@@ -42,14 +54,17 @@ _CLUSTERS = (2, 50)
 
 @dataclass(frozen=True, kw_only=True)
 class Texts(Metric):
-    """Compares texts: their lengths, characters, words, pairs of words, and whole texts by clusters.
+    """Compares texts: lengths, characters, words, how they are written, repeats, kinds of texts, spans.
 
-    For each text column: the lengths in words, in ten real quantile bins; which characters, words and
-    pairs of neighbouring words are used, those that real train texts use ten times or more one by one
-    and all others together (total variation distance, 0 to 1); and one minus the area under the
-    divergence frontier of clusters of whole texts, in the manner of MAUVE but on twinset's own
-    embedding of hashed words, so that its numbers are not MAUVE's. The value is the mean, and one
-    pattern that is off by more than its own margin makes the whole different.
+    For each text column: the lengths in words, in ten real quantile bins; which characters, shapes of
+    words ("Aa", "a", "0", "?"), words and pairs of neighbouring words are used, those that real train
+    texts use ten times or more one by one and all others together (total variation distance, 0 to 1);
+    the same of the 100 commonest pairs if rarer words are told by their shapes, and of 12 ends of texts;
+    the share of texts that another one repeats, and of different words in thirty texts or so; and one
+    minus the area under the divergence frontier of clusters of whole texts, in the manner of MAUVE but
+    on twinset's own embedding of hashed words, so that its numbers are not MAUVE's. For spans: how
+    often each label is given, what words it is given to, and whether both ends lie where words do. The
+    value is the mean, and one pattern that is off by more than its own margin makes the whole different.
 
     Parameters
     ----------
@@ -82,7 +97,8 @@ class Texts(Metric):
     family: ClassVar[MetricFamily] = "gap"
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"text"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans"})
+    needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_floor: ClassVar[bool] = False
 
     margin: float = 0.03
@@ -118,9 +134,12 @@ class Texts(Metric):
             for name in names
             for pattern in (
                 *_terms(name, train, sides, deals),
+                *repetition(name, sides, deals),
                 *_frontier(name, train, sides, deals, seed),
             )
         ]
+        marks = [field.name for field in comparison.train.schema.of_kind("spans")]
+        found += [p for mark in marks for p in span_patterns(names[0], mark, train, sides, deals)]
         titles = tuple(title for title, _, _ in found)
         values = np.array([value for _, value, _ in found])
         drawn = np.stack([replicates for _, _, replicates in found], axis=1)
@@ -134,88 +153,44 @@ class Texts(Metric):
         )
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words and the marks of a text, in small letters.
-
-    Examples
-    --------
-    >>> words_of("Play it, Sam!")
-    ['play', 'it', ',', 'sam', '!']
-    """
-    return _WORD.findall(text.lower())
-
-
-def pairs_of(text: str) -> list[str]:
-    """Return the pairs of neighbouring words of a text.
-
-    Examples
-    --------
-    >>> pairs_of("Play it again")
-    ['play it', 'it again']
-    """
-    words = words_of(text)
-    return [f"{one} {two}" for one, two in pairwise(words)]
-
-
 def _terms(
     name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups]
-) -> Iterator[tuple[str, float, Floats]]:
+) -> Iterator[Pattern]:
     """Yield how far lengths, characters, words and pairs of words are apart."""
-    real, told = _strings(train, name), [_strings(part, name) for part in sides]
+    real, told = strings(train, name), [strings(part, name) for part in sides]
     lengths = [np.array([len(words_of(text)) for text in texts]) for texts in (real, *told)]
     edges = np.unique(np.quantile(lengths[0], np.linspace(0, 1, _LENGTH_BINS + 1)[1:-1]))
     counts = [
         deal.counts(np.searchsorted(edges, own, side="right"), len(edges) + 1)
         for deal, own in zip(deals, lengths[1:])
     ]
-    yield _apart(f"length of {name}", counts, deals)
+    yield apart(f"length of {name}", counts, deals)
     cuts: tuple[tuple[str, Cut], ...] = (
         ("characters", list),
+        ("shapes of words", shapes_of),
         ("words", words_of),
         ("pairs of words", pairs_of),
+        # Of few kinds each, so that chance between the kinds does not drown what is off.
+        (_ORDER, ordered(real)),
+        (_ENDS, ends_of(real)),
     )
     for what, cut in cuts:
         used = Counter(term for text in real for term in cut(text))
-        known = [term for term, uses in used.most_common(_MOST_TERMS) if uses >= _LEAST_USES]
+        known = [
+            term
+            for term, uses in used.most_common(_MOST.get(what, _MOST_TERMS))
+            if uses >= _LEAST_USES
+        ]
         place = {term: i for i, term in enumerate(known)}
-        counts = [_uses(texts, cut, place, deal) for texts, deal in zip(told, deals)]
-        yield _apart(f"{what} of {name}", counts, deals)
-
-
-def _strings(rows: Dataset, name: str) -> list[str]:
-    return [text or "" for text in rows.records.column(name).to_pylist()]
-
-
-def _uses(texts: Sequence[str], cut: Cut, place: dict[str, int], deal: Groups) -> Floats:
-    """Return how often the texts of each group use each known term, and any other, (g, k + 1)."""
-    other = len(place)
-    counts = np.zeros((deal.size, other + 1))
-    for group, text in zip(deal.group, texts):
-        for term in cut(text):
-            counts[group, place.get(term, other)] += 1
-    return counts
-
-
-def _apart(
-    title: str, counts: Sequence[Floats], deals: Sequence[Groups]
-) -> tuple[str, float, Floats]:
-    if any(not table.sum() for table in counts):  # no text of one side has two words, say
-        apart = float(counts[0].sum() != counts[1].sum())
-        return title, apart, np.full(len(deals[0].draws), apart)
-    (real, real_drawn), (made, made_drawn) = (
-        _shares(deal, table) for deal, table in zip(deals, counts)
-    )
-    return title, float(total_variation(made, real)[0]), total_variation(made_drawn, real_drawn)
-
-
-def _shares(deal: Groups, counts: Floats) -> tuple[Floats, Floats]:
-    whole, drawn = counts.sum(axis=0, keepdims=True), deal.draws @ counts
-    return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
+        counts = [
+            uses([cut(text) for text in texts], place, deal) for texts, deal in zip(told, deals)
+        ]
+        yield apart(f"{what} of {name}", counts, deals)
 
 
 def _frontier(
     name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups], seed: int
-) -> Iterator[tuple[str, float, Floats]]:
+) -> Iterator[Pattern]:
     """Yield how far whole texts are apart: 1 less the area under the frontier of their clusters."""
     from sklearn.cluster import KMeans
 

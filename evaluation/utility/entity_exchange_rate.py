@@ -54,6 +54,7 @@ class EntityExchangeRate(Metric):
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
+    needs: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
     is_thorough: ClassVar[bool] = True
     has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0

@@ -50,6 +50,7 @@ class EntityLabelling(Metric):
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
+    needs: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
     has_floor: ClassVar[bool] = False
 
     margin: float = 0.05

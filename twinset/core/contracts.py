@@ -253,8 +253,8 @@ class Metric(ABC):
         Direction of good.
     bounds : tuple of float
         Least and greatest possible value.
-    kinds : frozenset of str
-        Field kinds it can look at; others are left out of the comparison.
+    kinds, needs : frozenset of str
+        Field kinds it can look at, others are left out of the comparison; and those it cannot do without.
     has_floor : bool
         Whether independent columns are a sensible worst case for it.
     known_baseline : float or None
@@ -274,6 +274,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool]
     bounds: ClassVar[tuple[float, float]]
     kinds: ClassVar[frozenset[str]]
+    needs: ClassVar[frozenset[str]] = frozenset()
     has_floor: ClassVar[bool] = True
     known_baseline: ClassVar[float | None] = None
     needs_real: ClassVar[bool] = True

@@ -32,9 +32,15 @@ _READING: Mapping[str, str] = {
         "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
     ),
+    "gap.text_labels": (
+        "A model of real texts forecasts each label from its text; the number is the share of labels that "
+        "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
+        "that are no longer about theirs."
+    ),
     "gap.texts": (
-        "How far lengths, characters, words, pairs of words and kinds of texts are from real, averaged: 0 "
-        "is the same. A model that reads such texts meets other words than it will meet in real ones."
+        "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
+        "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
+        "texts meets other words than it will meet in real ones."
     ),
     "gap.missingness": (
         "How far the pattern of missing cells is from real: how often each is missing, and which "

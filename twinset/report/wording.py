@@ -21,6 +21,7 @@ _TITLES = {
     "gap.conditionals": "how columns follow from one another",
     "gap.k_marginals": "triples of columns",
     "gap.time_patterns": "hours, weekdays, seasons and rhythm",
+    "gap.text_labels": "how labels follow from their texts",
     "gap.texts": "lengths, words and phrases of texts",
     "gap.missingness": "which cells are missing",
     "gap.rules_kept": "rules of the real rows",

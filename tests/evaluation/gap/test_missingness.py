@@ -143,3 +143,23 @@ def test_missing_cells_where_real_rows_have_none_are_different() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ParameterError):
         Missingness(max_columns=1)
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(25, "as good as real"), (10, "cannot tell")])
+def test_nothing_missing_on_either_side_is_as_good_as_real_once_there_are_rows(
+    n: int, verdict: str
+) -> None:
+    """None of n cells missing bounds the share by a few in n, which a margin of a tenth forgives."""
+    sets = [
+        Dataset.from_arrow(pa.table({"x": rng_for(i).normal(size=m)}))
+        for i, m in enumerate((n, n, 2 * n))
+    ]
+    (score,) = measure(
+        train=sets[0],
+        synthetic=sets[1],
+        holdout=sets[2],
+        metrics=[("gap.missingness", Missingness())],
+    )
+    assert score.verdict == verdict
+    assert score.interval is not None
+    assert 0 < score.interval[1] < 0.15

@@ -17,6 +17,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import Field, Schema
+from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._frontier import frontier_area
 from twinset.evaluation.gap.texts import Texts
 from twinset.measure import measure
@@ -138,3 +139,52 @@ def test_faults_are_found_and_named(intents, fault, pattern) -> None:
     score = _judged(intents, fault)
     assert score.verdict == "different"
     assert pattern in score.details["different"]["names"]
+
+
+def told(texts: list[str], spans: list[list[dict]] | None = None) -> Dataset:
+    columns: dict[str, object] = {"said": texts}
+    fields = [Field(name="said", kind="text")]
+    if spans is not None:
+        columns["marks"] = spans
+        fields.append(Field(name="marks", kind="spans"))
+    return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)))
+
+
+def measured(made: Dataset, real: Dataset) -> dict[str, float]:
+    found = Texts(replicates=10).compute(Comparison(real, made, real), rng_for(1))
+    return dict(found.details["patterns"])
+
+
+def test_lost_case_shows_in_the_shapes_of_words_alone() -> None:
+    real = [f"Call {name} at noon" for name in ("Ann", "Bob", "Eve", "Dan")] * 25
+    found = measured(told([text.lower() for text in real]), told(real))
+    # Two of four words in "Aa" become "a".
+    assert found["shapes of words of said"] == pytest.approx(0.5)
+    assert found["words of said"] == 0.0
+
+
+def test_repeats_and_poor_words_are_counted() -> None:
+    real = [f"word{i} and word{i + 500} too" for i in range(100)]
+    found = measured(told(real[:50] * 2), told(real))
+    assert found["repeats of said"] == 1.0
+    poor = measured(told([text.split()[0] + " and word and too" for text in real]), told(real))
+    assert poor["repeats of said"] == 0.0
+    assert poor["different words of said"] > 0.1
+
+
+def test_span_patterns_see_labels_words_and_ends() -> None:
+    texts = ["fly to Ulm", "fly to Rom"] * 50
+    good = [[{"start": 7, "end": 10, "label": "city", "value": None}]] * 100
+    real = told(texts, good)
+    same = measured(told(texts, good), real)
+    assert {name: same[name] for name in same if "marks" in name} == {
+        "labels of marks": 0.0,
+        "words of each label of marks": 0.0,
+        "ends of marks": 0.0,
+    }
+    shifted = [[{**own[0], "start": 6, "end": 9}] for own in good]
+    assert measured(told(texts, shifted), real)["ends of marks"] == 1.0
+    lost = [own if i % 4 else [] for i, own in enumerate(good)]
+    assert measured(told(texts, lost), real)["labels of marks"] == pytest.approx(0.25)
+    wrong = [[{**own[0], "start": 0, "end": 3}] for own in good]
+    assert measured(told(texts, wrong), real)["words of each label of marks"] == 1.0
