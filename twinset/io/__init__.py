@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     from twinset.io.reading import read_dataset, read_table
     from twinset.io.writing import open_writer, write_dataset
 
-__all__ = ["FORMATS", "open_writer", "read_dataset", "read_table", "write_dataset"]
+__all__ = ["FORMATS", "IMAGE_FORMATS", "open_writer", "read_dataset", "read_table", "write_dataset"]
 
 FORMATS = ("csv", "jsonl", "parquet")
-"""Formats that can be written, by the ending of the file."""
+"""Formats of tables that can be written, by the ending of the file."""
+
+IMAGE_FORMATS = ("coco", "yolo", "voc", "masks", "webdataset")
+"""Formats of annotated images that can be written, by the ending of the folder."""
 
 _HOMES = {
     "read_dataset": "twinset.io.reading",
