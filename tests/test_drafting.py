@@ -72,6 +72,57 @@ def test_identifiers_are_told_apart() -> None:
     assert schema == {"customer_id": {"kind": "id", "role": "identifier"}, "x": {"kind": "number"}}
 
 
+def events(in_order: bool = True, **more: object) -> Dataset:
+    """200 rows of 40 cards, and when each happened."""
+    n = 200
+    order = np.arange(n) if in_order else np.random.default_rng(0).permutation(n)
+    start = np.datetime64("2024-01-01", "s")
+    table = {
+        "row_id": order,
+        "card": [f"C-{i % 40:04d}" for i in order],
+        "amount": order % 13 + 0.25,
+        "is_fraud": (order % 20 == 0).astype(int),
+    }
+    table |= {name: start + order * 3600 if at is None else at for name, at in more.items()}
+    return Dataset.from_arrow(pa.table(table))
+
+
+def split_of(recipe: dict[str, object]) -> tuple[object, object]:
+    # Plain YAML takes the key `on` for a yes; the recipe's own reader does not.
+    return recipe["split"]["by"], recipe["split"].get(True)
+
+
+def test_an_id_that_comes_back_says_whose_a_row_is() -> None:
+    recipe = drafted(events(), "is_fraud")
+    schema = recipe["source"]["schema"]
+    assert schema["card"] == {"kind": "id", "role": "group"}
+    assert schema["row_id"] == {"kind": "id", "role": "identifier"}
+    assert split_of(recipe) == ("group", "card")
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_rows_of_cards_with_a_date_are_split_by_it(in_order: bool) -> None:
+    recipe = drafted(events(in_order, when=None), "is_fraud")
+    assert recipe["source"]["schema"]["when"] == {"kind": "datetime", "role": "time"}
+    assert split_of(recipe) == ("time", "when")
+
+
+def test_a_birthday_and_a_number_out_of_order_are_no_time() -> None:
+    times = np.random.default_rng(1).normal(size=200)
+    recipe = drafted(events(birth_date=None, time=times), "is_fraud")
+    assert recipe["source"]["schema"]["birth_date"] == {"kind": "datetime"}
+    assert split_of(recipe) == ("group", "card")
+
+
+def test_rows_that_stand_in_the_order_of_a_time_are_split_by_it() -> None:
+    rng = np.random.default_rng(0)
+    columns = {"Time": np.arange(90.0) // 2, "x": rng.normal(size=90), "Class": [0, 1] * 45}
+    in_order = dataset(**columns)
+    assert split_of(drafted(in_order, "Class")) == ("time", "Time")
+    shuffled = in_order.take(rng.permutation(90))
+    assert split_of(drafted(shuffled, "Class")) == ("stratified", None)
+
+
 def test_names_fit_every_file_system() -> None:
     assert recipe_name("../A b/ü") == "a-b"
     assert len(recipe_name("x" * 300)) == 50

@@ -23,7 +23,7 @@ FLOORS = (
     {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
         "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "leaks",
-        "likeness",
+        "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
         "registry", "report", "sampling", "seen_rows", "sides", "testing",

@@ -97,6 +97,27 @@ def test_a_delivered_schema_lists_only_levels_of_delivered_rows() -> None:
 
 
 @pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("use", ["borderline", "trees", "imblearn"])
+def test_a_generator_that_looks_at_others_sees_them_beside_the_rows_it_is_asked_for(
+    use: str,
+) -> None:
+    """`where` of a step and of its counts mean the same rows; the latter never hid the others."""
+    made = []
+    for name, asked in (
+        ("alone", "where: {kind: b}, rows: 30"),
+        ("counted", "counts: [{where: {kind: b}, rows: 30}]"),
+    ):
+        step = f"{{use: minority.{use}, name: step, {asked}}}"
+        delivered = run(name, generate=f"[{step}]").delivered
+        rows = pyarrow.csv.read_csv(delivered / "synthetic.csv").select(
+            ["x", "city", "sex", "kind"]
+        )
+        assert set(rows["kind"].to_pylist()) == {"b"}
+        made.append(rows)
+    assert made[0].equals(made[1])
+
+
+@pytest.mark.usefixtures("people")
 def test_a_label_that_needs_no_rows_does_not_widen_the_comparison() -> None:
     brief = "{task: classification, target: kind, want: {b: 60, a: 10}}"
     result = run(brief=brief, generate="[{use: tabular.marginals}]")

@@ -13,6 +13,7 @@ from twinset.core.rule_discovery import ProposedRule, discover_rules
 from twinset.core.rules import RULE_KINDS, rules_to_json
 from twinset.core.schema import TABULAR_KINDS, Field
 from twinset.core.where import Where
+from twinset.guessing import Owners, guess_owners
 
 
 def draft_recipe(
@@ -33,11 +34,12 @@ def draft_recipe(
     reason : str
         Why that one; goes into a comment.
     """
+    owners = guess_owners(dataset)
     sections = [
         _head(dataset, name),
         _brief(dataset, target, reason),
-        _source(dataset, path, name) + _rules(discover_rules(dataset)),
-        _split(target),
+        _source(dataset, path, name, owners) + _rules(discover_rules(dataset)),
+        _split(target, owners),
         _making(dataset),
         _rest(name),
     ]
@@ -124,7 +126,7 @@ evaluate:
   metrics: [privacy.exact_copies, privacy.nearest_record]
 deliver: {{to: {_quoted(f"out/{name}")}, formats: [csv, parquet]}}
 """
-    source = _source(dataset, path, name) + _rules(discover_rules(dataset))
+    source = _source(dataset, path, name, Owners()) + _rules(discover_rules(dataset))
     return "\n".join([head, brief, source, split, making, rest])
 
 
@@ -210,7 +212,7 @@ brief:
     return "\n".join(lines) + "\n"
 
 
-def _source(dataset: Dataset, path: str, name: str) -> str:
+def _source(dataset: Dataset, path: str, name: str, owners: Owners) -> str:
     lines = [
         "source:",
         f"  name: {name}-real",
@@ -222,8 +224,14 @@ def _source(dataset: Dataset, path: str, name: str) -> str:
         "  schema:",
     ]
     for field in dataset.schema.fields:
-        role = f", role: {field.role}" if field.role == "identifier" else ""
-        lines.append(f"    {_quoted(field.name)}: {{kind: {field.kind}{role}}}")
+        role, why = "", ""
+        if field.name in owners.groups:
+            role, why = ", role: group", "   # its values come back: whose a row is"
+        elif field.name == owners.time:
+            role = ", role: time"
+        elif field.role == "identifier":
+            role = ", role: identifier"
+        lines.append(f"    {_quoted(field.name)}: {{kind: {field.kind}{role}}}{why}")
     return "\n".join(lines) + "\n"
 
 
@@ -275,7 +283,19 @@ def _key(name: str) -> str:
     return name if name in plain else _quoted(name)
 
 
-def _split(target: Field | None) -> str:
+def _split(target: Field | None, owners: Owners) -> str:
+    if owners.time or owners.groups:
+        by, on = ("time", owners.time) if owners.time else ("group", owners.groups[0])
+        told = {
+            "time": "the latest rows are locked away, as a model in use meets later ones",
+            "group": "whose rows are locked away has none in the training part",
+        }
+        return f"""\
+split:
+  by: {by}
+  on: {_quoted(on)}   # a guess: {told[by]}
+  holdout_fraction: 0.2       # locked away: no generator ever sees these rows
+"""
     how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
     return f"""\
 split:

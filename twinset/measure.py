@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import (
@@ -157,6 +158,8 @@ class _Frame:
         if train is not None:
             left = None if holdout is None else holdout.where(where)
             halves = compare_halves(train.where(where), kept, left, target=target, seed=seed)
+            if halves is not None and where is not None:
+                halves = replace(halves, places=np.flatnonzero(where.mask(synthetic)))
             real = train.where(where) if left is None else left
             if holdout is not None:
                 later = halves is not None and halves.later
@@ -213,7 +216,7 @@ class _Frame:
             return metric.compute(
                 Comparison(
                     train, candidate, reference, self.target, self.positive, self.population, cache,
-                    value_only,
+                    value_only, sides.places if candidate is synthetic else None,
                 ),
                 rng_for(self.seed, "measure", name),
             )  # fmt: skip

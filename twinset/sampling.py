@@ -163,6 +163,9 @@ def fit_source(
 ) -> Source:
     """Return `generator` fitted on the rows of `real` that `where` means.
 
+    One that looks at the other classes sees these beside: rows that meet all of `where` but what it says
+    of the target.
+
     Identifiers and free text are withheld from generators that do not make them, and are made afresh
     when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
     identifier in it is made again, and nothing else is read from it but the share that is missing.
@@ -200,11 +203,21 @@ def fit_source(
         f.name for f in real.schema.fields if f.kind in ("id", "text") and f.kind not in kinds
     ]
     _refuse_unmakeable(meant.schema, kinds, withheld)
-    learnt = meant.select([name for name in real.schema.names if name not in withheld])
+    taught = _with_others(real, where) if type(generator).needs_others else meant
+    learnt = taught.select([name for name in real.schema.names if name not in withheld])
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
     keeper = _keeper(real, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
     return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
+
+
+def _with_others(real: Dataset, where: Where | None) -> Dataset:
+    """Return the rows that `where` means, whatever their class."""
+    target = real.schema.target
+    if where is None or target is None:
+        return real.where(where)
+    rest = {name: told for name, told in where.conditions.items() if name != target.name}
+    return real.where(Where(rest) if rest else None)
 
 
 def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleKeeper | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import Metric
-from twinset.core.dataset import Dataset
+from twinset.core.dataset import Dataset, some_places
 from twinset.core.errors import DataError
 from twinset.core.schema import TABULAR_KINDS, Field
 from twinset.core.seeding import rng_for
@@ -37,6 +38,8 @@ class Sides:
         What the reference is, in plain words.
     later : bool
         Whether the reference is later than all of train.
+    places : numpy.ndarray of int, shape (n,), optional
+        Where the candidate's rows stand in the set that was given; None where they are all of it.
     """
 
     train: Dataset
@@ -45,6 +48,7 @@ class Sides:
     reference: Dataset
     called: str
     later: bool = False
+    places: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,11 @@ def compare_halves(
 def matched(sides: Sides, *, seed: int) -> Sides:
     """Return the sides with the candidate and the baseline cut to the same number of rows."""
     n = min(len(sides.synthetic), len(sides.baseline))
+    kept = some_places(len(sides.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
     return replace(
         sides,
-        synthetic=sides.synthetic.at_most(n, rng_for(seed, "measure", "rows", "synthetic")),
+        synthetic=sides.synthetic.take(kept) if len(sides.synthetic) > n else sides.synthetic,
+        places=kept if sides.places is None else sides.places[kept],
         baseline=sides.baseline.at_most(n, rng_for(seed, "measure", "rows", "baseline")),
     )
 

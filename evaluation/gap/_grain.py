@@ -33,12 +33,26 @@ def grains(reference: Dataset, others: list[Dataset], name: str) -> list[Floats]
     kind = reference.schema[name].kind
     if kind not in ("number", "integer", "datetime"):
         return None
-    values = [part.values(name) for part in (reference, *others)]
-    steps = _TIME_STEPS if kind == "datetime" else _decimal_steps(_median_size(values[0]))
-    found = [grain(column, steps) for column in values]
+    steps = grain_steps(reference, name)
+    found = [grain(part.values(name), steps) for part in (reference, *others)]
     present = np.concatenate(found)
     present = present[~np.isnan(present)]
     return found if len(present) and present.min() < present.max() else None
+
+
+def grain_steps(reference: Dataset, name: str) -> Floats:
+    """Return the rising steps that roundness is told in: of a datetime 1 ms to 1 day, else decimal ones.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0]}))
+    >>> grain_steps(real, "x")[-4:].tolist()
+    [10.0, 50.0, 100.0, 500.0]
+    """
+    if reference.schema[name].kind == "datetime":
+        return _TIME_STEPS
+    return _decimal_steps(_median_size(reference.values(name)))
 
 
 def grains_of(column: PooledColumn) -> Floats | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -11,20 +12,23 @@ import numpy.typing as npt
 
 from twinset.core.areas import areas
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.dataset import Dataset, some_places
 from twinset.core.errors import ParameterError
 from twinset.core.features import shared_encoder
 from twinset.core.judge import fit_judge
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
+from ._surest import Judged, common_rule, surest_rows
 from ._telltale import (
     Opinion,
     SideTable,
     column_importance,
     is_clear,
+    is_clear_at_the_top,
     logistic_opinions,
     settled,
+    top_lift,
     who_told,
 )
 
@@ -41,7 +45,8 @@ class Classifier(Metric):
     The value is the area under the ROC curve of out-of-fold opinions: 0.5 means that the judge
     guesses, 1 that it is always right. An area below 0.5 is chance and counts as 0.5. Where it is
     clearly above, details say what the judge loses when it is kept from each column: which columns
-    gave it away. The area of a logistic judge, which sees no interplay, stands beside it.
+    gave it away; and which synthetic rows it is surest of, by their number, with what most of them have
+    in common. The area of a logistic judge, which sees no interplay, stands beside it.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ class Classifier(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.dataset import Dataset, some_places
     >>> rng = np.random.default_rng(0)
     >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
     >>> told = Comparison(train=real, synthetic=made, reference=real)
@@ -96,7 +101,8 @@ class Classifier(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1; details say which columns gave it away."""
         reference = comparison.reference.at_most(self.max_rows, rng)
-        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
+        kept = some_places(len(comparison.synthetic), self.max_rows, rng)
+        synthetic = comparison.synthetic.take(kept)
         fewest = min(len(reference), len(synthetic))
         if fewest < 4:
             raise NotMeasurable("the judge needs at least 4 rows of each side")
@@ -110,7 +116,7 @@ class Classifier(Metric):
         for k, opinion in enumerate(opinions):
             told[fold == k] = opinion(table.x[fold == k])
         low, high = told[table.y == 0], told[table.y == 1]
-        area = float(areas(low, high)[0])
+        area = _area(low, high)
         if comparison.value_only:
             return Measurement(max(area, 0.5))
         details: dict[str, Any] = {
@@ -121,14 +127,15 @@ class Classifier(Metric):
             "max_rows": self.max_rows,
         }
         # Where the judge guesses, what it loses without a column is noise.
-        if is_clear(area, len(reference), len(synthetic)):
-            found = column_importance(
-                table, fold, opinions, lambda a, b: float(areas(a, b)[0]), rng
-            )
-            found = settled(found, partial(self._area_without, table, fold, seed))
-            details["columns_that_tell"] = found
-            if named := who_told(found):
-                details["summary"] = f"what gave it away: {', '.join(named)}"
+        clear = is_clear(area, len(low), len(high))
+        if clear or is_clear_at_the_top(low, high):
+            measure = _area if clear else top_lift
+            found = column_importance(table, fold, opinions, measure, rng)
+            if clear:
+                found = settled(found, partial(self._area_without, table, fold, seed))
+            places = kept if comparison.places is None else comparison.places[kept]
+            judged = Judged(reference, synthetic, told, fold)
+            details |= _gave_away(judged, found, places, comparison.train)
         return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
 
     def _judges(
@@ -156,7 +163,7 @@ class Classifier(Metric):
         opinions = self._judges(left, fold, seed, most=_FOLDS_WITHOUT)
         told = np.concatenate([opinion(left.x[fold == k]) for k, opinion in enumerate(opinions)])
         y = np.concatenate([left.y[fold == k] for k in range(len(opinions))])
-        return float(areas(told[y == 0], told[y == 1])[0])
+        return _area(told[y == 0], told[y == 1])
 
     def _logistic(
         self,
@@ -173,7 +180,7 @@ class Classifier(Metric):
         y = np.repeat([0, 1], [len(part) for part in parts])
         fold = self._folds(len(parts[0]), len(parts[1]), rng)
         told = logistic_opinions(features, y, fold)
-        return float(areas(told[y == 0], told[y == 1])[0])
+        return _area(told[y == 0], told[y == 1])
 
     def _folds(
         self, n_real: int, n_synthetic: int, rng: np.random.Generator
@@ -181,6 +188,30 @@ class Classifier(Metric):
         """Deal both sides evenly into folds."""
         n = min(self.n_folds, n_real, n_synthetic)
         return np.concatenate([rng.permutation(np.arange(m) % n) for m in (n_real, n_synthetic)])
+
+
+def _gave_away(
+    judged: Judged,
+    importance: Mapping[str, float],
+    places: npt.NDArray[np.int64],
+    train: Dataset,
+) -> dict[str, Any]:
+    """Return what gave the synthetic rows away: columns, the rows that look least real, and a rule."""
+    named = who_told(importance)
+    if not named:
+        return {"columns_that_tell": importance}
+    summary, rule = f"what gave it away: {', '.join(named)}", common_rule(judged, list(importance))
+    if rule is not None:
+        summary += f". In most of the rows that look least real, {rule['sentence']}"
+    return {
+        "columns_that_tell": importance,
+        "surest": {"rows": surest_rows(judged, named, places, train), "rule": rule},
+        "summary": summary,
+    }
+
+
+def _area(real: Floats, synthetic: Floats) -> float:
+    return float(areas(real, synthetic)[0])
 
 
 def _opinion(judge: Any, x: Floats) -> Floats:

@@ -121,8 +121,7 @@ class Borderline(Generator):
             raise FitError(
                 "minority.borderline looks at the other classes and was given rows of one only",
                 got=f"{len(train)} rows with one value of '{target.name}'",
-                todo="leave out 'where' of the step and name the class under 'counts', "
-                "or use minority.smote",
+                todo="give rows of the other classes, too, or use minority.smote",
             )
 
         def maker(grid: Grid, rows: Positions | None) -> Maker:

@@ -15,6 +15,8 @@ from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.where import Where
 
+from ..tabular._chain import Chain  # noqa: TID252  (own folder)
+from ..tabular._copy_guard import CopyGuard  # noqa: TID252  (own folder)
 from ..tabular._trees_fitted import FittedTrees  # noqa: TID252  (own folder)
 from ..tabular.trees import Trees as Chains  # noqa: TID252  (own folder)
 from ._by_label import FittedByLabel, Rows
@@ -40,6 +42,9 @@ class Trees(Generator):
         Rows of other labels that the trees of a label see, for each row of its own; 0 or more.
     min_leaf, min_leaf_labels : int
         As in `tabular.trees`.
+    guard_copies : bool
+        Whether exact copies of rows of the label that one individual has are drawn anew, as in
+        `tabular.trees`.
 
     References
     ----------
@@ -63,6 +68,7 @@ class Trees(Generator):
     others: float = 1.0
     min_leaf: int = 0
     min_leaf_labels: int = 40
+    guard_copies: bool = True
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     chunk_rows: ClassVar[int] = 32_768
@@ -96,29 +102,38 @@ class Trees(Generator):
         n_beside = min(len(beside), int(self.others * len(rows)))
         beside = rng.choice(beside, n_beside, replace=False)
         seen = np.sort(np.concatenate([rows, beside]))
-        fitted = self._chains().fit(train.take(seen), rng, progress)
+        fitted = self._chains(self.guard_copies and not n_beside).fit(
+            train.take(seen), rng, progress
+        )
         assert isinstance(fitted, FittedTrees)
         if not n_beside:
             return fitted
-        return _InsideRange(_drawing_from(fitted, np.isin(seen, rows)), train.take(rows))
+        is_own = np.isin(seen, rows)
+        chain = _drawing_from(fitted._chain, is_own)
+        guard = None
+        if self.guard_copies:
+            # That of the chain itself would take rows of other labels for its own.
+            guard = CopyGuard.of(chain.matrix[is_own], lambda n: chain.draw(n, rng))
+        own = FittedTrees(chain, guard, {}, False, private=False)
+        return _InsideRange(own, train.take(rows))
 
-    def _chains(self) -> Chains:
-        # The guard compares with all rows the chain has seen; it would take those of others for its own.
+    def _chains(self, guard_copies: bool = False) -> Chains:
         return Chains(
-            min_leaf=self.min_leaf, min_leaf_labels=self.min_leaf_labels, guard_copies=False
+            min_leaf=self.min_leaf,
+            min_leaf_labels=self.min_leaf_labels,
+            guard_copies=guard_copies,
         )
 
 
-def _drawing_from(fitted: FittedTrees, is_own: np.ndarray) -> FittedTrees:
+def _drawing_from(chain: Chain, is_own: np.ndarray) -> Chain:
     """Return the chain whose donors are rows of one label only."""
-    chain = fitted._chain
     links = []
     for link in chain.links:
         own = is_own[link.rows].astype(np.float32)
         weight = own if link.weight is None else own * link.weight
         # A column that the label never has leaves no donor; then those of others are better than none.
         links.append(replace(link, weight=weight) if weight.any() else link)
-    return FittedTrees(replace(chain, links=tuple(links)), None, {}, False, private=False)
+    return replace(chain, links=tuple(links))
 
 
 class _InsideRange(FittedGenerator):

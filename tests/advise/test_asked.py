@@ -15,7 +15,7 @@ from twinset.advising.case import Columns, open_case
 from twinset.advising.cuts import outer_cut
 from twinset.advising.recipe import recipe_of
 from twinset.advising.strategies import GENERATORS, NONE, Strategy
-from twinset.core.errors import RecipeError
+from twinset.core.errors import RecipeError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
 
@@ -94,3 +94,15 @@ def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
     (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
     (step,) = load_recipe(folder / "balanced.yaml").generate
     assert step.with_ == {"across_entities": True}
+
+
+def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table) -> None:
+    n = len(table)
+    table = table.append_column("betrag", pa.array([f"{i},50" for i in range(n)]))
+    table = table.append_column("datum", pa.array([f"{1 + i % 28}.12.2024" for i in range(n)]))
+    with pytest.raises(SchemaError, match=r"got texts like 31\.12\.2024; .*2024-12-31"):
+        open_case(table, Columns(target="fraud", time="datum"))
+    with pytest.raises(SchemaError, match=r"got texts like 1\.234,56; write them like 1234\.56"):
+        open_case(table, Columns(target="fraud", amount="betrag"))
+    notes = asked(table, "fraud", Columns(), None, None).notes
+    assert [note.split()[0] for note in notes] == ["'betrag'", "'datum'"]

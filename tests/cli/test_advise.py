@@ -52,3 +52,15 @@ def test_a_mistake_is_one_sentence(file: str, twinset: Twinset) -> None:
     assert outcome.code == 2
     assert "there is no column 'frod'" in outcome.err
     assert twinset("advise", file, "--target", "fraud", "--html", file).code == 2
+
+
+def test_a_recipe_that_is_there_is_overwritten_only_when_forced(
+    file: str, twinset: Twinset
+) -> None:
+    Path("made.yaml").write_text("name: mine")
+    words = ("advise", file, "--target", "fraud", "--recipe", "made.yaml", *QUICK)
+    refused = twinset(*words)
+    assert refused.code == 2
+    assert "there is a 'made.yaml' already" in refused.err
+    assert Path("made.yaml").read_text() == "name: mine"
+    assert twinset(*words, "--force").code == 0

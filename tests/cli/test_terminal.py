@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from twinset.cli.terminal import (
     paint,
+    plain_warnings,
     print_json,
     print_paths,
     print_scores,
@@ -18,6 +20,7 @@ from twinset.cli.terminal import (
     print_table,
 )
 from twinset.core.contracts import Score
+from twinset.core.errors import FewRowsWarning
 
 
 class Terminal(io.StringIO):
@@ -106,3 +109,13 @@ def test_scores_stand_beside_their_baseline(capsys: pytest.CaptureFixture[str]) 
 def test_paths_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     print_paths({"twin": Path("a.csv"), "report": Path("a.csv.html")})
     assert capsys.readouterr().out == "twin:   a.csv\nreport: a.csv.html\n"
+
+
+def test_a_warning_of_ours_is_a_note_without_a_place_in_the_source() -> None:
+    def warned(kind: type[Warning]) -> str:
+        return warnings.formatwarning("3 rows only", kind, "smote.py", 7)
+
+    with plain_warnings():
+        assert warned(FewRowsWarning) == "Note: 3 rows only\n"
+        assert warned(UserWarning).startswith("smote.py:7: UserWarning: 3 rows only")
+    assert warned(FewRowsWarning).startswith("smote.py:7: FewRowsWarning")

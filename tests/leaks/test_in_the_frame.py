@@ -54,6 +54,19 @@ def test_evaluate_refuses_a_shared_group_and_a_later_train_row() -> None:
     assert any(note.startswith("Allowed leak 'group'") for note in allowed.notes)
 
 
+def test_a_number_of_the_row_is_no_group() -> None:
+    real, later, made = payments(300, 1), payments(200, 2), payments(300, 3)
+    sets = [
+        one.append_column("row", pa.array(np.arange(len(one)) + 1000 * i))
+        for i, one in enumerate((real, made, later))
+    ]
+    lone = "nearly every group of the column 'row' has one row only"
+    by_row = evaluate(sets[0], sets[1], holdout=sets[2], group="row")
+    assert sum(note.startswith(lone) for note in by_row.notes) == 1
+    by_card = evaluate(sets[0], sets[1], holdout=sets[2], group="card")
+    assert not any("one row only" in note for note in by_card.notes)
+
+
 def test_evaluate_reads_the_lineage_of_a_holdout() -> None:
     real, made = payments(300, 1), payments(300, 3)
     flagged = Dataset.from_arrow(payments(200, 2)).with_card(origin="synthetic")

@@ -9,6 +9,7 @@ from twinset.report.details import (
     different_parts,
     pair_errors,
     population_levels,
+    surest_rows,
     usefulness,
 )
 
@@ -118,3 +119,34 @@ def test_one_different_part_is_named_and_escaped(people, score):
 @pytest.mark.parametrize("parts", [None, {}, {"names": []}, {"names": ["a"]}, ["a"]])
 def test_no_different_parts_are_no_block(score, parts):
     assert different_parts(score("gap.a", details={"different": parts})) is None
+
+
+def test_rows_that_look_least_real_are_shown_with_what_may_be_told(people, score):
+    rows = [
+        {"row": 1234, "opinion": 0.98, "values": {"town": "<Ulm>"}},
+        {"row": 7, "opinion": 0.5},
+        {"row": None, "opinion": 0.4},
+    ]
+    scores = [score("gap.a", details={"surest": {"rows": rows, "rule": None}})]
+    columns, found = surest_rows(scores)
+    assert (columns, [row.number for row in found]) == (["town"], [1234, 7])
+    page = build_report(
+        title="x", train=people, synthetic=people, holdout=None, scores=scores, gates=[]
+    ).to_html()
+    told = page.partition('<section id="surest">')[2].partition("</section>")[0]
+    assert "1,234" in told
+    assert "98.0 %" in told
+    assert "&lt;Ulm&gt;" in told
+    assert told.count("not shown") == 2  # the cell, and the hint that says why
+    assert surest_rows([score("gap.a", details={"surest": {"rows": "abc"}})]) == ([], [])
+    assert (
+        'id="surest"'
+        not in build_report(
+            title="x",
+            train=people,
+            synthetic=people,
+            holdout=None,
+            scores=[score("gap.a")],
+            gates=[],
+        ).to_html()
+    )

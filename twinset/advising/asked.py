@@ -10,6 +10,7 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError
 from twinset.guessing import guess_target
+from twinset.local_formats import local_notes
 from twinset.recipe import Recipe, load_recipe
 from twinset.sourcing import declare
 from twinset.tables import open_table
@@ -80,7 +81,7 @@ def asked(
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _of_recipe(load_recipe(Path(source)), target, columns, test_fraction, seed, progress)
     table = open_table(source)
-    notes: tuple[str, ...] = ()
+    notes = tuple(local_notes(table))
     if target is None:
         found, why = guess_target(table)
         if found is None:
@@ -89,7 +90,8 @@ def asked(
                 allowed=", ".join(table.schema.names[:_MOST_NAMED]),
                 todo="name it by --target, in Python by target",
             )
-        target, notes = found.name, (f"'{found.name}' is taken as the target: {why}",)
+        target = found.name
+        notes = (f"'{target}' is taken as the target: {why}", *notes)
     is_file = isinstance(source, str | Path)
     return Asked(
         table,

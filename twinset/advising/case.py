@@ -10,6 +10,7 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.local_formats import local_format
 from twinset.tables import name_target, open_table
 
 Floats = npt.NDArray[np.float64]
@@ -166,8 +167,9 @@ def _time(real: Dataset, columns: Columns) -> tuple[Floats | None, bool]:
     if kind not in ("datetime", "number", "integer"):
         raise SchemaError(
             f"the time column '{columns.time}' holds no times",
-            got=f"a column of kind {kind}",
+            got=_got(real, columns.time),
             allowed="datetime, number, integer",
+            todo=_todo(real, columns.time),
         )
     values = real.values(columns.time)
     if not np.isfinite(values).all():
@@ -186,7 +188,9 @@ def _amount(real: Dataset, name: str) -> Floats:
     kind = real.schema[name].kind
     if kind not in ("number", "integer"):
         raise SchemaError(
-            f"the amount column '{name}' holds no numbers", got=f"a column of kind {kind}"
+            f"the amount column '{name}' holds no numbers",
+            got=_got(real, name),
+            todo=_todo(real, name),
         )
     values = real.values(name)
     if not np.isfinite(values).all() or (values < 0).any():
@@ -196,3 +200,14 @@ def _amount(real: Dataset, name: str) -> Floats:
             todo="fill or remove these rows, or give one price by cost",
         )
     return values
+
+
+def _got(real: Dataset, name: str) -> str:
+    found = local_format(real, name)
+    kind = f"a column of kind {real.schema[name].kind}"
+    return kind if found is None else f"texts like {found.like}"
+
+
+def _todo(real: Dataset, name: str) -> str:
+    found = local_format(real, name)
+    return "" if found is None else found.todo

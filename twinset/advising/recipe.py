@@ -9,7 +9,6 @@ from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
 from twinset.advising.strategies import Strategy, extra_rows, settings_of
 from twinset.drafting import recipe_name
-from twinset.registry import component_class
 
 
 def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
@@ -40,9 +39,6 @@ def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
     label = f"{{{_quoted(case.target)}: {_quoted(case.positive)}}}"
     settings = settings_of(component) if columns.group is not None else {}
     told = f", with: {json.dumps(settings)}" if settings else ""
-    # One that looks at the other classes has to be fitted on all of them.
-    counted = component_class("generator", component).needs_others
-    rows = f"counts: [{{where: {label}, rows: {n}}}]" if counted else f"where: {label}, rows: {n}"
     return f"""\
 # Written by `twinset advise`: {n:,} rows of the rare class, {strategy.title}.
 # Run it with `twinset run`; it delivers the training rows, real and made.
@@ -55,7 +51,7 @@ brief:
 source: {{name: {name}-real, {kind}: {_quoted(place)}, licence: NOASSERTION}}
 split: {{{split}, holdout_fraction: {question.test_fraction:g}}}
 generate:
-  - {{use: {component}, {rows}{told}}}
+  - {{use: {component}, where: {label}, rows: {n}{told}}}
 evaluate: {{metrics: default, gates: {{}}}}
 deliver: {{to: {_quoted(f"out/{name}-balanced")}, formats: [csv, parquet], include: training_set}}
 """

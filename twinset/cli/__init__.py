@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(words: Sequence[str]) -> int:
     """Run the command and turn mistakes and interruptions into exit codes."""
+    from twinset.cli.terminal import plain_warnings
     from twinset.core.errors import TwinsetError, UnknownNameError
 
     for stream in (sys.stdout, sys.stderr):
@@ -66,7 +67,8 @@ def _guarded(words: Sequence[str]) -> int:
     try:
         if words[0] not in COMMANDS:
             raise UnknownNameError.of("command", words[0], COMMANDS)
-        code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
+        with plain_warnings():
+            code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
         sys.stdout.flush()
         return code
     except TwinsetError as error:

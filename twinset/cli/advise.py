@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
 from twinset.cli.terminal import print_notes, print_paths, print_summary
+from twinset.core.errors import RecipeError
 
 
 def command(
@@ -31,6 +32,7 @@ def command(
     seed: int | None = None,
     html: Path | None = None,
     recipe: Path | None = None,
+    force: bool = False,
     workers: int = 1,
     json: bool = False,
 ) -> None:
@@ -71,9 +73,11 @@ def command(
     seed : int
         Seed of every draw; by default 1, or that of the recipe.
     html : Path
-        Write the page to this file.
+        Write the page to this file; an older page is replaced.
     recipe : Path
         Write the recipe that makes the chosen rows to this file, if rows are to be made.
+    force : bool
+        Overwrite the recipe if there is one.
     workers : int
         Threads; the result does not depend on them.
     json : bool
@@ -81,6 +85,10 @@ def command(
     """
     page = html if html is not None or json else Path(f"{data.name.partition('.')[0]}-advice.html")
     check_places({"--html": page, "--recipe": recipe}, (data,))
+    if recipe is not None and recipe.exists() and not force:
+        raise RecipeError(
+            f"there is a '{recipe}' already", todo="choose another --recipe, or --force"
+        )
     from twinset.advising import advise
     from twinset.advising.judges import DEFAULT_JUDGES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from twinset.cli.files import check_place, write_text
+from twinset.cli.terminal import print_notes
 from twinset.core.errors import RecipeError
 
 
@@ -31,6 +32,7 @@ def command(
     """
     from twinset.drafting import draft_recipe, recipe_name, seen_from
     from twinset.guessing import guess_target
+    from twinset.local_formats import local_notes
     from twinset.tables import name_target, open_table
 
     if out.exists() and not force:
@@ -52,4 +54,5 @@ def command(
     write_text(out, text)
     shown = f"'{field.name}' ({reason})" if field is not None else f"none ({reason})"
     print(f"{len(dataset):,} rows, {len(dataset.schema.fields)} columns, target: {shown}")
+    print_notes(local_notes(dataset))
     print(f"Wrote {out}. Next: twinset run {out}")

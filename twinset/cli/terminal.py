@@ -7,7 +7,9 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -71,6 +73,31 @@ def print_paths(paths: Mapping[str, Path]) -> None:
     width = max((len(name) for name in paths), default=0) + 1
     for name, path in paths.items():
         print(f"{name + ':':<{width}} {path}")
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Write our own warnings as notes: where in the source one was raised tells a user nothing."""
+    usual = warnings.formatwarning
+
+    def told(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        from twinset.core.errors import FewRowsWarning
+
+        if issubclass(category, FewRowsWarning):
+            return f"Note: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = told
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def paint(text: str, colour: Colour, stream: TextIO | None = None) -> str:

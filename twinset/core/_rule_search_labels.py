@@ -13,6 +13,7 @@ from twinset.core.rules import Rule
 
 Candidate = tuple[Rule, str]
 _MOST_VALUES, _MOST_COLUMNS, _LEAST_REPEATS = 500, 60, 10.0
+_GLANCE_AT = 2
 _LEAST_EVIDENCE = 30.0
 """Minus the natural log of how unlikely a dependency must be where columns are independent."""
 
@@ -56,8 +57,8 @@ def _is_flag(table: RuleTable, name: str) -> bool:
 
 def dependencies(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candidate]:
     """Yield pairs of columns of which the first decides the second, beyond what chance would do."""
-    names = _discrete(sample)
-    screened = {name: sample.keys([name]) for name in names}
+    screened = _discrete(sample)
+    names = list(screened)
     whole: dict[str, Rows] = {}
     for left, right in itertools.permutations(names, 2):
         if not _decides(screened[left], screened[right], 3 * nearly):
@@ -78,20 +79,28 @@ def dependencies(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator
         yield Rule("dependency", (left, right)), text
 
 
-def _discrete(sample: RuleTable) -> list[str]:
-    """Return the columns whose values repeat often, at least two of them."""
-    kept = []
+def _discrete(sample: RuleTable) -> dict[str, Rows]:
+    """Return the keys of the columns whose values repeat often, at least two of them."""
+    kept: dict[str, Rows] = {}
+    most = min(_MOST_VALUES, max(len(sample) // 5, 2))
+    few = sample.take(slice(0, _GLANCE_AT * most))
     for name in sample.columns:
-        if sample.fields[name].kind in ("id", "datetime"):
+        if sample.fields[name].kind in ("id", "datetime") or len(kept) == _MOST_COLUMNS:
+            continue
+        # A few rows show that most numbers have more values than that.
+        if _n_distinct(few.keys([name])) > most:
             continue
         codes = sample.keys([name])
-        distinct = int(codes.max()) + 1 if len(codes) else 0
-        if not 2 <= distinct <= min(_MOST_VALUES, max(len(codes) // 5, 2)):
+        if not 2 <= _n_distinct(codes) <= most:
             continue
         # One heap and many values that occur once would decide anything else by chance.
         if np.median(np.bincount(codes[codes >= 0])) >= 2:
-            kept.append(name)
-    return kept[:_MOST_COLUMNS]
+            kept[name] = codes
+    return kept
+
+
+def _n_distinct(codes: Rows) -> int:
+    return int(codes.max()) + 1 if len(codes) else 0
 
 
 def _table(left: Rows, right: Rows) -> tuple[Rows, Rows, Rows]:

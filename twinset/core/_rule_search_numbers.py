@@ -33,7 +33,9 @@ def sums(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     for n_parts, most in _PARTS_FOR:
         if len(names) > most or len(names) <= n_parts:
             continue
-        parts = np.array(list(itertools.combinations(range(len(names)), n_parts)))
+        chosen_ones = itertools.combinations(range(len(names)), n_parts)
+        parts = np.fromiter(itertools.chain.from_iterable(chosen_ones), np.int64)
+        parts = parts.reshape(-1, n_parts)
         for total, chosen in _matches(matrix, probes, parts):
             columns = (names[total], *(names[j] for j in chosen))
             if total in chosen or any(known <= set(columns) for known in found):
@@ -51,8 +53,9 @@ def _matches(
     for row in probes:
         values = matrix[row]
         order = np.argsort(values, kind="stable")
-        added = values[parts].sum(axis=1)
-        slack = 1e-6 + 1e-9 * np.abs(values[parts]).max(axis=1)
+        terms = values[parts]
+        added = terms.sum(axis=1)
+        slack = 1e-6 + 1e-9 * np.abs(terms).max(axis=1)
         low = np.searchsorted(values[order], added - slack, side="left")
         high = np.searchsorted(values[order], added + slack, side="right")
         for i in np.flatnonzero(high > low):
@@ -238,7 +241,8 @@ def _varying(sample: RuleTable) -> list[str]:
     for name, values in sample.columns.items():
         if sample.is_numeric(name):
             present = values[~np.isnan(values)]
-            if len(present) and len(np.unique(present)) >= _LEAST_DISTINCT:
+            # The first rows of most columns tell.
+            if any(len(np.unique(part)) >= _LEAST_DISTINCT for part in (present[:64], present)):
                 kept.append(name)
     return kept
 

@@ -150,7 +150,7 @@ class RuleTable:
         joint[self.missing(names)] = -1
         return joint
 
-    def take(self, rows: Array) -> RuleTable:
+    def take(self, rows: Array | slice) -> RuleTable:
         """Return the rows with these positions (or under this mask), copied."""
         return replace(self, columns={name: v[rows] for name, v in self.columns.items()})
 

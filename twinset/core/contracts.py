@@ -164,6 +164,9 @@ class Comparison:
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
         Results shared between metrics of one comparison, e.g. feature matrices.
+    places : numpy.ndarray of int, shape (n,), optional
+        Where the candidate's rows stand in the set that was given, from 0; None where they stand in it
+        as they are.
     value_only : bool
         Whether nothing but the value will be read, as of the floor: a metric may then leave out
         replicates and details. The value must be the same either way.
@@ -177,6 +180,7 @@ class Comparison:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     value_only: bool = False
+    places: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

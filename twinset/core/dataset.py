@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     import polars
 
 Origin = Literal["real", "synthetic", "augmented"]
+
+# What cards say of sets that hold real rows or pieces of them.
+_FROM_REAL = re.compile(
+    r"derived from|interpolat|cop(y|ies|ied)|real (row|record|image|text)", re.I
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +80,11 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
         return asdict(self)
+
+    @property
+    def is_from_real(self) -> bool:
+        """Whether the rows are real ones varied, or a note says that they hold pieces of real ones."""
+        return self.origin == "augmented" or any(_FROM_REAL.search(note) for note in self.notes)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Card:
@@ -188,9 +199,7 @@ class Dataset:
 
     def at_most(self, n: int, rng: np.random.Generator) -> Dataset:
         """Return `n` rows at random, in their order; the whole set when it has no more."""
-        if len(self) <= n:
-            return self
-        return self.take(np.sort(rng.choice(len(self), n, replace=False)))
+        return self if len(self) <= n else self.take(some_places(len(self), n, rng))
 
     def where(self, where: Where | None) -> Dataset:
         """Return the rows that `where` means; all of them for None."""
@@ -295,6 +304,19 @@ class Dataset:
         title = f"{html.escape(self.card.name)} ({self.card.origin}): {len(self):,} rows"
         head = "<tr><th>column</th><th>kind</th><th>role</th></tr>"
         return f"<p><b>{title}</b></p><table>{head}{rows}</table>"
+
+
+def some_places(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return at most `most` of the positions 0 to n - 1 at random, rising; all where there are no more.
+
+    Examples
+    --------
+    >>> some_places(3, 5, np.random.default_rng(0)).tolist()
+    [0, 1, 2]
+    """
+    if n <= most:
+        return np.arange(n)
+    return np.sort(rng.choice(n, most, replace=False)).astype(np.int64)
 
 
 _RESERVED_TYPES = {

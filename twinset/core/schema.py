@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -154,7 +155,7 @@ class Schema:
                 f"the column name '{taken[0]}' is reserved", todo="rename the column in the source"
             )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Column names in order."""
         return tuple(field.name for field in self.fields)

@@ -75,8 +75,8 @@ class Slice:
     @property
     def sentence(self) -> str:
         """The slice with its two shares; counts of 1 to 10 are not told."""
-        made = _told(self.synthetic_rows, self.n_synthetic, "synthetic")
-        there = _told(self.real_rows, self.n_real, "real")
+        made = told_share(self.synthetic_rows, self.n_synthetic, "synthetic")
+        there = told_share(self.real_rows, self.n_real, "real")
         return f"{self.words}: {made}, {there}"
 
     def to_json(self) -> dict[str, Any]:
@@ -339,7 +339,8 @@ def _slice(
     return Slice(words, Where(conditions), *counts, len(sides.real), len(sides.made), z)
 
 
-def _told(count: int, n: int, called: str) -> str:
+def told_share(count: int, n: int, called: str) -> str:
+    """Return the share of `count` among `n` rows in words; counts of 1 to 10 are not told."""
     noun = "of the synthetic rows" if called == "synthetic" else "of the real ones"
     if 0 < count < FEWEST_TOLD:
         return f"fewer than {FEWEST_TOLD} {noun}"

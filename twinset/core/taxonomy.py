@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twinset.core.errors import SchemaError, did_you_mean
@@ -80,7 +81,7 @@ class Taxonomy:
                 )
             self.ancestors(label.name)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all labels, in the order of definition."""
         return tuple(label.name for label in self.labels)

@@ -78,7 +78,7 @@ def check(
     'copies'
     """
     leaks = [*_lineage.synthetic_rows(holdout), *_lineage.parents(holdout, train, [])]
-    remarks = _lineage.shared_ids(holdout, train)
+    remarks = [*_lineage.shared_ids(holdout, train), *_order.lone_groups(holdout, train)]
     groups = _order.shared_groups(holdout, train)
     if split_by == "time":
         leaks += _order.time_travel(holdout, train, split_on)

@@ -10,6 +10,9 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, did_you_mean
 from twinset.leaks._found import Leak, counted, first_rows
 
+_ALONE = 0.9
+_FEWEST = 20
+
 
 def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
     """Return the leak of groups (cards, patients) with rows on both sides; or none."""
@@ -29,6 +32,21 @@ def shared_groups(holdout: Dataset, train: Dataset) -> list[Leak]:
             )
             return [Leak("group", what, rows, at=first_rows(both))]
     return []
+
+
+def lone_groups(holdout: Dataset, train: Dataset) -> list[str]:
+    """Return a remark on each column of groups whose groups hardly ever have two rows: it numbers rows."""
+    remarks = []
+    for field in train.schema.with_role("group"):
+        if field.name in holdout.schema.names:
+            present = pa.concat_arrays([_texts(part, field.name) for part in (train, holdout)])
+            present = present.drop_null()
+            if len(present) > _FEWEST and len(pc.unique(present)) > _ALONE * len(present):
+                remarks.append(
+                    f"nearly every group of the column '{field.name}' has one row only, so keeping groups "
+                    "whole keeps nothing apart; name the column that says whose a row is, or none"
+                )
+    return remarks
 
 
 def time_travel(holdout: Dataset, train: Dataset, on: str | None = None) -> list[Leak]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +22,6 @@ from twinset.report.wording import plain
 
 SCHEMA_VERSION = 1
 _MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
-# What cards say of sets that hold real rows or pieces of them.
-_FROM_REAL = re.compile(
-    r"derived from|interpolat|cop(y|ies|ied)|real (row|record|image|text)", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ class Report:
         made = [card for card in self.cards if card.origin != "real"]
         return uses(
             self.scores,
-            from_real=any(_is_from_real(card) for card in made),
+            from_real=any(card.is_from_real for card in made),
             leak_allowed=any(note.startswith("Allowed leak") for note in self.notes),
         )
 
@@ -237,7 +232,7 @@ def _exhibits(
     distances = next((found for found in gaps if found), {})
     panels, n_left = column_panels(sets, distances)
     made = [synthetic.card, *(card for card in cards if card.origin != "real")]
-    withheld = not show_real_rows and any(_is_from_real(card) for card in made)
+    withheld = not show_real_rows and any(card.is_from_real for card in made)
     withheld = withheld and bool(synthetic.schema.of_kind("image", "text"))
     images: tuple[ImageSample, ...] = ()
     texts: tuple[TextSample, ...] = ()
@@ -256,7 +251,3 @@ def _exhibits(
         rows=row_samples(shown) if show_real_rows else (),
         withheld=withheld,
     )
-
-
-def _is_from_real(card: Card) -> bool:
-    return card.origin == "augmented" or any(_FROM_REAL.search(note) for note in card.notes)

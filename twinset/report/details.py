@@ -11,6 +11,7 @@ Understood are, of any metric::
     outcome     text                                          what the outcome of a group is
     pairs       [[column, column, number], ...]               errors, one a pair
     note        text                                          a warning for the reader
+    surest      {"rows": [{"row": number, "opinion": share, "values": {column: text}}, ...]}
 
 from the frame::
 
@@ -188,6 +189,34 @@ def crowds(scores: Sequence[Score]) -> list[Crowd]:
         if found:
             return sorted(found, key=lambda crowd: -abs(crowd.synthetic - crowd.real))
     return []
+
+
+@dataclass(frozen=True)
+class SurestRow:
+    """A synthetic row that a judge is sure of: its number, the judge's opinion, and telling values."""
+
+    number: int
+    opinion: float
+    values: Mapping[str, str]
+
+
+def surest_rows(scores: Sequence[Score]) -> tuple[list[str], list[SurestRow]]:
+    """Return columns that told, and the synthetic rows that look least real, surest first."""
+    for score in scores:
+        told = _mapping(score.details.get("surest")).get("rows")
+        rows = [_mapping(row) for row in told] if isinstance(told, list | tuple) else []
+        found = [
+            SurestRow(
+                int(row["row"]),
+                float(row["opinion"]),
+                {str(k): str(v) for k, v in _mapping(row.get("values")).items()},
+            )
+            for row in rows
+            if is_number(row.get("row")) and is_number(row.get("opinion"))
+        ]
+        if found:
+            return list(dict.fromkeys(name for row in found for name in row.values)), found
+    return [], []
 
 
 def different_parts(score: Score) -> Different | None:

@@ -21,6 +21,7 @@ from twinset.report.details import (
     different_parts,
     pair_errors,
     population_levels,
+    surest_rows,
     usefulness,
 )
 from twinset.report.reading import how_to_read
@@ -60,6 +61,7 @@ def render_page(report: Report) -> str:
             population=[line for score in report.scores for line in population_levels(score)],
             groups=audited_groups(report.scores),
             n_groups=N_GROUPS,
+            surest=surest_rows(report.scores),
             crowds=crowds(report.scores),
             n_crowds=N_CROWDS,
             heatmap=_heatmap(report),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.dataset import Dataset
-from twinset.sklearn._columns import Column, Rows, infinite, of_numpy, of_objects
+from twinset.sklearn._columns import Column, Rows, infinite, is_finite_sum, of_numpy, of_objects
 from twinset.sklearn._errors import SamplerInputError
 
 _ROWS_AT_ONCE = 4_096
@@ -172,9 +172,7 @@ def _check_shape(array: npt.NDArray[Any]) -> None:
 
 
 def _check_finite(array: npt.NDArray[Any]) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(array, dtype=np.float64)
-    if np.isfinite(total):
+    if is_finite_sum(array):
         return
     for j in range(array.shape[1]):
         if np.isinf(array[:, j]).any():

@@ -20,7 +20,7 @@ from twinset.sklearn._errors import SamplerInputError
 Rows = npt.NDArray[np.int64]
 _KEY_WORD = re.compile(r"(id|no|nr|key|number|ssn|account|card|phone)$", re.IGNORECASE)
 """Names at which it is worth asking whether whole numbers are keys."""
-_LOOK = 2_000
+_GLANCE, _LOOK = 32, 2_000
 _LONGEST_LABEL = 64
 
 
@@ -69,7 +69,7 @@ def of_numpy(name: str, values: npt.NDArray[Any], *, is_checked: bool = False) -
         )
     if dtype.kind == "f" and dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if dtype.itemsize < 4 else np.float64)
-    if dtype.kind == "f" and not is_checked and np.isinf(values).any():
+    if dtype.kind == "f" and not is_checked and _holds_infinity(values):
         raise infinite(name)
     return Column(
         _numeric_field(name, values),
@@ -122,7 +122,7 @@ def of_codes(
     name: str,
     codes: npt.NDArray[np.integer[Any]],
     labels: list[str],
-    write: Callable[[npt.NDArray[np.int64]], Any],
+    write: Callable[[npt.NDArray[np.integer[Any]]], Any],
 ) -> Column:
     """Return a column of codes into `labels`, -1 for missing; `write` turns codes into values."""
     levels = pa.array(labels, pa.string())
@@ -137,7 +137,7 @@ def of_codes(
             found = own.take(made.indices)
         else:
             found = pc.index_in(pc.cast(made, pa.string()), value_set=levels)
-        return write(pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64))
+        return write(pc.fill_null(found, -1).to_numpy(zero_copy_only=False))
 
     field = Field(name=name, kind="category", stored="string")
     return Column(field, read, back, takes_codes=True)
@@ -210,7 +210,7 @@ def _flag_values(values: npt.NDArray[Any]) -> tuple[float, float] | None:
 def _decimals(values: npt.NDArray[Any]) -> int | None:
     """Return the digits after the point, looking at a few values before at all of them."""
     whole = values.astype(np.float64, copy=False)
-    for part in (whole[:_LOOK], whole):
+    for part in (whole[:_GLANCE], whole[:_LOOK], whole):
         found = count_decimals(part[np.isfinite(part)])
         if found is None:
             return None
@@ -257,7 +257,7 @@ def _joined(values: pa.ChunkedArray) -> pa.Array:
 def _arrow_floats(name: str, values: pa.ChunkedArray) -> Column:
     """Return a column of floats; missing is NaN again where the column says it so."""
     numbers = np.asarray(values.to_numpy())
-    if np.isinf(numbers).any():
+    if _holds_infinity(numbers):
         raise infinite(name)
     says_nan = values.null_count == 0 and bool(np.isnan(numbers).any())
     nan = pa.scalar(float("nan"), values.type)
@@ -266,6 +266,16 @@ def _arrow_floats(name: str, values: pa.ChunkedArray) -> Column:
         lambda rows: pa.array(numbers[rows], values.type, from_pandas=True),
         lambda made: pc.fill_null(made, nan) if says_nan else made,
     )
+
+
+def is_finite_sum(values: npt.NDArray[np.floating[Any]]) -> bool:
+    """Return whether values add up to a finite number: then none is infinite, nor missing."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.sum(values, dtype=np.float64)))
+
+
+def _holds_infinity(values: npt.NDArray[np.floating[Any]]) -> bool:
+    return not is_finite_sum(values) and bool(np.isinf(values).any())
 
 
 def infinite(name: str) -> SamplerInputError:
@@ -290,7 +300,7 @@ def _coded_arrow(name: str, values: pa.ChunkedArray) -> Column:
     codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     levels = coded.dictionary
 
-    def write(new: npt.NDArray[np.int64]) -> pa.Array:
+    def write(new: npt.NDArray[np.integer[Any]]) -> pa.Array:
         indices = pa.array(new.astype(np.int32), mask=new < 0)
         if pa.types.is_dictionary(kind):
             return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), levels).cast(kind)

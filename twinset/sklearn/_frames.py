@@ -23,6 +23,7 @@ from twinset.sklearn._columns import (
     of_objects,
 )
 from twinset.sklearn._index import longer_index
+from twinset.sklearn._longer import longer_columns
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class PandasTable:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The columns, in order."""
-        return tuple(of_series(name, self.frame.iloc[:, j]) for j, name in enumerate(self.names))
+        return tuple(of_series(*named) for named in zip(self.names, self._series, strict=True))
+
+    @cached_property
+    def _series(self) -> tuple[Any, ...]:
+        return tuple(series for _, series in self.frame.items())
 
     def taken(self, rows: Rows) -> Any:
         """Return the rows with these positions."""
@@ -83,18 +88,12 @@ class PandasTable:
         in_codes = [column.field.name for column in self.columns if column.takes_codes]
         others = [name for name in self.names if name not in in_codes]
         table = whole_set.select(others).without_reserved().to_arrow() if others else None
-        series = []
-        for j, column in enumerate(self.columns):
-            real, name = self.frame.iloc[:, j], column.field.name
+        written = []
+        for column in self.columns:
             # Labels that are codes on both sides need not become texts between.
             drawn = whole_set.records if table is None or column.takes_codes else table
-            new = pd.Series(column.write(whole_column(drawn.column(name))), copy=False)
-            if new.dtype != real.dtype:
-                new = new.astype(real.dtype)
-            whole = pd.concat([real, new], ignore_index=True)
-            whole.index = index
-            series.append(whole)
-        frame = pd.concat(series, axis=1)
+            written.append(column.write(whole_column(drawn.column(column.field.name))))
+        frame = pd.DataFrame(longer_columns(self._series, written), index=index, copy=False)
         frame.columns = self.frame.columns
         return frame
 

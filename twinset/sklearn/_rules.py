@@ -12,7 +12,7 @@ from twinset.core.rules import Rule, rules_from_json
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._intake import Table, dataset_of
-from twinset.sklearn._order import row_hashes
+from twinset.sklearn._order import Hashes, row_hashes
 
 RuleWords = Sequence[Rule | Mapping[str, Any]] | None
 _LOOKED_AT, _FEWEST_OTHERS = 4_000, 1_000
@@ -87,24 +87,27 @@ def _some_rows(table: Table, rare: Rows) -> Rows:
 
 
 def _least(table: Table, rows: Rows, most: int) -> Rows:
-    """Return at most so many of the rows, in canonical order: those with the least hashes."""
+    """Return at most so many of the rows, in an order that does not depend on theirs.
+
+    One finely divided column tells them apart where no two share a value, which costs less than all.
+    """
     if len(rows) == 0:
         return rows
-    if len(rows) > 8 * most:
-        rows = _thinned(table, rows, 2 * most)
-    hashes = row_hashes(dataset_of(table, rows))
+    hashes = _telling_hashes(table, rows)
+    if len(rows) > 8 * most and hashes is not None:
+        nearly = hashes <= np.partition(hashes, 2 * most)[2 * most]
+        if nearly.sum() < 4 * most:
+            rows, hashes = rows[nearly], hashes[nearly]
+    if hashes is None or len(np.unique(hashes)) < len(hashes):
+        hashes = row_hashes(dataset_of(table, rows))
     if len(rows) > most:
         least = np.argpartition(hashes, most)[: most + 1]
         rows, hashes = rows[least], hashes[least]
     return np.asarray(rows[np.argsort(hashes, kind="stable")[:most]])
 
 
-def _thinned(table: Table, rows: Rows, most: int) -> Rows:
-    """Thin a long list by one finely divided column, which costs less than by all columns."""
+def _telling_hashes(table: Table, rows: Rows) -> Hashes | None:
+    """Return hashes of the first column of numbers without a step; None if there is none."""
     fields = [column.field for column in table.columns]
     free = [field.name for field in fields if field.kind == "number" and field.decimals is None]
-    if not free:
-        return rows
-    hashes = row_hashes(dataset_of(table, rows, free[:1]))
-    kept = rows[hashes <= np.partition(hashes, most)[most]]
-    return np.asarray(kept if len(kept) < 2 * most else rows)
+    return row_hashes(dataset_of(table, rows, free[:1])) if free else None

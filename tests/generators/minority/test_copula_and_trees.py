@@ -1,5 +1,7 @@
 """The copula and the trees of a rare class."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -73,6 +75,31 @@ def test_trees_take_values_of_the_label_alone() -> None:
     fitted = Trees(others=3.0).fit(real, rng_for(0, "fit"))
     made = fitted.sample(400, rng_for(0, "draw"), Where({"y": "yes"}))
     assert set(made.codes("mark")[1]) <= {"m0", "m1", "m2"}
+
+
+def coarse(seed: int = 0) -> Dataset:
+    """Return rows of few combinations each, so that trees often hit one that a single row has."""
+    rng = np.random.default_rng(seed)
+    n, n_rare = 900, 150
+    columns = {f"c{i}": rng.integers(0, 6, n).astype(str) for i in range(5)}
+    y = np.repeat(["no", "yes"], [n - n_rare, n_rare])
+    return labelled(pa.table(columns | {"y": y}))
+
+
+@pytest.mark.parametrize("others", [0.0, 1.0])
+def test_trees_hand_out_no_row_of_one_individual(others: float) -> None:
+    real = coarse()
+    where = Where({"y": "yes"})
+    own = Counter(tuple(row.values()) for row in real.where(where).records.to_pylist())
+    single = {row for row, count in own.items() if count == 1}
+
+    def copies(guard: bool) -> int:
+        fitted = Trees(others=others, guard_copies=guard).fit(real, rng_for(0, "fit"))
+        made = fitted.sample(1000, rng_for(0, "draw"), where)
+        return sum(tuple(row.values()) in single for row in made.records.to_pylist())
+
+    assert copies(guard=False) > 5
+    assert copies(guard=True) == 0
 
 
 def test_correlations_of_noise_are_shrunk_away() -> None:

@@ -1,0 +1,70 @@
+"""The columns of a pandas frame after rows were added: real values first, then new ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def longer_columns(real: Sequence[Any], new: Sequence[Any]) -> dict[int, Any]:
+    """Return position -> values of each column, n real ones and then m new ones, in its own type.
+
+    Parameters
+    ----------
+    real : sequence of pandas.Series
+        The real values, n of each.
+    new : sequence of array-like
+        New values for each, m of each.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"x": [1.5, 2.5], "c": pd.Categorical(["a", "b"])})
+    >>> drawn = [np.array([2.0]), pd.Categorical(["b"], ["a", "b"])]
+    >>> longer = longer_columns([frame["x"], frame["c"]], drawn)
+    >>> longer[0].tolist(), longer[1].tolist()
+    ([1.5, 2.5, 2.0], ['a', 'b', 'b'])
+    """
+    is_plain = [_is_plain(old, added) for old, added in zip(real, new, strict=True)]
+    rooms = _Rooms([old for old, plain in zip(real, is_plain, strict=True) if plain], new)
+    longer = {}
+    for j, (old, added) in enumerate(zip(real, new, strict=True)):
+        longer[j] = rooms.filled(old, added) if is_plain[j] else _joined(old, added)
+    return longer
+
+
+class _Rooms:
+    """One array for all columns of a type: the system hands out a large piece of memory much faster."""
+
+    def __init__(self, real: Sequence[Any], new: Sequence[Any]) -> None:
+        counts = Counter(old.dtype for old in real)
+        n = len(real[0]) + len(new[0]) if real else 0
+        self._rows = {dtype: iter(np.empty((d, n), dtype)) for dtype, d in counts.items()}
+
+    def filled(self, old: Any, added: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the next row of the room of this type, filled."""
+        row: npt.NDArray[Any] = next(self._rows[old.dtype])
+        row[: len(old)], row[len(old) :] = old.to_numpy(), added
+        return row
+
+
+def _is_plain(old: Any, added: Any) -> bool:
+    is_numpy = isinstance(old.dtype, np.dtype) and isinstance(added, np.ndarray)
+    return is_numpy and old.dtype == added.dtype and old.dtype.kind in "fiub"
+
+
+def _joined(old: Any, added: Any) -> Any:
+    import pandas as pd
+
+    dtype = old.dtype
+    if isinstance(dtype, pd.CategoricalDtype) and added.dtype == dtype:
+        codes = np.concatenate([old.cat.codes.to_numpy(), added.codes])
+        return pd.Categorical.from_codes(codes, dtype=dtype)
+    series = pd.Series(added, copy=False)
+    if series.dtype != dtype:
+        series = series.astype(dtype)
+    return pd.concat([old, series], ignore_index=True).array
