@@ -26,8 +26,8 @@ FLOORS = (
         "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
-        "registry", "report", "sampling", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "_settings",
+        "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
+        "twin_note", "verdicts", "wanted", "_settings",
     },
     {"core"},
 )  # fmt: skip
