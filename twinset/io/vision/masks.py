@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.instances import objects_from_ids
 from twinset.core.pixels import decode_ids
@@ -26,7 +28,7 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
     """Return the samples of a folder of masks, by the names of its images, and its classes.
 
     `objects.csv` (columns image, id, category) says what the objects are; without it all of them are of
-    the class "object".
+    the class "object". With it, a picture that it does not name and that has no map holds nothing.
 
     Raises
     ------
@@ -45,6 +47,10 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
             continue
         data, facts = found
         file = next((f for e in _MAPS if (f := maps / f"{picture.stem}{e}").is_file()), None)
+        if file is None and categories is not None and picture.name not in categories:
+            empty = np.zeros((facts.height, facts.width), np.uint16)
+            samples.append(Sample(f"images/{picture.name}", data, [], empty))
+            continue
         if file is None:
             faults.add(f"images/{picture.name}", f"there is no map of its name in {maps.name}/")
             continue
@@ -68,7 +74,9 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
 
 
 def has_maps(folder: Path) -> bool:
-    """Return whether a folder holds files that may be id maps."""
+    """Return whether a folder holds files that may be id maps, or is said to by `objects.csv`."""
+    if folder.is_dir() and (folder.parent / "objects.csv").is_file():
+        return True
     return folder.is_dir() and any(p.suffix.lower() in _MAPS for p in folder.iterdir())
 
 
