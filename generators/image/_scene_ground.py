@@ -15,6 +15,9 @@ Canvas = npt.NDArray[np.float32]
 _GRAIN = 0.012
 _WARM = (np.float32(1.0), np.float32(0.92), np.float32(0.8))
 _HORIZON = (0.3, 0.5)
+_ROAD = np.array(
+    [(0.62, 0.74, 0.88), (0.36, 0.44, 0.24), (0.36, 0.36, 0.38), (0.8, 0.8, 0.75)], np.float32
+)  # sky, verge, road, paint
 
 
 def paint_ground(
@@ -73,23 +76,19 @@ def _road(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Can
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32) - np.float32(rng.uniform(-0.2, 0.2))
     depth = np.clip((y - horizon) / (1 - horizon), 0, 1)
-    sky = np.array([0.62, 0.74, 0.88], np.float32) + (np.float32(0.2) * y / horizon)[..., None]
-    verge = np.array([0.36, 0.44, 0.24], np.float32) * (1 + np.float32(0.15) * depth)[..., None]
-    canvas = np.where((y < horizon)[..., None], np.broadcast_to(sky, (height, width, 3)), verge)
     half = np.float32(0.05) + np.float32(0.8) * depth
-    across = x / half
-    on_road = (np.abs(across) < 1) & (y >= horizon)
-    near = 1 / np.maximum(depth, np.float32(0.02))
-    dashed = (np.abs(across) < 0.03) & (np.sin(6 * near + 0 * x) > 0)
-    edges = np.abs(np.abs(across) - np.float32(0.93)) < 0.025
-    canvas[on_road] = (0.38, 0.38, 0.4)
-    canvas[on_road & (dashed | edges)] = (0.85, 0.85, 0.8)
-    canvas = (
-        canvas
-        * (1 + np.float32(0.16) * _noise(height, width, ((9, 0.5), (40, 0.5)), rng))[..., None]
+    across = np.abs(x / half)
+    below = np.broadcast_to(y >= horizon, across.shape)
+    on_road = below & (across < 1)
+    dashes = np.sin(6 / np.maximum(depth, np.float32(0.02))) > 0
+    painted = on_road & (((across < 0.03) & dashes) | (np.abs(across - np.float32(0.93)) < 0.025))
+    kinds = below.astype(np.uint8) + on_road + painted
+    shade = np.where(
+        y < horizon, 1 + np.float32(0.3) * y / np.float32(horizon), 1 + np.float32(0.15) * depth
     )
-    dust = grain((height, width), rng) * np.float32(_GRAIN)
-    return np.asarray(canvas + dust[..., None], np.float32)
+    shade = shade * (1 + np.float32(0.16) * _noise(height, width, ((9, 0.5), (40, 0.5)), rng))
+    shade += grain((height, width), rng) * np.float32(2 * _GRAIN)
+    return np.asarray(_ROAD[kinds] * shade[..., None].astype(np.float32))
 
 
 _GROUNDS: Mapping[str, Callable[[int, int, Canvas, np.random.Generator], Canvas]] = {

@@ -88,7 +88,9 @@ class Scenes(Generator):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask", "boxes", "category", "integer"})
-    chunk_rows: ClassVar[int] = 64
+    chunk_rows: ClassVar[int] = (
+        8  # plans ask for few rows under many conditions, and a chunk is drawn whole
+    )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
 

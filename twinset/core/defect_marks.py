@@ -53,8 +53,9 @@ def dent(picture: Picture, side: float, amount: float, rng: np.random.Generator)
     cover, x, y = _blob(picture.shape[:2], side, 0.15, rng)
     angle = rng.uniform(0, 2 * np.pi)
     slope = (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y) / np.float32(side / 2)
-    made = picture + (cover * np.clip(slope, -1, 1) * np.float32(0.15 + 0.4 * amount))[..., None]
-    return np.clip(made, 0, 1), cover >= 0.5
+    light = np.asarray(cover * np.clip(slope, -1, 1), np.float32) * np.float32(0.15 + 0.4 * amount)
+    made = np.clip(picture + light[..., None], 0, 1)
+    return np.asarray(made, np.float32), cover >= 0.5
 
 
 def stain(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
@@ -62,8 +63,9 @@ def stain(picture: Picture, side: float, amount: float, rng: np.random.Generator
     cover, x, y = _blob(picture.shape[:2], side, 0.3, rng)
     rim = np.clip(np.hypot(x, y) / np.float32(side / 2), 0, 1) ** 3
     share = cover * (np.float32(0.5) + np.float32(0.5) * rim) * np.float32(0.25 + 0.6 * amount)
-    colour = rng.uniform(0.05, 0.45, picture.shape[2]).astype(np.float32)
-    return picture + (colour - picture) * share[..., None], cover >= 0.5
+    colour = np.asarray(rng.uniform(0.05, 0.45, picture.shape[2]), np.float32)
+    made = picture + (colour - picture) * share[..., None]
+    return np.asarray(made, np.float32), cover >= 0.5
 
 
 def hole(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
@@ -95,7 +97,7 @@ def blot(picture: Picture, side: float, amount: float, rng: np.random.Generator)
     cover = frame * np.asarray(np.clip(0.5 + 4 * (noise + 0.15), 0, 1), np.float32)
     if not (cover >= 0.5).any():
         cover = frame
-    colour = rng.uniform(0.1, 0.9, picture.shape[2]).astype(np.float32)
+    colour = np.asarray(rng.uniform(0.1, 0.9, picture.shape[2]), np.float32)
     texture = colour + np.float32(0.2) * noise[..., None]
     share = (cover * np.float32(0.35 + 0.6 * amount))[..., None]
     made = picture + (texture - picture) * share
