@@ -13,7 +13,7 @@ from twinset.core.camera import grain
 Canvas = npt.NDArray[np.float32]
 
 _GRAIN = 0.012
-_WARM = (np.float32(1.0), np.float32(0.92), np.float32(0.8))
+_WARM = np.array([1.0, 0.92, 0.8], np.float32)
 _HORIZON = (0.3, 0.5)
 _ROAD = np.array(
     [(0.62, 0.74, 0.88), (0.36, 0.44, 0.24), (0.36, 0.36, 0.38), (0.8, 0.8, 0.75)], np.float32
@@ -122,8 +122,5 @@ def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator)
 
     plane = plane * np.float32(spread)
     plane += grain(plane.shape, rng) * np.float32(_GRAIN)
-    planes = np.empty((3, *plane.shape), np.float32)
-    for k, warm in enumerate(_WARM):  # in place: large new arrays cost more than the sums
-        np.multiply(plane, warm, out=planes[k])
-        planes[k] += rgb[k]
-    return np.asarray(cv2.merge(list(planes)))
+    # One pass over the plane: each colour is rgb + warmth * plane.
+    return np.asarray(cv2.transform(plane[..., None], np.stack([_WARM, rgb], axis=1)))
