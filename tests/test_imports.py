@@ -13,26 +13,29 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"generators": "generators", "augment": "augment", "evaluation": "evaluation"}
 HEAVY = {
     "torch", "sdv", "albumentations", "faker", "imblearn", "cv2", "sklearn", "scipy", "pandas",
-    "polars", "duckdb", "matplotlib",
+    "polars", "duckdb", "matplotlib", "onnxruntime", "safetensors", "timm", "torchvision",
 }  # fmt: skip
 # From the top down; a module may import from its own floor and from those below it.
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling"},
-    {"appraisal", "comparing", "filler", "making", "planning", "shortfalls", "sourcing", "tables"},
     {
-        "balance", "canaries", "catalog", "delivery", "disclosure", "fetch", "guessing", "io", "leaks",
-        "likeness", "local_formats",
+        "appraisal", "comparing", "filler", "making", "planning", "remaking", "shortfalls", "sourcing",
+        "tables",
+    },
+    {
+        "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
+        "guessing", "io", "leaks", "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
-        "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "wanted", "_settings",
+        "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
+        "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip
 # pipeline with its two hands, the one-shot twin with its tables, catalogue and delivery.
-IO_USERS = {"pipeline", "sourcing", "oneshot", "tables", "catalog", "delivery", "io"}
+IO_USERS = {"embedders", "pipeline", "sourcing", "oneshot", "tables", "catalog", "delivery", "io"}
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,25 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import Embedder
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
+from twinset.embedders import embedders_of, image_notes, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.likeness import one_label_note
-from twinset.measure import FAMILIES, default_metrics, measure
+from twinset.measure import FAMILIES, attack_metrics, default_metrics, measure
+from twinset.question import Question
+from twinset.remaking import remake_of_note
 from twinset.report import Report, apply_gates, build_report, check_gates
 from twinset.seen_rows import copied_note, copied_rows, seen_note, seen_rows
 from twinset.tables import (
     Parts,
+    label_beside_texts,
     lock_away,
     name_target,
     open_table,
-    refuse_media,
     same_columns,
     with_role,
 )
@@ -34,50 +38,6 @@ from twinset.twin_note import Seal, TwinNote, note_path
 from twinset.verdicts import not_measurable
 
 _NEED_HOLDOUT = ("utility", "privacy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked of a synthetic set, besides the sets themselves.
-
-    Parameters
-    ----------
-    target, positive : str, optional
-        Column to predict and its label of interest.
-    where : Where, optional
-        Which rows are compared.
-    seed : int
-        Seed of the measuring.
-    quick : bool
-        Whether metrics that take a while are left out.
-    workers : int
-        Threads; the result does not depend on them.
-    progress : Progress
-        Told of every metric.
-    time, group : str, optional
-        Columns by which a holdout that was given is later than the real table, or that tell the
-        entities apart that it may not share with it.
-    allow_leaks : tuple of str
-        Kinds of leaks that are noted instead of refused.
-    """
-
-    target: str | None = None
-    positive: str | None = None
-    where: Where | None = None
-    seed: int = 0
-    quick: bool = False
-    workers: int = 1
-    progress: Progress = silent
-    time: str | None = None
-    group: str | None = None
-    allow_leaks: tuple[str, ...] = ()
-
-    @property
-    def about_leaks(self) -> dict[str, Any]:
-        """Settings of the look for leaks."""
-        by = None if self.time is None else "time"
-        cut = {"split_by": by, "split_on": self.time, "target": self.target}
-        return {**cut, "allow": self.allow_leaks, "seed": self.seed}
 
 
 def evaluate(
@@ -96,13 +56,15 @@ def evaluate(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
+    embedders: Sequence[str | Embedder] | None = None,
+    attacks: Sequence[str] = (),
 ) -> Report:
-    """Return a report on a synthetic table beside the real one.
+    """Return a report on a synthetic table or image set beside the real one.
 
     Parameters
     ----------
     real, synthetic : path or Arrow object
-        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ... The
+        A CSV, Parquet or JSON-Lines file, a folder of images, a pandas or polars frame, ... The
         synthetic one needs the same columns. When both are files and `twin` made the synthetic
         one, the note beside it tells which real rows were locked away.
     holdout : path or Arrow object, optional
@@ -119,22 +81,23 @@ def evaluate(
         Bounds on scores as in a recipe: metric -> ``{max: number, min: number, of: ...}``.
     quick : bool
         Leave out the metrics that take a while; a note on the report names them.
-    workers : int
-        Threads, 1 or more; the result does not depend on them.
-    progress : Progress
-        Told of every metric.
+    workers, progress : int, Progress
+        Threads, 1 or more, on which the result does not depend; who is told of every metric.
     time, group : str, optional
-        Columns of the real table: by `time` every row of it must be earlier than the holdout; values
-        of `group` (a card, a patient) must not stand on both sides, unless the cut is by time.
+        Columns: by `time` every real row must be earlier than the holdout; values of `group` (a
+        card, a patient) must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
+    embedders : sequence of str or Embedder, optional
+        What to look at images with: `twinset.embedders.embedders_of`.
+    attacks : sequence of str
+        Attacks that take far longer than all else: "shadow" makes the generator again, many times, and
+        needs the note that `twin` wrote.
 
     Raises
     ------
-    LeakError
-        The holdout does not stand apart from the real table or from what was made.
     TwinsetError
-        The arguments or the data cannot be used.
+        The arguments or the data cannot be used, or (LeakError) the holdout does not stand apart.
 
     Examples
     --------
@@ -146,16 +109,19 @@ def evaluate(
     check_counts(seed=seed, workers=workers)
     check_allowed(allow_leaks)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema)
-    measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
-    check_gates(gates or {}, measured, place="gates")
+    asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
+    check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, notes = note_of(plain, real, synthetic, holdout)
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
         where = where or note.where
+    if target is None and (target := label_beside_texts(plain.schema)) is not None:
+        notes = [*notes, f"Taken as the target: '{target}', the only label beside the texts."]
+    own = label_of_images(plain) if target is None else None
     question = Question(
-        target=target,
+        target=target or own,
+        guessed=own,
         positive=positive,
         where=Where.of(where),
         seed=seed or 0,
@@ -165,11 +131,15 @@ def evaluate(
         time=time,
         group=group,
         allow_leaks=tuple(allow_leaks),
+        embedders=None if embedders is None else embedders_of(embedders),
+        attacks=tuple(attacks),
+        remake=remake_of_note(note, attacks),
     )
     parts = real_parts(plain, holdout, note, question)
     blind = ""
     if holdout is not None:
-        notes, blind = holdout_notes(parts)
+        seen, blind = holdout_notes(parts)
+        notes = [*notes, *seen]
     made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
@@ -214,6 +184,7 @@ def appraise(
         target=question.target,
         where=question.where,
         notes=[
+            *image_notes(scores, question.guessed),
             *one_label_note(parts.train, synthetic, question.target, question.where),
             *notes,
             *left_out(parts.train, question),
@@ -244,6 +215,7 @@ def scores_of(
                 todo="correct the condition, or give data that hold such rows",
             )
     metrics = default_metrics(parts.train.schema.kinds, quick=question.quick)
+    metrics += attack_metrics(question.attacks)
     hidden = [(n, m) for n, m in metrics if blind and m.needs_real and m.family in _NEED_HOLDOUT]
     looked = [pair for pair in metrics if pair not in hidden]
     found = measure(
@@ -255,9 +227,11 @@ def scores_of(
         target=question.target,
         positive=question.positive,
         population={},
+        embedders=question.embedders,
         seed=question.seed,
         workers=question.workers,
         progress=question.progress,
+        remake=question.remake,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))
@@ -335,10 +309,7 @@ def real_parts(
 
 
 def holdout_notes(parts: Parts) -> tuple[list[str], str]:
-    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can.
-
-    Where the rows of the real table repeat among themselves as often, chance explains what is seen.
-    """
+    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can."""
     if parts.holdout is None:
         return [], ""
     found = seen_rows(parts.train, parts.holdout)

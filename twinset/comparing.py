@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from twinset.appraisal import (
-    Question,
     check_counts,
     holdout_notes,
     left_out,
@@ -26,9 +25,10 @@ from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
+from twinset.question import Question
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
-from twinset.tables import Parts, open_table, refuse_media, same_columns
+from twinset.tables import Parts, open_table, same_columns
 from twinset.twin_note import TwinNote
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
@@ -119,7 +119,6 @@ def compare(
     check_allowed(allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real")
-    refuse_media(plain.schema)
     measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
     check_gates(gates or {}, measured, place="gates")
     told = _read_notes(plain, real, candidates, holdout)

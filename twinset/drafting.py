@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,11 @@ from pathlib import Path
 
 from twinset.core.dataset import Dataset
 from twinset.core.rule_discovery import ProposedRule, discover_rules
-from twinset.core.rules import RULE_KINDS, rules_to_json
+from twinset.core.rules import rules_to_json
 from twinset.core.schema import TABULAR_KINDS, Field
 from twinset.core.where import Where
 from twinset.guessing import Owners, guess_owners
+from twinset.yaml_text import flow, one_line, quoted
 
 
 def draft_recipe(
@@ -73,12 +73,12 @@ def draft_counts(
     """
     lines = ["generate:", f"  - use: {use}", "    name: slices"]
     if settings:
-        told = ", ".join(f"{name}: {_yaml(value)}" for name, value in settings.items())
+        told = ", ".join(f"{name}: {flow(value)}" for name, value in settings.items())
         lines.append(f"    with: {{{told}}}")
     lines.append("    counts:")
     for where, rows, text in counts:
-        spelled = f"{{where: {_yaml(where.to_json())}, rows: {rows}}}"
-        lines.append(f"      - {spelled}   # {_comment(text)}")
+        spelled = f"{{where: {flow(where.to_json())}, rows: {rows}}}"
+        lines.append(f"      - {spelled}   # {one_line(text)}")
     return "\n".join(lines) + "\n"
 
 
@@ -118,13 +118,13 @@ seed: {seed}
     brief = "brief: {task: other}\n"
     if target is not None:
         task = "classification" if _is_class(target) else "regression"
-        brief = f"brief: {{task: {task}, target: {_quoted(target.name)}}}\n"
+        brief = f"brief: {{task: {task}, target: {quoted(target.name)}}}\n"
     split = f"split: {{by: stratified, holdout_fraction: {holdout_fraction}}}\n"
     rest = f"""\
 evaluate:
   # Rows of a few slices are not meant to look like the whole table: only leaks are looked for here.
   metrics: [privacy.exact_copies, privacy.nearest_record]
-deliver: {{to: {_quoted(f"out/{name}")}, formats: [csv, parquet]}}
+deliver: {{to: {quoted(f"out/{name}")}, formats: [csv, parquet]}}
 """
     source = _source(dataset, path, name, Owners()) + _rules(discover_rules(dataset))
     return "\n".join([head, brief, source, split, making, rest])
@@ -159,7 +159,7 @@ brief: {{task: other}}
 evaluate:
   # Rows of a few slices are not meant to look like the whole set, and nothing real was learnt from.
   metrics: []
-deliver: {{to: {_quoted(f"out/{name}")}, formats: [parquet]}}
+deliver: {{to: {quoted(f"out/{name}")}, formats: [parquet]}}
 """
     return "\n".join([head, making, rest])
 
@@ -200,15 +200,15 @@ brief:
   # target: COLUMN            # {reason}
 """
     lines = ["brief:", "  task: classification" if _is_class(target) else "  task: regression"]
-    lines.append(f"  target: {_quoted(target.name)}   # {reason}")
+    lines.append(f"  target: {quoted(target.name)}   # {reason}")
     if _is_class(target):
         codes, levels = dataset.codes(target.name)
         counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
         rarest = min(counts, key=lambda level: (counts[level], level))
         if len(levels) == 2:
             told = f"the rarer label: {counts[rarest]:,} rows"
-            lines.append(f"  positive: {_quoted(rarest)}   # {told}")
-        lines.append(f"  # want: {{{_quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
+            lines.append(f"  positive: {quoted(rarest)}   # {told}")
+        lines.append(f"  # want: {{{quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
     return "\n".join(lines) + "\n"
 
 
@@ -216,7 +216,7 @@ def _source(dataset: Dataset, path: str, name: str, owners: Owners) -> str:
     lines = [
         "source:",
         f"  name: {name}-real",
-        f"  path: {_quoted(path)}",
+        f"  path: {quoted(path)}",
         "  licence: NOASSERTION          # an SPDX id, e.g. CC-BY-4.0; the twin inherits it",
         "  provenance: {}                # where the data come from",
         "  # What twinset took the columns for; correct what is wrong. Roles: feature, target,",
@@ -231,7 +231,7 @@ def _source(dataset: Dataset, path: str, name: str, owners: Owners) -> str:
             role = ", role: time"
         elif field.role == "identifier":
             role = ", role: identifier"
-        lines.append(f"    {_quoted(field.name)}: {{kind: {field.kind}{role}}}{why}")
+        lines.append(f"    {quoted(field.name)}: {{kind: {field.kind}{role}}}{why}")
     return "\n".join(lines) + "\n"
 
 
@@ -243,44 +243,21 @@ def _rules(found: Sequence[ProposedRule]) -> str:
     ]
     lines.append("  rules:" if kept else "  rules: []")
     for one in kept:
-        lines.append(f"    - {_flow(one)}   # {_comment(one.text)}; {one.support_rows:,} rows")
+        lines.append(f"    - {_flow(one)}   # {one_line(one.text)}; {one.support_rows:,} rows")
     nearly = [one for one in found if not one.holds]
     if nearly:
         lines.append("    # Broken by a few rows: faults in the data, or no rules at all.")
     for one in nearly:
         told = f"broken by {one.broken_rows:,} of {one.support_rows:,} rows"
-        lines.append(f"    # - {_flow(one)}   # {_comment(one.text)}; {told}")
+        lines.append(f"    # - {_flow(one)}   # {one_line(one.text)}; {told}")
     return "\n".join(lines) + "\n"
-
-
-def _comment(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _flow(one: ProposedRule) -> str:
     (value,) = rules_to_json([one.rule])
     if one.rule.kind == "linear":
         del value["columns"]
-    return _yaml(value)
-
-
-def _yaml(value: object) -> str:
-    """Return plain values as YAML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_yaml(item) for item in value) + "]"
-    if isinstance(value, str):
-        return value if value in RULE_KINDS else _quoted(value)
-    text = json.dumps(value)
-    # 1e-06 would be read as a text.
-    short = isinstance(value, float) and "e" in text and "." not in text
-    return text.replace("e", ".0e") if short else text
-
-
-def _key(name: str) -> str:
-    plain = ("kind", "columns", "low", "high", "strict", "tolerance", "coefficients", "equals")
-    return name if name in plain else _quoted(name)
+    return flow(value)
 
 
 def _split(target: Field | None, owners: Owners) -> str:
@@ -293,7 +270,7 @@ def _split(target: Field | None, owners: Owners) -> str:
         return f"""\
 split:
   by: {by}
-  on: {_quoted(on)}   # a guess: {told[by]}
+  on: {quoted(on)}   # a guess: {told[by]}
   holdout_fraction: 0.2       # locked away: no generator ever sees these rows
 """
     how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
@@ -340,8 +317,3 @@ def _is_class(field: Field) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(" ".join(name.split()) for name in names)
-
-
-def _quoted(text: str) -> str:
-    """Return `text` as a YAML scalar: a JSON string is one, once it holds no control characters."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())

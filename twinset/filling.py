@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from twinset.appraisal import Question, check_counts, real_parts
+from twinset.appraisal import check_counts, real_parts
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import infer_factors
@@ -19,6 +19,7 @@ from twinset.core.slices import Slice, search_slices
 from twinset.core.where import Where
 from twinset.drafting import draft_counts, draft_drawing, draft_filling, recipe_name, seen_from
 from twinset.filler import Filler
+from twinset.question import Question
 from twinset.shortfalls import Aim, Gap, plan_rows
 from twinset.tables import name_target, open_table
 from twinset.twin_note import Seal, TwinNote

@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from twinset.canary_trial import with_canaries
 from twinset.core.contracts import (
     Comparison,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
+    Positions,
     Progress,
+    Remake,
     Score,
     silent,
 )
 from twinset.core.dataset import Dataset
-from twinset.core.errors import MissingExtraError
+from twinset.core.embedders import Embedder
+from twinset.core.errors import MissingExtraError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.embedders import EmbeddedSets, embed_sets
 from twinset.registry import build, list_components
 from twinset.sides import (
     Columns,
@@ -36,6 +41,8 @@ from twinset.verdicts import Against, judge, not_measurable
 
 FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
 """Order of the results."""
+ATTACKS = {"shadow": "privacy.shadow_models"}
+"""Attacks that take far longer than all else, and run only where they are asked for -> their metric."""
 
 
 def measure(
@@ -48,9 +55,11 @@ def measure(
     target: str | None = None,
     positive: str | None = None,
     population: Mapping[str, Mapping[str, float]] | None = None,
+    embedders: Sequence[Embedder] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
+    remake: Remake | None = None,
 ) -> list[Score]:
     """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
 
@@ -76,12 +85,16 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
+    embedders : sequence of Embedder, optional
+        What to look at images with; by default see `twinset.embedders.embed_sets`.
     seed : int
         Seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress
         Told ``("measure", done, total)``.
+    remake : Remake, optional
+        Makes the generator of the candidate again on other real rows, for attacks with shadow models.
 
     Raises
     ------
@@ -99,17 +112,23 @@ def measure(
     >>> score.verdict, round(score.value, 2)
     ('different', 0.4)
     """
-    frame = _Frame.of(train, synthetic, holdout, where, target, positive, population or {}, seed)
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
-    progress("measure", 0, len(ordered))
     with threadpool_limits(limits=1):
+        sets = EmbeddedSets(train, synthetic, holdout)
+        if ordered:
+            sets = embed_sets(
+                train, synthetic, holdout, embedders, target=target, seed=seed, progress=progress
+            )
+        frame = _Frame.of(sets, where, target, positive, population or {}, seed)
+        frame = replace(frame, remake=remake)
+        progress("measure", 0, len(ordered))
         return _score_all(frame, ordered, workers, progress)
 
 
 def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
     """Return every metric that can look at one of `kinds`, with its default settings.
 
-    A quick look leaves out those that take a while.
+    A quick look leaves out those that take a while. Those that run on request only are never among them.
 
     Examples
     --------
@@ -121,8 +140,28 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
     return [
         (name, metric)
         for name, metric in found
-        if metric.kinds & held and not (quick and metric.is_thorough)
+        if metric.kinds & held and not metric.on_request and not (quick and metric.is_thorough)
     ]
+
+
+def attack_metrics(attacks: Sequence[str]) -> list[tuple[str, Metric]]:
+    """Return the metrics of attacks that run on request, with their default settings.
+
+    Raises
+    ------
+    ParameterError
+        An attack is not known.
+
+    Examples
+    --------
+    >>> [name for name, _ in attack_metrics(["shadow"])]
+    ['privacy.shadow_models']
+    """
+    for attack in attacks:
+        if attack not in ATTACKS:
+            raise ParameterError("an attack is not known", got=attack, allowed=", ".join(ATTACKS))
+    names = [ATTACKS[attack] for attack in dict.fromkeys(attacks)]
+    return [(name, build("metric", name, {})) for name in names]
 
 
 @dataclass(frozen=True)
@@ -140,19 +179,20 @@ class _Frame:
     population: Mapping[str, Mapping[str, float]]
     seed: int
     has_holdout: bool
+    embedded: EmbeddedSets
+    remake: Remake | None = None
 
     @classmethod
     def of(
         cls,
-        train: Dataset | None,
-        synthetic: Dataset,
-        holdout: Dataset | None,
+        sets: EmbeddedSets,
         where: Where | None,
         target: str | None,
         positive: str | None,
         population: Mapping[str, Mapping[str, float]],
         seed: int,
     ) -> _Frame:
+        train, synthetic, holdout = sets.train, sets.synthetic, sets.holdout
         kept = synthetic.where(where)
         halves = models = real = None
         if train is not None:
@@ -169,7 +209,7 @@ class _Frame:
         shares = {column: s for column, s in population.items() if column not in asked}
         return cls(
             train is not None, halves, models, kept, real, where, target, positive, shares, seed,
-            holdout is not None,
+            holdout is not None, sets,
         )  # fmt: skip
 
     def score(self, name: str, metric: Metric) -> Score:
@@ -177,7 +217,11 @@ class _Frame:
         try:
             if not metric.needs_real:
                 return self._without_real(name, metric)
-            return self._against_real(name, metric, self._sides(metric))
+            score = self._against_real(name, metric, self._sides(metric))
+            if self.remake is None or name not in ATTACKS.values() or self.halves is None:
+                return score
+            rng = rng_for(self.seed, "measure", name, "canaries")
+            return with_canaries(score, self.halves.train, self.remake, rng)
         except (NotMeasurable, MissingExtraError) as reason:
             return not_measurable(name, metric, str(reason))
 
@@ -217,6 +261,7 @@ class _Frame:
                 Comparison(
                     train, candidate, reference, self.target, self.positive, self.population, cache,
                     value_only, sides.places if candidate is synthetic else None,
+                    self._remake(sides, columns.names),
                 ),
                 rng_for(self.seed, "measure", name),
             )  # fmt: skip
@@ -225,7 +270,8 @@ class _Frame:
         base = compute(baseline) if known is None else Measurement(known)
         measured = compute(synthetic)
         floor = None
-        if metric.has_floor:
+        # Of a single column there is nothing to shuffle apart.
+        if metric.has_floor and len(columns.names) > 1:
             shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
             floor = float(compute(shuffled, value_only=True).value)
         compared: dict[str, Any] = {
@@ -237,6 +283,8 @@ class _Frame:
             },
             "left_out": dict(columns.left_out),
         }
+        if facts := self.embedded.facts_of(columns.names):
+            compared["embedders"] = facts
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))
@@ -250,6 +298,22 @@ class _Frame:
         return judge(
             name, metric, measured, against, {**measured.details, "compared": compared}, note
         )
+
+    def _remake(self, sides: Sides, names: Sequence[str]) -> Any:
+        """Return what makes the generator anew on some rows of both real sides, with all columns."""
+        remake, both = self.remake, [sides.train, sides.reference]
+        if remake is None:
+            return None
+
+        def again(
+            train: Positions, reference: Positions, most: int, rng: np.random.Generator
+        ) -> Dataset:
+            parts = [part.take(rows) for part, rows in zip(both, (train, reference))]
+            real = Dataset.concat([part.without_reserved() for part in parts])
+            shuffled = real.take(rng.permutation(len(real)))
+            return remake(shuffled, most, rng).without_reserved().select(names)
+
+        return again
 
     def _without_real(self, name: str, metric: Metric) -> Score:
         """Score a metric that looks at one set only: it is held against the best it can be."""

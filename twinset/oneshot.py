@@ -11,7 +11,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from twinset import __version__, registry
-from twinset.appraisal import Question, appraise, check_counts
+from twinset.appraisal import appraise, check_counts
 from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, LeakError, RecipeError
@@ -20,6 +20,7 @@ from twinset.core.where import Where
 from twinset.io import FORMATS, read_dataset, write_dataset
 from twinset.leaks import refuse_sets
 from twinset.making import with_aggregates
+from twinset.question import Question
 from twinset.report import Report
 from twinset.sampling import fit_source
 from twinset.tables import Parts, lock_away, name_target, open_table, refuse_media

@@ -30,6 +30,7 @@ from twinset.making import (
 )
 from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
+from twinset.remaking import remake_of_recipe
 from twinset.sourcing import Real, register_real, register_split
 
 if TYPE_CHECKING:
@@ -304,6 +305,7 @@ class _Run:
             seed=self.recipe.seed,
             workers=self.workers,
             progress=self.progress,
+            remake=remake_of_recipe(self.recipe),
         )
         payload = json.dumps([score.to_json() for score in scores])
         self.catalog.note(addresses["measure"], "scores", payload.encode())

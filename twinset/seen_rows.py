@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
+from twinset.core.picture_keys import picture_keys
 from twinset.core.schema import TABULAR_KINDS
 
 # From this share of repeated rows on, a reader should be told.
 _MUCH = 0.5
 _FEWEST_TOLD = 11
 _REACH = 3.0
+_NESTED = ("mask", "boxes", "spans")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     known, others : Dataset
         Two sets with the same columns.
     names : sequence of str, optional
-        Columns to compare; by default all.
+        Columns to compare; by default all but spans, boxes and the like, which say something of
+        their text or picture; pictures are equal where their pixels are.
 
     Examples
     --------
@@ -71,7 +74,8 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     >>> found.seen, found.rows, round(found.repeated, 2)
     (1, 1, 0.67)
     """
-    names = list(known.schema.names if names is None else names)
+    able = [field.name for field in known.schema.fields if field.kind not in _NESTED]
+    names = able if names is None else list(names)
     if not names:
         return SeenRows(0, len(others), 0.0)
     sides = [
@@ -90,10 +94,14 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
 
 def copied_rows(real: Dataset, synthetic: Dataset) -> SeenRows:
     """Return how many synthetic rows equal a real one; identifiers, made afresh, are not looked at."""
-    fields = [field for field in real.schema.fields if field.kind != "id"]
-    # Free text is often made afresh as well; it decides only where there is nothing else.
+    fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
+    # Free text is often made afresh as well; it decides only where there is a label beside it at most.
     tabular = [field.name for field in fields if field.kind in TABULAR_KINDS]
-    return seen_rows(real, synthetic, tabular or [field.name for field in fields])
+    # Beside a picture, its labels tell nothing: they stand with many others, too.
+    images = [field.name for field in fields if field.kind == "image"]
+    about_texts = len(tabular) < 2 and len(tabular) < len(fields)
+    rest = [field.name for field in fields if field.kind not in _NESTED]
+    return seen_rows(real, synthetic, images or (rest if about_texts else tabular))
 
 
 def copied_note(found: SeenRows) -> list[str]:
@@ -119,5 +127,7 @@ def seen_note(found: SeenRows) -> list[str]:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Bring dictionaries to texts, which is what rows can be grouped by across two tables."""
+    """Bring dictionaries to texts and pictures to keys, which rows can be grouped by across two tables."""
+    if pa.types.is_struct(column.type):
+        return picture_keys(column)
     return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column

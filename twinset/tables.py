@@ -104,14 +104,30 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
     return found if name == "holdout" else found.with_card(origin="synthetic")
 
 
-def refuse_media(schema: Schema) -> None:
-    """Raise SchemaError if a column is neither tabular, nor an identifier, nor free text."""
+def label_beside_texts(schema: Schema) -> str | None:
+    """Return the only label of a set of texts, identifiers and spans apart; None of any other set.
+
+    Examples
+    --------
+    >>> from twinset.core.schema import Field
+    >>> said, about = Field(name="said", kind="text"), Field(name="about", kind="category")
+    >>> label_beside_texts(Schema((said, about))), label_beside_texts(Schema((about,)))
+    ('about', None)
+    """
+    others = [field for field in schema.fields if field.kind not in ("id", "text", "spans")]
+    labels = [field.name for field in others if field.kind in ("category", "boolean")]
+    alone = len(others) == len(labels) == 1 and bool(schema.of_kind("text"))
+    return labels[0] if alone else None
+
+
+def refuse_media(schema: Schema, also: frozenset[str] = frozenset()) -> None:
+    """Raise SchemaError for a column that is no cell, identifier or free text, nor of a kind in `also`."""
     for field in schema.fields:
-        if field.kind not in _KINDS:
+        if field.kind not in _KINDS | also:
             raise SchemaError(
                 f"the column '{field.name}' cannot be twinned from one file",
                 got=f"a column of kind {field.kind}",
-                allowed=", ".join(sorted(_KINDS)),
+                allowed=", ".join(sorted(_KINDS | also)),
                 todo="write a recipe for such a set, or leave the column out",
             )
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.choice import Difference, choose
-from twinset.advising.strategies import Strategy
+from twinset.advising.choice import choose
+from twinset.advising.differences import Difference
+from twinset.advising.strategies import NONE, Strategy
 from twinset.core.seeding import rng_for
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +23,7 @@ Figure = Callable[[Sequence["CellResult"]], float]
 LEARNERS = ("finer model", "smoother model")
 NOT_CANDIDATES = ("none", "oracle", "smote 1")
 N_DRAWS = 4_000
+_SURE = 3.0
 _OVERLAP = 0.4
 """Share of the rare rows that the test parts of two splits of one cell have in common, about."""
 
@@ -86,12 +88,23 @@ class CellResult:
     @cached_property
     def differs(self) -> list[str]:
         """Return the candidates whose difference to none lies beyond its interval."""
-        return [n for n in self.names if n != "none" and _beyond(*self.differences[n])]
+        return [n for n in self.names if n != "none" and is_beyond(*self.differences[n])]
 
     @cached_property
     def helping(self) -> list[str]:
         """Return the candidates that help beyond their interval."""
         return [name for name in self.differs if self.differences[name][0] > 0]
+
+    @cached_property
+    def surely_helping(self) -> list[str]:
+        """Return the candidates that help by 3 standard errors: chance seldom brings one of twenty."""
+        found = {name: self.differences[name] for name in self.helping}
+        return [name for name, (mean, error) in found.items() if mean > _SURE * error]
+
+    def is_as_good(self, taken: str) -> bool:
+        """Return whether what a split took helps surely enough, or is as far ahead as such a one."""
+        least = min(self.differences[name][0] for name in self.helping)
+        return taken in self.helping or self.difference(taken)[0] >= least
 
     def regret(self, name: str | None = None) -> float:
         """Return what the best candidate of the cell is ahead of a strategy (None: of advise)."""
@@ -110,19 +123,20 @@ def read(
         for name in left_out:
             line["inner"].pop(name, None)
             line["test_figures"].pop(name, None)
-        line["chosen"], line["challenger"] = _choice(line["inner"])
+        line["chosen"], line["challenger"] = _choice(line["inner"], line["is_chance"])
         cells.setdefault((line["set"], line["judge"]), []).append(line)
     return [CellResult(name, judge, found) for (name, judge), found in cells.items()]
 
 
-def _choice(inner: dict[str, list[Any]]) -> tuple[str, str]:
+def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
     """Return what the rule of today takes of what the races of then saw."""
-    finalists = [Strategy(name, "none") for name, found in inner.items() if found[3]]
+    finalists = [Strategy(name, "none") for name, found in inner.items() if found[4]]
     seen = {
-        name: Difference(mean, error, shrunk, 0.0)
-        for name, (mean, error, shrunk, _) in inner.items()
+        name: Difference(mean, error, shrunk, 0.0, lead)
+        for name, (mean, error, shrunk, lead, _) in inner.items()
     }
-    return choose(finalists, seen)
+    chosen, challenger = choose(finalists, seen)
+    return NONE.name if is_chance else chosen, challenger
 
 
 def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
@@ -147,7 +161,7 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
             "",
         ),
         "cells with a significant loss": (
-            lambda c: float(sum(_beyond(*x.advised) and x.advised[0] < 0 for x in c)),
+            lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] < 0 for x in c)),
             "<= 1",
         ),
         "cells with a significant loss, SMOTE 1:1": (
@@ -155,7 +169,7 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
             "",
         ),
         "cells with a significant gain": (
-            lambda c: float(sum(_beyond(*x.advised) and x.advised[0] > 0 for x in c)),
+            lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] > 0 for x in c)),
             "",
         ),
         "worst relative difference": (
@@ -164,6 +178,18 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
         ),
         "cells where a candidate helps": (lambda c: float(sum(bool(x.helping) for x in c)), ""),
         "splits where a helping candidate is taken": (_hits, ">= 0.7"),
+        "splits where such a one, or one as far ahead, is taken": (
+            lambda c: _mean([x.is_as_good(t) for x in c if x.helping for t in x.chosen]),
+            "",
+        ),
+        "cells where a candidate helps by 3 standard errors": (
+            lambda c: float(sum(bool(x.surely_helping) for x in c)),
+            "",
+        ),
+        "splits where a helping candidate is taken, in those cells": (
+            lambda c: _hits([x for x in c if x.surely_helping]),
+            "",
+        ),
         "splits where anything but none is taken, in cells that any helps": (_moves, ""),
         "share of the oracle's gain": (_recovered, ""),
         "log-loss after restoring, to none": (_restored, "<= 1.03"),
@@ -180,12 +206,13 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _beyond(mean: float, error: float) -> bool:
+def is_beyond(mean: float, error: float) -> bool:
+    """Return whether the 95 % interval lies clear of 0."""
     return abs(mean) > 1.96 * error
 
 
 def _loses(one: CellResult, name: str) -> bool:
-    return _beyond(*one.differences[name]) and one.differences[name][0] < 0
+    return is_beyond(*one.differences[name]) and one.differences[name][0] < 0
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -215,86 +242,3 @@ def _recovered(cells: Sequence[CellResult]) -> float:
 
 def _restored(cells: Sequence[CellResult]) -> float:
     return _mean([s["log_loss_ratio"][s["challenger"]] for one in cells for s in one.splits])
-
-
-def tell(results: Sequence[Path]) -> None:
-    """Write cells.json and CELLS.md beside this file."""
-    cells = read(results)
-    found = figures(cells)
-    others = {
-        "balancing alone": figures(read(results, LEARNERS)),
-        "later splits": figures(read(results, first_split=1)),
-    }
-    folder = Path(__file__).parent
-    content = {
-        "figures": found,
-        "other_figures": others,
-        "cells": [
-            {
-                "set": one.set,
-                "judge": one.judge,
-                "splits": len(one.splits),
-                "train_positives": one.splits[0]["train"][1],
-                "test_positives": one.splits[0]["test"][1],
-                "base_rate": one.splits[0]["train"][1] / one.splits[0]["train"][0],
-                "none": one.precision("none"),
-                "advise": one.advised,
-                "chosen": one.chosen,
-                "differences": one.differences,
-                "helping": one.helping,
-            }
-            for one in cells
-        ],
-    }
-    (folder / "cells.json").write_text(json.dumps(content, indent=1) + "\n")
-    (folder / "CELLS.md").write_text(_page(cells, {"all": found, **others}))
-
-
-def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]]]) -> str:
-    counts = sorted({len(one.splits) for one in cells})
-    n_splits = " or ".join(map(str, counts))
-    rare = sum(20 <= one.splits[0]["train"][1] <= 200 for one in cells)
-    lines = [
-        "# Does `twinset advise` choose well?",
-        "",
-        f"{len(cells)} cells (set x judge) of {n_splits} splits each, {rare} of them with 20 to 200 rare "
-        "training rows; written by `python -m benchmarks.minority.cells tell`. Average precision on test "
-        "rows; differences are to doing nothing. `*`: the 95 % interval lies clear of 0. The oracle is a "
-        "model with as many real rare rows again. Sets are thinned: rates and values are not those of "
-        "the full sets. In brackets: "
-        "95 % interval over cells. *Balancing alone*: as if other settings of the model had not been "
-        "tried. *Later splits*: without the first split of each cell, on which, mostly, the 1.2 standard "
-        "errors of the rule were picked. With so few cells the intervals are wide, and that is a finding "
-        "too.",
-        "",
-        f"| figure | {' | '.join(found)} | goal |",
-        f"|---|{'---|' * len(found)}---|",
-    ]
-    for name, entry in found["all"].items():
-        every = " | ".join(_cell(figures[name]) for figures in found.values())
-        lines.append(f"| {name} | {every} | {entry['goal']} |")
-    lines += [
-        "",
-        "| set | judge | rare rows: train, test | none | advise | took | best | SMOTE 1:1 | oracle |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for one in cells:
-        gains = {name: one.differences[name][0] for name in one.names if name != "none"}
-        best = max(gains, key=gains.__getitem__)
-        lines.append(
-            f"| {one.set} | {one.judge} | {one.splits[0]['train'][1]}, {one.splits[0]['test'][1]} "
-            f"| {one.precision('none'):.3f} | {_told(*one.advised)} | {', '.join(one.chosen)} "
-            f"| {_told(*one.differences[best])} {best} | {_told(*one.difference('smote 1'))} "
-            f"| {_told(*one.difference('oracle'))} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _cell(entry: dict[str, Any]) -> str:
-    low, high = entry["interval"]
-    return f"{entry['value']:.3g} ({low:.3g} to {high:.3g})"
-
-
-def _told(mean: float, error: float) -> str:
-    star = "\\*" if _beyond(mean, error) else ""
-    return f"{mean:+.3f}{star}"

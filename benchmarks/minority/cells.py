@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.minority.cell_sets import SETS, CellParts, CellSet, data_folder, parts_of
+from twinset.advising import strategies
 from twinset.advising.case import Case
 from twinset.advising.choice import Race, race, restored
 from twinset.advising.cuts import GAP_DAYS, GAP_SHARE, Cut
@@ -33,8 +34,7 @@ from twinset.core.seeding import draw_seed, rng_for
 
 JUDGES = ("boosted", "linear")
 ALERT_RATE = 0.01
-GENERATORS = ("minority.smote", "minority.borderline", "tabular.copula", "tabular.trees")
-"""Fixed, so that cells of several days can be put together; `advise` takes all that it knows."""
+GENERATORS = tuple(names[0] for _, names in strategies.GENERATORS)
 N_DRAWS = 200
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 
@@ -64,8 +64,9 @@ def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> 
         "aside": len(parts.aside),
         "chosen": found.chosen,
         "challenger": found.challenger,
+        "is_chance": found.is_chance,
         "inner": {
-            name: [d.mean, d.error, d.shrunk, name in found.finalists]
+            name: [d.mean, d.error, d.shrunk, d.lead, name in found.finalists]
             for name, d in found.differences.items()
         },
         "test_figures": _figures(scores, case.truth[parts.test], split),
@@ -186,7 +187,7 @@ def main() -> None:
     if given.what == "run":
         run(given.results[0], data_folder(given.data), given.splits, given.sets, given.judges)
     else:
-        from benchmarks.minority.cell_figures import tell
+        from benchmarks.minority.cell_page import tell
 
         tell(given.results)
 

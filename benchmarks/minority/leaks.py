@@ -30,9 +30,10 @@ _NOTE = """# The leakage guard: planted leaks and clean cuts
 Written by `python -m benchmarks.minority.leaks`. A cell is what the guard says of a real set with that
 leak: refused, MISSED, or - where the set cannot have it. Interpolation is by imbalanced-learn.
 
-What is known to be missed: SMOTE before the cut where every number is rounded again and nearly all columns
-are whole numbers with few values or categories (Adult, Default): its rows look like
-others. Fewer copies than chance explains are not seen either: about 15 where nothing repeats by nature.
+What is known to be missed: SMOTE before the cut where every number is rounded again, nearly all columns
+are whole numbers with few values or categories, and the class grows little (Adult to 1:5: 5 to 7 % of its
+rows lie between two others, which is let pass as natural). Fewer copies than chance explains are not seen
+either: about 15 where nothing repeats by nature.
 A class of up to 50 distinct rows, or of numbers that are all finer than those of other classes, may be so
 by nature: multiplied or interpolated rows are then a remark, not a refusal.
 """

@@ -283,6 +283,7 @@ KINDS: dict[str, Plant] = {
     "SMOTE to 1:5, then the cut": grown_before_the_cut("smote", 0.2),
     "SMOTE to 1:1, test rows real": grown_before_the_cut("smote", 1.0, real_test=True),
     "SMOTE on whole numbers to 1:1, then the cut": grown_before_the_cut("rounded", 1.0),
+    "SMOTE on whole numbers to 1:2, then the cut": grown_before_the_cut("rounded", 0.5),
     "SMOTE from all rows as the made set": grown_from_all_rows,
     "copies of 5 % of the holdout in train": copied_into_train(0.05),
     "copies of the rare holdout rows in train": copied_into_train(0.5, rare_only=True),
@@ -339,8 +340,8 @@ def drawn_from_train(use: str) -> Plant:
     """Return a clean cut with a made set from a generator that saw the train part alone."""
 
     def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
-        if real.data.schema.with_role("group"):
-            return None
+        if real.data.schema.with_role("group") or real.data.schema.of_kind("id"):
+            return None  # the generators tried here make no ids
         cut = clean_split(real, rng)
         fitted = build("generator", use, {}).fit(cut.train, rng)
         return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
@@ -354,6 +355,7 @@ CLEAN: dict[str, Plant] = {
     "cut by group": cut_by("group"),
     "cut, then random oversampling of train": grown_after_the_cut("ros"),
     "cut, then SMOTE of train": grown_after_the_cut("smote"),
+    "cut, then SMOTE of train on whole numbers": grown_after_the_cut("rounded"),
     "cut, SMOTE rows of train as the made set": grown_after_the_cut("smote made"),
     "cut, bootstrap of train as the made set": drawn_from_train("tabular.bootstrap"),
     "cut, copula of train as the made set": drawn_from_train("tabular.copula"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from twinset.core.coverage import Codes, Tuple, factor_tuples, held_combinations
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import N_BINS, Factor, infer_factors
+from twinset.core.image_properties import described
 from twinset.core.resampling import Groups
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.slices import Slice, search_slices
@@ -68,7 +69,7 @@ class Slices(Metric):
     family: ClassVar[MetricFamily] = "coverage"
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "boxes"}
 
     margin: float = 0.02
     least_rows: int = 20
@@ -92,6 +93,7 @@ class Slices(Metric):
         """Return the share of rows in no starved or crowded combination; details name the slices."""
         if not len(comparison.synthetic) or not len(comparison.reference):
             raise NotMeasurable("there are no rows to compare")
+        comparison = _with_pictures_described(comparison)
         names = comparison.reference.schema.names
         factors = _factors(comparison, names, rng)
         if not factors:
@@ -219,6 +221,18 @@ def covered_fraction(
     groups = Groups.deal(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
+
+
+def _with_pictures_described(comparison: Comparison) -> Comparison:
+    """Return the comparison with columns that say in numbers what pictures are like, where it has any."""
+    if not comparison.reference.schema.of_kind("image"):
+        return comparison
+    return replace(
+        comparison,
+        train=described(comparison.train),
+        synthetic=described(comparison.synthetic),
+        reference=described(comparison.reference),
+    )
 
 
 def _factors(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
+from twinset.core.features import FeatureEncoder
 from twinset.core.judge import judge_table
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import excess_p
@@ -50,8 +51,8 @@ class SideTable:
     places: Mapping[str, list[int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, real: Dataset, synthetic: Dataset) -> SideTable:
-        """Return the table of both sides.
+    def of(cls, real: Dataset, synthetic: Dataset, train: Dataset) -> SideTable:
+        """Return the table of both sides; images and texts are encoded as those of `train` are.
 
         A tree cuts a number into at most 255 ranges, and so cannot see that all of its values are
         multiples of a hundred: how round they are is told to it in a column of its own.
@@ -64,9 +65,11 @@ class SideTable:
         width = len(plain)
         for name in names:
             if name not in plain:
-                coded = judge_table([real, synthetic], [name])
-                parts.append(np.concatenate(coded.parts))
-                categorical.append(coded.categorical)
+                # Directions found in one of the two sides would fit its rows better than the other's.
+                encoder = FeatureEncoder.fit(train.select([name]))
+                told = [encoder.transform(part.select([name])) for part in (real, synthetic)]
+                parts.append(np.concatenate(told).astype(np.float64))
+                categorical.append(np.zeros(parts[-1].shape[1], dtype=bool))
             elif (found := grains(real, [synthetic], name)) is not None:
                 parts.append(np.concatenate(found)[:, None])
                 categorical.append(np.zeros(1, dtype=bool))

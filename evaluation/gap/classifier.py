@@ -108,7 +108,7 @@ class Classifier(Metric):
             raise NotMeasurable("the judge needs at least 4 rows of each side")
         draws_r = _draws(len(reference), self.replicates, rng)
         draws_s = _draws(len(synthetic), self.replicates, rng)
-        table = SideTable.of(reference, synthetic)
+        table = SideTable.of(reference, synthetic, comparison.train)
         fold = self._folds(len(reference), len(synthetic), rng)
         seed = draw_seed(rng)
         opinions = self._judges(table, fold, seed)

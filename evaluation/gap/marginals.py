@@ -98,7 +98,7 @@ class Marginals(Metric):
         of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
         groups = (of_synthetic, of_reference)
         columns = {name: PooledColumn.of(synthetic, reference, name) for name in names}
-        found = [_column(columns[name], of_synthetic, of_reference) for name in names]
+        found = [column_distance(columns[name], of_synthetic, of_reference) for name in names]
         distances = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
         details = _details(names, distances.tolist(), synthetic, reference)
@@ -119,7 +119,7 @@ class Marginals(Metric):
         return Measurement(float(distances.mean()), drawn.mean(axis=1), details, parts)
 
 
-def _column(
+def column_distance(
     column: PooledColumn, of_synthetic: Groups, of_reference: Groups
 ) -> tuple[float, Floats]:
     """Return a column's distance and its replicates, shape (b,)."""

@@ -21,6 +21,8 @@ from twinset.core.contracts import (
 )
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.mixing import spread
+from twinset.core.picture_keys import picture_keys
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import excess_p
 
@@ -170,15 +172,15 @@ def row_keys(dataset: Dataset, names: Sequence[str]) -> Keys:
     """Return one 64-bit key a row over the named columns; numbers are rounded as they are delivered."""
     keys = np.full(len(dataset), 7, dtype=np.uint64)
     for name in names:
-        keys = _mixed(keys * np.uint64(31) ^ _column_keys(dataset, name))
+        keys = spread(keys * np.uint64(31) ^ _column_keys(dataset, name))
     return keys
 
 
 def content_keys(dataset: Dataset, name: str) -> Keys:
-    """Return one 64-bit key for each image or text that is not missing."""
+    """Return one 64-bit key for each image (of its pixels) or text that is not missing."""
     column = dataset.records.column(name)
     if dataset.schema[name].kind == "image":
-        column = pc.struct_field(column, "bytes")
+        column = picture_keys(column)
     present = column.drop_null()
     return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
 
@@ -221,14 +223,7 @@ def _column_keys(dataset: Dataset, name: str) -> Keys:
             values = np.round(values, field.decimals)
         # Adding 0 turns -0.0 into 0.0, which is the same number with other bits.
         bits = (values + 0.0).view(np.uint64)
-    return np.where(missing, np.uint64(_MISSING), _mixed(bits))
-
-
-def _mixed(bits: Keys) -> Keys:
-    """Spread every bit over all 64 (the finaliser of SplitMix64)."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
+    return np.where(missing, np.uint64(_MISSING), spread(bits))
 
 
 def _digest(value: str | bytes) -> int:

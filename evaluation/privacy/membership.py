@@ -106,7 +106,7 @@ class Membership(Metric):
         value = max(float(np.mean(list(aucs.values()))), 0.5)
         details = {
             "auc": aucs,
-            "true_alarms_at_1_percent_false": _told(
+            "true_alarms_at_1_percent_false": told_alarms(
                 true_alarms(*sides["density_ratio"]), len(members)
             ),
             "rows": {
@@ -177,7 +177,7 @@ def _prepared(
     return known[1], known[2]
 
 
-def _told(share: float | None, n_members: int) -> float | None:
+def told_alarms(share: float | None, n_members: int) -> float | None:
     """Return a share of the members; None where it would speak of 1 to 10 of them."""
     if share is None or 1 <= round(share * n_members) < _SMALL_CELL:
         return None

@@ -14,13 +14,18 @@ from twinset.core.features import FeatureEncoder
 from twinset.core.judge import fit_judge, judge_table
 
 from ._task import Task
+from ._words import has_texts, stacked, word_features, word_model
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-Predict = Callable[[Floats, Floats, Floats | None, Floats], tuple[Floats, Floats]]
+Predict = Callable[[Any, Floats, Floats | None, Any], tuple[Floats, Floats]]
 """Takes x, y, weights and the holdout's x; returns predictions and the classes they are for."""
 
-JUDGES = {"boosted": "boosted trees", "linear": "a linear model"}
+JUDGES = {
+    "boosted": "boosted trees",
+    "linear": "a linear model",
+    "words": "a linear model of words",
+}
 """Name of a judge -> the same in plain words."""
 
 _STEPS = 200
@@ -35,11 +40,11 @@ class Learner:
 
     Parameters
     ----------
-    x : numpy.ndarray, shape (n, d)
+    x : numpy.ndarray or sparse matrix, shape (n, d)
         Features of the rows to choose from.
     y : numpy.ndarray, shape (n,)
         What is to be predicted: numbers, or positions of classes.
-    holdout_x, holdout_y : numpy.ndarray
+    holdout_x, holdout_y : numpy.ndarray, or a sparse matrix and one
         The same of the holdout rows.
     predict : callable
         Fits and predicts.
@@ -47,9 +52,9 @@ class Learner:
         What is predicted.
     """
 
-    x: Floats
+    x: Any
     y: Floats
-    holdout_x: Floats
+    holdout_x: Any
     holdout_y: Floats
     predict: Predict
     task: Task
@@ -87,6 +92,11 @@ def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
     return out
 
 
+def judges_of(task: Task, rows: Dataset) -> tuple[str, ...]:
+    """Return the names of the judges of a task: texts are read by their words."""
+    return ("words",) if has_texts(rows, task.features) else ("boosted", "linear")
+
+
 def learner(
     name: str, task: Task, sets: list[Dataset], holdout: Dataset, *, seed: int, iterations: int
 ) -> Learner:
@@ -94,8 +104,8 @@ def learner(
 
     Parameters
     ----------
-    name : {"boosted", "linear"}
-        Which judge.
+    name : {"boosted", "linear", "words"}
+        Which judge; "words" is for rows with texts.
     task : Task
         What is predicted.
     sets : list of Dataset
@@ -110,6 +120,9 @@ def learner(
         table = judge_table([*sets, holdout], task.features)
         *parts, held = table.parts
         predict = _boosted(table.categorical, task, seed, iterations)
+    elif name == "words":
+        *read, held = word_features([*sets, holdout], task.features)
+        return Learner(stacked(read), y, held, task.truth(holdout), _words(task), task)
     else:
         chosen = [part.select(list(task.features)) for part in [*sets, holdout]]
         encoder = FeatureEncoder.fit(chosen[0])
@@ -157,7 +170,14 @@ def _linear(task: Task) -> Predict:
     return predict
 
 
-def _answers(model: Any, held: Floats, task: Task) -> tuple[Floats, Floats]:
+def _words(task: Task) -> Predict:
+    def predict(x: Any, y: Floats, weight: Floats | None, held: Any) -> tuple[Floats, Floats]:
+        return _answers(word_model(task.name).fit(x, y, weight), held, task)
+
+    return predict
+
+
+def _answers(model: Any, held: Any, task: Task) -> tuple[Floats, Floats]:
     if task.name == "regression":
         return model.predict(held), np.empty(0)
     return model.predict_proba(held), model.classes_

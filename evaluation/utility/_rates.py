@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._learners import JUDGES
 from ._learning_curve import LEAST, MOST, LearningCurve
 from ._plan import Plan
 
@@ -50,14 +49,14 @@ class Rates:
         return float(self.real[0])
 
 
-def summary(plan: Plan, chosen: str, found: Rates, replicates: Floats, best: int) -> str:
+def summary(plan: Plan, judge: str, found: Rates, replicates: Floats, best: int) -> str:
     """Return the headline, in words for somebody who knows no statistics."""
     value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
     # Whether they help is asked of the loss itself: the worth has the curve's doubts in it as well.
     low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
     number = _number(abs(value), reach)
     ones = "real ones" if not plan.classes else f"real {counted_in(plan)}"
-    task = f"for this task (predicting '{plan.task.target}' by {JUDGES[chosen]})"
+    task = f"for this task (predicting '{plan.task.target}' by {judge})"
     if high < 0:
         parts = [
             f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "

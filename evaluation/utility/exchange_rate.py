@@ -19,7 +19,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._learners import JUDGES
+from ._learners import JUDGES, judges_of
 from ._learning_curve import (
     EXPONENT,
     EXPONENT_SPREAD,
@@ -45,7 +45,8 @@ class ExchangeRate(Metric):
     always in, because the generator saw all of it: beside a part, its rows would be credited with
     what they know of the rest. So the curve is read a little beyond its end, up to twice the rows.
 
-    The judge, boosted trees or a linear model, is the one that does better on real rows. Synthetic
+    The judge, boosted trees or a linear model, is the one that does better on real rows; texts are read
+    by a linear model of their words. Synthetic
     rows that lack the commonest class, as made rare cases do, are counted in real rows of their own
     classes, and no class gains weight through them. The interval comes from drawing holdout rows,
     from the spread between models of different real rows, and from what the curve leaves open.
@@ -112,7 +113,8 @@ class ExchangeRate(Metric):
         plan = Plan.of(task, comparison, self.max_rows, self.max_holdout, rng)
         seed = draw_seed(rng)
         judges: dict[str, Rates] = {}
-        for name, draws in zip(JUDGES, rng.spawn(len(JUDGES))):
+        names = judges_of(task, plan.train)
+        for name, draws in zip(names, rng.spawn(len(names))):
             losses = measured_losses(plan, name, comparison.cache, seed, self.iterations)
             judges[name] = rates(losses, self.replicates, draws)
         # By real rows alone: the candidate has no say in who judges it.
@@ -187,6 +189,19 @@ def reaching(found: Floats) -> Floats:
     return out
 
 
+def sweep(plan: Plan, found: Rates) -> tuple[list[dict[str, Any]], int]:
+    """Return what each number of added rows brings, none of them first, and the best number."""
+    added = [len(rows) for rows in plan.doses.values()]
+    tried = [
+        {"rows": rows, **_gain(gain), **_rate(worth)}
+        for rows, gain, worth in zip(added, found.gains, found.worth)
+    ]
+    # Only what surely helps is worth adding; else none is the best number.
+    helping = [entry for entry in tried if entry["gain_interval"][0] > 0]
+    best = max(helping, key=lambda entry: entry["gain"])["rows"] if helping else 0
+    return [{"rows": 0, "gain": 0.0}, *tried], best
+
+
 def _luck(
     losses: Losses, added: Floats, noise: TrainingNoise, b: int, rng: np.random.Generator
 ) -> Floats:
@@ -217,17 +232,10 @@ def _exponents(b: int, rng: np.random.Generator) -> Floats:
 
 def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
     found, n = judges[chosen], len(plan.pool)
-    added = [len(rows) for rows in plan.doses.values()]
-    sweep = [
-        {"rows": rows, **_gain(gain), **_rate(worth)}
-        for rows, gain, worth in zip(added, found.gains, found.worth)
-    ]
-    # Only what surely helps is worth adding; else none is the best number.
-    helping = [entry for entry in sweep if entry["gain_interval"][0] > 0]
-    best = max(helping, key=lambda entry: entry["gain"])["rows"] if helping else 0
+    tried, best = sweep(plan, found)
     facts = plan.task.facts(plan.holdout)
     return {
-        "summary": summary(plan, chosen, found, replicates, best),
+        "summary": summary(plan, JUDGES[chosen], found, replicates, best),
         "judge": chosen,
         "judges": {
             name: {
@@ -246,7 +254,7 @@ def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floa
             "exponent": float(found.curve.exponent[0]),
             "gain_of_twice_the_rows": float(found.curve.gain(1.0)[0]),
         },
-        "sweep": [{"rows": 0, "gain": 0.0}, *sweep],
+        "sweep": tried,
         "best_rows": best,
         "alone_like_real_rows": None if found.alone is None else round(float(found.alone[0]) * n),
         "counted_in": counted_in(plan),

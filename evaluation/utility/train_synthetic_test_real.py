@@ -22,8 +22,10 @@ from twinset.core.judge import fit_judge, judge_table
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
+from ._answers import MODES, compared
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
 from ._task import Task
+from ._words import has_texts, stacked, word_features, word_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,7 +37,8 @@ class TrainSyntheticTestReal(Metric):
     Two classes: average precision, and recall when a fixed share of the rows raises an alert. More
     classes: average precision, mean over the classes. A number: R2. The value is that of the model
     trained on synthetic rows alone; where these hold one class only, as made rare cases do, that
-    of real and synthetic rows together. Details say which (`mode`), give all models on all measures,
+    of real and synthetic rows together. Texts are read by a logistic model of their words, all else by
+    boosted trees. Details say which (`mode`), give all models on all measures,
     and answer whether adding the synthetic rows helps, hurts, or shows no evidence, by a paired
     bootstrap over the holdout rows. The models are not fitted again for the bootstrap.
 
@@ -119,37 +122,41 @@ class TrainSyntheticTestReal(Metric):
         drawn = dict(zip(scorers, found))
         mode = next(name for name in ("synthetic", "mixed", "real") if name in sets)
         details = {
-            "mode": _MODES[mode],
+            "mode": MODES[mode],
             "rows": {name: sum(map(len, parts)) for name, parts in sets.items()},
             "holdout_rows": len(holdout),
             "max_rows": self.max_rows,
             **task.facts(holdout),
-            **_compared(task.measures(self.alert_rate), values, drawn),
+            **compared(task.measures(self.alert_rate), values, drawn),
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
     def _scorer(self, task: Task, parts: Sequence[Dataset], holdout: Dataset, seed: int) -> Scorer:
         """Fit a model on the rows of all parts and return how to score it on the holdout."""
-        table = judge_table([*parts, holdout], task.features)
-        x, y = np.concatenate(table.parts[:-1]), np.concatenate([task.truth(p) for p in parts])
-        model = fit_judge(
-            x, y, table.categorical, task=task.name, seed=seed, iterations=self.iterations
-        )
+        model, held = self._model(task, parts, holdout, seed)
         truth = task.truth(holdout)
         if task.name == "regression":
-            return numbers_scorer(model.predict(table.parts[-1]), truth)
+            return numbers_scorer(model.predict(held), truth)
         scores = np.zeros((len(holdout), len(task.classes)))
-        scores[:, model.classes_.astype(np.int64)] = model.predict_proba(table.parts[-1])
+        scores[:, model.classes_.astype(np.int64)] = model.predict_proba(held)
         if len(task.classes) == 2:
             return binary_scorer(scores[:, 1], truth == 1, self.alert_rate)
         return classes_scorer(scores, truth.astype(np.int64))
 
-
-_MODES = {
-    "real": "real rows only",
-    "synthetic": "synthetic rows only",
-    "mixed": "real and synthetic rows together",
-}
+    def _model(
+        self, task: Task, parts: Sequence[Dataset], holdout: Dataset, seed: int
+    ) -> tuple[Any, Any]:
+        """Return a fitted model, and the holdout as it reads it; texts are read by their words."""
+        y = np.concatenate([task.truth(part) for part in parts])
+        if has_texts(holdout, task.features):
+            *read, held = word_features([*parts, holdout], task.features)
+            return word_model(task.name).fit(stacked(read), y), held
+        table = judge_table([*parts, holdout], task.features)
+        x, held = np.concatenate(table.parts[:-1]), table.parts[-1]
+        model = fit_judge(
+            x, y, table.categorical, task=task.name, seed=seed, iterations=self.iterations
+        )
+        return model, held
 
 
 def _training_sets(
@@ -166,34 +173,3 @@ def _training_sets(
     if len(np.unique(task.truth(synthetic))) > 1:
         sets["synthetic"] = (synthetic,)
     return sets
-
-
-def _compared(
-    measures: Sequence[str], values: dict[str, Floats], drawn: dict[str, Floats]
-) -> dict[str, Any]:
-    """Return all models on all measures, their changes against real rows alone, and the answers."""
-    out: dict[str, Any] = {
-        "measures": {
-            measure: {name: float(value[i]) for name, value in values.items()}
-            for i, measure in enumerate(measures)
-        }
-    }
-    if len(values) == 1:
-        return out
-    changes: dict[str, dict[str, Any]] = {measure: {} for measure in measures}
-    answers = {}
-    for name in [name for name in values if name != "real"]:
-        findings = []
-        for i, measure in enumerate(measures):
-            difference = float(values[name][i] - values["real"][i])
-            reach = 1.96 * float(np.std(drawn[name][:, i] - drawn["real"][:, i], ddof=1))
-            low, high = difference - reach, difference + reach
-            finding = "helps" if low > 0 else "hurts" if high < 0 else "no evidence"
-            changes[measure][name] = {
-                "difference": difference,
-                "interval": [low, high],
-                "finding": finding,
-            }
-            findings.append(finding)
-        answers[name] = findings[0]
-    return {**out, "changes": changes, "answers": answers, "finding": answers["mixed"]}

@@ -65,8 +65,8 @@ def in_danger(
     # Beyond so many rows of its own class nobody can make half of the neighbours others.
     search = Search(points, np.arange(n), m, own[:, m - half], settled)
     if test == "exact" or np.count_nonzero(is_other) < _LEAST_OTHERS:
-        for others in _others(crowd, points, train, is_other):
-            search.look(others)
+        for rows, kept in _parts(crowd, points, train, is_other):
+            search.look(rows if len(kept) == len(rows) else rows.take(kept))
     else:
         _look_around(search, crowd, points, train, is_other)
     n_others = _count_others(search.squared, own)
@@ -88,16 +88,15 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
     return np.asarray(((rank < m) & np.isfinite(others)).sum(axis=1))
 
 
-def _others(
+def _parts(
     crowd: Crowd, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
-) -> Iterator[Points]:
-    """Yield the rows of other classes, some at a time."""
+) -> Iterator[tuple[Points, Positions]]:
+    """Yield all rows, some at a time, and the positions of those of other classes among them."""
     for start in range(0, len(train), _READ_AT_ONCE):
-        keep = is_other[start : start + _READ_AT_ONCE]
-        if keep.any():
-            part = train.slice(start, _READ_AT_ONCE)
-            numbers, codes = crowd.grid.read(part if keep.all() else part.filter(keep))
-            yield Points.of(points.scale, numbers, codes, single=single)
+        kept = np.flatnonzero(is_other[start : start + _READ_AT_ONCE])
+        if len(kept):
+            numbers, codes = crowd.grid.read(train.slice(start, _READ_AT_ONCE))
+            yield Points.of(points.scale, numbers, codes, single=single), kept
 
 
 def _look_around(
@@ -111,9 +110,9 @@ def _look_around(
     k = search.squared.shape[1]
     truth = Search(points, pilot, k, search.within[pilot])
     parts: list[_ByRegion] = []
-    for others in _others(crowd, points, train, is_other, single=True):
-        parts.append(_ByRegion.of(others, regions))
-        truth.look(others)
+    for rows, kept in _parts(crowd, points, train, is_other, single=True):
+        parts.append(_ByRegion.of(rows, kept, regions))
+        truth.look(parts[-1].others)
     tried = Search(points, pilot, k, search.within[pilot])
     reached = 0.0
     for fraction in _FRACTIONS:
@@ -157,11 +156,11 @@ class _ByRegion:
     bounds: Positions
 
     @classmethod
-    def of(cls, others: Points, regions: Regions) -> _ByRegion:
-        whose = regions.whose(others)
+    def of(cls, points: Points, kept: Positions, regions: Regions) -> _ByRegion:
+        whose = regions.whose(points)[kept]
         order = np.argsort(whose.astype(np.int16), kind="stable")  # few bits are sorted fast
         counts = np.bincount(whose, minlength=len(regions))
-        return cls(others.take(order), np.concatenate([[0], np.cumsum(counts)]))
+        return cls(points.take(kept[order]), np.concatenate([[0], np.cumsum(counts)]))
 
     def region(self, number: int) -> Points:
         """Return the rows of one region."""

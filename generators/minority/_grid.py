@@ -12,14 +12,13 @@ import pyarrow as pa
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.encoding import EncodedColumn, TableEncoding
+from twinset.core.mixing import GOLDEN, scramble
 from twinset.core.schema import Schema
 
 from ._streams import Floats, Positions
 
 Codes = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
-
-_GAMMA = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
@@ -121,27 +120,16 @@ class Cells:
 
 def row_hashes(numbers: Floats, codes: Codes) -> Hashes:
     """Return a 64-bit hash of every row, shape (n,); equal rows have equal ones."""
-    hashes = np.full(len(numbers), _GAMMA, dtype=np.uint64)
+    hashes = np.full(len(numbers), GOLDEN, dtype=np.uint64)
     for i in range(numbers.shape[1]):
         bits = np.ascontiguousarray(numbers[:, i]).view(np.uint64)
         missing = np.isnan(numbers[:, i])
         if missing.any():
             bits = np.where(missing, np.uint64(1), bits)
-        hashes = _mixed(hashes, bits)
+        hashes = scramble(hashes ^ bits)
     for i in range(codes.shape[1]):
-        hashes = _mixed(hashes, codes[:, i].astype(np.int64).view(np.uint64))
+        hashes = scramble(hashes ^ codes[:, i].astype(np.int64).view(np.uint64))
     return hashes
-
-
-def _mixed(hashes: Hashes, bits: Hashes) -> Hashes:
-    """Fold one column into the hashes (the finaliser of splitmix64)."""
-    mixed = (hashes ^ bits) + np.uint64(_GAMMA)
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 def _read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +98,9 @@ class Points:
 
     def take(self, rows: slice | Positions) -> Points:
         """Return some of the rows."""
-        return replace(self, values=self.values[rows], codes=self.codes[:, rows])
+        # Several times faster than indexing with positions; a slice copies nothing.
+        values = self.values[rows] if isinstance(rows, slice) else self.values.take(rows, axis=0)
+        return Points(self.scale, values, self.codes[:, rows], self.with_gaps)
 
     @staticmethod
     def concat(parts: Sequence[Points]) -> Points:

@@ -12,18 +12,22 @@ import numpy.typing as npt
 from twinset.core.encoding import EncodedColumn, TableEncoding
 from twinset.core.schema import Schema
 
+from ._boosting import SymmetricTrees
 from ._chain import Chain
 from ._chain_expectation import Expectation
 from ._chain_grain import Grain
 from ._chain_growth import LinkSettings
 from ._chain_link import Link
 from ._chain_overlay import Overlay
-from ._chain_parents import ParentView
+from ._chain_parents import Features, ParentView
 from ._chain_residuals import Residuals
 from ._chain_slopes import LeafSlopes
 from ._chain_table import ChainTable, Variable
 from ._chain_ties import Tie
 from ._chain_tree import DonorTree
+from ._refinement import Refinement
+from ._rejection import Rejection
+from ._target_correction import TargetCorrection
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -64,6 +68,84 @@ def chain_from_arrays(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str,
     return Chain(table, arrays["matrix"], links, first, target, settings, meta["seed"])
 
 
+def refinement_to_arrays(refinement: Refinement, arrays: Arrays) -> dict[str, Any]:
+    """Put the arrays of a refinement among `arrays`; return the rest of it as JSON values."""
+    meta: dict[str, Any] = {}
+    correction, rejection = refinement.correction, refinement.rejection
+    if correction is not None:
+        at = "correction/"
+        meta["correction"] = {
+            "column": correction.column,
+            "position": correction.position,
+            "indicator": correction.indicator,
+            "view": _put_view(correction.view, at, arrays),
+            "n_features": _put_edges(correction.edges, at, arrays),
+            "real": [
+                _put_trees(t, f"{at}real-{i}/", arrays) for i, t in enumerate(correction.real)
+            ],
+            "gap": [_put_trees(t, f"{at}gap-{i}/", arrays) for i, t in enumerate(correction.gap)],
+        }
+    if rejection is not None:
+        at = "rejection/"
+        meta["rejection"] = {
+            "view": _put_view(rejection.view, at, arrays),
+            "n_features": _put_edges(rejection.edges, at, arrays),
+            "trees": _put_trees(rejection.trees, at, arrays),
+        }
+    return meta
+
+
+def refinement_from_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]
+) -> Refinement:
+    """Return the refinement that `refinement_to_arrays` took apart."""
+    correction = rejection = None
+    if held := meta.get("correction"):
+        at = "correction/"
+        correction = TargetCorrection(
+            held["column"],
+            held["position"],
+            held["indicator"],
+            _get_view(held["view"], at, arrays),
+            _get_edges(held["n_features"], at, arrays),
+            tuple(_get_trees(v, f"{at}real-{i}/", arrays) for i, v in enumerate(held["real"])),
+            tuple(_get_trees(v, f"{at}gap-{i}/", arrays) for i, v in enumerate(held["gap"])),
+        )
+    if held := meta.get("rejection"):
+        at = "rejection/"
+        rejection = Rejection(
+            _get_view(held["view"], at, arrays),
+            _get_edges(held["n_features"], at, arrays),
+            _get_trees(held["trees"], at, arrays),
+        )
+    return Refinement(correction, rejection)
+
+
+def _put_trees(trees: SymmetricTrees, at: str, arrays: Arrays) -> dict[str, float]:
+    for part in ("feature", "cut", "value"):
+        arrays[at + part] = getattr(trees, part)
+    return {"base": trees.base, "gain": trees.gain}
+
+
+def _get_trees(
+    value: Mapping[str, float], at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> SymmetricTrees:
+    feature, cut, leaves = (arrays[at + part] for part in ("feature", "cut", "value"))
+    return SymmetricTrees(feature, cut, leaves, value["base"], value["gain"])
+
+
+def _put_edges(edges: tuple[Features, ...], at: str, arrays: Arrays) -> int:
+    for j, upper in enumerate(edges):
+        arrays[f"{at}edges-{j}"] = upper
+    return len(edges)
+
+
+def _get_edges(
+    n_features: int, at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> tuple[Features, ...]:
+    return tuple(arrays[f"{at}edges-{j}"] for j in range(n_features))
+
+
 def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
     for name in ("donors", "rows", "tie"):
         arrays[at + name] = getattr(link, name)
@@ -76,19 +158,10 @@ def _put_link(link: Link, at: str, arrays: Arrays) -> dict[str, Any]:
             value = getattr(held, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"{at}{part}/{field.name}"] = value
-    view = link.view
-    for parent, ranks in view.ranks.items():
-        arrays[f"{at}ranks/{parent}"] = ranks
-    if view.scores is not None:
-        for name, value in zip(("mean", "scale", "weights"), view.scores, strict=True):
-            arrays[f"{at}scores/{name}"] = value
     grain = link.grain
     return {
         "position": link.position,
-        "parents": list(view.parents),
-        "days": list(view.days),
-        "numbers": list(view.numbers),
-        "ranks": list(view.ranks),
+        **_put_view(link.view, at, arrays),
         "ties": [asdict(tie) for tie in link.ties],
         "grain": None if grain is None else {"step": grain.step, "by_week": grain.by_week},
     }
@@ -100,17 +173,7 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         found = {name: arrays.get(f"{at}{part}/{name}") for name in names}
         return {name: array for name, array in found.items() if array is not None}
 
-    scores = None
-    if f"{at}scores/mean" in arrays:
-        mean, scale, weights = (arrays[f"{at}scores/{n}"] for n in ("mean", "scale", "weights"))
-        scores = (mean, scale, weights)
-    view = ParentView(
-        tuple(value["parents"]),
-        tuple(value["days"]),
-        tuple(value["numbers"]),
-        {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
-        scores,
-    )
+    view = _get_view(value, at, arrays)
     slopes, overlay, residuals = held(LeafSlopes, "slopes"), held(Overlay, "overlay"), None
     if rest := held(Residuals, "residuals"):
         residuals = Residuals(Expectation(**held(Expectation, "forest")), **rest)
@@ -127,4 +190,34 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         residuals=residuals,
         weight=arrays.get(at + "weight"),
         overlay=Overlay(**overlay) if overlay else None,
+    )
+
+
+def _put_view(view: ParentView, at: str, arrays: Arrays) -> dict[str, Any]:
+    for parent, ranks in view.ranks.items():
+        arrays[f"{at}ranks/{parent}"] = ranks
+    if view.scores is not None:
+        for name, value in zip(("mean", "scale", "weights"), view.scores, strict=True):
+            arrays[f"{at}scores/{name}"] = value
+    return {
+        "parents": list(view.parents),
+        "days": list(view.days),
+        "numbers": list(view.numbers),
+        "ranks": list(view.ranks),
+    }
+
+
+def _get_view(
+    value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArray[Any]]
+) -> ParentView:
+    scores = None
+    if f"{at}scores/mean" in arrays:
+        mean, scale, weights = (arrays[f"{at}scores/{n}"] for n in ("mean", "scale", "weights"))
+        scores = (mean, scale, weights)
+    return ParentView(
+        tuple(value["parents"]),
+        tuple(value["days"]),
+        tuple(value["numbers"]),
+        {parent: arrays[f"{at}ranks/{parent}"] for parent in value["ranks"]},
+        scores,
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ._chain_tree import DonorTree, Features, Nodes, route
+from ._chain_routing import ROWS_AT_ONCE, Desk, Features, Nodes, Ways, route
+from ._chain_tree import DonorTree
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,7 +20,6 @@ _MIN_LEAF = 3
 _PROBE_ROWS, _MOST_ROWS = 3_000, 40_000
 _LEAST_STRETCH, _MOST_STRETCH = 0.5, 2.0
 _LEAST_CALM = 0.2
-_ROWS_AT_ONCE = 16_384  # so many rows' features stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,12 @@ class Expectation:
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""
         total = np.zeros(len(features))
-        for first in range(0, len(features), _ROWS_AT_ONCE):
-            block = slice(first, first + _ROWS_AT_ONCE)
+        desk = Desk(min(len(features), ROWS_AT_ONCE))
+        for first in range(0, len(features), ROWS_AT_ONCE):
+            block = slice(first, first + ROWS_AT_ONCE)
             some = np.asfortranarray(features[block])
-            for tree in range(len(self.roots)):
-                total[block] += self._of_tree(tree, some)
+            for ways, mean in self._trees:
+                total[block] += mean[ways.leaves(some, desk)]
         return total / len(self.roots)
 
     def with_others(
@@ -100,15 +103,20 @@ class Expectation:
             fold = rng.integers(0, _FOLDS, len(others))
             for k in range(_FOLDS):
                 own = others[fold == k]
-                all_rows[own] += self._of_tree(first + k, features[own]) / n_rounds
+                ways, mean = self._trees[first + k]
+                all_rows[own] += mean[route(features[own], ways)] / n_rounds
         return all_rows
 
-    def _of_tree(self, tree: int, features: Features) -> npt.NDArray[np.float32]:
-        ends = np.append(self.roots, len(self.mean))
-        nodes = slice(int(ends[tree]), int(ends[tree + 1]))
-        children = self.children[nodes] - self.roots[tree]
-        leaves = route(features, self.feature[nodes], self.threshold[nodes], children)
-        return np.asarray(self.mean[nodes][leaves])
+    @cached_property
+    def _trees(self) -> tuple[tuple[Ways, npt.NDArray[np.float32]], ...]:
+        """The ways down each tree, and what its nodes add."""
+        trees = []
+        for first, end in pairwise([*self.roots.tolist(), len(self.mean)]):
+            nodes = slice(first, end)
+            children = self.children[nodes] - np.int32(first)
+            ways = Ways.of(self.feature[nodes], self.threshold[nodes], children)
+            trees.append((ways, self.mean[nodes]))
+        return tuple(trees)
 
 
 class Learnt(NamedTuple):

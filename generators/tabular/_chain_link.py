@@ -13,10 +13,11 @@ from ._chain_grain import Grain
 from ._chain_overlay import Overlay
 from ._chain_parents import ParentView
 from ._chain_residuals import Residuals, with_expected
+from ._chain_routing import Nodes
 from ._chain_slopes import LeafSlopes
 from ._chain_table import Matrix
 from ._chain_ties import Tie
-from ._chain_tree import DonorTree, Nodes
+from ._chain_tree import DonorTree
 
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ._chain_expectation import Expectation, Floats
 from ._chain_grain import Grain
-from ._chain_tree import DonorTree, Features
+from ._chain_routing import Features
+from ._chain_tree import DonorTree
 
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -78,7 +79,7 @@ class Residuals:
         if len(self.edges) < n:  # in steps: spikes are not among the values
             known = np.sort(real[np.isin(real, self.values)])
             below = np.searchsorted(known, self.values[1:]) / len(known)
-        return replace(self, edges=np.quantile(scores, below))
+        return replace(self, edges=quantiles(scores, below))
 
     def hoped(self, features: Features) -> Floats:
         """Return the expected number in each row, as if none were a spike, an atom or a tie.
@@ -151,7 +152,7 @@ class Leaning:
         scores, values = np.sort(self.unseen + again), np.sort(target[self.rows])
         if self.in_steps:
             values, counts = np.unique(values, return_counts=True)
-            scores = np.quantile(scores, np.cumsum(counts)[:-1] / counts.sum())
+            scores = quantiles(scores, np.cumsum(counts)[:-1] / counts.sum())
         rest = np.full(len(target), np.nan, dtype=np.float32)
         rest[self.rows] = self.rest * self.calm
         return Residuals(self.expectation, rest[order], scores, values)
@@ -213,6 +214,25 @@ def with_expected(features: Features, expected: Floats) -> Features:
     made[:, :-1] = features
     made[:, -1] = expected
     return made
+
+
+def quantiles(values: Floats, at: Floats) -> Floats:
+    """Return the quantiles of values, shape of `at`: exactly numpy's, many times faster for many.
+
+    numpy looks for each quantile's neighbours apart; sorted once, the values hold all of them.
+
+    Examples
+    --------
+    >>> quantiles(np.array([3.0, 1.0, 2.0]), np.array([0.0, 0.25, 1.0])).tolist()
+    [1.0, 1.5, 3.0]
+    """
+    ordered, last = np.sort(values), len(values) - 1
+    place = last * at
+    below = np.minimum(place.astype(np.int64), last)
+    low, high = ordered[below], ordered[np.minimum(below + 1, last)]
+    way, apart = place - below, high - low
+    # From the nearer end, as numpy does, so that no rounding leads past either.
+    return np.asarray(np.where(way >= 0.5, high - apart * (1 - way), low + apart * way))
 
 
 def _spikes(counts: Codes) -> Mask:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ._chain_routing import Nodes
 from ._chain_table import Matrix
-from ._chain_tree import Nodes
 
 _LEAST_R2 = 0.15
 _LEAST_ROWS = 7

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._chain_pruning import held_out, worth_keeping
-
-Nodes = npt.NDArray[np.int32]
-Features = npt.NDArray[np.float32]
-
-_PRUNE_EVERY = 8
+from ._chain_routing import Features, Nodes, Ways, route
 
 
 @dataclass(frozen=True)
@@ -88,24 +85,24 @@ class DonorTree:
     @classmethod
     def of_sklearn(cls, tree: Any) -> DonorTree:
         """Return the `tree_` of a fitted scikit-learn tree."""
-        m = tree.node_count
-        own = np.arange(m, dtype=np.int32)
-        inner = tree.children_left >= 0
+        own = np.arange(tree.node_count, dtype=np.int32)
+        inner = np.flatnonzero(tree.children_left >= 0)
+        is_leaf = tree.children_left < 0
         children = np.column_stack([tree.children_left, tree.children_right]).astype(np.int32)
-        children[~inner] = own[~inner, None]
-        parent, start = own.copy(), np.zeros(m, dtype=np.int64)
+        children[is_leaf] = own[is_leaf, None]
+        parent = own.copy()
+        parent[children[inner]] = inner[:, None]
         size = np.asarray(tree.n_node_samples, dtype=np.int64)
-        for node in np.flatnonzero(inner):  # parents come before their children
-            left, right = children[node]
-            parent[left] = parent[right] = node
-            start[left], start[right] = start[node], start[node] + size[left]
+        # A node comes before all below it, left ones first: leaves with lower numbers lie before it.
+        filled = np.where(is_leaf, size, 0)
+        start = np.cumsum(filled) - filled
         threshold = tree.threshold.astype(np.float32)
         # Rounded down, a 32-bit threshold parts 32-bit features just as the 64-bit one does.
         threshold = np.where(
             threshold > tree.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold
         )
-        feature = np.where(inner, tree.feature, 0).astype(np.int32)
-        threshold[~inner] = np.inf
+        feature = np.where(is_leaf, 0, tree.feature).astype(np.int32)
+        threshold[is_leaf] = np.inf
         return cls(feature, threshold, children, parent, start, size)
 
     def cut(
@@ -148,7 +145,11 @@ class DonorTree:
 
     def route(self, features: Features) -> Nodes:
         """Return the leaf that each row reaches, shape (n,)."""
-        return route(features, self.feature, self.threshold, self.children)
+        return route(features, self._ways)
+
+    @cached_property
+    def _ways(self) -> Ways:
+        return Ways.of(self.feature, self.threshold, self.children)
 
     def back_off(
         self,
@@ -194,9 +195,13 @@ class DonorTree:
         With weights, shape (donors,), not all 0, donors are drawn by them; a node whose donors all
         have weight 0 hands over to its nearest ancestor that has another.
         """
-        drawn = evenly_spread(nodes, rng)
+        order, spread = evenly_spread(nodes, rng)
         if weight is None:
+            drawn = np.empty(len(nodes))
+            drawn[order] = spread
             return self.start[nodes] + (drawn * self.size[nodes]).astype(np.int64)
+        # Node by node and upwards inside nodes: numpy searches what ascends much faster.
+        nodes = nodes[order]
         before = np.append(0.0, np.cumsum(weight, dtype=np.float64))
         mass = before[self.start + self.size] - before[self.start]
         at = nodes.copy()
@@ -204,59 +209,41 @@ class DonorTree:
         while len(none):
             at[none] = self.parent[at[none]]
             none = none[mass[at[none]] <= 0]
-        wanted = before[self.start[at]] + drawn * mass[at]
+        wanted = before[self.start[at]] + spread * mass[at]
         picked = np.searchsorted(before, wanted, side="right") - 1
         # Rounding may lead past the last donor that weighs something.
-        last = np.searchsorted(before, before[self.start[at] + self.size[at]]) - 1
-        return np.asarray(np.minimum(picked, last))
-
-
-def route(features: Features, feature: Nodes, threshold: Features, children: Nodes) -> Nodes:
-    """Return the leaf that each row reaches, shape (n,); see `DonorTree`."""
-    n = len(features)
-    reached = np.zeros(n, dtype=np.int32)
-    if len(feature) == 1:
-        return reached
-    # Feature by feature, as `ParentView.features` lays them out: no copy then.
-    flat = features.T.ravel()
-    # Nodes are counted twice over, so that a node and a way are one number: 2 * node + way.
-    start, bar = np.repeat(feature.astype(np.intp) * n, 2), np.repeat(threshold, 2)
-    ways = 2 * children.ravel().astype(np.intp)
-    rows, at = np.arange(n), np.zeros(n, dtype=np.intp)
-    place, value = np.empty(n, dtype=np.intp), np.empty(n, dtype=flat.dtype)
-    limit, right = np.empty(n, dtype=bar.dtype), np.empty(n, dtype=bool)
-    level = 0
-    while k := len(rows):
-        # All places are in range: "clip" only spares numpy a copy of what it writes to.
-        start.take(at, out=place[:k], mode="clip")
-        place[:k] += rows
-        flat.take(place[:k], out=value[:k], mode="clip")
-        bar.take(at, out=limit[:k], mode="clip")
-        at += np.greater(value[:k], limit[:k], out=right[:k])
-        at = ways.take(at)
-        level += 1
-        if level % _PRUNE_EVERY == 0:
-            goes = ways.take(at) != at
-            reached[rows[~goes]] = at[~goes] // 2
-            rows, at = rows[goes], at[goes]
-    return reached
+        last = np.searchsorted(before, before[self.start + self.size]) - 1
+        found = np.empty(len(nodes), dtype=np.int64)
+        found[order] = np.minimum(picked, last[at])
+        return found
 
 
 def evenly_spread(
     groups: npt.NDArray[np.integer[Any]], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return uniform numbers, one in each of m equal parts of [0, 1) for a group of m rows.
+
+    Returns
+    -------
+    order : numpy.ndarray of int64, shape (n,)
+        The rows group by group, shuffled inside groups.
+    drawn : numpy.ndarray, shape (n,)
+        Their numbers, ascending inside groups.
 
     Examples
     --------
-    >>> drawn = evenly_spread(np.array([0, 5, 0, 5, 5]), np.random.default_rng(0))
-    >>> [np.sort(k * drawn[rows]).astype(int).tolist() for k, rows in ((2, [0, 2]), (3, [1, 3, 4]))]
-    [[0, 1], [0, 1, 2]]
+    >>> order, drawn = evenly_spread(np.array([0, 5, 0, 5, 5]), np.random.default_rng(0))
+    >>> np.sort(order[:2]).tolist(), np.sort(order[2:]).tolist()
+    ([0, 2], [1, 3, 4])
+    >>> (2 * drawn[:2]).astype(int).tolist(), (3 * drawn[2:]).astype(int).tolist()
+    ([0, 1], [0, 1, 2])
     """
-    shuffled = rng.permutation(len(groups))
+    n = len(groups)
+    shuffled = rng.permutation(n)
     order = shuffled[np.argsort(groups[shuffled], kind="stable")]
-    _, first, size = np.unique(groups[order], return_index=True, return_counts=True)
-    place = np.arange(len(groups)) - np.repeat(first, size)
-    drawn = np.empty(len(groups))
-    drawn[order] = (place + rng.random(len(groups))) / np.repeat(size, size)
-    return np.minimum(drawn, np.nextafter(1.0, 0.0))
+    ordered = groups[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[:n])
+    size = np.diff(np.append(first, n))
+    place = np.arange(n) - np.repeat(first, size)
+    drawn = (place + rng.random(n)) / np.repeat(size, size)
+    return order, np.minimum(drawn, np.nextafter(1.0, 0.0))

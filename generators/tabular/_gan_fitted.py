@@ -13,6 +13,7 @@ from twinset.core.contracts import FittedGenerator
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import torch_generator
+from twinset.core.torch_device import device_of, one_thread, require_torch
 from twinset.core.where import Where
 
 from ._gan_layout import Layout
@@ -21,7 +22,6 @@ from ._gan_rows import Features
 from ._gan_sampler import Sampler
 from ._gan_states import StateTable
 from ._gan_where import Admissible, admissible
-from ._network_threads import device_of, one_thread, require_torch
 
 if TYPE_CHECKING:
     import torch

@@ -14,6 +14,7 @@ from twinset.core.contracts import FittedGenerator
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
 from twinset.core.seeding import rng_for, torch_generator
+from twinset.core.torch_device import device_of, one_thread
 from twinset.core.where import Where
 
 from ._network_cells import Codes
@@ -21,7 +22,6 @@ from ._network_drawing import Drawer
 from ._network_layout import Layout
 from ._network_model import MaskedNet
 from ._network_table import Arrays, TableCells
-from ._network_threads import device_of, one_thread
 from ._network_training import Progressed, named
 from ._network_where import Admissible, admissible_parts
 

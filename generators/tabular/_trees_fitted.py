@@ -20,15 +20,22 @@ from twinset.core.errors import DataError, ParameterError
 from twinset.core.where import Condition, Where
 
 from ._chain import Chain
-from ._chain_arrays import Arrays, chain_from_arrays, chain_to_arrays
+from ._chain_arrays import (
+    Arrays,
+    chain_from_arrays,
+    chain_to_arrays,
+    refinement_from_arrays,
+    refinement_to_arrays,
+)
 from ._chain_completion import Completion, with_filled
 from ._chain_conditions import Conditions
 from ._chain_table import ChainTable, Matrix
 from ._copy_guard import CopyGuard
+from ._refinement import Refinement
 
 Shares = Mapping[str, Mapping[str, float]]
 Kept = TypeVar("Kept")
-_FORMAT = 2
+_FORMAT = 3
 _MOST_KEPT = 16
 
 
@@ -39,6 +46,8 @@ class FittedTrees(FittedGenerator):
     ----------
     chain : Chain
         The chain; in a private one, its rows are rows that it drew itself.
+    refinement : Refinement
+        What is mended in rows drawn without a condition.
     guard : CopyGuard or None
         What keeps copies of real rows down.
     shares : mapping
@@ -50,10 +59,16 @@ class FittedTrees(FittedGenerator):
     """
 
     def __init__(
-        self, chain: Chain, guard: CopyGuard | None, shares: Shares, pin_range: bool, private: bool
+        self,
+        chain: Chain,
+        refinement: Refinement,
+        guard: CopyGuard | None,
+        shares: Shares,
+        pin_range: bool,
+        private: bool,
     ) -> None:
         self.schema = chain.table.encoding.schema
-        self._chain, self._guard = chain, guard
+        self._chain, self._refinement, self._guard = chain, refinement, guard
         # In one order, whatever that of the settings: a checkpoint does not keep it.
         self._shares = {name: dict(sorted(shares[name].items())) for name in sorted(shares)}
         self._pin_range, self._private = pin_range, private
@@ -69,7 +84,9 @@ class FittedTrees(FittedGenerator):
         # Rare levels are gone from its own rows; what is rare among those alone may stay.
         settings = replace(self._chain.settings, least_repeats=0)
         chain = replace(self._chain, matrix=own, links=links, settings=settings)
-        return FittedTrees(chain, self._guard, self._shares, self._pin_range, private=True)
+        return FittedTrees(
+            chain, self._refinement, self._guard, self._shares, self._pin_range, private=True
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` rows; those under a condition are drawn from its columns onwards.
@@ -132,6 +149,7 @@ class FittedTrees(FittedGenerator):
         the rows that one individual has are among them, unless copies are not guarded against.
         """
         arrays, meta = chain_to_arrays(self._chain)
+        meta["refinement"] = refinement_to_arrays(self._refinement, arrays)
         if self._guard is not None:
             arrays["guard/single"] = self._guard.single
             meta["guard"] = {"kept_fraction": self._guard.kept_fraction}
@@ -165,7 +183,8 @@ class FittedTrees(FittedGenerator):
         if "guard" in meta:
             guard = CopyGuard(arrays["guard/single"], meta["guard"]["kept_fraction"])
         chain = chain_from_arrays(arrays, meta)
-        return cls(chain, guard, meta["shares"], meta["pin_range"], meta["private"])
+        refinement = refinement_from_arrays(arrays, meta["refinement"])
+        return cls(chain, refinement, guard, meta["shares"], meta["pin_range"], meta["private"])
 
     def _draw(self, n: int, rng: np.random.Generator, where: Where | None) -> Matrix:
         chain, conditions = self._chain, None
@@ -175,6 +194,8 @@ class FittedTrees(FittedGenerator):
             conditions = Conditions.of(where, chain, masks)
 
         def draw(count: int) -> Matrix:
+            if conditions is None:
+                return self._refinement.draw(chain, count, rng)
             return chain.draw(count, rng, conditions)
 
         made = draw(n)

@@ -13,6 +13,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import torch_generator
+from twinset.core.torch_device import device_of, one_thread, require_torch
 
 from ._gan_fitted import FittedGan
 from ._gan_layout import Layout
@@ -21,7 +22,6 @@ from ._gan_rows import Features, RealRows
 from ._gan_sampler import Sampler
 from ._gan_states import Floats, StateTable
 from ._gan_training import Plan, train
-from ._network_threads import device_of, one_thread, require_torch
 
 _RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 10_000_000),

@@ -13,12 +13,12 @@ from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.schema import TABULAR_KINDS
+from twinset.core.torch_device import one_thread, require_torch
 
 from ._network_fitted import FittedNetwork
 from ._network_layout import Layout
 from ._network_model import MaskedNet
 from ._network_table import TableCells
-from ._network_threads import one_thread, require_torch
 from ._network_training import Plan, begin, train
 
 _RANGES: dict[str, tuple[float, float]] = {

@@ -72,11 +72,11 @@ def test_a_table_whose_model_is_right_as_it_is_is_left_alone(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_cards_whose_rows_are_alike_are_left_alone(seed: int) -> None:
-    # Label and features belong to the card: 2,000 rows that tell as much as 200.
+    # Label and features belong to the card: 3,000 rows that tell as much as 300.
     rng = rng_for(seed, "cards")
-    card = np.repeat(np.arange(200), 10)
-    fraud = rng.random(200) < 0.15
-    x, z = rng.normal(1.0 * fraud), rng.normal(size=200)
+    card = np.repeat(np.arange(300), 10)
+    fraud = rng.random(300) < 0.15
+    x, z = rng.normal(1.0 * fraud), rng.normal(size=300)
     columns = {"x": x[card], "z": z[card], "card": [f"c{c:03d}" for c in card]}
     table = pa.table({**columns, "fraud": fraud[card]})
     found = tw.advise(

@@ -104,5 +104,14 @@ def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table
         open_case(table, Columns(target="fraud", time="datum"))
     with pytest.raises(SchemaError, match=r"got texts like 1\.234,56; write them like 1234\.56"):
         open_case(table, Columns(target="fraud", amount="betrag"))
-    notes = asked(table, "fraud", Columns(), None, None).notes
+    notes = asked(table, "fraud", Columns(group="card"), None, None).notes
     assert [note.split()[0] for note in notes] == ["'betrag'", "'datum'"]
+
+
+def test_what_looks_like_a_time_or_a_card_is_told_unless_it_was_named(table: pa.Table) -> None:
+    n = len(table)
+    table = table.append_column("time", pa.array(np.arange(n)))
+    hints = asked(table, "fraud", Columns(), None, None).notes
+    assert "with --time time the latest are tested on" in hints[0]
+    assert "with --group card no such group" in hints[1]
+    assert asked(table, "fraud", Columns(time="time", group="card"), None, None).notes == ()

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from twinset.advising.calibration import HeldOut, reliability, restore, set_back
 from twinset.advising.case import Columns, open_case
-from twinset.advising.choice import Difference, Race, choose, compare, pick
+from twinset.advising.choice import Race, choose, pick
 from twinset.advising.cuts import Cut
-from twinset.advising.headline import Drawn
+from twinset.advising.differences import Difference, compare
+from twinset.advising.headline import Drawn, of_few
 from twinset.advising.scores import Prices, Ranking, average_precision, precision_at_positives
 from twinset.advising.strategies import NONE, Strategy, candidates, extra_rows, training_rows
 from twinset.advising.trials import FoldResult
@@ -198,16 +199,40 @@ def test_draws_of_a_long_table_need_little_memory() -> None:
 
 def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:
     tried = [NONE, Strategy("a", "weights"), Strategy("b", "thin")]
-    none = Difference(0.0, 0.0, 0.0, 0.5)
+    none = Difference(0.0, 0.0, 0.0, 0.5, 0.0)
     close = {
         "none": none,
-        "a": Difference(0.01, 0.02, 0.01, 0.5),
-        "b": Difference(0.0, 0.1, 0.0, 0.5),
+        "a": Difference(0.01, 0.02, 0.01, 0.5, 0.9),
+        "b": Difference(0.0, 0.1, 0.0, 0.5, 0.1),
     }
     assert choose(tried, close) == ("none", "a")
-    clear = {**close, "b": Difference(0.03, 0.02, 0.03, 0.5)}
+    clear = {**close, "b": Difference(0.005, 0.02, 0.005, 0.5, 1.1)}
     assert choose(tried, clear) == ("b", "b")
+    # Ahead by its square roots alone: what it wins among poor ranks it loses at the top.
+    behind = {**close, "b": Difference(-0.01, 0.02, -0.01, 0.5, 1.4)}
+    assert choose(tried, behind) == ("none", "a")
     assert choose([NONE], {"none": none}) == ("none", "none")
+
+
+def test_intervals_of_few_groups_are_widened_by_hand() -> None:
+    assert of_few(2) == pytest.approx((2.0, 12.706), abs=1e-3)
+    assert of_few(8) == pytest.approx((8 / 7, 2.3646), abs=1e-4)
+    assert of_few(100_000)[1] == pytest.approx(1.96, abs=1e-3)
+
+
+def test_a_lead_is_counted_in_roots_of_precision_by_hand() -> None:
+    folds = [(f"repeat-0/fold-{k}", Cut(np.arange(20), np.arange(10))) for k in range(2)]
+    results = [
+        _fold(none=[0.25, 0.49], a=[0.36, 0.49]),
+        _fold(none=[0.64, 0.04], a=[0.64, 0.16]),
+    ]
+    tried = [NONE, Strategy("a", "thin")]
+    found = compare(results, tried, folds)["a"]
+    assert found.mean == pytest.approx((0.11 + 0.12) / 4)
+    # Roots differ by .1, 0, 0 and .2; Nadeau and Bengio's factor is 1 + 2 x 10 / 20.
+    changes = np.array([0.1, 0.0, 0.0, 0.2])
+    error = changes.std(ddof=1) / 2 * np.sqrt(2)
+    assert found.lead == pytest.approx(0.075 / error)
 
 
 def _race(judge: str, *folds: list[float]) -> Race:

@@ -15,8 +15,10 @@ from twinset.advising import face
 from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import race
 from twinset.advising.cuts import Cut, Rows
+from twinset.advising.differences import random_precision
 from twinset.advising.strategies import NONE, Strategy
 from twinset.advising.trials import Bench, FoldResult
+from twinset.advising.wording import sentence_of
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError
 from twinset.core.seeding import rng_for
@@ -36,12 +38,27 @@ def shops(n_with_frauds: int) -> pa.Table:
 def test_positives_of_too_few_groups_are_told_and_nothing_is_ranked() -> None:
     found = tw.advise(shops(2), target="fraud", group="shop", **QUICK)
     assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
-    assert "too few groups" in found.sentence
-    assert "too few groups" in found.to_html()
+    assert "belong to 1 group," in found.sentence
+    assert "belong to 1 group," in found.to_html()
+
+
+def test_few_groups_are_told_with_how_many_there_are_and_how_many_it_takes() -> None:
+    found = tw.advise(shops(12), target="fraud", group="shop", **QUICK)
+    assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
+    assert "to test on belong to 4 groups, those to learn from to 8 groups" in found.sentence
+    assert "nothing is ranked below 8 groups on either side" in found.sentence
+    assert "about 24 groups with positive rows in the file" in found.sentence
 
 
 def test_two_folds_that_hold_both_classes_are_enough() -> None:
-    found = tw.advise(shops(3), target="fraud", group="shop", **QUICK)
+    """Positives of one time make one of three stretches empty."""
+    rng = rng_for(2, "stretches")
+    day = np.sort(rng.uniform(0, 1_000, 3_000))
+    fraud = rng.random(3_000) < 0.08
+    train = np.flatnonzero(fraud & (day < 650))
+    day[train[int(0.35 * len(train)) : int(0.7 * len(train))]] = day[train[len(train) // 2]]
+    table = pa.table({"x": rng.normal(1.0 * fraud), "day": day, "fraud": fraud})
+    found = tw.advise(table, target="fraud", positive="true", time="day", delay=0, **QUICK)
     assert found.candidates
     assert all(np.isfinite(measure.interval).all() for measure in found.measures)
 
@@ -124,3 +141,39 @@ def test_each_worker_has_one_thread_for_its_own_numerics(monkeypatch: pytest.Mon
 def two_folds() -> list[tuple[str, Cut]]:
     even, odd = np.arange(0, 3_000, 3), np.arange(1, 3_000, 3)
     return [("fold-0", Cut(even, odd)), ("fold-1", Cut(odd, even))]
+
+
+def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
+    rng = rng_for(5, "noise")
+    n = 1_500
+    noise = {f"x{i}": rng.normal(size=n) for i in range(5)}
+    table = pa.table({**noise, "fraud": rng.random(n) < 0.08})
+    case = open_case(table, Columns(target="fraud", positive="true"))
+    ways = (NONE, Strategy("balanced weights", "weights", power=1.0), COPULA)
+    found = [race(Bench(case, seed), np.arange(1_000), ways, "linear") for seed in range(4)]
+    assert all(one.is_chance and one.chosen == "none" for one in found)
+    assert "no better than chance" in sentence_of("no evidence", found[0])
+
+
+def test_a_random_order_reaches_the_precision_of_chance() -> None:
+    """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6."""
+    case = open_case(
+        pa.table({"x": [0.5, 1.5, 2.5, 3.5], "fraud": [1, 1, 0, 0]}),
+        Columns(target="fraud", positive="1"),
+    )
+    found = np.concatenate([random_precision(case, np.arange(4), rng_for(i)) for i in range(40)])
+    assert found.mean() == pytest.approx(
+        (1 + 5 / 6 + 3 / 4 + 7 / 12 + 1 / 2 + 5 / 12) / 6, abs=0.02
+    )
+
+
+def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> None:
+    """Folds hold 100 rare rows of 20,000; of the 10,000 that are left of them, 1 in 100 is rare."""
+    rng = rng_for(6, "long")
+    fraud = np.arange(30_000) % 200 == 0
+    table = pa.table({"x": rng.normal(1.5 * fraud), "z": rng.normal(size=30_000), "fraud": fraud})
+    case = open_case(table, Columns(target="fraud", positive="true"))
+    ways = [Strategy(f"repeat {ratio:g}", "repeat", ratio=ratio) for ratio in (0.01, 0.1)]
+    found = race(Bench(case, 1), np.arange(30_000), [NONE, *ways], "linear")
+    assert found.finalists == ("none", "repeat 0.1", "repeat 0.01")
+    assert found.differences["repeat 0.01"].error > 0

@@ -24,15 +24,20 @@ def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
         "smote 1": [0.4, -0.1, 0.01, 0.1],
         "oracle": [0.5 + oracle, oracle, 0.01, 0.1],
     }
-    inner = {"none": [0, 0, 0, True], "repeat 0.1": [0, 0.01, 0.01 * took, True]}
+    inner = {
+        "none": [0, 0, 0, 0, True],
+        "repeat 0.1": [0, 0.01, 0.01 * took, took, True],
+        "thin": [0, 0.01, -0.01, -1.0, True],
+    }
     value = {"set": name, "judge": "linear", "split": 0, "train": [900, 50], "test": [900, 50]}
+    value |= {"is_chance": name == "chance"}
     value |= {"inner": inner, "test_figures": tested, "log_loss_ratio": {"repeat 0.1": 1.01}}
     return json.dumps(value)
 
 
 def test_regret_hits_and_harm(tmp_path: Path) -> None:
     file = tmp_path / "cells.jsonl"
-    lines = [line("taken", 3.0, 0.06, -0.03, 0.1), line("left", 1.1, 0.04, -0.03, 0.1)]
+    lines = [line("taken", 3.0, 0.06, -0.03, 0.1), line("left", 0.9, 0.04, -0.03, 0.1)]
     file.write_text("\n".join([*lines, line("harm", 2.0, -0.05, 0.0, -0.1)]) + "\n")
     cells = read([file])
     assert [cell.chosen for cell in cells] == [["repeat 0.1"], ["none"], ["repeat 0.1"]]
@@ -46,6 +51,20 @@ def test_regret_hits_and_harm(tmp_path: Path) -> None:
     assert found["worst relative difference"] == pytest.approx(-0.1)
     # The two cells with a gain to be had bring 0.06 of 0.2.
     assert found["share of the oracle's gain"] == pytest.approx(0.3)
+
+
+def test_a_way_that_is_as_far_ahead_is_told_beside_the_hits(tmp_path: Path) -> None:
+    """'thin' helps surely; what is taken gains more, and its own interval is wide."""
+    wide = json.loads(line("wide", 3.0, 0.06, 0.04, 0.1))
+    wide["test_figures"]["repeat 0.1"][2] = 0.05
+    file = tmp_path / "cells.jsonl"
+    file.write_text(json.dumps(wide) + "\n" + line("chance", 3.0, 0.06, 0.0, 0.1) + "\n")
+    cells = read([file])
+    assert [cell.chosen for cell in cells] == [["repeat 0.1"], ["none"]]
+    found = {name: entry["value"] for name, entry in figures(cells).items()}
+    assert found["splits where a helping candidate is taken"] == 0
+    assert found["splits where such a one, or one as far ahead, is taken"] == 0.5
+    assert found["cells where a candidate helps by 3 standard errors"] == 2
 
 
 def test_parts_are_disjoint_and_have_the_same_share_of_rare_rows() -> None:

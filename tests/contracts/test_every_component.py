@@ -33,6 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "coverage.density_coverage": {"replicates": 20},
     "coverage.group_outcomes": {"replicates": 20, "least_rows": 11},
     "privacy.nearest_record": {"replicates": 20},
+    "privacy.shadow_models": {"n_shadows": 4, "replicates": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},
 }
 # Rows of those that refuse the usual 80.

@@ -9,7 +9,7 @@ from twinset.advising.case import Columns
 from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError
-from twinset.guessing import guess_target
+from twinset.guessing import guess_owners, guess_target
 from twinset.local_formats import local_notes
 from twinset.recipe import Recipe, load_recipe
 from twinset.sourcing import declare
@@ -81,7 +81,7 @@ def asked(
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _of_recipe(load_recipe(Path(source)), target, columns, test_fraction, seed, progress)
     table = open_table(source)
-    notes = tuple(local_notes(table))
+    notes = (*_hints(table, columns), *local_notes(table))
     if target is None:
         found, why = guess_target(table)
         if found is None:
@@ -102,6 +102,23 @@ def asked(
         f"path: {Path(str(source)).as_posix()}" if is_file else "",
         notes,
     )
+
+
+def _hints(table: Dataset, columns: Columns) -> list[str]:
+    """Return what looks like a time or a group and was not named as one."""
+    found = guess_owners(table)
+    hints = []
+    if columns.time is None and found.time:
+        hints.append(
+            f"'{found.time}' looks like when rows happened: with --time {found.time} the latest are "
+            "tested on"
+        )
+    if columns.group is None and found.groups:
+        name = found.groups[0]
+        hints.append(
+            f"values of '{name}' come back: with --group {name} no such group is on both sides of the cut"
+        )
+    return hints
 
 
 def _of_recipe(

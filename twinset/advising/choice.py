@@ -1,9 +1,10 @@
-"""Which strategy is taken: a race over folds, then a rule of 1.2 standard errors with "none" in it."""
+"""Which strategy is taken: a race over folds, then the rule of one standard error with "none" in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -11,48 +12,31 @@ import numpy.typing as npt
 from twinset.advising.calibration import HeldOut, Restored, restore
 from twinset.advising.case import Case
 from twinset.advising.cuts import Cut, inner_folds
-from twinset.advising.strategies import NONE, Strategy
+from twinset.advising.differences import (
+    Difference,
+    compare,
+    is_above_chance,
+    mean_root_change,
+    shrunk,
+)
+from twinset.advising.strategies import NONE, Strategy, extra_rows
 from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import rng_for
 
-Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 N_FOLDS = 3
 BUDGET_ROWS = 20 * 60_000
 """What the choice may cost a judge on a large table: about 20 models of 60,000 rows."""
 
-ERRORS = 1.2
-"""Standard errors that a strategy must be ahead. One is the usual rule for one rival; the best of some
-twenty rivals is ahead by chance more often, and what is then taken may do harm."""
+ERRORS = 1.0
+"""Standard errors that a strategy must be ahead, in the square root of precision."""
 
 _SCREEN_ROWS, _SCREEN_TREES = 10_000, 40
 _FIXED_ROWS = 15_000
 """A model of few rows takes as long as if it had so many more (measured: 30 columns, 100 trees)."""
 _KEPT = 4
 _MOST_REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How a strategy compares with "none" on the inner folds.
-
-    Parameters
-    ----------
-    mean : float
-        Difference in average precision.
-    error : float
-        Standard error of it, with Nadeau and Bengio's correction for training rows that folds share.
-    shrunk : float
-        The difference drawn towards that of the other ratios of the same kind.
-    precision : float
-        Average precision of the strategy itself.
-    """
-
-    mean: float
-    error: float
-    shrunk: float
-    precision: float
 
 
 @dataclass(frozen=True)
@@ -70,13 +54,17 @@ class Race:
     finalists : tuple of str
         Those of the last round.
     chosen : str
-        "none", or the best strategy of those that beat it by more than 1.2 standard errors.
+        "none", or the best strategy of those that beat it by more than one standard error.
     challenger : str
         The best of the others; the chosen one unless that is "none".
     folds : sequence of (str, Cut)
         Folds of the last round.
     results : sequence of mapping
         Their results, by name of the strategy.
+    is_chance : bool
+        Whether no model ranks rows better than chance does, so that there is nothing to choose by.
+    untried : tuple of str
+        Ratios that the thinned rows of the first round have anyway, and that did not come to the last.
     """
 
     judge: str
@@ -87,6 +75,8 @@ class Race:
     challenger: str
     folds: Sequence[tuple[str, Cut]]
     results: Sequence[Mapping[str, FoldResult]]
+    is_chance: bool = False
+    untried: tuple[str, ...] = ()
 
 
 def race(
@@ -117,51 +107,62 @@ def race(
     done : callable
         Told how many models were fitted.
     """
-    by_name = {strategy.name: strategy for strategy in strategies}
     folds = _folds(bench, rows, 0, gap)
     thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
     is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
-    before, fits_before = bench.fitted_rows, bench.fits
+    idle = [] if is_whole else _idle(strategies, bench.case.truth[thin[0][1].train])
+    before = bench.fitted_rows + _FIXED_ROWS * bench.fits
     if is_whole:
         first = bench.try_all(folds, strategies, judge, done)
         differences = compare(first, strategies, folds, bench.case)
     else:
-        first, differences = [], _screen(bench, thin, strategies, judge, done)
+        tried = [strategy for strategy in strategies if strategy not in idle]
+        first, differences = [], _screen(bench, thin, tried, judge, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
-    spent = (bench.fitted_rows - before) + _FIXED_ROWS * (bench.fits - fits_before)
+    kept = [*kept, *_sibling(kept, idle)]
     # Models of the screen have fewer than half the trees.
-    left = 1e18 if is_whole else budget_rows - 0.5 * spent
-    repeats = _repeats(folds, len(kept), left)
-    if bench.case.time is not None:
-        # By time the folds of all repeats are the same: a second look at them tells nothing new.
-        repeats = 0 if is_whole else 1
-    named = [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+    left = budget_rows - 0.5 * (bench.fitted_rows + _FIXED_ROWS * bench.fits - before)
+    named = _last_folds(bench, rows, gap, len(kept), np.inf if is_whole else left)
     if not is_whole and len(named) < 2:
         named = folds
     results = bench.try_all(named, kept, judge, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
     last = compare(results, kept, named, bench.case)
-    differences = _shrunk({**differences, **last}, strategies)
+    differences = shrunk({**differences, **last}, strategies)
     # A generator that refused a later fold has an early difference only.
     kept = [strategy for strategy in kept if strategy.name in last]
     chosen, challenger = choose(kept, differences)
+    rng = rng_for(bench.seed, "advise", "chance")
+    is_chance = not is_above_chance(results, challenger, named, bench.case, rng)
+    if is_chance:
+        chosen = NONE.name
     return Race(
         judge,
-        by_name,
+        {strategy.name: strategy for strategy in strategies},
         differences,
         tuple(s.name for s in kept),
         chosen,
         challenger,
         named,
         results,
+        is_chance,
+        tuple(one.name for one in idle if one not in kept),
     )
 
 
-def _repeats(folds: Sequence[tuple[str, Cut]], n_kept: int, left: float) -> int:
-    """Return how many repeats with `n_kept` strategies the rows that are left allow."""
+def _last_folds(
+    bench: Bench, rows: Rows, gap: float, n_kept: int, left: float
+) -> list[tuple[str, Cut]]:
+    """Return the folds of the last round: as many repeats with `n_kept` strategies as the rows that are
+    left allow; infinitely many are left where the first round saw whole folds."""
+    folds = _folds(bench, rows, 0, gap)
     each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
-    return int(np.clip(left // (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    if bench.case.time is not None:
+        # By time the folds of all repeats are the same: a second look at them tells nothing new.
+        repeats = 0 if np.isinf(left) else 1
+    return [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
 
 
 def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
@@ -178,14 +179,16 @@ def pick(races: Sequence[Race], case: Case | None = None) -> Race:
     best = races[0]
     for other in races[1:]:
         theirs = {path: (cut, fold) for (path, cut), fold in zip(other.folds, other.results)}
-        changes, folds = [], []
+        mine, base, folds = [], [], []
         for (path, cut), fold in zip(best.folds, best.results):
             if path in theirs:
-                won = theirs[path][1][other.chosen].precision
-                changes.append(won - fold[best.chosen].precision)
+                mine.append(theirs[path][1][other.chosen].precision)
+                base.append(fold[best.chosen].precision)
                 folds.append((path, cut))
-        if changes and np.concatenate(changes).mean() > ERRORS * _error(changes, folds, case):
-            best = other
+        if folds:
+            change, error = mean_root_change(mine, base, folds, case)
+            if change > ERRORS * error:
+                best = other
     return best
 
 
@@ -217,30 +220,7 @@ def _screen(
     early = compare(first, strategies, folds[:1], bench.case)
     better = _kept(strategies, early, len(strategies) // 3)
     rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
-    return _shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
-
-
-def compare(
-    results: Sequence[Mapping[str, FoldResult]],
-    strategies: Sequence[Strategy],
-    folds: Sequence[tuple[str, Cut]],
-    case: Case | None = None,
-) -> dict[str, Difference]:
-    """Return how each strategy compares with "none", positive by positive on the same folds.
-
-    With a `case` whose rows have groups, the error is that of whole groups.
-    """
-    found: dict[str, Difference] = {}
-    for strategy in strategies:
-        mine = [fold[strategy.name].precision for fold in results if strategy.name in fold]
-        if len(mine) < len(results):
-            continue
-        base = [fold[NONE.name].precision for fold in results]
-        changes = [own - none for own, none in zip(mine, base)]
-        mean = float(np.mean(np.concatenate(changes)))
-        error = _error(changes, folds, case)
-        found[strategy.name] = Difference(mean, error, mean, float(np.mean(np.concatenate(mine))))
-    return _shrunk(found, strategies)
+    return shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
 
 
 def choose(
@@ -248,68 +228,18 @@ def choose(
 ) -> tuple[str, str]:
     """Return the name of the strategy to take and of the best one that is not "none".
 
-    A strategy is taken only if its difference to "none" is greater than `errors` standard errors.
+    A strategy is taken only if it is ahead of "none" by more than `errors` standard errors in the square
+    root of precision, and ahead in precision itself.
     """
     others = [s.name for s in strategies if s.name in differences and s.name != NONE.name]
     if not others:
         return NONE.name, NONE.name
     challenger = max(others, key=lambda name: differences[name].shrunk)
-    passed = [n for n in others if differences[n].shrunk > errors * differences[n].error]
+    passed = [n for n in others if differences[n].lead > errors and differences[n].shrunk > 0]
     if not passed:
         return NONE.name, challenger
     best = max(passed, key=lambda name: differences[name].shrunk)
     return best, best
-
-
-def _error(
-    changes: Sequence[Floats], folds: Sequence[tuple[str, Cut]], case: Case | None = None
-) -> float:
-    """Return the standard error of the mean change.
-
-    Nadeau and Bengio: the variance of one fold's mean, times (1 / folds + test rows / train rows). The
-    variance of a fold's mean is taken from the spread of its positives, because three folds alone tell
-    little of a variance. Positives of one group move together, so their sums are spread out instead.
-    """
-    every = np.concatenate(changes)
-    unit = np.arange(len(every)) if case is None else _units(folds, case)
-    sums = np.bincount(unit, weights=every - every.mean())
-    n = len(sums)
-    if n < 2:
-        return float("inf")
-    share = float(np.mean([len(cut.test) / len(cut.train) for _, cut in folds]))
-    of_mean = float(sums @ sums) * n / (n - 1) / len(every) ** 2
-    return float(np.sqrt(of_mean * (1 + share * len(changes))))
-
-
-def _units(folds: Sequence[tuple[str, Cut]], case: Case) -> Rows:
-    """Return for each positive of the folds, one after another, what it moves together with: itself, or
-    its group in the same repeat."""
-    tested = [cut.test[case.truth[cut.test]] for _, cut in folds]
-    if case.group is None:
-        return np.arange(sum(len(rows) for rows in tested))
-    repeats = [path.partition("/")[0] for path, _ in folds]
-    pairs = [
-        np.column_stack([np.full(len(rows), repeats.index(repeat)), case.group[rows]])
-        for repeat, rows in zip(repeats, tested)
-    ]
-    found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
-    return np.asarray(found, dtype=np.int64).ravel()
-
-
-def _shrunk(
-    found: Mapping[str, Difference], strategies: Sequence[Strategy]
-) -> dict[str, Difference]:
-    """Draw each difference half-way to the mean of its kind, as far as the kind has several ratios."""
-    kinds: dict[str, list[str]] = {}
-    for strategy in strategies:
-        if strategy.name in found:
-            kinds.setdefault(strategy.kind, []).append(strategy.name)
-    out = {}
-    for names in kinds.values():
-        centre = float(np.mean([found[name].mean for name in names]))
-        for name in names:
-            out[name] = replace(found[name], shrunk=0.5 * (found[name].mean + centre))
-    return out
 
 
 def _kept(
@@ -320,6 +250,17 @@ def _kept(
     others = [s for s in there if s is not NONE]
     ranked = sorted(others, key=lambda s: -differences[s.name].shrunk)
     return [NONE, *ranked[:n]]
+
+
+def _idle(strategies: Sequence[Strategy], truth: npt.NDArray[np.bool_]) -> list[Strategy]:
+    """Return those whose ratio thinned rows of these classes have anyway: nothing would be added."""
+    return [one for one in strategies if one.ratio and extra_rows(one, truth) == 0]
+
+
+def _sibling(kept: Sequence[Strategy], idle: Sequence[Strategy]) -> list[Strategy]:
+    """Return the greatest idle ratio of the best kept kind that has one: the last round can try it."""
+    found = (one for best in kept for one in reversed(idle) if one.kind == best.kind)
+    return list(islice(found, 1))
 
 
 def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:

@@ -7,23 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinset.advising.asked import asked
-from twinset.advising.case import Case, Columns, open_case
-from twinset.advising.choice import N_FOLDS, Race, n_folds_of, pick, race
+from twinset.advising.case import Columns, open_case
+from twinset.advising.choice import N_FOLDS, Race, pick, race
 from twinset.advising.cuts import Cut, outer_cut
 from twinset.advising.judges import DEFAULT_JUDGES, check_judges
+from twinset.advising.outcome import Outcome
 from twinset.advising.recipe import recipe_of
+from twinset.advising.refusal import refusal
 from twinset.advising.strategies import Strategy, candidates
 from twinset.advising.trials import Bench
-from twinset.advising.verdict import Outcome, advice_of, too_few, untouched
+from twinset.advising.verdict import advice_of, untouched
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.registry import component_names
 from twinset.report.advice import Advice
-
-FEWEST_TEST_POSITIVES = 31
-FEWEST_TRAIN_POSITIVES = 20
-FEWEST_FOLDS = 2
 
 
 def advise(
@@ -48,9 +46,9 @@ def advise(
     """Return whether the rare class of a table should be balanced, how, and what that is worth.
 
     Ways to balance are compared inside the train part only, "none" among them; one is taken only if it
-    beats "none" by more than 1.2 standard errors. What it is worth is then measured once on rows that
-    nothing was chosen by: the latest ones where a time is given, those of other groups where a group is
-    given.
+    beats "none" by more than one standard error, and none where no model ranks better than chance. What
+    it is worth is then measured once on rows that nothing was chosen by: the latest ones where a time is
+    given, those of other groups where a group is given.
 
     Parameters
     ----------
@@ -145,27 +143,15 @@ def advise(
         name=question.name,
         notes=question.notes,
     )
-    if (
-        case.truth[cut.test].sum() < FEWEST_TEST_POSITIVES
-        or case.truth[cut.train].sum() < FEWEST_TRAIN_POSITIVES
-    ):
-        return too_few(outcome, judges[0], FEWEST_TEST_POSITIVES)
-    if n_folds_of(outcome.bench, cut.train, cut.gap) < FEWEST_FOLDS:
-        return too_few(outcome, judges[0], FEWEST_TEST_POSITIVES, _too_narrow(case))
+    refused = refusal(outcome, judges[0])
+    if refused is not None:
+        return refused
     tried = candidates(component_names("generator"), ratios, float(case.truth[cut.train].mean()))
     races = _races(outcome.bench, cut, tried, judges, progress)
     won = pick(races, case)
     tested = untouched(outcome, won)
     recipe = recipe_of(case, cut, won.strategies[tested.race.chosen], question)
     return advice_of(outcome, races, tested, recipe)
-
-
-def _too_narrow(case: Case) -> str:
-    where = "groups" if case.time is None else "times" if case.group is None else "times or groups"
-    return (
-        f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
-        f"hold both classes to learn from and to test on; it takes {FEWEST_FOLDS} such folds"
-    )
 
 
 def _races(

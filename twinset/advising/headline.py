@@ -126,10 +126,11 @@ def measured(
         ]
     )
     changes = replicates[:, 1] - replicates[:, 0]
+    spread, reach = of_few(int(drawn.held.sum()))
     out = []
     for i, (name, title, higher, unit) in enumerate(_MEASURES):
         difference = float(values[1][i] - values[0][i])
-        error = float(np.sqrt(changes[:, i].var(ddof=1) + split_variance[i]))
+        error = float(np.sqrt(spread * changes[:, i].var(ddof=1) + split_variance[i]))
         low, high = np.quantile(replicates[:, 0, i], [0.025, 0.975])
         out.append(
             Measure(
@@ -139,12 +140,21 @@ def measured(
                 none_interval=(float(low), float(high)),
                 other=float(values[1][i]),
                 difference=difference,
-                interval=(difference - 1.96 * error, difference + 1.96 * error),
+                interval=(difference - reach * error, difference + reach * error),
                 higher_is_better=higher,
                 unit=unit,
             )
         )
     return tuple(out)
+
+
+def of_few(n_units: int) -> tuple[float, float]:
+    """Return what widens an interval from so few redrawn units: a factor of the variance, and the
+    quantile of Student's t; the bootstrap alone holds the truth in 86 of 100 cases with 5 units."""
+    from scipy.special import stdtrit
+
+    n = max(2, n_units)
+    return n / (n - 1), float(stdtrit(n - 1, 0.975))
 
 
 def fold_values(

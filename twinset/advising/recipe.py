@@ -9,6 +9,7 @@ from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
 from twinset.advising.strategies import Strategy, extra_rows, settings_of
 from twinset.drafting import recipe_name
+from twinset.yaml_text import quoted
 
 
 def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
@@ -31,12 +32,12 @@ def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
     kind, _, place = (question.place or "path: data.csv").partition(": ")
     columns = question.columns
     if columns.time is not None:
-        split = f"by: time, on: {_quoted(columns.time)}"
+        split = f"by: time, on: {quoted(columns.time)}"
     elif columns.group is not None:
-        split = f"by: group, on: {_quoted(columns.group)}"
+        split = f"by: group, on: {quoted(columns.group)}"
     else:
         split = "by: stratified"
-    label = f"{{{_quoted(case.target)}: {_quoted(case.positive)}}}"
+    label = f"{{{quoted(case.target)}: {quoted(case.positive)}}}"
     settings = settings_of(component) if columns.group is not None else {}
     told = f", with: {json.dumps(settings)}" if settings else ""
     return f"""\
@@ -46,16 +47,12 @@ name: {name}-balanced
 seed: {question.seed}
 brief:
   task: classification
-  target: {_quoted(case.target)}
-  positive: {_quoted(case.positive)}
-source: {{name: {name}-real, {kind}: {_quoted(place)}, licence: NOASSERTION}}
+  target: {quoted(case.target)}
+  positive: {quoted(case.positive)}
+source: {{name: {name}-real, {kind}: {quoted(place)}, licence: NOASSERTION}}
 split: {{{split}, holdout_fraction: {question.test_fraction:g}}}
 generate:
   - {{use: {component}, where: {label}, rows: {n}{told}}}
 evaluate: {{metrics: default, gates: {{}}}}
-deliver: {{to: {_quoted(f"out/{name}-balanced")}, formats: [csv, parquet], include: training_set}}
+deliver: {{to: {quoted(f"out/{name}-balanced")}, formats: [csv, parquet], include: training_set}}
 """
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -19,6 +19,11 @@ def sentence_of(verdict: Verdict, won: Race) -> str:
     """Return the advice in one or two sentences."""
     challenger = won.strategies[won.challenger]
     best = title_of(challenger, won.judge)
+    if won.is_chance:
+        return (
+            "Do not balance: inside the training rows the model ranks the rows no better than chance, so "
+            f"there is nothing to choose by. {_CHANCE[verdict]}"
+        )
     if won.chosen == NONE.name:
         head = (
             "Do not balance: in trials inside the training rows nothing surely beat leaving them as "
@@ -44,6 +49,11 @@ def sentence_of(verdict: Verdict, won: Race) -> str:
     return head + told[verdict]
 
 
+_CHANCE = {
+    "helps": "That the test rows see something in one of the ways is no ground to take it.",
+    "hurts": "Columns that tell the label are wanted first.",
+    "no evidence": "Columns that tell the label are wanted first.",
+}
 _CHANGES = {
     "helps": "Do not balance, change the model",
     "hurts": "Do not balance",

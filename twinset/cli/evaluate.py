@@ -32,6 +32,8 @@ def command(
     time: str | None = None,
     group: str | None = None,
     allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
+    embedder: Annotated[list[str] | None, Parameter(name="--embedder")] = None,
+    attacks: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Measure a synthetic file against a real one.
@@ -43,9 +45,9 @@ def command(
     Parameters
     ----------
     real : Path
-        A CSV, Parquet or JSON-Lines file.
+        A CSV, Parquet or JSON-Lines file, or a folder of images.
     synthetic : Path
-        Such a file with the same columns.
+        Such a file or folder with the same columns.
     holdout : Path
         Real rows that the generator did not see.
     target : str
@@ -75,6 +77,12 @@ def command(
         Column of the card, patient, ...: none may stand in both, unless the cut is by time.
     allow_leak : list[str]
         A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
+    embedder : list[str]
+        What to look at images with: classical, net, onnx:FILE, torchvision:MODEL:FILE or
+        timm:MODEL:FILE; may be repeated. By default classical and, with a holdout, net.
+    attacks : list[str]
+        An attack that takes far longer than all else: --attacks shadow makes the generator again, many
+        times; it needs the note that `twinset twin` wrote.
     json : bool
         Print every score as JSON.
     """
@@ -100,6 +108,8 @@ def command(
             time=time,
             group=group,
             allow_leaks=allow_leak or (),
+            embedders=embedder,
+            attacks=attacks or (),
         )
     if html is not None:
         write_text(html, report.to_html())

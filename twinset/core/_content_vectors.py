@@ -1,4 +1,4 @@
-"""Numbers for what is no number: images, texts, boxes and spans become short plain vectors."""
+"""Numbers for what is no number: texts, boxes and spans become short plain vectors."""
 
 from __future__ import annotations
 
@@ -10,32 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.errors import DataError
-from twinset.core.pixels import decode_pixels
-
 Matrix = npt.NDArray[np.float32]
 
-_THUMBNAIL = 8
-_DIRECTIONS = 8
-IMAGE_SIZE = _THUMBNAIL * _THUMBNAIL * 3 + 4 * _DIRECTIONS
 TEXT_SIZE = 2_048
-
-
-def image_vectors(column: pa.ChunkedArray) -> Matrix:
-    """Return one row an image, shape (n, 224): 8 x 8 colours and the directions of its edges.
-
-    A missing image, or one that cannot be decoded, is a row of NaN.
-    """
-    out = np.full((len(column), IMAGE_SIZE), np.nan, dtype=np.float32)
-    # One by one: all the pixels of a set together would not fit the memory.
-    for row, cell in enumerate(column):
-        data = cell.as_py()
-        if data is not None and data["bytes"]:
-            try:
-                out[row] = _image_vector(decode_pixels(data["bytes"]))
-            except DataError:
-                continue
-    return out
 
 
 def text_vectors(column: pa.ChunkedArray) -> Matrix:
@@ -104,40 +81,3 @@ class Reduction:
             return np.zeros((len(vectors), 0), dtype=np.float32)
         projected: Matrix = np.nan_to_num(vectors - self.mean) @ self.directions
         return projected
-
-
-def _image_vector(pixels: npt.NDArray[np.generic]) -> Matrix:
-    """Return thumbnail and edge directions of one image, values about 0 to 1."""
-    full = 65_535.0 if pixels.dtype == np.uint16 else 255.0
-    grey_or_colour = np.atleast_3d(np.asarray(pixels, dtype=np.float32) / full)
-    colour = np.repeat(grey_or_colour[..., :1], 3, axis=2)
-    if grey_or_colour.shape[2] >= 3:
-        colour = grey_or_colour[..., :3]
-    thumbnail = _block_means(colour, _THUMBNAIL)
-    grey = colour.mean(axis=2)
-    dy, dx = np.gradient(grey) if min(grey.shape) > 1 else (np.zeros_like(grey),) * 2
-    strength = np.hypot(dx, dy)
-    turn = np.mod(np.arctan2(dy, dx), np.pi) / np.pi * _DIRECTIONS
-    direction = np.minimum(turn.astype(np.int64), _DIRECTIONS - 1)
-    planes = np.zeros((*grey.shape, _DIRECTIONS), dtype=np.float32)
-    np.put_along_axis(planes, direction[..., None], strength[..., None], axis=2)
-    edges = _block_means(planes, 2)
-    return np.concatenate([thumbnail.ravel(), 4.0 * edges.ravel()]).astype(np.float32)
-
-
-def _block_means(planes: Matrix, cells: int) -> Matrix:
-    """Return the means over a grid of cells x cells, shape (cells, cells, channels)."""
-    out = planes
-    for axis in (0, 1):
-        length = out.shape[axis]
-        starts = (np.arange(cells) * length) // cells
-        stops = np.maximum(((np.arange(cells) + 1) * length) // cells, starts + 1)
-        sums = np.concatenate(
-            [np.zeros_like(out.take([0], axis=axis)), np.cumsum(out, axis=axis, dtype=np.float64)],
-            axis=axis,
-        )
-        shape = [1, 1, 1]
-        shape[axis] = cells
-        widths = (stops - starts).reshape(shape)
-        out = (sums.take(stops, axis=axis) - sums.take(starts, axis=axis)) / widths
-    return np.asarray(out, dtype=np.float32)

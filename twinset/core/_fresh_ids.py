@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from twinset.core.mixing import scramble
+
 Whole = npt.NDArray[np.uint64]
 
 _ENOUGH = 20  # ids that must share a digit before it counts as fixed
@@ -179,14 +181,6 @@ def permuted(numbers: Whole, size: int, keys: Whole) -> Whole:
         walked[todo] = (left << half) | right
         todo = todo[walked[todo] >= size]
     return walked
-
-
-def scramble(values: Whole) -> Whole:
-    """Return 64-bit hashes of whole numbers (the finaliser of SplitMix64)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def _of_commonest_shape(ids: list[str], classes: dict[int, int]) -> list[str]:

@@ -56,18 +56,27 @@ def _conform_column(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
             todo="correct the values or declare another kind in the schema",
         ) from without_values(error)
     if field.kind == "number" and pa.types.is_floating(cast.type):
-        values = cast.to_numpy(zero_copy_only=False)
-        if np.isinf(values).any():
-            raise SchemaError(
-                f"the column '{field.name}' holds {int(np.isinf(values).sum())} infinite values",
-                allowed="finite numbers or missing values",
-                todo="replace them in the source",
-            )
-        if np.isnan(values).sum() > cast.null_count:
-            cast = pa.chunked_array([pa.array(values, type=cast.type, from_pandas=True)])
+        cast = _finite(cast, field)
     if field.taxonomy is not None:
         _check_labels(cast, field)
     return cast
+
+
+def _finite(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
+    values = column.to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # One pass says of most columns that they hold neither.
+        if np.isfinite(np.sum(values, dtype=np.float64)):
+            return column
+    if np.isinf(values).any():
+        raise SchemaError(
+            f"the column '{field.name}' holds {int(np.isinf(values).sum())} infinite values",
+            allowed="finite numbers or missing values",
+            todo="replace them in the source",
+        )
+    if np.isnan(values).sum() > column.null_count:
+        return pa.chunked_array([pa.array(values, type=column.type, from_pandas=True)])
+    return column
 
 
 def _cast(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:

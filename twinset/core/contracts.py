@@ -17,6 +17,11 @@ from twinset.core.where import Where
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``."""
 
+Remake = Callable[[Dataset, int, np.random.Generator], Dataset]
+"""Called as ``remake(real, most, rng)``: fits the generator of a set anew, draws at most `most` rows."""
+Positions = npt.NDArray[np.int64]
+RemakeRows = Callable[[Positions, Positions, int, np.random.Generator], Dataset]
+
 MetricFamily = Literal["gap", "coverage", "utility", "privacy"]
 
 
@@ -64,10 +69,7 @@ class TracedGenerator(Protocol):
         """Return `n` rows, and the positions of their parents in the rows given to `fit`, (n, 2)."""
 
     def fill(
-        self,
-        out: npt.NDArray[np.float64],
-        rng: np.random.Generator,
-        where: Where | None = None,
+        self, out: npt.NDArray[np.float64], rng: np.random.Generator, where: Where | None = None
     ) -> npt.NDArray[np.int64]:
         """Write the numbers of `len(out)` rows into `out`, shape (n, p), and return the parents.
 
@@ -163,13 +165,14 @@ class Comparison:
     population : mapping
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
-        Results shared between metrics of one comparison, e.g. feature matrices.
+        Results shared by the comparisons of one metric, e.g. feature matrices.
     places : numpy.ndarray of int, shape (n,), optional
-        Where the candidate's rows stand in the set that was given, from 0; None where they stand in it
-        as they are.
+        Where the candidate's rows stand in the set that was given, from 0; by default as they are.
+    remake : callable, optional
+        ``(train positions, reference positions, most, rng)`` -> rows by the candidate's generator, made
+        anew on these real rows; None where it is not at hand.
     value_only : bool
-        Whether nothing but the value will be read, as of the floor: a metric may then leave out
-        replicates and details. The value must be the same either way.
+        Whether only the value will be read, as of the floor; it must be the same either way.
     """
 
     train: Dataset
@@ -181,6 +184,7 @@ class Comparison:
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     value_only: bool = False
     places: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    remake: RemakeRows | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -192,14 +196,10 @@ class Parts:
 
     Parameters
     ----------
-    what : str
-        What a part is, in the singular: "column", "pair".
-    names : tuple of str
-        Names, as a reader should see them.
-    values : numpy.ndarray, shape (p,)
-        Number of each part, in the direction and unit of the metric.
-    replicates : numpy.ndarray, shape (b, p)
-        Bootstrap replicates of the numbers.
+    what, names : str, tuple of str
+        What a part is, in the singular: "column", "pair"; and names, as a reader should see them.
+    values, replicates : numpy.ndarray, shapes (p,) and (b, p)
+        Number of each part, in the direction and unit of the metric; and its bootstrap replicates.
     margin : float
         Largest harm of one part that still counts as good as real.
     """
@@ -219,13 +219,13 @@ class Measurement:
     ----------
     value : float
         The number.
-    replicates : numpy.ndarray
-        Bootstrap replicates of the number, shape (b,); empty when it has no sampling error. Two calls
-        with equal streams on equally large sets resample alike, which lets the frame pair them.
+    replicates : numpy.ndarray, shape (b,)
+        Bootstrap replicates of the number; empty when it has no sampling error. Two calls with equal
+        streams on equally large sets resample alike, which lets the frame pair them.
     details : mapping
-        Plain JSON values for the report, e.g. one number per column. Never a real row. Two keys are
-        read by the frame: ``summary``, a sentence to follow the verdict, and ``deciding``, e.g.
-        ``{"rows": 148, "what": "positive holdout rows"}``, where not all rows decide the number.
+        Plain JSON values for the report, never a real row. The frame reads ``summary``, a sentence to
+        follow the verdict, and ``deciding``, e.g. ``{"rows": 148, "what": "positive holdout rows"}``,
+        where not all rows decide the number.
     parts : Parts, optional
         What the number is made of; one part that is different makes the whole different.
     """
@@ -243,8 +243,7 @@ class NotMeasurable(Exception):
 class Metric(ABC):
     """Settings of a measure: subclasses are frozen, keyword-only dataclasses with a field `margin`.
 
-    The frame computes the baseline (real rows put through the same door), the floor (independent
-    columns), the interval and the verdict; the author of a metric writes `compute` only.
+    The frame computes baseline, floor, interval and verdict; a metric's author writes `compute` only.
 
     Class attributes
     ----------------
@@ -265,6 +264,8 @@ class Metric(ABC):
         Whether it needs real rows; one that does not gets empty `train` and `reference`.
     is_thorough : bool
         Whether it takes a while and a quick look leaves it out.
+    on_request : bool
+        Whether it runs only where it is asked for, because it takes far longer than all others.
     needs_same_time : bool
         Whether it takes train and holdout for draws from one law, which a later holdout is not.
     """
@@ -277,6 +278,7 @@ class Metric(ABC):
     known_baseline: ClassVar[float | None] = None
     needs_real: ClassVar[bool] = True
     is_thorough: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
@@ -307,10 +309,8 @@ class Score:
         The candidate's number, that of real rows put through the same door, that of independent columns.
     interval : tuple of float or None
         95 % interval of `value - baseline`.
-    margin : float
-        Largest harm, in the metric's unit, that still counts as good as real.
-    higher_is_better : bool
-        Direction of good.
+    margin, higher_is_better : float, bool
+        Largest harm, in the metric's unit, that still counts as good as real; direction of good.
     verdict : Verdict
         By margin: the whole interval inside it, outside it, or neither.
     detectable : float or None

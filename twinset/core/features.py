@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from twinset.core._content_vectors import (
     Reduction,
-    image_vectors,
     label_counts,
     labels_of,
     text_vectors,
 )
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import Classical, vectors_held
 from twinset.core.neighbours import Distances, nearest
 from twinset.core.schema import Field
 
@@ -39,8 +39,9 @@ class FeatureEncoder:
 
     Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
     Categories are one-hot over their commonest levels, such that two different levels lie at distance
-    1. A number that is missing sits in the middle, with a column of its own that says so. Images and
-    texts become at most 32 classical numbers, boxes and spans become counts. Ids, masks and columns
+    1. A number that is missing sits in the middle, with a column of its own that says so. Texts become
+    at most 32 classical numbers, images as many of each embedder whose vectors they carry (of the
+    classical one where they carry none), boxes and spans become counts. Ids, masks and columns
     with the roles identifier and split are passed over.
 
     Parameters
@@ -126,7 +127,9 @@ def _fit_column(train: Dataset, field: Field, rng: np.random.Generator | None) -
         return _fit_category(train, field.name)
     if field.kind in ("boxes", "spans"):
         return _fit_labels(train, field)
-    return _fit_content(_part(train, CONTENT_FIT_ROWS, rng), field)
+    if field.kind == "image":
+        return _fit_images(_part(train, CONTENT_FIT_ROWS, rng), field.name)
+    return _fit_texts(_part(train, CONTENT_FIT_ROWS, rng), field.name)
 
 
 def _fit_number(train: Dataset, name: str) -> ColumnEncoder:
@@ -205,22 +208,41 @@ def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
     return lambda dataset: label_counts(dataset.records.column(field.name), key, labels)
 
 
-def _fit_content(train: Dataset, field: Field) -> ColumnEncoder:
-    vectors = image_vectors if field.kind == "image" else text_vectors
+def _fit_texts(train: Dataset, name: str) -> ColumnEncoder:
     reduction = Reduction.fit(
-        vectors(train.records.column(field.name)),
-        size=_CONTENT_SIZE,
-        variance=_CONTENT_VARIANCE,
+        text_vectors(train.records.column(name)), size=_CONTENT_SIZE, variance=_CONTENT_VARIANCE
     )
     blocks = 1_024
 
     def encode(dataset: Dataset) -> Matrix:
-        column = dataset.records.column(field.name)
+        column = dataset.records.column(name)
         parts = [
-            reduction.apply(vectors(column.slice(start, blocks)))
+            reduction.apply(text_vectors(column.slice(start, blocks)))
             for start in range(0, len(column), blocks)
         ]
         size = reduction.directions.shape[1]
         return np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.float32)
+
+    return encode
+
+
+def _fit_images(train: Dataset, name: str) -> ColumnEncoder:
+    column = train.records.column(name)
+    held = vectors_held(column)
+    classical = None if held else Classical().fit(column, None, 0)
+    if classical is not None:
+        held = {classical.name: classical.vectors(column)}
+    # All embedders together weigh as much as one would.
+    reductions = {
+        key: Reduction.fit(v, size=_CONTENT_SIZE, variance=_CONTENT_VARIANCE / len(held))
+        for key, v in held.items()
+    }
+
+    def encode(dataset: Dataset) -> Matrix:
+        column = dataset.records.column(name)
+        if classical is not None:
+            return reductions[classical.name].apply(classical.vectors(column))
+        found = vectors_held(column)
+        return np.concatenate([reductions[key].apply(found[key]) for key in reductions], axis=1)
 
     return encode

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core._fresh_ids import IdBlock, Whole, free_blocks, scramble
+from twinset.core._fresh_ids import IdBlock, Whole, free_blocks
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
+from twinset.core.mixing import scramble
 from twinset.core.schema import Field
 from twinset.core.seeding import rng_for
 

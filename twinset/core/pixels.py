@@ -45,7 +45,7 @@ def decode_pixels(data: bytes) -> Pixels:
     """
     if needs_own_reader(data):
         return decode_tiff(data)
-    cv2 = _opencv()
+    cv2 = open_cv()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if pixels is None:
         raise DataError(
@@ -105,7 +105,7 @@ def encode_png(pixels: Pixels) -> bytes:
         raise DataError(
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
         )
-    cv2 = _opencv()
+    cv2 = open_cv()
     settings = [
         cv2.IMWRITE_PNG_COMPRESSION,
         _PNG_COMPRESSION,
@@ -168,7 +168,7 @@ def encode_jpeg(pixels: Pixels, quality: int = 95) -> bytes:
             allowed="uint8 with 1 or 3 channels",
             todo="write PNG or TIFF",
         )
-    cv2 = _opencv()
+    cv2 = open_cv()
     _, data = cv2.imencode(
         ".jpg", _swap_red_and_blue(pixels, cv2), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
@@ -202,7 +202,8 @@ def _swap_red_and_blue(pixels: Pixels, cv2: Any) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, swap))
 
 
-def _opencv() -> Any:
+def open_cv() -> Any:
+    """Return the module cv2, or raise MissingExtraError."""
     try:
         import cv2
     except ImportError as error:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core._fresh_ids import scramble
 from twinset.core._rule_checks import first_of
 from twinset.core._rule_learning import ColumnFacts, Floats
 from twinset.core._rule_table import Mask, Rows, RuleTable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError
+from twinset.core.mixing import scramble
 from twinset.core.rule_repair import Held, Redraw, RuleKeeper
 from twinset.core.rules import Rule
 from twinset.core.where import Where

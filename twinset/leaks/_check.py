@@ -10,7 +10,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import LeakError
 from twinset.core.schema import Field
 from twinset.core.seeding import rng_for
-from twinset.leaks import _copies, _lineage, _lines, _near, _order
+from twinset.leaks import _copies, _lineage, _lines, _near, _order, _steps
 from twinset.leaks._copies import Cut, key_columns
 from twinset.leaks._drawn import drawn_from_holdout
 from twinset.leaks._found import Findings, Leak
@@ -255,7 +255,11 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
     if not leaks:
         leaks += _copies.changed_copies(cut) or _copies.near_copies(cut)
     finer = [leak for leak in finer if not leak.is_doubtful]
-    leaks += finer or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
+    leaks += (
+        finer
+        or _lines.interpolated(cut, rng_for(seed, "leaks", "lines"))
+        or _steps.interpolated_steps(cut, rng_for(seed, "leaks", "steps"))
+    )
     if not leaks and cut.features:
         leaks += _distances(train, holdout, cut, seed)
     return [*leaks, *doubts]

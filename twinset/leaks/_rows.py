@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
 from twinset.core.features import robust_scale
+from twinset.core.mixing import GOLDEN, spread
 
 Keys = npt.NDArray[np.uint64]
 
 _NUMERIC = ("number", "integer", "boolean", "datetime")
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,7 @@ def mixed(raw: Keys, salt: int) -> Keys:
     (True, False)
     """
     with np.errstate(over="ignore"):
-        state = raw + _GOLDEN * np.uint64(2 * salt + 1)
-        state = (state ^ (state >> np.uint64(30))) * _MIX[0]
-        state = (state ^ (state >> np.uint64(27))) * _MIX[1]
-        found: Keys = state ^ (state >> np.uint64(31))
-    return found
+        return spread(raw + GOLDEN * np.uint64(2 * salt + 1))
 
 
 def row_key(points: npt.NDArray[np.float64]) -> Keys:

@@ -158,11 +158,18 @@ class Evaluate(Section):
         examples=[["group"]],
     )
 
+    attacks: list[Literal["shadow"]] = Field(
+        default_factory=list,
+        description="Attacks that take as long as making the set again, many times.",
+        examples=[["shadow"]],
+    )
+
     def metrics_json(self) -> list[dict[str, Any]]:
         """Return the metrics that may be computed, as plain JSON values."""
+        attacks = [{"use": f"attack {name}", "with": {}} for name in self.attacks]
         if self.metrics is None:
-            return [{"use": name, "with": {}} for name in component_names("metric")]
-        return [{"use": metric.use, "with": metric.with_} for metric in self.metrics]
+            return [{"use": name, "with": {}} for name in component_names("metric")] + attacks
+        return [{"use": metric.use, "with": metric.with_} for metric in self.metrics] + attacks
 
     def gates_json(self) -> dict[str, dict[str, Any]]:
         """Return the gates as plain JSON values: metric -> {max or min, of}."""
@@ -170,8 +177,11 @@ class Evaluate(Section):
 
     def built_metrics(self, kinds: frozenset[str]) -> list[tuple[str, Metric]]:
         """Return the metrics by name; of the default ones those that can look at `kinds`."""
-        if self.metrics is None:
-            from twinset.measure import default_metrics
+        from twinset.measure import attack_metrics, default_metrics
 
-            return default_metrics(kinds)
-        return [(use.use, build("metric", use.use, use.with_)) for use in self.metrics]
+        if self.metrics is None:
+            chosen = default_metrics(kinds)
+        else:
+            chosen = [(use.use, build("metric", use.use, use.with_)) for use in self.metrics]
+        named = {name for name, _ in chosen}
+        return chosen + [pair for pair in attack_metrics(self.attacks) if pair[0] not in named]

@@ -201,12 +201,11 @@ def told(measure: Measure, challenger: str) -> str:
     """Return a measure as words: both values, the difference and its interval."""
     none = written(measure.none, measure.unit)
     if challenger == "none":
-        low, high = (written(end, measure.unit) for end in measure.none_interval)
-        return f"{none}  (95 %: {low} to {high})"
-    low, high = (change(end, measure.unit) for end in measure.interval)
+        return f"{none}  (95 %: {between(measure.none_interval, measure.unit)})"
     return (
         f"{none} -> {written(measure.other, measure.unit)}  "
-        f"({change(measure.difference, measure.unit)}, 95 %: {low} to {high})"
+        f"({change(measure.difference, measure.unit)}, 95 %: "
+        f"{between(measure.interval, measure.unit, changes=True)})"
     )
 
 
@@ -232,6 +231,21 @@ def written(value: float, unit: str) -> str:
     if unit == "percent":
         return percent(value)
     return f"{short(value)} times" if unit == "times" else short(value)
+
+
+def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> str:
+    """Return an interval of values, or of changes, in the unit of its measure; the unit is said once.
+
+    Examples
+    --------
+    >>> between((0.25, 0.5), "times"), between((-0.02, 0.1), "percent", changes=True)
+    ('0.250 to 0.500 times', '−2.0 to +10.0 points')
+    """
+    low, high = ((change if changes else written)(end, unit) for end in ends)
+    for word in (" points", " times"):
+        if high.endswith(word):
+            low = low.removesuffix(word)
+    return f"{low} to {high}"
 
 
 def change(value: float, unit: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from twinset.report.advice import Candidate, Measure, alerts_told, change, written
+from twinset.report.advice import Candidate, Measure, alerts_told, between, change, written
 from twinset.report.charts import change_figure
 from twinset.report.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
@@ -41,6 +41,7 @@ def render_advice(advice: Advice) -> str:
             calibration=_calibration(advice),
             reliability=_reliability(advice) if advice.calibration else None,
             candidates=_candidate_lines(advice),
+            untried=advice.facts.get("untried", []),
             made=_made(advice.made) if advice.made else None,
             shift=_shift(advice.curves["shift"]) if is_pair else None,
             judges=advice.facts.get("judges", {}),
@@ -55,7 +56,7 @@ def _facts(advice: Advice) -> list[tuple[str, str]]:
         ("rows", f"{facts['rows']:,}"),
         (
             f"with {label}",
-            f"{facts['positives']:,} ({percent(facts['positives'] / facts['rows'])})",
+            f"{facts['positives']:,} ({100 * facts['positives'] / facts['rows']:.3g} %)",
         ),
         ("training rows of these", f"{facts['train_positives']:,}"),
         ("test rows of these", f"{facts['test_positives']:,}"),
@@ -68,20 +69,18 @@ def _facts(advice: Advice) -> list[tuple[str, str]]:
 
 
 def _measure_line(measure: Measure, is_pair: bool) -> dict[str, Any]:
-    low, high = measure.none_interval
     line: dict[str, Any] = {
         "title": measure.title,
         "better": "higher" if measure.higher_is_better else "lower",
         "none": written(measure.none, measure.unit),
-        "none_range": f"{written(low, measure.unit)} to {written(high, measure.unit)}",
+        "none_range": between(measure.none_interval, measure.unit),
     }
     if is_pair:
-        ends = [change(end, measure.unit) for end in measure.interval]
         reach = max(abs(end) for end in measure.interval)
         line |= {
             "other": written(measure.other, measure.unit),
             "difference": change(measure.difference, measure.unit),
-            "range": f"{ends[0]} to {ends[1]}",
+            "range": between(measure.interval, measure.unit, changes=True),
             "figure": change_figure(measure.difference, measure.interval, reach),
             "verdict": measure.verdict,
             "mark": _MARKS[measure.verdict],
@@ -198,14 +197,12 @@ def _candidate_line(one: Candidate, advice: Advice, reach: float) -> dict[str, A
     return {
         "title": one.title,
         "name": one.name,
-        "difference": change(one.difference, "share"),
+        "difference": change(round(one.difference, 4), "share"),
         "error": short(one.error),
         "figure": change_figure(middle, (low, high), reach),
         "is_finalist": one.is_finalist,
         "is_chosen": one.name == advice.chosen,
         "is_tested": one.name == advice.challenger,
-        # The first round looks at fewer common rows; a low ratio may be met there already.
-        "adds_nothing": bool(one.ratio) and one.difference == 0 and one.error == 0,
     }
 
 

@@ -85,6 +85,15 @@ _READING: Mapping[str, str] = {
         "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
         "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
     ),
+    "utility.entity_labelling": (
+        "A model learns to find entities from synthetic texts and is tested on real ones nobody had seen: "
+        "the F1 of spans with the right label and both ends exact. The nearer to that of a model of real "
+        "texts, the better."
+    ),
+    "utility.entity_exchange_rate": (
+        "What the texts are worth for a model that finds entities: 1,000 synthetic texts are worth as "
+        "much as so many more real ones. 1,000 means as good as real texts, 0 that they add nothing."
+    ),
     "utility.every_column": (
         "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
         "of the variance that they explain, on average. The baseline is what models of real rows "
@@ -105,6 +114,10 @@ _READING: Mapping[str, str] = {
     "privacy.membership": (
         "An attacker guesses from the synthetic rows who was in the training set: 0.5 is guessing, 1 is "
         "always right. Above what unseen rows get, the set gives away who was in it."
+    ),
+    "privacy.shadow_models": (
+        "The same guess by an attacker who can make the generator again, many times, with a row and "
+        "without it: the strongest attack here. 0.5 is guessing, 1 is always right."
     ),
     "privacy.outliers": (
         "The same guess about membership, for the most isolated rows only. They are the easiest to "

@@ -12,7 +12,7 @@ import pyarrow as pa
 from twinset.core.dataset import Dataset
 from twinset.core.schema import RESERVED, Schema
 from twinset.sklearn._arrays import ArrayTable
-from twinset.sklearn._columns import Column, Rows
+from twinset.sklearn._columns import Column, Rows, is_finite_sum
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._frames import ArrowTable, PandasTable
 
@@ -80,7 +80,8 @@ def whole_dataset_of(table: Table) -> Dataset:
     if columns is None:
         return dataset_of(table, np.arange(len(table)))
     schema = Schema(tuple(column.field for column in table.columns))
-    arrays = [pa.array(values, from_pandas=True) for values in columns]
+    # Where nothing is missing, no bit for each value need say so.
+    arrays = [pa.array(values, from_pandas=not is_finite_sum(values)) for values in columns]
     return Dataset.from_arrow(pa.table(arrays, names=list(schema.names)), schema)
 
 

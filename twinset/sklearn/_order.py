@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
+from twinset.core.mixing import spread
 from twinset.core.seeding import rng_for
 
 Hashes = npt.NDArray[np.uint64]
@@ -35,7 +36,7 @@ def row_hashes(dataset: Dataset) -> Hashes:
             # Plus 0.0, so that -0.0 and 0.0 are the same.
             bits = (dataset.values(field.name) + 0.0).view(np.uint64)
         factor = np.uint64(int(rng.integers(2**62)) * 2 + 1)
-        joint = _mixed(joint ^ (bits * factor)) + factor
+        joint = spread(joint ^ (bits * factor)) + factor
     return joint
 
 
@@ -47,15 +48,8 @@ def canonical_order(dataset: Dataset) -> npt.NDArray[np.int64]:
 def uniforms(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
     """Return a number in [0, 1) for each row, decided by its hash and the seed alone."""
     key = np.uint64(int(rng_for(seed, "uniform by row").integers(2**63)))
-    return np.asarray((_mixed(hashes ^ key) >> np.uint64(11)) * 2.0**-53)
+    return np.asarray((spread(hashes ^ key) >> np.uint64(11)) * 2.0**-53)
 
 
 def _hash_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _mixed(bits: Hashes) -> Hashes:
-    """Spread every bit over the word (the finaliser of splitmix64)."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(bits ^ (bits >> np.uint64(31)))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.contracts import Comparison
+from twinset.core.contracts import Comparison, Positions
 from twinset.core.dataset import Card, Dataset
 from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Kind, Schema
 from twinset.core.seeding import rng_for
@@ -77,6 +77,13 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
     """
     train, synthetic, reference = (example_dataset(kinds, rows=rows, seed=s) for s in (1, 2, 3))
     has_target = "category" in kinds
+
+    def resampled(
+        seen: Positions, others: Positions, most: int, rng: np.random.Generator
+    ) -> Dataset:
+        real = Dataset.concat([train.take(seen), reference.take(others)])
+        return real.take(rng.integers(0, max(len(real), 1), len(real))[:most])
+
     return Comparison(
         train=train,
         synthetic=synthetic.with_card(name="synthetic", origin="synthetic"),
@@ -84,6 +91,7 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
         target="label" if has_target else None,
         positive="yes" if has_target else None,
         population={"colour": {"red": 0.5, "green": 0.3, "blue": 0.2}} if has_target else {},
+        remake=resampled,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeRegressor
 
 from twinset.core.dataset import Dataset
+from twinset.generators.tabular import _chain_routing
 from twinset.generators.tabular._chain_grain import Grain, quantile_bins
 from twinset.generators.tabular._chain_growth import LinkSettings, fit_link
 from twinset.generators.tabular._chain_order import draw_order
@@ -82,6 +83,23 @@ def test_rows_go_where_scikit_learn_sends_them() -> None:
     whole, order = DonorTree.grow(features, labels, np.arange(600), 15, 7, slack=None)
     assert whole.leaves.tolist() == reference.apply(features)[order].tolist()
     assert len(whole.parent) > 15
+
+
+def test_deep_trees_are_walked_to_the_end_in_blocks_of_any_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(3_000, 5)).astype(np.float32)
+    # Cut at random places, noise gives a tree of all depths.
+    grown = ExtraTreeRegressor(random_state=0, max_features=1).fit(features, rng.normal(size=3_000))
+    tree = DonorTree.of_sklearn(grown.tree_)
+    assert grown.tree_.max_depth > 16
+    expected = grown.tree_.apply(features)
+    for rows_at_once in (32_768, 777):
+        monkeypatch.setattr(_chain_routing, "ROWS_AT_ONCE", rows_at_once)
+        assert (tree.route(features) == expected).all()
+        assert (tree.route(np.asfortranarray(features)) == expected).all()
+    assert tree.route(features[:0]).tolist() == []
 
 
 def test_splits_that_find_nothing_are_taken_back() -> None:

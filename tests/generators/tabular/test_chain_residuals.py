@@ -13,7 +13,7 @@ from twinset.generators.tabular._chain import Chain
 from twinset.generators.tabular._chain_calibration import calibrated
 from twinset.generators.tabular._chain_expectation import Expectation
 from twinset.generators.tabular._chain_grain import Grain
-from twinset.generators.tabular._chain_residuals import Residuals, find_leaning
+from twinset.generators.tabular._chain_residuals import Residuals, find_leaning, quantiles
 from twinset.generators.tabular.trees import Trees
 
 
@@ -215,3 +215,11 @@ def test_calibration_brings_shares_back() -> None:
     assert abs(share(calibrated(replace(chain, links=links))) - real) < 0.6 * off
     hot = replace(chain, links=links, settings=replace(chain.settings, temperature=2.0))
     assert calibrated(hot) is hot
+
+
+def test_many_quantiles_are_numpys_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 3, 1_000):
+        values = np.round(rng.normal(size=n), 1 + n % 2 * 8)
+        at = np.concatenate([[0.0], np.sort(rng.random(300)), (np.arange(n) + 0.5) / n, [1.0]])
+        assert (quantiles(values, at) == np.quantile(values, at)).all()

@@ -1,0 +1,129 @@
+"""How far named properties of pictures are from real ones: brightness, noise, sharpness, objects, boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Parts,
+)
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.image_properties import box_labels, image_properties
+from twinset.core.resampling import Groups
+
+from ._pooled import PooledColumn
+from .marginals import column_distance
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageProperties(Metric):
+    """Compares pictures by properties that have names, from brightness to how boxes sit.
+
+    Of every image the brightness, contrast, colour casts, noise, sharpness, JPEG blocks and size are
+    measured, of its objects their number, size, shape and place and whether their boxes sit on what
+    they frame, of its masks their share and how steep the picture is at their borders. The number of
+    a property is the Kolmogorov-Smirnov distance of its values, 0 to 1, and a property that is off by
+    more than its margin makes the whole different. The value is the mean over the properties.
+
+    Parameters
+    ----------
+    margin : float
+        Largest harm that still counts as good as real.
+    property_margin : float
+        The same for a single property.
+    max_rows : int
+        Images of each side that are looked at, 20 or more.
+    replicates : int
+        Bootstrap replicates.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.pixels import encode_png
+    >>> from twinset.core.schema import Field, Schema
+    >>> def pictures(grey):
+    ...     cells = [{"bytes": encode_png(np.full((8, 8), grey + i, np.uint8)), "path": ""}
+    ...              for i in range(20)]
+    ...     return Dataset.from_arrow(
+    ...         pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
+    >>> told = Comparison(pictures(50), pictures(90), pictures(50))
+    >>> found = ImageProperties(replicates=2).compute(told, np.random.default_rng(0))
+    >>> list(found.details["properties"])[0], found.details["properties"]["brightness"]["distance"]
+    ('brightness', 1.0)
+    """
+
+    family: ClassVar[MetricFamily] = "gap"
+    higher_is_better: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "mask"})
+    # Shuffled columns hold the same pictures.
+    has_floor: ClassVar[bool] = False
+    extra: ClassVar[str | None] = "image"
+
+    margin: float = 0.03
+    property_margin: float = 0.03
+    max_rows: int = 2_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if min(self.margin, self.property_margin) < 0 or self.replicates < 2 or self.max_rows < 20:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin and property_margin >= 0, replicates >= 2, max_rows >= 20",
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the mean distance over the properties; details hold each one's, worst first."""
+        if not comparison.reference.schema.of_kind("image"):
+            raise NotMeasurable("there is no image column")
+        reference = comparison.reference.at_most(self.max_rows, rng)
+        synthetic = comparison.synthetic.at_most(self.max_rows, rng)
+        if not len(reference) or not len(synthetic):
+            raise NotMeasurable("there are no images to compare")
+        labels = box_labels(reference)
+        key = f"properties of {len(reference)} images"
+        if key not in comparison.cache:
+            comparison.cache[key] = image_properties(reference, labels)
+        real: Dataset = comparison.cache[key]
+        made = image_properties(synthetic, labels)
+        names = [name for name in real.schema.names if not real.is_null(name).all()]
+        if not names:
+            raise NotMeasurable("no image can be decoded")
+        of_reference = Groups.deal(len(reference), self.replicates, rng)
+        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        found = [
+            column_distance(PooledColumn.of(made, real, name), of_synthetic, of_reference)
+            for name in names
+        ]
+        values = np.array([distance for distance, _ in found])
+        drawn = np.column_stack([replicates for _, replicates in found])
+        worst = np.argsort(-values, kind="stable")
+        details: dict[str, Any] = {
+            "properties": {names[i]: _told(values[i], made, real, names[i]) for i in worst},
+            "rows": {"real": len(reference), "synthetic": len(synthetic)},
+            "max_rows": self.max_rows,
+        }
+        parts = Parts("property", tuple(names), values, drawn, self.property_margin)
+        return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
+
+
+def _told(distance: float, made: Dataset, real: Dataset, name: str) -> dict[str, float | None]:
+    """Return the distance of a property and its medians; a missing one is None."""
+    medians = []
+    for side in (made, real):
+        values = side.values(name)
+        known = values[np.isfinite(values)]
+        medians.append(round(float(np.median(known)), 4) if len(known) else None)
+    return {"distance": round(float(distance), 4), "synthetic": medians[0], "real": medians[1]}

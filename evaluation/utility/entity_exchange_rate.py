@@ -1,0 +1,144 @@
+"""How many more real texts the synthetic texts are worth to a model that finds entities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.errors import ParameterError
+from twinset.core.seeding import draw_seed
+
+from ._entities import Marked, Rows, found_by, labels_of, text_and_spans
+from ._plan import Plan
+from ._rates import flat_curve, summary
+from ._real_and_synthetic import Losses
+from ._task import Task
+from .exchange_rate import rates, reaching, sweep
+
+Floats = npt.NDArray[np.float64]
+
+_JUDGE = "a tagger"
+_FEWEST_ROWS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityExchangeRate(Metric):
+    """Tells how many more real texts 1,000 of the synthetic texts are worth to a tagger of entities.
+
+    As `utility.exchange_rate` does for rows of a table: taggers are trained on an eighth, a quarter, a
+    half and all of the real texts, the curve through their losses says what more real texts would
+    bring, and the loss of a tagger of all real texts and the synthetic ones is put on that curve. The
+    loss of a holdout text is the share of its tokens that get a wrong tag.
+
+    Parameters
+    ----------
+    margin : float
+        Real texts that 1,000 synthetic ones may be short of and still count as good as real.
+    max_rows : int
+        Texts of each set that a tagger is trained on.
+    max_holdout : int
+        Texts of the holdout that taggers are tested on.
+    replicates : int
+        Bootstrap replicates.
+
+    References
+    ----------
+    Viering and Loog, "The shape of learning curves: a review", arXiv:2103.10948, 2021.
+    """
+
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
+    kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
+    is_thorough: ClassVar[bool] = True
+    has_floor: ClassVar[bool] = False
+    known_baseline: ClassVar[float | None] = 1000.0
+
+    margin: float = 250.0
+    max_rows: int = 10_000
+    max_holdout: int = 10_000
+    replicates: int = 200
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.replicates < 20 or min(self.max_rows, self.max_holdout) < 100:
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="margin >= 0; max_rows and max_holdout >= 100; replicates >= 20",
+            )
+
+    def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
+        """Return the worth of 1,000 synthetic texts in real ones; details hold curve and sweep."""
+        labels = labels_of(comparison.train, comparison.reference)
+        plan = _plan(comparison, self.max_rows, self.max_holdout, rng)
+        seed, draws = draw_seed(rng), rng.spawn(1)[0]
+        losses = _losses(plan, labels, comparison.cache, seed)
+        found = rates(losses, self.replicates, draws)
+        if found.is_flat:
+            raise NotMeasurable(flat_curve(found, plan, _JUDGE))
+        replicates = reaching(found.worth[-1])
+        tried, best = sweep(plan, found)
+        n = len(plan.pool)
+        details: dict[str, Any] = {
+            "summary": summary(plan, _JUDGE, found, replicates, best),
+            "loss": "share of tokens with a wrong tag",
+            "curve": {
+                "rows": [round(size * n) for size in found.sizes],
+                "loss": [float(loss) for loss in found.real],
+                "exponent": float(found.curve.exponent[0]),
+                "gain_of_twice_the_rows": float(found.curve.gain(1.0)[0]),
+            },
+            "sweep": tried,
+            "best_rows": best,
+            "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
+            "holdout_rows": len(plan.holdout),
+        }
+        return Measurement(float(found.worth[-1][0]), replicates, details)
+
+
+def _plan(
+    comparison: Comparison, max_rows: int, max_holdout: int, rng: np.random.Generator
+) -> Plan:
+    train = comparison.train.at_most(max_rows, rng)
+    holdout = comparison.reference.at_most(max_holdout, rng)
+    if len(train) < _FEWEST_ROWS or not len(comparison.synthetic):
+        raise NotMeasurable(
+            f"a learning curve needs at least {_FEWEST_ROWS} real texts, and others"
+        )
+    texts, marks = text_and_spans(train)
+    pool = rng.permutation(len(train))
+    return Plan(
+        task=Task("regression", marks, (texts,)),
+        train=train,
+        synthetic=comparison.synthetic,
+        holdout=holdout,
+        always=np.empty(0, dtype=np.int64),
+        pool=pool,
+        made=rng.permutation(len(comparison.synthetic))[: len(pool)],
+        classes=(),
+        strata=np.zeros(len(holdout), dtype=np.int64),
+        shares=np.ones(1),
+        cut=len(train) < len(comparison.train),
+    )
+
+
+def _losses(plan: Plan, labels: tuple[str, ...], cache: dict[str, Any], seed: int) -> Losses:
+    """Return the losses of taggers; those of real texts alone are kept in `cache`."""
+    held, real = (Marked.of(part, labels) for part in (plan.holdout, plan.train))
+    made = Marked.of(plan.synthetic.take(plan.made), labels)
+
+    def loss(rows: Rows, n_made: int = 0) -> Floats:
+        parts = [(real, rows)] if len(rows) else []
+        parts += [(made, np.arange(n_made))] if n_made else []
+        return found_by(parts, held, seed).wrong_tokens
+
+    key = f"learning curve of a tagger, seed {seed}"
+    if key not in cache:
+        cache[key] = [np.array([loss(part) for part in parts]) for parts in plan.blocks()]
+    mixed = {dose: loss(plan.pool, len(rows)) for dose, rows in plan.doses.items()}
+    none = np.empty(0, dtype=np.int64)
+    alone = loss(none, len(plan.made)) if len(plan.made) >= _FEWEST_ROWS else None
+    return Losses(plan.sizes, cache[key], mixed, alone, plan.strata, plan.shares)

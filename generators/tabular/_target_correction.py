@@ -1,0 +1,138 @@
+"""Bring what a chain says of its target back to what the real rows say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._boosting import Floats, SymmetricTrees, bin_edges, binned, boosted
+from ._chain import Chain
+from ._chain_parents import Features, ParentView
+from ._chain_table import Matrix, is_there
+
+_MOST_ROWS = 40_000
+_LEAST_ROWS = 200
+_MOST_LEVELS = 8
+
+
+@dataclass(frozen=True)
+class TargetCorrection:
+    """Change the few labels that the rest of their row speaks against.
+
+    A chain draws its target first and lets every other column follow, each from its own tree, so
+    that many small losses add up in the one thing that a model is trained for: the target given
+    all the rest. Two boosted models measure it: `real` tells the odds of a level among real rows,
+    `gap` by how much the odds among rows of the chain differ from these; where they do not differ it
+    has no trees. A drawn label is then kept as often as the overlap of both allows (a maximal
+    coupling), and else replaced by a level that the chain draws too seldom there. So the labels agree
+    with the real rows' where the models see a difference, and stay the chain's everywhere else:
+    drawing all labels from `real` would lose what no model of that size sees.
+
+    Parameters
+    ----------
+    column : str
+        The target.
+    position : int
+        Its labels among the variables.
+    indicator : int or None
+        Variable that is 1 where the target is missing; such rows are left as they are.
+    view : ParentView
+        What the models look at: all other variables.
+    edges : tuple of numpy.ndarray
+        Upper edges of the bins of each feature.
+    real, gap : tuple of SymmetricTrees
+        One per level; a target with two levels has those of its last one only.
+    """
+
+    column: str
+    position: int
+    indicator: int | None
+    view: ParentView
+    edges: tuple[Features, ...]
+    real: tuple[SymmetricTrees, ...]
+    gap: tuple[SymmetricTrees, ...]
+
+    @classmethod
+    def of(cls, chain: Chain, target: str, rng: np.random.Generator) -> TargetCorrection | None:
+        """Return the correction of a chain, or None where the target gives no grounds for one.
+
+        None where it is no category or boolean with 2 to 8 levels, a level has fewer than 200 rows,
+        or there is no other column; at most 40,000 real rows are looked at, and as many drawn.
+        """
+        position = _level_of(chain, target)
+        if position is None:
+            return None
+        variable = chain.table.variables[position]
+        rows = np.flatnonzero(is_there(chain.matrix, variable))
+        if len(rows) > _MOST_ROWS:
+            rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
+        matrix = chain.matrix[rows]
+        labels = matrix[:, position].astype(np.int64)
+        counts = np.bincount(labels, minlength=variable.n_levels)
+        others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
+        if counts.min() < _LEAST_ROWS or not others:
+            return None
+        view = ParentView.of(matrix, chain.table.variables, others, labels, None)
+        features = view.features(matrix)
+        edges = bin_edges(features)
+        drawn = chain.draw(len(rows), rng)
+        drawn = drawn[is_there(drawn, variable)]
+        bins, own = binned(features, edges), binned(view.features(drawn), edges)
+        real, gap = [], []
+        for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
+            hits = drawn[:, position] == level
+            if not 0 < hits.sum() < len(hits):
+                return None
+            real.append(boosted(bins, labels == level, rng))
+            gap.append(boosted(own, hits, rng, real[-1].log_odds(own)))
+        return cls(target, position, variable.indicator, view, edges, tuple(real), tuple(gap))
+
+    def apply(self, matrix: Matrix, rng: np.random.Generator) -> None:
+        """Change labels of the rows that have one, in place."""
+        rows = np.arange(len(matrix))
+        if self.indicator is not None:
+            rows = np.flatnonzero(matrix[:, self.indicator] == 0)
+        bins = binned(self.view.features(matrix[rows]), self.edges)
+        wanted = [trees.log_odds(bins) for trees in self.real]
+        given = [odds + trees.log_odds(bins) for odds, trees in zip(wanted, self.gap, strict=True)]
+        labels = matrix[rows, self.position].astype(np.int64)
+        matrix[rows, self.position] = coupled(labels, _shares(given), _shares(wanted), rng)
+
+
+def coupled(
+    labels: npt.NDArray[np.int64], given: Floats, wanted: Floats, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return labels with the shares `wanted`, as many as possible unchanged from `labels`.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        Labels drawn with the shares `given`, shape (n,).
+    given, wanted : numpy.ndarray
+        Shares of each level in each row, shape (n, k); rows sum to 1.
+    """
+    rows = np.arange(len(labels))
+    kept = rng.random(len(labels)) * given[rows, labels] < wanted[rows, labels]
+    lacking = np.maximum(wanted - given, 0.0).cumsum(1)
+    at = rng.random(len(labels)) * lacking[:, -1]
+    other = np.minimum((lacking <= at[:, None]).sum(1), wanted.shape[1] - 1)
+    return np.where(kept, labels, other)
+
+
+def _level_of(chain: Chain, target: str) -> int | None:
+    """Return the position of a target with few levels, None where it has too many or is a number."""
+    for position in chain.table.of_column(target):
+        variable = chain.table.variables[position]
+        if variable.part == "value" and 2 <= variable.n_levels <= _MOST_LEVELS:
+            return position
+    return None
+
+
+def _shares(odds: list[Floats]) -> Floats:
+    """Return shares of all levels, shape (n, k), from log-odds of each, or of the second of two."""
+    told = np.column_stack([1 / (1 + np.exp(-one)) for one in odds])
+    if told.shape[1] == 1:
+        return np.hstack([1 - told, told])
+    return np.asarray(told / told.sum(1, keepdims=True))

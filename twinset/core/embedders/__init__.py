@@ -1,0 +1,24 @@
+"""Embedders: what turns pictures into vectors in which distances mean something."""
+
+from twinset.core.embedders.classical import Classical
+from twinset.core.embedders.embedder import (
+    Embedder,
+    Embedding,
+    vectors_held,
+    with_carried,
+    with_vectors,
+)
+from twinset.core.embedders.net import SmallNet
+from twinset.core.embedders.outside import OutsideNet, Weights
+
+__all__ = [
+    "Classical",
+    "Embedder",
+    "Embedding",
+    "OutsideNet",
+    "SmallNet",
+    "Weights",
+    "vectors_held",
+    "with_carried",
+    "with_vectors",
+]
