@@ -122,6 +122,7 @@ def cut_out(
         for item in objects:
             seen = item["visible_fraction"]
             is_whole = not item["truncated"] and (seen is None or seen >= _WHOLE)
+            is_whole = is_whole and not _at_frame(item["box"], pixels.shape)
             is_asked = not classes or item["category"] in classes
             if not is_asked or not is_whole or "crowd" in (item.get("flags") or ()):
                 continue
@@ -135,6 +136,11 @@ def cut_out(
             allowed=f"objects of {_LEAST_PIXELS} pixels or more that are seen whole",
         )
     return bank
+
+
+def _at_frame(box: Sequence[float], shape: tuple[int, ...]) -> bool:
+    """Whether an object reaches the frame: sets that do not say so cut such ones off in a straight line."""
+    return box[0] <= 0 or box[1] <= 0 or box[2] >= shape[1] or box[3] >= shape[0]
 
 
 def look_of(pixels: Pixels) -> npt.NDArray[np.float64]:

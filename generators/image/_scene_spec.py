@@ -28,7 +28,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
     "blur": {"none": None, "motion": ("motion_blur", 0.5, 1.0), "defocus": ("defocus", 0.35, 0.7)},
     "sensor": {
         "good": None, "noisy": ("noise", 0.5, 1.0), "jpeg": ("jpeg", 0.75, 1.0),
-        "dirty": ("dirt", 0.4, 1.0),
+        "dirty": ("dirt", 0.6, 1.0),
     },
     "scale": {"small": (0.08, 0.13), "medium": (0.18, 0.28), "large": (0.36, 0.5)},
     "occlusion": {"none": (0.0, 0.02), "partial": (0.15, 0.45), "heavy": (0.45, 0.75)},
