@@ -20,6 +20,8 @@ from twinset.testing import (
 # What a component is tried with: the quick settings of those that are slow by default.
 SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
+    "image.scenes": {"size": 64},
+    "image.defects": {"size": 48},
     "minority.bursts": {"group": "colour", "time": "opened"},
     "tabular.gan": {"steps": 20, "width": 16},
     "tabular.network": {"epochs": 2, "width": 32},
