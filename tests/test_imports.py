@@ -29,8 +29,8 @@ FLOORS = (
         "guessing", "io", "leaks", "likeness", "local_formats",
         "measure",
         "part_verdicts", "recipe",
-        "question", "registry", "report", "sampling", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "yaml_text", "_settings",
+        "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
+        "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip

@@ -15,7 +15,7 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, UnknownNameError
 from twinset.core.schema import Schema
-from twinset.io import FORMATS, open_writer
+from twinset.io import FORMATS, IMAGE_FORMATS, open_writer
 from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
 
 CHECKSUMS = "CHECKSUMS.sha256"
@@ -44,8 +44,8 @@ def deliver(
         The folder to make.
     sets : mapping
         Name -> its rows, as one set or a stream of chunks, and its card.
-    formats : sequence of {"csv", "jsonl", "parquet"}
-        Formats that every set is written in.
+    formats : sequence of {"csv", "jsonl", "parquet", "coco", "yolo", "voc", "masks", "webdataset"}
+        Formats that every set is written in; those of annotated images are folders.
     report_html, report_json : str
         The report; left out when empty.
     escape_formulas : bool
@@ -119,8 +119,8 @@ def _check_sets(sets: Mapping[str, object], formats: Sequence[str]) -> None:
     if len({name.casefold() for name in sets}) < len(sets):
         raise RecipeError("two delivered sets have the same name", got=", ".join(sets))
     for word in formats:
-        if word not in FORMATS:
-            raise UnknownNameError.of("format", word, FORMATS, "deliver.formats")
+        if word not in (*FORMATS, *IMAGE_FORMATS):
+            raise UnknownNameError.of("format", word, (*FORMATS, *IMAGE_FORMATS), "deliver.formats")
 
 
 def _write_set(

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from twinset.balance import rows_to_make
 from twinset.catalog import Version
 from twinset.core.aggregates import declared, recomputed
 from twinset.core.contracts import Progress
@@ -23,6 +22,7 @@ from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
+from twinset.wanted import wanted_rows
 
 _VARIED = "varies real records: treat as the source data"
 _HOLDS_REAL = "holds real records (those whose _origin is real): treat as the source data"
@@ -70,11 +70,11 @@ def generate_parts(
     """
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
-    requests = _requests(part, step)
+    requests, plan = wanted_rows(step, part.name, part.recipe, part.train)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
-    fit_where = Where.of(step.where) if step.counts else asked
+    fit_where = Where.of(step.where) if step.counts or plan is not None else asked
     path = ("generate", part.name)
 
     def told(_: str, done: int, total: int) -> None:
@@ -113,7 +113,8 @@ def generate_parts(
                 start += len(chunk)
 
     whole = with_aggregates(chunks(), train)
-    return whole, lambda: replace(card, notes=(*card.notes, *made.tally.notes()))
+    told_plan = () if plan is None else (plan.summary,)
+    return whole, lambda: replace(card, notes=(*card.notes, *told_plan, *made.tally.notes()))
 
 
 def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
@@ -258,36 +259,6 @@ def training_set_card(candidate: Card, parents: Sequence[Version]) -> Card:
         where=None,
         notes=tuple(dict.fromkeys((_HOLDS_REAL, *candidate.notes))),
     )
-
-
-def _requests(part: Part, step: GenerateStep) -> list[tuple[Where | None, int]]:
-    """Resolve rows, counts or the brief into (condition, rows) pairs."""
-    if step.counts:
-        outer = step.where or {}
-        return [(Where({**outer, **count.where}), count.rows) for count in step.counts]
-    if step.rows is not None:
-        return [(Where.of(step.where), step.rows)]
-    brief, train = part.recipe.brief, part.train
-    if not step.follows_brief or not brief.want or brief.target is None:
-        if train is None:
-            raise RecipeError(
-                f"the step '{part.name}' does not say how many rows to make",
-                todo="set rows: or counts:",
-            )
-        return [(Where.of(step.where), len(train.where(Where.of(step.where))))]
-    wanted = {str(label): n for label, n in brief.want.items()}
-    if train is None:
-        return [(Where({brief.target: label}), n) for label, n in wanted.items()]
-    codes, levels = train.codes(brief.target)
-    counts = {level: int((codes == i).sum()) for i, level in enumerate(levels)}
-    lacking = rows_to_make(counts, wanted)
-    if not lacking:
-        raise DataError(
-            "nothing to make: the training part already holds what the brief wants",
-            got=", ".join(f"{label}: {counts[label]}" for label in wanted),
-            todo="raise brief.want, or set rows: in the step",
-        )
-    return [(Where({brief.target: label}), n) for label, n in lacking.items()]
 
 
 def refuse_leaks(

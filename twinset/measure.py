@@ -120,9 +120,8 @@ def measure(
                 train, synthetic, holdout, embedders, target=target, seed=seed, progress=progress
             )
         frame = _Frame.of(sets, where, target, positive, population or {}, seed)
-        frame = replace(frame, remake=remake)
         progress("measure", 0, len(ordered))
-        return _score_all(frame, ordered, workers, progress)
+        return _score_all(replace(frame, remake=remake), ordered, workers, progress)
 
 
 def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:

@@ -76,7 +76,9 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
     else:
         from twinset.io import read_dataset
 
-        dataset, parents = read_dataset(_local_path(recipe, progress)), ()
+        file = _local_path(recipe, progress)
+        dataset, parents = read_dataset(file, on_fault=source.on_fault), ()
+    skipped = dataset.card.notes if source.set_ is None else ()
     dataset = declare(dataset, recipe)
     card = Card(
         name=recipe.source_name,
@@ -85,7 +87,7 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         recipe_digest=address,
         licence=source.licence,
         provenance=source.provenance,
-        notes=broken_by_real_rows(dataset),
+        notes=(*skipped, *broken_by_real_rows(dataset)),
     )
     named = replace(dataset, card=card).with_reserved(
         ids=[f"{card.name}-{i}" for i in range(len(dataset))]

@@ -130,10 +130,10 @@ def read(
 
 def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
     """Return what the rule of today takes of what the races of then saw."""
-    finalists = [Strategy(name, "none") for name, found in inner.items() if found[4]]
+    finalists = [Strategy(name, "none") for name, found in inner.items() if found[3]]
     seen = {
-        name: Difference(mean, error, shrunk, 0.0, lead)
-        for name, (mean, error, shrunk, lead, _) in inner.items()
+        name: Difference(mean, error, shrunk, 0.0)
+        for name, (mean, error, shrunk, _) in inner.items()
     }
     chosen, challenger = choose(finalists, seen)
     return NONE.name if is_chance else chosen, challenger

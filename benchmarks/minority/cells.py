@@ -66,7 +66,7 @@ def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> 
         "challenger": found.challenger,
         "is_chance": found.is_chance,
         "inner": {
-            name: [d.mean, d.error, d.shrunk, d.lead, name in found.finalists]
+            name: [d.mean, d.error, d.shrunk, name in found.finalists]
             for name, d in found.differences.items()
         },
         "test_figures": _figures(scores, case.truth[parts.test], split),

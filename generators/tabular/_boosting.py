@@ -15,13 +15,11 @@ Places = npt.NDArray[np.intp]
 
 _N_BINS = 64
 _DEPTH = 5
-_MOST_TREES = 160
 _RATE = 0.2
 _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
-_PATIENCE = 12
+_PATIENCE = 20
 _FIRST = 16
-_SURE = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class SymmetricTrees:
     base : float
         Log-odds that all rows start from.
     gain : float
-        Mean log-loss that the trees save on rows they were not grown from, 0 or more.
+        Mean log-loss that the trees save on rows they were not grown from, less the standard error
+        of that, 0 or more.
 
     References
     ----------
@@ -67,11 +66,13 @@ def boosted(
     hits: Mask,
     rng: np.random.Generator,
     start: Floats | None = None,
+    sign: Floats | None = None,
     worth: float = 0.0,
+    most: int = 160,
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
 
-    None at all, unless they save these rows twice the standard error of what they save.
+    None at all, unless what they save these rows is more than its standard error.
 
     Parameters
     ----------
@@ -84,9 +85,15 @@ def boosted(
     start : numpy.ndarray or None
         Log-odds that the trees are added to, shape (n,): no tree is grown where they are right
         already. None starts from the share of hits.
+    sign : numpy.ndarray or None
+        What the trees are multiplied with before they are added, shape (n,); None is 1 everywhere.
+        With a half for one group of rows and minus a half for another, they tell how much the
+        groups' log-odds differ, and nothing of what both have in common.
     worth : float
-        Least gain that the caller has a use for: where 16 trees have saved less than half of it,
+        Least gain that the caller has a use for: where 16 trees have saved less than a quarter of it,
         no more are grown.
+    most : int
+        Trees at most.
     """
     share = float(hits.mean())
     base = float(np.log(share / (1 - share))) if start is None else 0.0
@@ -98,22 +105,23 @@ def boosted(
     values: list[Floats] = []
     first = best = _losses(total[held], hits[held])
     kept = 0
-    while len(values) < _MOST_TREES and len(values) - kept < _PATIENCE:
+    while len(values) < most and len(values) - kept < _PATIENCE:
         rows = rest[rng.random(len(rest)) < _ROWS]
         asked = rng.permutation(bins.shape[1])[: max(1, round(_FEATURES * bins.shape[1]))]
-        feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total)
-        total += value[_leaves(bins, feature, cut)]
+        feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total, sign)
+        step = value[_leaves(bins, feature, cut)]
+        total += step if sign is None else sign * step
         features.append(feature)
         cuts.append(cut)
         values.append(value)
         losses = _losses(total[held], hits[held])
         if losses.sum() < best.sum():
             best, kept = losses, len(values)
-        if len(values) == _FIRST and (first - best).sum() < worth / 2 * len(first):
+        if len(values) == _FIRST and (first - best).sum() < worth / 4 * len(first):
             break
-    gain, error = _mean_and_error(first - best)
-    if gain < _SURE * error:
-        gain, kept = 0.0, 0
+    gain = _surely(first - best)
+    if not gain:
+        kept = 0
     return SymmetricTrees(
         np.array(features[:kept], dtype=np.int16).reshape(kept, _DEPTH),
         np.array(cuts[:kept], dtype=np.uint8).reshape(kept, _DEPTH),
@@ -124,11 +132,18 @@ def boosted(
 
 
 def _tree(
-    bins: Bins, asked: Places, rows: Places, hits: Mask, total: Floats
+    bins: Bins,
+    asked: Places,
+    rows: Places,
+    hits: Mask,
+    total: Floats,
+    sign: Floats | None,
 ) -> tuple[Places, Places, Floats]:
     """Return features, cuts and leaf values of one Newton step on `rows`."""
     told = 1 / (1 + np.exp(-total[rows]))
     slope, curve = hits[rows] - told, told * (1 - told)
+    if sign is not None:
+        slope, curve = slope * sign[rows], curve * sign[rows] ** 2
     columns = [bins[rows, j].astype(np.intp) for j in asked]
     width = int(max((int(column.max(initial=0)) for column in columns), default=0)) + 1
     leaf = np.zeros(len(rows), dtype=np.intp)
@@ -163,11 +178,11 @@ def _losses(total: Floats, hits: Mask) -> Floats:
     return np.asarray(np.logaddexp(0, np.where(hits, -total, total)))
 
 
-def _mean_and_error(values: Floats) -> tuple[float, float]:
-    """Return the mean and its standard error; 0 and infinity for fewer than two values."""
-    if len(values) < 2:
-        return 0.0, np.inf
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _surely(saved: Floats) -> float:
+    """Return the mean less its standard error, 0 where that is negative or cannot be told."""
+    if len(saved) < 2:
+        return 0.0
+    return max(0.0, float(saved.mean() - saved.std(ddof=1) / np.sqrt(len(saved))))
 
 
 def bin_edges(features: Features) -> tuple[Features, ...]:

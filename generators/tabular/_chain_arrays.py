@@ -80,8 +80,8 @@ def refinement_to_arrays(refinement: Refinement, arrays: Arrays) -> dict[str, An
             "indicator": correction.indicator,
             "view": _put_view(correction.view, at, arrays),
             "n_features": _put_edges(correction.edges, at, arrays),
-            "real": [
-                _put_trees(t, f"{at}real-{i}/", arrays) for i, t in enumerate(correction.real)
+            "common": [
+                _put_trees(t, f"{at}common-{i}/", arrays) for i, t in enumerate(correction.common)
             ],
             "gap": [_put_trees(t, f"{at}gap-{i}/", arrays) for i, t in enumerate(correction.gap)],
         }
@@ -108,7 +108,7 @@ def refinement_from_arrays(
             held["indicator"],
             _get_view(held["view"], at, arrays),
             _get_edges(held["n_features"], at, arrays),
-            tuple(_get_trees(v, f"{at}real-{i}/", arrays) for i, v in enumerate(held["real"])),
+            tuple(_get_trees(v, f"{at}common-{i}/", arrays) for i, v in enumerate(held["common"])),
             tuple(_get_trees(v, f"{at}gap-{i}/", arrays) for i, v in enumerate(held["gap"])),
         )
     if held := meta.get("rejection"):

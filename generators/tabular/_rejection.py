@@ -12,9 +12,9 @@ from ._boosting import SymmetricTrees, bin_edges, binned, boosted
 from ._chain_parents import Features, ParentView
 from ._chain_table import ChainTable, Matrix
 
-_ROWS = 20_000
+_LEAST_ROWS, _ROWS = 4_000, 20_000
 _MOST = 2.0
-_WORTH = 0.005
+_WORTH = 0.003
 _ROUNDS = 8
 
 
@@ -53,10 +53,12 @@ class Rejection:
         draw: Callable[[int], Matrix],
         rng: np.random.Generator,
     ) -> Rejection | None:
-        """Return the model for `real` rows, or None where it saves less than .005 of log-loss.
+        """Return the model for `real` rows, or None where it saves less than .003 of log-loss.
 
-        Looks at 20,000 real rows at most, and as many of `draw(n)`.
+        Looks at 20,000 real rows at most, and as many of `draw(n)`; None for fewer than 4,000.
         """
+        if len(real) < _LEAST_ROWS:
+            return None
         if len(real) > _ROWS:
             real = real[np.sort(rng.choice(len(real), _ROWS, replace=False))]
         both = np.concatenate([real, draw(len(real))])
@@ -65,7 +67,7 @@ class Rejection:
         view = ParentView.of(both, table.variables, everything, is_real.astype(np.int64), None)
         features = view.features(both)
         edges = bin_edges(features)
-        trees = boosted(binned(features, edges), is_real, rng, np.zeros(len(both)), _WORTH)
+        trees = boosted(binned(features, edges), is_real, rng, np.zeros(len(both)), worth=_WORTH)
         return cls(view, edges, trees) if trees.gain >= _WORTH else None
 
     def redraw(

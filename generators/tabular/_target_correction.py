@@ -12,9 +12,10 @@ from ._chain import Chain
 from ._chain_parents import Features, ParentView
 from ._chain_table import Matrix, is_there
 
-_MOST_ROWS = 40_000
+_MOST_ROWS = 25_000
 _LEAST_ROWS = 200
 _MOST_LEVELS = 8
+_COMMON_TREES = 40
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,12 @@ class TargetCorrection:
 
     A chain draws its target first and lets every other column follow, each from its own tree, so
     that many small losses add up in the one thing that a model is trained for: the target given
-    all the rest. Two boosted models measure it: `real` tells the odds of a level among real rows,
-    `gap` by how much the odds among rows of the chain differ from these; where they do not differ it
-    has no trees. A drawn label is then kept as often as the overlap of both allows (a maximal
-    coupling), and else replaced by a level that the chain draws too seldom there. So the labels agree
-    with the real rows' where the models see a difference, and stay the chain's everywhere else:
-    drawing all labels from `real` would lose what no model of that size sees.
+    all the rest. Two boosted models measure it: `common` tells the odds of a level among real and
+    drawn rows together, `gap` how much the odds differ between them; it has no trees where they do
+    not, even where `common` misses something that both have. A drawn label is then kept as often as
+    the overlap of both allows (a maximal coupling), and else replaced by a level that the chain draws
+    too seldom there. So the labels agree with the real rows' where a difference shows, and stay
+    the chain's everywhere else: drawing all labels from a model would lose what it does not see.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class TargetCorrection:
         What the models look at: all other variables.
     edges : tuple of numpy.ndarray
         Upper edges of the bins of each feature.
-    real, gap : tuple of SymmetricTrees
+    common, gap : tuple of SymmetricTrees
         One per level; a target with two levels has those of its last one only.
     """
 
@@ -51,7 +52,7 @@ class TargetCorrection:
     indicator: int | None
     view: ParentView
     edges: tuple[Features, ...]
-    real: tuple[SymmetricTrees, ...]
+    common: tuple[SymmetricTrees, ...]
     gap: tuple[SymmetricTrees, ...]
 
     @classmethod
@@ -59,7 +60,8 @@ class TargetCorrection:
         """Return the correction of a chain, or None where the target gives no grounds for one.
 
         None where it is no category or boolean with 2 to 8 levels, a level has fewer than 200 rows,
-        or there is no other column; at most 40,000 real rows are looked at, and as many drawn.
+        there is no other column, or no difference shows; at most 25,000 real rows are looked at, and
+        as many drawn.
         """
         position = _level_of(chain, target)
         if position is None:
@@ -68,26 +70,26 @@ class TargetCorrection:
         rows = np.flatnonzero(is_there(chain.matrix, variable))
         if len(rows) > _MOST_ROWS:
             rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
-        matrix = chain.matrix[rows]
-        labels = matrix[:, position].astype(np.int64)
-        counts = np.bincount(labels, minlength=variable.n_levels)
+        real = chain.matrix[rows]
         others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
-        if counts.min() < _LEAST_ROWS or not others:
+        if np.bincount(real[:, position].astype(np.int64)).min() < _LEAST_ROWS or not others:
             return None
-        view = ParentView.of(matrix, chain.table.variables, others, labels, None)
-        features = view.features(matrix)
-        edges = bin_edges(features)
         drawn = chain.draw(len(rows), rng)
-        drawn = drawn[is_there(drawn, variable)]
-        bins, own = binned(features, edges), binned(view.features(drawn), edges)
-        real, gap = [], []
+        both = np.concatenate([real, drawn[is_there(drawn, variable)]])
+        labels = both[:, position].astype(np.int64)
+        view = ParentView.of(both, chain.table.variables, others, labels, labels.astype(np.float64))
+        features = view.features(both)
+        edges = bin_edges(features)
+        bins = binned(features, edges)
+        side = np.where(np.arange(len(both)) < len(real), 0.5, -0.5)
+        common, gap = [], []
         for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
-            hits = drawn[:, position] == level
-            if not 0 < hits.sum() < len(hits):
-                return None
-            real.append(boosted(bins, labels == level, rng))
-            gap.append(boosted(own, hits, rng, real[-1].log_odds(own)))
-        return cls(target, position, variable.indicator, view, edges, tuple(real), tuple(gap))
+            hits = labels == level
+            common.append(boosted(bins, hits, rng, most=_COMMON_TREES))
+            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side))
+        if not any(len(trees.value) for trees in gap):
+            return None
+        return cls(target, position, variable.indicator, view, edges, tuple(common), tuple(gap))
 
     def apply(self, matrix: Matrix, rng: np.random.Generator) -> None:
         """Change labels of the rows that have one, in place."""
@@ -95,8 +97,10 @@ class TargetCorrection:
         if self.indicator is not None:
             rows = np.flatnonzero(matrix[:, self.indicator] == 0)
         bins = binned(self.view.features(matrix[rows]), self.edges)
-        wanted = [trees.log_odds(bins) for trees in self.real]
-        given = [odds + trees.log_odds(bins) for odds, trees in zip(wanted, self.gap, strict=True)]
+        middle = [trees.log_odds(bins) for trees in self.common]
+        half = [trees.log_odds(bins) / 2 for trees in self.gap]
+        given = [odds - apart for odds, apart in zip(middle, half, strict=True)]
+        wanted = [odds + apart for odds, apart in zip(middle, half, strict=True)]
         labels = matrix[rows, self.position].astype(np.int64)
         matrix[rows, self.position] = coupled(labels, _shares(given), _shares(wanted), rng)
 

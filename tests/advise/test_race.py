@@ -15,7 +15,7 @@ from twinset.advising import face
 from twinset.advising.case import Columns, open_case
 from twinset.advising.choice import race
 from twinset.advising.cuts import Cut, Rows
-from twinset.advising.differences import random_precision
+from twinset.advising.differences import random_ranking
 from twinset.advising.strategies import NONE, Strategy
 from twinset.advising.trials import Bench, FoldResult
 from twinset.advising.wording import sentence_of
@@ -144,7 +144,7 @@ def two_folds() -> list[tuple[str, Cut]]:
 
 
 def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
-    rng = rng_for(5, "noise")
+    rng = rng_for(7, "noise")
     n = 1_500
     noise = {f"x{i}": rng.normal(size=n) for i in range(5)}
     table = pa.table({**noise, "fraud": rng.random(n) < 0.08})
@@ -155,16 +155,16 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
     assert "no better than chance" in sentence_of("no evidence", found[0])
 
 
-def test_a_random_order_reaches_the_precision_of_chance() -> None:
-    """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6."""
+def test_a_random_order_reaches_what_chance_does() -> None:
+    """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6, and half."""
     case = open_case(
         pa.table({"x": [0.5, 1.5, 2.5, 3.5], "fraud": [1, 1, 0, 0]}),
         Columns(target="fraud", positive="1"),
     )
-    found = np.concatenate([random_precision(case, np.arange(4), rng_for(i)) for i in range(40)])
-    assert found.mean() == pytest.approx(
-        (1 + 5 / 6 + 3 / 4 + 7 / 12 + 1 / 2 + 5 / 12) / 6, abs=0.02
-    )
+    drawn = [random_ranking(case, np.arange(4), rng_for(i)) for i in range(40)]
+    precision, area = np.mean(drawn, axis=(0, 2))
+    assert precision == pytest.approx(49 / 72, abs=0.01)
+    assert area == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> None:

@@ -25,9 +25,9 @@ def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
         "oracle": [0.5 + oracle, oracle, 0.01, 0.1],
     }
     inner = {
-        "none": [0, 0, 0, 0, True],
-        "repeat 0.1": [0, 0.01, 0.01 * took, took, True],
-        "thin": [0, 0.01, -0.01, -1.0, True],
+        "none": [0, 0, 0, True],
+        "repeat 0.1": [0, 0.01, 0.01 * took, True],
+        "thin": [0, 0.01, -0.01, True],
     }
     value = {"set": name, "judge": "linear", "split": 0, "train": [900, 50], "test": [900, 50]}
     value |= {"is_chance": name == "chance"}
@@ -37,7 +37,7 @@ def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
 
 def test_regret_hits_and_harm(tmp_path: Path) -> None:
     file = tmp_path / "cells.jsonl"
-    lines = [line("taken", 3.0, 0.06, -0.03, 0.1), line("left", 0.9, 0.04, -0.03, 0.1)]
+    lines = [line("taken", 3.0, 0.06, -0.03, 0.1), line("left", 1.1, 0.04, -0.03, 0.1)]
     file.write_text("\n".join([*lines, line("harm", 2.0, -0.05, 0.0, -0.1)]) + "\n")
     cells = read([file])
     assert [cell.chosen for cell in cells] == [["repeat 0.1"], ["none"], ["repeat 0.1"]]

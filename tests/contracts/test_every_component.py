@@ -20,12 +20,15 @@ from twinset.testing import (
 # What a component is tried with: the quick settings of those that are slow by default.
 SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
+    "image.scenes": {"size": 64},
+    "image.defects": {"size": 48},
     "minority.bursts": {"group": "colour", "time": "opened"},
     "tabular.gan": {"steps": 20, "width": 16},
     "tabular.network": {"epochs": 2, "width": 32},
     "tabular.sdv": {"epochs": 1},
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
     "utility.exchange_rate": {"iterations": 10, "replicates": 20},
+    "utility.image_classes": {"steps": 4, "seeds": 2, "side": 16, "replicates": 20},
     "utility.model_ranking": {"replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},

@@ -31,6 +31,24 @@ def fraud_csv(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def cells(fraud_csv: Path) -> Path:
+    """A folder of 40 drawn smears with id maps, two rare kinds of cells among the common one."""
+    from twinset.generators.image.scenes import Scenes
+    from twinset.io import write_dataset
+
+    look = {
+        "RBC": {"shape": "dimpled", "colours": ["#c66666", "#e09999"], "weight": 8},
+        "WBC": {"shape": "nucleated", "colours": ["#ccaadd", "#663399"]},
+        "Platelets": {"shape": "blob", "colours": ["#9977bb"]},
+    }
+    scenes = Scenes(size=64, classes=look, factors={"ground": ["smear"]}, ground_colour="#e8dcd8")
+    drawn = scenes.fit(None, rng_for(0, "fit")).sample(40, rng_for(0, "draw"))
+    folder = fraud_csv.parent / "cells"
+    write_dataset([drawn], folder, "masks")
+    return folder
+
+
 RECIPE = """
 name: small
 seed: 11

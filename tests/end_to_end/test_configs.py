@@ -11,7 +11,16 @@ from twinset.recipe import load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OWN_FILE = ["source.path=transactions.csv", "source.licence=CC0-1.0", "brief.want={1: 120}"]
-TINY = {
+OWN_CELLS = ["source.path=cells", "source.licence=CC0-1.0", "generate.0.rows=8"]
+TINY: dict[str, list[str]] = {
+    "cells_rare.yaml": [*OWN_CELLS, "generate.0.with.masks_from_boxes=refuse"],
+    "nuclei_few_shot.yaml": [*OWN_CELLS, "augment.0.copies=1", "augment.1.copies=1"],
+    "defects.yaml": ["generate.0.rows=64", "generate.0.with.size=64", "evaluate.gates={}"],
+    "road_edge_cases.yaml": [
+        "generate.0.cover.strength=1",
+        "generate.0.cover.at_least=1",
+        "generate.0.with.size=64",
+    ],
     "fraud.yaml": OWN_FILE,
     "replace_records.yaml": OWN_FILE[:2],
     "quickstart.yaml": ["brief.want={1: 40}"],
@@ -27,7 +36,7 @@ def test_every_config_is_run_here() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("config", TINY)
 def test_a_config_runs_to_its_delivery(
-    config: str, fraud_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: str, fraud_csv: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(fraud_csv.parent)
     overrides = [*TINY[config], "deliver.to=delivered"]

@@ -1,4 +1,4 @@
-"""Which strategy is taken: a race over folds, then the rule of one standard error with "none" in it."""
+"""Which strategy is taken: a race over folds, then a rule of 1.2 standard errors with "none" in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twinset.advising.differences import (
     Difference,
     compare,
     is_above_chance,
-    mean_root_change,
+    mean_change,
     shrunk,
 )
 from twinset.advising.strategies import NONE, Strategy, extra_rows
@@ -29,8 +29,9 @@ N_FOLDS = 3
 BUDGET_ROWS = 20 * 60_000
 """What the choice may cost a judge on a large table: about 20 models of 60,000 rows."""
 
-ERRORS = 1.0
-"""Standard errors that a strategy must be ahead, in the square root of precision."""
+ERRORS = 1.2
+"""Standard errors that a strategy must be ahead. One is the usual rule for one rival; the best of some
+twenty rivals is ahead by chance more often, and what is then taken may do harm."""
 
 _SCREEN_ROWS, _SCREEN_TREES = 10_000, 40
 _FIXED_ROWS = 15_000
@@ -54,7 +55,7 @@ class Race:
     finalists : tuple of str
         Those of the last round.
     chosen : str
-        "none", or the best strategy of those that beat it by more than one standard error.
+        "none", or the best strategy of those that beat it by more than 1.2 standard errors.
     challenger : str
         The best of the others; the chosen one unless that is "none".
     folds : sequence of (str, Cut)
@@ -186,7 +187,7 @@ def pick(races: Sequence[Race], case: Case | None = None) -> Race:
                 base.append(fold[best.chosen].precision)
                 folds.append((path, cut))
         if folds:
-            change, error = mean_root_change(mine, base, folds, case)
+            change, error = mean_change(mine, base, folds, case)
             if change > ERRORS * error:
                 best = other
     return best
@@ -228,14 +229,13 @@ def choose(
 ) -> tuple[str, str]:
     """Return the name of the strategy to take and of the best one that is not "none".
 
-    A strategy is taken only if it is ahead of "none" by more than `errors` standard errors in the square
-    root of precision, and ahead in precision itself.
+    A strategy is taken only if its difference to "none" is greater than `errors` standard errors.
     """
     others = [s.name for s in strategies if s.name in differences and s.name != NONE.name]
     if not others:
         return NONE.name, NONE.name
     challenger = max(others, key=lambda name: differences[name].shrunk)
-    passed = [n for n in others if differences[n].lead > errors and differences[n].shrunk > 0]
+    passed = [n for n in others if differences[n].shrunk > errors * differences[n].error]
     if not passed:
         return NONE.name, challenger
     best = max(passed, key=lambda name: differences[name].shrunk)

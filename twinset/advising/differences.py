@@ -12,13 +12,14 @@ from twinset.advising.case import Case
 from twinset.advising.cuts import Cut
 from twinset.advising.strategies import NONE, Strategy
 from twinset.advising.trials import FoldResult
+from twinset.core.areas import areas
 
 Floats = npt.NDArray[np.float64]
 Units = npt.NDArray[np.int64]
 NamedCuts = Sequence[tuple[str, Cut]]
 
 _DRAWS = 300
-_ABOVE, _PICKED_ABOVE = 2.0, 4.0
+_ABOVE, _PICKED_ABOVE = 1.64, 4.0
 """Standard deviations above chance: of "none", and of a strategy that was picked out of many."""
 
 
@@ -36,16 +37,12 @@ class Difference:
         The difference drawn towards that of the other ratios of the same kind.
     precision : float
         Average precision of the strategy itself.
-    lead : float
-        Standard errors that it is ahead by, in the square root of precision and drawn alike: the spread
-        of precisions grows with them, and a few rows found at the top would drown all others.
     """
 
     mean: float
     error: float
     shrunk: float
     precision: float
-    lead: float
 
 
 def compare(
@@ -59,36 +56,39 @@ def compare(
     With a `case` whose rows have groups, errors are those of whole groups.
     """
     found: dict[str, Difference] = {}
-    roots: dict[str, tuple[float, float]] = {}
     for strategy in strategies:
         mine = [fold[strategy.name].precision for fold in results if strategy.name in fold]
         if len(mine) < len(results):
             continue
         base = [fold[NONE.name].precision for fold in results]
-        mean, error = _mean_change(mine, base, folds, case)
-        roots[strategy.name] = mean_root_change(mine, base, folds, case)
+        mean, error = mean_change(mine, base, folds, case)
         precision = float(np.mean(np.concatenate(mine)))
-        found[strategy.name] = Difference(mean, error, mean, precision, 0.0)
-    kinds = {strategy.name: strategy.kind for strategy in strategies}
-    drawn = _drawn_together({name: mean for name, (mean, _) in roots.items()}, kinds)
-    leads = {name: _in_errors(drawn[name], error) for name, (_, error) in roots.items()}
-    return shrunk({n: replace(one, lead=leads[n]) for n, one in found.items()}, strategies)
+        found[strategy.name] = Difference(mean, error, mean, precision)
+    return shrunk(found, strategies)
 
 
 def shrunk(
     found: Mapping[str, Difference], strategies: Sequence[Strategy]
 ) -> dict[str, Difference]:
     """Return the differences drawn half-way to the mean of their kind, where it has several ratios."""
-    kinds = {strategy.name: strategy.kind for strategy in strategies}
-    drawn = _drawn_together({name: one.mean for name, one in found.items()}, kinds)
-    return {name: replace(one, shrunk=drawn[name]) for name, one in found.items()}
+    kinds: dict[str, list[str]] = {}
+    for strategy in strategies:
+        if strategy.name in found:
+            kinds.setdefault(strategy.kind, []).append(strategy.name)
+    out = {}
+    for names in kinds.values():
+        centre = float(np.mean([found[name].mean for name in names]))
+        for name in names:
+            out[name] = replace(found[name], shrunk=0.5 * (found[name].mean + centre))
+    return out
 
 
-def mean_root_change(
+def mean_change(
     mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: Case | None
 ) -> tuple[float, float]:
-    """Return the mean change in the square root of precision, and its standard error."""
-    return _mean_change([np.sqrt(p) for p in mine], [np.sqrt(p) for p in base], folds, case)
+    """Return the mean change in precision, positive by positive, and its standard error."""
+    changes = [own - none for own, none in zip(mine, base)]
+    return float(np.mean(np.concatenate(changes))), _error(changes, folds, case)
 
 
 def is_above_chance(
@@ -101,47 +101,45 @@ def is_above_chance(
     """Return whether "none", or else the strategy `name`, ranks rows better than chance does.
 
     Chance is a random order of the rows of one repeat, in which positives of one group come together.
-    "None" must be 2 standard deviations above its mean, another strategy, which was picked, 4.
+    "None" must be 1.64 standard deviations above its mean, as chance is in 1 of 20 tables, another
+    strategy, which was picked, 4; in average precision, or in the area under the ROC curve, which sees
+    what is weak and everywhere.
     """
     first = folds[0][0].partition("/")[0]
     tested = [cut.test for path, cut in folds if path.partition("/")[0] == first]
-    by_chance = np.mean(
-        [random_precision(case, rows, rng) for rows in tested],
-        axis=0,
-    )
+    # Shape (2, draws): what random orders reach, mean over folds.
+    by_chance = np.mean([random_ranking(case, rows, rng) for rows in tested], axis=0)
     for asked, bar in ((NONE.name, _ABOVE), (name, _PICKED_ABOVE)):
-        reached = np.mean([fold[asked].precision.mean() for fold in results])
-        if reached > by_chance.mean() + bar * by_chance.std():
+        reached = np.mean(
+            [_reached(fold[asked], case.truth[cut.test]) for (_, cut), fold in zip(folds, results)],
+            axis=0,
+        )
+        if (reached > by_chance.mean(axis=1) + bar * by_chance.std(axis=1)).any():
             return True
     return False
 
 
-def random_precision(case: Case, rows: Units, rng: np.random.Generator) -> Floats:
-    """Return the average precision of random orders of these rows, shape (300,)."""
+def random_ranking(case: Case, rows: Units, rng: np.random.Generator) -> Floats:
+    """Return average precision and area under the ROC curve of random orders of rows, shape (2, 300)."""
     positives = rows[case.truth[rows]]
     owner = np.arange(len(positives)) if case.group is None else case.group[positives]
     code = np.unique(owner, return_inverse=True)[1]
     place = np.sort(rng.random((_DRAWS, int(code.max()) + 1))[:, code], axis=1)
     above, start = np.zeros(_DRAWS, dtype=np.int64), np.zeros(_DRAWS)
-    total, n_common = np.zeros(_DRAWS), len(rows) - len(positives)
+    n, n_common = len(positives), len(rows) - len(positives)
+    precision, below = np.zeros(_DRAWS), np.zeros(_DRAWS)
     for rank, end in enumerate(place.T, start=1):
         # Of the common rows that are left, those that lie between this positive and the one before.
         above += rng.binomial(n_common - above, (end - start) / (1 - start))
-        total, start = total + rank / (rank + above), end
-    return np.asarray(total / len(positives))
+        precision += rank / (rank + above)
+        below += n_common - above
+        start = end
+    return np.array([precision / n, below / (n * n_common)])
 
 
-def _mean_change(
-    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: Case | None
-) -> tuple[float, float]:
-    changes = [own - none for own, none in zip(mine, base)]
-    return float(np.mean(np.concatenate(changes))), _error(changes, folds, case)
-
-
-def _in_errors(mean: float, error: float) -> float:
-    if error > 0:
-        return mean / error
-    return float(np.sign(mean)) * np.inf if mean else 0.0
+def _reached(found: FoldResult, truth: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    area = areas(found.scores[~truth], found.scores[truth])[0]
+    return float(found.precision.mean()), float(area)
 
 
 def _error(changes: Sequence[Floats], folds: NamedCuts, case: Case | None = None) -> float:
@@ -175,12 +173,3 @@ def _units(folds: NamedCuts, case: Case) -> Units:
     ]
     found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
     return np.asarray(found, dtype=np.int64).ravel()
-
-
-def _drawn_together(means: Mapping[str, float], kind_of: Mapping[str, str]) -> dict[str, float]:
-    """Return each mean drawn half-way to that of its kind."""
-    kinds: dict[str, list[str]] = {}
-    for name in means:
-        kinds.setdefault(kind_of[name], []).append(name)
-    centres = {kind: float(np.mean([means[n] for n in names])) for kind, names in kinds.items()}
-    return {name: 0.5 * (mean + centres[kind_of[name]]) for name, mean in means.items()}

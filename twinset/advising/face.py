@@ -46,7 +46,7 @@ def advise(
     """Return whether the rare class of a table should be balanced, how, and what that is worth.
 
     Ways to balance are compared inside the train part only, "none" among them; one is taken only if it
-    beats "none" by more than one standard error, and none where no model ranks better than chance. What
+    beats "none" by more than 1.2 standard errors, and none where no model ranks better than chance. What
     it is worth is then measured once on rows that nothing was chosen by: the latest ones where a time is
     given, those of other groups where a group is given.
 

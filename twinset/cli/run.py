@@ -164,6 +164,9 @@ def _rows(step: GenerateStep | AugmentStep, recipe: Recipe) -> str:
         return (
             f"{sum(count.rows for count in step.counts):,} rows under {len(step.counts)} conditions"
         )
+    if step.cover is not None:
+        noun = {1: "level", 2: "pair", 3: "triple"}[step.cover.strength]
+        return f"as few rows as hold every {noun} of {', '.join(step.cover.factors)}{where}"
     if step.rows is not None:
         return f"{step.rows:,} rows{where}"
     if step.follows_brief and recipe.brief.want:

@@ -90,10 +90,10 @@ def dirt(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
     height, width = picture.shape[:2]
     layer = np.zeros((height, width), np.uint8)
     unit = max(height, width)
-    for _ in range(round(2 + 14 * amount)):
+    for _ in range(round(4 + 18 * amount)):
         place = np.round(rng.uniform(0, 1, 2) * (width, height)).astype(int).tolist()
-        axes = np.maximum(np.round(rng.uniform(0.008, 0.05, 2) * unit), 1).astype(int).tolist()
-        shade = int(rng.integers(60, 230))
+        axes = np.maximum(np.round(rng.uniform(0.012, 0.06, 2) * unit), 1).astype(int).tolist()
+        shade = int(rng.integers(110, 250))
         cv2.ellipse(layer, place, axes, float(rng.uniform(0, 180)), 0, 360, shade, -1)
     blots = cv2.GaussianBlur(layer, (0, 0), 0.012 * unit).astype(np.float32) * np.float32(1 / 255)
     share = (np.float32(0.85 * min(1.0, 0.4 + amount)) * blots)[..., None]

@@ -10,10 +10,21 @@ if TYPE_CHECKING:
     from twinset.io.weights import read_weights
     from twinset.io.writing import open_writer, write_dataset
 
-__all__ = ["FORMATS", "open_writer", "read_dataset", "read_table", "read_weights", "write_dataset"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_FORMATS",
+    "open_writer",
+    "read_dataset",
+    "read_table",
+    "read_weights",
+    "write_dataset",
+]
 
 FORMATS = ("csv", "jsonl", "parquet")
-"""Formats that can be written, by the ending of the file."""
+"""Formats of tables that can be written, by the ending of the file."""
+
+IMAGE_FORMATS = ("coco", "yolo", "voc", "masks", "webdataset")
+"""Formats of annotated images that can be written, by the ending of the folder."""
 
 _HOMES = {
     "read_dataset": "twinset.io.reading",

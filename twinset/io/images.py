@@ -15,13 +15,19 @@ from twinset.core.schema import BLOB
 from twinset.io.csv import read_csv
 from twinset.io.files import flush_file, flush_folder, inside
 
-_MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff"}
+_MAGIC = {
+    ".png": (b"\x89PNG\r\n\x1a\n",),
+    ".jpg": (b"\xff\xd8\xff",),
+    ".jpeg": (b"\xff\xd8\xff",),
+    ".tif": (b"II*\0", b"MM\0*"),
+    ".tiff": (b"II*\0", b"MM\0*"),
+}
 _LABELS = "labels.csv"
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
 
 def read_image_folder(folder: Path) -> pa.Table:
-    """Return the PNG and JPEG files of a folder as rows, in the order of their names.
+    """Return the PNG, JPEG and TIFF files of a folder as rows, in the order of their names.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ def read_image_folder(folder: Path) -> pa.Table:
     if not paths:
         raise DataError(
             f"the folder '{folder}' holds no image",
-            allowed="PNG and JPEG files, in sub-folders named by their label",
+            allowed="PNG, JPEG and TIFF files, in sub-folders named by their label",
             todo="give the folder that holds the images, or a data file",
         )
     blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
@@ -143,7 +149,7 @@ class SideFiles:
                 paths.append(None)
                 continue
             # Numbered by row: a source's own file name may tell who is in the picture.
-            file = f"{shelf}/{at:07d}{_ending(blob['bytes'])}"
+            file = f"{shelf}/{at:07d}{ending_of(blob['bytes'])}"
             (self._draft / file).write_bytes(blob["bytes"])
             flush_file(self._draft / file)
             paths.append(f"{self.folder.name}/{file}")
@@ -162,11 +168,12 @@ def _fits_a_folder(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) is not None
 
 
-def _ending(data: bytes) -> str:
+def ending_of(data: bytes) -> str:
+    """Return the ending of a file name that fits the bytes of an image."""
     if data.startswith(_MAGIC[".png"]):
         return ".png"
     if data.startswith(_MAGIC[".jpg"]):
         return ".jpg"
-    if data[:4] in (b"II*\0", b"MM\0*"):
+    if data.startswith(_MAGIC[".tif"]):
         return ".tif"
     return ".bin"

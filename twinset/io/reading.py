@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from twinset.io.csv import read_csv
 from twinset.io.images import load_side_files, read_image_folder
 from twinset.io.jsonl import read_jsonl
 from twinset.io.parquet import read_feather, read_parquet
+from twinset.io.vision import find_layout, read_layout
+from twinset.io.vision.faults import OnFault
 
 _READERS: dict[str, Callable[[Path], pa.Table]] = {
     ".csv": read_csv,
@@ -33,18 +36,27 @@ _READERS: dict[str, Callable[[Path], pa.Table]] = {
 }
 
 
-def read_dataset(path: Path, schema: Schema | None = None, card: Card | None = None) -> Dataset:
+def read_dataset(
+    path: Path,
+    schema: Schema | None = None,
+    card: Card | None = None,
+    *,
+    on_fault: OnFault = "stop",
+) -> Dataset:
     """Return the set in a data file or in a folder of images.
 
     Parameters
     ----------
     path : Path
-        A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, or a folder of PNG and JPEG files.
+        A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, a folder of PNG, JPEG and TIFF files, or
+        annotated images: a folder of COCO, YOLO, Pascal VOC, masks or WebDataset shards, or a COCO file.
     schema : Schema, optional
         What the columns are; inferred when not given. With it, columns of paths become images again
         and columns of JSON text become boxes and spans.
     card : Card, optional
         The set's history; by default that of a real set named after the file.
+    on_fault : {"stop", "skip"}
+        Whether faults of annotated images end the reading, or what they concern is left out and noted.
 
     Raises
     ------
@@ -63,6 +75,11 @@ def read_dataset(path: Path, schema: Schema | None = None, card: Card | None = N
     ...     read_dataset(file).schema["age"].kind
     'integer'
     """
+    found = find_layout(path)
+    if found is not None:
+        made = read_layout(*found, path.name.partition(".")[0], on_fault)
+        made = made if card is None else replace(made, card=card)
+        return made if schema is None else made.with_schema(schema)
     table = _read(path, _text_columns(schema))
     table = _with_reserved(table)
     if schema is not None:
@@ -80,6 +97,9 @@ def read_table(path: Path) -> pa.Table:
     DataError
         The file is missing, empty, damaged or cannot be understood.
     """
+    found = find_layout(path)
+    if found is not None:
+        return read_layout(*found, path.name.partition(".")[0]).records
     return _read(path, ())
 
 

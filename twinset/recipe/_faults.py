@@ -147,8 +147,10 @@ def _step_faults(recipe: Recipe) -> Iterator[Fault]:
         if _needs_real(step.use):
             text = f"'{step.use}' learns from real rows and the recipe has no source"
             yield Fault(("generate", i, "use"), text)
-        elif step.rows is None and not step.counts and i not in following:
-            yield Fault(("generate", i), "without a source, a step must say rows: or counts:")
+        elif step.rows is None and not (step.counts or step.cover) and i not in following:
+            yield Fault(
+                ("generate", i), "without a source, a step must say rows:, counts: or cover:"
+            )
     for i, _ in enumerate(recipe.augment):
         yield Fault(("augment", i), "this varies real rows and the recipe has no source")
 

@@ -60,7 +60,7 @@ Conditions = Annotated[
 ]
 Rows = Annotated[int, Field(ge=1, le=10**10)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "coco", "yolo", "voc", "masks", "webdataset"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -98,6 +98,11 @@ class Source(Section):
         alias="set",
         description="Registered set, name or name@version.",
         examples=["ulb@1"],
+    )
+    on_fault: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="Of annotated images: whether faulty files and boxes end the run, or are left out "
+        "and noted.",
     )
     licence: Licence = Field(
         default=NOT_STATED,

@@ -19,6 +19,27 @@ class CountSpec(Section):
     rows: Rows = Field(description="How many of them to make.")
 
 
+class CoverSpec(Section):
+    """Conditions of which every combination shall come."""
+
+    factors: dict[str, list[str]] = Field(
+        min_length=1,
+        description="Column -> the levels that shall come.",
+        examples=[{"light": ["day", "night"], "weather": ["clear", "fog"]}],
+    )
+    strength: int = Field(
+        default=2, ge=1, le=3, description="Every level, every pair, every triple."
+    )
+    at_least: int = Field(default=1, ge=1, description="How often each combination has to come.")
+    most: int | None = Field(default=None, ge=1, description="Make no more rows than this.")
+    forbidden: list[dict[str, str]] = Field(
+        default_factory=list, description="Combinations that never come."
+    )
+    beyond_real: bool = Field(
+        default=False, description="Whether what the training part holds need not be made again."
+    )
+
+
 class MakingStep(Section):
     """What the two kinds of making steps share."""
 
@@ -49,16 +70,30 @@ class GenerateStep(MakingStep):
     counts: list[CountSpec] = Field(
         default_factory=list, description="Rows to make under several conditions; replaces rows."
     )
+    cover: CoverSpec | None = Field(
+        default=None,
+        description="Make as few rows as hold every combination of these conditions; replaces rows.",
+    )
 
     @property
     def follows_brief(self) -> bool:
         """Whether the brief decides what is made: the step names neither rows nor a condition."""
-        return self.rows is None and not self.counts and self.where is None
+        said = (self.rows, self.where, self.cover)
+        return not self.counts and all(value is None for value in said)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.rows is not None and self.counts:
-            raise fault("a step takes 'rows' or 'counts', not both")
+        given = [
+            name
+            for name, said in (
+                ("rows", self.rows is not None),
+                ("counts", self.counts),
+                ("cover", self.cover),
+            )
+            if said
+        ]
+        if len(given) > 1:
+            raise fault(f"a step takes '{given[0]}' or '{given[1]}', not both")
         return self
 
 

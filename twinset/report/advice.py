@@ -242,7 +242,7 @@ def between(ends: tuple[float, float], unit: str, *, changes: bool = False) -> s
     ('0.250 to 0.500 times', '−2.0 to +10.0 points')
     """
     low, high = ((change if changes else written)(end, unit) for end in ends)
-    for word in (" points", " times"):
+    for word in (" points", " times", " %"):
         if high.endswith(word):
             low = low.removesuffix(word)
     return f"{low} to {high}"

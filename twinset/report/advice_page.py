@@ -181,11 +181,13 @@ def _reliability(advice: Advice) -> Markup:
 
 
 def _candidate_lines(advice: Advice) -> list[dict[str, Any]]:
-    """Return the strategies by kind, the best kind first, ratios rising inside it."""
+    """Return those of the last round, then the others by kind: the best kind first, ratios rising."""
     best: dict[str, float] = {}
     for one in advice.candidates:
         best[one.kind] = max(best.get(one.kind, -9.0), one.difference)
-    ordered = sorted(advice.candidates, key=lambda c: (-best[c.kind], c.kind, c.ratio))
+    ordered = sorted(
+        advice.candidates, key=lambda c: (not c.is_finalist, -best[c.kind], c.kind, c.ratio)
+    )
     ends = [abs(c.difference) + c.error for c in ordered if c.error < 1]
     reach = min(max(ends, default=0.1), 4 * sorted(ends)[len(ends) // 2] if ends else 0.1)
     return [_candidate_line(one, advice, reach) for one in ordered if one.name != "none"]

@@ -1,0 +1,236 @@
+"""Paste objects cut out of the real training images onto them: more of the rare ones, with exact labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNameError
+from twinset.core.schema import KINDS
+from twinset.core.where import Where
+
+from .._quotas import deal  # noqa: TID252  (own folder)
+from ._cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, cut_out
+from ._paste_scene import PasteScene
+from ._pasting import BLENDS
+
+_NAME = "image.copy_paste"
+_MADE = frozenset(KINDS) - {"id", "text", "spans"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyPaste(Generator):
+    """Paste objects cut out of the real training images onto them: more of the rare ones, exact labels.
+
+    Each made image is a real one with objects of others laid over it. What they hide is taken off the
+    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the training part, are
+    cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
+
+    Parameters
+    ----------
+    n_pastes_range : tuple of int
+        Fewest and most objects pasted onto an image, 1 to 200.
+    classes : sequence of str, or mapping of str to float, optional
+        Classes to paste, with exact shares when a mapping; all of them equally by default.
+    scale_range : tuple of float
+        Scale of a pasted object, least and greatest, 0.1 to 10.
+    turn : float
+        Greatest turn either way in degrees, 0 to 180.
+    mirror : bool
+        Whether half of the objects are mirrored.
+    blend : {"none", "feather", "poisson", "mixed"}
+        How edges are blended; mixed takes each of the three as often, so that none can be learnt.
+    match : float
+        How far an object's light is drawn to that of its new place, 0 to 1.
+    max_hidden_fraction : float
+        Largest share of an object below that a paste may hide, 0 to 1.
+    min_inside_fraction : float
+        Least share of a pasted object that must lie in the frame, above 0, at most 1.
+    look_distance : float
+        Greatest difference of the median colours of two images, as a share of the whole range, for
+        objects of one to be pasted onto the other; 1 lets everything pass.
+    masks_from_boxes : {"refuse", "ellipse", "grabcut"}
+        What tells the pixels of objects that have a box alone.
+
+    Raises
+    ------
+    ParameterError
+        A setting is outside its range.
+
+    References
+    ----------
+    Dwibedi, Misra, Hebert, "Cut, Paste and Learn", ICCV 2017.
+    Ghiasi et al., "Simple Copy-Paste is a strong data augmentation method for instance segmentation",
+    CVPR 2021.
+
+    Examples
+    --------
+    >>> from twinset.core.seeding import rng_for
+    >>> from twinset.testing import example_dataset
+    >>> real = example_dataset({"image", "mask", "boxes"})
+    >>> made = CopyPaste(n_pastes_range=(1, 1), scale_range=(0.5, 0.5)).fit(
+    ...     real, rng_for(0, "fit")).sample(3, rng_for(0, "draw"))
+    >>> [len(objects) >= 1 for objects in made.records["objects"].to_pylist()]
+    [True, True, True]
+    """
+
+    kinds: ClassVar[frozenset[str]] = _MADE
+    chunk_rows: ClassVar[int] = 64
+    extra: ClassVar[str | None] = "image"
+    note: ClassVar[str] = "holds pixels of real images: treat as the source data"
+
+    n_pastes_range: tuple[int, int] = (1, 6)
+    classes: Sequence[str] | Mapping[str, float] | None = None
+    scale_range: tuple[float, float] = (0.8, 1.25)
+    turn: float = 180.0
+    mirror: bool = True
+    blend: str = "feather"
+    match: float = 0.5
+    max_hidden_fraction: float = 0.3
+    min_inside_fraction: float = 0.7
+    look_distance: float = 0.2
+    masks_from_boxes: str = "refuse"
+
+    def __post_init__(self) -> None:
+        _within("n_pastes_range", self.n_pastes_range, 1, 200)
+        _within("scale_range", self.scale_range, 0.1, 10)
+        _within("turn", (self.turn, self.turn), 0, 180)
+        _within("match", (self.match, self.match), 0, 1)
+        _within("max_hidden_fraction", (self.max_hidden_fraction,) * 2, 0, 1)
+        _within("min_inside_fraction", (self.min_inside_fraction,) * 2, 0.01, 1)
+        _within("look_distance", (self.look_distance,) * 2, 0, 1)
+        for name, value, known in (
+            ("blend", self.blend, BLENDS),
+            ("masks_from_boxes", self.masks_from_boxes, MASKS_FROM_BOXES),
+        ):
+            if value not in known:
+                raise ParameterError(
+                    f"'{name}' is none there is", got=value, allowed=", ".join(known)
+                )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator with its bank of cutouts."""
+        if real is None or not len(real):
+            raise FitError("copy-paste needs real images", todo="give a source")
+        foreign = sorted(real.schema.kinds - self.kinds)
+        if foreign:
+            raise SchemaError(
+                f"'{_NAME}' cannot make columns of kind {foreign[0]}",
+                allowed=", ".join(sorted(self.kinds)),
+            )
+        columns = ImageColumns.of(real.schema)
+        known = {
+            o["category"] for row in real.records[columns.boxes].to_pylist() for o in row or ()
+        }
+        for name in self.classes or ():
+            if name not in known:
+                raise UnknownNameError.of("class", name, sorted(known), "classes")
+        bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
+        return _FittedCopyPaste(self, real, columns, bank)
+
+
+class _FittedCopyPaste(FittedGenerator):
+    def __init__(
+        self, settings: CopyPaste, real: Dataset, columns: ImageColumns, bank: list[Cutout]
+    ) -> None:
+        self._settings, self._real, self._columns = settings, real, columns
+        self._bank: dict[str, list[Cutout]] = {}
+        for cutout in bank:
+            self._bank.setdefault(cutout.category, []).append(cutout)
+        self._weights = self._class_weights()
+        self.schema = real.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` images; the first of them do not depend on how many are asked for."""
+        meets = np.ones(len(self._real), bool) if where is None else where.mask(self._real)
+        usable = np.flatnonzero(meets & ~self._real.is_null(self._columns.image))
+        if not len(usable):
+            raise ParameterError(
+                f"'{_NAME}' can make no row that meets the condition",
+                got=str(where),
+                todo="no real image meets it: correct the condition",
+            )
+        names = list(self._weights)
+        turns = deal(list(self._weights.values()), rng)
+        positions, cells, parents = [], [], []
+        for _ in range(n):
+            at = int(usable[int(rng.integers(len(usable)))])
+            scene = PasteScene.of(self._real.records.slice(at, 1).to_pylist()[0], self._columns)
+            rows, look = [at], scene.look()
+            low, high = self._settings.n_pastes_range
+            for _ in range(int(rng.integers(low, high + 1))):
+                cutout = self._cutout(names[next(turns)], look, rng)
+                if cutout is not None and scene.paste(cutout, self._settings, rng):
+                    rows.append(cutout.row)
+            positions.append(at)
+            cells.append(scene.cells())
+            parents.append(list(dict.fromkeys(rows)))
+        return self._dataset(positions, cells, parents)
+
+    def _cutout(
+        self, name: str, look: np.ndarray[Any, Any], rng: np.random.Generator
+    ) -> Cutout | None:
+        """Return an object of a class from an image that looks alike; None when there is none."""
+        bank = self._bank[name]
+        looks = [c.look if len(c.look) == len(look) else np.full(len(look), np.inf) for c in bank]
+        far = np.abs(np.array(looks) - look).max(axis=1)
+        fitting = np.flatnonzero(far <= self._settings.look_distance)
+        return bank[int(fitting[int(rng.integers(len(fitting)))])] if len(fitting) else None
+
+    def _dataset(
+        self, positions: list[int], cells: list[dict[str, Any]], parents: list[list[int]]
+    ) -> Dataset:
+        base = self._real.records.select(list(self.schema.names))
+        records = base.take(pa.array(positions, pa.int64()))
+        for name in (self._columns.image, self._columns.mask, self._columns.boxes):
+            if name is not None:
+                column = pa.array([cell[name] for cell in cells], self.schema[name].arrow_type)
+                records = records.set_column(records.schema.get_field_index(name), name, column)
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        made = replace(self._real, records=records, card=card)
+        if "_id" not in self._real.records.column_names:
+            return made
+        ids = self._real.records.column("_id").to_pylist()
+        named = [[ids[k] for k in rows] for rows in parents]
+        return made.with_reserved(
+            ids=[f"{rows[0]}+{k}" for k, rows in enumerate(named)], parents=named
+        )
+
+    def _class_weights(self) -> dict[str, float]:
+        given = self._settings.classes
+        weights = (
+            dict(given)
+            if isinstance(given, Mapping)
+            else dict.fromkeys(given or sorted(self._bank), 1.0)
+        )
+        for name, weight in weights.items():
+            if weight and name not in self._bank:
+                raise FitError(
+                    f"there is no object of class '{name}' to cut out",
+                    allowed="objects that are seen whole and are not tiny",
+                    todo="leave the class out of 'classes'",
+                )
+            if not 0 <= weight < float("inf"):
+                raise ParameterError(f"the weight of '{name}' is out of its range", got=str(weight))
+        if not sum(weights.values()):
+            raise ParameterError("'classes' gives no class a weight above 0")
+        return {name: float(weight) for name, weight in weights.items()}
+
+
+def _within(name: str, given: tuple[float, float], least: float, most: float) -> None:
+    low, high = given
+    if not least <= low <= high <= most:
+        shown = f"{low}" if low == high else f"{low} to {high}"
+        raise ParameterError(
+            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}, low end first"
+        )

@@ -1,0 +1,202 @@
+"""Draw surfaces with defects for visual inspection: each defect with its exact mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.defect_marks import DEFECTS
+from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.instances import objects_from_ids
+from twinset.core.pixels import encode_png
+from twinset.core.schema import BLOB, Field, Label, Schema, Taxonomy
+from twinset.core.where import Where
+
+from .._conditions import outcomes_that_meet  # noqa: TID252  (own folder)
+from .._quotas import deal  # noqa: TID252
+from ._surfaces import SURFACES, paint_surface
+
+_NAME = "image.defects"
+GOOD = "good"
+"""The `defect` of a surface without any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defects(Generator):
+    """Draw surfaces with defects for visual inspection: each defect with its exact mask.
+
+    Needs no real data. An image shows a faultless surface, or one with defects of one kind; the id map
+    says which pixels each defect covers by a half or more. `where` may speak of `surface`, `defect` (good
+    or a kind) and is met by construction; shares of `defect` are exact to less than one image in each chunk
+    of 64. For defects on images of your own see the augmenter `image.add_defects`.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square images in pixels, 32 to 2048.
+    surfaces : sequence of str, or mapping of str to float
+        Surfaces, with weights when a mapping: brushed, cast, cloth, wood, frosted.
+    kinds_of_defect : sequence of str, or mapping of str to float
+        Kinds, with weights when a mapping: scratch, crack, dent, stain, hole, blot, patch.
+    good_fraction : float
+        Share of images without a defect, 0 to 1.
+    n_defects_range : tuple of int
+        Fewest and most defects on a faulty surface, 1 to 20.
+    side_range : tuple of float
+        Longer side of a defect over that of the image, least and greatest, 0.02 to 0.8.
+    amount_range : tuple of float
+        How glaring defects are, 0 (hardly to be seen) to 1.
+
+    Raises
+    ------
+    ParameterError
+        A setting is outside its range.
+    UnknownNameError
+        A surface or a kind of defect is none of those there are.
+
+    Examples
+    --------
+    >>> from twinset.core.seeding import rng_for
+    >>> drawn = Defects(size=64).fit(None, rng_for(1, "fit")).sample(
+    ...     3, rng_for(1, "draw"), Where({"defect": "scratch", "surface": "wood"}))
+    >>> {o["category"] for row in drawn.records["objects"].to_pylist() for o in row}
+    {'scratch'}
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask", "boxes", "category"})
+    chunk_rows: ClassVar[int] = 64
+    needs_real: ClassVar[bool] = False
+    extra: ClassVar[str | None] = "image"
+
+    size: int = 256
+    surfaces: Sequence[str] | Mapping[str, float] = tuple(SURFACES)
+    kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
+    good_fraction: float = 0.3
+    n_defects_range: tuple[int, int] = (1, 3)
+    side_range: tuple[float, float] = (0.1, 0.35)
+    amount_range: tuple[float, float] = (0.3, 0.9)
+
+    def __post_init__(self) -> None:
+        _within("size", (self.size, self.size), 32, 2048)
+        _within("good_fraction", (self.good_fraction,) * 2, 0, 1)
+        _within("n_defects_range", self.n_defects_range, 1, 20)
+        _within("side_range", self.side_range, 0.02, 0.8)
+        _within("amount_range", self.amount_range, 0, 1)
+        _weights("surfaces", self.surfaces, SURFACES)
+        _weights("kinds_of_defect", self.kinds_of_defect, DEFECTS)
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator ready to draw; `real` is not looked at."""
+        return _FittedDefects(self)
+
+
+class _FittedDefects(FittedGenerator):
+    def __init__(self, settings: Defects) -> None:
+        self._settings = settings
+        surfaces = _weights("surfaces", settings.surfaces, SURFACES)
+        kinds = _weights("kinds_of_defect", settings.kinds_of_defect, DEFECTS)
+        bad = 1 - settings.good_fraction
+        shares = {GOOD: settings.good_fraction, **{name: bad * w for name, w in kinds.items()}}
+        self._outcomes: dict[str, list[str]] = {"defect": [], "surface": []}
+        weights = []
+        for defect, share in shares.items():
+            for surface, weight in surfaces.items():
+                self._outcomes["defect"].append(defect)
+                self._outcomes["surface"].append(surface)
+                weights.append(share * weight)
+        self._weights = np.array(weights)
+        self.schema = _schema(tuple(kinds), tuple(surfaces))
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` images; the first of them do not depend on how many are asked for."""
+        meets = outcomes_that_meet(where, self._outcomes, self.schema, _NAME)
+        weights = np.where(meets, self._weights, 0.0)
+        if not weights.sum():
+            raise ParameterError(
+                f"'{_NAME}' draws no image that meets the condition",
+                got=str(where),
+                todo="give that defect, or surface, a share above 0",
+            )
+        turns = deal(weights.tolist(), rng)
+        rows = [self._draw(next(turns), rng) for _ in range(n)]
+        arrays = {
+            f.name: pa.array(
+                [r[f.name] for r in rows], BLOB if f.kind in ("image", "mask") else f.stored_type
+            )
+            for f in self.schema.fields
+        }
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+
+    def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:
+        settings = self._settings
+        defect, surface = (self._outcomes[name][outcome] for name in ("defect", "surface"))
+        canvas = paint_surface(surface, settings.size, settings.size, rng)
+        ids = np.zeros((settings.size, settings.size), np.uint16)
+        if defect != GOOD:
+            low, high = settings.n_defects_range
+            for i in range(1, int(rng.integers(low, high + 1)) + 1):
+                side = float(rng.uniform(*settings.side_range)) * settings.size
+                amount = float(rng.uniform(*settings.amount_range))
+                canvas, mask = DEFECTS[defect](canvas, side, amount, rng)
+                ids[mask] = i
+        seen = np.unique(ids)[1:].tolist()
+        image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
+        return {
+            "image": {"bytes": encode_png(image), "path": None},
+            "instances": {"bytes": encode_png(ids), "path": None},
+            "objects": objects_from_ids(ids, dict.fromkeys(seen, defect)),
+            "defect": defect,
+            "surface": surface,
+        }
+
+
+def _schema(kinds: tuple[str, ...], surfaces: tuple[str, ...]) -> Schema:
+    labels = Taxonomy(tuple(Label(name) for name in sorted(kinds)))
+    levels = tuple(sorted((GOOD, *kinds)))
+    return Schema(
+        (
+            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
+            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
+            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            Field(name="defect", kind="category", nullable=False, levels=levels),
+            Field(name="surface", kind="category", nullable=False, levels=tuple(sorted(surfaces))),
+        )
+    )
+
+
+def _weights(
+    name: str, given: Sequence[str] | Mapping[str, float], known: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return each name's share of 1."""
+    weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+    for key, weight in weights.items():
+        if key not in known:
+            raise UnknownNameError.of(name.replace("_", " ").rstrip("s"), str(key), known, name)
+        if not 0 <= weight < float("inf"):
+            raise ParameterError(
+                f"the weight of '{key}' in '{name}' is out of its range", got=str(weight)
+            )
+    total = float(sum(weights.values()))
+    if total <= 0:
+        raise ParameterError(f"'{name}' gives nothing a weight above 0")
+    return {key: weight / total for key, weight in weights.items()}
+
+
+def _within(name: str, given: tuple[float, float], least: float, most: float) -> None:
+    low, high = given
+    if not least <= low <= high <= most:
+        shown = f"{low}" if low == high else f"{low} to {high}"
+        raise ParameterError(
+            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}, low end first"
+        )

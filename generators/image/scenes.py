@@ -1,0 +1,252 @@
+"""Draw scenes from a declaration: classes of objects, grounds and conditions, with every label exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.camera import CAMERA
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.pixels import encode_png
+from twinset.core.schema import BLOB, Field, Schema, Taxonomy
+from twinset.core.weather import WEATHER
+from twinset.core.where import Where
+
+from ._scene_choices import Choices
+from ._scene_ground import paint_ground
+from ._scene_layout import Scene, lay_out
+from ._scene_render import lay
+from ._scene_spec import (
+    DEFAULT_CLASSES,
+    LEVELS,
+    ObjectClass,
+    read_classes,
+    read_colour,
+    read_levels,
+)
+
+_NAME = "image.scenes"
+_EFFECTS = {**WEATHER, **CAMERA}
+_LAYOUTS = ("random", "grid", "surface")
+# In the order in which light meets them: the scene, the air, the lens, the sensor.
+_ORDER = ("light", "weather", "blur", "sensor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes(Generator):
+    """Draw scenes from a declaration: classes of objects, grounds and conditions, with every label exact.
+
+    Needs no real data. Each scene has a main object that meets the levels of scale, occlusion and
+    truncation, measured on its pixels, and other objects behind it. A pixel belongs to the object that
+    covers a half of it or more; from the map of these owners come boxes, areas, visible fractions and who
+    hides which keypoint. Boxes of whole objects (`amodal_box`) are known too. `where` may speak of
+    `main_class`, `n_objects` and every condition, and is met by construction.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Side, or height and width, of the images in pixels, 32 to 4096.
+    classes : mapping
+        Class -> what it looks like: `shape` (see the guide) or `outline` with `points`, `colours`,
+        `texture`, `weight`, `turn` (degrees), `tilt`.
+    n_objects_range : tuple of int
+        Fewest and most objects, 1 to 200.
+    factors : mapping
+        Condition -> its levels, with weights when a mapping: weather, light, blur, sensor, scale,
+        occlusion, truncation, ground.
+    forbidden : sequence of mapping
+        Combinations of levels that never come, e.g. ``[{weather: fog, light: glare}]``.
+    layout : {"random", "grid", "surface"}
+        Where the other objects stand; on a surface nearer ones are lower and larger.
+    ground_colour : str, optional
+        Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
+    shadow : float
+        How dark the shadows are, 0 to 1.
+    min_visible_fraction : float
+        Objects of which less is to be seen are no objects: they are dropped from map and labels.
+
+    Raises
+    ------
+    ParameterError
+        A setting is outside its range, or a combination of levels cannot be laid out.
+    UnknownNameError
+        A shape, texture, condition or level is none of those there are.
+
+    Examples
+    --------
+    >>> from twinset.core.seeding import rng_for
+    >>> drawer = Scenes(size=64, factors={"light": ["day", "night"]}).fit(None, rng_for(1, "fit"))
+    >>> nights = drawer.sample(3, rng_for(1, "draw"), Where({"light": "night", "main_class": "sign"}))
+    >>> nights.records["light"].to_pylist(), nights.records["main_class"].to_pylist()
+    (['night', 'night', 'night'], ['sign', 'sign', 'sign'])
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask", "boxes", "category", "integer"})
+    chunk_rows: ClassVar[int] = (
+        8  # plans ask for few rows under many conditions, and a chunk is drawn whole
+    )
+    needs_real: ClassVar[bool] = False
+    extra: ClassVar[str | None] = "image"
+
+    size: int | tuple[int, int] = 256
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
+    n_objects_range: tuple[int, int] = (2, 6)
+    factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
+    forbidden: Sequence[Mapping[str, str]] = ()
+    layout: str = "random"
+    ground_colour: str | None = None
+    shadow: float = 0.4
+    min_visible_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        read_classes(self.classes)
+        _within("size", self.height_width, 32, 4096)
+        _within("n_objects_range", self.n_objects_range, 1, 200)
+        if self.n_objects_range[0] > self.n_objects_range[1]:
+            raise ParameterError("'n_objects_range' runs backwards", got=str(self.n_objects_range))
+        _within("shadow", (self.shadow,), 0, 1)
+        _within("min_visible_fraction", (self.min_visible_fraction,), 0, 1)
+        if self.layout not in _LAYOUTS:
+            raise ParameterError(
+                "'layout' is none there is", got=self.layout, allowed=", ".join(_LAYOUTS)
+            )
+        if self.ground_colour is not None:
+            read_colour(self.ground_colour, "ground_colour")
+        Choices.of(self)
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return (
+            (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+        )
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator ready to draw; `real` is not looked at."""
+        return FittedScenes(self)
+
+
+class FittedScenes(FittedGenerator):
+    """Draws the scenes of a declaration."""
+
+    def __init__(self, settings: Scenes) -> None:
+        self._settings = settings
+        self._classes = {kind.name: kind for kind in read_classes(settings.classes)}
+        self._choices = Choices.of(settings)
+        self._colour = None
+        if settings.ground_colour is not None:
+            self._colour = read_colour(settings.ground_colour, "ground_colour")
+        self.schema = _schema(settings, tuple(self._classes.values()))
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` scenes; the first of them do not depend on how many are asked for."""
+        choices = self._choices.under(where, self.schema, _NAME)
+        rows = []
+        for _ in range(n):
+            levels, main, n_objects = choices.draw(rng)
+            scene, image = self.draw(main, n_objects, levels, rng)
+            row: dict[str, Any] = {"main_class": main, "n_objects": len(scene.objects), **levels}
+            row["image"] = {"bytes": encode_png(image), "path": None}
+            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
+            row["objects"] = list(scene.objects)
+            rows.append(row)
+        arrays = {
+            f.name: pa.array(
+                [row[f.name] for row in rows],
+                BLOB if f.kind in ("image", "mask") else f.stored_type,
+            )
+            for f in self.schema.fields
+        }
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+
+    def draw(
+        self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
+    ) -> tuple[Scene, np.ndarray[Any, np.dtype[np.uint8]]]:
+        """Return one scene and its image, RGB, shape (h, w, 3), in memory.
+
+        Parameters
+        ----------
+        main : str
+            Class of the main object.
+        n_objects : int
+            How many objects; all of them can be seen.
+        levels : mapping
+            Level of every condition.
+        rng : numpy.random.Generator
+            Draws the rest.
+        """
+        settings = self._settings
+        size = settings.height_width
+        for _ in range(_N_SCENES):
+            others = [self._classes[name] for name in self._choices.others(n_objects - 1, rng)]
+            scene = lay_out(
+                self._classes[main],
+                others,
+                levels,
+                size=size,
+                layout=settings.layout,
+                min_visible_fraction=settings.min_visible_fraction,
+                rng=rng,
+            )
+            if len(scene.objects) == n_objects:
+                return scene, self._paint(scene, levels, rng)
+        raise ParameterError(
+            f"{n_objects} objects do not find room in one image of {size[1]} x {size[0]}",
+            todo="lower n_objects_range or min_visible_fraction",
+        )
+
+    def _paint(
+        self, scene: Scene, levels: Mapping[str, str], rng: np.random.Generator
+    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        height, width = self._settings.height_width
+        canvas = paint_ground(levels["ground"], height, width, self._colour, rng)
+        for sprite in scene.sprites:
+            lay(canvas, sprite, self._settings.shadow, rng)
+        for name in _ORDER:
+            effect = LEVELS[name][levels[name]]
+            if effect is not None:
+                kind, low, high = effect
+                canvas = _EFFECTS[kind](canvas, float(rng.uniform(low, high)), rng)
+        import cv2
+
+        np.maximum(canvas, 0, out=canvas)
+        return np.asarray(cv2.convertScaleAbs(canvas, alpha=255))
+
+
+_N_SCENES = 40
+
+
+def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
+    labels = Taxonomy(tuple(kind.label for kind in classes))
+    names = tuple(sorted(kind.name for kind in classes))
+    fields = [
+        Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
+        Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
+        Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+        Field(name="main_class", kind="category", nullable=False, levels=names),
+        Field(name="n_objects", kind="integer", nullable=False),
+    ]
+    for name, weights in read_levels(settings.factors).items():
+        fields.append(
+            Field(name=name, kind="category", nullable=False, levels=tuple(sorted(weights)))
+        )
+    return Schema(tuple(fields))
+
+
+def _within(name: str, given: tuple[float, ...], least: float, most: float) -> None:
+    if not all(least <= value <= most for value in given):
+        shown = " to ".join(str(value) for value in given)
+        raise ParameterError(
+            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}"
+        )

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.instances import extents_of
+from twinset.core.pixels import decode_ids, decode_pixels
+from twinset.core.seeding import rng_for
+from twinset.core.where import Where
+from twinset.generators.image.defects import Defects
+
+pytest.importorskip("cv2")
+
+
+def drawn(n: int, where=None, **settings):
+    fitted = Defects(size=64, **settings).fit(None, rng_for(0, "fit"))
+    return fitted.sample(n, rng_for(1, "draw"), None if where is None else Where(where))
+
+
+def test_good_surfaces_are_empty_and_faulty_ones_labelled():
+    for row in drawn(40, good_fraction=0.5).records.to_pylist():
+        ids = decode_ids(row["instances"]["bytes"])
+        assert decode_pixels(row["image"]["bytes"]).shape == (64, 64, 3)
+        seen, boxes, areas = extents_of(ids)
+        assert [o["box"] for o in row["objects"]] == boxes.tolist()
+        assert [o["area"] for o in row["objects"]] == areas.tolist()
+        assert {o["category"] for o in row["objects"]} == ({row["defect"]} - {"good"})
+        assert bool(len(seen)) == (row["defect"] != "good")
+
+
+def test_shares_are_exact():
+    kinds = drawn(64, good_fraction=0.25, kinds_of_defect={"hole": 3, "dent": 1}).records["defect"]
+    kinds = kinds.to_pylist()
+    assert abs(kinds.count("good") - 16) <= 5  # five surfaces, each within one image
+    assert abs(kinds.count("hole") - 36) <= 5
+    assert abs(kinds.count("dent") - 12) <= 5
+
+
+def test_conditions_are_met():
+    data = drawn(7, {"defect": ["crack", "stain"], "surface": "cloth"}).records
+    assert set(data["defect"].to_pylist()) <= {"crack", "stain"}
+    assert set(data["surface"].to_pylist()) == {"cloth"}
+    with pytest.raises(ParameterError, match="share above 0"):
+        drawn(1, {"defect": "good"}, good_fraction=0)
+
+
+@pytest.mark.parametrize("name", ["brushed", "cast", "cloth", "wood", "frosted"])
+def test_surfaces_differ_from_image_to_image(name):
+    images = [
+        decode_pixels(c["bytes"])
+        for c in drawn(2, {"defect": "good", "surface": name}).records["image"].to_pylist()
+    ]
+    assert (images[0] != images[1]).any()
+    assert all(image.std() > 1 for image in images)
+    assert all(0.1 < np.mean(image) / 255 < 0.95 for image in images)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"surfaces": ["glas"]}, UnknownNameError, "glas"),
+        ({"kinds_of_defect": ["scrath"]}, UnknownNameError, "did you mean 'scratch'"),
+        ({"kinds_of_defect": {"hole": 0}}, ParameterError, "nothing a weight"),
+        ({"kinds_of_defect": {"hole": -1}}, ParameterError, "weight of 'hole'"),
+        ({"good_fraction": 2}, ParameterError, "good_fraction"),
+        ({"n_defects_range": (0, 1)}, ParameterError, "n_defects_range"),
+    ],
+)
+def test_wrong_settings(settings, error, words):
+    with pytest.raises(error, match=words):
+        Defects(**settings)

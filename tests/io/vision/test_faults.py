@@ -1,0 +1,189 @@
+"""Faulty sets are refused with file and line, or read without what is faulty when that is asked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinset.core.errors import DataError
+from twinset.core.pixels import encode_jpeg, encode_lossless
+from twinset.io import read_dataset
+
+pytest.importorskip("cv2")
+
+PNG = encode_lossless(np.zeros((30, 40, 3), np.uint8))
+JPEG = encode_jpeg(np.zeros((30, 40, 3), np.uint8))
+
+
+def lay_out(folder: Path, files: dict[str, bytes | str]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def voc(*boxes: tuple[float, float, float, float], size: str = "", more: str = "") -> str:
+    items = "".join(
+        f"<object><name>RBC</name>{more}\n<bndbox><xmin>{a}</xmin><ymin>{b}</ymin>"
+        f"<xmax>{c}</xmax><ymax>{d}</ymax></bndbox></object>\n"
+        for a, b, c, d in boxes
+    )
+    return f"<annotation>\n<filename>a.png</filename>{size}\n{items}</annotation>"
+
+
+def coco(annotations: list[dict], **image) -> str:
+    return json.dumps(
+        {
+            "images": [{"id": 5, "file_name": "a.png"} | image],
+            "annotations": annotations,
+            "categories": [{"id": 0, "name": "cell"}],
+        }
+    )
+
+
+def test_voc_boxes_are_counted_from_one_and_include_both_ends(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path, {"Annotations/a.xml": voc((1, 1, 40, 30), (3, 4, 3, 9)), "JPEGImages/a.png": PNG}
+    )
+    first, second = read_dataset(tmp_path).records["objects"].to_pylist()[0]
+    assert first["box"] == [0, 0, 40, 30]
+    assert second["box"] == [2, 3, 3, 9]
+    assert second["area"] == 6
+
+
+FAULTS = [
+    ({"Annotations/a.xml": voc((5, 5, 9, 9), (7, 8, 7, 8)), "JPEGImages/a.png": PNG},
+     r"Annotations/a.xml, line 6: the box of a RBC is one point, \(7, 8\)", 1),
+    ({"Annotations/a.xml": voc((5, 5, 9, 9), (9, 5, 5, 9)), "JPEGImages/a.png": PNG},
+     "line 6: .* holds nothing", 1),
+    ({"Annotations/a.xml": voc((5, 5, 9, 9), (5, 5, 41, 9)), "JPEGImages/a.png": PNG},
+     r"line 6: the box \[4, 4, 41, 9\) leaves its image of 40 x 30", 1),
+    ({"Annotations/a.xml": voc((5, 5, 9, 9), ("x", 5, 41, 9)), "JPEGImages/a.png": PNG},
+     "line 6: it cannot", 1),
+    ({"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": "0 .5 .5 .1 .1\n0 .5 .5 .1 0\n"},
+     "labels/a.txt, line 2: .* holds nothing", 1),
+    ({"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": "0 .5 .5 .1 .1\n\n3 0 0 0 0\n"},
+     "labels/a.txt, line 3: the class 3 has no name", 1),
+    ({"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": "0 .5 .5 .1 .1\n0 .5 .5\n"},
+     "line 2: it holds 3 numbers", 1),
+    ({"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": "0 .5 .5 .1 .1\n0 .5 .5 .1 nan\n"},
+     "line 2: .* no box of numbers", 1),
+    ({"annotations.json": coco([{"id": 1, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5]},
+                                {"id": 2, "image_id": 5, "category_id": 0, "bbox": [1, 1, 0, 5]}]),
+      "images/a.png": PNG}, r"annotations.json, annotations\[1\] \(id 2\): .* holds nothing", 1),
+    ({"annotations.json": coco([{"id": 1, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5]},
+                                {"id": 2, "image_id": 5, "category_id": 9, "bbox": [1, 1, 5, 5]}]),
+      "a.png": PNG}, "its category_id 9 is that of no category", 1),
+    ({"annotations.json": coco([{"id": 1, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5]},
+                                {"id": 2, "image_id": 6, "category_id": 0, "bbox": [1, 1, 5, 5]}]),
+      "a.png": PNG}, "its image_id is that of no image", 1),
+    ({"annotations.json": coco([{"id": 1, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5]},
+                                {"id": 2, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5],
+                                 "segmentation": {"size": [30, 40], "counts": [3]}}]),
+      "a.png": PNG}, "do not fill their image", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "sentence", "left"), FAULTS, ids=range(len(FAULTS)))
+def test_a_faulty_label_is_told_with_its_line_or_left_out(
+    files, sentence, left, tmp_path: Path
+) -> None:
+    lay_out(tmp_path, files)
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(tmp_path)
+    data = read_dataset(tmp_path, on_fault="skip")
+    assert len(data.records["objects"].to_pylist()[0]) == left
+    (note,) = data.card.notes
+    assert note.startswith("left out when read: ")
+
+
+TURNED = JPEG[:2] + bytes.fromhex(
+    "ffe1002245786966000049492a00080000000100120103000100000006000000"
+) + b"\0\0\0\0" + JPEG[2:]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("picture", "name", "sentence"),
+    [
+        (JPEG[: len(JPEG) // 2], "a.jpg", "breaks off before its end"),
+        (PNG[:-8], "a.png", "breaks off before its end"),
+        (b"", "a.png", "is empty"),
+        (b"hello", "a.png", "cannot be decoded"),
+        (TURNED, "a.jpg", "stored turned .EXIF orientation 6"),
+    ],
+)
+def test_a_faulty_picture_is_told_by_name_or_left_out(
+    picture, name, sentence, tmp_path: Path
+) -> None:
+    files = {"data.yaml": "names: [cell]", f"images/{name}": picture, "images/b.png": PNG}
+    lay_out(tmp_path, files | {"labels/b.txt": ""})
+    with pytest.raises(DataError, match=f"images/{name}: .*{sentence}"):
+        read_dataset(tmp_path)
+    data = read_dataset(tmp_path, on_fault="skip")
+    assert [row["path"] for row in data.records["image"].to_pylist()] == ["images/b.png"]
+    assert data.records["objects"].to_pylist() == [[]]
+
+
+def test_all_faults_are_counted_and_the_first_told(tmp_path: Path) -> None:
+    lines = "0 .5 .5 .1 0\n" * 14
+    lay_out(tmp_path, {"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": lines})
+    with pytest.raises(DataError, match=r"14 faults.*line 10: .*; and 4 more; mend them"):
+        read_dataset(tmp_path)
+
+
+def test_sizes_must_agree(tmp_path: Path) -> None:
+    size = "<size><width>99</width><height>30</height></size>"
+    lay_out(
+        tmp_path / "v", {"Annotations/a.xml": voc((1, 1, 5, 5), size=size), "JPEGImages/a.png": PNG}
+    )
+    with pytest.raises(DataError, match="line 2: it says 99 x 30, the image is 40 x 30"):
+        read_dataset(tmp_path / "v")
+    lay_out(tmp_path / "c", {"annotations.json": coco([], width=99, height=30), "a.png": PNG})
+    with pytest.raises(DataError, match=r"it says 99 x 30, but 'a.png' is 40 x 30"):
+        read_dataset(tmp_path / "c")
+    wrong = encode_lossless(np.zeros((30, 41), np.uint16))
+    lay_out(tmp_path / "m", {"images/a.png": PNG, "masks/a.png": wrong})
+    with pytest.raises(DataError, match=r"masks/a.png: it is 41 x 30, its image 40 x 30"):
+        read_dataset(tmp_path / "m")
+
+
+def test_files_that_are_no_such_set_are_told(tmp_path: Path) -> None:
+    lay_out(tmp_path / "two", {"a.json": coco([]), "b.json": coco([]), "a.png": PNG})
+    with pytest.raises(DataError, match="several COCO files"):
+        read_dataset(tmp_path / "two")
+    assert len(read_dataset(tmp_path / "two" / "a.json")) == 1
+    lay_out(tmp_path / "x", {"Annotations/a.xml": "<a><b></a>", "JPEGImages/a.png": PNG})
+    with pytest.raises(DataError, match=r"Annotations/a.xml: it cannot be read as XML"):
+        read_dataset(tmp_path / "x")
+    bomb = '<!DOCTYPE a [<!ENTITY e "eeee">]><a>&e;</a>'
+    lay_out(tmp_path / "e", {"Annotations/a.xml": bomb, "JPEGImages/a.png": PNG})
+    with pytest.raises(DataError, match="declares entities"):
+        read_dataset(tmp_path / "e")
+    lay_out(tmp_path / "y", {"images/a.png": PNG, "labels/a.txt": "0 .5 .5 .1 .1"})
+    with pytest.raises(DataError, match=r"has no data\.yaml"):
+        read_dataset(tmp_path / "y")
+
+
+def test_a_shard_that_breaks_off_is_told(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"a.tar": b"\1" * 900})
+    with pytest.raises(DataError, match=r"'a\.tar' is damaged"):
+        read_dataset(tmp_path)
+
+
+def test_blood_cells_hold_one_box_without_extent(shared_data: Path) -> None:
+    folder = shared_data / "vision" / "bccd" / "BCCD"
+    with pytest.raises(
+        DataError, match=r"holds one fault; got Annotations/BloodImage_00338\.xml, line 163"
+    ):
+        read_dataset(folder)
+    data = read_dataset(folder, on_fault="skip")
+    assert len(data) == 267
+    assert [x.name for x in data.schema["objects"].taxonomy.labels] == ["Platelets", "RBC", "WBC"]
+    assert sum(map(len, data.records["objects"].to_pylist())) == 3588
+
+
+def test_nuclei_are_read_with_their_maps(shared_data: Path) -> None:
+    data = read_dataset(shared_data / "vision" / "nuclei")
+    assert len(data) == 42
+    assert data.schema.names == ("image", "instances", "objects")

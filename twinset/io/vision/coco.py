@@ -1,0 +1,222 @@
+"""COCO: one JSON file of images, annotations and categories beside a folder of images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twinset.core.errors import DataError
+from twinset.core.image_facts import ImageFacts
+from twinset.core.keypoints import Keypoint
+from twinset.core.rle import decompress, mask_of_runs
+from twinset.core.schema import Label
+from twinset.io.vision.faults import Faults
+from twinset.io.vision.samples import (
+    Ids,
+    Sample,
+    box_fault,
+    new_object,
+    paint_outlines,
+    read_picture,
+)
+
+_IMAGE_KEYS = {"id", "file_name", "width", "height"}
+_CATEGORY = {"id", "name"}
+
+
+def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
+    """Return the samples of a COCO file, by the order of its images, and its categories.
+
+    Category ids are kept as the numbers of the labels, 0 too. Outlines stay outlines; a picture all of
+    whose objects have outlines or run lengths gets an id map, in which a later object lies over an
+    earlier one.
+
+    Raises
+    ------
+    DataError
+        The file is no COCO file.
+    """
+    content = _load(file)
+    labels = {c["id"]: _label(c) for c in content["categories"]}
+    folder = _image_folder(file, content["images"])
+    owned: dict[Any, list[tuple[int, Any]]] = {}
+    known = {image["id"] for image in content["images"]}
+    for place, annotation in enumerate(content["annotations"]):
+        if annotation.get("image_id") not in known:
+            faults.add(f"{file.name}, annotations[{place}]", "its image_id is that of no image")
+            continue
+        owned.setdefault(annotation["image_id"], []).append((place, annotation))
+    samples = []
+    for image in content["images"]:
+        found = read_picture(folder, image["file_name"], faults)
+        if found is None:
+            continue
+        data, facts = found
+        told = (image.get("height", facts.height), image.get("width", facts.width))
+        if told != (facts.height, facts.width):
+            faults.add(
+                f"{file.name}, image {image['id']}",
+                f"it says {told[1]} x {told[0]}, but '{image['file_name']}' is {facts.width} x "
+                f"{facts.height}",
+            )
+            continue
+        sample = Sample(image["file_name"], data, extras=_extras(image))
+        masks: dict[int, Ids] = {}
+        for place, annotation in owned.get(image["id"], ()):
+            where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
+            _add(sample, masks, annotation, labels, facts, faults, where)
+        sample.ids = _map(sample, masks, (facts.height, facts.width))
+        samples.append(sample)
+    return samples, list(labels.values())
+
+
+def is_coco(file: Path) -> bool:
+    """Return whether a JSON file says that it is COCO's."""
+    with file.open("rb") as stream:
+        head = stream.read(1 << 16)
+    if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
+        return False
+    try:
+        return {"images", "annotations"} <= set(json.loads(file.read_bytes()))
+    except (ValueError, TypeError):
+        return False
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
+    lists = {key: content.get(key) if isinstance(content, dict) else None for key in _SECTIONS}
+    for key, needed in _SECTIONS.items():
+        entries = lists[key]
+        if not isinstance(entries, list):
+            raise DataError(f"'{file.name}' is no COCO file", got=f"no list '{key}'")
+        for place, entry in enumerate(entries):
+            lacking = needed - set(entry)
+            if lacking:
+                raise DataError(f"'{file.name}', {key}[{place}] lacks '{min(lacking)}'")
+    return dict(content)
+
+
+_SECTIONS: Mapping[str, set[str]] = {
+    "images": {"id", "file_name"},
+    "annotations": set(),
+    "categories": _CATEGORY,
+}
+
+
+def _image_folder(file: Path, images: Sequence[Mapping[str, Any]]) -> Path:
+    """Return the folder that the file names are relative to: beside the file, or one of the usual ones."""
+    first = images[0]["file_name"] if images else ""
+    stem = file.stem.rpartition("_")[2]
+    places = [
+        file.parent,
+        file.parent / "images",
+        file.parent.parent,
+        file.parent.parent / "images",
+    ]
+    places += [file.parent.parent / stem, file.parent.parent / "images" / stem]
+    return next((place for place in places if (place / first).is_file()), file.parent)
+
+
+def _label(category: Mapping[str, Any]) -> Label:
+    # COCO counts the ends of a skeleton's lines from 1.
+    pairs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton", ()))
+    return Label(
+        str(category["name"]),
+        number=int(category["id"]),
+        keypoints=tuple(category.get("keypoints", ())),
+        skeleton=pairs,
+    )
+
+
+def _extras(image: Mapping[str, Any]) -> dict[str, Any]:
+    given = image.get("attributes", {})
+    return {str(key): value for key, value in given.items() if not isinstance(value, dict | list)}
+
+
+def _add(
+    sample: Sample,
+    masks: dict[int, Ids],
+    annotation: Mapping[str, Any],
+    labels: Mapping[int, Label],
+    facts: ImageFacts,
+    faults: Faults,
+    where: str,
+) -> None:
+    label = labels.get(annotation.get("category_id", -1))
+    if label is None:
+        faults.add(where, f"its category_id {annotation.get('category_id')} is that of no category")
+        return
+    number = len(sample.objects) + 1
+    shape = (facts.height, facts.width)
+    try:
+        polygons, mask = _segmentation(annotation.get("segmentation"), shape)
+        x, y, w, h = (float(v) for v in annotation["bbox"])
+        made = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
+        made["keypoints"] = _keypoints(annotation.get("keypoints"), label)
+    except (DataError, ValueError, TypeError, KeyError) as error:
+        faults.add(where, f"it cannot be read ({type(error).__name__}: {error})")
+        return
+    wrong = box_fault(made["box"], facts)
+    if wrong:
+        faults.add(where, wrong)
+        return
+    made["polygons"] = polygons
+    if annotation.get("iscrowd"):
+        made["flags"] = ["crowd"]
+    extra = annotation.get("attributes", {})
+    made["truncated"] = bool(extra.get("truncated", False))
+    made["visible_fraction"] = extra.get("visible_fraction")
+    made["amodal_box"] = extra.get("amodal_box")
+    if mask is not None:
+        masks[number] = mask
+    sample.objects.append(made)
+
+
+def _segmentation(
+    given: Any, shape: tuple[int, int]
+) -> tuple[list[list[float]] | None, Ids | None]:
+    """Return the outlines, or the mask, of an annotation; neither when it has none."""
+    if not given:
+        return None, None
+    if isinstance(given, Mapping):
+        counts = given["counts"]
+        if tuple(given["size"]) != shape:
+            raise DataError("its run lengths are of another size than the image")
+        return None, mask_of_runs(decompress(counts) if isinstance(counts, str) else counts, shape)
+    rings = [[float(v) for v in ring] for ring in given]
+    if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
+        raise DataError("an outline needs three corners or more, each of x and y")
+    return rings, None
+
+
+def _keypoints(given: Any, label: Label) -> list[Keypoint]:
+    if not given:
+        return []
+    if len(given) != 3 * len(label.keypoints):
+        raise DataError(f"it has {len(given) / 3:g} keypoints, its category {len(label.keypoints)}")
+    return [
+        Keypoint(
+            name=name, x=float(given[3 * k]), y=float(given[3 * k + 1]), v=int(given[3 * k + 2])
+        )
+        for k, name in enumerate(label.keypoints)
+    ]
+
+
+def _map(sample: Sample, masks: Mapping[int, Ids], shape: tuple[int, int]) -> Ids | None:
+    if not masks:
+        return paint_outlines(sample.objects, shape)
+    if not all(item["id"] in masks or item.get("polygons") for item in sample.objects):
+        return None
+    ids = np.zeros(shape, np.uint16)
+    for item in sample.objects:
+        outline = paint_outlines([item], shape)
+        own = masks.get(item["id"])
+        ids[own if own is not None else outline != 0] = item["id"]
+    return ids

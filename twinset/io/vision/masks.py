@@ -1,0 +1,95 @@
+"""A folder of images beside a folder of id maps of the same names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from twinset.core.errors import DataError, TwinsetError
+from twinset.core.instances import objects_from_ids
+from twinset.core.pixels import decode_ids
+from twinset.core.schema import Label
+from twinset.io.vision.faults import Faults
+from twinset.io.vision.samples import Sample, read_picture
+from twinset.io.vision.yolo import PICTURES
+
+MASK_FOLDERS = ("masks", "labels", "instances")
+ONLY_CLASS = "object"
+"""Category of all objects where `objects.csv` does not say it."""
+
+_MAPS = (".png", ".tif", ".tiff")
+
+
+def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
+    """Return the samples of a folder of masks, by the names of its images, and its classes.
+
+    `objects.csv` (columns image, id, category) says what the objects are; without it all of them are of
+    the class "object". With it, a picture that it does not name and that has no map holds nothing.
+
+    Raises
+    ------
+    DataError
+        `objects.csv` lacks a column.
+    """
+    maps = next(folder / name for name in MASK_FOLDERS if has_maps(folder / name))
+    categories = _categories(folder)
+    samples: list[Sample] = []
+    names: set[str] = set()
+    for picture in sorted((folder / "images").iterdir(), key=lambda p: p.name):
+        if picture.suffix.lower() not in PICTURES:
+            continue
+        found = read_picture(folder, f"images/{picture.name}", faults)
+        if found is None:
+            continue
+        data, facts = found
+        file = next((f for e in _MAPS if (f := maps / f"{picture.stem}{e}").is_file()), None)
+        if file is None and categories is not None and picture.name not in categories:
+            empty = np.zeros((facts.height, facts.width), np.uint16)
+            samples.append(Sample(f"images/{picture.name}", data, [], empty))
+            continue
+        if file is None:
+            faults.add(f"images/{picture.name}", f"there is no map of its name in {maps.name}/")
+            continue
+        place = f"{maps.name}/{file.name}"
+        try:
+            ids = decode_ids(file.read_bytes())
+            if ids.shape != (facts.height, facts.width):
+                said = f"it is {ids.shape[1]} x {ids.shape[0]}, its image {facts.width} x {facts.height}"
+                raise DataError(said)
+            own = categories.get(picture.name) if categories is not None else None
+            known = (
+                dict.fromkeys(set(ids.ravel().tolist()) - {0}, ONLY_CLASS) if own is None else own
+            )
+            objects = objects_from_ids(ids, known)
+        except TwinsetError as error:
+            faults.add(place, str(error))
+            continue
+        names |= {item["category"] for item in objects}
+        samples.append(Sample(f"images/{picture.name}", data, objects, ids))
+    return samples, [Label(name) for name in sorted(names)]
+
+
+def has_maps(folder: Path) -> bool:
+    """Return whether a folder holds files that may be id maps, or is said to by `objects.csv`."""
+    if folder.is_dir() and (folder.parent / "objects.csv").is_file():
+        return True
+    return folder.is_dir() and any(p.suffix.lower() in _MAPS for p in folder.iterdir())
+
+
+def _categories(folder: Path) -> dict[str, Mapping[int, str]] | None:
+    file = folder / "objects.csv"
+    if not file.is_file():
+        return None
+    found: dict[str, dict[int, str]] = {}
+    for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))):
+        try:
+            found.setdefault(row["image"], {})[int(row["id"])] = row["category"]
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                "objects.csv cannot be read", allowed="the columns image, id, category"
+            ) from error
+    return dict(found)

@@ -1,0 +1,165 @@
+"""Annotated images between a folder's format and a table: one sample a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import DataError, TwinsetError
+from twinset.core.image_facts import ImageFacts, image_facts
+from twinset.core.instances import ObjectLabel
+from twinset.core.outlines import fill
+from twinset.core.pixels import encode_lossless
+from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
+from twinset.io.files import inside
+from twinset.io.vision.faults import Faults
+
+Ids = npt.NDArray[Any]
+
+_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
+_SLACK = 0.01  # pixels by which rounding may take a box out of its image
+_TAIL = 4096  # cameras append their own blocks after the end of a JPEG
+
+
+@dataclass
+class Sample:
+    """One picture: its file, the labels of its objects, and the id map where there is one."""
+
+    path: str
+    data: bytes
+    objects: list[ObjectLabel] = field(default_factory=list)
+    ids: Ids | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, ImageFacts] | None:
+    """Return an image file and its facts; note a fault and return None when it cannot be used."""
+    try:
+        file = inside(folder, relative)
+        data = file.read_bytes() if file.is_file() else None
+        if data is None:
+            faults.add(relative, "there is no such image file")
+            return None
+        facts = checked_facts(data)
+    except TwinsetError as error:
+        faults.add(relative, str(error))
+        return None
+    if facts.orientation != 1:
+        faults.add(
+            relative,
+            f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
+            "speak of either form: write it upright first",
+        )
+        return None
+    return data, facts
+
+
+def checked_facts(data: bytes) -> ImageFacts:
+    """Return the facts of an image file that is whole.
+
+    Raises
+    ------
+    DataError
+        The file is empty, breaks off, or is no image.
+    """
+    if not data:
+        raise DataError("the image file is empty")
+    facts = image_facts(data)
+    for head, end in _ENDS:
+        if data.startswith(head) and end not in data[-_TAIL:]:
+            raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
+    return facts
+
+
+def box_fault(box: Sequence[float], facts: ImageFacts) -> str:
+    """Return what is wrong with a box [x0, y0, x1, y1); empty when it can be used."""
+    x0, y0, x1, y1 = box
+    said = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})"
+    if not all(np.isfinite(edge) for edge in box):
+        return f"the box {said} is no box of numbers"
+    if x1 <= x0 or y1 <= y0:
+        return f"the box {said} holds nothing: its right or lower edge is not beyond the other one"
+    if x0 < -_SLACK or y0 < -_SLACK or x1 > facts.width + _SLACK or y1 > facts.height + _SLACK:
+        return f"the box {said} leaves its image of {facts.width} x {facts.height}"
+    return ""
+
+
+def new_object(
+    number: int, category: str, box: Sequence[float], area: float | None = None
+) -> ObjectLabel:
+    """Return a label as a source without an id map knows it: nothing about what is hidden."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    return ObjectLabel(
+        id=number,
+        category=category,
+        box=[x0, y0, x1, y1],
+        area=(x1 - x0) * (y1 - y0) if area is None else float(area),
+        visible_fraction=None,
+        truncated=False,
+        keypoints=[],
+    )
+
+
+def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Ids | None:
+    """Return the id map of objects that all have outlines, None otherwise; a later one lies on top."""
+    if not objects or not all(item.get("polygons") for item in objects):
+        return None
+    ids = np.zeros(shape, np.uint16)
+    for item in objects:
+        rings = [np.reshape(ring, (-1, 2)) for ring in item.get("polygons") or ()]
+        ids[fill(rings, shape)] = item["id"]
+    return ids
+
+
+def to_dataset(
+    samples: Sequence[Sample], labels: Sequence[Label], name: str, notes: tuple[str, ...]
+) -> Dataset:
+    """Return the table of samples: image, instances where any picture has a map, objects, extras.
+
+    Raises
+    ------
+    DataError
+        There is no sample.
+    """
+    if not samples:
+        raise DataError(f"'{name}' holds no image that can be used", got="; ".join(notes[:3]))
+    columns: dict[str, pa.Array] = {}
+    columns["image"] = pa.array([{"bytes": s.data, "path": s.path} for s in samples], BLOB)
+    fields = [Field(name="image", kind="image", nullable=False)]
+    if any(s.ids is not None for s in samples):
+        maps = [_map_blob(sample) for sample in samples]
+        columns["instances"] = pa.array(maps, BLOB)
+        fields.append(Field(name="instances", kind="mask"))
+    columns["objects"] = pa.array([s.objects for s in samples], pa.list_(OBJECT))
+    fields.append(Field(name="objects", kind="boxes", taxonomy=Taxonomy(tuple(labels))))
+    extras = {key: None for s in samples for key in s.extras if key not in columns}
+    table = pa.table({key: pa.array([s.extras.get(key) for s in samples]) for key in extras})
+    if extras:
+        rest = Dataset.from_arrow(table)
+        fields += rest.schema.fields
+        columns |= {key: rest.records.column(key) for key in extras}
+    card = Card(name=name, origin="real", notes=notes)
+    return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
+
+
+def _map_blob(sample: Sample) -> dict[str, bytes] | None:
+    ids = sample.ids
+    if ids is None:
+        if sample.objects:
+            return None
+        facts = image_facts(sample.data)
+        ids = np.zeros((facts.height, facts.width), np.uint16)  # nothing in it: all is ground
+    return {"bytes": encode_lossless(ids)}
+
+
+def rows_of(chunk: Dataset) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a chunk as mappings, one at a time: images are large."""
+    for start in range(len(chunk)):
+        yield chunk.records.slice(start, 1).to_pylist()[0]
