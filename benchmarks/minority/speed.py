@@ -221,9 +221,8 @@ def _remarks(found: dict[str, Any]) -> list[str]:
 
 _ON_WRITING = (
     "SMOTE of plain numbers gains nothing: at 1M rows both sides mostly write 478 MB of output, and at "
-    "100k ours is slower, because it looks for rules (0.05 to 0.1 s). A fifth of theirs is out of reach "
-    "with whole arrays in and out. On a virtual machine that meets its memory for the first time "
-    "theirs takes 2.3 s at 1M and ours 1.2."
+    "100k ours is slower, because it looks for rules (about 0.03 s). A fifth of theirs is out of reach "
+    "with whole arrays in and out. The machine was shared: single runs differ by a fifth."
 )
 
 

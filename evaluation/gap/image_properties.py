@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,9 +23,13 @@ from twinset.core.image_properties import box_labels, image_properties
 from twinset.core.resampling import Groups
 
 from ._pooled import PooledColumn
+from ._two_sample import kolmogorov_p
 from .marginals import column_distance
 
 Floats = npt.NDArray[np.float64]
+
+_FALSE_CALLS = 0.05
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +119,23 @@ class ImageProperties(Metric):
             "properties": {names[i]: _told(values[i], made, real, names[i]) for i in worst},
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
+            "summary": _summary([(names[i], values[i]) for i in worst], len(real), len(made)),
         }
         parts = Parts("property", tuple(names), values, drawn, self.property_margin)
         return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
+
+
+def _summary(worst: Sequence[tuple[str, float]], n_real: int, n_made: int) -> str:
+    """Return which properties differ beyond chance, worst first, at 5 % over all of them (Bonferroni)."""
+    called = [
+        name
+        for name, distance in worst
+        if kolmogorov_p(float(distance), n_made, n_real) * len(worst) < _FALSE_CALLS
+    ]
+    if not called:
+        return "no property differs beyond chance"
+    more = f" and {len(called) - _MOST_NAMED} more" if len(called) > _MOST_NAMED else ""
+    return f"beyond chance: {', '.join(called[:_MOST_NAMED])}{more}"
 
 
 def _told(distance: float, made: Dataset, real: Dataset, name: str) -> dict[str, float | None]:

@@ -15,8 +15,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.where import Where
 
-from ..tabular._crowd import Crowd  # noqa: TID252  (own folder)
-from ..tabular._latent import LatentNormal  # noqa: TID252  (own folder)
+from ..tabular._crowd import Crowd
+from ..tabular._latent import LatentNormal
 from ._by_label import FittedByLabel, Rows
 
 Floats = npt.NDArray[np.float64]

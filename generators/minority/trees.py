@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,11 +15,7 @@ from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.where import Where
 
-from ..tabular._chain import Chain  # noqa: TID252  (own folder)
-from ..tabular._copy_guard import CopyGuard  # noqa: TID252  (own folder)
-from ..tabular._refinement import Refinement  # noqa: TID252  (own folder)
-from ..tabular._trees_fitted import FittedTrees  # noqa: TID252  (own folder)
-from ..tabular.trees import Trees as Chains  # noqa: TID252  (own folder)
+from ..tabular.trees import Trees as Chains
 from ._by_label import FittedByLabel, Rows
 
 _REDRAWS = 8
@@ -103,39 +99,22 @@ class Trees(Generator):
         n_beside = min(len(beside), int(self.others * len(rows)))
         beside = rng.choice(beside, n_beside, replace=False)
         seen = np.sort(np.concatenate([rows, beside]))
-        fitted = self._chains(alone=not n_beside).fit(train.take(seen), rng, progress)
-        assert isinstance(fitted, FittedTrees)
+        fitted = self._chains(self.guard_copies and not n_beside).fit(
+            train.take(seen), rng, progress
+        )
         if not n_beside:
             return fitted
-        is_own = np.isin(seen, rows)
-        chain = _drawing_from(fitted._chain, is_own)
-        guard = None
-        if self.guard_copies:
-            # That of the chain itself would take rows of other labels for its own.
-            guard = CopyGuard.of(chain.matrix[is_own], lambda n: chain.draw(n, rng))
-        # What the chain of all labels mends, it mends in rows of all labels.
-        own = FittedTrees(chain, Refinement(None, None), guard, {}, False, private=False)
+        own = fitted.drawing_from(np.isin(seen, rows), rng, guard_copies=self.guard_copies)
         return _InsideRange(own, train.take(rows))
 
-    def _chains(self, alone: bool = False) -> Chains:
-        """Return the generator of the chain; that of rows of one label alone guards and mends itself."""
+    def _chains(self, guard_copies: bool = False) -> Chains:
+        """Return the generator of the chain, which mends nothing: its rows are of one label."""
         return Chains(
             min_leaf=self.min_leaf,
             min_leaf_labels=self.min_leaf_labels,
-            guard_copies=alone and self.guard_copies,
-            refine=alone,
+            guard_copies=guard_copies,
+            refine=False,
         )
-
-
-def _drawing_from(chain: Chain, is_own: np.ndarray) -> Chain:
-    """Return the chain whose donors are rows of one label only."""
-    links = []
-    for link in chain.links:
-        own = is_own[link.rows].astype(np.float32)
-        weight = own if link.weight is None else own * link.weight
-        # A column that the label never has leaves no donor; then those of others are better than none.
-        links.append(replace(link, weight=weight) if weight.any() else link)
-    return replace(chain, links=tuple(links))
 
 
 class _InsideRange(FittedGenerator):

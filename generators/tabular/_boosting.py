@@ -15,11 +15,10 @@ Places = npt.NDArray[np.intp]
 
 _N_BINS = 64
 _DEPTH = 5
-_MOST_TREES = 160
 _RATE = 0.2
 _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
-_PATIENCE = 12
+_PATIENCE = 20
 _FIRST = 16
 
 
@@ -69,6 +68,7 @@ def boosted(
     start: Floats | None = None,
     sign: Floats | None = None,
     worth: float = 0.0,
+    most: int = 160,
 ) -> SymmetricTrees:
     """Return trees that tell how likely a hit is, as many as a fifth of the rows confirms.
 
@@ -90,8 +90,10 @@ def boosted(
         With a half for one group of rows and minus a half for another, they tell how much the
         groups' log-odds differ, and nothing of what both have in common.
     worth : float
-        Least gain that the caller has a use for: where 16 trees have saved less than half of it,
+        Least gain that the caller has a use for: where 16 trees have saved less than a quarter of it,
         no more are grown.
+    most : int
+        Trees at most.
     """
     share = float(hits.mean())
     base = float(np.log(share / (1 - share))) if start is None else 0.0
@@ -103,7 +105,7 @@ def boosted(
     values: list[Floats] = []
     first = best = _losses(total[held], hits[held])
     kept = 0
-    while len(values) < _MOST_TREES and len(values) - kept < _PATIENCE:
+    while len(values) < most and len(values) - kept < _PATIENCE:
         rows = rest[rng.random(len(rest)) < _ROWS]
         asked = rng.permutation(bins.shape[1])[: max(1, round(_FEATURES * bins.shape[1]))]
         feature, cut, value = _tree(bins, np.sort(asked), rows, hits, total, sign)
@@ -115,7 +117,7 @@ def boosted(
         losses = _losses(total[held], hits[held])
         if losses.sum() < best.sum():
             best, kept = losses, len(values)
-        if len(values) == _FIRST and (first - best).sum() < worth / 2 * len(first):
+        if len(values) == _FIRST and (first - best).sum() < worth / 4 * len(first):
             break
     gain = _surely(first - best)
     if not gain:

@@ -176,6 +176,16 @@ class Chain:
             matrix[again] = self._drawn(len(again), rng, conditions)
         return matrix
 
+    def drawing_from(self, is_own: Mask) -> Chain:
+        """Return the chain whose donors are some of the rows learnt from only, shape (n,)."""
+        links = []
+        for link in self.links:
+            own = is_own[link.rows].astype(np.float32)
+            weight = own if link.weight is None else own * link.weight
+            # A column that these rows never have leaves no donor: those of others are better than none.
+            links.append(replace(link, weight=weight) if weight.any() else link)
+        return replace(self, links=tuple(links))
+
     def blank(self, n: int) -> Matrix:
         """Return `n` rows of which nothing is drawn yet, shape (n, v)."""
         matrix = np.empty((n, len(self.table.variables)), order="F")

@@ -84,9 +84,11 @@ class Ways:
             place += rows
             flat.take(place, out=value, mode="wrap")
             self.threshold.take(at, out=limit, mode="wrap")
-            np.greater(value, limit, out=desk.is_right[:k])
+            is_right, right = desk.is_right[:k], desk.right[:k]
+            np.greater(value, limit, out=is_right)
+            np.copyto(right, is_right)
             self.left.take(at, out=place, mode="wrap")
-            np.add(place, desk.right[:k], out=at)
+            np.add(place, right, out=at)
             if level > _ASK_EVERY and level % _ASK_EVERY == 0:
                 is_there = self.is_leaf.take(at, mode="wrap")
                 # Leaving rows behind costs as much as several levels of theirs do.
@@ -104,9 +106,7 @@ class Desk:
     def __init__(self, n: int) -> None:
         self.place = np.empty(n, dtype=np.intp)
         self.value, self.limit = np.empty((2, n), dtype=np.float32)
-        # Truth values that are numbers of full width as well: adding those needs no conversion.
-        self.right = np.zeros(n, dtype=np.dtype("<i8"))
-        self.is_right = self.right.view(np.bool_)[::8]
+        self.is_right, self.right = np.empty(n, dtype=bool), np.empty(n, dtype=np.intp)
 
 
 def route(features: Features, ways: Ways) -> Nodes:

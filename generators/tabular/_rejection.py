@@ -14,7 +14,7 @@ from ._chain_table import ChainTable, Matrix
 
 _LEAST_ROWS, _ROWS = 4_000, 20_000
 _MOST = 2.0
-_WORTH = 0.005
+_WORTH = 0.003
 _ROUNDS = 8
 
 
@@ -53,7 +53,7 @@ class Rejection:
         draw: Callable[[int], Matrix],
         rng: np.random.Generator,
     ) -> Rejection | None:
-        """Return the model for `real` rows, or None where it saves less than .005 of log-loss.
+        """Return the model for `real` rows, or None where it saves less than .003 of log-loss.
 
         Looks at 20,000 real rows at most, and as many of `draw(n)`; None for fewer than 4,000.
         """

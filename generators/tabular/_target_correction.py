@@ -15,6 +15,7 @@ from ._chain_table import Matrix, is_there
 _MOST_ROWS = 25_000
 _LEAST_ROWS = 200
 _MOST_LEVELS = 8
+_COMMON_TREES = 40
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class TargetCorrection:
         common, gap = [], []
         for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
             hits = labels == level
-            common.append(boosted(bins, hits, rng))
+            common.append(boosted(bins, hits, rng, most=_COMMON_TREES))
             gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side))
         if not any(len(trees.value) for trees in gap):
             return None

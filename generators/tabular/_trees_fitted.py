@@ -88,6 +88,20 @@ class FittedTrees(FittedGenerator):
             chain, self._refinement, self._guard, self._shares, self._pin_range, private=True
         )
 
+    def drawing_from(
+        self, is_own: npt.NDArray[np.bool_], rng: np.random.Generator, *, guard_copies: bool
+    ) -> FittedTrees:
+        """Return the same chain that draws from some of its rows only, shape (n,): those of one label.
+
+        With `guard_copies` copies of these rows are kept down, of the others not. What is mended in
+        rows of the whole chain is not mended in these.
+        """
+        chain, guard = self._chain.drawing_from(is_own), None
+        if guard_copies:
+            guard = CopyGuard.of(chain.matrix[is_own], lambda n: chain.draw(n, rng))
+        none = Refinement(None, None)
+        return FittedTrees(chain, none, guard, {}, pin_range=False, private=False)
+
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         """Return `n` rows; those under a condition are drawn from its columns onwards.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.conditions import rows_to_learn_from
-from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import TABULAR_KINDS
@@ -133,7 +133,7 @@ class Trees(Generator):
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
-    ) -> FittedGenerator:
+    ) -> FittedTrees:
         """Return the chain of `real`; needs 2 rows. Time grows as n d² log n."""
         train = rows_to_learn_from(real, self.kinds, component="tabular.trees", least=2)
         train = train.without_reserved().at_most(self.max_rows, rng)

@@ -16,8 +16,8 @@ from twinset.core.schema import Field, Label, Schema, Taxonomy
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 
-from .._conditions import outcomes_that_meet  # noqa: TID252  (own folder)
-from .._quotas import deal  # noqa: TID252
+from .._conditions import outcomes_that_meet
+from .._quotas import deal
 from ._slots import check_slots, open_slots
 from ._template import Template
 from ._tickets import SLOTS, TEMPLATES

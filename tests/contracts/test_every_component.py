@@ -26,6 +26,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tabular.sdv": {"epochs": 1},
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
     "utility.exchange_rate": {"iterations": 10, "replicates": 20},
+    "utility.image_classes": {"steps": 4, "seeds": 2, "side": 16, "replicates": 20},
     "utility.model_ranking": {"replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},

@@ -44,6 +44,19 @@ _READING: Mapping[str, str] = {
         "All columns at once, by the kernel two-sample test (MMD): 0 means that no difference between "
         "the two clouds of rows was found. It says that they differ, not where."
     ),
+    "gap.frechet": (
+        "How far the two clouds of rows lie apart by their means and spreads (Frechet distance, as FID "
+        "has it), in parts of the real rows' variance: 0 is the same. It grows as samples shrink, so "
+        "look at the value of real rows beside it."
+    ),
+    "gap.image_properties": (
+        "How far brightness, noise, sharpness, colour casts, objects and how boxes sit are from real "
+        "pictures, averaged over the properties: 0 is the same, 1 is nothing in common."
+    ),
+    "gap.image_labels": (
+        "The share of labels that their own picture contradicts, as judged by a model of real ones. "
+        "Real sets have such labels too; more of them means wrong or shuffled labels."
+    ),
     "gap.rules_kept": (
         "The share of synthetic rows that break a rule which real rows obey, for example that one date "
         "comes before another; 0 is best. Rows that break them are impossible in reality."
@@ -76,6 +89,11 @@ _READING: Mapping[str, str] = {
     "coverage.vendi": (
         "How many truly different rows the set holds, counted by their likeness to each other. Far "
         "fewer than in as many real rows means that it repeats itself."
+    ),
+    "utility.image_classes": (
+        "How well a small net that saw only synthetic pictures names real ones, with standard "
+        "augmentation at equal steps for all. What matters for adding them is the change of real and "
+        "synthetic pictures together against real ones alone."
     ),
     "utility.train_synthetic_test_real": (
         "The same model is trained once on synthetic and once on real rows, and both are tested on real "

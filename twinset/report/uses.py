@@ -12,7 +12,8 @@ from twinset.report.verdict import Mark
 from twinset.report.wording import joined, metric_title, short, signed
 
 _MODELS = "utility.train_synthetic_test_real"
-_LOOKS = ("gap.marginals", "gap.pairs", "gap.missingness", "gap.rules_kept", "gap.time_patterns")
+_BASIC = ("gap.marginals", "gap.pairs", "gap.image_properties")
+_LOOKS = (*_BASIC, "gap.missingness", "gap.rules_kept", "gap.time_patterns")
 _WHO = ("coverage.slices", "coverage.group_outcomes", "coverage.population")
 _MOST_NAMED = 2
 
@@ -135,7 +136,7 @@ def _change(trained: TrainedOn) -> str:
 
 def _look(scores: Sequence[Score]) -> Use:
     purpose = "Explore it, or test software with it"
-    basic = [s for s in scores if s.metric in _LOOKS[:2] and s.verdict != "not measurable"]
+    basic = [s for s in scores if s.metric in _BASIC and s.verdict != "not measurable"]
     if not basic:
         return Use(purpose, "not measured", "columns and pairs were not compared", "unmeasured")
     off = _off(scores, (*_LOOKS, *_WHO))
@@ -150,7 +151,8 @@ def _look(scores: Sequence[Score]) -> Use:
     if open_ones:
         names = joined([metric_title(s.metric) for s in open_ones])
         return Use(purpose, "cannot tell", f"too few rows for {names}", "unclear")
-    why = "columns and pairs are as in real rows"
+    pictures = any(s.metric == "gap.image_properties" for s in basic)
+    why = f"columns and {'pictures' if pictures else 'pairs'} are as in real rows"
     if any(s.family == "gap" and s.verdict == "different" for s in scores):
         why += "; finer differences are told below"
     return Use(purpose, "yes", why, "good")

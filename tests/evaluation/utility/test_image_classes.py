@@ -1,0 +1,106 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.core.test_embedders import pictures
+from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.dataset import Dataset
+from twinset.core.errors import ParameterError
+from twinset.core.seeding import rng_for
+from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, Pictures
+from twinset.evaluation.utility.image_classes import (
+    ImageClasses,
+    mean_recall,
+    replicated_recall,
+)
+
+pytest.importorskip("cv2")
+pytest.importorskip("torch")
+QUICK = ImageClasses(steps=25, seeds=2, side=16, replicates=50, device="cpu")
+
+
+def with_labels(data: Dataset, labels: list[str]) -> Dataset:
+    records = data.records.set_column(1, "size", pa.array(labels).dictionary_encode())
+    return Dataset.from_arrow(records, data.schema)
+
+
+def test_mean_recall_by_hand() -> None:
+    # Class 0: 3 of 4 right over two nets; class 1: 0 of 2.
+    hits = np.array([[True, True, False], [True, False, False]])
+    assert mean_recall(hits, np.array([0, 0, 1])) == pytest.approx((3 / 4 + 0) / 2)
+
+
+def test_nets_that_agree_have_the_spread_of_a_share() -> None:
+    rng = rng_for(1, "hits")
+    hits = {"real": np.repeat(rng.random((1, 400)) < 0.8, 2, axis=0)}
+    drawn = replicated_recall(hits, np.zeros(400, dtype=np.int64), 600, rng)["real"]
+    assert drawn.std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
+
+
+def test_equal_nets_have_no_spread_between_them() -> None:
+    hits = rng_for(2, "hits").random((3, 90)) < 0.7
+    classes = np.arange(90) % 3
+    drawn = replicated_recall({"real": hits, "mixed": hits}, classes, 20, rng_for(3, "draw"))
+    assert np.array_equal(drawn["real"], drawn["mixed"])
+
+
+def test_augmentation_by_hand() -> None:
+    picture = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4) / 16
+    many = np.repeat(np.repeat(picture, 3, axis=1), 64, axis=0)
+    same = Augmentation("none").apply(many, rng_for(1, "a"))
+    assert np.array_equal(same, many)
+    turned = Augmentation("mirrored", mirrored=True).apply(many, rng_for(1, "a"))
+    ways = {tuple(one[0, 0]) for one in turned}
+    assert ways == {(0, 1 / 16, 2 / 16, 3 / 16), (3 / 16, 2 / 16, 1 / 16, 0)}
+    moved = Augmentation("moved", shift=1).apply(many, rng_for(1, "a"))
+    # A pixel comes from itself or from one of its eight neighbours.
+    assert {float(one[0, 1, 1]) * 16 for one in moved} == {0, 1, 2, 4, 5, 6, 8, 9, 10}
+    assert AUGMENTATIONS[0] == Augmentation("none")
+
+
+def test_pictures_without_a_class_or_pixels_are_left_out() -> None:
+    data = pictures(6)
+    cells = [*data.records.column("photo").to_pylist()[:5], {"bytes": b"damaged", "path": ""}]
+    column = pa.chunked_array([pa.array(cells, data.records.column("photo").type)])
+    found = Pictures.of(column, np.array([0, 1, -1, 1, 0, 1]), 16)
+    assert found.classes.tolist() == [0, 1, 1, 0]
+    assert found.pixels.shape == (4, 3, 16, 16)
+
+
+def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
+    train, made, holdout = pictures(120, 1), pictures(120, 2), pictures(120, 3)
+    turned = with_labels(made, ["large", "small"] * 60)
+    found = {}
+    for name, candidate in (("good", made), ("turned", turned)):
+        told = Comparison(train, candidate, holdout, target="size")
+        found[name] = QUICK.compute(told, rng_for(4, "m"))
+    assert found["good"].value > 0.9
+    assert found["turned"].value < 0.1
+    assert found["turned"].details["finding"] == "hurts"
+    assert found["turned"].details["answers"]["synthetic"] == "hurts"
+    assert found["good"].details["rows"] == {"real": 120, "mixed": 240, "synthetic": 120}
+
+
+def test_the_baseline_is_the_net_of_real_pictures_and_the_cache_changes_nothing() -> None:
+    train, holdout = pictures(60, 1), pictures(60, 3)
+    told = Comparison(train, train, holdout, target="size")
+    first = QUICK.compute(told, rng_for(4, "m"))
+    assert first.details["mode"] == "real pictures only"
+    mixed = Comparison(train, pictures(60, 2), holdout, target="size", cache=told.cache)
+    again = QUICK.compute(mixed, rng_for(4, "m"))
+    assert again.details["measures"]["mean recall"]["real"] == first.value
+
+
+def test_what_is_lacking_is_said() -> None:
+    data = pictures(60)
+    for told, why in (
+        (Comparison(data, data, data), "no target"),
+        (Comparison(data.select(["size"]), data, data, target="size"), "no image column"),
+        (Comparison(data, data, data.slice(0, 10), target="size"), "at least 20 real pictures"),
+        (Comparison(data, data.slice(0, 5), data, target="size"), "synthetic pictures"),
+        (Comparison(data.take(np.arange(0, 60, 2)), data, data, target="size"), "two classes"),
+    ):
+        with pytest.raises(NotMeasurable, match=why):
+            QUICK.compute(told, rng_for(1, "m"))
+    with pytest.raises(ParameterError):
+        ImageClasses(seeds=1)

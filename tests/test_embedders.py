@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.core.test_embedders import pictures
+from twinset.core.dataset import Dataset
+from twinset.core.embedders import Classical, Embedder, Embedding, SmallNet, vectors_held
+from twinset.core.errors import DataError, FitError, ParameterError
+from twinset.core.picture_keys import picture_key
+from twinset.core.pixels import decode_pixels, encode_png
+from twinset.embedders import (
+    embed_sets,
+    embedder_notes,
+    embedders_of,
+    image_notes,
+    label_of_images,
+)
+from twinset.measure import default_metrics, measure
+from twinset.seen_rows import copied_rows
+
+cv2 = pytest.importorskip("cv2")
+
+
+class Watching(Embedder):
+    """Remembers which pictures it was fitted on."""
+
+    learns = True
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.labels: list[int] = []
+
+    @property
+    def name(self) -> str:
+        return "watching"
+
+    def fit(self, images: pa.ChunkedArray, labels: object, seed: int) -> Embedding:
+        self.seen = [cell["bytes"] for cell in images.to_pylist()]
+        self.labels = np.asarray(labels).tolist()
+        return Embedding("watching", 2, lambda many: np.ones((len(many), 2), np.float32))
+
+
+def bytes_of(data: Dataset) -> list[bytes]:
+    return [cell["bytes"] for cell in data.records.column("photo").to_pylist()]
+
+
+def test_embedders_learn_from_train_alone() -> None:
+    train, made, holdout = (pictures(20, seed) for seed in (1, 2, 3))
+    watching = Watching()
+    found = embed_sets(train, made, holdout, [watching], target="size")
+    assert watching.seen == bytes_of(train)
+    assert not set(watching.seen) & {*bytes_of(made), *bytes_of(holdout)}
+    assert watching.labels == train.codes("size")[0].tolist()
+    for part in (found.train, found.synthetic, found.holdout):
+        assert part is not None
+        assert vectors_held(part.records.column("photo"))["watching"].shape == (20, 2)
+    assert bytes_of(found.synthetic) == bytes_of(made)
+
+
+def test_without_a_holdout_or_with_few_pictures_the_net_is_left_out() -> None:
+    train = pictures(20)
+    assert set(embed_sets(train, train, None).facts["photo"]) == {"classical"}
+    assert set(embed_sets(train, train, train).facts["photo"]) == {"classical"}
+
+
+def test_an_embedder_that_cannot_learn_is_told_and_the_others_go_on() -> None:
+    class Failing(Watching):
+        def fit(self, images: pa.ChunkedArray, labels: object, seed: int) -> Embedding:
+            raise FitError("too few images")
+
+    train = pictures(20)
+    found = embed_sets(train, train, train, [Classical(), Failing()])
+    assert set(found.facts["photo"]) == {"classical"}
+    notes = embedder_notes(found.facts_of(["photo", "size"]))
+    assert notes[0].startswith("The images of 'photo' were compared by: classical")
+    assert notes[1] == "The embedder 'watching' is left out of 'photo': too few images"
+
+
+def test_tables_and_sets_with_vectors_come_back_as_they_are() -> None:
+    table = Dataset.from_arrow(pa.table({"x": [1.0, 2.0]}))
+    assert embed_sets(table, table, None).train is table
+    first = embed_sets(pictures(20), pictures(20), None)
+    assert first.train is not None
+    again = embed_sets(first.train, first.synthetic, None)
+    assert again.train is first.train
+    assert again.facts == {}
+
+
+def test_names_of_embedders() -> None:
+    assert embedders_of(["classical", "net"]) == (Classical(), SmallNet())
+    for names, why in (
+        (["clasical"], "did you mean 'classical'"),
+        ([], "none"),
+        (["net", "net"], "net, net"),
+        (["timm:resnet18"], "names no file"),
+        (["onnx:"], "names no embedder"),
+    ):
+        with pytest.raises(ParameterError, match=why):
+            embedders_of(names)
+
+
+def test_files_of_weights_are_checked(tmp_path: Path) -> None:
+    for name, data, why in (
+        ("w.pkl", b"x", "no known format"),
+        ("w.onnx", b"", "is empty"),
+        ("gone.onnx", None, "there is no file"),
+    ):
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=why):
+            embedders_of([f"onnx:{tmp_path / name}"])
+    (tmp_path / "eye.onnx").write_bytes(b"weights")
+    (net,) = embedders_of([f"onnx:{tmp_path / 'eye.onnx'}"])
+    assert net.name == "eye"
+
+
+def test_scores_of_images_name_what_looked_and_others_do_not() -> None:
+    train, made = pictures(60, 1), pictures(60, 2)
+    metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
+    scores = measure(train=train, synthetic=made, holdout=None, metrics=metrics)
+    told = {score.metric: "embedders" in score.details["compared"] for score in scores}
+    assert told == {"gap.marginals": False, "gap.mean_embedding": True}
+    # Images alone have no columns to shuffle apart; with a label there are two.
+    assert scores[1].floor is not None
+    assert image_notes(scores, "size")[1] == "Models predict 'size', the only column of labels."
+
+
+_TWO = ("gap.marginals", "gap.mean_embedding")
+
+
+def test_the_label_of_an_image_set() -> None:
+    data = pictures(10)
+    assert label_of_images(data) == "size"
+    assert label_of_images(data.select(["photo"])) is None
+    assert label_of_images(data.slice(0, 1)) is None
+
+
+def test_copies_are_known_by_their_pixels() -> None:
+    data = pictures(30, 1)
+    pixels = decode_pixels(bytes_of(data)[0])
+    _, saved = cv2.imencode(".bmp", pixels[..., ::-1])
+    assert picture_key(bytes(saved)) == picture_key(bytes_of(data)[0])
+    assert picture_key(b"damaged") != picture_key(b"other")
+    cells = [{"bytes": bytes(saved), "path": ""}, *data.records.column("photo").to_pylist()[1:5]]
+    cells += pictures(26, 2).records.column("photo").to_pylist()[:25]
+    made = Dataset.from_arrow(
+        pa.table({"photo": cells, "size": ["small", "large"] * 15}), data.schema
+    )
+    assert copied_rows(data, made).seen == 5
+    assert encode_png(pixels) == bytes_of(data)[0]
