@@ -65,7 +65,8 @@ def _page(cells: Sequence[CellResult], found: dict[str, dict[str, dict[str, Any]
         "errors of the rule were picked; other rules were then looked at on further splits (10 to 12) and "
         "held against these: none was better here, see docs/decisions/0015. About twenty ways are tried in "
         "each cell, so some help beyond a 95 % interval by chance alone: the rows of 3 standard errors "
-        "leave these out. With so few cells the intervals are wide, and that is a finding too.",
+        "leave these out. What advise takes is told from the trials by the rule of today. With so few "
+        "cells the intervals are wide, and that is a finding too.",
         "",
         f"| figure | {' | '.join(found)} | goal |",
         f"|---|{'---|' * len(found)}---|",

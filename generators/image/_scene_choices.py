@@ -12,7 +12,7 @@ from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.schema import Schema
 from twinset.core.where import Where
 
-from .._conditions import outcomes_that_meet  # noqa: TID252  (own folder)
+from .._conditions import outcomes_that_meet
 from ._scene_spec import LEVELS, read_classes, read_levels
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNa
 from twinset.core.schema import KINDS
 from twinset.core.where import Where
 
-from .._quotas import deal  # noqa: TID252  (own folder)
+from .._quotas import deal
 from ._cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, cut_out
 from ._paste_scene import PasteScene
 from ._pasting import BLENDS

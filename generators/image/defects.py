@@ -18,8 +18,8 @@ from twinset.core.pixels import encode_png
 from twinset.core.schema import BLOB, Field, Label, Schema, Taxonomy
 from twinset.core.where import Where
 
-from .._conditions import outcomes_that_meet  # noqa: TID252  (own folder)
-from .._quotas import deal  # noqa: TID252
+from .._conditions import outcomes_that_meet
+from .._quotas import deal
 from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
