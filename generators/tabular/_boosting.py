@@ -14,11 +14,11 @@ Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
 _N_BINS = 64
-_DEPTH = 5
-_RATE = 0.2
+_DEPTH = 6
+_RATE = 0.12
 _ROWS, _FEATURES, _HELD = 0.4, 0.5, 0.2
 _RIDGE = 10.0
-_PATIENCE = 20
+_PATIENCE = 30
 _FIRST = 16
 
 
@@ -32,9 +32,9 @@ class SymmetricTrees:
     Parameters
     ----------
     feature, cut : numpy.ndarray
-        What each level asks: whether a row's bin of the feature is above the cut, shape (t, 5).
+        What each level asks: whether a row's bin of the feature is above the cut, shape (t, 6).
     value : numpy.ndarray
-        Log-odds that each leaf adds, shape (t, 32).
+        Log-odds that each leaf adds, shape (t, 64).
     base : float
         Log-odds that all rows start from.
     gain : float

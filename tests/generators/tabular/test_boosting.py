@@ -15,14 +15,14 @@ def _sigmoid(odds: np.ndarray) -> np.ndarray:
 
 
 def test_a_row_goes_to_the_leaf_that_its_answers_spell() -> None:
-    feature = np.array([[0, 1, 0, 0, 0]], dtype=np.int16)
-    cut = np.array([[3, 7, 9, 9, 9]], dtype=np.uint8)
-    value = np.arange(32.0)[None, :]
+    feature = np.array([[0, 1, 0, 0, 0, 0]], dtype=np.int16)
+    cut = np.array([[3, 7, 9, 9, 9, 9]], dtype=np.uint8)
+    value = np.arange(64.0)[None, :]
     trees = SymmetricTrees(feature, cut, value, base=100.0, gain=0.0)
     bins = np.array([[3, 7], [4, 7], [3, 8], [4, 8], [10, 8]], dtype=np.uint8)
 
-    # Answers yes count 16, 8, 4, 2, 1: the first column is asked in levels 1, 3, 4 and 5.
-    assert trees.log_odds(bins).tolist() == [100, 116, 108, 124, 131]
+    # Answers yes count 32, 16, 8, 4, 2, 1: the first column is asked in all levels but the second.
+    assert trees.log_odds(bins).tolist() == [100, 132, 116, 148, 163]
 
 
 def test_odds_of_two_cells_are_learnt() -> None:
