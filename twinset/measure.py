@@ -85,10 +85,8 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders : sequence of Embedder, optional
-        What to look at images with; by default see `twinset.embedders.embed_sets`.
-    seed : int
-        Seed of the run.
+    embedders, seed : sequence of Embedder, int, optional
+        What to look at images with (by default see `embed_sets`); seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress
@@ -285,8 +283,7 @@ class _Frame:
             },
             "left_out": dict(columns.left_out),
         }
-        if facts := self.embedded.facts_of(columns.names):
-            compared["embedders"] = facts
+        compared |= {"embedders": f for f in [self.embedded.facts_of(columns.names)] if f}
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))
