@@ -85,10 +85,8 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders : sequence of Embedder, optional
-        What to look at images with; by default see `twinset.embedders.embed_sets`.
-    seed : int
-        Seed of the run.
+    embedders, seed : sequence of Embedder, int, optional
+        What to look at images with (see `embed_sets`); seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress
@@ -267,7 +265,6 @@ class _Frame:
         base = compute(baseline) if known is None else Measurement(known)
         measured = compute(synthetic)
         floor = None
-        # Of a single column there is nothing to shuffle apart.
         if metric.has_floor and len(columns.names) > 1:
             shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
             floor = float(compute(shuffled, value_only=True).value)
@@ -280,8 +277,8 @@ class _Frame:
             },
             "left_out": dict(columns.left_out),
         }
-        if facts := self.embedded.facts_of(columns.names):
-            compared["embedders"] = facts
+        facts = self.embedded.facts_of(columns.names)
+        compared |= {"embedders": facts} if facts else {}
         note = ""
         if sides.later and metric.family in ("gap", "coverage"):
             seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))

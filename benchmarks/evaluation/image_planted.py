@@ -215,11 +215,8 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
             for place, metric in enumerate(row["found_by"]):
                 by[metric] = by.get(metric, 0) + 10 - min(place, 9)
         title = fault if fault in stated else f"*{fault or 'nothing planted'}*"
-        counts = [
-            f"{sum(bool(r['found_by']) for r in own if r['set'] == name)}/"
-            f"{sum(r['set'] == name for r in own)}"
-            for name in sorted({r["set"] for r in rows})
-        ]
+        by_set = [[r for r in own if r["set"] == name] for name in sorted({r["set"] for r in rows})]
+        counts = [f"{sum(bool(r['found_by']) for r in p)}/{len(p)}" if p else "–" for p in by_set]
         plain = _share([r["plain"] for r in own if r["plain"] is not None])
         metrics = ", ".join(sorted(by, key=lambda m: -by[m])[:4]) or "–"
         lines.append(f"| {title} | {' | '.join(counts)} | {plain} | {metrics} |")
