@@ -68,7 +68,7 @@ def test_parquet_keeps_types_and_drops_metadata(every_kind: Dataset, tmp_path: P
 
 
 def test_bytes_do_not_depend_on_where_a_nested_column_came_from(tmp_path: Path) -> None:
-    blobs = [{"bytes": b"\x89PNG\r\n\x1a\n", "path": None}]
+    blobs = [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": None}]
     data = Dataset.from_arrow(
         pa.table(
             {"image": pa.array(blobs, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
@@ -129,9 +129,9 @@ def test_boxes_spans_and_images_come_back(word: str, tmp_path: Path) -> None:
 
 
 def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
-    data = Dataset.from_arrow(pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\n", "path": "a"}]}))
+    data = Dataset.from_arrow(pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": "a"}]}))
     (tmp_path / "in").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82")
     (tmp_path / "in" / "t.csv").write_text("image\n../secret.png\n")
     with pytest.raises(DataError, match="leads out of its folder"):
         read_dataset(tmp_path / "in" / "t.csv", data.schema)
