@@ -12,10 +12,11 @@ from ._chain import Chain
 from ._chain_parents import Features, ParentView
 from ._chain_table import Matrix, is_there
 
-_MOST_ROWS = 25_000
+_MOST_ROWS = 20_000
 _LEAST_ROWS = 200
 _MOST_LEVELS = 8
 _COMMON_TREES = 40
+_WORTH = 4e-4
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TargetCorrection:
         """Return the correction of a chain, or None where the target gives no grounds for one.
 
         None where it is no category or boolean with 2 to 8 levels, a level has fewer than 200 rows,
-        there is no other column, or no difference shows; at most 25,000 real rows are looked at, and
+        there is no other column, or no difference shows; at most 20,000 real rows are looked at, and
         as many drawn.
         """
         position = _level_of(chain, target)
@@ -86,7 +87,7 @@ class TargetCorrection:
         for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
             hits = labels == level
             common.append(boosted(bins, hits, rng, most=_COMMON_TREES))
-            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side))
+            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side, worth=_WORTH))
         if not any(len(trees.value) for trees in gap):
             return None
         return cls(target, position, variable.indicator, view, edges, tuple(common), tuple(gap))
