@@ -26,11 +26,12 @@ class TargetCorrection:
     A chain draws its target first and lets every other column follow, each from its own tree, so
     that many small losses add up in the one thing that a model is trained for: the target given
     all the rest. Two boosted models measure it: `common` tells the odds of a level among real and
-    drawn rows together, `gap` how much the odds differ between them; it has no trees where they do
-    not, even where `common` misses something that both have. A drawn label is then kept as often as
-    the overlap of both allows (a maximal coupling), and else replaced by a level that the chain draws
-    too seldom there. So the labels agree with the real rows' where a difference shows, and stay
-    the chain's everywhere else: drawing all labels from a model would lose what it does not see.
+    drawn rows together, `gap` how much the odds differ between them, whatever `common` misses of
+    what both have; where they do not differ it mostly has no trees, and else small ones. A drawn
+    label is then kept as often as the overlap of both allows (a maximal coupling), and else replaced
+    by a level that the chain draws too seldom there. So the labels agree with the real rows' where a
+    difference shows, and stay the chain's everywhere else: drawing all labels from a model would
+    lose what it does not see.
 
     Parameters
     ----------
@@ -73,7 +74,8 @@ class TargetCorrection:
             rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
         real = chain.matrix[rows]
         others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
-        if np.bincount(real[:, position].astype(np.int64)).min() < _LEAST_ROWS or not others:
+        counts = np.bincount(real[:, position].astype(np.int64), minlength=variable.n_levels)
+        if counts.min() < _LEAST_ROWS or not others:
             return None
         drawn = chain.draw(len(rows), rng)
         both = np.concatenate([real, drawn[is_there(drawn, variable)]])
