@@ -129,7 +129,9 @@ def test_boxes_spans_and_images_come_back(word: str, tmp_path: Path) -> None:
 
 
 def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
-    data = Dataset.from_arrow(pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": "a"}]}))
+    data = Dataset.from_arrow(
+        pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": "a"}]})
+    )
     (tmp_path / "in").mkdir()
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82")
     (tmp_path / "in" / "t.csv").write_text("image\n../secret.png\n")
