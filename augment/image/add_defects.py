@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
-from twinset.core.defect_marks import DEFECTS
+from twinset.core.defect_marks import DEFECTS, marked
 from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
 from twinset.core.instances import extents_of, objects_from_ids
 from twinset.core.keypoints import SEEN, in_frame, keypoints_from_ids
@@ -124,8 +124,8 @@ class AddDefects(SeededImages):
             for _ in range(int(rng.integers(low, high + 1))):
                 name = names[int(rng.choice(len(names), p=shares))]
                 side = float(rng.uniform(*self.side_range)) * max(ids.shape)
-                canvas, mask = DEFECTS[name](
-                    canvas, side, float(rng.uniform(*self.amount_range)), rng
+                canvas, mask = marked(
+                    name, canvas, side, float(rng.uniform(*self.amount_range)), rng
                 )
                 number = int(max(owners.max(initial=0), *categories, 0)) + 1
                 _check_id(number)
