@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts, image_facts
+from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
 from twinset.core.outlines import fill
 from twinset.core.pixels import encode_lossless
@@ -23,9 +23,7 @@ from twinset.io.vision.faults import Faults
 
 Ids = npt.NDArray[Any]
 
-_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
 _SLACK = 0.01  # pixels by which rounding may take a box out of its image
-_TAIL = 4096  # cameras append their own blocks after the end of a JPEG
 
 
 @dataclass
@@ -47,7 +45,7 @@ def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, Im
         if data is None:
             faults.add(relative, "there is no such image file")
             return None
-        facts = checked_facts(data)
+        facts = whole_image_facts(data)
     except TwinsetError as error:
         faults.add(relative, str(error))
         return None
@@ -59,23 +57,6 @@ def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, Im
         )
         return None
     return data, facts
-
-
-def checked_facts(data: bytes) -> ImageFacts:
-    """Return the facts of an image file that is whole.
-
-    Raises
-    ------
-    DataError
-        The file is empty, breaks off, or is no image.
-    """
-    if not data:
-        raise DataError("the image file is empty")
-    facts = image_facts(data)
-    for head, end in _ENDS:
-        if data.startswith(head) and end not in data[-_TAIL:]:
-            raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
-    return facts
 
 
 def box_fault(box: Sequence[float], facts: ImageFacts) -> str:

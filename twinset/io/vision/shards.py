@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from twinset.core.errors import DataError, TwinsetError
+from twinset.core.image_facts import whole_image_facts
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample, checked_facts
+from twinset.io.vision.samples import Sample
 
 _PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "webp")
 IDS = "ids"
@@ -72,7 +73,7 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
         faults.add(place, "it holds no image")
         return None
     try:
-        checked_facts(members[ending])
+        whole_image_facts(members[ending])
         told: dict[str, Any] = json.loads(members.get("json", b"{}"))
         ids = next(
             (decode_ids(members[e]) for e in (f"{IDS}.png", f"{IDS}.tif") if e in members), None
