@@ -59,7 +59,25 @@ def test_numbers_count_as_right_and_wrong_too():
     assert night > 3 * day
 
 
+@pytest.mark.parametrize("right", [[True, False, None] * 10, [1.0, 0.0, None] * 10])
+def test_rows_not_known_to_be_right_or_wrong_are_left_out(right):
+    table = pa.table({"light": ["day", "day", "night"] * 10, "weather": ["fog"] * 30, "ok": right})
+    known = table.filter(pa.array(value is not None for value in right))
+    for found, expected in zip(
+        error_weights(Dataset.from_arrow(table), FACTORS, "ok"),
+        error_weights(Dataset.from_arrow(known), FACTORS, "ok"),
+    ):
+        assert found.tolist() == expected.tolist()
+
+
 def test_wrong_plans_are_told():
+    with pytest.raises(ParameterError, match="a forbidden combination is empty"):
+        plan_scenes(FACTORS, forbidden=[{}])
+    with pytest.raises(ParameterError, match="leave no scene"):
+        plan_scenes(FACTORS, forbidden=[{"light": "day"}, {"light": "night"}])
+    for most in (-3, 0):
+        with pytest.raises(ParameterError, match="'most' is out of its range"):
+            plan_scenes(FACTORS, most=most)
     with pytest.raises(UnknownNameError, match="did you mean 'weather'"):
         plan_scenes(FACTORS, forbidden=[{"wether": "fog"}])
     with pytest.raises(UnknownNameError, match="hail"):

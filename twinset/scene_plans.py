@@ -101,7 +101,8 @@ def plan_scenes(
     real : Dataset, optional
         The real set, with the conditions as columns; what it holds need not be made.
     predictions : Dataset, optional
-        What a model got right: the conditions, and the column `correct` (true or false, 1 or 0).
+        What a model got right: the conditions, and the column `correct` (true or false, 1 or 0; rows
+        without it are left out).
     correct : str
         Name of that column.
     seed : int
@@ -110,7 +111,8 @@ def plan_scenes(
     Raises
     ------
     ParameterError
-        A condition has no level, or a number is out of its range.
+        A condition has no level, a number is out of its range, a forbidden combination is empty, or those
+        forbidden leave no scene.
     UnknownNameError
         A forbidden combination names no condition or no level.
     SchemaError
@@ -127,8 +129,16 @@ def plan_scenes(
     for name in names:
         if not factors[name]:
             raise ParameterError(f"the condition '{name}' has no level", allowed="one or more")
+    if most is not None and most < 1:
+        raise ParameterError("'most' is out of its range", got=str(most), allowed="1 or more")
     bans = [_ban(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
+    if not coverage.n_wanted:
+        raise ParameterError(
+            "the forbidden combinations leave no scene that could be made",
+            got=f"{len(bans)} forbidden",
+            todo="forbid less, or name more levels",
+        )
     if real is not None:
         coverage.add_codes(_codes(real, factors))
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
@@ -153,13 +163,16 @@ def error_weights(
     """Return how much each level of each condition matters: the model's error rate in it.
 
     Rates are drawn towards the overall one as if ten more rows had been seen, so that a level with few
-    rows does not lead by chance. A level that the predictions do not hold weighs like the worst one.
+    rows does not lead by chance. A level that the predictions do not hold weighs like the worst one. Rows
+    of which it is not known whether the model was right are left out.
 
     Raises
     ------
     SchemaError
         A condition, or the column `correct`, is missing.
     """
+    predictions.schema[correct]
+    predictions = predictions.take(np.flatnonzero(~predictions.is_null(correct)))
     wrong = 1.0 - np.asarray(_is_true(predictions, correct), float)
     codes = _codes(predictions, factors)
     overall = float(wrong.mean()) if len(wrong) else 0.5
@@ -196,6 +209,12 @@ def _codes(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
 
 def _ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
     names = list(factors)
+    if not entry:
+        raise ParameterError(
+            "a forbidden combination is empty, which would forbid every scene",
+            allowed="one or more conditions with their levels",
+            todo="name what never comes, or leave the entry out",
+        )
     made = {}
     for name, level in entry.items():
         if name not in factors:

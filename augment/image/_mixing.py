@@ -62,6 +62,8 @@ class Canvas:
         window = slice(top, top + height), slice(left, left + width)
         self.image[y0:y1, x0:x1] = resized(image, scaled_size(image, scale))[window]
         if objects is None or self.objects is None:
+            if ids is not None and self.ids is not None:
+                self._number_through(_scaled_ids(ids, scale)[window], place)
             return
         rows, columns = scaled_size(image, scale)
         factors = columns / image.shape[1], rows / image.shape[0]
@@ -73,12 +75,37 @@ class Canvas:
             labels = objects_from_map(part, objects, shift)
         first = max((label["id"] for label in self.objects), default=0) + 1
         numbers = {label["id"]: first + k for k, label in enumerate(labels)}
-        if first + len(labels) > _MOST_IDS:
-            raise DataError("a picture put together holds more objects than an id map can number")
+        check_most_ids(first + len(labels))
         if ids is not None and self.ids is not None:
             self.ids[y0:y1, x0:x1] = _renumbered(part, numbers)
         for label in labels:
             self.objects.append(_shifted(label, numbers[label["id"]], x0, y0))
+
+    def _number_through(self, part: Pixels, place: tuple[int, int, int, int]) -> None:
+        """Fill a rectangle with a part's ids, numbered on from those of the parts before."""
+        assert self.ids is not None
+        x0, y0, x1, y1 = place
+        first = int(self.ids.max(initial=0)) + 1
+        seen = [int(i) for i in np.unique(part) if i]
+        check_most_ids(first + len(seen))
+        self.ids[y0:y1, x0:x1] = _renumbered(part, {i: first + k for k, i in enumerate(seen)})
+
+
+def check_most_ids(highest: int) -> None:
+    """Refuse a number that the 16-bit map of a picture put together cannot hold.
+
+    Raises
+    ------
+    DataError
+        The number is above 65,535.
+    """
+    if highest > _MOST_IDS:
+        raise DataError(
+            "a picture put together holds more objects than an id map can number",
+            got=f"number {highest}",
+            allowed=f"up to {_MOST_IDS}",
+            todo="number the objects of each picture from 1",
+        )
 
 
 def mix_rows(

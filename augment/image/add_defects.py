@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
-from twinset.core.defect_marks import DEFECTS
+from twinset.core.defect_marks import DEFECTS, marked
 from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
 from twinset.core.instances import extents_of, objects_from_ids
+from twinset.core.keypoints import SEEN, in_frame, keypoints_from_ids
 
 from ._depth import from_working, to_working
 from ._labels import Objects
 from ._rows import Change, Pixels, Row, SeededImages
+
+_HIGHEST_ID = 2**31 - 1  # labels hold ids of 32 bits with a sign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,7 @@ class AddDefects(SeededImages):
 
     The set needs columns of id maps and objects, which may be empty: a folder `images/` beside `masks/`
     and an `objects.csv` that does not name the good images is read that way. What a defect covers of an
-    earlier object is taken off that object.
+    earlier object is taken off that object, and keypoints under it become hidden (v = 1).
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ class AddDefects(SeededImages):
     Raises
     ------
     ParameterError
-        A number is out of its range.
+        A number is out of its range, or no kind has a weight above 0.
     UnknownNameError
         A kind of defect is none of those there are.
 
@@ -67,6 +70,7 @@ class AddDefects(SeededImages):
         for name in self.kinds_of_defect:
             if name not in DEFECTS:
                 raise UnknownNameError.of("kind of defect", name, DEFECTS)
+        self._weights()
         for field, least, most in (
             ("n_defects_range", 1, 20), ("side_range", 0.02, 0.8), ("amount_range", 0, 1),
         ):  # fmt: skip
@@ -86,7 +90,7 @@ class AddDefects(SeededImages):
         SchemaError
             There is no column of id maps or of objects, or the list of labels lacks a defect.
         DataError
-            An image cannot be decoded, or has no id map.
+            An image cannot be decoded, has no id map, or its ids leave no number for a defect.
         """
         boxes = dataset.schema.of_kind("boxes")
         if not boxes or not dataset.schema.of_kind("mask"):
@@ -100,8 +104,7 @@ class AddDefects(SeededImages):
 
     def change(self) -> Change:
         """Return what is done to a row: takes image, id map, labels and seed."""
-        given = self.kinds_of_defect
-        weights = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        weights = self._weights()
         names = list(weights)
         shares = np.array(list(weights.values()), float)
         shares /= shares.sum()
@@ -115,23 +118,62 @@ class AddDefects(SeededImages):
             working = to_working(image, colours=True).astype(np.float32)
             canvas = working if working.ndim == 3 else working[..., None]
             canvas = canvas / np.float32(255) if image.dtype == np.uint8 else canvas
-            owners = ids.astype(np.int32)
+            owners = ids.astype(np.int64)
             categories = {item["id"]: item["category"] for item in objects or ()}
             low, high = self.n_defects_range
             for _ in range(int(rng.integers(low, high + 1))):
                 name = names[int(rng.choice(len(names), p=shares))]
                 side = float(rng.uniform(*self.side_range)) * max(ids.shape)
-                canvas, mask = DEFECTS[name](
-                    canvas, side, float(rng.uniform(*self.amount_range)), rng
+                canvas, mask = marked(
+                    name, canvas, side, float(rng.uniform(*self.amount_range)), rng
                 )
                 number = int(max(owners.max(initial=0), *categories, 0)) + 1
+                _check_id(number)
                 owners[mask] = number
                 categories[number] = name
             made = _in_depth(canvas.reshape(image.shape), image)
-            new_ids = owners.astype(ids.dtype if owners.max(initial=0) < 256 else np.uint16)
-            return made, new_ids, _labels(owners, categories, objects or ())
+            covered = owners != ids
+            labels = _labels(owners, covered, categories, objects or ())
+            return made, owners.astype(_type_for(owners, ids)), labels
 
         return vary
+
+    def _weights(self) -> dict[str, float]:
+        given = self.kinds_of_defect
+        weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ParameterError(
+                    f"the weight of '{name}' in 'kinds_of_defect' is out of its range",
+                    got=str(weight),
+                    allowed="0 or more",
+                )
+        if not sum(weights.values()):
+            raise ParameterError(
+                "'kinds_of_defect' gives nothing a weight above 0",
+                got=str(given),
+                allowed=", ".join(DEFECTS),
+                todo="name a kind, or raise a weight",
+            )
+        return weights
+
+
+def _check_id(number: int) -> None:
+    if number > _HIGHEST_ID:
+        raise DataError(
+            "the ids of an image leave no number for a defect",
+            got=f"id {number - 1}",
+            allowed=f"ids below {_HIGHEST_ID}",
+            todo="number the objects of each image from 1",
+        )
+
+
+def _type_for(owners: Pixels, before: Pixels) -> npt.DTypeLike:
+    """Return the type of the map before where it holds every number, else the least that does."""
+    least = np.min_scalar_type(int(owners.max(initial=0)))
+    if before.dtype.kind in "ui" and np.can_cast(least, before.dtype):
+        return before.dtype
+    return np.promote_types(least, np.uint16)
 
 
 def _in_depth(canvas: Pixels, image: Pixels) -> Pixels:
@@ -140,7 +182,9 @@ def _in_depth(canvas: Pixels, image: Pixels) -> Pixels:
     return np.rint(np.clip(canvas, 0, 1) * np.float32(255)).astype(np.uint8)
 
 
-def _labels(owners: Pixels, categories: Mapping[int, str], before: Objects) -> list[Any]:
+def _labels(
+    owners: Pixels, covered: Pixels, categories: Mapping[int, str], before: Objects
+) -> list[Any]:
     """Return the labels of defects and of what is left of the objects there were."""
     known = {item["id"]: item for item in before}
     found = objects_from_ids(owners, dict(categories))
@@ -152,6 +196,20 @@ def _labels(owners: Pixels, categories: Mapping[int, str], before: Objects) -> l
         share = label["area"] / parent["area"] if parent["area"] else 1.0
         whole = parent["visible_fraction"]
         label["visible_fraction"] = None if whole is None else whole * share
-        label["truncated"], label["keypoints"] = parent["truncated"], parent["keypoints"]
+        label["truncated"] = parent["truncated"]
+        points = parent["keypoints"] or ()
+        label["keypoints"] = [_hidden(p, owners, covered, label["id"]) for p in points]
         label["flags"], label["amodal_box"] = parent.get("flags"), parent.get("amodal_box")
     return found
+
+
+def _hidden(
+    point: Mapping[str, Any], owners: Pixels, covered: Pixels, own_id: int
+) -> dict[str, Any]:
+    """Return a keypoint, hidden where a defect came to lie over it."""
+    made = dict(point)
+    x, y = point["x"], point["y"]
+    if point["v"] == SEEN and in_frame(x, y, owners.shape) and covered[int(y), int(x)]:
+        found = keypoints_from_ids({point["name"]: (x, y)}, owners, own_id)
+        made["v"] = found[0]["v"]
+    return made

@@ -15,7 +15,7 @@ from twinset.core.errors import DataError, ParameterError
 from twinset.core.schema import KINDS
 
 from ._labels import objects_from_map
-from ._mixing import Canvas, corner, covering_scale, draw_partners, mix_rows
+from ._mixing import Canvas, check_most_ids, corner, covering_scale, draw_partners, mix_rows
 from ._motion import Shift
 from ._rows import Row
 
@@ -100,7 +100,7 @@ class Cutmix(Augmenter):
         x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
         canvas = Canvas.like(own)
         canvas.image[...] = image
-        if ids is not None and objects is not None and canvas.ids is not None:
+        if ids is not None:
             self._keep(canvas, own, (slice(y, y + h), slice(x, x + w)))
         other = others[0]
         scale = covering_scale(other[0], w, h, 1.0)
@@ -111,12 +111,13 @@ class Cutmix(Augmenter):
         """Put what is left of the own objects onto the canvas."""
         _, ids, objects = own
         assert ids is not None
-        assert objects is not None
         assert canvas.ids is not None
-        assert canvas.objects is not None
         left = ids.copy()
         left[hole] = 0
+        check_most_ids(int(left.max(initial=0)))
         canvas.ids[...] = left
+        if objects is None or canvas.objects is None:
+            return
         areas = {item["id"]: item["area"] for item in objects}
         for label in objects_from_map(left, objects, Shift((1.0, 1.0), (0.0, 0.0))):
             share = label["area"] / areas[label["id"]] if areas[label["id"]] else 1.0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .scenes import Scenes
 
 _N_TRIES = 2_000
+_N_TO_HIDE = 2
+_IN_VIEW = "none"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Choices:
         UnknownNameError
             A forbidden combination names no condition or no level.
         ParameterError
-            A weight cannot be used.
+            A weight cannot be used, or the main object is to be hidden with no second object.
         """
         classes = {kind.name: kind.weight for kind in read_classes(settings.classes)}
         if not sum(classes.values()):
@@ -68,7 +70,9 @@ class Choices:
                 known = classes if name == "main_class" else LEVELS[name]
                 if level not in known:
                     raise UnknownNameError.of("level", str(level), known, f"forbidden.{name}")
-        return cls(weights, classes, tuple(settings.forbidden))
+        choices = cls(weights, classes, tuple(settings.forbidden))
+        choices._without_hiding_alone()
+        return choices
 
     def under(self, where: Where | None, schema: Schema, name: str) -> Choices:
         """Return the choices that meet a condition.
@@ -76,10 +80,11 @@ class Choices:
         Raises
         ------
         ParameterError
-            The condition is on a column that is not chosen, or nothing meets it.
+            The condition is on a column that is not chosen, nothing meets it, or it asks for a hidden
+            main object with no second object to hide it.
         """
         if where is None:
-            return self
+            return self._without_hiding_alone()
         for column in where.conditions:
             if column not in self.weights:
                 raise ParameterError(
@@ -93,7 +98,23 @@ class Choices:
             kept[column] = {
                 v: self.weights[column][v] or 1e-9 for v, fits in zip(values, meets) if fits
             }
-        return replace(self, weights=kept)
+        return replace(self, weights=kept)._without_hiding_alone()
+
+    def _without_hiding_alone(self) -> Choices:
+        """Return the choices, without hidden main objects where no second object may come."""
+        levels = self.weights["occlusion"]
+        if any(n >= _N_TO_HIDE for n in self.weights["n_objects"]):
+            return self
+        alone = {level: weight for level, weight in levels.items() if level == _IN_VIEW}
+        if not sum(alone.values()):
+            hidden = [level for level, weight in levels.items() if weight]
+            raise ParameterError(
+                "the main object of a scene of one object cannot be hidden, for nothing can hide it",
+                got=f"occlusion {' or '.join(hidden)} with n_objects 1",
+                allowed=f"occlusion {_IN_VIEW} with 1 object, any level with {_N_TO_HIDE} or more",
+                todo="let n_objects_range, or the condition on n_objects, reach 2; or take occlusion: none",
+            )
+        return replace(self, weights={**self.weights, "occlusion": alone})
 
     def draw(self, rng: np.random.Generator) -> tuple[dict[str, str], str, int]:
         """Return the level of every condition, the main class and the number of objects.
@@ -107,8 +128,13 @@ class Choices:
             row = {name: _pick(weights, rng) for name, weights in self.weights.items()}
             if not any(all(row[k] == v for k, v in entry.items()) for entry in self.forbidden):
                 main, n_objects = row.pop("main_class"), row.pop("n_objects")
-                if row["occlusion"] != "none":
-                    n_objects = max(n_objects, 2)  # nothing hides without something to hide behind
+                if row["occlusion"] != _IN_VIEW and n_objects < _N_TO_HIDE:
+                    enough = {
+                        n: weight
+                        for n, weight in self.weights["n_objects"].items()
+                        if n >= _N_TO_HIDE
+                    }
+                    n_objects = _pick(enough, rng)  # nothing is hidden without something before it
                 return row, main, int(n_objects)
         raise ParameterError(
             "every combination of levels is forbidden", todo="forbid less, or widen the condition"

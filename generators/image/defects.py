@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.dataset import Card, Dataset
-from twinset.core.defect_marks import DEFECTS
+from twinset.core.defect_marks import DEFECTS, marked
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.instances import objects_from_ids
 from twinset.core.pixels import encode_png
@@ -33,8 +33,9 @@ class Defects(Generator):
 
     Needs no real data. An image shows a faultless surface, or one with defects of one kind; the id map
     says which pixels each defect covers by a half or more. `where` may speak of `surface`, `defect` (good
-    or a kind) and is met by construction; shares of `defect` are exact to less than one image in each chunk
-    of 64. For defects on images of your own see the augmenter `image.add_defects`.
+    or a kind) and is met by construction; the count of each `defect` is within one image of its share in
+    each chunk of 64. A faulty image shows its defect in a pixel of the id map or more; one too small for
+    that is drawn larger. For defects on images of your own see the augmenter `image.add_defects`.
 
     Parameters
     ----------
@@ -105,6 +106,7 @@ class _FittedDefects(FittedGenerator):
         kinds = _weights("kinds_of_defect", settings.kinds_of_defect, DEFECTS)
         bad = 1 - settings.good_fraction
         shares = {GOOD: settings.good_fraction, **{name: bad * w for name, w in kinds.items()}}
+        self._n_surfaces = len(surfaces)
         self._outcomes: dict[str, list[str]] = {"defect": [], "surface": []}
         weights = []
         for defect, share in shares.items():
@@ -125,7 +127,7 @@ class _FittedDefects(FittedGenerator):
                 got=str(where),
                 todo="give that defect, or surface, a share above 0",
             )
-        turns = deal(weights.tolist(), rng)
+        turns = self._turns(weights, rng)
         rows = [self._draw(next(turns), rng) for _ in range(n)]
         arrays = {
             f.name: pa.array(
@@ -138,6 +140,15 @@ class _FittedDefects(FittedGenerator):
         )
         return Dataset.from_arrow(pa.table(arrays), self.schema, card)
 
+    def _turns(
+        self, weights: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator
+    ) -> Iterator[int]:
+        """Yield outcomes: defects in their exact shares, and the surfaces of each defect in theirs."""
+        table = weights.reshape(-1, self._n_surfaces)  # one row a defect
+        surfaces = {k: deal(row.tolist(), rng) for k, row in enumerate(table) if row.sum()}
+        for defect in deal(table.sum(axis=1).tolist(), rng):
+            yield defect * self._n_surfaces + next(surfaces[defect])
+
     def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:
         settings = self._settings
         defect, surface = (self._outcomes[name][outcome] for name in ("defect", "surface"))
@@ -148,7 +159,7 @@ class _FittedDefects(FittedGenerator):
             for i in range(1, int(rng.integers(low, high + 1)) + 1):
                 side = float(rng.uniform(*settings.side_range)) * settings.size
                 amount = float(rng.uniform(*settings.amount_range))
-                canvas, mask = DEFECTS[defect](canvas, side, amount, rng)
+                canvas, mask = marked(defect, canvas, side, amount, rng)
                 ids[mask] = i
         seen = np.unique(ids)[1:].tolist()
         image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)

@@ -56,7 +56,8 @@ class Scenes(Generator):
         Class -> what it looks like: `shape` (see the guide) or `outline` with `points`, `colours`,
         `texture`, `weight`, `turn` (degrees), `tilt`.
     n_objects_range : tuple of int
-        Fewest and most objects, 1 to 200.
+        Fewest and most objects, 1 to 200. A hidden main object needs a second one: where only one may
+        come, levels of occlusion other than none do not.
     factors : mapping
         Condition -> its levels, with weights when a mapping: weather, light, blur, sensor, scale,
         occlusion, truncation, ground.
@@ -74,7 +75,8 @@ class Scenes(Generator):
     Raises
     ------
     ParameterError
-        A setting is outside its range, or a combination of levels cannot be laid out.
+        A setting is outside its range, a combination of levels cannot be laid out, or the main object
+        is to be hidden in scenes of one object.
     UnknownNameError
         A shape, texture, condition or level is none of those there are.
 

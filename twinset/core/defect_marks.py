@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.errors import DataError
+
 Picture = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Marked = tuple[Picture, Mask]
+
+_MOST_TRIES = 200
 
 
 def scratch(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
@@ -130,6 +134,50 @@ DEFECTS: Mapping[str, Callable[[Picture, float, float, np.random.Generator], Mar
     made.__name__: made for made in (scratch, crack, dent, stain, hole, blot, patch)
 }
 """Kind of defect -> what draws it: takes the picture, its longer side in pixels, the amount and an rng."""
+
+
+def marked(
+    kind: str, picture: Picture, side: float, amount: float, rng: np.random.Generator
+) -> Marked:
+    """Return the picture with a defect that owns a pixel or more.
+
+    A small one may cover no pixel by a half; it is then drawn again, each time larger by a quarter.
+
+    Parameters
+    ----------
+    kind : str
+        One of `DEFECTS`.
+    picture : numpy.ndarray of float32, shape (h, w, channels)
+        Pixels, 0 to 1.
+    side : float
+        Longer side of the defect in pixels.
+    amount : float
+        How glaring it is, 0 to 1.
+    rng : numpy.random.Generator
+        Draws the rest.
+
+    Raises
+    ------
+    DataError
+        The picture is too small for any defect to own a pixel.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> made, mask = marked("scratch", grey, 0.6, 0.5, np.random.default_rng(0))
+    >>> bool(mask.any())
+    True
+    """
+    for _ in range(_MOST_TRIES):
+        made, mask = DEFECTS[kind](picture, side, amount, rng)
+        if mask.any():
+            return made, mask
+        side = min(side * 1.25, float(max(picture.shape[:2])))
+    raise DataError(
+        f"a picture is too small for a {kind} to be seen",
+        got=f"{picture.shape[1]} x {picture.shape[0]} pixels",
+        todo="take larger pictures, or leave this kind of defect out",
+    )
 
 
 def _path(shape: tuple[int, int], length: float, bend: float, rng: np.random.Generator) -> Picture:

@@ -6,9 +6,10 @@ import pytest
 
 from twinset.augment.image.add_defects import AddDefects
 from twinset.core.dataset import Dataset
-from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
-from twinset.core.instances import extents_of
+from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
+from twinset.core.instances import extents_of, objects_from_ids
 from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
+from twinset.core.schema import BLOB, OBJECT
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
 
@@ -74,3 +75,55 @@ def test_wrong_settings() -> None:
         AddDefects(kinds_of_defect=["dnt"])
     with pytest.raises(ParameterError, match="amount_range"):
         AddDefects(amount_range=(0.5, 2))
+    for nothing in ({"scratch": 0}, []):
+        with pytest.raises(ParameterError, match="nothing a weight above 0"):
+            AddDefects(kinds_of_defect=nothing)
+    with pytest.raises(ParameterError, match="weight of 'hole'"):
+        AddDefects(kinds_of_defect={"hole": -1, "dent": 2})
+
+
+def with_id(number: int, dtype, *, points=()) -> Dataset:
+    """One picture that an object of that id fills but for its edge."""
+    ids = np.zeros((60, 80), dtype)
+    ids[5:55, 5:75] = number
+    labels = objects_from_ids(ids, {number: "rust"})
+    labels[0]["keypoints"] = [{"name": f"{x},{y}", "x": x, "y": y, "v": 2} for x, y in points]
+    picture = {"bytes": encode_lossless(np.full((60, 80, 3), 120, np.uint8)), "path": None}
+    table = {
+        "image": pa.array([picture], BLOB),
+        "instances": pa.array([{"bytes": encode_lossless(ids), "path": None}], BLOB),
+        "objects": pa.array([labels], pa.list_(OBJECT)),
+    }
+    return Dataset.from_arrow(pa.table(table))
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"),
+    [(1, np.uint8), (255, np.uint8), (65_535, np.uint16), (70_000, np.uint32)],
+)
+def test_high_ids_do_not_wrap(number, dtype) -> None:
+    add = AddDefects(kinds_of_defect=["hole"], n_defects_range=(1, 1), side_range=(0.3, 0.5))
+    row = add.apply(with_id(number, dtype), {"seed": np.array([1])}).records.to_pylist()[0]
+    ids = decode_ids(row["instances"]["bytes"])
+    assert set(np.unique(ids)) - {0} == {number, number + 1}
+    assert {o["id"] for o in row["objects"]} == {number, number + 1}
+
+
+def test_ids_that_leave_no_number_are_refused() -> None:
+    with pytest.raises(DataError, match="no number for a defect"):
+        AddDefects().apply(with_id(2**31 - 1, np.uint32), {"seed": np.array([1])})
+
+
+def test_keypoints_under_a_defect_are_hidden() -> None:
+    points = [(x + 0.5, y + 0.5) for x in range(8, 72, 4) for y in range(8, 52, 4)]
+    add = AddDefects(kinds_of_defect=["hole"], n_defects_range=(1, 1), side_range=(0.4, 0.5))
+    data = with_id(1, np.uint8, points=points)
+    row = add.apply(data, {"seed": np.array([1])}).records.to_pylist()[0]
+    ids = decode_ids(row["instances"]["bytes"])
+    (rust,) = (o for o in row["objects"] if o["category"] == "rust")
+    seen = {(p["x"], p["y"]): p["v"] for p in rust["keypoints"]}
+    assert set(seen.values()) == {1, 2}
+    for (x, y), v in seen.items():
+        row_, column = int(y), int(x)
+        near = ids[row_ - 1 : row_ + 2, column - 1 : column + 2]
+        assert v == (2 if (near == 1).any() else 1)

@@ -155,3 +155,31 @@ def test_mixup_refuses_objects():
 def test_wrong_settings(make, settings):
     with pytest.raises(ParameterError, match="out of its range"):
         make(**settings)
+
+
+@pytest.mark.parametrize(
+    "augmenter", [Mosaic(scale_range=(1, 1)), Cutmix()], ids=["mosaic", "cutmix"]
+)
+def test_id_maps_are_kept_without_a_column_of_objects(augmenter):
+    records = scenes().records
+    data = Dataset.from_arrow(pa.table({n: records[n] for n in ("image", "instances")}))
+    out = augmenter.apply(data, augmenter.draw(data, rng_for(0, "mix")))
+    for row in out.records.to_pylist():
+        image = decode_pixels(row["image"]["bytes"])
+        ids = decode_ids(row["instances"]["bytes"])
+        # Green tells where an object is; each number stands for one object of one picture.
+        assert ((image[..., 1] > 0) == (ids > 0)).all()
+        for number in np.unique(ids[ids > 0]):
+            assert len(np.unique(image[ids == number], axis=0)) == 1
+        assert len(np.unique(ids)) > 2
+
+
+def test_an_id_that_the_made_map_cannot_hold_is_refused():
+    ids = np.zeros((SIZE, SIZE), np.uint32)
+    ids[:, :] = 70_000
+    blob = {"bytes": encode_lossless(np.zeros((SIZE, SIZE, 3), np.uint8)), "path": None}
+    table = {"image": pa.array([blob] * 2, BLOB)}
+    table["instances"] = pa.array([{"bytes": encode_lossless(ids), "path": None}] * 2, BLOB)
+    data = Dataset.from_arrow(pa.table(table))
+    with pytest.raises(DataError, match="70000"):
+        Cutmix().apply(data, Cutmix().draw(data, rng_for(0, "mix")))

@@ -98,6 +98,31 @@ def test_classes_come_in_their_shares():
         pasted(1, real(), classes=["disk"])
 
 
+def test_classes_that_often_find_no_place_keep_their_shares():
+    # Nothing may be hidden, so that on crowded images the larger disc fits less often than the bar.
+    crowded = {"n_pastes_range": (8, 8), "min_inside_fraction": 1.0, "max_hidden_fraction": 0}
+    data = pasted(30, real(), classes={"disc": 1, "bar": 1}, **crowded)
+    new = [
+        [o["category"] for o in row if o["id"] > 2] for row in data.records["objects"].to_pylist()
+    ]
+    names = [name for row in new for name in row]
+    assert len(names) < 30 * 8 * 0.9  # many found none
+    assert abs(names.count("disc") - names.count("bar")) <= 2
+
+
+def test_a_class_without_any_place_does_not_hold_up_the_others():
+    # A bar at this scale is wider than the picture, a disc is not.
+    data = pasted(
+        12, real(), classes={"disc": 1, "bar": 1}, n_pastes_range=(1, 1), turn=0,
+        scale_range=(3, 3), min_inside_fraction=0.9, max_hidden_fraction=1,
+    )  # fmt: skip
+    names = [
+        o["category"] for row in data.records["objects"].to_pylist() for o in row if o["id"] > 2
+    ]
+    assert set(names) == {"disc"}
+    assert len(names) > 3
+
+
 def test_rows_name_whose_pixels_they_hold():
     data = pasted(6, real(), n_pastes_range=(3, 3))
     for parents, objects in zip(

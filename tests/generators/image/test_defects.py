@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from twinset.core.defect_marks import DEFECTS
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.instances import extents_of
 from twinset.core.pixels import decode_ids, decode_pixels
@@ -30,9 +31,32 @@ def test_good_surfaces_are_empty_and_faulty_ones_labelled():
 def test_shares_are_exact():
     kinds = drawn(64, good_fraction=0.25, kinds_of_defect={"hole": 3, "dent": 1}).records["defect"]
     kinds = kinds.to_pylist()
-    assert abs(kinds.count("good") - 16) <= 5  # five surfaces, each within one image
-    assert abs(kinds.count("hole") - 36) <= 5
-    assert abs(kinds.count("dent") - 12) <= 5
+    assert [kinds.count(k) for k in ("good", "hole", "dent")] == [16, 36, 12]
+
+
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_the_count_of_every_defect_is_within_one_image_of_its_share(n):
+    weights = {"scratch": 2, "dent": 1, "hole": 1, "stain": 4}
+    data = drawn(n, good_fraction=0.2, kinds_of_defect=weights).records
+    kinds, surfaces = data["defect"].to_pylist(), data["surface"].to_pylist()
+    assert abs(kinds.count("good") - 0.2 * n) < 1
+    for name, weight in weights.items():
+        assert abs(kinds.count(name) - 0.8 * n * weight / 8) < 1
+    if n == 40:
+        assert all(abs(surfaces.count(s) - 8) <= 5 for s in set(surfaces))
+
+
+@pytest.mark.parametrize("kind", sorted(DEFECTS))
+def test_the_smallest_defects_still_own_a_pixel(kind):
+    small = {"size": 32, "side_range": (0.02, 0.03), "good_fraction": 0.0}
+    fitted = Defects(kinds_of_defect=[kind], n_defects_range=(1, 1), **small).fit(
+        None, rng_for(0, "fit")
+    )
+    for row in fitted.sample(24, rng_for(1, "draw")).records.to_pylist():
+        ids = decode_ids(row["instances"]["bytes"])
+        (label,) = row["objects"]
+        assert label["category"] == row["defect"] == kind
+        assert label["area"] == (ids == label["id"]).sum() > 0
 
 
 def test_conditions_are_met():

@@ -59,7 +59,8 @@ def test_the_main_object_is_hidden_and_cut_as_asked(occlusion, truncation):
     }
     classes = {"square": {"shape": "rectangle", "turn": 0, "tilt": 0}, "disc": {"shape": "circle"}}
     classes["disc"]["weight"] = 1e6
-    data = drawn(6, where, n_objects_range=(1, 1), classes=classes, size=128, **settings)
+    n = 1 if occlusion == "none" else 2
+    data = drawn(6, where, n_objects_range=(n, n), classes=classes, size=128, **settings)
     for row, _, ids in rows_of(data):
         (label,) = (o for o in row["objects"] if o["category"] == "square")
         x0, y0, x1, y1 = label["amodal_box"]
@@ -203,3 +204,25 @@ def test_wrong_declarations_are_told_before_anything_is_drawn(settings, error, w
 def test_what_cannot_be_laid_out_is_told():
     with pytest.raises(ParameterError, match="do not find room"):
         drawn(1, n_objects_range=(60, 60), size=32, min_visible_fraction=0.9)
+
+
+def test_a_lone_object_is_never_hidden():
+    both = {"factors": {"occlusion": ["none", "partial"]}, "size": 64}
+    with pytest.raises(ParameterError, match="nothing can hide it"):
+        drawn(1, {"n_objects": 1, "occlusion": "partial"}, n_objects_range=(1, 4), **both)
+    with pytest.raises(ParameterError, match="nothing can hide it"):
+        drawn(1, {"occlusion": "partial"}, n_objects_range=(1, 1), **both)
+    with pytest.raises(ParameterError, match="nothing can hide it"):
+        Scenes(n_objects_range=(1, 1), factors={"occlusion": ["partial", "heavy"]})
+    for data in (
+        drawn(8, n_objects_range=(1, 1), **both),
+        drawn(8, {"n_objects": 1}, n_objects_range=(1, 4), **both),
+    ):
+        assert set(data.records["n_objects"].to_pylist()) == {1}
+        assert set(data.records["occlusion"].to_pylist()) == {"none"}
+
+
+def test_the_number_of_objects_asked_for_comes_with_every_occlusion():
+    where = {"n_objects": [1, 3], "occlusion": "partial"}
+    data = drawn(6, where, n_objects_range=(1, 4), factors={"occlusion": ["none", "partial"]})
+    assert set(data.records["n_objects"].to_pylist()) == {3}
