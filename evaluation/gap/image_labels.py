@@ -80,6 +80,7 @@ class ImageLabels(Metric):
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "category", "boolean"})
+    needs: ClassVar[frozenset[str]] = frozenset({"image"})
     extra: ClassVar[str | None] = "image"
 
     margin: float = 0.005

@@ -73,6 +73,7 @@ class ImageProperties(Metric):
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "mask"})
+    needs: ClassVar[frozenset[str]] = frozenset({"image"})
     # Shuffled columns hold the same pictures.
     has_floor: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"

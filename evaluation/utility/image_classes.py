@@ -73,6 +73,7 @@ class ImageClasses(Metric):
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "category", "boolean"})
+    needs: ClassVar[frozenset[str]] = frozenset({"image"})
     has_floor: ClassVar[bool] = False
     is_thorough: ClassVar[bool] = True
     extra: ClassVar[str | None] = "torch"
