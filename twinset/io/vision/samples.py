@@ -15,7 +15,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts, image_facts
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill
+from twinset.core.outlines import fill_parts
 from twinset.core.pixels import encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io.files import inside
@@ -114,7 +114,7 @@ def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
     ids = np.zeros(shape, np.uint16)
     for item in objects:
         rings = [np.reshape(ring, (-1, 2)) for ring in item.get("polygons") or ()]
-        ids[fill(rings, shape)] = item["id"]
+        ids[fill_parts(rings, shape)] = item["id"]
     return ids
 
 
