@@ -1,6 +1,8 @@
 """Labels of two meanings, or of forms no reader knows, are told and never guessed at."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,9 @@ import pytest
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_ids, encode_lossless
+from twinset.core.pixels import decode_ids, encode_jpeg, encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Schema
-from twinset.io import read_dataset
+from twinset.io import read_dataset, write_dataset
 from twinset.io.vision.samples import new_object
 
 cv2 = pytest.importorskip("cv2")
@@ -71,3 +73,147 @@ def test_a_cutout_holds_overlapping_parts_whole() -> None:
     real = Dataset.from_arrow(table, Schema(fields))
     (cutout,) = cut_out(real, ImageColumns.of(real.schema), "refuse")
     assert cutout.mask.sum() == 112
+
+
+def shard(folder: Path, members: dict[str, bytes | str | list | dict]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / "a.tar", "w:") as tar:
+        for name, content in members.items():
+            told = content if isinstance(content, bytes | str) else json.dumps(content)
+            data = told.encode() if isinstance(told, str) else told
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return folder
+
+
+TURNED = encode_jpeg(np.zeros((30, 40, 3), np.uint8))
+TURNED = TURNED[:2] + bytes.fromhex(
+    "ffe1002245786966000049492a00080000000100120103000100000006000000"
+) + b"\0\0\0\0" + TURNED[2:]  # fmt: skip
+BOX = {"category": "cell", "box": [5, 5, 9, 9]}
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"b.jpg": TURNED}, r"a\.tar, b: .*EXIF orientation 6"),
+        ({"b.png": PNG, "b.ids.png": encode_lossless(np.zeros((3, 4), np.uint8))},
+         r"a\.tar, b: its id map is 4 x 3, its image 40 x 30"),
+        ({"b.png": PNG, "b.json": [1]}, r"a\.tar, b: its JSON is no object"),
+        ({"b.png": PNG, "b.json": {"objects": 3}}, r"a\.tar, b: its 'objects' are no list"),
+        ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_faulty_sample_of_a_shard_is_told(members, sentence, tmp_path: Path) -> None:
+    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}} | members)
+    assert categories(told(tmp_path, sentence)) == [["cell"]]
+
+
+@pytest.mark.parametrize(
+    ("item", "sentence"),
+    [
+        (BOX | {"box": [-50, 5, 900, 3]}, "holds nothing"),
+        (BOX | {"box": [-50, 5, 900, 9]}, "leaves its image of 40 x 30"),
+        (BOX | {"box": [1, 2, "x", 4]}, "could not convert"),
+        ({"box": [5, 5, 9, 9]}, "it has no 'category'"),
+        ({"category": "cell"}, "it has no 'box'"),
+        (BOX | {"truncated": "no"}, "of another kind"),
+        (7, "it is no object"),
+    ],
+)
+def test_a_faulty_object_of_a_shard_is_told(item, sentence, tmp_path: Path) -> None:
+    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX, item]}})
+    assert categories(told(tmp_path, rf"a\.tar, a, objects\[1\]: .*{sentence}")) == [["cell"]]
+
+
+@pytest.mark.parametrize("content", ["[", "[]", '{"labels": [3]}', '{"labels": [{}]}'])
+def test_a_broken_list_of_classes_is_told(content, tmp_path: Path) -> None:
+    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}})
+    lay_out(tmp_path, {"dataset.json": content})
+    assert categories(told(tmp_path, r"dataset\.json: it does not say the classes")) == [["cell"]]
+
+
+def test_members_in_folders_stay_samples_of_their_own(tmp_path: Path) -> None:
+    names = ["./0001.png", "./0002.png", "d.v1/0001.png", "d.v2/0001.png"]
+    data = read_dataset(shard(tmp_path, dict.fromkeys(names, PNG)))
+    paths = [row["path"] for row in data.records["image"].to_pylist()]
+    assert paths == ["0001.png", "0002.png", "d.v1/0001.png", "d.v2/0001.png"]
+
+
+@pytest.mark.parametrize("ending", [".bmp", ".webp"])
+@pytest.mark.parametrize("layout", ["webdataset", "yolo", "voc", "coco"])
+def test_pictures_of_other_forms_come_back(layout, ending, tmp_path: Path) -> None:
+    picture = bytes(cv2.imencode(ending, np.zeros((30, 40, 3), np.uint8))[1])
+    table = {
+        "image": pa.array([{"bytes": picture, "path": None}], BLOB),
+        "objects": pa.array([[new_object(1, "cell", [5, 5, 9, 9])]], pa.list_(OBJECT)),
+    }
+    fields = (Field(name="image", kind="image"), Field(name="objects", kind="boxes"))
+    data = Dataset.from_arrow(pa.table(table), Schema(fields))
+    write_dataset([data], tmp_path / "a", layout)
+    (again,) = read_dataset(tmp_path / "a").records["image"].to_pylist()
+    assert again["bytes"] == picture
+    assert again["path"].endswith(ending)
+
+
+def test_attributes_of_mixed_kinds_are_told(tmp_path: Path) -> None:
+    values = [1, 2.5, "three", 2**70]
+    images = [
+        {"id": k, "file_name": f"{k}.png", "attributes": {"dose": value}}
+        for k, value in enumerate(values)
+    ]
+    lay_out(tmp_path, {"annotations.json": coco([], images)} | {f"{k}.png": PNG for k in range(4)})
+    data = told(tmp_path, r"2\.png: its 'dose' is 'three'.*3\.png: its 'dose' is 118")
+    assert data.records["dose"].to_pylist() == [1, 2.5, None, None]
+
+
+def test_two_categories_or_images_of_one_id_are_told(tmp_path: Path) -> None:
+    two = (CATEGORY, {"id": 0, "name": "dust"}, {"id": 1, "name": "hair"})
+    labels = [GOOD, GOOD | {"category_id": 1}]
+    lay_out(tmp_path / "c", {"annotations.json": coco(labels, categories=two), "a.png": PNG})
+    left = told(tmp_path / "c", "categories: 2 of them have the id 0, and all are left out")
+    assert categories(left) == [["hair"]]
+    images = [{"id": k, "file_name": f"{name}.png"} for k, name in ((5, "a"), (5, "b"), (6, "c"))]
+    labels = [GOOD, GOOD | {"image_id": 6}]
+    files = {f"{name}.png": PNG for name in "abc"}
+    lay_out(tmp_path / "i", {"annotations.json": coco(labels, images)} | files)
+    left = told(tmp_path / "i", "images: 2 of them have the id 5, and all are left out")
+    assert categories(left) == [["cell"]]
+    assert left.records["image"].to_pylist()[0]["path"] == "c.png"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        5,
+        GOOD | {"attributes": [1]},
+        GOOD | {"attributes": {"visible_fraction": "much"}},
+        GOOD | {"image_id": [5]},
+        GOOD | {"category_id": [0]},
+        GOOD | {"segmentation": [[1, 1, 5, 1, 5, float("nan")]]},
+        GOOD | {"segmentation": {"size": [30, 40], "counts": [10**30]}},
+        GOOD | {"segmentation": {"size": [30, 40], "counts": [2**62] * 3 + [2**62 + 1200]}},
+        GOOD | {"area": 10**400},
+    ],
+)
+def test_an_annotation_of_another_form_is_told(wrong, tmp_path: Path) -> None:
+    lay_out(tmp_path, {"annotations.json": coco([GOOD, wrong]), "a.png": PNG})
+    assert categories(told(tmp_path, r"annotations\.json, annotations\[1\]")) == [["cell"]]
+
+
+def test_what_is_null_in_coco_is_not_there(tmp_path: Path) -> None:
+    image = {"id": 5, "file_name": "a.png", "attributes": None}
+    category = CATEGORY | {"skeleton": None, "keypoints": None}
+    content = coco([GOOD | {"attributes": None}], [image], [category])
+    lay_out(tmp_path, {"annotations.json": content, "a.png": PNG})
+    assert categories(read_dataset(tmp_path)) == [["cell"]]
+
+
+def test_a_category_or_attributes_of_another_form_are_told(tmp_path: Path) -> None:
+    bad = {"id": 1, "name": "hair", "skeleton": [[1, "x"]]}
+    lay_out(tmp_path / "c", {"a.json": coco([GOOD], categories=[CATEGORY, bad]), "a.png": PNG})
+    assert categories(told(tmp_path / "c", r"a\.json, category 1: it cannot be read")) == [["cell"]]
+    images = [{"id": 5, "file_name": "a.png", "attributes": [3]}]
+    lay_out(tmp_path / "i", {"a.json": coco([GOOD], images), "a.png": PNG})
+    assert categories(told(tmp_path / "i", "its attributes are no object")) == [["cell"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,27 +48,19 @@ def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, Im
         if data is None:
             faults.add(relative, "there is no such image file")
             return None
-        facts = checked_facts(data)
+        return data, checked_facts(data)
     except TwinsetError as error:
         faults.add(relative, str(error))
         return None
-    if facts.orientation != 1:
-        faults.add(
-            relative,
-            f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
-            "speak of either form: write it upright first",
-        )
-        return None
-    return data, facts
 
 
 def checked_facts(data: bytes) -> ImageFacts:
-    """Return the facts of an image file that is whole.
+    """Return the facts of an image file that is whole and upright.
 
     Raises
     ------
     DataError
-        The file is empty, breaks off, or is no image.
+        The file is empty, breaks off, is no image, or is to be shown turned.
     """
     if not data:
         raise DataError("the image file is empty")
@@ -75,6 +68,12 @@ def checked_facts(data: bytes) -> ImageFacts:
     for head, end in _ENDS:
         if data.startswith(head) and end not in data[-_TAIL:]:
             raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
+    if facts.orientation != 1:
+        raise DataError(
+            f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
+            "speak of either form",
+            todo="write it upright first",
+        )
     return facts
 
 
@@ -105,6 +104,54 @@ def new_object(
         truncated=False,
         keypoints=[],
     )
+
+
+def checked_object(made: ObjectLabel) -> ObjectLabel:
+    """Return a label that a column of objects can hold.
+
+    Raises
+    ------
+    DataError
+        One of its values is of another kind than such a column holds.
+    """
+    try:
+        pa.array([made], OBJECT)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise DataError("a value of the object is of another kind", got=str(error)) from error
+    return made
+
+
+def settle_extras(samples: Sequence[Sample], faults: Faults) -> None:
+    """Take out the extra values that their column cannot hold, each with a fault.
+
+    A column holds values of one kind; numbers with and without a fraction are of one.
+    """
+    for key in dict.fromkeys(key for sample in samples for key in sample.extras):
+        own = [s for s in samples if s.extras.get(key) is not None]
+        if _is_column([s.extras[key] for s in own]):
+            continue
+        kinds = Counter(_kind(s.extras[key]) for s in own)
+        usual = kinds.most_common(1)[0][0]
+        for sample in own:
+            value = sample.extras[key]
+            if _kind(value) != usual or not _is_column([value]):
+                faults.add(
+                    sample.path,
+                    f"its '{key}' is {value!r:.40}, and a column of {usual} values cannot hold it",
+                )
+                sample.extras[key] = None
+
+
+def _kind(value: Any) -> str:
+    return "float" if type(value) is int else type(value).__name__
+
+
+def _is_column(values: list[Any]) -> bool:
+    try:
+        pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Ids | None:
