@@ -12,7 +12,7 @@ import pytest
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
 from twinset.core.pixels import decode_ids, encode_jpeg, encode_lossless
-from twinset.core.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io import read_dataset, write_dataset
 from twinset.io.vision.samples import new_object
 
@@ -217,3 +217,106 @@ def test_a_category_or_attributes_of_another_form_are_told(tmp_path: Path) -> No
     images = [{"id": 5, "file_name": "a.png", "attributes": [3]}]
     lay_out(tmp_path / "i", {"a.json": coco([GOOD], images), "a.png": PNG})
     assert categories(told(tmp_path / "i", "its attributes are no object")) == [["cell"]]
+
+
+VOC = (
+    "<annotation><filename>a.png</filename><object><name>cell</name><bndbox><xmin>2</xmin>"
+    "<ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+)
+
+
+def numbered(*numbers: int) -> bytes:
+    ids = np.zeros((30, 40), np.uint8)
+    for k, number in enumerate(numbers):
+        ids[1:9, 1 + 9 * k : 9 + 9 * k] = number
+    return encode_lossless(ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "sentence"),
+    [
+        (numbered(1, 7), "it holds the number 7, but its image has 1 objects"),
+        (PNG, "a mask holds colours"),
+        (PNG[:40], ""),
+    ],
+)
+def test_a_faulty_map_of_voc_is_told_by_name(ids, sentence, tmp_path: Path) -> None:
+    files = {"Annotations/a.xml": VOC, "JPEGImages/a.png": PNG, "SegmentationObject/a.png": ids}
+    lay_out(tmp_path, files)
+    left = told(tmp_path, rf"SegmentationObject/a\.png: .*{sentence}")
+    assert categories(left) == [["cell"]]
+    assert "instances" not in left.schema.names
+
+
+def test_the_border_of_voc_is_nobodys(tmp_path: Path) -> None:
+    ids = numbered(1, 255)
+    files = {"Annotations/a.xml": VOC, "JPEGImages/a.png": PNG, "SegmentationObject/a.png": ids}
+    (blob,) = read_dataset(lay_out(tmp_path, files)).records["instances"].to_pylist()
+    assert set(decode_ids(blob["bytes"]).ravel().tolist()) == {0, 1}
+
+
+def test_an_object_that_the_list_does_not_name_is_told(tmp_path: Path) -> None:
+    files = {"images/a.png": PNG, "images/b.png": PNG, "masks/a.png": numbered(1)}
+    lay_out(tmp_path, files | {"masks/b.png": numbered(1)})
+    lay_out(tmp_path, {"objects.csv": "image,id,category\nb.png,1,cell\n"})
+    assert categories(told(tmp_path, r"masks/a\.png: .*not in the list of objects")) == [["cell"]]
+
+
+POSES = "names: [cell]\nkpt_shape: [1, 3]"
+
+
+@pytest.mark.parametrize("point", [".5 .5 nan", "nan .5 2", ".5 .5 7", ".5 .5 inf"])
+def test_a_keypoint_that_is_no_number_is_told(point, tmp_path: Path) -> None:
+    lines = f"0 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .1 .1 {point}\n"
+    lay_out(tmp_path, {"data.yaml": POSES, "images/a.png": PNG, "labels/a.txt": lines})
+    assert categories(told(tmp_path, r"labels/a\.txt, line 2: its keypoint")) == [["cell"]]
+
+
+def test_labels_that_are_not_utf_8_are_told(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"data.yaml": "names: [cell]", "labels/a.txt": b"\xff\xfe0"})
+    lay_out(tmp_path, {"images/a.png": PNG, "images/b.png": PNG, "labels/b.txt": ""})
+    assert categories(told(tmp_path, r"labels/a\.txt: it is not UTF-8")) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("names: {a: cell}", "does not say what the classes are"),
+        (POSES + "\nkpt_names: [head, foot]", "2 names in kpt_names"),
+        ("names: [cell]\nkpt_shape: [1, 1]", r"\[1, 1\]"),
+    ],
+)
+def test_a_faulty_data_yaml_is_told(content, sentence, tmp_path: Path) -> None:
+    lay_out(tmp_path, {"data.yaml": content, "images/a.png": PNG, "labels/a.txt": ""})
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(tmp_path)
+
+
+def posed(*labels: Label) -> Dataset:
+    item = new_object(1, "person", [5, 5, 15, 15])
+    item["keypoints"] = [{"name": "head", "x": 8.0, "y": 6.0, "v": 2}]
+    table = {
+        "image": pa.array([{"bytes": PNG, "path": None}], BLOB),
+        "objects": pa.array([[item, new_object(2, "ball", [20, 5, 25, 9])]], pa.list_(OBJECT)),
+    }
+    objects = Field(name="objects", kind="boxes", taxonomy=Taxonomy(labels))
+    schema = Schema((Field(name="image", kind="image"), objects))
+    return Dataset.from_arrow(pa.table(table), schema)
+
+
+def test_poses_are_written_whichever_class_has_them(tmp_path: Path) -> None:
+    data = posed(Label("ball", number=0), Label("person", number=1, keypoints=("head",)))
+    write_dataset([data], tmp_path / "a", "yolo")
+    (row,) = read_dataset(tmp_path / "a").records["objects"].to_pylist()
+    assert [(p["name"], p["v"]) for item in row for p in item["keypoints"]] == [
+        ("head", 2),
+        ("head", 0),
+    ]
+    assert row[0]["keypoints"][0]["x"] == pytest.approx(8, abs=0.01)
+
+
+def test_classes_of_different_keypoints_are_refused_by_yolo(tmp_path: Path) -> None:
+    two = Label("person", keypoints=("head",)), Label("ball", keypoints=("top", "bottom"))
+    with pytest.raises(DataError, match="one list of keypoints for all classes; got 1 of 'person'"):
+        write_dataset([posed(*two)], tmp_path / "a", "yolo")
+    assert not (tmp_path / "a").exists()

@@ -191,7 +191,7 @@ def _add(
     sample: Sample,
     masks: dict[int, Ids],
     annotation: Mapping[str, Any],
-    labels: Mapping[int, Label],
+    labels: Mapping[Any, Label],
     facts: ImageFacts,
     faults: Faults,
     where: str,
