@@ -121,7 +121,7 @@ class ImageProperties(Metric):
             "max_rows": self.max_rows,
             "summary": _summary([(names[i], values[i]) for i in worst], len(real), len(made)),
         }
-        parts = Parts("property", tuple(names), values, drawn, self.property_margin)
+        parts = Parts("measure", tuple(names), values, drawn, self.property_margin)
         return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
 
 

@@ -48,6 +48,23 @@ class EntityExchangeRate(Metric):
     References
     ----------
     Viering and Loog, "The shape of learning curves: a review", arXiv:2103.10948, 2021.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> def texts(names: list[str]) -> Dataset:
+    ...     spans = [[{"start": 5, "end": 5 + len(n), "label": "name", "value": n}] for n in names]
+    ...     return Dataset.from_arrow(pa.table({"text": [f"call {n} now" for n in names], "spans": spans}))
+    >>> real, held = texts([f"bo{i}" for i in range(200)]), texts([f"eve{i}" for i in range(100)])
+    >>> told = Comparison(train=real, synthetic=real.take(range(50)), reference=held)
+
+    These texts are too easy: the first few teach all, and more real ones are worth nothing.
+
+    >>> EntityExchangeRate().compute(told, np.random.default_rng(0))
+    Traceback (most recent call last):
+        ...
+    twinset.core.contracts.NotMeasurable: the learning curve of a tagger is flat, ...
     """
 
     family: ClassVar[MetricFamily] = "utility"

@@ -41,7 +41,8 @@ class Trees(Generator):
         As in `tabular.trees`.
     guard_copies : bool
         Whether exact copies of rows of the label that one individual has are drawn anew, as in
-        `tabular.trees`.
+        `tabular.trees`. Off by default: where a label has few rows in few columns hardly anything else
+        can be drawn, and rows with missing values, which have less to differ in, would be lost.
 
     References
     ----------
@@ -65,7 +66,7 @@ class Trees(Generator):
     others: float = 1.0
     min_leaf: int = 0
     min_leaf_labels: int = 40
-    guard_copies: bool = True
+    guard_copies: bool = False
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     chunk_rows: ClassVar[int] = 32_768

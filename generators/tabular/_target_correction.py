@@ -12,10 +12,11 @@ from ._chain import Chain
 from ._chain_parents import Features, ParentView
 from ._chain_table import Matrix, is_there
 
-_MOST_ROWS = 25_000
+_MOST_ROWS = 20_000
 _LEAST_ROWS = 200
 _MOST_LEVELS = 8
 _COMMON_TREES = 40
+_WORTH = 4e-4
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ class TargetCorrection:
     A chain draws its target first and lets every other column follow, each from its own tree, so
     that many small losses add up in the one thing that a model is trained for: the target given
     all the rest. Two boosted models measure it: `common` tells the odds of a level among real and
-    drawn rows together, `gap` how much the odds differ between them; it has no trees where they do
-    not, even where `common` misses something that both have. A drawn label is then kept as often as
-    the overlap of both allows (a maximal coupling), and else replaced by a level that the chain draws
-    too seldom there. So the labels agree with the real rows' where a difference shows, and stay
-    the chain's everywhere else: drawing all labels from a model would lose what it does not see.
+    drawn rows together, `gap` how much the odds differ between them, whatever `common` misses of
+    what both have; where they do not differ it mostly has no trees, and else small ones. A drawn
+    label is then kept as often as the overlap of both allows (a maximal coupling), and else replaced
+    by a level that the chain draws too seldom there. So the labels agree with the real rows' where a
+    difference shows, and stay the chain's everywhere else: drawing all labels from a model would
+    lose what it does not see.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class TargetCorrection:
         """Return the correction of a chain, or None where the target gives no grounds for one.
 
         None where it is no category or boolean with 2 to 8 levels, a level has fewer than 200 rows,
-        there is no other column, or no difference shows; at most 25,000 real rows are looked at, and
+        there is no other column, or no difference shows; at most 20,000 real rows are looked at, and
         as many drawn.
         """
         position = _level_of(chain, target)
@@ -72,7 +74,8 @@ class TargetCorrection:
             rows = np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
         real = chain.matrix[rows]
         others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
-        if np.bincount(real[:, position].astype(np.int64)).min() < _LEAST_ROWS or not others:
+        counts = np.bincount(real[:, position].astype(np.int64), minlength=variable.n_levels)
+        if counts.min() < _LEAST_ROWS or not others:
             return None
         drawn = chain.draw(len(rows), rng)
         both = np.concatenate([real, drawn[is_there(drawn, variable)]])
@@ -86,7 +89,7 @@ class TargetCorrection:
         for level in range(1 if variable.n_levels == 2 else 0, variable.n_levels):
             hits = labels == level
             common.append(boosted(bins, hits, rng, most=_COMMON_TREES))
-            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side))
+            gap.append(boosted(bins, hits, rng, common[-1].log_odds(bins), side, worth=_WORTH))
         if not any(len(trees.value) for trees in gap):
             return None
         return cls(target, position, variable.indicator, view, edges, tuple(common), tuple(gap))

@@ -5,8 +5,8 @@ import pytest
 from twinset.core.errors import DataError
 from twinset.io import read_dataset
 
-PNG = b"\x89PNG\r\n\x1a\n"
-JPEG = b"\xff\xd8\xff"
+PNG = b"\x89PNG\r\n\x1a\n" + b"IEND\xaeB`\x82"
+JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
 
 
 def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
@@ -65,3 +65,11 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
     (tmp_path / "in" / "b.png").symlink_to(tmp_path / "out.png")
     with pytest.raises(DataError, match="leads out of its folder"):
         read_dataset(tmp_path / "in")
+
+
+@pytest.mark.parametrize(("name", "whole"), [("1.png", PNG), ("1.jpg", JPEG)])
+def test_a_file_that_breaks_off_is_refused_by_name(tmp_path: Path, name: str, whole: bytes) -> None:
+    folder = lay_out(tmp_path, {name: whole[:-1]})
+
+    with pytest.raises(DataError, match=f"'{name}' breaks off before its end"):
+        read_dataset(folder)

@@ -14,6 +14,7 @@ from twinset.core.neighbours import nearest
 from twinset.core.seeding import rng_for
 
 _MOST_MADE, _MOST_COMMON = 1_000, 20_000
+_SAME = 1e-6
 
 
 def look_at_made(bench: Bench, cut: Cut, strategy: Strategy, seed: int) -> dict[str, Any]:
@@ -50,14 +51,16 @@ def look_at_made(bench: Bench, cut: Cut, strategy: Strategy, seed: int) -> dict[
     # Thinned common rows lie further away than all of them would: both rates are low by the same rule.
     intruding = nearest(made_x, common_x, 1)[0][:, 0] < to_rare
     real_intruding = nearest(rare_x, common_x, 1)[0][:, 0] < between
-    close = float(np.quantile(between, 0.05))
+    # Real rows that repeat have no distance; among them every made row would look far enough away.
+    apart = between[between > _SAME]
+    close = float(np.quantile(apart, 0.05)) if len(apart) else 0.0
     top = float(np.quantile(np.concatenate([to_rare, between]), 0.99)) or 1.0
     edges = np.linspace(0, top, 25)
     return {
         "rows": n,
         "looked_at": len(made),
         "component": strategy.component,
-        "copies_fraction": float((to_rare <= 1e-6).mean()),
+        "copies_fraction": float((to_rare <= _SAME).mean()),
         "close_fraction": float((to_rare <= close).mean()),
         "median_distance_ratio": float(np.median(to_rare)) / max(float(np.median(between)), 1e-9),
         "intrusion_fraction": float(intruding.mean()),

@@ -10,6 +10,8 @@ from twinset.core.pixels import decode_pixels
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame header
+_ENDS = ((_JPEG, b"\xff\xd9"), (_PNG, b"IEND\xaeB`\x82"))
+_TAIL = 4096  # cameras append their own blocks after the end of a JPEG
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _ORIENTATION = 0x0112
 
@@ -49,6 +51,28 @@ def image_facts(data: bytes) -> ImageFacts:
         ) from error
     pixels = decode_pixels(data)
     return ImageFacts(pixels.shape[0], pixels.shape[1], 1)
+
+
+def whole_image_facts(data: bytes) -> ImageFacts:
+    """Return the facts of an encoded image that is whole: decoders fill in what is cut off.
+
+    Raises
+    ------
+    DataError
+        The file is empty, breaks off, or is no image.
+    """
+    if not data:
+        raise DataError("the image file is empty")
+    facts = image_facts(data)
+    check_whole(data)
+    return facts
+
+
+def check_whole(data: bytes) -> None:
+    """Raise DataError where a PNG or JPEG breaks off before its end."""
+    for head, end in _ENDS:
+        if data.startswith(head) and end not in data[-_TAIL:]:
+            raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
 
 
 def _jpeg_facts(data: bytes) -> ImageFacts:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.errors import DataError
+from twinset.core.image_facts import check_whole
 from twinset.core.schema import BLOB
 from twinset.io.csv import read_csv
 from twinset.io.files import flush_file, flush_folder, inside
@@ -79,7 +80,20 @@ def _read_image(folder: Path, relative: Path) -> bytes:
             got="an empty file" if not data else "another content",
             todo="replace or remove the file",
         )
+    _check_whole(data, relative.as_posix())
     return data
+
+
+def _check_whole(data: bytes, name: str) -> None:
+    """Raise DataError with the file's name where it breaks off."""
+    try:
+        check_whole(data)
+    except DataError as error:
+        raise DataError(
+            f"the image file '{name}' breaks off before its end",
+            got=f"{len(data)} bytes",
+            todo="replace or remove the file",
+        ) from error
 
 
 def _read_labels(folder: Path, paths: list[Path]) -> dict[str, pa.ChunkedArray]:
@@ -117,7 +131,9 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
         file = inside(folder, relative)
         if not file.is_file():
             raise DataError(f"the file that column '{name}' names in row {row} is missing")
-        blobs.append({"bytes": file.read_bytes(), "path": relative})
+        data = file.read_bytes()
+        _check_whole(data, relative)
+        blobs.append({"bytes": data, "path": relative})
     return pa.chunked_array([pa.array(blobs, BLOB)])
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
+from twinset.core.contracts import Comparison
 from twinset.core.dataset import Dataset
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
@@ -134,3 +135,19 @@ def test_copied_images_and_texts_are_found_beside_fresh_numbers(compare, rng) ->
     assert found.value == pytest.approx(2 / 3)
     assert found.details["parts"]["image 'image'"]["copies"] == 2
     assert found.details["parts"]["text 'text'"]["excess"] == 0
+
+
+def test_a_label_beside_texts_is_no_row_to_copy() -> None:
+    def part(salt: str) -> Dataset:
+        texts = pa.array([f"{salt} says {i}" for i in range(40)])
+        labels = pa.array(["spam", "ham"] * 20).dictionary_encode()
+        fields = (
+            Field(name="text", kind="text", stored="string"),
+            Field(name="label", kind="category", stored="string", levels=("ham", "spam")),
+        )
+        return Dataset.from_arrow(pa.table({"text": texts, "label": labels}), Schema(fields))
+
+    comparison = Comparison(part("bob"), part("eve"), part("ann"))
+    found = ExactCopies().compute(comparison, rng_for(0))
+
+    assert list(found.details["parts"]) == ["text 'text'"]

@@ -156,3 +156,16 @@ def test_other_temperatures_are_not_undone() -> None:
     _, meta = replace(Trees(), temperature=1.5).fit(real, _rng(22)).to_arrays()
 
     assert not meta["refinement"]
+
+
+def test_a_level_that_few_rows_have_gives_no_grounds_for_a_correction() -> None:
+    real = _sums(3_000, _rng(23)).to_arrow()
+    labels = real.column("label").to_pylist()
+    labels[:5] = ["zz"] * 5
+    real = real.set_column(real.column_names.index("label"), "label", pa.array(labels))
+    dataset = Dataset.from_arrow(real)
+    dataset = dataset.with_schema(dataset.schema.with_target("label"))
+
+    _, meta = Trees().fit(dataset, _rng(24)).to_arrays()
+
+    assert "correction" not in meta["refinement"]

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts, image_facts
+from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
 from twinset.core.outlines import fill_parts
 from twinset.core.pixels import encode_lossless
@@ -24,9 +24,7 @@ from twinset.io.vision.faults import Faults
 
 Ids = npt.NDArray[Any]
 
-_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
 _SLACK = 0.01  # pixels by which rounding may take a box out of its image
-_TAIL = 4096  # cameras append their own blocks after the end of a JPEG
 
 
 @dataclass
@@ -62,12 +60,7 @@ def checked_facts(data: bytes) -> ImageFacts:
     DataError
         The file is empty, breaks off, is no image, or is to be shown turned.
     """
-    if not data:
-        raise DataError("the image file is empty")
-    facts = image_facts(data)
-    for head, end in _ENDS:
-        if data.startswith(head) and end not in data[-_TAIL:]:
-            raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
+    facts = whole_image_facts(data)
     if facts.orientation != 1:
         raise DataError(
             f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
