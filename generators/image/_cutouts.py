@@ -12,7 +12,7 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, FitError, SchemaError
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill
+from twinset.core.outlines import fill_parts
 from twinset.core.pixels import decode_ids, decode_pixels
 from twinset.core.schema import Schema
 
@@ -168,7 +168,7 @@ def _cut(
         mask = ids[top:bottom, left:right] == item["id"]
     elif polygons:
         rings = [np.reshape(ring, (-1, 2)) - [left, top] for ring in polygons]
-        mask = fill(rings, (bottom - top, right - left))
+        mask = fill_parts(rings, (bottom - top, right - left))
     else:
         mask = _mask_of_box(crop, (x0 - left, y0 - top, x1 - left, y1 - top), masks_from_boxes)
     if mask.sum() < _LEAST_PIXELS:

@@ -60,6 +60,29 @@ def test_planes_big_ends_and_predictors_are_read():
     assert decode_pixels(by_hand("<", {**tags, 317: [2]}, squeezed)).tolist() == [[[1, 5], [2, 6]]]
 
 
+def test_differences_of_floats_are_those_of_their_bits():
+    values = np.array([[1.5, -2.25, 1e30]], "<f4")
+    bits = values.view("<u4")
+    steps = np.diff(bits, axis=1, prepend=np.uint32(0))
+    body = zlib.compress(steps.astype("<u4").tobytes())
+    tags = {256: [3], 257: [1], 258: [32], 259: [8], 273: [8], 279: [len(body)], 317: [2], 339: [3]}
+    np.testing.assert_array_equal(decode_tiff(by_hand("<", tags, body)), values)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({258: [32], 317: [3]}, r"is not read; got .*predictor 3; allowed: .*predictor 1 or 2"),
+        ({258: [8]}, r"is not read; got .*bits \[8\], sample formats \[3\].*floats of 16 or 32"),
+    ],
+)
+def test_floats_of_other_forms_are_refused(more, sentence):
+    body = zlib.compress(bytes(16))
+    tags = {256: [2], 257: [2], 259: [8], 273: [8], 277: [1], 279: [len(body)], 339: [3]}
+    with pytest.raises(DataError, match=sentence):
+        decode_tiff(by_hand("<", tags | more, body))
+
+
 def test_other_forms_and_damage_are_told():
     body = bytes(8)
     tags = {256: [2], 257: [2], 258: [8, 8], 277: [2], 279: [8], 273: [8], 259: [5]}

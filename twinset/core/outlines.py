@@ -84,6 +84,30 @@ def fill(rings: Sequence[Ring], shape: tuple[int, int]) -> npt.NDArray[np.bool_]
     return np.asarray(np.cumsum(crossings[:, :-1], axis=1) % 2 == 1)
 
 
+def fill_parts(rings: Sequence[Ring], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return the pixels whose centres lie within any of the parts of one object, shape (h, w).
+
+    Unlike `fill`, parts that overlap are united: a pixel of two of them is the object's.
+
+    Parameters
+    ----------
+    rings : sequence of numpy.ndarray, shape (k, 2)
+        The outline of each part in pixels; they may leave the image.
+    shape : tuple of int
+        Height and width.
+
+    Examples
+    --------
+    >>> left = np.array([[0, 0], [2, 0], [2, 1], [0, 1.0]])
+    >>> fill_parts([left, left + [1, 0]], (1, 4)).astype(int).tolist()
+    [[1, 1, 1, 0]]
+    """
+    covered = np.zeros(shape, bool)
+    for ring in rings:
+        covered |= fill([ring], shape)
+    return covered
+
+
 def _edges(mask: npt.NDArray[np.bool_]) -> dict[tuple[int, int], list[int]]:
     """Return corner (x, y) -> directions of the edges that leave it, inside at the right hand."""
     wide = np.pad(mask, 1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts
+from twinset.core.instances import ObjectLabel
 from twinset.core.keypoints import Keypoint
 from twinset.core.rle import decompress, mask_of_runs
 from twinset.core.schema import Label
@@ -19,6 +21,7 @@ from twinset.io.vision.samples import (
     Ids,
     Sample,
     box_fault,
+    checked_object,
     new_object,
     paint_outlines,
     read_picture,
@@ -41,17 +44,12 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
         The file is no COCO file.
     """
     content = _load(file)
-    labels = {c["id"]: _label(c) for c in content["categories"]}
+    labels = _labels(content["categories"], file.name, faults)
     folder = _image_folder(file, content["images"])
-    owned: dict[Any, list[tuple[int, Any]]] = {}
-    known = {image["id"] for image in content["images"]}
-    for place, annotation in enumerate(content["annotations"]):
-        if annotation.get("image_id") not in known:
-            faults.add(f"{file.name}, annotations[{place}]", "its image_id is that of no image")
-            continue
-        owned.setdefault(annotation["image_id"], []).append((place, annotation))
+    images = _of_one_id(content["images"], f"{file.name}, images", faults)
+    owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
     samples = []
-    for image in content["images"]:
+    for image in images.values():
         found = read_picture(folder, image["file_name"], faults)
         if found is None:
             continue
@@ -64,7 +62,11 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
                 f"{facts.height}",
             )
             continue
-        sample = Sample(image["file_name"], data, extras=_extras(image))
+        attributes = image.get("attributes") or {}
+        if not isinstance(attributes, Mapping):
+            faults.add(f"{file.name}, image {image['id']}", "its attributes are no object")
+            attributes = {}
+        sample = Sample(image["file_name"], data, extras=_extras(attributes))
         masks: dict[int, Ids] = {}
         for place, annotation in owned.get(image["id"], ()):
             where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
@@ -96,10 +98,19 @@ def _load(file: Path) -> dict[str, Any]:
         entries = lists[key]
         if not isinstance(entries, list):
             raise DataError(f"'{file.name}' is no COCO file", got=f"no list '{key}'")
-        for place, entry in enumerate(entries):
+        for place, entry in enumerate(entries if needed else ()):
+            where = f"'{file.name}', {key}[{place}]"
+            if not isinstance(entry, dict):
+                raise DataError(f"{where} is no object", got=repr(entry)[:40])
             lacking = needed - set(entry)
             if lacking:
-                raise DataError(f"'{file.name}', {key}[{place}] lacks '{min(lacking)}'")
+                raise DataError(f"{where} lacks '{min(lacking)}'")
+            if not isinstance(entry["id"], int | str):
+                raise DataError(
+                    f"{where} has no id", got=repr(entry["id"])[:40], allowed="a number"
+                )
+            if not isinstance(entry.get("file_name", ""), str):
+                raise DataError(f"{where} has a file_name that is no text")
     return dict(content)
 
 
@@ -124,19 +135,55 @@ def _image_folder(file: Path, images: Sequence[Mapping[str, Any]]) -> Path:
     return next((place for place in places if (place / first).is_file()), file.parent)
 
 
+def _of_one_id(
+    entries: Sequence[dict[str, Any]], where: str, faults: Faults
+) -> dict[Any, dict[str, Any]]:
+    """Return id -> entry; where several have one id, nobody knows which is meant, and none is kept."""
+    counts = Counter(entry["id"] for entry in entries)
+    for number in (n for n, count in counts.items() if count > 1):
+        faults.add(where, f"{counts[number]} of them have the id {number}, and all are left out")
+    return {entry["id"]: entry for entry in entries if counts[entry["id"]] == 1}
+
+
+def _labels(categories: Sequence[dict[str, Any]], name: str, faults: Faults) -> dict[Any, Label]:
+    labels = {}
+    for number, category in _of_one_id(categories, f"{name}, categories", faults).items():
+        try:
+            labels[number] = _label(category)
+        except (TwinsetError, ValueError, TypeError) as error:
+            faults.add(f"{name}, category {number}", f"it cannot be read ({error})")
+    return labels
+
+
+def _owned(
+    annotations: Sequence[Any], images: Mapping[Any, Any], where: str, faults: Faults
+) -> dict[Any, list[tuple[int, Any]]]:
+    """Return image id -> its annotations, each with its place in the file."""
+    owned: dict[Any, list[tuple[int, Any]]] = {}
+    for place, annotation in enumerate(annotations):
+        if not isinstance(annotation, dict):
+            faults.add(f"{where}[{place}]", "it is no object")
+            continue
+        number = annotation.get("image_id")
+        if not isinstance(number, int | str) or number not in images:
+            faults.add(f"{where}[{place}]", "its image_id is that of no image")
+            continue
+        owned.setdefault(number, []).append((place, annotation))
+    return owned
+
+
 def _label(category: Mapping[str, Any]) -> Label:
     # COCO counts the ends of a skeleton's lines from 1.
-    pairs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton", ()))
+    pairs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
     return Label(
         str(category["name"]),
         number=int(category["id"]),
-        keypoints=tuple(category.get("keypoints", ())),
+        keypoints=tuple(category.get("keypoints") or ()),
         skeleton=pairs,
     )
 
 
-def _extras(image: Mapping[str, Any]) -> dict[str, Any]:
-    given = image.get("attributes", {})
+def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in given.items() if not isinstance(value, dict | list)}
 
 
@@ -144,14 +191,15 @@ def _add(
     sample: Sample,
     masks: dict[int, Ids],
     annotation: Mapping[str, Any],
-    labels: Mapping[int, Label],
+    labels: Mapping[Any, Label],
     facts: ImageFacts,
     faults: Faults,
     where: str,
 ) -> None:
-    label = labels.get(annotation.get("category_id", -1))
+    category = annotation.get("category_id")
+    label = labels.get(category) if isinstance(category, int | str) else None
     if label is None:
-        faults.add(where, f"its category_id {annotation.get('category_id')} is that of no category")
+        faults.add(where, f"its category_id {category} is that of no category")
         return
     number = len(sample.objects) + 1
     shape = (facts.height, facts.width)
@@ -160,23 +208,29 @@ def _add(
         x, y, w, h = (float(v) for v in annotation["bbox"])
         made = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
         made["keypoints"] = _keypoints(annotation.get("keypoints"), label)
-    except (DataError, ValueError, TypeError, KeyError) as error:
+        made["polygons"] = polygons
+        _add_attributes(made, annotation.get("attributes") or {})
+        checked_object(made)
+    except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
         faults.add(where, f"it cannot be read ({type(error).__name__}: {error})")
         return
     wrong = box_fault(made["box"], facts)
     if wrong:
         faults.add(where, wrong)
         return
-    made["polygons"] = polygons
     if annotation.get("iscrowd"):
         made["flags"] = ["crowd"]
-    extra = annotation.get("attributes", {})
-    made["truncated"] = bool(extra.get("truncated", False))
-    made["visible_fraction"] = extra.get("visible_fraction")
-    made["amodal_box"] = extra.get("amodal_box")
     if mask is not None:
         masks[number] = mask
     sample.objects.append(made)
+
+
+def _add_attributes(made: ObjectLabel, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise DataError("its attributes are no object")
+    made["truncated"] = bool(given.get("truncated", False))
+    made["visible_fraction"] = given.get("visible_fraction")
+    made["amodal_box"] = given.get("amodal_box")
 
 
 def _segmentation(
@@ -189,10 +243,15 @@ def _segmentation(
         counts = given["counts"]
         if tuple(given["size"]) != shape:
             raise DataError("its run lengths are of another size than the image")
-        return None, mask_of_runs(decompress(counts) if isinstance(counts, str) else counts, shape)
+        runs = decompress(counts) if isinstance(counts, str) else counts
+        if max(runs, default=0) > shape[0] * shape[1]:  # its sum might wrap round to the right one
+            raise DataError("a run length is larger than the image", got=str(max(runs)))
+        return None, mask_of_runs(runs, shape)
     rings = [[float(v) for v in ring] for ring in given]
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
         raise DataError("an outline needs three corners or more, each of x and y")
+    if not all(np.isfinite(ring).all() for ring in rings):
+        raise DataError("a corner of its outline is no number")
     return rings, None
 
 
@@ -201,6 +260,8 @@ def _keypoints(given: Any, label: Label) -> list[Keypoint]:
         return []
     if len(given) != 3 * len(label.keypoints):
         raise DataError(f"it has {len(given) / 3:g} keypoints, its category {len(label.keypoints)}")
+    if not np.isfinite(np.array(given, float)).all():
+        raise DataError("a keypoint is no number")
     return [
         Keypoint(
             name=name, x=float(given[3 * k]), y=float(given[3 * k + 1]), v=int(given[3 * k + 2])

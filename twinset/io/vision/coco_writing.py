@@ -27,10 +27,6 @@ class CocoWriter(LayoutWriter):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._lists = {
-            key: (folder / f".{key}").open("w", encoding="utf-8")
-            for key in ("images", "annotations")
-        }
         self._n_annotations = 0
 
     def put(self, picture: Picture) -> None:

@@ -14,6 +14,7 @@ from twinset.core.errors import DataError
 from twinset.core.instances import ObjectLabel
 from twinset.core.outlines import Ring, outlines_of
 from twinset.core.pixels import encode_lossless
+from twinset.core.schema import Label
 from twinset.io.vision.numbers import share, short
 from twinset.io.vision.samples import Ids
 from twinset.io.vision.writing import LayoutWriter, Picture
@@ -26,7 +27,7 @@ class YoloWriter(LayoutWriter):
 
     An object of several parts, or with holes, is one line that runs to the next part and back along the
     same way, which encloses nothing. Class numbers are kept where they count from 0, else counted anew:
-    YOLO knows no others.
+    YOLO knows no others. Poses have one list of keypoints: a class without any gets them unlabelled.
     """
 
     def put(self, picture: Picture) -> None:
@@ -34,7 +35,7 @@ class YoloWriter(LayoutWriter):
         self.save(f"images/{picture.stem}{picture.ending}", picture.data)
         facts = picture.facts
         size = np.array([facts.width, facts.height], float)
-        ids = picture.ids() if picture.objects and not self._poses else None
+        ids = picture.ids() if picture.objects and not self._pose.keypoints else None
         lines = [self._line(item, ids, size) for item in picture.objects]
         self.save(f"labels/{picture.stem}.txt", "".join(f"{line}\n" for line in lines).encode())
 
@@ -44,15 +45,26 @@ class YoloWriter(LayoutWriter):
         names = {self._number(label.name): label.name for label in labels}
         content: dict[str, object] = {"path": ".", "train": "images", "val": "images"}
         content["names"] = dict(sorted(names.items()))
-        if self._poses:
-            content["kpt_shape"] = [len(labels[0].keypoints), 3]
-            content["kpt_names"] = list(labels[0].keypoints)
-            content["skeleton"] = [list(pair) for pair in labels[0].skeleton]
+        pose = self._pose
+        if pose.keypoints:
+            content["kpt_shape"] = [len(pose.keypoints), 3]
+            content["kpt_names"] = list(pose.keypoints)
+            content["skeleton"] = [list(pair) for pair in pose.skeleton]
         self.save("data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
 
     @property
-    def _poses(self) -> bool:
-        return bool(self.classes.labels and self.classes.labels[0].keypoints)
+    def _pose(self) -> Label:
+        """The first class with keypoints; one without any where no class has some."""
+        posed = [label for label in self.classes.labels if label.keypoints]
+        for other in posed[1:]:
+            if other.keypoints != posed[0].keypoints:
+                raise DataError(
+                    "YOLO holds one list of keypoints for all classes",
+                    got=f"{len(posed[0].keypoints)} of '{posed[0].name}', others of '{other.name}' "
+                    f"({len(other.keypoints)})",
+                    todo="write coco, or each of these classes as a set of its own",
+                )
+        return posed[0] if posed else Label("none")
 
     def _number(self, name: str) -> int:
         labels = self.classes.labels
@@ -62,7 +74,8 @@ class YoloWriter(LayoutWriter):
 
     def _line(self, item: ObjectLabel, ids: Ids | None, size: Ids) -> str:
         number = str(self._number(item["category"]))
-        if not self._poses:
+        pose = self._pose.keypoints
+        if not pose:
             rings = _rings(item, ids)
             if rings:
                 ring = joined(rings) / size
@@ -70,15 +83,11 @@ class YoloWriter(LayoutWriter):
         corners = np.reshape(item["box"], (2, 2)) / size
         values = [*corners.mean(axis=0), *(corners[1] - corners[0])]
         words = [number, *(share(v) for v in values)]
-        if self._poses:
-            names = (
-                self.classes.label(item["category"]).keypoints or self.classes.labels[0].keypoints
-            )
-            at = {point["name"]: point for point in item["keypoints"] or ()}
-            for name in names:
-                point = at.get(name)
-                x, y, v = (point["x"], point["y"], point["v"]) if point else (0.0, 0.0, 0)
-                words += [share(x / size[0]), share(y / size[1]), str(v)]
+        at = {point["name"]: point for point in item["keypoints"] or ()}
+        for name in pose:
+            point = at.get(name)
+            x, y, v = (point["x"], point["y"], point["v"]) if point else (0.0, 0.0, 0)
+            words += [share(x / size[0]), share(y / size[1]), str(v)]
         return " ".join(words)
 
 

@@ -11,7 +11,7 @@ from twinset.core.schema import Label
 from twinset.io.vision.coco import is_coco, read_coco
 from twinset.io.vision.faults import Faults, OnFault
 from twinset.io.vision.masks import MASK_FOLDERS, has_maps, read_masks
-from twinset.io.vision.samples import Sample, to_dataset
+from twinset.io.vision.samples import Sample, settle_extras, to_dataset
 from twinset.io.vision.shards import read_shards
 from twinset.io.vision.voc import read_voc
 from twinset.io.vision.yolo import read_yolo
@@ -86,6 +86,7 @@ def read_layout(layout: str, path: Path, name: str, on_fault: OnFault = "stop") 
     """
     faults = Faults(on_fault)
     samples, labels = _READERS[layout](path, faults)
+    settle_extras(samples, faults)
     notes = faults.settle(f"the {layout} set '{name}'")
     return to_dataset(samples, labels, name, notes)
 

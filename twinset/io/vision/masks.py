@@ -60,10 +60,10 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
             if ids.shape != (facts.height, facts.width):
                 said = f"it is {ids.shape[1]} x {ids.shape[0]}, its image {facts.width} x {facts.height}"
                 raise DataError(said)
-            own = categories.get(picture.name) if categories is not None else None
-            known = (
-                dict.fromkeys(set(ids.ravel().tolist()) - {0}, ONLY_CLASS) if own is None else own
-            )
+            if categories is None:
+                known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, ONLY_CLASS)
+            else:
+                known = dict(categories.get(picture.name, {}))
             objects = objects_from_ids(ids, known)
         except TwinsetError as error:
             faults.add(place, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill
+from twinset.core.outlines import fill_parts
 from twinset.core.pixels import encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io.files import inside
@@ -45,18 +46,28 @@ def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, Im
         if data is None:
             faults.add(relative, "there is no such image file")
             return None
-        facts = whole_image_facts(data)
+        return data, checked_facts(data)
     except TwinsetError as error:
         faults.add(relative, str(error))
         return None
+
+
+def checked_facts(data: bytes) -> ImageFacts:
+    """Return the facts of an image file that is whole and upright.
+
+    Raises
+    ------
+    DataError
+        The file is empty, breaks off, is no image, or is to be shown turned.
+    """
+    facts = whole_image_facts(data)
     if facts.orientation != 1:
-        faults.add(
-            relative,
+        raise DataError(
             f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
-            "speak of either form: write it upright first",
+            "speak of either form",
+            todo="write it upright first",
         )
-        return None
-    return data, facts
+    return facts
 
 
 def box_fault(box: Sequence[float], facts: ImageFacts) -> str:
@@ -88,6 +99,54 @@ def new_object(
     )
 
 
+def checked_object(made: ObjectLabel) -> ObjectLabel:
+    """Return a label that a column of objects can hold.
+
+    Raises
+    ------
+    DataError
+        One of its values is of another kind than such a column holds.
+    """
+    try:
+        pa.array([made], OBJECT)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise DataError("a value of the object is of another kind", got=str(error)) from error
+    return made
+
+
+def settle_extras(samples: Sequence[Sample], faults: Faults) -> None:
+    """Take out the extra values that their column cannot hold, each with a fault.
+
+    A column holds values of one kind; numbers with and without a fraction are of one.
+    """
+    for key in dict.fromkeys(key for sample in samples for key in sample.extras):
+        own = [s for s in samples if s.extras.get(key) is not None]
+        if _is_column([s.extras[key] for s in own]):
+            continue
+        kinds = Counter(_kind(s.extras[key]) for s in own)
+        usual = kinds.most_common(1)[0][0]
+        for sample in own:
+            value = sample.extras[key]
+            if _kind(value) != usual or not _is_column([value]):
+                faults.add(
+                    sample.path,
+                    f"its '{key}' is {value!r:.40}, and a column of {usual} values cannot hold it",
+                )
+                sample.extras[key] = None
+
+
+def _kind(value: Any) -> str:
+    return "float" if type(value) is int else type(value).__name__
+
+
+def _is_column(values: list[Any]) -> bool:
+    try:
+        pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return False
+    return True
+
+
 def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Ids | None:
     """Return the id map of objects that all have outlines, None otherwise; a later one lies on top."""
     if not objects or not all(item.get("polygons") for item in objects):
@@ -95,7 +154,7 @@ def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
     ids = np.zeros(shape, np.uint16)
     for item in objects:
         rings = [np.reshape(ring, (-1, 2)) for ring in item.get("polygons") or ()]
-        ids[fill(rings, shape)] = item["id"]
+        ids[fill_parts(rings, shape)] = item["id"]
     return ids
 
 

@@ -8,14 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import whole_image_facts
+from twinset.core.image_facts import ImageFacts
+from twinset.core.instances import ObjectLabel
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample
+from twinset.io.vision.samples import (
+    Ids,
+    Sample,
+    box_fault,
+    checked_facts,
+    checked_object,
+    new_object,
+)
 
-_PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "webp")
+_PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 IDS = "ids"
 DESCRIPTION = "dataset.json"
 
@@ -26,7 +36,7 @@ def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]
     A sample's JSON file may hold `objects` (as in the column of that name); its other plain values
     become columns.
     """
-    labels = _labels(folder)
+    labels = _labels(folder, faults)
     samples = []
     for shard in sorted(folder.glob("*.tar")):
         for key, members in _groups(shard):
@@ -38,11 +48,15 @@ def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]
     return samples, [*labels, *(Label(name) for name in unknown)]
 
 
-def _labels(folder: Path) -> list[Label]:
+def _labels(folder: Path, faults: Faults) -> list[Label]:
     file = folder / DESCRIPTION
     if not file.is_file():
         return []
-    return [Label.from_json(entry) for entry in json.loads(file.read_bytes())["labels"]]
+    try:
+        return [Label.from_json(entry) for entry in json.loads(file.read_bytes())["labels"]]
+    except (TwinsetError, ValueError, TypeError, KeyError, AttributeError) as error:
+        faults.add(DESCRIPTION, f"it does not say the classes ({type(error).__name__}: {error})")
+        return []
 
 
 def _groups(shard: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -51,7 +65,9 @@ def _groups(shard: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         with tarfile.open(shard, "r:") as tar:
             key, members = "", dict[str, bytes]()
             for member in tar:
-                stem, _, ending = member.name.partition(".")
+                place, slash, base = member.name.removeprefix("./").rpartition("/")
+                stem, _, ending = base.partition(".")
+                stem = place + slash + stem
                 stream = tar.extractfile(member) if member.isfile() else None
                 if stream is None:
                     continue
@@ -73,15 +89,66 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
         faults.add(place, "it holds no image")
         return None
     try:
-        whole_image_facts(members[ending])
-        told: dict[str, Any] = json.loads(members.get("json", b"{}"))
-        ids = next(
-            (decode_ids(members[e]) for e in (f"{IDS}.png", f"{IDS}.tif") if e in members), None
-        )
+        facts = checked_facts(members[ending])
+        told = _told(members.get("json", b"{}"))
+        ids = _ids(members, facts)
+        extras = {
+            k: v for k, v in told.items() if k != "objects" and not isinstance(v, dict | list)
+        }
+        if "cls" in members:
+            extras["label"] = members["cls"].decode().strip()
+    except UnicodeDecodeError as error:
+        faults.add(place, f"its text is not UTF-8 ({error})")
+        return None
     except (TwinsetError, ValueError) as error:
         faults.add(place, str(error))
         return None
-    extras = {k: v for k, v in told.items() if k != "objects" and not isinstance(v, dict | list)}
-    if "cls" in members:
-        extras["label"] = members["cls"].decode().strip()
-    return Sample(f"{key}.{ending}", members[ending], told.get("objects", []), ids, extras)
+    objects = []
+    for k, given in enumerate(told["objects"]):
+        try:
+            objects.append(_object(given, k + 1, facts))
+        except (DataError, ValueError, TypeError, OverflowError) as error:
+            faults.add(f"{place}, objects[{k}]", str(error))
+            if ids is not None and isinstance(given, dict) and isinstance(given.get("id"), int):
+                ids = np.where(ids == given["id"], 0, ids)  # an object left out owns no pixels
+    return Sample(f"{key}.{ending}", members[ending], objects, ids, extras)
+
+
+def _told(data: bytes) -> dict[str, Any]:
+    """Return what a sample's JSON file says, with a list of objects in any case."""
+    told = json.loads(data)
+    if not isinstance(told, dict):
+        raise DataError("its JSON is no object", got=type(told).__name__, allowed='{"objects": []}')
+    objects = told.get("objects")
+    if objects is not None and not isinstance(objects, list):
+        raise DataError("its 'objects' are no list", got=type(objects).__name__)
+    return {**told, "objects": objects or []}
+
+
+def _ids(members: dict[str, bytes], facts: ImageFacts) -> Ids | None:
+    data = next((members[e] for e in (f"{IDS}.png", f"{IDS}.tif") if e in members), None)
+    if data is None:
+        return None
+    ids = decode_ids(data)
+    if ids.shape != (facts.height, facts.width):
+        raise DataError(
+            f"its id map is {ids.shape[1]} x {ids.shape[0]}, its image {facts.width} x {facts.height}"
+        )
+    return ids
+
+
+def _object(given: Any, number: int, facts: ImageFacts) -> ObjectLabel:
+    """Return a label as it is told, with what it does not tell as of a source that knows no more."""
+    if not isinstance(given, dict):
+        raise DataError("it is no object", got=type(given).__name__)
+    category, box = given.get("category"), given.get("box")
+    if not isinstance(category, str):
+        raise DataError("it has no 'category' that is a text", got=repr(category))
+    if not isinstance(box, list) or len(box) != 4:
+        raise DataError("it has no 'box' of four numbers", got=repr(box))
+    made = new_object(number, category, box)
+    wrong = box_fault(made["box"], facts)
+    if wrong:
+        raise DataError(wrong)
+    made.update({k: v for k, v in given.items() if v is not None and k != "box"})  # type: ignore[typeddict-item]
+    return checked_object(made)

@@ -7,7 +7,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label
@@ -158,9 +158,18 @@ def _ids(
     file = folder / "SegmentationObject" / f"{stem}.png"
     if not file.is_file():
         return None
-    given = decode_ids(file.read_bytes())
+    place = f"SegmentationObject/{stem}.png"
+    try:
+        given = decode_ids(file.read_bytes())
+    except TwinsetError as error:
+        faults.add(place, str(error))
+        return None
     if given.shape != (facts.height, facts.width):
-        faults.add(f"SegmentationObject/{stem}.png", "it is of another size than its image")
+        faults.add(place, "it is of another size than its image")
+        return None
+    most = int(given[given != _VOID].max(initial=0)) if len(kept) < _VOID else int(given.max())
+    if most > len(kept):
+        faults.add(place, f"it holds the number {most}, but its image has {len(kept)} objects")
         return None
     table = np.zeros(max(int(given.max(initial=0)), _VOID, len(kept)) + 1, np.uint16)
     table[1 : len(kept) + 1] = kept

@@ -30,7 +30,7 @@ class Picture:
         self.number = number
         self.data: bytes = row[image]["bytes"]
         self.stem = f"{number:07d}"
-        self.ending = ending_of(self.data)
+        self.ending = _ending(self.data)
         blob = row.get(mask)
         self.map_data: bytes | None = blob["bytes"] if blob else None
         self.objects: list[ObjectLabel] = list(row.get(boxes) or ())
@@ -44,6 +44,12 @@ class Picture:
     def ids(self) -> Ids | None:
         """Return the id map, where there is one."""
         return None if self.map_data is None else decode_ids(self.map_data)
+
+
+def _ending(data: bytes) -> str:
+    if data.startswith(b"BM"):
+        return ".bmp"
+    return ".webp" if data[:4] + data[8:12] == b"RIFFWEBP" else ending_of(data)
 
 
 class Classes:

@@ -21,6 +21,8 @@ from twinset.io.vision.samples import Sample, box_fault, new_object, paint_outli
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
+_VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
+
 
 @dataclass(frozen=True)
 class _Names:
@@ -54,7 +56,12 @@ def read_yolo(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
         lines = folder / "labels" / picture.relative_to(images).with_suffix(".txt")
         if lines.is_file():
             place = lines.relative_to(folder).as_posix()
-            for k, line in enumerate(lines.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                text = lines.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                faults.add(place, f"it is not UTF-8 ({error}), and its image is left out")
+                continue
+            for k, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
                     _add(sample, line, names, facts, faults, f"{place}, line {k}")
         sample.ids = paint_outlines(sample.objects, (facts.height, facts.width))
@@ -76,15 +83,21 @@ def _names(folder: Path) -> _Names:
         n_points, n_values = content.get("kpt_shape", (0, 0))
         points = tuple(content.get("kpt_names", [f"point_{k}" for k in range(n_points)]))
         lines = tuple((int(a), int(b)) for a, b in content.get("skeleton", ()))
+        labels = tuple(
+            Label(str(v), number=int(k), keypoints=points, skeleton=lines) for k, v in named.items()
+        )
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             "data.yaml does not say what the classes are",
             allowed="names: {0: cell, 1: nucleus} and, for poses, kpt_shape: [5, 3]",
         ) from error
-    labels = (
-        Label(str(v), number=int(k), keypoints=points, skeleton=lines) for k, v in named.items()
-    )
-    return _Names(tuple(labels), int(n_points), int(n_values))
+    if n_points and (len(points) != n_points or n_values not in (2, 3)):
+        raise DataError(
+            "kpt_shape of data.yaml does not fit",
+            got=f"[{n_points}, {n_values}] and {len(points)} names in kpt_names",
+            allowed="[number of keypoints, 2 or 3] and a name for each keypoint",
+        )
+    return _Names(labels, int(n_points), int(n_values))
 
 
 def _add(
@@ -106,7 +119,11 @@ def _add(
     if len(rest) == 4 + n_more and (n_more or len(rest) == 4):
         centre, extent = rest[:2] * size, rest[2:4] * size
         made = new_object(number, label.name, [*(centre - extent / 2), *(centre + extent / 2)])
-        made["keypoints"] = _points(rest[4:], names, label, size)
+        try:
+            made["keypoints"] = _points(rest[4:], names, label, size)
+        except DataError as error:
+            faults.add(where, str(error))
+            return
     elif not n_more and len(rest) >= 6 and len(rest) % 2 == 0:
         made = _outlined(number, label.name, rest.reshape(-1, 2) * size)
     else:
@@ -132,6 +149,12 @@ def _points(values: Any, names: _Names, label: Label, size: Any) -> list[Keypoin
     for k, name in enumerate(label.keypoints if names.n_points else ()):
         own = values[k * names.n_values : (k + 1) * names.n_values]
         x, y = own[:2] * size
+        if not np.isfinite(own).all() or (names.n_values > 2 and own[2] not in _VISIBLE):
+            raise DataError(
+                f"its keypoint '{name}' cannot be read",
+                got=" ".join(f"{value:g}" for value in own),
+                allowed="numbers, the third of them 0, 1 or 2",
+            )
         v = int(own[2]) if names.n_values > 2 else (2 if own.any() else 0)
         made.append(Keypoint(name=name, x=float(x), y=float(y), v=v))
     return made
