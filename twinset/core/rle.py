@@ -51,7 +51,12 @@ def mask_of_runs(lengths: Sequence[int], shape: tuple[int, int]) -> Mask:
     """
     runs = np.asarray(lengths, dtype=np.int64)
     height, width = shape
-    if runs.size == 0 or runs.min() < 0 or runs.sum() != height * width:
+    if (
+        runs.size == 0
+        or runs.min() < 0
+        or runs.max() > height * width  # a sum of such lengths may wrap round to the right one
+        or runs.sum() != height * width
+    ):
         raise DataError(
             "run lengths do not fill their image",
             got=f"{int(runs.sum())} pixels",
