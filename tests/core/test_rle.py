@@ -53,3 +53,8 @@ def test_damaged_texts_are_refused(text):
 def test_lengths_must_fill_the_image(lengths):
     with pytest.raises(DataError, match="2 x 2 = 4"):
         mask_of_runs(lengths, (2, 2))
+
+
+def test_lengths_whose_sum_wraps_round_are_refused() -> None:
+    with pytest.raises(DataError, match="do not fill"):
+        mask_of_runs([2**62, 2**62, 2**62, 2**62, 6], (2, 3))
