@@ -101,9 +101,9 @@ def is_above_chance(
     """Return whether "none", or else the strategy `name`, ranks rows better than chance does.
 
     Chance is a random order of the rows of one repeat, in which positives of one group come together.
-    "None" must be 1.64 standard deviations above its mean, as chance is in 1 of 20 tables, another
-    strategy, which was picked, 4; in average precision, or in the area under the ROC curve, which sees
-    what is weak and everywhere.
+    "None" must be 1.64 standard deviations above its mean, as chance is in 1 of 20 tables (1 of 10
+    by either measure), another strategy, which was picked, 4; in average precision, or in the area
+    under the ROC curve, which sees what is weak and everywhere.
     """
     first = folds[0][0].partition("/")[0]
     tested = [cut.test for path, cut in folds if path.partition("/")[0] == first]
