@@ -111,13 +111,14 @@ def evaluate(
     plain = open_table(real, name="real")
     asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
     check_gates(gates or {}, [name for name, _ in asked], place="gates")
-    note, notes = note_of(plain, real, synthetic, holdout)
+    note, told = note_of(plain, real, synthetic, holdout)
+    notes = list(told)
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
         where = where or note.where
     if target is None and (target := label_beside_texts(plain.schema)) is not None:
-        notes = [*notes, f"Taken as the target: '{target}', the only label beside the texts."]
+        notes += [f"Taken as the target: '{target}', the only label beside the texts."]
     own = label_of_images(plain) if target is None else None
     question = Question(
         target=target or own,
@@ -136,20 +137,15 @@ def evaluate(
         remake=remake_of_note(note, attacks),
     )
     parts = real_parts(plain, holdout, note, question)
-    blind = ""
-    if holdout is not None:
-        seen, blind = holdout_notes(parts)
-        notes = [*notes, *seen]
+    seen, blind = ([], "") if holdout is None else holdout_notes(parts)
+    notes += seen
     made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
     if parts.holdout is None:
         notes = [*copied_note(copied_rows(parts.train, made)), *notes]
     with threadpool_limits(limits=1):
-        notes = [
-            *notes,
-            *refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks),
-        ]
+        notes += refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
         return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
 
 

@@ -122,15 +122,10 @@ def compare(
     measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
     check_gates(gates or {}, measured, place="gates")
     told = _read_notes(plain, real, candidates, holdout)
-    question = _question(told, target, positive, where, seed)
     question = replace(
-        question,
-        quick=quick,
-        workers=workers,
-        time=time,
-        group=group,
-        allow_leaks=tuple(allow_leaks),
-    )
+        _question(told, target, positive, where, seed),
+        quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
+    )  # fmt: skip
     parts = real_parts(plain, holdout, told.any, question)
     remarks, blind = list(told.remarks), ""
     if holdout is not None:

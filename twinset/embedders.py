@@ -17,6 +17,7 @@ from twinset.core.embedders import (
     Classical,
     Embedder,
     Embedding,
+    Family,
     OutsideNet,
     SmallNet,
     Weights,
@@ -28,7 +29,7 @@ from twinset.core.image_properties import box_labels, with_properties
 from twinset.io import read_weights
 
 _OWN = ("classical", "net")
-_FAMILIES = ("onnx", "torchvision", "timm")
+_FAMILIES: Mapping[str, Family] = {"onnx": "onnx", "torchvision": "torchvision", "timm": "timm"}
 _FORMS = "classical, net, onnx:FILE, torchvision:MODEL:FILE, timm:MODEL:FILE"
 _FEWEST_FOR_NET = 100
 _LEFT_OUT = "left out"
@@ -205,8 +206,9 @@ def _one(name: str) -> Embedder:
         return Classical()
     if name == "net":
         return SmallNet()
-    family, _, rest = name.partition(":")
-    if family not in _FAMILIES or not rest:
+    word, _, rest = name.partition(":")
+    family = _FAMILIES.get(word)
+    if family is None or not rest:
         raise ParameterError(
             f"'{name}' names no embedder",
             allowed=_FORMS,
@@ -217,7 +219,7 @@ def _one(name: str) -> Embedder:
         raise ParameterError(f"'{name}' names no file of weights", allowed=f"{family}:MODEL:FILE")
     path = Path(file)
     weights = Weights(path.name, read_weights(path))
-    return OutsideNet(family=family, weights=weights, architecture=architecture)  # type: ignore[arg-type]
+    return OutsideNet(family=family, weights=weights, architecture=architecture)
 
 
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:

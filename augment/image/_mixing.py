@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.contracts import Augmenter
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, ParameterError
 from twinset.core.instances import ObjectLabel
 
 from ._labels import objects_from_map, objects_from_outlines
@@ -143,6 +144,44 @@ def mix_rows(
             varied[name].append(made[name])
         parents.append([ids[p] for p in dict.fromkeys(partners) if p != k] if named else [])
     return with_parents(put_columns(dataset, varied), params["seed"], parents)
+
+
+class Mixing(Augmenter):
+    """An augmenter that puts each row together with others of its label; a subclass says how."""
+
+    chunk_rows: ClassVar[int] = 64
+    extra: ClassVar[str | None] = "image"
+    n_partners: ClassVar[int] = 1
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return a seed and partners per row: ``seed`` (n,), ``partners`` (n, n_partners)."""
+        return draw_partners(dataset, self.n_partners, rng)
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the mixed rows, in order; the same parameters give the same bytes.
+
+        Raises
+        ------
+        SchemaError
+            There is not exactly one image column, or more than one id map or boxes column.
+        DataError
+            A row's labels cannot be mixed, or an image cannot be decoded.
+        """
+        return mix_rows(dataset, params, self._mix)
+
+    def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
+        raise NotImplementedError
+
+
+def check_range(name: str, given: tuple[float, float], least: float, most: float) -> None:
+    """Raise ParameterError unless least <= low <= high <= most."""
+    low, high = given
+    if not least <= low <= high <= most:
+        raise ParameterError(
+            f"'{name}' is out of its range",
+            got=f"{low} to {high}",
+            allowed=f"{least:g} to {most:g}, low end first",
+        )
 
 
 def draw_partners(

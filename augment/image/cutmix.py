@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError
+from twinset.core.errors import DataError
 from twinset.core.schema import KINDS
 
 from ._labels import objects_from_map
-from ._mixing import Canvas, check_most_ids, corner, covering_scale, draw_partners, mix_rows
+from ._mixing import Canvas, Mixing, check_most_ids, check_range, corner, covering_scale
 from ._motion import Shift
 from ._rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cutmix(Augmenter):
+class Cutmix(Mixing):
     """Cover a rectangle of each image by a part of another one, with the labels of both.
 
     What the rectangle hides of an object is taken off its pixels, box and visible fraction; an object
@@ -47,6 +43,7 @@ class Cutmix(Augmenter):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
     >>> from twinset.core.pixels import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((10, 10), k, np.uint8)), "path": None} for k in range(9)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
@@ -57,35 +54,11 @@ class Cutmix(Augmenter):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
-    chunk_rows: ClassVar[int] = 64
-    extra: ClassVar[str | None] = "image"
 
     area_range: tuple[float, float] = (0.1, 0.4)
 
     def __post_init__(self) -> None:
-        low, high = self.area_range
-        if not 0.01 <= low <= high <= 0.5:
-            raise ParameterError(
-                "'area_range' is out of its range",
-                got=f"{low} to {high}",
-                allowed="0.01 to 0.5, low end first",
-            )
-
-    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return a seed and a partner per row: ``seed`` (n,), ``partners`` (n, 1)."""
-        return draw_partners(dataset, 1, rng)
-
-    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the mixed rows, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            A row has objects and no id map, or an image cannot be decoded.
-        """
-        return mix_rows(dataset, params, self._mix)
+        check_range("area_range", self.area_range, 0.01, 0.5)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError
+from twinset.core.errors import DataError
 from twinset.core.schema import KINDS
 
-from ._mixing import draw_partners, mix_rows, resized
+from ._mixing import Mixing, check_range, resized
 from ._rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixup(Augmenter):
+class Mixup(Mixing):
     """Let a second image of the same label shine through each image.
 
     For classified images: only images of one target label are blended, so the label stays whole and
@@ -43,6 +39,7 @@ class Mixup(Augmenter):
     Examples
     --------
     >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
     >>> from twinset.core.pixels import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((2, 2), k, np.uint8)), "path": None} for k in (0, 100)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
@@ -53,35 +50,11 @@ class Mixup(Augmenter):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS) - {"mask", "boxes"}
-    chunk_rows: ClassVar[int] = 64
-    extra: ClassVar[str | None] = "image"
 
     share_range: tuple[float, float] = (0.1, 0.4)
 
     def __post_init__(self) -> None:
-        low, high = self.share_range
-        if not 0 <= low <= high <= 0.5:
-            raise ParameterError(
-                "'share_range' is out of its range",
-                got=f"{low} to {high}",
-                allowed="0 to 0.5, low end first",
-            )
-
-    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return a seed and a partner per row: ``seed`` (n,), ``partners`` (n, 1)."""
-        return draw_partners(dataset, 1, rng)
-
-    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the blended rows, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column.
-        DataError
-            The rows hold objects or id maps, or an image cannot be decoded.
-        """
-        return mix_rows(dataset, params, self._mix)
+        check_range("share_range", self.share_range, 0, 0.5)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         image, ids, objects = own

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.schema import KINDS
 
-from ._mixing import Canvas, corner, covering_scale, draw_partners, mix_rows
+from ._mixing import Canvas, Mixing, check_range, corner, covering_scale
 from ._rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mosaic(Augmenter):
+class Mosaic(Mixing):
     """Put parts of four images into one, with the labels of what is still to be seen of each.
 
     The image keeps its size; a random point cuts it into four rectangles, of which one shows the image
@@ -47,6 +42,7 @@ class Mosaic(Augmenter):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
     >>> from twinset.core.pixels import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((8, 8), k, np.uint8)), "path": None} for k in range(9)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
@@ -57,37 +53,14 @@ class Mosaic(Augmenter):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
-    chunk_rows: ClassVar[int] = 64
-    extra: ClassVar[str | None] = "image"
+    n_partners: ClassVar[int] = 3
 
     scale_range: tuple[float, float] = (0.6, 1.2)
     centre_range: tuple[float, float] = (0.3, 0.7)
 
     def __post_init__(self) -> None:
-        for name, least, most in (("scale_range", 0.1, 4), ("centre_range", 0.1, 0.9)):
-            low, high = getattr(self, name)
-            if not least <= low <= high <= most:
-                raise ParameterError(
-                    f"'{name}' is out of its range",
-                    got=f"{low} to {high}",
-                    allowed=f"{least} to {most}, low end first",
-                )
-
-    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return a seed and three partners per row: ``seed`` (n,), ``partners`` (n, 3)."""
-        return draw_partners(dataset, 3, rng)
-
-    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the mosaics, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            An image cannot be decoded, or its map is of another size.
-        """
-        return mix_rows(dataset, params, self._mix)
+        check_range("scale_range", self.scale_range, 0.1, 4)
+        check_range("centre_range", self.centre_range, 0.1, 0.9)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:
         canvas = Canvas.like(own)

@@ -141,61 +141,8 @@ def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
 
 def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     """Return every figure with its 95 % interval by redrawing cells, and its goal."""
-    table: dict[str, tuple[Figure, str]] = {
-        "regret, advise": (lambda c: _mean([x.regret() for x in c]), ""),
-        "regret, none": (lambda c: _mean([x.regret("none") for x in c]), ""),
-        "regret, SMOTE 1:1": (lambda c: _mean([x.regret("smote 1") for x in c]), ""),
-        "regret to that of none, all cells": (lambda c: _ratio(c, c, "none"), ""),
-        "regret to that of none, where a candidate differs": (
-            lambda c: _ratio(c, [x for x in c if x.differs], "none"),
-            "<= 0.6",
-        ),
-        "regret to that of none, where a candidate helps": (
-            lambda c: _ratio(c, [x for x in c if x.helping], "none"),
-            "",
-        ),
-        "regret to that of SMOTE 1:1": (lambda c: _ratio(c, c, "smote 1"), "<= 0.25"),
-        "mean difference to none": (lambda c: _mean([x.advised[0] for x in c]), ""),
-        "mean difference to none, SMOTE 1:1": (
-            lambda c: _mean([x.differences["smote 1"][0] for x in c]),
-            "",
-        ),
-        "cells with a significant loss": (
-            lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] < 0 for x in c)),
-            "<= 1",
-        ),
-        "cells with a significant loss, SMOTE 1:1": (
-            lambda c: float(sum(_loses(x, "smote 1") for x in c)),
-            "",
-        ),
-        "cells with a significant gain": (
-            lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] > 0 for x in c)),
-            "",
-        ),
-        "worst relative difference": (
-            lambda c: min(x.advised[0] / x.precision("none") for x in c),
-            ">= -0.03",
-        ),
-        "cells where a candidate helps": (lambda c: float(sum(bool(x.helping) for x in c)), ""),
-        "splits where a helping candidate is taken": (_hits, ">= 0.7"),
-        "splits where such a one, or one as far ahead, is taken": (
-            lambda c: _mean([x.is_as_good(t) for x in c if x.helping for t in x.chosen]),
-            "",
-        ),
-        "cells where a candidate helps by 3 standard errors": (
-            lambda c: float(sum(bool(x.surely_helping) for x in c)),
-            "",
-        ),
-        "splits where a helping candidate is taken, in those cells": (
-            lambda c: _hits([x for x in c if x.surely_helping]),
-            "",
-        ),
-        "splits where anything but none is taken, in cells that any helps": (_moves, ""),
-        "share of the oracle's gain": (_recovered, ""),
-        "log-loss after restoring, to none": (_restored, "<= 1.03"),
-    }
     out = {}
-    for name, (figure, goal) in table.items():
+    for name, (figure, goal) in _FIGURES.items():
         rng = rng_for(1, "cells", name)
         draws = []
         for _ in range(N_DRAWS // 4):
@@ -242,3 +189,58 @@ def _recovered(cells: Sequence[CellResult]) -> float:
 
 def _restored(cells: Sequence[CellResult]) -> float:
     return _mean([s["log_loss_ratio"][s["challenger"]] for one in cells for s in one.splits])
+
+
+_FIGURES: dict[str, tuple[Figure, str]] = {
+    "regret, advise": (lambda c: _mean([x.regret() for x in c]), ""),
+    "regret, none": (lambda c: _mean([x.regret("none") for x in c]), ""),
+    "regret, SMOTE 1:1": (lambda c: _mean([x.regret("smote 1") for x in c]), ""),
+    "regret to that of none, all cells": (lambda c: _ratio(c, c, "none"), ""),
+    "regret to that of none, where a candidate differs": (
+        lambda c: _ratio(c, [x for x in c if x.differs], "none"),
+        "<= 0.6",
+    ),
+    "regret to that of none, where a candidate helps": (
+        lambda c: _ratio(c, [x for x in c if x.helping], "none"),
+        "",
+    ),
+    "regret to that of SMOTE 1:1": (lambda c: _ratio(c, c, "smote 1"), "<= 0.25"),
+    "mean difference to none": (lambda c: _mean([x.advised[0] for x in c]), ""),
+    "mean difference to none, SMOTE 1:1": (
+        lambda c: _mean([x.differences["smote 1"][0] for x in c]),
+        "",
+    ),
+    "cells with a significant loss": (
+        lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] < 0 for x in c)),
+        "<= 1",
+    ),
+    "cells with a significant loss, SMOTE 1:1": (
+        lambda c: float(sum(_loses(x, "smote 1") for x in c)),
+        "",
+    ),
+    "cells with a significant gain": (
+        lambda c: float(sum(is_beyond(*x.advised) and x.advised[0] > 0 for x in c)),
+        "",
+    ),
+    "worst relative difference": (
+        lambda c: min(x.advised[0] / x.precision("none") for x in c),
+        ">= -0.03",
+    ),
+    "cells where a candidate helps": (lambda c: float(sum(bool(x.helping) for x in c)), ""),
+    "splits where a helping candidate is taken": (_hits, ">= 0.7"),
+    "splits where such a one, or one as far ahead, is taken": (
+        lambda c: _mean([x.is_as_good(t) for x in c if x.helping for t in x.chosen]),
+        "",
+    ),
+    "cells where a candidate helps by 3 standard errors": (
+        lambda c: float(sum(bool(x.surely_helping) for x in c)),
+        "",
+    ),
+    "splits where a helping candidate is taken, in those cells": (
+        lambda c: _hits([x for x in c if x.surely_helping]),
+        "",
+    ),
+    "splits where anything but none is taken, in cells that any helps": (_moves, ""),
+    "share of the oracle's gain": (_recovered, ""),
+    "log-loss after restoring, to none": (_restored, "<= 1.03"),
+}

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.minority.planted_leaks import CLEAN, KINDS, plant
+from benchmarks.minority.clean_cuts import CLEAN
+from benchmarks.minority.planted_leaks import KINDS, plant
 from benchmarks.minority.real_sets import ABSENT, DATA, RealSet, real_sets
 from twinset.leaks import check
 

@@ -3,88 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.minority.clean_cuts import CLEAN
+from benchmarks.minority.cuts import (
+    Plant,
+    Planted,
+    clean_split,
+    grown,
+    has_fine_numbers,
+    like_column,
+    roles_of,
+    rows_of,
+)
 from benchmarks.minority.real_sets import RealSet, as_dataset
 from twinset.core.dataset import Dataset
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.core.splitting import split_rows
-from twinset.registry import build
-
-_NEIGHBOURS = 5
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A set cut in two, with a leak.
-
-    Parameters
-    ----------
-    train, holdout : Dataset
-        The two parts.
-    synthetic : Dataset or None
-        Made rows to train on.
-    split_by : str
-        How the cut is said to be made.
-    """
-
-    train: Dataset
-    holdout: Dataset
-    synthetic: Dataset | None = None
-    split_by: str = "stratified"
-
-
-Plant = Callable[[RealSet, np.random.Generator], Planted | None]
-
-
-def clean_split(real: RealSet, rng: np.random.Generator, by: str = "stratified") -> Planted:
-    """Return the set cut as it should be."""
-    train, holdout = split_rows(
-        real.data,
-        by=by,  # type: ignore[arg-type]
-        on=None,
-        holdout_fraction=float(rng.choice([0.2, 0.3, 0.5])),
-        rng=rng,
-    )
-    return Planted(real.data.take(train), real.data.take(holdout), None, by)
-
-
-def rows_of(real: RealSet) -> pd.DataFrame:
-    """Return all rows as a frame."""
-    return real.data.to_pandas()
-
-
-def grown(frame: pd.DataFrame, real: RealSet, ratio: float, how: str, seed: int) -> pd.DataFrame:
-    """Return the frame with its rare class grown by imbalanced-learn, or by rounded SMOTE."""
-    from imblearn.over_sampling import SMOTE, SMOTENC, RandomOverSampler
-
-    y = frame[real.target].astype(str)
-    x = frame.drop(columns=real.target)
-    counts = y.value_counts()
-    wanted = max(int(ratio * counts.iloc[0]), int(1.2 * counts.iloc[-1]))
-    strategy = {counts.index[-1]: min(wanted, int(counts.iloc[0]))}
-    if how == "ros":
-        made, labels = RandomOverSampler(
-            sampling_strategy=strategy, random_state=seed
-        ).fit_resample(x, y)
-    else:
-        numeric = x.select_dtypes("number").columns
-        x[numeric] = x[numeric].fillna(x[numeric].median())
-        nominal = [c for c in x.columns if c not in set(numeric)]
-        x[nominal] = x[nominal].astype(str)
-        x[numeric] = x[numeric].astype(float) if how == "smote" else x[numeric]
-        sampler = (
-            SMOTENC(nominal, sampling_strategy=strategy, random_state=seed)
-            if nominal
-            else SMOTE(sampling_strategy=strategy, random_state=seed)
-        )
-        made, labels = sampler.fit_resample(x, y)
-    labels = _like(frame[real.target], labels)
-    return made.copy().assign(**{real.target: labels})[list(frame.columns)]
 
 
 def grown_before_the_cut(how: str, ratio: float, real_test: bool = False) -> Plant:
@@ -92,11 +30,11 @@ def grown_before_the_cut(how: str, ratio: float, real_test: bool = False) -> Pla
 
     def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
         frame = rows_of(real)
-        if how != "ros" and not _has_fine_numbers(real):
+        if how != "ros" and not has_fine_numbers(real):
             return None
         whole = grown(frame, real, ratio, how, int(rng.integers(1 << 30)))
         is_real = np.arange(len(whole)) < len(frame)
-        data = as_dataset(whole, real.target, _roles(real))
+        data = as_dataset(whole, real.target, roles_of(real))
         if real_test:
             held = is_real & (rng.random(len(whole)) < 0.3)
             return Planted(data.filter(~held), data.filter(held))
@@ -107,11 +45,11 @@ def grown_before_the_cut(how: str, ratio: float, real_test: bool = False) -> Pla
 
 def grown_from_all_rows(real: RealSet, rng: np.random.Generator) -> Planted | None:
     """Cut first, but let SMOTE learn from all rows: its rows come as the made set."""
-    if not _has_fine_numbers(real):
+    if not has_fine_numbers(real):
         return None
     frame = rows_of(real)
     whole = grown(frame, real, 1.0, "smote", int(rng.integers(1 << 30)))
-    made = as_dataset(whole, real.target, _roles(real)).slice(len(frame), len(whole))
+    made = as_dataset(whole, real.target, roles_of(real)).slice(len(frame), len(whole))
     return replace(clean_split(real, rng), synthetic=made)
 
 
@@ -142,7 +80,7 @@ def changed_in_train(change: Callable[[pd.DataFrame, RealSet, np.random.Generato
         moved = cut.holdout.take(pick).to_pandas()
         change(moved, real, rng)
         frame = pd.concat([cut.train.to_pandas(), moved], ignore_index=True)
-        return replace(cut, train=as_dataset(frame, real.target, _roles(real)))
+        return replace(cut, train=as_dataset(frame, real.target, roles_of(real)))
 
     return plant
 
@@ -152,7 +90,7 @@ def flip_labels(moved: pd.DataFrame, real: RealSet, rng: np.random.Generator) ->
     levels = list(real.data.codes(real.target)[1])
     texts = moved[real.target].astype(str).str.lower()
     other = {level.lower(): levels[(i + 1) % len(levels)] for i, level in enumerate(levels)}
-    moved[real.target] = _like(rows_of(real)[real.target], texts.map(other))
+    moved[real.target] = like_column(rows_of(real)[real.target], texts.map(other))
 
 
 def jitter(moved: pd.DataFrame, real: RealSet, rng: np.random.Generator) -> None:
@@ -193,7 +131,7 @@ def other_keys(column: str) -> Plant:
         }[column]
         role = {"time": "time", "group": "group", "id": "identifier"}.get(column, "feature")
         frame.insert(0, column, values)
-        roles = {**_roles(real), column: role}
+        roles = {**roles_of(real), column: role}
         widened = replace(real, data=as_dataset(frame, real.target, roles))
         cut = clean_split(widened, rng, "group" if column == "group" else "stratified")
         pick = _picked(cut.holdout, real, 0.05, False, rng)
@@ -220,14 +158,14 @@ def shared_groups(real: RealSet, rng: np.random.Generator) -> Planted:
     frame.insert(
         0, "card", [f"k{i}" for i in rng.integers(0, max(2, len(frame) // 10), len(frame))]
     )
-    data = as_dataset(frame, real.target, {**_roles(real), "card": "group"})
+    data = as_dataset(frame, real.target, {**roles_of(real), "card": "group"})
     return clean_split(replace(real, data=data), rng)
 
 
 def time_travel(real: RealSet, rng: np.random.Generator) -> Planted:
     """Call a cut at random one by time."""
     frame = rows_of(real)
-    roles = _roles(real)
+    roles = roles_of(real)
     if "time" not in roles.values():
         frame.insert(0, "when", np.arange(len(frame), dtype=float))
         roles["when"] = "time"
@@ -305,63 +243,6 @@ KINDS: dict[str, Plant] = {
 }
 
 
-def grown_after_the_cut(how: str) -> Plant:
-    """Return what should be done: cut, then grow the rare class of the train part alone."""
-
-    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
-        if how != "ros" and not _has_fine_numbers(real):
-            return None
-        by = "group" if real.data.schema.with_role("group") else "stratified"
-        cut = clean_split(real, rng, by)
-        frame = cut.train.to_pandas()
-        whole = grown(frame, real, 1.0, how.removesuffix(" made"), int(rng.integers(1 << 30)))
-        data = as_dataset(whole, real.target, _roles(real))
-        if not how.endswith(" made"):
-            return replace(cut, train=data)
-        return replace(cut, synthetic=data.slice(len(frame), len(data)))
-
-    return plant
-
-
-def cut_by(by: str) -> Plant:
-    """Return a clean cut by time, group or at random; None where the set has no such column."""
-
-    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
-        if by in ("time", "group"):
-            return clean_split(real, rng, by) if real.data.schema.with_role(by) else None
-        if real.data.schema.with_role("group"):
-            return None
-        return clean_split(real, rng)
-
-    return plant
-
-
-def drawn_from_train(use: str) -> Plant:
-    """Return a clean cut with a made set from a generator that saw the train part alone."""
-
-    def plant(real: RealSet, rng: np.random.Generator) -> Planted | None:
-        if real.data.schema.with_role("group") or real.data.schema.of_kind("id"):
-            return None  # the generators tried here make no ids
-        cut = clean_split(real, rng)
-        fitted = build("generator", use, {}).fit(cut.train, rng)
-        return replace(cut, synthetic=fitted.sample(len(cut.train), rng))
-
-    return plant
-
-
-CLEAN: dict[str, Plant] = {
-    "cut at random, by class": cut_by("stratified"),
-    "cut by time": cut_by("time"),
-    "cut by group": cut_by("group"),
-    "cut, then random oversampling of train": grown_after_the_cut("ros"),
-    "cut, then SMOTE of train": grown_after_the_cut("smote"),
-    "cut, then SMOTE of train on whole numbers": grown_after_the_cut("rounded"),
-    "cut, SMOTE rows of train as the made set": grown_after_the_cut("smote made"),
-    "cut, bootstrap of train as the made set": drawn_from_train("tabular.bootstrap"),
-    "cut, copula of train as the made set": drawn_from_train("tabular.copula"),
-}
-
-
 def plant(kind: str, real: RealSet, seed: int) -> Planted | None:
     """Return the set cut with a leak of this kind, or clean; None where the set cannot have it."""
     if kind in KINDS and "group" not in kind:
@@ -375,27 +256,9 @@ def _fields(real: RealSet) -> tuple[Field, ...]:
     return real.data.schema.fields
 
 
-def _roles(real: RealSet) -> dict[str, str]:
-    return {
-        f.name: f.role for f in real.data.schema.fields if f.role in ("group", "time", "identifier")
-    }
-
-
-def _has_fine_numbers(real: RealSet) -> bool:
-    return len(real.data.schema.of_kind("number", "integer")) >= 3 and not _roles(real)
-
-
 def _picked(
     part: Dataset, real: RealSet, share: float, rare_only: bool, rng: np.random.Generator
 ) -> np.ndarray:
     codes, levels = part.codes(real.target)
     rows = np.flatnonzero(codes == levels.index(real.rare)) if rare_only else np.arange(len(part))
     return np.sort(rng.choice(rows, min(len(rows), max(60, int(share * len(rows)))), replace=False))
-
-
-def _like(column: pd.Series, texts: pd.Series) -> pd.Series:
-    if pd.api.types.is_bool_dtype(column):
-        return texts.str.lower() == "true"
-    if pd.api.types.is_numeric_dtype(column):
-        return pd.to_numeric(texts)
-    return texts

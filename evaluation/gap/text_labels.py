@@ -19,8 +19,8 @@ from twinset.core.contracts import (
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.resampling import Groups
+from twinset.core.word_features import word_features, word_model
 
-from ..utility._words import word_features, word_model  # noqa: TID252  (own folder)
 from ._forecasts import stray_fractions, stray_slopes
 
 Floats = npt.NDArray[np.float64]

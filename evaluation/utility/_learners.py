@@ -12,9 +12,9 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.features import FeatureEncoder
 from twinset.core.judge import fit_judge, judge_table
+from twinset.core.word_features import has_texts, stacked, word_features, word_model
 
 from ._task import Task
-from ._words import has_texts, stacked, word_features, word_model
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -21,11 +21,11 @@ from twinset.core.errors import ParameterError
 from twinset.core.judge import fit_judge, judge_table
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
+from twinset.core.word_features import has_texts, stacked, word_features, word_model
 
 from ._answers import MODES, compared
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
 from ._task import Task
-from ._words import has_texts, stacked, word_features, word_model
 
 Floats = npt.NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,6 +11,9 @@ from twinset.cli.files import check_places, write_text
 from twinset.cli.progress import progress_bar
 from twinset.cli.terminal import print_notes, print_paths, print_summary
 from twinset.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from twinset.report.advice import Advice
 
 
 def command(
@@ -111,13 +114,17 @@ def command(
             workers=workers,
             progress=progress,
         )
-    written: dict[str, Path] = {}
-    if page is not None:
-        write_text(page, found.to_html())
-        written["page"] = page
-    if recipe is not None and found.recipe:
-        write_text(recipe, found.recipe)
-        written["recipe"] = recipe
+    _tell(found, page, recipe, json=json)
+
+
+def _tell(found: Advice, page: Path | None, recipe: Path | None, *, json: bool) -> None:
+    """Write what was asked for and print the rest."""
+    forms = {"page": (page, found.to_html), "recipe": (recipe, lambda: found.recipe)}
+    written = {}
+    for name, (place, form) in forms.items():
+        if place is not None and (content := form()):
+            write_text(place, content)
+            written[name] = place
     if json:
         print(found.to_json(), end="")
         return

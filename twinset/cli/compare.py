@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from twinset.cli import EXIT_GATE, EXIT_OK
-from twinset.cli.files import check_places, write_text
+from twinset.cli.files import check_places
 from twinset.cli.progress import progress_bar
-from twinset.cli.terminal import paint, print_notes, print_paths, print_summary, print_table
+from twinset.cli.reports import tell
+from twinset.cli.terminal import print_table
 from twinset.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -110,25 +110,13 @@ def command(
             group=group,
             allow_leaks=allow_leak or (),
         )
-    if html is not None:
-        write_text(html, report.to_html())
-    if markdown is not None:
-        write_text(markdown, report.to_markdown())
-    if junit is not None:
-        write_text(junit, report.to_junit())
-    code = EXIT_OK if report.passed else EXIT_GATE
-    if json:
-        print(report.to_json(), end="")
-        return code
-    print_candidates(report)
-    print()
-    print_summary(report.summary())
-    print_notes(report.notes)
-    written = {"page": html, "markdown": markdown, "junit": junit}
-    print_paths({name: path for name, path in written.items() if path is not None})
-    if not report.passed:
-        print(paint("No candidate passed every gate: exit code 3.", "red"))
-    return code
+    return tell(
+        report,
+        {"page": html, "markdown": markdown, "junit": junit},
+        print_table=lambda: print_candidates(report),
+        failed="No candidate passed every gate: exit code 3.",
+        json=json,
+    )
 
 
 def print_candidates(report: CandidateReport) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from twinset.cli import EXIT_GATE, EXIT_OK
-from twinset.cli.files import check_places, write_text
+from twinset.cli.files import check_places
 from twinset.cli.progress import progress_bar
-from twinset.cli.terminal import paint, print_notes, print_paths, print_scores, print_summary
+from twinset.cli.reports import tell
+from twinset.cli.terminal import print_scores
 
 
 def command(
@@ -111,22 +111,10 @@ def command(
             embedders=embedder,
             attacks=attacks or (),
         )
-    if html is not None:
-        write_text(html, report.to_html())
-    if markdown is not None:
-        write_text(markdown, report.to_markdown())
-    if junit is not None:
-        write_text(junit, report.to_junit())
-    code = EXIT_OK if report.passed else EXIT_GATE
-    if json:
-        print(report.to_json(), end="")
-        return code
-    print_scores(report.scores)
-    print()
-    print_summary(report.summary())
-    print_notes(report.notes)
-    named = {"report": html, "markdown": markdown, "junit": junit}
-    print_paths({name: path for name, path in named.items() if path is not None})
-    if not report.passed:
-        print(paint("A gate failed: exit code 3.", "red"))
-    return code
+    return tell(
+        report,
+        {"report": html, "markdown": markdown, "junit": junit},
+        print_table=lambda: print_scores(report.scores),
+        failed="A gate failed: exit code 3.",
+        json=json,
+    )

@@ -9,12 +9,13 @@ from twinset.core.embedders.embedder import (
     with_vectors,
 )
 from twinset.core.embedders.net import SmallNet
-from twinset.core.embedders.outside import OutsideNet, Weights
+from twinset.core.embedders.outside import Family, OutsideNet, Weights
 
 __all__ = [
     "Classical",
     "Embedder",
     "Embedding",
+    "Family",
     "OutsideNet",
     "SmallNet",
     "Weights",

@@ -60,8 +60,9 @@ class Classes:
 
     def learn(self, schema: Schema, boxes: str) -> None:
         """Take the taxonomy of a schema, once."""
-        if not self.labels and boxes and schema[boxes].taxonomy is not None:
-            self.labels = list(schema[boxes].taxonomy.labels)  # type: ignore[union-attr]
+        taxonomy = schema[boxes].taxonomy if boxes else None
+        if not self.labels and taxonomy is not None:
+            self.labels = list(taxonomy.labels)
 
     def label(self, name: str) -> Label:
         """Return the label of a name; one that nobody declared is added."""
@@ -177,4 +178,5 @@ def _columns(schema: Schema) -> tuple[str, str, str]:
             got=", ".join(name for names in found.values() for name in names) or "none of them",
             todo="write parquet or jsonl instead",
         )
-    return found["image"][0], *(next(iter(found[k]), "") for k in ("mask", "boxes"))  # type: ignore[return-value]
+    mask, boxes = (next(iter(found[kind]), "") for kind in ("mask", "boxes"))
+    return found["image"][0], mask, boxes
