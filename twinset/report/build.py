@@ -263,7 +263,7 @@ def _exhibits(
     withheld = not show_real_rows and any(card.is_from_real for card in made)
     withheld = withheld and bool(synthetic.schema.of_kind("image", "text"))
     images: tuple[ImageSample, ...] = ()
-    surest: Mapping[int, ImageSample] = field(default_factory=dict)
+    surest: Mapping[int, ImageSample] = {}
     texts: tuple[TextSample, ...] = ()
     if not withheld:
         texts = text_samples(synthetic, real, target)
