@@ -20,6 +20,7 @@ from twinset.io.jsonl import read_jsonl
 from twinset.io.parquet import read_feather, read_parquet
 from twinset.io.text import find_text, read_text_set
 from twinset.io.text.formats import ENDINGS
+from twinset.io.text.tables import settle_spans, with_spans
 from twinset.io.vision import find_layout, read_layout
 from twinset.io.vision.faults import OnFault
 
@@ -84,12 +85,12 @@ def read_dataset(
         made = made if card is None else replace(made, card=replace(card, notes=made.card.notes))
         return made if schema is None else made.with_schema(schema)
     table = _read(path, _text_columns(schema))
-    table = _with_reserved(table)
+    table = with_spans(_with_reserved(table))
     if schema is not None:
         for field in schema.fields:
             table = _unpack(table, field, path.parent)
     card = card or Card(name=path.name.partition(".")[0], origin="real")
-    return Dataset.from_arrow(table, schema, card)
+    return settle_spans(Dataset.from_arrow(table, schema, card), path, on_fault)
 
 
 def read_table(path: Path) -> pa.Table:

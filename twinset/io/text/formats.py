@@ -33,7 +33,7 @@ def find_text(path: Path) -> tuple[str, Path] | None:
             return "labelstudio", path / TASKS
         return ("tokens", path / ROWS) if (path / ROWS).is_file() else None
     name = path.name.lower()
-    if not path.is_file() or path.stat().st_size == 0:
+    if not path.is_file():
         return None
     if name.endswith(TAGGED):
         return "conll", path
@@ -73,6 +73,8 @@ def read_text_set(format: str, path: Path, name: str, on_fault: OnFault = "stop"
     from twinset.io.text.label_studio import read_label_studio
     from twinset.io.text.rasa import read_rasa
 
+    if path.stat().st_size == 0:
+        raise DataError(f"the file '{path}' is empty", todo="give a file with at least one text")
     faults = Faults(on_fault)
     rows: list[Row]
     notes, label, has_spans = tuple[str, ...](), "", True

@@ -86,8 +86,16 @@ class Columns:
         return cls(texts[0], next(iter(spans), ""), label, tuple(rest), numbers - {label})
 
 
-def rows_of(chunk: Dataset, columns: Columns) -> Iterator[Row]:
+def rows_of(chunk: Dataset, columns: Columns, first: int = 0) -> Iterator[Row]:
     """Yield the rows of a chunk; a missing text is an error, as no format can say it.
+
+    Parameters
+    ----------
+    chunk : Dataset
+    columns : Columns
+        Which columns are meant.
+    first : int
+        Number of the chunk's first row in its set.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def rows_of(chunk: Dataset, columns: Columns) -> Iterator[Row]:
     cells = {name: _cells(table.column(name), name, chunk.schema) for name in others}
     for k, (text, spans) in enumerate(zip(texts, marks)):
         if text is None:
-            raise DataError(f"row {k} of a chunk has no text", todo="leave the row out")
+            raise DataError(f"row {first + k} has no text", todo="leave the row out")
         told = {name: values[k] for name, values in cells.items()}
         yield Row(text, list(spans or ()), {n: v for n, v in told.items() if v is not None})
 

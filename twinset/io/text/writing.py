@@ -65,7 +65,7 @@ class TextWriter(ABC):
             self.columns = columns
             self._tell_names(columns)
             self.begin(columns)
-        for row in rows_of(chunk, columns):
+        for row in rows_of(chunk, columns, self.losses.n_rows):
             written = self.put(row)
             self.losses.compare(row, written.back, written.why)
 
