@@ -19,6 +19,7 @@ Pattern = tuple[str, float, Floats]
 
 _COMMON = 200
 _WORD = re.compile(r"\w+|[^\w\s]")
+_NUMBER = re.compile(r"\d+")
 
 
 def words_of(text: str) -> list[str]:
@@ -91,6 +92,17 @@ def ends_of(texts: Sequence[str]) -> Callable[[str], list[str]]:
     """
     cut = ordered(texts)
     return lambda text: cut(text)[-1:]
+
+
+def numbers_of(text: str) -> list[str]:
+    """Return the size of each number of a text: its first digit, and a 0 for each that follows.
+
+    Examples
+    --------
+    >>> numbers_of("2 seats at 19:30 in 2019")
+    ['2', '10', '30', '2000']
+    """
+    return [found[0] + "0" * (len(found) - 1) for found in _NUMBER.findall(text)]
 
 
 def strings(rows: Dataset, name: str) -> list[str]:
