@@ -116,11 +116,10 @@ class KnownTexts:
             f"words of {name} that are one letter off a real one",
             ((sum(self._is_misspelt(word) for word in own), len(own)) for own in words),
         )
-        pairs = [self.cut(text) for text in texts]
         yield Slip.counted(
             f"unknown order of words of {name}",
             f"neighbouring words of {name} that no real train text has in this order",
-            ((sum(pair not in self.pairs for pair in own), len(own)) for own in pairs),
+            (self._out_of_order(text) for text in texts),
         )
         yield Slip.counted(
             f"unknown characters of {name}",
@@ -134,6 +133,12 @@ class KnownTexts:
             ((not least <= len(words_of(text)) <= most, 1) for text in texts),
         )
         yield near_repeats(name, texts)
+
+    def _out_of_order(self, text: str) -> tuple[int, int]:
+        """Return how many pairs are unknown, of those of two known words."""
+        known = [True, *(word in self.words for word in words_of(text)), True]
+        pairs = [pair for pair, one, two in zip(self.cut(text), known, known[1:]) if one and two]
+        return sum(pair not in self.pairs for pair in pairs), len(pairs)
 
     def _is_misspelt(self, word: str) -> bool:
         """Return whether a word is unknown, and one letter more, less, other or swapped makes it known."""

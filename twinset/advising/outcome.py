@@ -111,8 +111,11 @@ def notes_of(outcome: Outcome) -> list[str]:
         less = "; without the group there would be more" if case.group is not None else ""
         notes.append(f"{lost:,} of {len(case):,} rows are in neither part, because {what}{less}")
     if cut.gap:
-        unit = " days" if case.in_days else ""
-        notes.append(f"labels are taken to arrive after {short(cut.gap)}{unit}: set --delay if not")
+        unit = "days" if case.in_days else "units of the time"
+        todo = "" if case.in_days else "; --time-unit says what one unit is"
+        notes.append(
+            f"labels are taken to arrive after {short(cut.gap)} {unit}: set --delay if not{todo}"
+        )
     notes += suspicions(case, cut)
     if case.left_out:
         names = ", ".join(case.left_out)
