@@ -38,12 +38,6 @@ def test_it_answers_and_the_answer_is_plain_json(table: pa.Table) -> None:
     assert "card" in found.notes[0]
 
 
-def test_the_delay_of_labels_has_a_unit(table: pa.Table) -> None:
-    told = tw.advise(table, target="fraud", time="day", **QUICK).notes
-    (delay,) = [note for note in told if "arrive after" in note]
-    assert "units of the time: set --delay if not; --time-unit says what one unit is" in delay
-
-
 def test_the_same_seed_gives_the_same_bytes_for_any_workers(table: pa.Table) -> None:
     one, two = (tw.advise(table, target="fraud", workers=w, **QUICK).to_json() for w in (1, 3))
     assert one == two
