@@ -19,7 +19,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
-    {"advising", "pipeline", "oneshot", "drafting", "filling"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling", "sharding"},
     {
         "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
         "sourcing",
@@ -27,7 +27,7 @@ FLOORS = (
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
-        "guessing", "io", "leaks", "likeness", "local_formats",
+        "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
         "measure",
         "part_verdicts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
@@ -35,8 +35,10 @@ FLOORS = (
     },
     {"core"},
 )  # fmt: skip
-# pipeline with its two hands, the one-shot twin with its tables, catalogue and delivery.
-IO_USERS = {"embedders", "pipeline", "sourcing", "oneshot", "tables", "catalog", "delivery", "io"}
+# pipeline with its two hands, shards, the one-shot twin with its tables, catalogue and delivery.
+IO_USERS = {
+    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "catalog", "delivery", "io",
+}  # fmt: skip
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 
 

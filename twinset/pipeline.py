@@ -18,16 +18,8 @@ from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
 from twinset.embedders import card_notes, embedders_of
-from twinset.making import (
-    Part,
-    augment_part,
-    check_brief,
-    generate_parts,
-    joint_card,
-    refuse_leaks,
-    shared_where,
-    training_set_card,
-)
+from twinset.made_cards import joint_card, shared_where, training_set_card
+from twinset.making import Part, check_brief, open_part, refuse_leaks
 from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.remaking import remake_of_recipe
@@ -190,9 +182,10 @@ class _Run:
                 parent = real.train if real else None
                 earlier = chain.from_iterable(map(self.catalog.stream, made))
                 part = Part(name, at, step, self.recipe, parent, train, known, first, earlier)
-                maker = generate_parts if part.is_generated else augment_part
-                chunks, card = maker(part, self.workers, self.progress)
-                version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)
+                making = open_part(part, self.workers, self.progress)
+                version = self.catalog.register(
+                    f"{self.recipe.name}.{name}", making.chunks(0), making.card, step=at
+                )
                 self._done(name, addresses, kept=False)
             else:
                 self._done(name, addresses, kept=True)
