@@ -14,8 +14,9 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
+from twinset.evaluation.gap._near_repeats import near_repeats
 from twinset.evaluation.gap._span_slips import MarkedText
-from twinset.evaluation.gap._text_slips import KnownTexts, near_repeats
+from twinset.evaluation.gap._text_slips import KnownTexts
 from twinset.evaluation.gap.text_slips import TextSlips
 
 CITIES = ["Ulm", "Rom", "Bonn", "Köln"]
@@ -80,10 +81,10 @@ def test_near_repeats_are_texts_but_for_a_word_or_the_order() -> None:
         "p q r s t",  # an exact repeat counts once
         "one two",  # too short
     ]
-    found = near_repeats("said", texts)
-    assert found.slips.tolist() == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
-    assert found.chances.tolist() == [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
-    assert near_repeats("said", [""]).rate == 0.0
+    near, seen = near_repeats([text.split() for text in texts])
+    assert near.tolist() == [True] * 6 + [False] * 4
+    assert seen.tolist() == [True] * 8 + [False] * 2
+    assert not near_repeats([[]])[0].any()
 
 
 def travels(n: int) -> tuple[list[str], list[list[dict[str, Any]]]]:
