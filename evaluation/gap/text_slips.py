@@ -34,8 +34,8 @@ _LEAST_ROWS = 50
 class TextSlips(Metric):
     """Counts what texts and their spans do though real train texts never, or hardly ever, do it.
 
-    Distances between distributions hide small faults under the chance of many rare words. Slips are shares of
-    their own: of words that are unknown to real train texts, or one letter off a known one; of
+    Distances between distributions hide small faults under the chance of many rare words. Slips are shares
+    of their own: of words that are unknown to real train texts, or one letter off a known one; of
     neighbouring known words in an unknown order, those beyond the 200 commonest told by their shape; of
     texts with an unknown character, or of an unknown length. Of spans: labels that their words and
     neighbours contradict (naive Bayes, odds of twenty), phrases nearly always marked that are left
