@@ -81,7 +81,7 @@ class KnownTexts:
         return cls(
             words=frozenset(words),
             characters=frozenset(c for text in texts for c in text),
-            pairs=frozenset(pair for text in texts for pair in cut(text)),
+            pairs=frozenset(pair for text in texts for pair in cut(text.lower())),
             near=frozenset(
                 spelling
                 for word, n in words.items()
@@ -132,9 +132,11 @@ class KnownTexts:
         )
 
     def _out_of_order(self, text: str) -> tuple[int, int]:
-        """Return how many pairs are unknown, of those of two known words."""
+        """Return how many pairs are unknown, of those of two known words, whatever their case."""
         known = [True, *(word in self.words for word in words_of(text)), True]
-        pairs = [pair for pair, one, two in zip(self.cut(text), known, known[1:]) if one and two]
+        pairs = [
+            pair for pair, one, two in zip(self.cut(text.lower()), known, known[1:]) if one and two
+        ]
         return sum(pair not in self.pairs for pair in pairs), len(pairs)
 
     def _is_misspelt(self, word: str) -> bool:
