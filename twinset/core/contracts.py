@@ -130,12 +130,14 @@ class Generator(ABC):
 class Augmenter(ABC):
     """Settings of a way to vary real rows: parameters are drawn first, then applied by a pure function.
 
-    Every output row keeps the `_id` of the row it was made from in `_parents`.
+    Every output row keeps the `_id` of the row it was made from in `_parents`. The class attributes are
+    those of `Generator`; an augmenter sees one chunk at a time.
     """
 
     kinds: ClassVar[frozenset[str]]
     chunk_rows: ClassVar[int] = 4_096
     extra: ClassVar[str | None] = None
+    note: ClassVar[str] = ""
 
     @abstractmethod
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
