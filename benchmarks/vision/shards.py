@@ -1,8 +1,8 @@
 """Images straight into WebDataset shards: how many a second, in how much memory, and after a kill.
 
 Run: python -m benchmarks.vision.shards [--images 100000] [--seconds 360] [--kill-after 60]
-Writes shards.json beside this file. The set is asked for whole; the process is killed (SIGKILL) once on the way
-and begun again; if the set is not whole when the CPU seconds are spent, it is killed for good.
+Writes shards.json beside this file. The set is asked for whole; the process is killed (SIGKILL) once on the
+way and begun again; if the set is not whole when the CPU seconds are spent, it is killed for good.
 """
 
 from __future__ import annotations

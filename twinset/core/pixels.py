@@ -46,7 +46,15 @@ def decode_pixels(data: bytes) -> Pixels:
     if needs_own_reader(data):
         return decode_tiff(data)
     cv2 = open_cv()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:  # so OpenCV says that an image is larger than it decodes
+        raise DataError(
+            "an image cannot be decoded",
+            got=f"{len(data)} bytes that say to be more pixels than fit",
+            allowed="1 to 1,073,741,824 pixels",
+            todo="cut it into tiles",
+        ) from error
     if pixels is None:
         raise DataError(
             "an image cannot be decoded",
