@@ -21,14 +21,15 @@ FLOORS = (
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling", "sharding"},
     {
-        "appraisal", "comparing", "filler", "making", "planning", "remaking", "shortfalls", "sourcing",
+        "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
+        "sourcing",
         "tables",
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
         "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
         "measure",
-        "part_verdicts", "recipe",
+        "part_verdicts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
