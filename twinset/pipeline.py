@@ -31,7 +31,7 @@ from twinset.making import (
 from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.remaking import remake_of_recipe
-from twinset.sourcing import Real, register_real, register_split
+from twinset.sourcing import Real, read_assets, register_real, register_split
 
 if TYPE_CHECKING:
     from twinset.report import Report
@@ -191,8 +191,9 @@ class _Run:
                     refuse_leaks(self.recipe, train, self.catalog.load(real.holdout))
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent = real.train if real else None
-                earlier = chain.from_iterable(map(self.catalog.stream, made))
-                part = Part(name, at, step, self.recipe, parent, train, known, first, earlier)
+                rest = chain.from_iterable(map(self.catalog.stream, made))
+                given = read_assets(self.recipe, step.use)
+                part = Part(name, at, step, self.recipe, parent, train, known, first, rest, given)
                 maker = generate_parts if part.is_generated else augment_part
                 chunks, card = maker(part, self.workers, self.progress)
                 version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)

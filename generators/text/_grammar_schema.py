@@ -1,0 +1,2 @@
+def grammar_schema():
+    return {}
