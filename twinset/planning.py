@@ -11,6 +11,7 @@ from typing import Literal
 
 from twinset import __version__
 from twinset.catalog import Catalog
+from twinset.embedders import embedder_content
 from twinset.recipe import GenerateStep, Recipe
 from twinset.sourcing import asset_digests, find_source
 
@@ -44,7 +45,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     Raises
     ------
     DataError
-        The source's file is not there.
+        The source's file, or one of weights, is not there.
     CatalogError
         The source's registered set is not there.
     """
@@ -71,8 +72,16 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         made = [*made, found[name]]
     # Without OpenCV images are neither measured nor shown, and the results say so.
     sees_images = find_spec("cv2") is not None
+    looks = embedder_content(recipe.embedders())
     found["measure"] = address(
-        "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed, sees_images
+        "measure",
+        train,
+        made,
+        brief,
+        recipe.evaluate.metrics_json(),
+        recipe.seed,
+        sees_images,
+        looks,
     )
     gates = recipe.evaluate.gates_json()
     shown = recipe.report.model_dump(mode="json")

@@ -82,6 +82,7 @@ class Source:
         start: int = 0,
         part: str = "",
         into: OpenSet | None = None,
+        skip: int = 0,
         workers: int = 1,
         progress: Progress = silent,
     ) -> Iterator[Dataset]:
@@ -102,6 +103,8 @@ class Source:
             Name of this request when one set is drawn in several parts.
         into : OpenSet, optional
             What all parts of the set share: keys used so far, and how often rules were mended.
+        skip : int
+            Rows at the beginning that are left out; their chunks are drawn only where keys need them.
         workers : int
             Threads that draw chunks, 1 or more.
         progress : Progress
@@ -118,8 +121,10 @@ class Source:
             held = self._held(request, index, shared.whole)
             return held if in_turn else self._cut(held, request, index)
 
-        done = 0
-        for index, held in enumerate(_in_order(chunk, -(-n // self.chunk_rows), workers)):
+        first = 0 if in_turn else skip // self.chunk_rows
+        wanted_chunks = range(first, -(-n // self.chunk_rows))
+        done = first * self.chunk_rows
+        for index, held in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
             if shared.whole is not None:
                 held = self._admitted(held, request, index, shared.whole)
             if shared.ledger is not None and shared.has_keys:
@@ -132,7 +137,9 @@ class Source:
             shared.tally.add(held)
             done += len(held.dataset)
             progress("draw", done, n)
-            yield held.dataset
+            made = held.dataset
+            if done > skip:
+                yield made.slice(max(0, len(made) - (done - skip)), len(made))
 
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
@@ -296,14 +303,14 @@ def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str
         )
 
 
-def _in_order(make: Callable[[int], Held], count: int, workers: int) -> Iterator[Held]:
-    """Yield make(0), make(1), ... in order; at most a few chunks are held at any time."""
-    if workers <= 1 or count <= 1:
-        yield from (make(index) for index in range(count))
+def _in_order(make: Callable[[int], Held], wanted: range, workers: int) -> Iterator[Held]:
+    """Yield what is made of each index, in order; at most a few chunks are held at any time."""
+    if workers <= 1 or len(wanted) <= 1:
+        yield from map(make, wanted)
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: deque[Future[Held]] = deque()
-        for index in range(count):
+        for index in wanted:
             waiting.append(pool.submit(make, index))
             if len(waiting) > workers:
                 yield waiting.popleft().result()

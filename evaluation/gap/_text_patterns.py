@@ -19,6 +19,7 @@ Pattern = tuple[str, float, Floats]
 
 _COMMON = 200
 _WORD = re.compile(r"\w+|[^\w\s]")
+_NUMBER = re.compile(r"\d+")
 
 
 def words_of(text: str) -> list[str]:
@@ -69,13 +70,15 @@ def ordered(texts: Sequence[str]) -> Callable[[str], list[str]]:
     Examples
     --------
     >>> ordered(["is it on", "is it off"])("is it Monday")
-    ['| is', 'is it', 'it Aa', 'Aa |']
+    ['| is', 'is it', 'it <Aa>', '<Aa> |']
     """
     used = Counter(word for text in texts for word in words_of(text))
     common = {word for word, n in used.most_common(_COMMON) if n > 1}
 
     def cut(text: str) -> list[str]:
-        told = [w.lower() if w.lower() in common else _shape(w) for w in _WORD.findall(text)]
+        words = _WORD.findall(text)
+        # In brackets, because "a" is a word and a shape.
+        told = [w.lower() if w.lower() in common else f"<{_shape(w)}>" for w in words]
         return [f"{one} {two}" for one, two in pairwise(["|", *told, "|"])]
 
     return cut
@@ -87,10 +90,21 @@ def ends_of(texts: Sequence[str]) -> Callable[[str], list[str]]:
     Examples
     --------
     >>> ends_of(["is it on"])("is it Monday?")
-    ['? |']
+    ['<?> |']
     """
     cut = ordered(texts)
     return lambda text: cut(text)[-1:]
+
+
+def numbers_of(text: str) -> list[str]:
+    """Return the size of each number of a text: its first digit, and a 0 for each that follows.
+
+    Examples
+    --------
+    >>> numbers_of("2 seats at 19:30 in 2019")
+    ['2', '10', '30', '2000']
+    """
+    return [found[0] + "0" * (len(found) - 1) for found in _NUMBER.findall(text)]
 
 
 def strings(rows: Dataset, name: str) -> list[str]:

@@ -14,7 +14,7 @@ The tree::
     └── MissingExtraError    an optional library is not installed
 
 A failed gate is a result, not an error: see `twinset.report`. Results that can be used but must be
-read with care come with a warning: `FewRowsWarning`.
+read with care come with a warning: `FewRowsWarning`, `FormatLossWarning`.
 """
 
 from __future__ import annotations
@@ -152,6 +152,10 @@ class MissingExtraError(TwinsetError):
             f"this needs the library '{library}', which is not installed",
             todo=f"install it with: pip install 'twinset[{extra}]'",
         )
+
+
+class FormatLossWarning(UserWarning):
+    """A format cannot hold all that was written: the sentence counts what, and names rows by number."""
 
 
 class FewRowsWarning(UserWarning):

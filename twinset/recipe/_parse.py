@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
 
-from twinset.core.errors import RecipeError
+from twinset.core.embedders import EmbedderName
+from twinset.core.errors import ParameterError, RecipeError
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
 from twinset.recipe._included import include_files
 from twinset.recipe._recipe import Recipe
@@ -22,8 +24,8 @@ _DESCRIBING = ("name", "licence", "provenance")
 def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a YAML file holds.
 
-    Paths in the file are relative to the file's folder; paths in `overrides`, and the folder of
-    delivery, to the working folder.
+    Paths in the file are relative to the file's folder; paths in `overrides`, those of embedders' weights
+    among them, and the folder of delivery, to the working folder.
 
     Parameters
     ----------
@@ -152,3 +154,15 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
             given = section[path[1]]
             if isinstance(given, str) and given:
                 section[path[1]] = str(home / given)
+        elif path == ("evaluate", "embedder"):
+            section["embedder"] = _placed(section["embedder"], home)
+
+
+def _placed(names: Any, home: FilePath) -> Any:
+    """Return names of embedders whose files are relative to `home`; what is no name stays as it is."""
+    if isinstance(names, list):
+        return [_placed(name, home) for name in names]
+    try:
+        return str(EmbedderName.of(names).placed(home)) if isinstance(names, str) else names
+    except ParameterError:
+        return names

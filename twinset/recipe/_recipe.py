@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
+from twinset.core.embedders import EmbedderName
 from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
 from twinset.recipe._source import Source
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
@@ -103,6 +104,12 @@ class Recipe(Section):
     def asset_path(self, name: str) -> Path:
         """Return the place of the file that an asset names."""
         return self._base / self.assets[name]
+
+    def embedders(self) -> tuple[str, ...]:
+        """Return the names of the embedders, with the paths of their files from here."""
+        return tuple(
+            str(EmbedderName.of(name).placed(self._base)) for name in self.evaluate.embedder
+        )
 
     def delivery_folder(self) -> Path:
         """Return the folder that the results are delivered to."""

@@ -28,6 +28,8 @@ from twinset.io.vision.samples import (
 _PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 IDS = "ids"
 DESCRIPTION = "dataset.json"
+JOURNAL = ".journal"
+"""Folder beside shards that are made bit by bit; it says which of them are finished."""
 
 
 def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
@@ -35,7 +37,17 @@ def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]
 
     A sample's JSON file may hold `objects` (as in the column of that name); its other plain values
     become columns.
+
+    Raises
+    ------
+    DataError
+        A shard is damaged, or the making of the set was interrupted.
     """
+    if (folder / JOURNAL).is_dir() and not (folder / DESCRIPTION).is_file():
+        raise DataError(
+            f"the shards in '{folder}' are not all made: an earlier run was interrupted",
+            todo="make the rest with: twinset shards, which goes on where it stopped",
+        )
     labels = _labels(folder, faults)
     samples = []
     for shard in sorted(folder.glob("*.tar")):
