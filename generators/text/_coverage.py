@@ -42,15 +42,13 @@ def watched_slots(grammar: Grammar, opened: Opened) -> tuple[Watched, ...]:
     found = []
     for name in grammar.used():
         slot = grammar.slots.get(name)
-        if slot is not None and slot.kind in (*_CODES, "column"):
+        own = grammar.slots[str(slot.said["like"])] if slot and slot.kind == "like" else slot
+        if own is not None and own.kind in (*_CODES, "column"):
             continue
-        if slot is not None and slot.kind == "like":
-            if grammar.slots[str(slot.said["like"])].kind in _CODES:
-                continue
         source = opened.sources.get(name)
         size = opened.records[name].size if source is None else source.size
         apart = set() if slot is None else set(slot.distinct_from)
-        apart |= {own.name for own in grammar.slots.values() if name in own.distinct_from}
+        apart |= {other.name for other in grammar.slots.values() if name in other.distinct_from}
         if size > 1:
             found.append(Watched(name, _buckets(source, size), frozenset(apart)))
     return tuple(found[:_MOST_WATCHED])
@@ -98,7 +96,7 @@ class PairCoverage:
 
     def gaps(self) -> list[Mapping[str, str]]:
         """Return the pairs that could come together and did not: slot -> bucket."""
-        found = []
+        found: list[Mapping[str, str]] = []
         for (a, b), counts in self.counts.items():
             one, two = self.watched[a], self.watched[b]
             for i, j in zip(*np.nonzero(counts == 0)):

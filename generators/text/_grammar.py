@@ -9,7 +9,7 @@ from typing import Any
 
 from twinset.core.errors import ParameterError, did_you_mean
 
-from ._nodes import Call, Choice, Literal, Nodes, Place, Rule, SlotUse, slots_of, walk
+from ._nodes import Choice, Nodes, Place, Rule, SlotUse, slots_of
 from ._parse import parse
 from ._slots import Slot, read_slot
 from ._tables import BoundTable, read_table
@@ -254,7 +254,7 @@ def _keys(templates: Sequence[Template]) -> tuple[str, ...]:
         if lacking:
             raise ParameterError(
                 f"{template.what} does not say its '{lacking[0]}', which other templates say",
-                todo=f"say it for each class or template, or leave it out everywhere",
+                todo="say it for each class or template, or leave it out everywhere",
                 place=template.place,
             )
         if template.name in seen:

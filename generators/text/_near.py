@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def near_duplicate_fraction(texts: Sequence[str], alike: float = _ALIKE) -> floa
     columns: list[int] = []
     for i, text in enumerate(texts):
         words = ["", *text.lower().split(), ""]
-        for pair in set(zip(words, words[1:])):
+        for pair in set(pairwise(words)):
             rows.append(i)
             columns.append(number.setdefault(pair, len(number)))
     ones = np.ones(len(rows), dtype=np.int32)

@@ -111,7 +111,7 @@ def pattern_source(pattern: str, *, what: str, place: Place = ()) -> Ranked:
 
 
 def mask_pattern(mask: str, letters: str) -> str:
-    """Return the pattern of a mask: ``#`` a digit, ``%`` one above 0, ``?`` a letter; ``!`` and ``@`` may lack.
+    """Return the pattern of a mask: ``#`` a digit, ``%`` one above 0, ``?`` a letter, ``!`` may lack.
 
     Examples
     --------
