@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from ._grammar import Grammar
 from ._opened import Opened
-from ._values import MOST_BUCKETS, Pool, Source, bucket_of
+from ._values import MOST_BUCKETS, Pool, Source
 
 _MOST_WATCHED = 24
 _MOST_TOLD = 10
@@ -60,12 +61,8 @@ def _buckets(source: Source | None, size: int) -> tuple[str, ...]:
         return tuple(f"rows {b + 1}/{n}" for b in range(n))
     if isinstance(source, Pool) and size <= MOST_BUCKETS:
         return tuple(entry[0] for entry in source.entries)
-    ends: dict[int, list[int]] = {}
-    for b in range(n):
-        first = -(-b * size // n)
-        assert bucket_of(first, size) == b
-        ends[b] = [first, -(-(b + 1) * size // n) - 1]
-    return tuple(f"{source.at(a)[0]} to {source.at(b)[0]}" for a, b in ends.values())
+    first = [bisect_left(range(size), b, key=source.bucket_at) for b in range(n + 1)]
+    return tuple(f"{source.at(a)[0]} to {source.at(max(b - 1, a))[0]}" for a, b in pairwise(first))
 
 
 @dataclass

@@ -10,7 +10,9 @@ _NUMBER = {"type": "number", "exclusiveMinimum": 0}
 _NAME = {"type": "string", "minLength": 1}
 _LABEL = {"type": ["string", "null"], "minLength": 1}
 _SCALAR = {"type": ["string", "number", "boolean"]}
-_TEXTS = "text with {slot}, [optional ?0.3], (one|other *2), <rule>; a backslash before a sign writes it"
+_TEXTS = (
+    "text with {slot}, [optional ?0.3], (one|other *2), <rule>; a backslash before a sign writes it"
+)
 
 
 def grammar_schema() -> dict[str, Any]:
@@ -134,7 +136,10 @@ def _slot() -> dict[str, Any]:
     told = {
         "values": values,
         "lexicon": {"type": "string", "description": "File with a value a line, UTF-8."},
-        "faker": {"type": "string", "description": "Provider of Faker; further keys are arguments."},
+        "faker": {
+            "type": "string",
+            "description": "Provider of Faker; further keys are arguments.",
+        },
         "date_range": {**pair, "items": {"type": "string", "format": "date"}},
         "number": {**pair, "items": {"type": "number"}},
         "pattern": {"type": "string", "examples": ["[A-Z]{2}-\\d{6}"]},

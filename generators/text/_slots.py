@@ -15,7 +15,7 @@ from ._faker import faker_values
 from ._formats import date_writer, number_writer
 from ._nodes import Place
 from ._pattern import mask_pattern, pattern_source
-from ._values import Pool, Ranked, Source
+from ._values import MOST_BUCKETS, Pool, Ranked, Source
 
 SOURCES = ("values", "faker", "date_range", "number", "pattern", "mask", "like", "column")
 _SHARED = ("label", "role", "group", "unique", "distinct_from", "locale")
@@ -295,7 +295,10 @@ def _numbers(slot: Slot) -> Source:
     def place(u: float) -> int:
         return min(int(start * exp(u * stretch)) - start, size - 1)
 
-    return Ranked(size, make, place)
+    def bucket(i: int) -> int:
+        return min(int(MOST_BUCKETS * log((start + i) / start) / stretch), MOST_BUCKETS - 1)
+
+    return Ranked(size, make, place, bucket)
 
 
 def _pooled(size: int, make: Any) -> Source:

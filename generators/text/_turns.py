@@ -109,7 +109,9 @@ class Turns:
             self._share_out(list(weights), list(most), seed)
         start = 0 if self.total is None else self.total
         # Past the end all go on: repeats are a matter of the caller.
-        self._stretches.append(_Stretch(start, np.arange(len(weights), dtype=np.int32), Round(weights, seed)))
+        self._stretches.append(
+            _Stretch(start, np.arange(len(weights), dtype=np.int32), Round(weights, seed))
+        )
 
     def _share_out(self, weights: list[Fraction], most: list[int], seed: int) -> None:
         left, start = list(most), 0

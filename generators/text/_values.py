@@ -68,6 +68,10 @@ class Pool:
         """How many different texts there are."""
         return len({entry[0] for entry in self.entries})
 
+    def bucket_at(self, index: int) -> int:
+        """Return the bucket of value `index`."""
+        return self.entries[index][3]
+
     def draw(self, u: Uniform) -> Entry:
         """Return a value at random."""
         if self.bounds is None:
@@ -99,11 +103,14 @@ class Ranked:
         Returns the text of value i, and its canonical value if that differs.
     place : callable, optional
         Turns a number in [0, 1) into the number of a value; by default all are alike.
+    bucket : callable, optional
+        Returns the bucket of value i, 0 to 19 and never falling; by default all are equally wide.
     """
 
     size: int
     make: Callable[[int], tuple[str, str | None]]
     place: Callable[[float], int] | None = None
+    bucket: Callable[[int], int] | None = None
 
     @property
     def n_texts(self) -> int:
@@ -126,7 +133,11 @@ class Ranked:
     def at(self, index: int) -> Entry:
         """Return the value with this number."""
         text, canonical = self.make(index)
-        return text, len(text), canonical, bucket_of(index, self.size)
+        return text, len(text), canonical, self.bucket_at(index)
+
+    def bucket_at(self, index: int) -> int:
+        """Return the bucket of value `index`."""
+        return bucket_of(index, self.size) if self.bucket is None else self.bucket(index)
 
 
 Source = Pool | Ranked
