@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ._grammar import Grammar, Template
-from ._nodes import Choice, Literal, Maybe, Node, Nodes, SlotUse
+from ._nodes import Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
 from ._opened import Opened, binding
 from ._sheet import (
     Emit,
@@ -35,6 +35,15 @@ _CHANGES: Mapping[str, Callable[[str], str]] = {
     "lower": str.lower,
     "capital": lambda text: text[:1].upper() + text[1:],
 }
+
+
+@dataclass(frozen=True)
+class Room:
+    """For how many texts the values of a source are enough that must not repeat."""
+
+    n_texts: int
+    what: str
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -160,16 +169,16 @@ class Compiler:
         # Rows behind the last that is wanted are written too, and may go round.
         return lambda sheet: shuffle.at((sheet.place * n_uses + own) % size)
 
-    def unique_room(self) -> dict[str, int]:
-        """Return what must not repeat -> how many texts its values are enough for."""
-        found = {}
+    def rooms(self) -> Iterator[Room]:
+        """Yield how far each source goes whose values must not repeat."""
         for name, slot in self.grammar.slots.items():
             if slot.unique and name in self.opened.sources:
-                found[slot.what] = self.opened.sources[name].n_texts // self.n_uses[name]
+                n_values = self.opened.sources[name].n_texts
+                yield Room(n_values // self.n_uses[name], slot.what, slot.place)
         for name, records in self.opened.records.items():
-            if self.grammar.tables[name].unique:
-                found[f"the table '{name}'"] = records.size // self.n_uses[name]
-        return found
+            table = self.grammar.tables[name]
+            if table.unique:
+                yield Room(records.size // self.n_uses[name], f"the table '{name}'", table.place)
 
     @cached_property
     def n_uses(self) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from ._opened import PARTS, Opened, bindings, capacity, open_sources, split_sour
 from ._plan import Codes, Plan, held_templates
 from ._rows import Columns
 from ._sheet import Sheet, uniforms
-from ._values import Pool, Source
-from ._whole_set import BLOCK, Places, Seen, TextSet
+from ._values import Pool, Source, Uniform
+from ._whole_set import Places, Seen, TextSet
 
 _NAME = "text.templates"
 
@@ -80,10 +81,8 @@ class FittedTemplates(FittedGenerator):
         placed = list(zip(grammar.templates, parts or ("train",) * len(grammar.templates)))
         self._programs: list[Program] = [compilers[part].program(own) for own, part in placed]
         self._counts = tuple(capacity(own, grammar, by_part[part]) for own, part in placed)
-        self._room = min(
-            ((n, what) for own in compilers.values() for what, n in own.unique_room().items()),
-            default=None,
-        )
+        rooms = [room for own in compilers.values() for room in own.rooms()]
+        self._room = min(rooms, key=lambda room: room.n_texts, default=None)
         tells_facts = any(role or group for _, role, group in marks) or _has_meanings(opened)
         self._columns = Columns(grammar, marks, bindings(grammar), opened, parts, tells_facts)
         self.schema = self._columns.schema
@@ -96,8 +95,8 @@ class FittedTemplates(FittedGenerator):
         """
         whole = self._text_set(strict=False)
         whole.begin(n, where)
-        made = whole.place(0, -(-n // BLOCK) * BLOCK, rng, where)
-        return whole.admit(made, 0, n, rng, where)
+        mending = rng.spawn(1)[0]
+        return whole.admit(whole.place(0, n, rng, where), 0, n, mending, where)
 
     def open_set(self) -> TextSet:
         """Return what keeps the promises over one set: exact shares, and no text twice."""
@@ -124,12 +123,47 @@ class FittedTemplates(FittedGenerator):
         programs = self._programs
         for template, place in zip(templates.tolist(), places.tolist()):
             programs[template].write(sheet, place)
+        return self.rows(sheet, templates)
+
+    def rows(self, sheet: Sheet, templates: Codes) -> tuple[Dataset, Seen]:
+        """Return what stands on a sheet as rows, and the buckets of what is watched, (n, w)."""
         made = self._columns.rows(sheet, templates, self._card)
-        seen = np.array(sheet.seen, dtype=np.int8).reshape(len(places), len(self._watched))
+        seen = np.array(sheet.seen, dtype=np.int8).reshape(len(made), len(self._watched))
         return made, seen
+
+    def retry(self) -> _Retry:
+        """Return what writes single texts until one will do."""
+        return _Retry(self, self._programs, Sheet(_nothing, len(self._watched)))
 
     def _text_set(self, *, strict: bool) -> TextSet:
         return TextSet(self, PairCoverage(self._watched), self._room, self._unique_rows, strict)
+
+
+@dataclass
+class _Retry:
+    """Texts written one by one in the place of others."""
+
+    fitted: FittedTemplates
+    programs: Sequence[Program]
+    sheet: Sheet
+    templates: list[int] = field(default_factory=list)
+
+    def write(self, template: int, place: int, u: Uniform) -> str:
+        self.sheet.u = u
+        self.programs[template].write(self.sheet, place)
+        self.templates.append(template)
+        return self.sheet.texts[-1]
+
+    def drop(self) -> None:
+        self.templates.pop()
+        self.sheet.drop()
+
+    def rows(self) -> tuple[Dataset, Seen]:
+        return self.fitted.rows(self.sheet, np.array(self.templates, dtype=np.int32))
+
+
+def _nothing() -> float:
+    raise AssertionError("each text brings its own stream")
 
 
 def _divided(

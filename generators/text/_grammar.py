@@ -11,7 +11,8 @@ from twinset.core.errors import ParameterError, did_you_mean
 
 from ._nodes import Choice, Nodes, Place, Rule, SlotUse, slots_of
 from ._parse import parse
-from ._slots import Slot, read_slot
+from ._slot import Slot
+from ._slots import read_slot
 from ._tables import BoundTable, read_table
 
 COLUMNS = ("text", "spans", "label", "template", "part", "record_id", "span_facts")

@@ -110,59 +110,64 @@ def slots_of(nodes: Nodes, rules: Mapping[str, Rule]) -> Iterator[SlotUse]:
             yield from slots_of((rules[node.rule].choice,), rules)
 
 
-def count_texts(nodes: Nodes, rules: Mapping[str, Rule], sizes: Mapping[str, int]) -> int:
-    """Return about how many different texts `nodes` can become; exact unless texts coincide.
-
-    A slot that occurs again counts once. Ways that happen to give the same text count as two, so the
-    number is an upper bound.
+@dataclass(frozen=True)
+class Counts:
+    """How many different texts nodes can become; exact unless texts coincide.
 
     Parameters
     ----------
-    nodes : tuple of Node
-        The template.
     rules : mapping
         Rules by name; they form no circle.
     sizes : mapping of str to int
         Slot or table -> how many different values it has.
-
-    Examples
-    --------
-    >>> tea = SlotUse("tea")
-    >>> count_texts((Maybe((Literal("a "),), 0.5), tea, tea), {}, {"tea": 7})
-    14
+    owners : mapping of str to str
+        Slot -> the table whose record it reads.
     """
-    return _count(nodes, rules, sizes, frozenset())[0]
+
+    rules: Mapping[str, Rule]
+    sizes: Mapping[str, int]
+    owners: Mapping[str, str]
+
+    def of(self, nodes: Nodes) -> int:
+        """Return about how many texts `nodes` can become.
+
+        A slot that occurs again counts once. Ways that happen to give the same text count as two, so
+        the number is an upper bound.
+
+        Examples
+        --------
+        >>> tea = SlotUse("tea")
+        >>> Counts({}, {"tea": 7}, {}).of((Maybe((Literal("a "),), 0.5), tea, tea))
+        14
+        """
+        return self._all(nodes, frozenset())[0]
+
+    def _all(self, nodes: Nodes, bound: _Keys) -> tuple[int, _Keys]:
+        total = 1
+        for node in nodes:
+            ways, bound = self._one(node, bound)
+            total *= ways
+        return total, bound
+
+    def _one(self, node: Node, bound: _Keys) -> tuple[int, _Keys]:
+        if isinstance(node, SlotUse):
+            name = self.owners.get(node.name, node.name)
+            key = name, node.number
+            earlier = sum(other == name for other, _ in bound)
+            ways = 1 if key in bound else max(self.sizes[name] - earlier, 0)
+            return ways, bound | {key}
+        if isinstance(node, Call):
+            return self._one(self.rules[node.rule].choice, bound)
+        if isinstance(node, Maybe):
+            ways, inside = self._all(node.nodes, bound)
+            return ways + 1, inside
+        if isinstance(node, Choice):
+            found = [self._all(option, bound) for option in node.options]
+            return sum(ways for ways, _ in found), bound.union(*(inside for _, inside in found))
+        return 1, bound
 
 
 _Keys = frozenset[tuple[str, int]]
-
-
-def _count(
-    nodes: Nodes, rules: Mapping[str, Rule], sizes: Mapping[str, int], bound: _Keys
-) -> tuple[int, _Keys]:
-    total = 1
-    for node in nodes:
-        ways, bound = _count_one(node, rules, sizes, bound)
-        total *= ways
-    return total, bound
-
-
-def _count_one(
-    node: Node, rules: Mapping[str, Rule], sizes: Mapping[str, int], bound: _Keys
-) -> tuple[int, _Keys]:
-    if isinstance(node, SlotUse):
-        earlier = sum(name == node.name for name, _ in bound)
-        ways = 1 if node.key in bound else max(sizes[node.name] - earlier, 0)
-        return ways, bound | {node.key}
-    if isinstance(node, Call):
-        return _count_one(rules[node.rule].choice, rules, sizes, bound)
-    if isinstance(node, Maybe):
-        ways, inside = _count(node.nodes, rules, sizes, bound)
-        return ways + 1, inside
-    if isinstance(node, Choice):
-        found = [_count(option, rules, sizes, bound) for option in node.options]
-        return sum(ways for ways, _ in found), bound.union(*(inside for _, inside in found))
-    return 1, bound
 
 
 def spell_count(number: int) -> str:

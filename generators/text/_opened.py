@@ -9,8 +9,9 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 
 from ._grammar import Grammar, Template
-from ._nodes import SlotUse, count_texts, slots_of
-from ._slots import Slot, open_slot
+from ._nodes import Counts, SlotUse, slots_of
+from ._slot import Slot
+from ._sources import open_slot
 from ._tables import BoundTable
 from ._values import Pool, Records, Source
 
@@ -138,12 +139,24 @@ def split_sources(
 
 
 def capacity(template: Template, grammar: Grammar, opened: Opened) -> int:
-    """Return about how many different texts a template can become."""
-    sizes = opened.sizes
-    for name, slot in grammar.slots.items():
-        if slot.kind == "column":
-            sizes[name] = sizes.get(_column_of(slot)[0], 0)
-    return count_texts(template.nodes, grammar.rules, sizes)
+    """Return about how many different texts a template can become.
+
+    Raises
+    ------
+    ParameterError
+        It needs more different values than a slot has.
+    """
+    owners = {
+        name: _column_of(slot)[0] for name, slot in grammar.slots.items() if slot.kind == "column"
+    }
+    found = Counts(grammar.rules, opened.sizes, owners).of(template.nodes)
+    if not found:
+        raise ParameterError(
+            f"{template.what} needs more different values of a slot than there are",
+            todo="give the slot more values, or drop '#2'",
+            place=template.place,
+        )
+    return found
 
 
 def binding(use: SlotUse, grammar: Grammar) -> tuple[str, str] | None:

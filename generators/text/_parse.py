@@ -111,7 +111,7 @@ class _Parser:
 
     def slot(self) -> SlotUse:
         end = self.text.find("}", self.at)
-        if end < 0:
+        if end < 0 or "{" in self.text[self.at + 1 : end]:
             raise self.unbalanced()
         inside = self.text[self.at + 1 : end]
         found = _SLOT.fullmatch(inside)

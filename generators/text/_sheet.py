@@ -68,13 +68,23 @@ class Sheet:
         self.row_ends.append(len(self.starts))
         self.records.append(self.rows)
 
+    def drop(self) -> None:
+        """Forget the last text."""
+        self.row_ends.pop()
+        first = self.row_ends[-1] if self.row_ends else 0
+        for column in (self.starts, self.ends, self.marks, self.values, self.meant):
+            del column[first:]
+        del self.seen[len(self.seen) - self.n_watched :]
+        self.texts.pop()
+        self.records.pop()
+
 
 Emit = Callable[[Sheet], None]
 Fetch = Callable[[Sheet], Entry]
 
 
-def uniforms(rng: np.random.Generator) -> Iterator[float]:
-    """Yield numbers in [0, 1) without end; they are drawn by the thousand.
+def uniforms(rng: np.random.Generator, batch: int = _BATCH) -> Iterator[float]:
+    """Yield numbers in [0, 1) without end; they are drawn `batch` at a time.
 
     Examples
     --------
@@ -83,7 +93,7 @@ def uniforms(rng: np.random.Generator) -> Iterator[float]:
     True
     """
     while True:
-        yield from rng.random(_BATCH).tolist()
+        yield from rng.random(batch).tolist()
 
 
 def text_step(text: str, *, loose: bool) -> Emit:

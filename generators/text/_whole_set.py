@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
@@ -12,19 +12,21 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.rule_keys import SeenKeys
+from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.where import Where
 
+from ._compile import Room
 from ._coverage import PairCoverage
 from ._near import NearDuplicates
 from ._plan import Codes, NoRoomError, Plan
+from ._sheet import uniforms
+from ._values import Uniform
 
 Seen = npt.NDArray[np.int8]
 Places = npt.NDArray[np.int64]
-BLOCK = 256
-"""Rows that are looked at together; a whole number of them is written at a time."""
-
-# How often a repeated text is written anew, first by its own template, then by another of its class.
-_SAME, _OTHER = (8, 8, 64, 256), (64, 256)
+# How often a repeated text is written anew: by its own template, then by the richest of its class.
+_TRIES = 300
+_BATCH = 64
 
 
 class Writer(Protocol):
@@ -37,6 +39,22 @@ class Writer(Protocol):
         self, templates: Codes, places: Places, rng: np.random.Generator
     ) -> tuple[Dataset, Seen]:
         """Return one text per template and place, and the buckets of what is watched, (n, w)."""
+
+    def retry(self) -> Retry:
+        """Return what writes single texts until one will do."""
+
+
+class Retry(Protocol):
+    """Texts written one by one in the place of others."""
+
+    def write(self, template: int, place: int, u: Uniform) -> str:
+        """Write a text and return it; it is kept unless it is dropped."""
+
+    def drop(self) -> None:
+        """Forget the text that was written last."""
+
+    def rows(self) -> tuple[Dataset, Seen]:
+        """Return the texts that were kept."""
 
 
 @dataclass
@@ -51,8 +69,8 @@ class TextSet:
         Writes texts.
     coverage : PairCoverage
         Which pairs of values have come.
-    room : tuple, optional
-        How many texts the scarcest values that must not repeat are enough for, and whose they are.
+    room : Room, optional
+        The scarcest source of values that must not repeat.
     unique_rows : bool
         Whether a text may come once only.
     strict : bool
@@ -61,7 +79,7 @@ class TextSet:
 
     writer: Writer
     coverage: PairCoverage
-    room: tuple[int, str] | None
+    room: Room | None
     unique_rows: bool
     strict: bool = True
     near: NearDuplicates = field(default_factory=NearDuplicates)
@@ -83,11 +101,12 @@ class TextSet:
             the estimate.
         """
         self._base, self._next_base = self._next_base, self._next_base + n
-        if self.room is not None and self._next_base > self.room[0]:
+        if self.room is not None and self._next_base > self.room.n_texts:
             raise NoRoomError(
-                f"{self.room[1]} is unique and does not have enough values",
-                got=f"values for {self.room[0]:,} texts of {self._next_base:,}",
+                f"{self.room.what} is unique and does not have enough values",
+                got=f"values for {self.room.n_texts:,} texts of {self._next_base:,}",
                 todo="ask for fewer rows, give it more values, or drop 'unique'",
+                place=self.room.place,
             )
         if self.unique_rows and self.strict:
             self._plan(where).check_room(n)
@@ -122,12 +141,8 @@ class TextSet:
             A class has no new text left.
         """
         seen = self._seen.pop(first)
-        if self.unique_rows and len(made):
-            plan = self._plan(where)
-            chunk = _Chunk(made, seen, _hashes(made), plan.at(first, len(made)))
-            self._renew_all(chunk, self._base + first, n, rng, plan)
-            made, seen = chunk.joined()
-            self.known.add(np.array(chunk.hashes[:n], dtype=np.uint64))
+        if self.unique_rows and n:
+            made, seen = self._renewed(made.slice(0, n), seen, first, rng, self._plan(where))
         made = made.slice(0, n)
         self.coverage.add(seen[:n])
         if self.near.is_open:
@@ -147,92 +162,54 @@ class TextSet:
             self._plans[key] = self.writer.plan(where)
         return self._plans[key]
 
-    def _renew_all(
-        self, chunk: _Chunk, base: int, n: int, rng: np.random.Generator, plan: Plan
-    ) -> None:
-        """Write repeated texts anew, block by block: what follows a row decides nothing about it."""
-        came = self.known.has(np.array(chunk.hashes, dtype=np.uint64))
-        own: set[int] = set()
-        streams: list[np.random.Generator] = []
-        for start in range(0, n, BLOCK):
-            open_ = []
-            for i in range(start, min(start + BLOCK, len(came))):
-                if came[i] or chunk.hashes[i] in own:
-                    open_.append(i)
-                else:
-                    own.add(chunk.hashes[i])
-            if open_:
-                streams = streams or list(rng.spawn(-(-len(came) // BLOCK)))
-                self._renew(chunk, open_, own, base, n, streams[start // BLOCK], plan)
+    def _renewed(
+        self, made: Dataset, seen: Seen, first: int, rng: np.random.Generator, plan: Plan
+    ) -> tuple[Dataset, Seen]:
+        """Write repeated texts anew, one after the other: what follows a row decides nothing about it."""
+        hashes = _hashes(made)
+        came = self.known.has(np.array(hashes, dtype=np.uint64)).tolist()
+        templates = plan.at(first, len(made)).tolist()
+        seed, own, retry = draw_seed(rng), set[int](), self.writer.retry()
+        renewed: list[int] = []
+        for i, digest in enumerate(hashes):
+            if came[i] or digest in own:
+                new = self._new_text(templates[i], self._base + first + i, seed, own, retry, plan)
+                if new is None:
+                    continue
+                renewed.append(i)
+                hashes[i] = digest = new
+            own.add(digest)
+        self.known.add(np.array(hashes, dtype=np.uint64))
+        if not renewed:
+            return made, seen
+        self.n_renewed += len(renewed)
+        fresh, fresh_seen = retry.rows()
+        order = np.arange(len(made))
+        order[renewed] = len(made) + np.arange(len(renewed))
+        seen[renewed] = fresh_seen
+        return Dataset.concat([made, fresh]).take(order), seen
 
-    def _renew(
-        self,
-        chunk: _Chunk,
-        open_: list[int],
-        own: set[int],
-        base: int,
-        n: int,
-        rng: np.random.Generator,
-        plan: Plan,
-    ) -> None:
-        label_of = {i: plan.grammar.templates[chunk.templates[i]].label for i in open_}
-        left = [i for i in open_ if label_of[i] not in self._dry]
-        n_open = len(left)
-        for attempt, tries in enumerate((*_SAME, *_OTHER)):
-            if not left:
-                break
-            templates = chunk.templates[left]
-            if attempt >= len(_SAME):
-                templates = np.array([plan.richest(int(t)) for t in templates], dtype=np.int32)
-            again = np.repeat(np.arange(len(left)), tries)
-            places = np.array(left, dtype=np.int64)[again] + base
-            made, seen = self.writer.write(templates[again], places, rng)
-            found = self._new_ones(again, _hashes(made), own)
-            chunk.put([left[owner] for owner in found], made, list(found.values()), seen)
-            left = [i for owner, i in enumerate(left) if owner not in found]
-        self.n_renewed += n_open - len(left)
-        self._dry.update(label_of[i] for i in left if not self.strict)
-        if self.strict and left and left[0] < n:
-            raise _dried_up(label_of[left[0]])
+    def _has(self, digest: int) -> bool:
+        return bool(self.known.has(np.array([digest], dtype=np.uint64))[0])
 
-    def _new_ones(self, owners: Places, hashes: list[int], own: set[int]) -> dict[int, int]:
-        """Return for each owner the first of its texts that is new."""
-        came = self.known.has(np.array(hashes, dtype=np.uint64))
-        found: dict[int, int] = {}
-        for k, owner in enumerate(owners.tolist()):
-            if owner not in found and not came[k] and hashes[k] not in own:
-                found[owner] = k
-                own.add(hashes[k])
-        return found
-
-
-@dataclass
-class _Chunk:
-    """Rows of a chunk, and what has replaced some of them."""
-
-    made: Dataset
-    seen: Seen
-    hashes: list[int]
-    templates: Codes
-    fresh: list[Dataset] = field(default_factory=list)
-    place_of: dict[int, int] = field(default_factory=dict)
-
-    def put(self, rows: list[int], made: Dataset, chosen: list[int], seen: Seen) -> None:
-        if not rows:
-            return
-        first = len(self.made) + sum(map(len, self.fresh))
-        taken = made.take(chosen)
-        for k, (row, own) in enumerate(zip(rows, _hashes(taken))):
-            self.place_of[row], self.hashes[row] = first + k, own
-        self.seen[rows] = seen[chosen]
-        self.fresh.append(taken)
-
-    def joined(self) -> tuple[Dataset, Seen]:
-        if not self.fresh:
-            return self.made, self.seen
-        order = np.arange(len(self.made))
-        order[list(self.place_of)] = list(self.place_of.values())
-        return Dataset.concat([self.made, *self.fresh]).take(order), self.seen
+    def _new_text(
+        self, template: int, place: int, seed: int, own: set[int], retry: Retry, plan: Plan
+    ) -> int | None:
+        """Write a text that has not come, and return its hash; None where the class has run dry."""
+        label = plan.grammar.templates[template].label
+        if label in self._dry:
+            return None
+        u = uniforms(rng_for(seed, place), _BATCH).__next__
+        for one in (template, plan.richest(template)):
+            for _ in range(_TRIES):
+                digest = _hash_of(retry.write(one, place, u))
+                if digest not in own and not self._has(digest):
+                    return digest
+                retry.drop()
+        if self.strict:
+            raise _dried_up(label)
+        self._dry.add(label)
+        return None
 
 
 def _dried_up(label: str) -> ParameterError:
@@ -245,6 +222,9 @@ def _dried_up(label: str) -> ParameterError:
 
 
 def _hashes(made: Dataset) -> list[int]:
-    blake, read = hashlib.blake2b, int.from_bytes
     texts: list[str] = made.records.column("text").to_pylist()
-    return [read(blake(text.encode(), digest_size=8).digest(), "little") for text in texts]
+    return [_hash_of(text) for text in texts]
+
+
+def _hash_of(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")

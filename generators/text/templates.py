@@ -20,7 +20,7 @@ from ._grammar import Grammar, read_grammar
 from ._grammar_schema import grammar_schema
 from ._opened import check_slots
 from ._plan import NoRoomError
-from ._slots import CALLS
+from ._sources import CALLS
 from ._tickets import SLOTS, TEMPLATES
 
 _FEW_CALLS = 50

@@ -55,10 +55,12 @@ def _include(
                 holder = holder[part]
             name = holder[path[-1]]
             text = _read(document, (*at, *path), folder, name)
-            if text is None:
-                continue
             shown, where = FilePath(name).name, (*at, *path[:-1])
             del holder[path[-1]]
+            if text is None:
+                # The fault is told; what lacks with the file is not to be told again.
+                holder.update({"values": ["lacking"]} if kind == "values" else {})
+                continue
             if kind == "values":
                 holder["values"] = _values(document, text, (*where, "values"), shown)
                 continue
@@ -96,8 +98,9 @@ def _read(document: Document, path: Path, folder: FilePath, name: str) -> str | 
             return whole.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = whole[: error.start].count(b"\n") + 1
-            said = f"the file '{name}' is not UTF-8 text (line {line}); save it as UTF-8"
-            document.places[path] = f"{file.name}:{line}"
+            said = f"the file '{name}' is not UTF-8 text; save it as UTF-8"
+            document.faults.append(Fault(path, said, f"{file.name}:{line}"))
+            return None
     document.faults.append(Fault(path, said))
     return None
 
@@ -107,16 +110,15 @@ def _placed(
 ) -> dict[str, Any]:
     """Return the settings of a file, with their lines noted in the recipe's document."""
     for fault in given.faults:
-        path = (*where, *fault.path)
-        document.places[path] = f"{shown}:{fault.line or given.place(fault.path)}"
-        document.faults.append(Fault(path, fault.text))
+        line = f"{shown}:{fault.line or given.place(fault.path)}"
+        document.faults.append(Fault((*where, *fault.path), fault.text, line))
     if not isinstance(given.data, dict):
         if not given.faults:
             document.faults.append(Fault(where, f"the file '{shown}' holds no mapping of settings"))
         return {}
-    for path, line in given.places.items():
+    for path, at in given.places.items():
         if path and path[0] not in own:
-            document.places[(*where, *path)] = f"{shown}:{line}"
+            document.places[(*where, *path)] = f"{shown}:{at}"
     return given.data
 
 

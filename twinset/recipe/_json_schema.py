@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from twinset.core.errors import RecipeError
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import Path
-from twinset.core.errors import RecipeError
 from twinset.registry import ComponentKind, component_class, component_names
 
 _STEPS: dict[str, ComponentKind] = {
