@@ -11,7 +11,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 from twinset.core.where import Where
-from twinset.making import Part, augment_part, generate_parts
+from twinset.making import Part, open_part
 from twinset.recipe import Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
@@ -71,8 +71,7 @@ def remake_of_recipe(recipe: Recipe) -> Remake | None:
         for name, step in steps:
             first = sum(map(len, made))
             part = Part(name, "", step, again, None, real, real, first, list(made))
-            maker = generate_parts if part.is_generated else augment_part
-            chunks, _ = maker(part, 1, silent)
+            chunks = open_part(part, 1, silent).chunks(0)
             made.append(Dataset.concat([chunk.without_reserved() for chunk in chunks]))
         return Dataset.concat(made).at_most(most, rng)
 

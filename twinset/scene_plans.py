@@ -17,6 +17,8 @@ from twinset.core.where import Where
 Factors = Mapping[str, Sequence[str]]
 """Condition -> its levels."""
 
+NOUNS = {1: "level", 2: "pair", 3: "triple"}
+"""Strength of a plan -> what it calls a combination."""
 _MOST_TABLE_ROWS = 2_000
 
 
@@ -60,7 +62,7 @@ class Plan:
     @property
     def summary(self) -> str:
         """The plan in a sentence."""
-        noun = {1: "levels", 2: "pairs", 3: "triples"}[self.strength]
+        noun = f"{NOUNS[self.strength]}s"
         times = "once" if self.at_least == 1 else f"{self.at_least} times"
         before = f" ({self.n_met_before:,} before it)" if self.n_met_before else ""
         return (
@@ -131,7 +133,7 @@ def plan_scenes(
             raise ParameterError(f"the condition '{name}' has no level", allowed="one or more")
     if most is not None and most < 1:
         raise ParameterError("'most' is out of its range", got=str(most), allowed="1 or more")
-    bans = [_ban(entry, factors) for entry in forbidden]
+    bans = [banned_levels(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
     if not coverage.n_wanted:
         raise ParameterError(
@@ -140,7 +142,7 @@ def plan_scenes(
             todo="forbid less, or name more levels",
         )
     if real is not None:
-        coverage.add_codes(_codes(real, factors))
+        coverage.add_codes(codes_of(real, factors))
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
@@ -174,7 +176,7 @@ def error_weights(
     predictions.schema[correct]
     predictions = predictions.take(np.flatnonzero(~predictions.is_null(correct)))
     wrong = 1.0 - np.asarray(_is_true(predictions, correct), float)
-    codes = _codes(predictions, factors)
+    codes = codes_of(predictions, factors)
     overall = float(wrong.mean()) if len(wrong) else 0.5
     made = []
     for k, name in enumerate(factors):
@@ -195,8 +197,14 @@ def _is_true(data: Dataset, name: str) -> npt.NDArray[np.bool_]:
     return np.asarray(data.values(name) > 0.5)
 
 
-def _codes(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
-    """Return the level of each row and condition, shape (n, f); any other value is one past the last."""
+def codes_of(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
+    """Return the level of each row and condition, shape (n, f); any other value is one past the last.
+
+    Raises
+    ------
+    SchemaError
+        A condition is no column of the set.
+    """
     columns = []
     for name, levels in factors.items():
         data.schema[name]
@@ -207,7 +215,16 @@ def _codes(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
     return np.stack(columns, axis=1)
 
 
-def _ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
+def banned_levels(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
+    """Return a combination that never comes as position of the condition -> position of the level.
+
+    Raises
+    ------
+    ParameterError
+        It is empty.
+    UnknownNameError
+        It names no condition or no level.
+    """
     names = list(factors)
     if not entry:
         raise ParameterError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from twinset.core.contracts import Metric
+from twinset.core.embedders import EmbedderName
+from twinset.core.embedders.names import FORMS
+from twinset.core.errors import ParameterError
 from twinset.leaks import LeakKind
 from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
 from twinset.registry import build, component_names
@@ -141,6 +144,22 @@ def _metric_uses(value: Any) -> Any:
     return value
 
 
+def _embedders(value: Any) -> Any:
+    """Bring one name to a list, and check that each means an embedder, none twice."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list):
+        return names
+    for name in names:
+        try:
+            if isinstance(name, str):
+                EmbedderName.of(name)
+        except ParameterError as error:
+            raise fault(str(error)) from error
+    if len(set(map(str, names))) < len(names):
+        raise fault("an embedder stands here twice")
+    return names
+
+
 class Evaluate(Section):
     """How the made rows are measured, and what must hold."""
 
@@ -162,6 +181,19 @@ class Evaluate(Section):
         default_factory=list,
         description="Attacks that take as long as making the set again, many times.",
         examples=[["shadow"]],
+    )
+
+    embedder: Annotated[
+        list[str],
+        BeforeValidator(_embedders),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        ),
+    ] = Field(
+        default_factory=list,
+        description=f"What looks at images, one or a list: {FORMS}. By default classical and, with a "
+        "holdout, net.",
+        examples=["classical", ["classical", "onnx:eye.onnx"]],
     )
 
     def metrics_json(self) -> list[dict[str, Any]]:
