@@ -35,7 +35,7 @@ COMMANDS = {
     "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
     "paraphrase": "Ask a language model for other wordings of templates, and write them into a new file.",
-    "schema": "Print the JSON Schema of recipes, for editors.",
+    "schema": "Print the JSON Schema of recipes, or of a grammar of texts, for editors.",
 }
 
 # Commands that need no words; without any they start without the argument parser, in half the time.

@@ -1,6 +1,6 @@
 """The recipe: what to do, parsed, checked and digested; all faults are reported at once."""
 
-from twinset.recipe._json_schema import recipe_schema
+from twinset.recipe._json_schema import file_schema, recipe_schema
 from twinset.recipe._parse import load_recipe, parse_recipe
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._sections import Brief, Deliver, ReportSpec, Split
@@ -30,6 +30,7 @@ __all__ = [
     "ReportSpec",
     "Source",
     "Split",
+    "file_schema",
     "load_recipe",
     "parse_recipe",
     "read_yaml",

@@ -1,0 +1,149 @@
+"""Files that the settings of a step name: what they hold takes their place, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from twinset.core.errors import TwinsetError
+from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, read_yaml
+from twinset.registry import component_class
+
+_BY_LINE = "value, or value TAB weight, or value TAB weight TAB canonical value"
+
+
+def include_files(document: Document, base: FilePath) -> None:
+    """Put the content of files into the settings of generate steps; faults keep the file and its line.
+
+    A file of settings gives what the step does not say itself. A file of values becomes the list of a
+    slot's values; it is text in UTF-8 with a value a line, and ``#`` begins a comment.
+
+    Parameters
+    ----------
+    document : Document
+        The recipe; changed in place.
+    base : Path
+        Folder that paths in the recipe are relative to.
+    """
+    steps = document.data.get("generate")
+    for i, step in enumerate(steps if isinstance(steps, list) else ()):
+        settings = step.get("with") if isinstance(step, Mapping) else None
+        if isinstance(settings, dict) and isinstance(step.get("use"), str):
+            _include(document, settings, ("generate", i, "with"), _files_of(step["use"]), base)
+
+
+def _files_of(use: str) -> Mapping[str, str]:
+    try:
+        return dict(getattr(component_class("generator", use), "files", {}))
+    except TwinsetError:
+        # It is told with the other faults.
+        return {}
+
+
+def _include(
+    document: Document,
+    settings: dict[str, Any],
+    at: Path,
+    files: Mapping[str, str],
+    folder: FilePath,
+) -> None:
+    for pattern, kind in files.items():
+        for path in list(_found(settings, tuple(pattern.split(".")), ())):
+            holder: Any = settings
+            for part in path[:-1]:
+                holder = holder[part]
+            name = holder[path[-1]]
+            text = _read(document, (*at, *path), folder, name)
+            shown, where = FilePath(name).name, (*at, *path[:-1])
+            del holder[path[-1]]
+            if text is None:
+                # The fault is told; what lacks with the file is not to be told again.
+                holder.update({"values": ["lacking"]} if kind == "values" else {})
+                continue
+            if kind == "values":
+                holder["values"] = _values(document, text, (*where, "values"), shown)
+                continue
+            given = read_yaml(text)
+            nested = (folder / name).parent
+            data = _placed(document, given, where, shown, own=set(holder))
+            _include(
+                document, data, where, {p: k for p, k in files.items() if p != pattern}, nested
+            )
+            holder.update({key: value for key, value in data.items() if key not in holder})
+
+
+def _found(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[Path]:
+    """Yield the paths below `value` that a pattern means and that hold a text."""
+    if not pattern:
+        if isinstance(value, str):
+            yield path
+        return
+    if isinstance(value, Mapping):
+        for key in list(value):
+            if pattern[0] in ("*", key):
+                yield from _found(value[key], pattern[1:], (*path, key))
+
+
+def _read(document: Document, path: Path, folder: FilePath, name: str) -> str | None:
+    file = folder / name if "\0" not in name else folder
+    said = None
+    if not file.is_file():
+        said = f"there is no file '{name}'; paths are relative to the file that names them"
+    elif file.stat().st_size > LARGEST_BYTES:
+        said = f"the file '{name}' is too large; allowed: {LARGEST_BYTES:,} bytes"
+    if said is None:
+        whole = file.read_bytes()
+        try:
+            return whole.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = whole[: error.start].count(b"\n") + 1
+            said = f"the file '{name}' is not UTF-8 text; save it as UTF-8"
+            document.faults.append(Fault(path, said, f"{file.name}:{line}"))
+            return None
+    document.faults.append(Fault(path, said))
+    return None
+
+
+def _placed(
+    document: Document, given: Document, where: Path, shown: str, own: set[str]
+) -> dict[str, Any]:
+    """Return the settings of a file, with their lines noted in the recipe's document."""
+    for fault in given.faults:
+        line = f"{shown}:{fault.line or given.place(fault.path)}"
+        document.faults.append(Fault((*where, *fault.path), fault.text, line))
+    if not isinstance(given.data, dict):
+        if not given.faults:
+            document.faults.append(Fault(where, f"the file '{shown}' holds no mapping of settings"))
+        return {}
+    for path, at in given.places.items():
+        if path and path[0] not in own:
+            document.places[(*where, *path)] = f"{shown}:{at}"
+    return given.data
+
+
+def _values(document: Document, text: str, where: Path, shown: str) -> list[Any]:
+    found: list[Any] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        path = (*where, len(found))
+        document.places[path] = f"{shown}:{number}"
+        value, *more = line.strip().split("\t")
+        try:
+            entry: dict[str, Any] = {"value": value}
+            if more:
+                entry["weight"] = float(more[0])
+            if len(more) == 2:
+                entry["canonical"] = more[1]
+            if len(more) > 2:
+                raise ValueError(line)
+        except ValueError:
+            document.faults.append(
+                Fault(path, f"a line of a list of values has the form {_BY_LINE}")
+            )
+        found.append(entry if more else value)
+    if not found:
+        document.places[where] = f"{shown}:1"
+        document.faults.append(Fault(where, "this list of values is empty"))
+    return found
