@@ -36,7 +36,8 @@ class Part:
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
     identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again.
+    rows: keys that they hold are not made again. `predictions` are a model's, for a plan that begins where
+    it errs.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Part:
     known: Dataset | None = None
     first: int = 0
     earlier: Iterable[Dataset] = ()
+    predictions: Dataset | None = None
 
     @property
     def is_generated(self) -> bool:
@@ -97,7 +99,7 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
 def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
-    requests, plan = wanted_rows(step, part.name, part.recipe, part.train)
+    requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
