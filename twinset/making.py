@@ -191,6 +191,8 @@ def _open_varying(part: Part, progress: Progress) -> Making:
             f"no training row meets the condition of '{part.name}'", got=str(step.where)
         )
     card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
+    if type(augmenter).note:
+        card = replace(card, notes=(*card.notes, type(augmenter).note))
     rules = [rule for rule in part.train.schema.rules if rule.kind != "unique"]
     keeper = RuleKeeper.learn(part.train, rules)
     tally = RuleTally(rules)

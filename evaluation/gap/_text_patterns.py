@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 from twinset.core.resampling import Groups, total_variation
+
+from ._near_repeats import near_repeats
 
 Floats = npt.NDArray[np.float64]
 Pattern = tuple[str, float, Floats]
@@ -134,7 +137,7 @@ def apart(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Patt
 
 
 def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> Iterator[Pattern]:
-    """Yield how far apart the shares of repeated texts are, and those of different words.
+    """Yield how far apart the shares of repeats, near repeats and different words are.
 
     Different words are counted among the texts of each group, a fiftieth of a side, and so in equal
     numbers of texts on both sides.
@@ -146,8 +149,15 @@ def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> 
         repeats = np.array([times[text] > 1 for text in texts], dtype=np.int64)
         counts.append(deal.counts(repeats, 2))
     yield apart(f"repeats of {name}", counts, deals)
+    yield apart(f"near repeats of {name}", [_near(*pair) for pair in zip(told, deals)], deals)
     counts = [_variety(texts, deal) for texts, deal in zip(told, deals)]
     yield apart(f"different words of {name}", counts, deals)
+
+
+def _near(texts: Sequence[str], deal: Groups) -> Floats:
+    """Return how many texts of each group do not and do nearly repeat another one, (g, 2)."""
+    near, seen = near_repeats([words_of(text) for text in texts])
+    return deal.counts(np.where(seen, near, 2), 3)[:, :2]
 
 
 def _variety(texts: Sequence[str], deal: Groups) -> Floats:
@@ -167,6 +177,7 @@ def _shares(deal: Groups, counts: Floats) -> tuple[Floats, Floats]:
     return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
 
 
+@lru_cache(maxsize=1 << 16)  # the same words come again and again, and this took half of the time
 def _shape(word: str) -> str:
     if not word[0].isalnum():
         return word

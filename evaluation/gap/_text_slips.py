@@ -16,8 +16,6 @@ Floats = npt.NDArray[np.float64]
 _SPELT_LETTERS = 4
 """Shorter words have real neighbours everywhere: "cat", "car", "can"."""
 _SPELT_USES = 3
-_NEAR_WORDS = 5
-"""Texts of fewer words are often alike but for one: "play jazz", "play rock"."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class KnownTexts:
         return cls(
             words=frozenset(words),
             characters=frozenset(c for text in texts for c in text),
-            pairs=frozenset(pair for text in texts for pair in cut(text)),
+            pairs=frozenset(pair for text in texts for pair in cut(text.lower())),
             near=frozenset(
                 spelling
                 for word, n in words.items()
@@ -132,12 +130,13 @@ class KnownTexts:
             f"texts of {name} shorter or longer than any real train text",
             ((not least <= len(words_of(text)) <= most, 1) for text in texts),
         )
-        yield near_repeats(name, texts)
 
     def _out_of_order(self, text: str) -> tuple[int, int]:
-        """Return how many pairs are unknown, of those of two known words."""
+        """Return how many pairs are unknown, of those of two known words, whatever their case."""
         known = [True, *(word in self.words for word in words_of(text)), True]
-        pairs = [pair for pair, one, two in zip(self.cut(text), known, known[1:]) if one and two]
+        pairs = [
+            pair for pair, one, two in zip(self.cut(text.lower()), known, known[1:]) if one and two
+        ]
         return sum(pair not in self.pairs for pair in pairs), len(pairs)
 
     def _is_misspelt(self, word: str) -> bool:
@@ -145,46 +144,6 @@ class KnownTexts:
         if word in self.words or len(word) < _SPELT_LETTERS:
             return False
         return any(spelling in self.near for spelling in _spellings(word))
-
-
-def near_repeats(name: str, texts: Sequence[str]) -> Slip:
-    """Return which texts are another one but for the order of their words and one word at most.
-
-    Equal texts count once, and texts of fewer than five words not at all. A bag of words is told by the
-    sum of random numbers, one a word; two bags are near when taking one word away from either, or
-    none, makes the sums equal.
-
-    Examples
-    --------
-    >>> near_repeats("said", ["a b c d e", "a b c d f", "a b c d e", "v w x y z"]).slips.tolist()
-    [1.0, 1.0, 0.0, 0.0]
-    """
-    number: dict[str, int] = {}
-    first: dict[tuple[str, ...], int] = {}
-    for row, text in enumerate(texts):
-        words = tuple(words_of(text))
-        if len(words) >= _NEAR_WORDS:
-            first.setdefault(words, row)
-        for word in words:
-            number.setdefault(word, len(number))
-    # A fixed generator: these numbers only tell words apart.
-    codes = np.random.default_rng(0).integers(1, 1 << 63, max(len(number), 1), dtype=np.uint64)
-    owners, keys = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
-    for words, row in first.items():
-        own = codes[[number[word] for word in words]]
-        whole = own.sum(dtype=np.uint64)
-        keys.append(np.unique(np.append(whole - own, whole)))
-        owners.append(np.full(len(keys[-1]), row))
-    _, place, times = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
-    slips, chances = np.zeros(len(texts)), np.zeros(len(texts))
-    slips[np.concatenate(owners)[times[place] > 1]] = 1.0
-    chances[list(first.values())] = 1.0
-    return Slip(
-        f"near repeats of {name}",
-        f"texts of {name} that are another one but for a word",
-        slips,
-        chances,
-    )
 
 
 def _spellings(word: str) -> set[str]:

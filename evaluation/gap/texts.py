@@ -58,16 +58,16 @@ _CLUSTERS = (2, 50)
 class Texts(Metric):
     """Compares texts: lengths, characters, words, how they are written, repeats, kinds of texts, spans.
 
-    For each text column: the lengths in words, in ten real quantile bins; which characters, shapes of
-    words ("Aa", "a", "0", "?"), words and pairs of neighbouring words are used, those that real train
-    texts use ten times or more one by one and all others together (total variation distance, 0 to 1);
-    the same of the 100 commonest pairs if rarer words are told by their shapes, of 12 ends of texts, and
-    of the sizes of numbers (first digit and how many follow) where train holds a hundred of them; the
-    share of texts that another one repeats, and of different words in thirty texts or so; and one minus
-    the area under the divergence frontier of clusters of whole texts, in the manner of MAUVE but on
-    twinset's own embedding of hashed words, so that its numbers are not MAUVE's. For spans: how often
-    each label is given, what words it is given to, and whether both ends lie where words do. The value
-    is the mean, and one pattern that is off by more than its own margin makes the whole different.
+    For each text column: the lengths in words, in ten real quantile bins; which characters, shapes of words
+    ("Aa", "a", "0", "?"), words and pairs of neighbouring words are used, those that real train texts use
+    ten times or more one by one and all others together (total variation distance, 0 to 1); the same of
+    the 100 commonest pairs if rarer words are told by their shapes, of 12 ends of texts, and of the sizes
+    of numbers (first digit and how many follow) where train holds a hundred of them; the share of texts
+    that another one repeats, wholly or but for a word, and of different words in thirty texts or so; and
+    one minus the area under the divergence frontier of clusters of whole texts, in the manner of MAUVE
+    but on twinset's own embedding of hashed words, so that its numbers are not MAUVE's. For spans: how
+    often each label is given, what words it is given to, and whether both ends lie where words do. The
+    value is the mean, and one pattern that is off by more than its own margin makes the whole different.
 
     Parameters
     ----------

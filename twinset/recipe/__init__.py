@@ -13,7 +13,7 @@ from twinset.recipe._steps import (
     GenerateStep,
     MetricUse,
 )
-from twinset.recipe._yaml import read_yaml
+from twinset.recipe._yaml import read_yaml, spell_path
 
 __all__ = [
     "AugmentStep",
@@ -35,4 +35,5 @@ __all__ = [
     "parse_recipe",
     "read_yaml",
     "recipe_schema",
+    "spell_path",
 ]

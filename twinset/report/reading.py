@@ -38,9 +38,9 @@ _READING: Mapping[str, str] = {
         "that are no longer about theirs."
     ),
     "gap.text_slips": (
-        "How often texts and their spans do what real train texts never or hardly ever do: unknown or "
-        "misspelt words, words in an unknown order, labels that the words contradict, mentions left "
-        "unmarked. Unseen real texts do it too; more of it means typos, broken sentences or wrong spans."
+        "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in "
+        "an unknown order, labels that the words contradict, mentions left unmarked. The number is how "
+        "much oftener than unseen real texts, in the worst kind: typos, broken sentences or wrong spans."
     ),
     "gap.texts": (
         "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
