@@ -60,10 +60,7 @@ class Sheet:
             text = text.rstrip(" ")
         if capital:
             first = self.row_ends[-1] if self.row_ends else 0
-            upper = text[:1].upper()
-            is_marked = len(self.starts) > first and self.starts[first] == 0
-            if len(upper) == 1 and not is_marked:
-                text = upper + text[1:]
+            text = _with_capital(text, self.starts[first] if len(self.starts) > first else None)
         self.texts.append(text)
         self.row_ends.append(len(self.starts))
         self.records.append(self.rows)
@@ -77,6 +74,19 @@ class Sheet:
         del self.seen[len(self.seen) - self.n_watched :]
         self.texts.pop()
         self.records.pop()
+
+
+_OPENING = "¿¡„“\"'«("
+
+
+def _with_capital(text: str, marked: int | None) -> str:
+    """Return the text with its first letter as a capital, unless a mark begins there."""
+    at = len(text) - len(text.lstrip(_OPENING))
+    upper = text[at : at + 1].upper()
+    # A capital of two letters would move what follows.
+    if len(upper) != 1 or (marked is not None and marked <= at):
+        return text
+    return text[:at] + upper + text[at + 1 :]
 
 
 Emit = Callable[[Sheet], None]
