@@ -23,7 +23,6 @@ from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
 Weights = Literal["even", "seen"]
-Words = Mapping[str, Sequence[str] | Mapping[str, float]]
 
 _STAYS = -1
 _FIRST_OF_LEXICON = -2
@@ -88,14 +87,14 @@ class EntitySwap(Augmenter):
     chunk_rows: ClassVar[int] = 16_384
     files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
     note: ClassVar[str] = (
-        "sentences of real records hold values of other real records or of the given lexicon: "
-        "what a row says of a person may be true of nobody, its values may still name one"
+        "rows of text.entity_swap are sentences of real records with values of other real records or of "
+        "the given lexicon: what one says may be true of nobody, its values may still name somebody"
     )
 
     rate: float = 1.0
     labels: Sequence[str] = ()
-    weights: Weights = "even"
-    lexicon: Words = field(default_factory=dict)
+    weights: Literal["even", "seen"] = "even"
+    lexicon: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     lexicon_share: float = 1.0
     fixes_articles: bool = True
 

@@ -73,7 +73,7 @@ class Mix(Augmenter):
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     chunk_rows: ClassVar[int] = 16_384
     note: ClassVar[str] = (
-        "every row holds pieces of two real records: what it says of a person may be true of nobody"
+        "rows of text.mix hold pieces of two real records: what one says may be true of nobody"
     )
 
     most_overlap: float = 0.8
