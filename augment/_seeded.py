@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 
 
+@dataclass(frozen=True, kw_only=True)
 class Seeded(Augmenter):
     """An augmenter whose rows each depend on their parent and one seed, and on nothing else.
 
@@ -37,7 +38,7 @@ class Seeded(Augmenter):
         """Return all that decides a varied row, as JSON values: component, settings, seed, versions."""
         return {
             "use": self.use,
-            "with": _plain(asdict(self)),  # type: ignore[call-overload]
+            "with": _plain(asdict(self)),
             "seed": int(seed),
             "versions": {name: v for name in self.libraries if (v := _version(name))},
         }

@@ -14,6 +14,7 @@ FOLDERS = {"generators": "generators", "augment": "augment", "evaluation": "eval
 HEAVY = {
     "torch", "sdv", "albumentations", "faker", "imblearn", "cv2", "sklearn", "scipy", "pandas",
     "polars", "duckdb", "matplotlib", "onnxruntime", "safetensors", "timm", "torchvision",
+    "httpx", "spacy",
 }  # fmt: skip
 # From the top down; a module may import from its own floor and from those below it.
 FLOORS = (
@@ -28,7 +29,7 @@ FLOORS = (
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
         "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
-        "measure",
+        "measure", "paraphrasing",
         "part_verdicts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "wanted", "yaml_text", "_settings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.shares import declared_columns
 from twinset.core.where import Where
+from twinset.core.whole_sets import TakesAssets
 from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
@@ -36,8 +37,8 @@ class Part:
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
     identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again. `predictions` are a model's, for a plan that begins where
-    it errs.
+    rows: keys that they hold are not made again. `assets` are the sets that the recipe names for
+    components; `predictions` are a model's, for a plan that begins where it errs.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Part:
     known: Dataset | None = None
     first: int = 0
     earlier: Iterable[Dataset] = ()
+    assets: Mapping[str, Dataset] = field(default_factory=dict)
     predictions: Dataset | None = None
 
     @property
@@ -99,6 +101,8 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
 def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
+    if isinstance(generator, TakesAssets):
+        generator = generator.with_assets(part.assets)
     requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
@@ -127,6 +131,9 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
         if made.ledger is not None and made.has_keys:
             for rows_before in part.earlier:
                 made.ledger.record(rows_before)
+        elif made.whole is not None:
+            for rows_before in part.earlier:
+                made.whole.record(rows_before)
         for i, (where, rows) in enumerate(requests):
             left_out = min(max(0, skip - start), rows)
             drawn = source.draw(
@@ -146,14 +153,14 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
 
     def final() -> Card:
         told_plan = () if plan is None else (plan.summary,)
-        return replace(card, notes=(*card.notes, *told_plan, *made.tally.notes()))
+        return replace(card, notes=(*card.notes, *told_plan, *made.notes()))
 
     aggregates = train is not None and bool(declared(train.schema))
     return Making(
         sum(rows for _, rows in requests),
         lambda skip: with_aggregates(chunks(skip), train),
         final,
-        is_seekable=made.ledger is None and not aggregates,
+        is_seekable=made.ledger is None and made.whole is None and not aggregates,
     )
 
 
@@ -185,6 +192,8 @@ def _open_varying(part: Part, progress: Progress) -> Making:
             f"no training row meets the condition of '{part.name}'", got=str(step.where)
         )
     card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
+    if type(augmenter).note:
+        card = replace(card, notes=(*card.notes, type(augmenter).note))
     rules = [rule for rule in part.train.schema.rules if rule.kind != "unique"]
     keeper = RuleKeeper.learn(part.train, rules)
     tally = RuleTally(rules)

@@ -13,7 +13,7 @@ from twinset import __version__
 from twinset.catalog import Catalog
 from twinset.embedders import embedder_content
 from twinset.recipe import GenerateStep, Recipe
-from twinset.sourcing import file_digest, find_source, predictions_path
+from twinset.sourcing import asset_digests, file_digest, find_source, predictions_path
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []
         # Rows and cards carry the name of the recipe.
-        found[name] = address("make", train, recipe.name, name, spec, wanted, recipe.seed, earlier)
+        parts = ["make", train, recipe.name, name, spec, wanted, recipe.seed, earlier]
+        found[name] = address(*parts, *asset_digests(recipe, step.use))
         made = [*made, found[name]]
     # Without OpenCV images are neither measured nor shown, and the results say so.
     sees_images = find_spec("cv2") is not None

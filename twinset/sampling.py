@@ -20,6 +20,7 @@ from twinset.core.rules import Rule
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.core.whole_sets import SetGenerator, WholeSet
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class OpenSet:
 
     ledger: KeyLedger | None
     tally: RuleTally
+    whole: WholeSet | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the card tells of the set, once it is drawn."""
+        return (*(() if self.whole is None else self.whole.notes()), *self.tally.notes())
 
     @property
     def has_keys(self) -> bool:
@@ -63,9 +69,10 @@ class Source:
 
     def open_set(self) -> OpenSet:
         """Return the state of one set that is drawn in several parts; give it to each `draw`."""
+        whole = self.fitted.open_set() if isinstance(self.fitted, SetGenerator) else None
         if self.keeper is None:
-            return OpenSet(None, RuleTally(()))
-        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules))
+            return OpenSet(None, RuleTally(()), whole)
+        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules), whole)
 
     def draw(
         self,
@@ -106,20 +113,26 @@ class Source:
 
         request = _Request(n, where, start, part)
         shared = into if into is not None else self.open_set()
+        if shared.whole is not None:
+            shared.whole.begin(n, where)
+        in_turn = shared.has_keys or shared.whole is not None
 
         def chunk(index: int) -> Held:
-            held = self._held(request, index)
-            return held if shared.has_keys else self._cut(held, request, index)
+            held = self._held(request, index, shared.whole)
+            return held if in_turn else self._cut(held, request, index)
 
-        first = 0 if shared.has_keys else skip // self.chunk_rows
+        first = 0 if in_turn else skip // self.chunk_rows
         wanted_chunks = range(first, -(-n // self.chunk_rows))
         done = first * self.chunk_rows
         for index, held in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
+            if shared.whole is not None:
+                held = self._admitted(held, request, index, shared.whole)
             if shared.ledger is not None and shared.has_keys:
                 rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
                 wanted = min(self.chunk_rows, n - index * self.chunk_rows)
                 redraw = self._redraw(rng, where)
                 held = shared.ledger.admit(held, wanted, rng, where, redraw)
+            if in_turn:
                 held = self._cut(held, request, index)
             shared.tally.add(held)
             done += len(held.dataset)
@@ -131,13 +144,24 @@ class Source:
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
 
-    def _held(self, request: _Request, index: int) -> Held:
+    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> Held:
         """Draw one whole chunk, in which all rules but keys hold."""
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
-        made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        if whole is None:
+            made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        else:
+            made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
         if self.keeper is None:
             return Held.untouched(made)
         return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
+
+    def _admitted(self, held: Held, request: _Request, index: int, whole: WholeSet) -> Held:
+        """Keep the rows that were asked for, mended where earlier chunks forbid them."""
+        first = index * self.chunk_rows
+        rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
+        kept = min(self.chunk_rows, request.n - first)
+        mended = whole.admit(held.dataset, first, kept, rng, request.where)
+        return replace(held.slice(kept), dataset=mended)
 
     def _cut(self, held: Held, request: _Request, index: int) -> Held:
         """Keep the rows that were asked for, with their fresh columns."""

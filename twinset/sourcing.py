@@ -16,7 +16,9 @@ from twinset.core.rules import broken_by_real_rows, rules_from_json
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import part_of, split_rows
+from twinset.core.whole_sets import TakesAssets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
+from twinset.registry import component_class, component_names
 
 CHUNK_ROWS = 65_536
 
@@ -212,6 +214,26 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
             versions.append(catalog.register(card.name, _chunks(piece), card, step=at))
         holdout, train = versions
     return Real(whole, train, holdout)
+
+
+def read_assets(recipe: Recipe, use: str) -> dict[str, Dataset]:
+    """Return the sets that the recipe names for a component; none for one that takes none."""
+    from twinset.io import read_dataset
+
+    return {name: read_dataset(recipe.asset_path(name)) for name in _assets_for(recipe, use)}
+
+
+def asset_digests(recipe: Recipe, use: str) -> list[tuple[str, str]]:
+    """Return the name and the digest of every file that a component is given."""
+    return [(name, file_digest(recipe.asset_path(name))) for name in _assets_for(recipe, use)]
+
+
+def _assets_for(recipe: Recipe, use: str) -> list[str]:
+    if not recipe.assets or use not in component_names("generator"):
+        return []
+    return (
+        sorted(recipe.assets) if issubclass(component_class("generator", use), TakesAssets) else []
+    )
 
 
 def _local_path(recipe: Recipe, progress: Progress) -> Path:

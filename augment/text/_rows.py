@@ -81,14 +81,14 @@ class TextRows:
         """
         missing = self.dataset.is_null(self.text)
         texts = pa.array(marked.texts(), pa.string(), mask=missing)
-        records = _put(self.dataset.records, self.text, texts)
-        if self.spans is not None:
-            before, after = self.marked.surfaces(), marked.surfaces()
-            told = [a if v == b else v for v, b, a in zip(self.values, before, after)]
-            for k, value in (values or {}).items():
-                told[k] = value
-            records = _put(records, self.spans, self._lists(marked, told))
-        return replace(self.dataset, records=records)
+        made = put(self.dataset, self.text, texts)
+        if self.spans is None:
+            return made
+        before, after = self.marked.surfaces(), marked.surfaces()
+        told = [a if v == b else v for v, b, a in zip(self.values, before, after)]
+        for k, value in (values or {}).items():
+            told[k] = value
+        return put(made, self.spans, self._lists(marked, told))
 
     def _lists(self, marked: MarkedTexts, values: Sequence[str | None]) -> pa.ListArray:
         assert self.spans is not None
@@ -106,8 +106,10 @@ class TextRows:
         return pa.ListArray.from_arrays(pa.array(offsets), made, type=lists.type, mask=mask)
 
 
-def _put(records: pa.Table, name: str, column: pa.Array) -> pa.Table:
-    return records.set_column(records.schema.get_field_index(name), name, column)
+def put(dataset: Dataset, name: str, column: pa.Array) -> Dataset:
+    """Return the set with one column replaced."""
+    place = dataset.records.schema.get_field_index(name)
+    return replace(dataset, records=dataset.records.set_column(place, name, column))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ListArray:

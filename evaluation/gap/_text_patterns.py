@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 from twinset.core.resampling import Groups, total_variation
+
+from ._near_repeats import near_repeats
 
 Floats = npt.NDArray[np.float64]
 Pattern = tuple[str, float, Floats]
@@ -133,8 +136,33 @@ def apart(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Patt
     return title, float(total_variation(made, real)[0]), total_variation(made_drawn, real_drawn)
 
 
+def shifted(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
+    """Return the largest difference of the shares up to a cell: cells have an order, as lengths do.
+
+    Less of it is chance than of a total variation distance (Kolmogorov-Smirnov, on cells).
+    """
+    (real, real_drawn), (made, made_drawn) = (
+        tuple(shares.cumsum(axis=1) for shares in _shares(deal, table))
+        for deal, table in zip(deals, counts)
+    )
+    whole, drawn = np.abs(made - real).max(axis=1), np.abs(made_drawn - real_drawn).max(axis=1)
+    return title, float(whole[0]), drawn
+
+
+def last_words(
+    name: str, real: Sequence[str], sides: Sequence[Sequence[str]], deals: Sequence[Groups]
+) -> Pattern:
+    """Return how far apart the shares of texts are whose last word ends no real train text."""
+    known = {words[-1] for text in real if (words := words_of(text))}
+    counts = []
+    for texts, deal in zip(sides, deals):
+        new = [bool(words) and words[-1] not in known for words in map(words_of, texts)]
+        counts.append(deal.counts(np.array(new, dtype=np.int64), 2))
+    return apart(f"unknown last words of {name}", counts, deals)
+
+
 def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> Iterator[Pattern]:
-    """Yield how far apart the shares of repeated texts are, and those of different words.
+    """Yield how far apart the shares of repeats, near repeats and different words are.
 
     Different words are counted among the texts of each group, a fiftieth of a side, and so in equal
     numbers of texts on both sides.
@@ -146,8 +174,15 @@ def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> 
         repeats = np.array([times[text] > 1 for text in texts], dtype=np.int64)
         counts.append(deal.counts(repeats, 2))
     yield apart(f"repeats of {name}", counts, deals)
+    yield apart(f"near repeats of {name}", [_near(*pair) for pair in zip(told, deals)], deals)
     counts = [_variety(texts, deal) for texts, deal in zip(told, deals)]
     yield apart(f"different words of {name}", counts, deals)
+
+
+def _near(texts: Sequence[str], deal: Groups) -> Floats:
+    """Return how many texts of each group do not and do nearly repeat another one, (g, 2)."""
+    near, seen = near_repeats([words_of(text) for text in texts])
+    return deal.counts(np.where(seen, near, 2), 3)[:, :2]
 
 
 def _variety(texts: Sequence[str], deal: Groups) -> Floats:
@@ -167,6 +202,7 @@ def _shares(deal: Groups, counts: Floats) -> tuple[Floats, Floats]:
     return whole / whole.sum(), drawn / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
 
 
+@lru_cache(maxsize=1 << 16)  # the same words come again and again, and this took half of the time
 def _shape(word: str) -> str:
     if not word[0].isalnum():
         return word

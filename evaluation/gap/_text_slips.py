@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from ._text_patterns import ordered, words_of
+from ._text_patterns import words_of
 
 Floats = npt.NDArray[np.float64]
 
+_COMMON = 200
 _SPELT_LETTERS = 4
 """Shorter words have real neighbours everywhere: "cat", "car", "can"."""
 _SPELT_USES = 3
-_NEAR_WORDS = 5
-"""Texts of fewer words are often alike but for one: "play jazz", "play rock"."""
 
 
 @dataclass(frozen=True)
@@ -57,40 +57,42 @@ class KnownTexts:
 
     Parameters
     ----------
-    words, characters, pairs : frozenset of str
-        Those that are used at all; pairs as `ordered` tells them.
+    words, characters : frozenset of str
+        Those that are used at all.
+    common : frozenset of str
+        The 200 commonest words, and "|" for either end of a text.
+    pairs : frozenset of (str, str)
+        Neighbouring common words.
     near : frozenset of str
         The commoner longer words, whole and with any one letter left out.
-    cut : callable
-        What cuts a text into such pairs.
     lengths : tuple of int
         Least and largest number of words.
     """
 
     words: frozenset[str]
     characters: frozenset[str]
-    pairs: frozenset[str]
+    common: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
     near: frozenset[str]
-    cut: Callable[[str], list[str]]
     lengths: tuple[int, int]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> KnownTexts:
         """Return what these real texts hold."""
         words = Counter(word for text in texts for word in words_of(text))
-        cut = ordered(texts)
+        common = frozenset(["|", *(word for word, _ in words.most_common(_COMMON))])
         lengths = [len(words_of(text)) for text in texts]
         return cls(
             words=frozenset(words),
             characters=frozenset(c for text in texts for c in text),
-            pairs=frozenset(pair for text in texts for pair in cut(text)),
+            common=common,
+            pairs=frozenset(pair for text in texts for pair in _neighbours(text, common)),
             near=frozenset(
                 spelling
                 for word, n in words.items()
                 if n >= _SPELT_USES and len(word) >= _SPELT_LETTERS and word.isalpha()
                 for spelling in _spellings(word)
             ),
-            cut=cut,
             lengths=(min(lengths), max(lengths)),
         )
 
@@ -118,7 +120,7 @@ class KnownTexts:
         )
         yield Slip.counted(
             f"unknown order of words of {name}",
-            f"neighbouring words of {name} that no real train text has in this order",
+            f"common words of {name} that no real train text has side by side in this order",
             (self._out_of_order(text) for text in texts),
         )
         yield Slip.counted(
@@ -132,12 +134,13 @@ class KnownTexts:
             f"texts of {name} shorter or longer than any real train text",
             ((not least <= len(words_of(text)) <= most, 1) for text in texts),
         )
-        yield near_repeats(name, texts)
 
     def _out_of_order(self, text: str) -> tuple[int, int]:
-        """Return how many pairs are unknown, of those of two known words."""
-        known = [True, *(word in self.words for word in words_of(text)), True]
-        pairs = [pair for pair, one, two in zip(self.cut(text), known, known[1:]) if one and two]
+        """Return how many neighbouring common words are unknown as such, and how many there are.
+
+        Pairs with a rarer word are new in real texts too, and new words are no matter of order.
+        """
+        pairs = _neighbours(text, self.common)
         return sum(pair not in self.pairs for pair in pairs), len(pairs)
 
     def _is_misspelt(self, word: str) -> bool:
@@ -147,44 +150,9 @@ class KnownTexts:
         return any(spelling in self.near for spelling in _spellings(word))
 
 
-def near_repeats(name: str, texts: Sequence[str]) -> Slip:
-    """Return which texts are another one but for the order of their words and one word at most.
-
-    Equal texts count once, and texts of fewer than five words not at all. A bag of words is told by the
-    sum of random numbers, one a word; two bags are near when taking one word away from either, or
-    none, makes the sums equal.
-
-    Examples
-    --------
-    >>> near_repeats("said", ["a b c d e", "a b c d f", "a b c d e", "v w x y z"]).slips.tolist()
-    [1.0, 1.0, 0.0, 0.0]
-    """
-    number: dict[str, int] = {}
-    first: dict[tuple[str, ...], int] = {}
-    for row, text in enumerate(texts):
-        words = tuple(words_of(text))
-        if len(words) >= _NEAR_WORDS:
-            first.setdefault(words, row)
-        for word in words:
-            number.setdefault(word, len(number))
-    # A fixed generator: these numbers only tell words apart.
-    codes = np.random.default_rng(0).integers(1, 1 << 63, max(len(number), 1), dtype=np.uint64)
-    owners, keys = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint64)]
-    for words, row in first.items():
-        own = codes[[number[word] for word in words]]
-        whole = own.sum(dtype=np.uint64)
-        keys.append(np.unique(np.append(whole - own, whole)))
-        owners.append(np.full(len(keys[-1]), row))
-    _, place, times = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
-    slips, chances = np.zeros(len(texts)), np.zeros(len(texts))
-    slips[np.concatenate(owners)[times[place] > 1]] = 1.0
-    chances[list(first.values())] = 1.0
-    return Slip(
-        f"near repeats of {name}",
-        f"texts of {name} that are another one but for a word",
-        slips,
-        chances,
-    )
+def _neighbours(text: str, common: frozenset[str]) -> list[tuple[str, str]]:
+    told = pairwise(["|", *words_of(text), "|"])
+    return [pair for pair in told if pair[0] in common and pair[1] in common]
 
 
 def _spellings(word: str) -> set[str]:

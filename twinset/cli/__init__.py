@@ -35,7 +35,8 @@ COMMANDS = {
     "advise": "Say whether the rare class of a file should be balanced, how, and what that is worth.",
     "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
-    "schema": "Print the JSON Schema of recipes, for editors.",
+    "paraphrase": "Ask a language model for other wordings of templates, and write them into a new file.",
+    "schema": "Print the JSON Schema of recipes, or of a grammar of texts, for editors.",
 }
 
 # Commands that need no words; without any they start without the argument parser, in half the time.

@@ -85,7 +85,27 @@ class UnknownNameError(RecipeError):
 
 
 class ParameterError(TwinsetError):
-    """A setting lies outside its range."""
+    """A setting lies outside its range.
+
+    Parameters
+    ----------
+    what, got, allowed, todo : str
+        As for every error.
+    place : tuple of str and int
+        Where in the settings it stands, from the outside in; a recipe tells its line.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        got: str = "",
+        allowed: str = "",
+        todo: str = "",
+        place: tuple[str | int, ...] = (),
+    ) -> None:
+        self.place = place
+        super().__init__(what, got=got, allowed=allowed, todo=todo)
 
 
 class SchemaError(TwinsetError):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from twinset.core.embedders import EmbedderName
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.recipe._included import include_files
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
 from twinset.registry import component_names
@@ -109,6 +110,7 @@ def parse_recipe(
     if not isinstance(document.data, dict):
         raise RecipeError(spell_faults(name, document, faults))
     _apply(document, overrides, home)
+    include_files(document, base)
     recipe = None
     try:
         recipe = Recipe.model_validate(document.data).placed(base, home)

@@ -216,10 +216,11 @@ def build_report(
     >>> report.passed, "<h1>ages</h1>" in report.to_html()
     (True, True)
     """
-    sets = {"real": train, "synthetic": synthetic, "holdout": holdout}
-    compared = {name: found.where(where) for name, found in sets.items() if found is not None}
+    given = {"real": train, "synthetic": synthetic, "holdout": holdout}
+    sets = {name: found for name, found in given.items() if found is not None}
+    compared = {name: found.where(where) for name, found in sets.items()}
     notes = list(notes)
-    exhibits = _exhibits(compared, synthetic, scores, cards, target, show_real_rows, notes)
+    exhibits = _exhibits(compared, sets, scores, cards, target, show_real_rows, notes)
     facts = {
         "synthetic_rows": len(synthetic),
         "train_rows": None if train is None else len(train),
@@ -247,7 +248,7 @@ def build_report(
 
 def _exhibits(
     sets: Mapping[str, Dataset],
-    whole: Dataset,
+    whole: Mapping[str, Dataset],
     scores: Sequence[Score],
     cards: Sequence[Card],
     target: str | None,
@@ -255,7 +256,8 @@ def _exhibits(
     notes: list[str],
 ) -> Exhibits:
     synthetic = sets["synthetic"]
-    real = [] if show_real_rows else [sets[name] for name in ("real", "holdout") if name in sets]
+    # What is shown may stand in no real row, not only in none of those that are compared.
+    real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
     gaps = [column_distances(score) for score in scores if score.family == "gap"]
     distances = next((found for found in gaps if found), {})
     panels, n_left = column_panels(sets, distances)
@@ -270,7 +272,8 @@ def _exhibits(
         try:
             images = image_samples(synthetic, real, target)
             # Rows are numbered in the set as it was given, whatever the condition.
-            surest = numbered_images(whole, real, [row.number for row in surest_rows(scores)[1]])
+            numbers = [row.number for row in surest_rows(scores)[1]]
+            surest = numbered_images(whole["synthetic"], real, numbers)
         except MissingExtraError as error:
             notes.append(f"The images are not shown: {error}.")
     shown = {name: sets[name] for name in ("real", "synthetic") if name in sets}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.contracts import Comparison, NotMeasurable, Score
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
+from twinset.evaluation.gap._near_repeats import near_repeats
 from twinset.evaluation.gap._span_slips import MarkedText
-from twinset.evaluation.gap._text_slips import KnownTexts, near_repeats
+from twinset.evaluation.gap._text_slips import KnownTexts
 from twinset.evaluation.gap.text_slips import TextSlips
+from twinset.measure import measure
 
 CITIES = ["Ulm", "Rom", "Bonn", "Köln"]
 
@@ -45,8 +47,8 @@ def test_words_order_characters_and_lengths_by_hand() -> None:
     # Of 5 + 3 + 1 + 2 words "the" and "tabel" are unknown, and "tabel" is "table" with letters swapped.
     assert found["unknown words of said"] == pytest.approx(2 / 11)
     assert found["misspelt words of said"] == pytest.approx(1 / 11)
-    # Of known words, and the ends of the text: 6 pairs, then "| book", "table |", then "| a", "a book";
-    # no real text begins with "a", or has a word after "a" but "table".
+    # Of words that are common, and the ends of the text: 6 pairs, then "| book", "table |", then "| a",
+    # "a book"; no real text begins with "a", or has a word after "a" but "table".
     assert found["unknown order of words of said"] == pytest.approx(2 / 10)
     # One text of one word where real ones have three to five.
     assert found["unknown lengths of said"] == pytest.approx(1 / 4)
@@ -80,10 +82,10 @@ def test_near_repeats_are_texts_but_for_a_word_or_the_order() -> None:
         "p q r s t",  # an exact repeat counts once
         "one two",  # too short
     ]
-    found = near_repeats("said", texts)
-    assert found.slips.tolist() == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
-    assert found.chances.tolist() == [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
-    assert near_repeats("said", [""]).rate == 0.0
+    near, seen = near_repeats([text.split() for text in texts])
+    assert near.tolist() == [True] * 6 + [False] * 4
+    assert seen.tolist() == [True] * 8 + [False] * 2
+    assert not near_repeats([[]])[0].any()
 
 
 def travels(n: int) -> tuple[list[str], list[list[dict[str, Any]]]]:
@@ -136,7 +138,11 @@ def test_spans_cover_whole_words() -> None:
     assert read.words == ("new", "york", ",", "now")
     assert read.spans == ((0, 2, "city"),)
     assert list(read.clues()) == [("city", ["in new", "in york", "before |", "after ,"])]
-    assert MarkedText.read("a b", [{"start": 1, "end": 2, "label": "blank"}]).spans == ()
+    # It slipped off a word of one letter.
+    assert MarkedText.read("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
+        (2, 3, "n"),
+    )
+    assert MarkedText.read("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
 
 
 def test_the_worst_slip_is_told_in_a_sentence() -> None:
@@ -170,3 +176,81 @@ def test_what_it_lacks_is_said() -> None:
     for settings in ({"margin": -1.0}, {"replicates": 1}, {"max_rows": 10}):
         with pytest.raises(ParameterError):
             TextSlips(**settings)
+
+
+def spoken(n: int, seed: int) -> tuple[list[str], list[list[dict[str, Any]]]]:
+    """Sentences of a small grammar with names that are new now and then."""
+    rng = rng_for(seed, "spoken")
+    frames = ("play {} by {}", "please put {} of {} on", "i want to hear {} by {} again today")
+    syllables = ("ka", "lo", "mi", "ten", "ra", "sul", "vo", "ne")
+    texts, spans = [], []
+    for _ in range(n):
+        song, artist = ("".join(rng.choice(syllables, 2)) for _ in range(2))
+        artist = artist[::-1] + "ov"
+        text = frames[rng.integers(3)].format(song, artist)
+        at = text.rindex(artist)
+        first = text.index(song)
+        texts.append(text)
+        spans.append(
+            [
+                {"start": first, "end": first + len(song), "label": "song", "value": None},
+                {"start": at, "end": at + len(artist), "label": "artist", "value": None},
+            ]
+        )
+    return texts, spans
+
+
+def judged(
+    change: Callable[[str, list[dict[str, Any]], int], tuple[str, list[dict[str, Any]]]],
+) -> Score:
+    train, fresh, holdout = (spoken(n, seed) for seed, n in enumerate((800, 400, 800)))
+    made = [change(text, own, i) for i, (text, own) in enumerate(zip(*fresh))]
+    (score,) = measure(
+        train=said(*train),
+        synthetic=said([text for text, _ in made], [own for _, own in made]),
+        holdout=said(*holdout),
+        metrics=[("gap.text_slips", TextSlips())],
+        seed=2,
+    )
+    return score
+
+
+def test_fresh_texts_of_the_same_grammar_are_as_good_as_real() -> None:
+    assert judged(lambda text, own, i: (text, own)).verdict == "as good as real"
+
+
+def _turned(text: str, own: list[dict[str, Any]], i: int) -> tuple[str, list[dict[str, Any]]]:
+    """Turn the order of every tenth text around; its spans go with their words."""
+    if i % 10:
+        return text, own
+    return " ".join(text.split()[::-1]), [
+        {**one, "start": len(text) - one["end"], "end": len(text) - one["start"]} for one in own
+    ]
+
+
+def _typo(text: str, own: list[dict[str, Any]], i: int) -> tuple[str, list[dict[str, Any]]]:
+    for word in ("play", "please", "want"):
+        text = text.replace(word, word[1] + word[0] + word[2:]) if i % 5 == 0 else text
+    return text, own
+
+
+def _swap(text: str, own: list[dict[str, Any]], i: int) -> tuple[str, list[dict[str, Any]]]:
+    one, two = own
+    swapped = [{**one, "label": two["label"]}, {**two, "label": one["label"]}]
+    return text, swapped if i % 10 == 0 else own
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (_typo, "unknown words of said"),
+        (_turned, "unknown order of words of said"),
+        (_swap, "contradicted labels of marks"),
+        (lambda text, own, i: (text, own[: 1 + (i % 5 > 0)]), "unmarked mentions of marks"),
+    ],
+    ids=["typos", "order", "labels", "lost spans"],
+)
+def test_faults_are_found_and_the_right_slip_is_named_first(change: Any, first: str) -> None:
+    score = judged(change)
+    assert score.verdict == "different"
+    assert score.details["different"]["names"][0] == first

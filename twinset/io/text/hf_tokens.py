@@ -17,6 +17,7 @@ from twinset.io.vision.faults import Faults
 
 ROWS, FEATURES = "rows.jsonl", "features.json"
 TOKENS, TAGS, STARTS = "tokens", "ner_tags", "starts"
+_TYPES = {"number": "float64", "integer": "int64", "boolean": "bool"}
 _TAG_NAMES = (TAGS, "tags", "ner", "labels")
 
 
@@ -178,14 +179,18 @@ class TokensWriter(TextWriter):
 
     def finish(self) -> None:
         """Say what the tags mean, in the words of the library `datasets`."""
-        texts, numbers = ({"dtype": kind, "_type": "Value"} for kind in ("string", "float64"))
+        texts, whole = ({"dtype": kind, "_type": "Value"} for kind in ("string", "int64"))
+        kinds = self._columns.plain
         tags = {"names": list(self._numbers), "_type": "ClassLabel"}
         features = {
             TOKENS: {"feature": texts, "_type": "Sequence"},
             TAGS: {"feature": tags, "_type": "Sequence"},
             TEXT: texts,
-            STARTS: {"feature": {"dtype": "int64", "_type": "Value"}, "_type": "Sequence"},
-            **{key: numbers if key in self._columns.plain else texts for key in self._keys},
+            STARTS: {"feature": whole, "_type": "Sequence"},
+            **{
+                key: {**texts, "dtype": _TYPES.get(kinds.get(key, ""), "string")}
+                for key in self._keys
+            },
         }
         stream = self.open(self.place / FEATURES)
         stream.write(json.dumps({"features": features}, indent=1, ensure_ascii=False) + "\n")

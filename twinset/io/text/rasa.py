@@ -19,6 +19,9 @@ ENTITY = re.compile(
     r"\[(?P<value>[^\]]+?)\]"
     r"(?:\((?P<name>[^:)]+?)(?::(?P<synonym>[^)]+))?\)|(?P<one>\{[^}]+?\})|(?P<many>\[\{.*?\}\]))"
 )
+BLANKS = " \r\n"
+"""What Rasa takes off the ends of an example; other white space stays."""
+
 _OTHERS = ("synonym", "regex", "lookup")
 
 
@@ -77,7 +80,7 @@ def read_rasa(text: str, name: str, faults: Faults) -> tuple[list[Row], tuple[st
         for line, example in _examples(examples, found):
             row, fault = Row(""), "an example does not begin with '-'"
             if example.startswith("-"):
-                row, fault = parse_example(example[1:].strip(), found.unkept)
+                row, fault = parse_example(example[1:].strip(BLANKS), found.unkept)
             if fault:
                 faults.add(f"{name}, line {line}", fault)
             else:
@@ -132,7 +135,7 @@ def _examples(node: yaml.Node, found: _Found) -> Iterator[tuple[int, str]]:
     # The content of a block begins on the line behind its bar.
     first = node.start_mark.line + (2 if node.style in ("|", ">") else 1)
     for k, line in enumerate(node.value.split("\n")):
-        stripped = line.strip()
+        stripped = line.strip(BLANKS)
         if stripped and not stripped.startswith("#"):
             yield first + k, stripped
 

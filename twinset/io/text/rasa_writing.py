@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from twinset.core.errors import SchemaError
-from twinset.io.text.rasa import parse_example
+from twinset.io.text.rasa import BLANKS, parse_example
 from twinset.io.text.rows import LABEL, Columns, Row, Span, span_at
 from twinset.io.text.writing import TextWriter, Written
 
@@ -104,8 +104,8 @@ class RasaWriter(TextWriter):
 def _on_one_line(row: Row) -> tuple[str, list[Span], dict[str, str]]:
     """Return text and spans as they stand on a line of their own, and why they differ."""
     plain = _BREAKS.sub(" ", row.text)
-    text = plain.strip()
-    cut = len(plain) - len(plain.lstrip())
+    text = plain.strip(BLANKS)
+    cut = len(plain) - len(plain.lstrip(BLANKS))
     moved = [(max(s["start"] - cut, 0), min(s["end"] - cut, len(text)), s) for s in row.spans]
     spans = [span_at(text, a, b, s["label"]) for a, b, s in moved if a < b]
     return text, spans, {} if text == row.text else {"text": _ONE_LINE}

@@ -47,7 +47,7 @@ class Columns:
     spans: str = ""
     label: str = ""
     others: tuple[str, ...] = ()
-    plain: frozenset[str] = frozenset()  # columns whose cells are numbers or truth values
+    plain: Mapping[str, str] = field(default_factory=dict)  # numbers and truth values, by kind
 
     def values_of(self, row: Row) -> dict[str, object]:
         """Return the cells of a row as JSON holds them, numbers as numbers."""
@@ -82,8 +82,9 @@ class Columns:
         named += [LABEL] if LABEL in classes else classes if len(classes) == 1 else []
         label = next(iter(named), "")
         rest = (n for n in (*schema.names, *RESERVED) if n not in (texts[0], *spans))
-        numbers = frozenset(f.name for f in schema.of_kind("number", "integer", "boolean"))
-        return cls(texts[0], next(iter(spans), ""), label, tuple(rest), numbers - {label})
+        numbers = schema.of_kind("number", "integer", "boolean")
+        plain = {field.name: field.kind for field in numbers if field.name != label}
+        return cls(texts[0], next(iter(spans), ""), label, tuple(rest), plain)
 
 
 def rows_of(chunk: Dataset, columns: Columns, first: int = 0) -> Iterator[Row]:

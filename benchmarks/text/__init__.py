@@ -1,0 +1,1 @@
+"""What synthetic texts are good for, measured on real ones."""
