@@ -67,7 +67,8 @@ def date_writer(form: str, locale: str, *, what: str, place: Place = ()) -> Call
     Parameters
     ----------
     form : str
-        ``%d %m %Y %y %j`` and without leading nought ``%-d %-m``; ``%o`` 1st, 1er or 1.; ``%B %b %A`` are names.
+        ``%d %m %Y %y %j`` and without leading nought ``%-d %-m``; ``%o`` is 1st or 1er;
+        ``%B %b %A`` are names.
     locale : str
         Whose names, e.g. de_DE.
     what, place : str, tuple

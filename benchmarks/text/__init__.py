@@ -1,0 +1,1 @@
+"""Benchmarks of texts: speed, memory and exactness."""
