@@ -20,7 +20,7 @@ HEAVY = {
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
-    {"advising", "pipeline", "oneshot", "drafting", "filling", "sharding"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling", "plans", "sharding"},
     {
         "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
         "sourcing",

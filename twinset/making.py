@@ -38,7 +38,7 @@ class Part:
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
     identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
     rows: keys that they hold are not made again. `assets` are the sets that the recipe names for
-    components.
+    components; `predictions` are a model's, for a plan that begins where it errs.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Part:
     first: int = 0
     earlier: Iterable[Dataset] = ()
     assets: Mapping[str, Dataset] = field(default_factory=dict)
+    predictions: Dataset | None = None
 
     @property
     def is_generated(self) -> bool:
@@ -102,7 +103,7 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
     generator = build("generator", step.use, step.settings, part.name)
     if isinstance(generator, TakesAssets):
         generator = generator.with_assets(part.assets)
-    requests, plan = wanted_rows(step, part.name, part.recipe, part.train)
+    requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.

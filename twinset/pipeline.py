@@ -23,7 +23,7 @@ from twinset.making import Part, check_brief, open_part, refuse_leaks
 from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.remaking import remake_of_recipe
-from twinset.sourcing import Real, read_assets, register_real, register_split
+from twinset.sourcing import Real, predictions_of, read_assets, register_real, register_split
 
 DEFAULT_ROOT = Path(".twinset")
 
@@ -182,8 +182,9 @@ class _Run:
                 parent = real.train if real else None
                 earlier = chain.from_iterable(map(self.catalog.stream, made))
                 given = read_assets(self.recipe, step.use)
+                told = predictions_of(self.recipe, step)
                 part = Part(
-                    name, at, step, self.recipe, parent, train, known, first, earlier, given
+                    name, at, step, self.recipe, parent, train, known, first, earlier, given, told
                 )
                 making = open_part(part, self.workers, self.progress)
                 version = self.catalog.register(

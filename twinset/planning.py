@@ -13,7 +13,7 @@ from twinset import __version__
 from twinset.catalog import Catalog
 from twinset.embedders import embedder_content
 from twinset.recipe import GenerateStep, Recipe
-from twinset.sourcing import asset_digests, find_source
+from twinset.sourcing import asset_digests, file_digest, find_source, predictions_path
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     made: list[str] = []
     for name, step in recipe.named_steps():
         spec = step.model_dump(mode="json", by_alias=True)
+        predictions = predictions_path(recipe, step)
+        if predictions is not None:
+            spec["cover"]["predictions"] = file_digest(predictions)
         wanted = [brief[key] for key in ("target", "want")]
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []

@@ -15,6 +15,7 @@ from twinset.making import Part, open_part
 from twinset.recipe import Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
+from twinset.sourcing import predictions_of, read_assets
 from twinset.twin_note import TwinNote
 
 
@@ -70,7 +71,8 @@ def remake_of_recipe(recipe: Recipe) -> Remake | None:
         made: list[Dataset] = []
         for name, step in steps:
             first = sum(map(len, made))
-            part = Part(name, "", step, again, None, real, real, first, list(made))
+            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            part = Part(name, "", step, again, None, real, real, first, list(made), given, told)
             chunks = open_part(part, 1, silent).chunks(0)
             made.append(Dataset.concat([chunk.without_reserved() for chunk in chunks]))
         return Dataset.concat(made).at_most(most, rng)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.covering import Coverage, Row, covering_rows
+from twinset.core.covering import Ban, Coverage, Row, covering_rows
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 
 Factors = Mapping[str, Sequence[str]]
@@ -39,7 +40,8 @@ class Plan:
     strength, at_least : int
         What a combination is of, and how often each has to come.
     table : tuple of mapping
-        Combination -> counts: its levels, ``real``, ``planned`` and ``union``.
+        Combination -> counts: its levels, ``real``, ``planned`` and ``union``; and ``wanted``, false where
+        what is forbidden rules it out.
     """
 
     factors: Factors
@@ -77,6 +79,7 @@ def plan_scenes(
     strength: int = 2,
     at_least: int = 1,
     most: int | None = None,
+    least: int | None = None,
     forbidden: Sequence[Mapping[str, str]] = (),
     real: Dataset | None = None,
     predictions: Dataset | None = None,
@@ -98,6 +101,9 @@ def plan_scenes(
         How often each combination has to come.
     most : int, optional
         Make no more scenes than this.
+    least : int, optional
+        Make at least this many: those beyond the plan have the levels in which the model errs, each level
+        as often as its error rate says; without predictions evenly.
     forbidden : sequence of mapping
         Combinations that never come.
     real : Dataset, optional
@@ -131,8 +137,10 @@ def plan_scenes(
     for name in names:
         if not factors[name]:
             raise ParameterError(f"the condition '{name}' has no level", allowed="one or more")
-    if most is not None and most < 1:
-        raise ParameterError("'most' is out of its range", got=str(most), allowed="1 or more")
+    if most is not None and most < max(1, least or 0):
+        raise ParameterError(
+            "'most' is out of its range", got=str(most), allowed=f"{max(1, least or 0)} or more"
+        )
     bans = [banned_levels(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
     if not coverage.n_wanted:
@@ -147,6 +155,10 @@ def plan_scenes(
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
     rows = covering_rows(coverage, most=most, weights=weights, seed=seed)
+    levels = [np.ones(len(factors[n])) for n in names] if weights is None else weights
+    for row in _drawn((least or 0) - len(rows), levels, bans, seed):
+        coverage.add(row)
+        rows.append(row)
     return Plan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
@@ -157,6 +169,20 @@ def plan_scenes(
         at_least=at_least,
         table=tuple(_table(coverage, before, factors)),
     )
+
+
+def _drawn(
+    n: int, weights: Sequence[npt.NDArray[np.float64]], bans: Sequence[Ban], seed: int
+) -> list[Row]:
+    """Return `n` scenes whose levels come as often as they weigh, and that nothing forbids."""
+    rng, made = rng_for(seed, "scenes beyond the plan"), list[Row]()
+    while len(made) < n:
+        drawn = np.stack([rng.choice(len(w), n, p=w / w.sum()) for w in weights], axis=1)
+        banned = np.zeros(n, bool)
+        for ban in bans:
+            banned |= np.all([drawn[:, f] == level for f, level in ban.items()], axis=0)
+        made += [tuple(row) for row in drawn[~banned].tolist()]
+    return made[: max(n, 0)]
 
 
 def error_weights(
@@ -253,5 +279,8 @@ def _table(
                 return rows
             real, union = int(before[group][cell]), int(coverage.counts[group][cell])
             levels = {names[f]: factors[names[f]][k] for f, k in zip(group, cell)}
-            rows.append({"levels": levels, "real": real, "planned": union - real, "union": union})
+            counts = {"real": real, "planned": union - real, "union": union}
+            rows.append(
+                {"levels": levels, **counts, "wanted": bool(coverage.may_come(group)[cell])}
+            )
     return rows

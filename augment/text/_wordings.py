@@ -12,7 +12,7 @@ from ._phrases import Lexicon
 Language = Literal["en", "de", "fr", "es"]
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr", "es")
 
-EMOJI = ("🙂", "🙏", "👀", "👋", "📌", "📱", "💬", "🤔", "👍🏽", "🧑‍💻", "✉️", "🇪🇺")
+EMOJI = ("🙂", "🙏", "👀", "👋", "📌", "📱", "💬", "🤔", "👍🏽", "🧑‍💻", "✉️", "🗓️")
 """Of no strong feeling, so that the label of a text stays right; some are several code points."""
 
 _FILLERS: Mapping[str, Sequence[str]] = {

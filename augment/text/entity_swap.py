@@ -53,7 +53,8 @@ class EntitySwap(Augmenter):
     weights : {"even", "seen"}
         Whether the values of a label come equally often, or as often as they stand in the texts.
     lexicon : mapping of str to sequence or mapping
-        Label -> values, or values with weights, e.g. ``{city: {Paris: 3, Rome: 1}}``.
+        Label -> values, or values with weights, e.g. ``{city: {Paris: 3, Rome: 1}}``. In a recipe also
+        the name of a file with a value a line, or value, tab and weight: ``{city: cities.txt}``.
     lexicon_share : float
         Share of the replacements of a label with a lexicon that come from there, the others from texts.
     fixes_articles : bool
@@ -85,6 +86,7 @@ class EntitySwap(Augmenter):
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     chunk_rows: ClassVar[int] = 16_384
+    files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
     note: ClassVar[str] = (
         "sentences of real records hold values of other real records or of the given lexicon: "
         "what a row says of a person may be true of nobody, its values may still name one"

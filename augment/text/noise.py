@@ -79,8 +79,8 @@ class Noise(Seeded):
     language : {"en", "de", "fr", "es"}
         Language of short forms, sound-alikes and fillers.
     synonyms : mapping of str to sequence of str
-        Words or phrases in small letters -> what may come instead. There are none by default: a word
-        that is put in unseen may turn a label wrong.
+        Words or phrases in small letters -> what may come instead; in a recipe also the name of a YAML
+        file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
 
     Raises
     ------
@@ -105,6 +105,7 @@ class Noise(Seeded):
 
     use: ClassVar[str] = "text.noise"
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    files: ClassVar[Mapping[str, str]] = {"synonyms": "mapping"}
 
     synonym: float = 0.3
     contraction: float = 0.2
@@ -173,14 +174,14 @@ class Noise(Seeded):
             One of each text.
         """
         keys = scramble(np.asarray(seeds, np.uint64))
-        for salt, (name, plan) in enumerate(self._plans()):
+        for salt, (name, plan) in enumerate(self.plans()):
             rate = getattr(self, name)
             if rate > 0 and len(marked):
                 ground = Ground(marked, keys, self.protect)
                 marked = marked.edited(plan(ground, rate, 2 * salt + 1))
         return marked
 
-    def _plans(self) -> Iterator[tuple[str, _Plan]]:
+    def plans(self) -> Iterator[tuple[str, _Plan]]:
         """Yield each kind of noise with what plans its edits, in the order in which they are made."""
         known = wordings(self.language)
         lexicons = {

@@ -70,7 +70,7 @@ def _of_texts() -> list[TextFault]:
         TextFault(
             "a third cut off in half of the texts",
             each(_cut, 0.5),
-            ("length", "ends of said", "about"),
+            ("length", "ends of said", "unknown last words", "about"),
         ),
         TextFault("one word in four lost", each(_thinned), ("length", *order)),
         TextFault("word order shuffled", each(_shuffled), order),

@@ -31,6 +31,34 @@ def more_text_faults() -> list[TextFault]:
     return [*_of_wording(), *_of_rows(), *_of_spans()]
 
 
+def last_text_faults() -> list[TextFault]:
+    """Return the kinds that were written down last, when no metric was changed any more."""
+    return [
+        TextFault("the first word lost in a fifth", each(_headless, 0.2), ("length", *_ORDER)),
+        TextFault("only long texts", _long, ("length",)),
+        TextFault("every twentieth word doubled", each(_doubled), ("length", *_ORDER)),
+        TextFault("two texts in one in a fifth", _joined, ("length", "unknown lengths", *_ORDER)),
+        TextFault("a tenth of the blanks lost", each(_blanks_lost), (*_WORDS, "length")),
+        TextFault(
+            "rare words made common in a tenth",
+            _plainer,
+            ("different words", "unmarked mentions", *_WORDS, *_ORDER),
+        ),
+        TextFault(
+            "one value a label in half of the texts",
+            _one_value,
+            ("words of each label", "repeats", "near repeats", "different words", *_WORDS),
+            True,
+        ),
+        TextFault(
+            "two span labels made one",
+            _merged,
+            ("labels", "words of each label", "contradicted labels"),
+            True,
+        ),
+    ]
+
+
 def _of_wording() -> list[TextFault]:
     letters = ("unknown characters", "characters", "shapes of words", *_WORDS)
     return [
@@ -38,11 +66,11 @@ def _of_wording() -> list[TextFault]:
             "a letter lost, doubled or wrong in 5% of the words", each(_misspelt(0.05)), _WORDS
         ),
         TextFault("two neighbouring words swapped in half", each(_one_swap, 0.5), _ORDER),
-        TextFault("other numbers", each(_renumbered), ("numbers", *letters)),
+        TextFault("other numbers", _renumbered, ("numbers", *letters)),
         TextFault(
             "a quarter cut off within a word",
             each(_cut_off, 0.25),
-            ("length", "ends of said", *_ORDER, *_WORDS),
+            ("length", "ends of said", "unknown last words", *_ORDER, *_WORDS),
         ),
         TextFault("case lost in a third", each(lambda text, rng: text.lower(), 0.33), letters),
         TextFault(
@@ -121,8 +149,13 @@ def _one_swap(text: str, rng: Rng) -> str:
     return " ".join(words)
 
 
-def _renumbered(text: str, rng: Rng) -> str:
-    return "".join(str(rng.integers(10)) if c.isdecimal() else c for c in text)
+def _renumbered(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Draw every digit anew; texts keep their lengths, and spans their places."""
+
+    def change(text: str) -> str:
+        return "".join(str(rng.integers(10)) if c.isdecimal() else c for c in text)
+
+    return [{**row, "said": change(row["said"])} for row in rows]
 
 
 def _cut_off(text: str, rng: Rng) -> str:
@@ -222,5 +255,78 @@ def _added(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
         label = labels[int(rng.integers(len(labels)))]
         new = {"start": start, "end": end, "label": label, "value": said[start:end]}
         return sorted([*marks, new], key=lambda mark: mark["start"])
+
+    return marked(change)(rows, train, rng)
+
+
+def _headless(text: str, rng: Rng) -> str:
+    return " ".join(text.split()[1:]) or text
+
+
+def _doubled(text: str, rng: Rng) -> str:
+    return " ".join(f"{word} {word}" if rng.random() < 0.05 else word for word in text.split())
+
+
+def _blanks_lost(text: str, rng: Rng) -> str:
+    return "".join("" if c == " " and rng.random() < 0.1 else c for c in text)
+
+
+def _long(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Keep the longer three quarters of the texts."""
+    least = np.quantile([len(row["said"].split()) for row in train], 0.25)
+    return [row for row in rows if len(row["said"].split()) > least]
+
+
+def _joined(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Add the text of another row to every fifth one."""
+    others = rng.permutation(len(rows))
+    return [
+        {**row, "said": f"{row['said']} {rows[int(at)]['said']}"} if rng.random() < 0.2 else row
+        for row, at in zip(rows, others)
+    ]
+
+
+def _plainer(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Replace a tenth of the words by words of the commonest hundred."""
+    used = Counter(word for row in train for word in row["said"].split())
+    common = [word for word, _ in used.most_common(100)]
+
+    def change(text: str, rng: Rng) -> str:
+        return " ".join(
+            common[int(rng.integers(len(common)))] if rng.random() < 0.1 else word
+            for word in text.split()
+        )
+
+    return each(change)(rows, train, rng)
+
+
+def _one_value(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Give every span of a label the same words, the commonest, in half of the texts."""
+    used: dict[str, Counter[str]] = {}
+    for row in train:
+        for mark in row["marks"]:
+            told = row["said"][mark["start"] : mark["end"]]
+            used.setdefault(mark["label"], Counter())[told] += 1
+    return [_with_values(row, used) if rng.random() < 0.5 else row for row in rows]
+
+
+def _with_values(row: Row, used: dict[str, Counter[str]]) -> Row:
+    said, marks, at = "", [], 0
+    for mark in sorted(row["marks"], key=lambda mark: mark["start"]):
+        counts = used.get(mark["label"])
+        value = counts.most_common(1)[0][0] if counts else row["said"][mark["start"] : mark["end"]]
+        said += row["said"][at : mark["start"]]
+        marks.append({**mark, "start": len(said), "end": len(said) + len(value), "value": value})
+        said, at = said + value, mark["end"]
+    return {**row, "said": said + row["said"][at:], "marks": marks}
+
+
+def _merged(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    """Call the second commonest label of spans by the name of the commonest."""
+    labels = Counter(mark["label"] for row in train for mark in row["marks"]).most_common(2)
+    (one, _), (two, _) = labels[0], labels[-1]
+
+    def change(row: Row, rng: Rng) -> list[dict[str, Any]]:
+        return [{**m, "label": one} if m["label"] == two else m for m in row["marks"]]
 
     return marked(change)(rows, train, rng)

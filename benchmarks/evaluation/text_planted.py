@@ -6,7 +6,9 @@ Of SNIPS 4,000 texts are train, 4,000 the holdout, and 2,000 fresh texts are per
 planted into them; of the SMS collection 2,200, 2,200 and 1,100. "Found" means that a metric of the
 families gap and coverage says "different"; "right first" that the worst of those scores that name
 patterns or labels names a right one among its first two. Without a fault any "different" is a false
-alarm.
+alarm. Two kinds of the further ones were missed when first tried, a quarter cut off within a word and
+neighbours swapped in half of the SMS; last words and the order of common words were looked at then. No
+metric was changed after those that were written down last had been tried.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 
 from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.text_faults import text_faults
-from benchmarks.evaluation.text_faults_more import more_text_faults
+from benchmarks.evaluation.text_faults_more import last_text_faults, more_text_faults
 from benchmarks.evaluation.text_sets import TextCut, dataset
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
@@ -32,9 +34,13 @@ from twinset.measure import default_metrics, measure
 
 HERE = Path(__file__).parent
 SETS = ("snips", "sms")
-FURTHER = ("Further kinds, written down before any metric was tried on them", more_text_faults())
-FAULTS = (*text_faults(), *FURTHER[1])
-METRICS = "gap.texts,gap.text_slips,gap.text_labels,gap.marginals,gap.missingness"
+KINDS = {
+    "Kinds that the metrics were made for": text_faults(),
+    "Further kinds": more_text_faults(),
+    "Kinds written down last": last_text_faults(),
+}
+FAULTS = tuple(fault for faults in KINDS.values() for fault in faults)
+METRICS = "gap.texts,gap.text_slips,gap.text_labels,gap.marginals"
 """Those that read texts, spans or labels; all of gap and coverage take eight times as long."""
 _NAMED = 2
 
@@ -55,6 +61,7 @@ def main() -> None:
     names = [
         fault for fault in FAULTS if any(part in fault.name for part in options.only.split(";"))
     ]
+    nulls = [(name, "", 100 + k, options.metrics) for k in range(options.nulls) for name in sets]
     jobs = [
         (name, fault.name, seed, options.metrics)
         for seed in range(options.seeds)
@@ -62,9 +69,9 @@ def main() -> None:
         for name in sets
         if fault.fits(name)
     ]
-    jobs += [
-        (name, "", 100 + seed, options.metrics) for seed in range(options.nulls) for name in sets
-    ]
+    # A run that is cut off has seen some without a fault.
+    first = len(jobs) // max(options.seeds, 1)
+    jobs = [*jobs[:first], *nulls, *jobs[first:]]
     log = Log.open(options.resume, "text_planted")
     left = log.missing(jobs)
     with ProcessPoolExecutor(options.workers) as pool:
@@ -159,7 +166,7 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         f"{_share([bool(row['right']) for row in planted])}. False alarms: {sum(alarms)} of "
         f"{len(alarms)}.",
     ]
-    for title, faults in (("Kinds that the metrics were made for", text_faults()), FURTHER):
+    for title, faults in KINDS.items():
         names = [fault.name for fault in faults]
         lines += ["", *_table(title, names, [row for row in planted if row["fault"] in names])]
     missed = [row for row in planted if not row["right"]]

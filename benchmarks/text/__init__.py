@@ -1,1 +1,1 @@
-"""Benchmarks of texts: speed, memory and exactness."""
+"""Texts: what making them costs, and what synthetic ones are good for, measured on real ones."""

@@ -50,6 +50,9 @@ class MarkedText:
         covered = []
         for span in spans:
             first, last = bisect_right(ends, span["start"]), bisect_left(starts, span["end"])
+            # A span of a blank alone is one that slipped off a word of one letter.
+            if first == last and first and ends[first - 1] == span["start"]:
+                first -= 1
             if first < last:
                 covered.append((first, last, str(span["label"])))
         return cls(tuple(m.group().lower() for m in found), tuple(covered))
@@ -160,7 +163,8 @@ class KnownSpans:
         return self._weights[clue]
 
     def _needless(self, row: MarkedText) -> tuple[int, int]:
-        marked = [word for word, is_in in zip(row.words, row.is_marked) if is_in]
+        inside = zip(row.words, row.is_marked)
+        marked = [word for word, is_in in inside if is_in and word.isalnum()]
         return sum(word in self.plain for word in marked), len(marked)
 
 

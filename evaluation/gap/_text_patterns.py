@@ -136,6 +136,31 @@ def apart(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Patt
     return title, float(total_variation(made, real)[0]), total_variation(made_drawn, real_drawn)
 
 
+def shifted(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
+    """Return the largest difference of the shares up to a cell: cells have an order, as lengths do.
+
+    Less of it is chance than of a total variation distance (Kolmogorov-Smirnov, on cells).
+    """
+    (real, real_drawn), (made, made_drawn) = (
+        tuple(shares.cumsum(axis=1) for shares in _shares(deal, table))
+        for deal, table in zip(deals, counts)
+    )
+    whole, drawn = np.abs(made - real).max(axis=1), np.abs(made_drawn - real_drawn).max(axis=1)
+    return title, float(whole[0]), drawn
+
+
+def last_words(
+    name: str, real: Sequence[str], sides: Sequence[Sequence[str]], deals: Sequence[Groups]
+) -> Pattern:
+    """Return how far apart the shares of texts are whose last word ends no real train text."""
+    known = {words[-1] for text in real if (words := words_of(text))}
+    counts = []
+    for texts, deal in zip(sides, deals):
+        new = [bool(words) and words[-1] not in known for words in map(words_of, texts)]
+        counts.append(deal.counts(np.array(new, dtype=np.int64), 2))
+    return apart(f"unknown last words of {name}", counts, deals)
+
+
 def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> Iterator[Pattern]:
     """Yield how far apart the shares of repeats, near repeats and different words are.
 

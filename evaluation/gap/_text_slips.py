@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from ._text_patterns import ordered, words_of
+from ._text_patterns import words_of
 
 Floats = npt.NDArray[np.float64]
 
+_COMMON = 200
 _SPELT_LETTERS = 4
 """Shorter words have real neighbours everywhere: "cat", "car", "can"."""
 _SPELT_USES = 3
@@ -55,40 +57,42 @@ class KnownTexts:
 
     Parameters
     ----------
-    words, characters, pairs : frozenset of str
-        Those that are used at all; pairs as `ordered` tells them.
+    words, characters : frozenset of str
+        Those that are used at all.
+    common : frozenset of str
+        The 200 commonest words, and "|" for either end of a text.
+    pairs : frozenset of (str, str)
+        Neighbouring common words.
     near : frozenset of str
         The commoner longer words, whole and with any one letter left out.
-    cut : callable
-        What cuts a text into such pairs.
     lengths : tuple of int
         Least and largest number of words.
     """
 
     words: frozenset[str]
     characters: frozenset[str]
-    pairs: frozenset[str]
+    common: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
     near: frozenset[str]
-    cut: Callable[[str], list[str]]
     lengths: tuple[int, int]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> KnownTexts:
         """Return what these real texts hold."""
         words = Counter(word for text in texts for word in words_of(text))
-        cut = ordered(texts)
+        common = frozenset(["|", *(word for word, _ in words.most_common(_COMMON))])
         lengths = [len(words_of(text)) for text in texts]
         return cls(
             words=frozenset(words),
             characters=frozenset(c for text in texts for c in text),
-            pairs=frozenset(pair for text in texts for pair in cut(text.lower())),
+            common=common,
+            pairs=frozenset(pair for text in texts for pair in _neighbours(text, common)),
             near=frozenset(
                 spelling
                 for word, n in words.items()
                 if n >= _SPELT_USES and len(word) >= _SPELT_LETTERS and word.isalpha()
                 for spelling in _spellings(word)
             ),
-            cut=cut,
             lengths=(min(lengths), max(lengths)),
         )
 
@@ -116,7 +120,7 @@ class KnownTexts:
         )
         yield Slip.counted(
             f"unknown order of words of {name}",
-            f"neighbouring words of {name} that no real train text has in this order",
+            f"common words of {name} that no real train text has side by side in this order",
             (self._out_of_order(text) for text in texts),
         )
         yield Slip.counted(
@@ -132,11 +136,11 @@ class KnownTexts:
         )
 
     def _out_of_order(self, text: str) -> tuple[int, int]:
-        """Return how many pairs are unknown, of those of two known words, whatever their case."""
-        known = [True, *(word in self.words for word in words_of(text)), True]
-        pairs = [
-            pair for pair, one, two in zip(self.cut(text.lower()), known, known[1:]) if one and two
-        ]
+        """Return how many neighbouring common words are unknown as such, and how many there are.
+
+        Pairs with a rarer word are new in real texts too, and new words are no matter of order.
+        """
+        pairs = _neighbours(text, self.common)
         return sum(pair not in self.pairs for pair in pairs), len(pairs)
 
     def _is_misspelt(self, word: str) -> bool:
@@ -144,6 +148,11 @@ class KnownTexts:
         if word in self.words or len(word) < _SPELT_LETTERS:
             return False
         return any(spelling in self.near for spelling in _spellings(word))
+
+
+def _neighbours(text: str, common: frozenset[str]) -> list[tuple[str, str]]:
+    told = pairwise(["|", *words_of(text), "|"])
+    return [pair for pair in told if pair[0] in common and pair[1] in common]
 
 
 def _spellings(word: str) -> set[str]:

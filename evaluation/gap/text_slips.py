@@ -36,12 +36,12 @@ class TextSlips(Metric):
 
     Distances between distributions hide small faults under the chance of many rare words. Slips are shares
     of their own: of words that are unknown to real train texts, or one letter off a known one; of
-    neighbouring known words in an unknown order, those beyond the 200 commonest told by their shape; of
-    texts with an unknown character, or of an unknown length. Of spans: labels that their words and
-    neighbours contradict (naive Bayes, odds of twenty), phrases nearly always marked that are left
-    unmarked, and words hardly ever marked that are marked. Unseen real texts slip as well. The value is
-    how much more often the worst kind of slip happens than among held-out real texts, 0 to 1, and one
-    kind that is beyond the margin makes the whole different.
+    neighbours among the 200 commonest words that are unknown side by side in this order; of texts with an
+    unknown character, or of an unknown length. Of spans: labels that their words and neighbours contradict
+    (naive Bayes, odds of twenty), phrases nearly always marked that are left unmarked, and words hardly
+    ever marked that are marked. Unseen real texts slip as well. The value is how much more often the worst
+    kind of slip happens than among held-out real texts, 0 to 1, and one kind that is beyond the margin
+    makes the whole different.
 
     Parameters
     ----------

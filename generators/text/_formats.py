@@ -67,8 +67,7 @@ def date_writer(form: str, locale: str, *, what: str, place: Place = ()) -> Call
     Parameters
     ----------
     form : str
-        ``%d %m %Y %y %j`` and without leading nought ``%-d %-m``; ``%o`` is 1st or 1er;
-        ``%B %b %A`` are names.
+        ``%d %m %Y %y %j``; no leading nought ``%-d %-m``; ``%o`` 1st, 1er or 1.; ``%B %b %A`` name them.
     locale : str
         Whose names, e.g. de_DE.
     what, place : str, tuple

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluation.text_faults import TextFault, text_faults
-from benchmarks.evaluation.text_faults_more import more_text_faults
+from benchmarks.evaluation.text_faults_more import last_text_faults, more_text_faults
 from benchmarks.evaluation.text_sets import Row
 
-FAULTS = (*text_faults(), *more_text_faults())
+FAULTS = (*text_faults(), *more_text_faults(), *last_text_faults())
 
 
 def rows(n: int, seed: int) -> list[Row]:

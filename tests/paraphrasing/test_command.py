@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
 from twinset.registry import build
 
@@ -120,6 +121,11 @@ PASSING = {
     "empty once": [said(""), GOOD],
     "cut off once": [said('{"variants": ["Give', finish="length"), GOOD],
     "a fence": [said('Sure!\n```json\n{"variants": ["Give {amount} for {order}"]}\n```')],
+    "thoughts before": [
+        said('<think>keep {amount}</think> {"variants": ["Give {amount} for {order}"]}')
+    ],
+    "another name": [Reply('{"error": "use max_completion_tokens"}', 400), GOOD],
+    "no temperature": [Reply('{"error": "temperature is fixed"}', 422), GOOD],
     "no formats": [Reply('{"error": "response_format is not known"}', 400), GOOD],
 }
 
@@ -132,8 +138,24 @@ def test_what_passes_is_waited_out(replies: list[Reply], run: Run, server: Serve
     assert "wordings accepted" in done.out
     per_template = len(server.requests) / 2
     assert per_template == len(replies)
-    if replies is PASSING["no formats"]:
-        assert ["response_format" in r.body for r in server.requests].count(True) == 2
+    last = server.requests[-1].body
+    assert ("response_format" in last) == (replies is not PASSING["no formats"])
+    assert ("temperature" in last) == (replies is not PASSING["no temperature"])
+    assert ("max_completion_tokens" in last) == (replies is PASSING["another name"])
+
+
+def test_no_more_are_taken_than_asked_for(run: Run, server: Server) -> None:
+    Path("templates.yaml").write_text('a:\n- "this is {x}"\n')
+    server.script = script_of(
+        [listed(*(f"{{x}} comes {word}" for word in ("now", "late", "soon")))]
+    )
+    done = run("--variants", 2)
+    assert yaml.safe_load(done.written or "")["a"] == [
+        "this is {x}",
+        "{x} comes now",
+        "{x} comes late",
+    ]
+    assert "1 refused because more were given than asked for" in done.out
 
 
 LASTING = {
@@ -166,6 +188,39 @@ def test_what_lasts_ends_in_one_sentence(
     assert len(server.requests) == n
     assert KEY not in done.said
     assert files_below(tmp_path) == before
+
+
+GRAMMAR = """\
+templates:
+  ask:
+  - "<hello>[, please ?0.3] (send|bring *2) {thing} to {who.name}"
+slots: {thing: [tea, milk]}
+rules: {hello: [hi, hello]}
+tables: {who: {rows: [{name: Ann}, {name: Bo}]}}
+"""
+
+
+def test_a_grammar_goes_out_in_plain_words_and_comes_back_whole(run: Run, server: Server) -> None:
+    Path("templates.yaml").write_text(GRAMMAR)
+    server.script = script_of(
+        [
+            listed(
+                "{thing} for {who.name}, <hello>", "hello, {thing} for {who.name}", "(so) <hi> {x}"
+            )
+        ]
+    )
+    done = run()
+    assert server.requests[0].question["template"] == "<hello>, please send {thing} to {who.name}"
+    settings = yaml.safe_load(done.written or "")
+    assert len(settings["templates"]["ask"]) == 2
+    texts = build("generator", "text.templates", settings).fit(None, rng_for(1, "fit"))
+    said = texts.sample(4, rng_for(1, "draw")).records.column("text").to_pylist()
+    assert {text for text in said if ", h" in text} <= {
+        f"{thing} for {who}, {hello}"
+        for thing in ("tea", "milk")
+        for who in ("Ann", "Bo")
+        for hello in ("hi", "hello")
+    }
 
 
 def test_a_wait_that_is_asked_for_is_kept(run: Run, server: Server) -> None:

@@ -45,12 +45,15 @@ class Plan:
         Templates that the budget does not reach.
     most_tokens : int
         What all requests that are not in the cache can cost at most.
+    n : int
+        Wordings that are asked for, and taken at most, of each template.
     """
 
     jobs: tuple[Job, ...]
     odd: tuple[Item, ...]
     beyond: tuple[Item, ...]
     most_tokens: int
+    n: int
 
 
 @dataclass
@@ -146,7 +149,7 @@ def plan_requests(
         else:
             spent += cost
             jobs.append(Job(position, item, wording, request))
-    return Plan(tuple(jobs), tuple(odd), tuple(beyond), spent)
+    return Plan(tuple(jobs), tuple(odd), tuple(beyond), spent, n)
 
 
 def paraphrase(
@@ -184,6 +187,8 @@ def paraphrase(
         for text in variants_in(answer):
             reply = " ".join(text.split())
             why = job.wording.refusal(reply, known)
+            if not why and len(asked.variants.get(job.position, ())) == plan.n:
+                why = "more were given than asked for"
             if why:
                 asked.refused[why] += 1
                 continue
@@ -242,15 +247,20 @@ def variants_in(answer: str) -> list[str]:
 
     Examples
     --------
-    >>> variants_in('Here: {"variants": ["a {x}", "b {x}"]}')
+    >>> variants_in('I keep {x}: {"variants": ["a {x}", "b {x}"]}')
     ['a {x}', 'b {x}']
     """
-    for text in (answer, *re.findall(r"\{.*\}|\[.*\]", answer, re.DOTALL)):
+    decoder, found = json.JSONDecoder(), list[list[str]]()
+    for start in re.finditer(r"[{\[]", answer):
         try:
-            told = json.loads(text)
+            told = decoder.raw_decode(answer, start.start())[0]
         except ValueError:
             continue
         listed = told.get("variants") if isinstance(told, dict) else told
         if isinstance(listed, list) and listed and all(isinstance(one, str) for one in listed):
-            return listed
+            if isinstance(told, dict):
+                return listed
+            found.append(listed)
+    if found:
+        return found[0]
     raise ValueError("the answer holds no JSON with a list 'variants'")

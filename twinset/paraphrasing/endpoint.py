@@ -118,9 +118,7 @@ class Endpoint:
         body, said, spoiled, answer = dict(body), "", 0, _Answer()
         for attempt in range(self.tries):
             answer = self._post(body)
-            if answer.is_refusal and answer.status in (400, 422) and "response_format" in body:
-                # Servers that do not know the format of answers are asked in words alone.
-                del body["response_format"]
+            while answer.is_refusal and answer.status in (400, 422) and _adapt(body, answer.text):
                 answer = self._post(body)
             if answer.is_refusal:
                 raise self._refused(answer.status)
@@ -211,7 +209,7 @@ def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
     if status in _AGAIN:
         return _Answer(fault=f"the server answers with status {status}", wait=_seconds(retry_after))
     if status != 200:
-        return _Answer(status=status, is_refusal=True)
+        return _Answer(data.decode(errors="replace"), status=status, is_refusal=True)
     try:
         completion = _Completion.model_validate(json.loads(data))
         choice = completion.choices[0]
@@ -224,6 +222,18 @@ def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
     if not choice.message.content:
         return _Answer(fault="the answer is empty", is_spoiled=True)
     return _Answer(text=choice.message.content)
+
+
+def _adapt(body: dict[str, Any], told: str) -> bool:
+    """Take out of a request what its server does not know; return whether anything was left to change."""
+    if "max_completion_tokens" in told and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+        return True
+    if "temperature" in told and "temperature" in body:
+        del body["temperature"]
+        return True
+    # Without its format the answer is asked for in words alone.
+    return body.pop("response_format", None) is not None
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -121,9 +121,14 @@ class _Reader:
         while self.template[self.at : self.at + 1] == "|":
             self.at += 1
             parts.append(self.sequence("|)"))
+        if (
+            len(parts) == 1
+        ):  # brackets without a bar are brackets of the text, and may be alone there
+            end = self.template[self.at : self.at + 1]
+            self.at += len(end)
+            return f"({parts[0]}{end}"
         self._close(")")
-        # Brackets without a bar are brackets of the text.
-        return f"({parts[0]})" if len(parts) == 1 else _TAIL.sub("", parts[0])
+        return _TAIL.sub("", parts[0])
 
     def _until(self, end: str) -> str:
         words = self.sequence(end)

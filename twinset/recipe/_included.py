@@ -9,16 +9,22 @@ from typing import Any
 
 from twinset.core.errors import TwinsetError
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, read_yaml
-from twinset.registry import component_class
+from twinset.registry import ComponentKind, component_class
 
 _BY_LINE = "value, or value TAB weight, or value TAB weight TAB canonical value"
+_STEPS: tuple[tuple[str, ComponentKind], ...] = (
+    ("generate", "generator"),
+    ("augment", "augmenter"),
+)
+_LACKING: Mapping[str, Any] = {"values": {"values": ["lacking"]}, "list": ["lacking"]}
 
 
 def include_files(document: Document, base: FilePath) -> None:
-    """Put the content of files into the settings of generate steps; faults keep the file and its line.
+    """Put the content of files into the settings of making steps; faults keep the file and its line.
 
     A file of settings gives what the step does not say itself. A file of values becomes the list of a
-    slot's values; it is text in UTF-8 with a value a line, and ``#`` begins a comment.
+    slot's values; it is text in UTF-8 with a value a line, and ``#`` begins a comment. A file of a list
+    is the same and takes the place of its name; so does a file of a mapping, which is YAML.
 
     Parameters
     ----------
@@ -27,16 +33,18 @@ def include_files(document: Document, base: FilePath) -> None:
     base : Path
         Folder that paths in the recipe are relative to.
     """
-    steps = document.data.get("generate")
-    for i, step in enumerate(steps if isinstance(steps, list) else ()):
-        settings = step.get("with") if isinstance(step, Mapping) else None
-        if isinstance(settings, dict) and isinstance(step.get("use"), str):
-            _include(document, settings, ("generate", i, "with"), _files_of(step["use"]), base)
+    for section, kind in _STEPS:
+        steps = document.data.get(section)
+        for i, step in enumerate(steps if isinstance(steps, list) else ()):
+            settings = step.get("with") if isinstance(step, Mapping) else None
+            if isinstance(settings, dict) and isinstance(step.get("use"), str):
+                files = _files_of(kind, step["use"])
+                _include(document, settings, (section, i, "with"), files, base)
 
 
-def _files_of(use: str) -> Mapping[str, str]:
+def _files_of(kind: ComponentKind, use: str) -> Mapping[str, str]:
     try:
-        return dict(getattr(component_class("generator", use), "files", {}))
+        return dict(getattr(component_class(kind, use), "files", {}))
     except TwinsetError:
         # It is told with the other faults.
         return {}
@@ -59,10 +67,13 @@ def _include(
             file = file or FilePath(folder, name.replace("\0", ""))
             text = _read(document, (*at, *path), file, name)
             shown, where = file.name, (*at, *path[:-1])
+            if kind in ("list", "mapping"):
+                holder[path[-1]] = _in_place(document, text, (*at, *path), shown, kind)
+                continue
             del holder[path[-1]]
             if text is None:
                 # The fault is told; what lacks with the file is not to be told again.
-                holder.update({"values": ["lacking"]} if kind == "values" else {})
+                holder.update(_LACKING.get(kind, {}))
                 continue
             if kind == "values":
                 holder["values"] = _values(document, text, (*where, "values"), shown)
@@ -72,6 +83,22 @@ def _include(
             inner = {p: k for p, k in files.items() if p != pattern}
             _include(document, data, where, inner, file.parent)
             holder.update({key: value for key, value in data.items() if key not in holder})
+
+
+def _in_place(document: Document, text: str | None, where: Path, shown: str, kind: str) -> Any:
+    """Return what takes the place of a file's name: a list, one with weights as a mapping, or YAML."""
+    if text is None:
+        return _LACKING.get(kind, {})
+    if kind == "mapping":
+        return _placed(document, read_yaml(text), where, shown, own=set())
+    entries = _values(document, text, where, shown)
+    if all(isinstance(entry, str) for entry in entries):
+        return entries
+    pairs = [entry if isinstance(entry, dict) else {"value": entry} for entry in entries]
+    if any("canonical" in pair for pair in pairs):
+        said = f"a line of '{shown}' has more than a value and its weight"
+        document.faults.append(Fault(where, said))
+    return {pair["value"]: pair.get("weight", 1.0) for pair in pairs}
 
 
 def _found(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[Path]:

@@ -139,6 +139,10 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
     for override in overrides:
         path = apply_override(document, override, gates)
         touched.add(path)
+        if path[-2:] == ("cover", "predictions"):
+            cover = document.data[path[0]][path[1]]["cover"]
+            if isinstance(cover["predictions"], str) and cover["predictions"]:
+                cover["predictions"] = str(home / cover["predictions"])
         section = document.data.get(path[0]) if len(path) == 2 else None
         if not isinstance(section, dict):
             continue

@@ -41,6 +41,21 @@ class CoverSpec(Section):
     beyond_real: bool = Field(
         default=False, description="Whether what the training part holds need not be made again."
     )
+    predictions: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of a model's predictions: a row each, with these columns and whether it was "
+        "right; where the model errs comes first.",
+        examples=["predictions.csv"],
+    )
+    correct: str = Field(
+        default="correct", description="Column of the predictions: true or false, 1 or 0."
+    )
+    least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Make at least this many rows: those beyond the plan where the model errs, or evenly.",
+    )
 
 
 class MakingStep(Section):
@@ -86,6 +101,9 @@ class GenerateStep(MakingStep):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        cover = self.cover
+        if cover is not None and cover.least and cover.most and cover.least > cover.most:
+            raise fault("no plan fits: cover.least is more than cover.most")
         given = [
             name
             for name, said in (

@@ -47,8 +47,8 @@ def test_words_order_characters_and_lengths_by_hand() -> None:
     # Of 5 + 3 + 1 + 2 words "the" and "tabel" are unknown, and "tabel" is "table" with letters swapped.
     assert found["unknown words of said"] == pytest.approx(2 / 11)
     assert found["misspelt words of said"] == pytest.approx(1 / 11)
-    # Of known words, and the ends of the text: 6 pairs, then "| book", "table |", then "| a", "a book";
-    # no real text begins with "a", or has a word after "a" but "table".
+    # Of words that are common, and the ends of the text: 6 pairs, then "| book", "table |", then "| a",
+    # "a book"; no real text begins with "a", or has a word after "a" but "table".
     assert found["unknown order of words of said"] == pytest.approx(2 / 10)
     # One text of one word where real ones have three to five.
     assert found["unknown lengths of said"] == pytest.approx(1 / 4)
@@ -138,7 +138,11 @@ def test_spans_cover_whole_words() -> None:
     assert read.words == ("new", "york", ",", "now")
     assert read.spans == ((0, 2, "city"),)
     assert list(read.clues()) == [("city", ["in new", "in york", "before |", "after ,"])]
-    assert MarkedText.read("a b", [{"start": 1, "end": 2, "label": "blank"}]).spans == ()
+    # It slipped off a word of one letter.
+    assert MarkedText.read("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
+        (2, 3, "n"),
+    )
+    assert MarkedText.read("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
 
 
 def test_the_worst_slip_is_told_in_a_sentence() -> None:

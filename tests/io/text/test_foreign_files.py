@@ -172,6 +172,15 @@ def test_texts_of_another_tool_come_back_whole(
         assert [k for k, (a, b) in enumerate(zip(back, before)) if a != b] == sorted(touched)
 
 
+def test_texts_beside_numbers_are_varied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"# stars = {k % 7}\nin O\ntown{k} B-city\n" for k in range(40)]
+    Path("real.conll").write_text("\n".join(lines))
+    assert main(["init", "real.conll"]) == 0
+    assert "- use: text.noise\n    copies: 1" in Path("recipe.yaml").read_text()
+    assert main(["run", "recipe.yaml", "--dry-run"]) == 0
+
+
 @pytest.mark.parametrize("name", ["real.conll", "nlu.yml"])
 def test_real_sets_enter_by_the_same_door(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -191,6 +200,7 @@ def test_real_sets_enter_by_the_same_door(
     assert main(["register", name, "--name", "said"]) == 0
     assert main(["init", name]) == 0
     assert "60 rows" in capsys.readouterr().out
+    assert "- use: text.learned\n    rows: 60" in Path("recipe.yaml").read_text()
     assert main(["run", "recipe.yaml", "--dry-run"]) == 0
     assert main(["evaluate", name, name, "--quick"]) in (0, 3)
     assert "privacy.exact_copies" in capsys.readouterr().out
