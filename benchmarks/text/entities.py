@@ -50,7 +50,7 @@ def of_f1(better: Sequence[Found], worse: Sequence[Found], n: int) -> Difference
         weight = rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)
         gains = [one.f1(weight)[0] - other.f1(weight)[0] for one, other in zip(better, worse)]
         drawn.append(np.mean(gains))
-    return difference(np.array(by_seed), float(np.std(drawn, ddof=1)))
+    return difference(np.array(by_seed), float(np.std(drawn, ddof=1)), n)
 
 
 def recommended(
