@@ -124,10 +124,21 @@ def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator)
             {},
         )
         place, own = cast.overlap(height, width)
-        canvas[place] *= (1 - soft[own] * np.float32(shadow / 255))[..., None]
+        canvas[place] *= _thrice(1 - soft[own] * np.float32(shadow / 255))
     place, own = sprite.overlap(height, width)
     under = canvas[place]
-    under += (sprite.cover[own] * np.float32(1 / 255))[..., None] * (colours[own] - under)
+    over = colours[own] - under
+    over *= _thrice(sprite.cover[own] * np.float32(1 / 255))
+    under += over
+
+
+def _thrice(plane: Plane) -> Canvas:
+    """Return a plane once for each colour: products of whole arrays are quicker than stretched ones."""
+    import cv2
+
+    if not plane.size:
+        return np.zeros((*plane.shape, 3), np.float32)
+    return np.asarray(cv2.merge([plane] * 3)).reshape(*plane.shape, 3)
 
 
 def _placed(
@@ -167,7 +178,8 @@ def _surface(sprite: Sprite, rng: np.random.Generator) -> Canvas:
     texture = sprite.kind.textures[int(rng.integers(len(sprite.kind.textures)))]
     if texture != "plain":
         shade = shade * (1 + np.float32(0.28) * _texture(texture, height, width, rng))
-    lit: Canvas = table[sprite.parts] * shade[..., None]
+    lit: Canvas = np.take(table, sprite.parts, axis=0)
+    lit *= _thrice(shade)
     return np.minimum(lit, np.float32(1), out=lit)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
 
-from twinset.core.errors import RecipeError
+from twinset.core.embedders import EmbedderName
+from twinset.core.errors import ParameterError, RecipeError
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.recipe._included import include_files
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
 from twinset.registry import component_names
@@ -21,8 +24,8 @@ _DESCRIBING = ("name", "licence", "provenance")
 def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a YAML file holds.
 
-    Paths in the file are relative to the file's folder; paths in `overrides`, and the folder of
-    delivery, to the working folder.
+    Paths in the file are relative to the file's folder; paths in `overrides`, those of embedders' weights
+    among them, and the folder of delivery, to the working folder.
 
     Parameters
     ----------
@@ -107,6 +110,7 @@ def parse_recipe(
     if not isinstance(document.data, dict):
         raise RecipeError(spell_faults(name, document, faults))
     _apply(document, overrides, home)
+    include_files(document, base)
     recipe = None
     try:
         recipe = Recipe.model_validate(document.data).placed(base, home)
@@ -135,6 +139,10 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
     for override in overrides:
         path = apply_override(document, override, gates)
         touched.add(path)
+        if path[-2:] == ("cover", "predictions"):
+            cover = document.data[path[0]][path[1]]["cover"]
+            if isinstance(cover["predictions"], str) and cover["predictions"]:
+                cover["predictions"] = str(home / cover["predictions"])
         section = document.data.get(path[0]) if len(path) == 2 else None
         if not isinstance(section, dict):
             continue
@@ -150,3 +158,15 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
             given = section[path[1]]
             if isinstance(given, str) and given:
                 section[path[1]] = str(home / given)
+        elif path == ("evaluate", "embedder"):
+            section["embedder"] = _placed(section["embedder"], home)
+
+
+def _placed(names: Any, home: FilePath) -> Any:
+    """Return names of embedders whose files are relative to `home`; what is no name stays as it is."""
+    if isinstance(names, list):
+        return [_placed(name, home) for name in names]
+    try:
+        return str(EmbedderName.of(names).placed(home)) if isinstance(names, str) else names
+    except ParameterError:
+        return names

@@ -37,6 +37,11 @@ _READING: Mapping[str, str] = {
         "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
         "that are no longer about theirs."
     ),
+    "gap.text_slips": (
+        "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in "
+        "an unknown order, labels that the words contradict, mentions left unmarked. The number is how "
+        "much oftener than unseen real texts, in the worst kind: typos, broken sentences or wrong spans."
+    ),
     "gap.texts": (
         "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
         "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
@@ -100,6 +105,16 @@ _READING: Mapping[str, str] = {
         "How well a small net that saw only synthetic pictures names real ones, with standard "
         "augmentation at equal steps for all. What matters for adding them is the change of real and "
         "synthetic pictures together against real ones alone."
+    ),
+    "utility.image_segmentation": (
+        "How well a small net that saw real and synthetic pictures outlines objects in real ones nobody "
+        "had seen; the baseline is the same net of real pictures alone, at equal steps and with the "
+        "augmentation that suits them best. Above the baseline, adding them helps."
+    ),
+    "utility.image_detection": (
+        "How well a small net that saw real and synthetic pictures finds objects in real pictures nobody "
+        "had seen; the baseline is the same net of real pictures alone, at equal steps and with the "
+        "augmentation that suits them best. Above the baseline, adding them helps."
     ),
     "utility.train_synthetic_test_real": (
         "The same model is trained once on synthetic and once on real rows, and both are tested on real "
