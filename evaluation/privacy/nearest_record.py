@@ -81,12 +81,10 @@ class NearestRecord(Metric):
         names = comparison.reference.schema.names
         encoder = shared_encoder(comparison.train, names, comparison.cache)
         queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
-        to_train, train_row = (
-            found[:, 0] for found in nearest(queries, encoder.transform(train), 1)
-        )
-        to_holdout, holdout_row = (
-            found[:, 0] for found in nearest(queries, encoder.transform(holdout), 1)
-        )
+        distances, rows = nearest(queries, encoder.transform(train), 1)
+        to_train, train_row = distances[:, 0], rows[:, 0]
+        distances, rows = nearest(queries, encoder.transform(holdout), 1)
+        to_holdout, holdout_row = distances[:, 0], rows[:, 0]
         nearer = nearer_to_holdout(to_train, to_holdout)
         expected = len(holdout) / (len(train) + len(holdout))
         record = np.where(nearer < 1, train_row, len(train) + holdout_row)
