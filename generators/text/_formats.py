@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from twinset.core.errors import ParameterError
@@ -44,8 +44,19 @@ _PLAIN: dict[str, Callable[[date], str]] = {
     "Y": lambda day: f"{day.year:04}",
     "y": lambda day: f"{day.year % 100:02}",
     "j": lambda day: f"{day.timetuple().tm_yday:03}",
-    "o": lambda day: _english_ordinal(day.day),
     "%": lambda _: "%",
+}
+_ORDINAL: dict[str, Callable[[int], str]] = {
+    "en": lambda number: f"{number}{_english_ending(number)}",
+    "fr": lambda number: "1er" if number == 1 else str(number),
+    "de": lambda number: f"{number}.",
+}
+_BY_LANGUAGE: dict[str, Mapping[str, object]] = {**_NAMED, "o": _ORDINAL}
+_CALLED = {
+    "B": "the names of months",
+    "b": "the short names of months",
+    "A": "the names of days",
+    "o": "ordinals",
 }
 _SIGN = re.compile(r"%(-?.)?", re.S)
 
@@ -56,7 +67,7 @@ def date_writer(form: str, locale: str, *, what: str, place: Place = ()) -> Call
     Parameters
     ----------
     form : str
-        ``%d %m %Y %y %j`` and without leading nought ``%-d %-m``; ``%o`` 1st; ``%B %b %A`` are names.
+        ``%d %m %Y %y %j``; no leading nought ``%-d %-m``; ``%o`` 1st, 1er or 1.; ``%B %b %A`` name them.
     locale : str
         Whose names, e.g. de_DE.
     what, place : str, tuple
@@ -77,23 +88,22 @@ def date_writer(form: str, locale: str, *, what: str, place: Place = ()) -> Call
     at = 0
     for found in _SIGN.finditer(form):
         sign = found[1] or ""
-        names = _NAMED.get(sign)
-        if names is not None and language not in names:
+        known = _BY_LANGUAGE.get(sign)
+        if known is not None and language not in known:
             raise ParameterError(
-                f"{what} asks for the names of {'days' if sign == 'A' else 'months'} in '{language}'",
-                allowed=", ".join(sorted(names)),
+                f"{what} asks for {_CALLED[sign]} in '{language}'",
+                allowed=", ".join(sorted(known)),
                 todo="write dates in digits, e.g. %d.%m.%Y",
                 place=place,
             )
-        if names is None and sign not in _PLAIN:
+        if known is None and sign not in _PLAIN:
             raise ParameterError(
                 f"{what} writes dates in an unknown form",
                 got=repr(form),
                 allowed="%d %-d %o %m %-m %B %b %A %Y %y %j %%",
                 place=place,
             )
-        parts += [form[at : found.start()]]
-        parts += [_PLAIN[sign] if names is None else _name(sign, names[language].split())]
+        parts += [form[at : found.start()], _writer(sign, language)]
         at = found.end()
     parts += [form[at:]]
     return lambda day: "".join(part if isinstance(part, str) else part(day) for part in parts)
@@ -147,12 +157,19 @@ def number_writer(form: str, marks: str, *, what: str, place: Place = ()) -> Cal
     return write
 
 
-def _name(sign: str, names: list[str]) -> Callable[[date], str]:
+def _writer(sign: str, language: str) -> Callable[[date], str]:
+    if sign in _PLAIN:
+        return _PLAIN[sign]
+    if sign == "o":
+        ordinal = _ORDINAL[language]
+        return lambda day: ordinal(day.day)
+    names = _NAMED[sign][language].split()
     if sign == "A":
         return lambda day: names[day.weekday()]
     return lambda day: names[day.month - 1]
 
 
-def _english_ordinal(number: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if 11 <= number % 100 <= 13 else ending}"
+def _english_ending(number: int) -> str:
+    if 11 <= number % 100 <= 13:
+        return "th"
+    return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

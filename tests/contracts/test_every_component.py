@@ -17,6 +17,9 @@ from twinset.testing import (
     example_dataset,
 )
 
+QUICK_NETS = {
+    "steps": 3, "seeds": 2, "window": 32, "longest": 32, "max_rows": 12, "replicates": 10,
+}  # fmt: skip
 # What a component is tried with: the quick settings of those that are slow by default.
 SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
@@ -29,6 +32,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gap.classifier": {"iterations": 10, "n_folds": 2, "replicates": 20},
     "utility.exchange_rate": {"iterations": 10, "replicates": 20},
     "utility.image_classes": {"steps": 4, "seeds": 2, "side": 16, "replicates": 20},
+    "utility.image_detection": QUICK_NETS,
+    "utility.image_segmentation": QUICK_NETS,
     "utility.model_ranking": {"replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},

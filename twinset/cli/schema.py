@@ -6,7 +6,7 @@ from twinset.cli.terminal import print_json
 
 
 def command(name: str = "recipe", /) -> None:
-    """Print the JSON Schema of recipes, or of the files of a component, for editors.
+    """Print the JSON Schema of recipes, or of a grammar of texts, for editors.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -62,8 +63,10 @@ def _include(
             for part in path[:-1]:
                 holder = holder[part]
             name = holder[path[-1]]
-            text = _read(document, (*at, *path), folder, name)
-            shown, where = FilePath(name).name, (*at, *path[:-1])
+            file = _shipped(name) if kind == "settings" and not _is_file(folder, name) else None
+            file = file or FilePath(folder, name.replace("\0", ""))
+            text = _read(document, (*at, *path), file, name)
+            shown, where = file.name, (*at, *path[:-1])
             if kind in ("list", "mapping"):
                 holder[path[-1]] = _in_place(document, text, (*at, *path), shown, kind)
                 continue
@@ -76,11 +79,9 @@ def _include(
                 holder["values"] = _values(document, text, (*where, "values"), shown)
                 continue
             given = read_yaml(text)
-            nested = (folder / name).parent
             data = _placed(document, given, where, shown, own=set(holder))
-            _include(
-                document, data, where, {p: k for p, k in files.items() if p != pattern}, nested
-            )
+            inner = {p: k for p, k in files.items() if p != pattern}
+            _include(document, data, where, inner, file.parent)
             holder.update({key: value for key, value in data.items() if key not in holder})
 
 
@@ -112,20 +113,32 @@ def _found(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[Path]:
                 yield from _found(value[key], pattern[1:], (*path, key))
 
 
-def _read(document: Document, path: Path, folder: FilePath, name: str) -> str | None:
-    file = folder / name if "\0" not in name else folder
-    said = None
+def _is_file(folder: FilePath, name: str) -> bool:
+    return "\0" not in name and (folder / name).is_file()
+
+
+def _shipped(name: str) -> FilePath | None:
+    """Return the grammar of that bare name which is installed with twinset."""
+    spec = find_spec("twinset.configs")
+    for place in (spec.submodule_search_locations if spec is not None else None) or ():
+        found = {file.stem: file for file in FilePath(place, "text").glob("*.yaml")}
+        if name in found:
+            return found[name]
+    return None
+
+
+def _read(document: Document, path: Path, file: FilePath, name: str) -> str | None:
     if not file.is_file():
         said = f"there is no file '{name}'; paths are relative to the file that names them"
     elif file.stat().st_size > LARGEST_BYTES:
         said = f"the file '{name}' is too large; allowed: {LARGEST_BYTES:,} bytes"
-    if said is None:
+    else:
         whole = file.read_bytes()
         try:
             return whole.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = whole[: error.start].count(b"\n") + 1
             said = f"the file '{name}' is not UTF-8 text; save it as UTF-8"
+            line = whole[: error.start].count(b"\n") + 1
             document.faults.append(Fault(path, said, f"{file.name}:{line}"))
             return None
     document.faults.append(Fault(path, said))

@@ -40,6 +40,8 @@ _TITLES = {
     "coverage.modes": "crowds of rows that are alike",
     "coverage.slices": "combinations with enough rows",
     "utility.image_classes": "a small net taught by synthetic pictures",
+    "utility.image_segmentation": "masks by a small net that sees real and synthetic pictures",
+    "utility.image_detection": "boxes by a small net that sees real and synthetic pictures",
     "utility.exchange_rate": "real rows that 1,000 synthetic rows are worth",
     "utility.train_synthetic_test_real": "train on synthetic, test on real",
     "utility.entity_labelling": "finding entities in texts",

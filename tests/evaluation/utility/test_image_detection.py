@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from tests.evaluation.utility.pictures_of_discs import discs
+from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.errors import ParameterError
+from twinset.core.seeding import rng_for
+from twinset.evaluation.utility._annotated import Annotated, Variation, annotated
+from twinset.evaluation.utility._box_maps import Centres
+from twinset.evaluation.utility._dense_net import Training, taught
+from twinset.evaluation.utility.image_detection import ImageDetection, classes_of, judged
+
+pytest.importorskip("cv2")
+pytest.importorskip("torch")
+MEAN = "mean average precision at IoU 0.5"
+
+
+def test_a_net_learns_to_tell_classes_apart() -> None:
+    levels = {"dark": 0, "light": 1}
+    train, unseen = (
+        annotated(discs(n, seed), "photo", "objects", None, levels, 320)
+        for n, seed in ((6, 1), (10, 3))
+    )
+    task = Centres(2)
+    plain = Variation("mirrored, right-angle turns")
+    told = taught([train], task, plain, Training(80, window=32), rng_for(4, "net"))
+    assert judged(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
+
+
+def test_each_class_is_told() -> None:
+    quick = ImageDetection(steps=2, seeds=2, window=32, replicates=10, device="cpu")
+    told = Comparison(discs(4, 1), discs(4, 2), discs(5, 3))
+    found = quick.compute(told, rng_for(4, "m"))
+    scores = found.details["measures"]
+    assert set(scores) == {MEAN, "average precision of dark", "average precision of light"}
+    each = [scores[f"average precision of {name}"]["mixed"] for name in ("dark", "light")]
+    assert found.value == pytest.approx(np.mean(each))
+
+
+def test_scores_by_hand() -> None:
+    """One class; on the first picture a right box, on the second a surer wrong one."""
+    box = np.array([[24, 24, 40, 40]], np.float32)
+    blank = np.zeros((64, 64, 3), np.uint8)
+    pictures = [Annotated(blank, box, np.array([0])), Annotated(blank, box + 16, np.array([0]))]
+    said = []
+    for place, logit in (((8, 8), 1.0), ((2, 2), 2.0)):
+        one = np.full((5, 16, 16), -9.0, np.float32)
+        one[0][place] = logit
+        one[1:, place[0], place[1]] = np.log(8 / 16) - 2  # eight pixels to each side
+        said.append(one)
+    scores = judged(Centres(1), pictures, said)
+    # Recall 1/2 at precision 1/2; the first picture alone is perfect, the second has nothing right.
+    assert scores(np.ones(2)) == pytest.approx([0.25, 0.25])
+    assert scores(np.array([1.0, 0.0])) == pytest.approx([1, 1])
+    assert scores(np.array([0.0, 1.0])) == pytest.approx([0, 0])
+
+
+def test_what_is_lacking_is_said() -> None:
+    assert classes_of(discs(2, 1), "objects") == ["dark", "light"]
+    with pytest.raises(NotMeasurable, match="2 real objects"):
+        classes_of(discs(1, 1), "objects")
+    with pytest.raises(ParameterError, match="max_rows"):
+        ImageDetection(max_rows=1)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from tests.evaluation.utility.pictures_of_discs import discs
+from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.errors import ParameterError
+from twinset.core.seeding import rng_for
+from twinset.evaluation.utility._dense_net import Training
+from twinset.evaluation.utility._dense_trial import replicated
+from twinset.evaluation.utility.image_segmentation import ImageSegmentation
+
+pytest.importorskip("cv2")
+pytest.importorskip("torch")
+QUICK = ImageSegmentation(steps=30, seeds=2, window=32, replicates=20, device="cpu")
+
+
+def test_wrong_masks_hurt_and_are_named_so() -> None:
+    told = Comparison(discs(6, 1), discs(30, 2, wrong="place"), discs(10, 3))
+    found = QUICK.compute(told, rng_for(4, "m"))
+    scores = found.details["measures"]["F1 at IoU 0.5"]
+    assert scores["real"] > 0.8
+    assert scores["mixed"] < 0.7
+    assert found.value == scores["mixed"]
+    assert found.details["finding"] == "hurts"
+    assert found.details["summary"].startswith("Adding the synthetic pictures hurts")
+    assert found.details["rows"] == {"real": 6, "mixed": 36}
+
+
+def test_the_baseline_is_the_net_of_real_pictures_and_equal_streams_give_equal_numbers() -> None:
+    quick = ImageSegmentation(steps=2, seeds=2, window=32, replicates=10, device="cpu")
+    train, holdout = discs(4, 1), discs(5, 3)
+    told = Comparison(train, train, holdout)
+    first = quick.compute(told, rng_for(4, "m"))
+    assert "mixed" not in first.details["measures"]["F1 at IoU 0.5"]
+    cached = quick.compute(
+        Comparison(train, discs(4, 2), holdout, cache=told.cache), rng_for(4, "m")
+    )
+    afresh = quick.compute(Comparison(train, discs(4, 2), holdout), rng_for(4, "m"))
+    assert cached.details == afresh.details
+    assert np.array_equal(cached.replicates, afresh.replicates)
+    assert cached.details["measures"]["F1 at IoU 0.5"]["real"] == first.value
+
+
+def test_batches_are_shared_out_by_hand() -> None:
+    training = Training(100, batch=8, synthetic_share=0.25, last_real=0.1)
+    assert training.shares(1, 0) == [8]
+    assert training.shares(2, 89) == [6, 2]
+    assert training.shares(2, 90) == [8]
+
+
+def test_nets_that_agree_have_no_spread_between_them() -> None:
+    def share(weights: np.ndarray) -> np.ndarray:
+        return np.array([weights @ hits / weights.sum()])
+
+    hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
+    values, drawn = replicated({"real": [share, share]}, 400, 600, rng_for(2, "d"))
+    assert values["real"][0] == pytest.approx(hits.mean())
+    assert drawn["real"].std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
+
+
+def test_what_is_lacking_is_said() -> None:
+    few, enough = discs(1, 1), discs(4, 2)
+    with pytest.raises(NotMeasurable, match="2 real pictures with masks in the train part"):
+        QUICK.compute(Comparison(few, enough, enough), rng_for(1, "m"))
+    with pytest.raises(NotMeasurable, match="4 real pictures with masks in the holdout"):
+        QUICK.compute(Comparison(enough, enough, few), rng_for(1, "m"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seeds": 1}, {"window": 40}, {"synthetic_share": 1.0}, {"longest": 8}]
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ParameterError, match=next(iter(wrong))):
+        ImageSegmentation(**wrong)
