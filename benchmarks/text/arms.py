@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from twinset.core.seeding import rng_for
-from twinset.generators.text.learned import Learned
+from twinset.registry import component_class
 
 from . import snips_templates
 from .learners import Make
@@ -52,7 +53,9 @@ def learned(per_row: int, lexicon: Mapping[str, Sequence[str]] | None, name: str
     """Return `per_row` rows a real one from `text.learned`; together they count as much as those."""
 
     def make(real: Sequence[Row], seed: int) -> Sequence[Row]:
-        fitted = Learned(lexicon=lexicon).fit(dataset(real), rng_for(seed, "fit"))
+        settings: dict[str, Any] = {"lexicon": lexicon}
+        writer: Any = component_class("generator", "text.learned")(**settings)
+        fitted = writer.fit(dataset(real), rng_for(seed, "fit"))
         return rows_of(fitted.sample(per_row * len(real), rng_for(seed, "draw")))
 
     return Arm(name, make, 1 / per_row)

@@ -56,8 +56,8 @@ def snips_intents(seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 def banking_intents(seeds: Sequence[int]) -> dict[str, Any]:
     """Return the trial with 5 real rows per intent of banking and credit cards."""
-    with_words = learned(4, BANKING, "learned, with lists of phrases")
-    arms = (with_words, learned(4, None, "learned"), copies(4))
+    with_words = learned(10, BANKING, "learned, with lists of phrases")
+    arms = (with_words, learned(10, None, "learned"), copies(10))
     return intents(banking("train"), banking("validation"), 5, arms, seeds)
 
 

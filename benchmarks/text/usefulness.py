@@ -52,7 +52,9 @@ def main() -> None:
         print(json.dumps(found, indent=1))
         return
     (HERE / "usefulness.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    (HERE / "USEFULNESS.md").write_text(page(found), "utf-8")
+    checked = HERE / "reference_tagger.json"
+    reference = json.loads(checked.read_text("utf-8")) if checked.exists() else None
+    (HERE / "USEFULNESS.md").write_text(page(found, reference), "utf-8")
 
 
 def measured(names: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:

@@ -21,6 +21,10 @@ _OTHER = rf"[^\w\s{_MARKS}]+"
 _TOKEN = re.compile(rf"[{_SIGNS}]|{_WORD}(?:{_OTHER}{_WORD})*|{_OTHER}")
 
 
+Words = Sequence[str] | Mapping[str, float]
+"""Phrases, or phrases with weights."""
+
+
 @dataclass(frozen=True)
 class Value:
     """What fills a slot: a text, and the spans in it.
@@ -119,17 +123,22 @@ class Lexicon:
 
     Parameters
     ----------
-    lists : mapping of str to sequence of str
-        Name -> phrases. One that stands in two lists belongs to the first.
+    lists : mapping of str to sequence of str, or to mapping of str to float
+        Name -> phrases, or phrases with weights. One that stands in two lists belongs to the first.
 
     Raises
     ------
     ParameterError
-        A list is empty, or a phrase in it holds no word.
+        A list is empty, a phrase in it holds no word, or its weights are below 0 or all 0.
     """
 
-    def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, lists: Mapping[str, Words]) -> None:
         self.lists = {name: tuple(values) for name, values in lists.items()}
+        self.weights = {
+            name: _weights(name, words)
+            for name, words in lists.items()
+            if isinstance(words, Mapping)
+        }
         self._names: dict[tuple[str, ...], str] = {}
         for name, values in self.lists.items():
             if isinstance(lists[name], str) or not values:
@@ -168,6 +177,15 @@ class Lexicon:
             if name is not None:
                 return n, name
         return 1, None
+
+
+def _weights(name: str, words: Mapping[str, float]) -> tuple[float, ...]:
+    weights = tuple(float(weight) for weight in words.values())
+    if words and not (min(weights) >= 0 and 0 < sum(weights) < float("inf")):
+        raise ParameterError(
+            f"the weights of the list '{name}' of the lexicon are below 0, or all 0"
+        )
+    return weights
 
 
 def words_of(text: str) -> list[str]:

@@ -54,6 +54,10 @@ class Values:
             "{" + name + "}": [_as_value(name, text, "{" + name + "}" in real) for text in texts]
             for name, texts in lexicon.lists.items()
         }
+        self._weights = {
+            "{" + name + "}": np.cumsum(weights) / sum(weights)
+            for name, weights in lexicon.weights.items()
+        }
         if source == "lexicon" and (lacking := sorted(set(real) - set(self._lexicon))):
             raise FitError(
                 f"the lexicon has no list for the spans '{lacking[0][1:-1]}'",
@@ -65,8 +69,12 @@ class Values:
         own = self._of_class.get((token.key, group)) or self._shared.get(token.key, [])
         listed = self._lexicon.get(token.key, [])
         take_listed = bool(listed) and (not own or rng.random() < _FROM_LEXICON)
-        chosen = listed if take_listed else own
-        value = chosen[int(rng.integers(len(chosen)))]
+        if take_listed and token.key in self._weights:
+            at = int(np.searchsorted(self._weights[token.key], rng.random(), side="right"))
+            value = listed[min(at, len(listed) - 1)]
+        else:
+            chosen = listed if take_listed else own
+            value = chosen[int(rng.integers(len(chosen)))]
         return _in_the_case_of(token.text, value) if take_listed and not value.spans else value
 
 

@@ -19,7 +19,7 @@ from twinset.core.schema import Schema
 from twinset.core.where import Where
 
 from .._quotas import deal
-from ._induced_tokens import Lexicon, Sentence
+from ._induced_tokens import Lexicon, Sentence, Words
 from ._induced_values import Source, Values
 from ._induced_writer import Chances, Writer, Written
 
@@ -44,8 +44,9 @@ class Learned(Generator):
 
     Parameters
     ----------
-    lexicon : mapping of str to sequence of str, optional
-        Name -> words or phrases that may stand for each other. A list named like a label of the spans
+    lexicon : mapping of str to sequence of str or mapping of str to float, optional
+        Name -> words or phrases that may stand for each other, with weights where some come more often; in
+        a recipe also the name of a file with one a line. A list named like a label of the spans
         gives that slot more values. Any other list is looked for in the texts, and what is found is
         replaced by others of the list: ``{card: [card, credit card, visa]}``.
     values : {"real and lexicon", "lexicon"}
@@ -87,13 +88,14 @@ class Learned(Generator):
     kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans", "category"})
     chunk_rows: ClassVar[int] = 1_024
     needs_others: ClassVar[bool] = True
+    files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
     note: ClassVar[str] = (
         "pieces of real texts and values of their spans, recombined: treat as the source data. Near copies "
         "of whole texts were thrown away; that a text is grammatical, true, or of its label in a reader's "
         "eyes is not promised, nor that a rare phrase gives nobody away"
     )
 
-    lexicon: Mapping[str, Sequence[str]] | None = None
+    lexicon: Mapping[str, Words] | None = None
     values: Source = "real and lexicon"
     max_likeness: float = 0.9
     switch: float = 0.3

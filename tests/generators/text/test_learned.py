@@ -218,6 +218,15 @@ def test_a_lexicon_alone_keeps_real_values_out():
         )
 
 
+def test_phrases_come_by_their_weights():
+    [sentence] = sentences(["start <Abba|artist>"])
+    words = {"artist": {"Cher": 3, "Dido": 1, "Nobody": 0}}
+    values, rng = Values([sentence], Lexicon(words), "lexicon"), np.random.default_rng(0)
+    drawn = Counter(values.draw(sentence.tokens[1], 0, rng).text for _ in range(2_000))
+    assert set(drawn) == {"Cher", "Dido"}
+    assert abs(drawn["Cher"] - 1_500) < 4 * np.sqrt(2_000 * 0.75 * 0.25)
+
+
 def test_a_phrase_keeps_the_capital_of_the_one_it_replaces():
     [sentence] = sentences(["Put on <Abba|artist>"], {"ask": ["play", "put on"]})
     values = Values([sentence], Lexicon({"ask": ["play"]}), "real and lexicon")
@@ -347,6 +356,9 @@ def test_wrong_columns_and_settings_are_refused():
         {"lexicon": {"a": []}},
         {"lexicon": {"a": "word"}},
         {"lexicon": {"a": [" x"]}},
+        {"lexicon": {"a": {}}},
+        {"lexicon": {"a": {"x": -1.0, "y": 2.0}}},
+        {"lexicon": {"a": {"x": 0.0}}},
     ):
         with pytest.raises(ParameterError):
             Learned(**settings)
