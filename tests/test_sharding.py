@@ -196,3 +196,13 @@ def test_shards_that_lack_rows_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="shards are missing"):
         folder.finish()
     assert [p.name for p in (tmp_path / "s").iterdir()] == [".journal"]
+
+
+def test_a_mistake_in_another_process_is_told_in_its_own_words(
+    recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s/shard-000001.tar").mkdir(parents=True)
+    (tmp_path / "s/.journal").mkdir()
+    (tmp_path / "s/.journal/set.json").write_text("{}")
+    with pytest.raises(DataError, match=r"cannot write '.*shard-000001\.tar'; got .*directory"):
+        make_shards(recipe, tmp_path / "s", rows_a_shard=32, workers=2)

@@ -21,7 +21,8 @@ Protect = Literal["entities", "values", "none"]
 LETTER, SCRIPT, MARK, DIGIT, PUNCTUATION, BLANK = range(1, 7)
 """Kinds of characters: LETTER of an alphabet, SCRIPT for letters of all other scripts."""
 
-_APOSTROPHES = (0x27, 0x2019)
+_JOINERS = tuple(ord(mark) for mark in "'’-‐")
+"""Part of a word between two letters: apostrophes and hyphens."""
 _SPACE = 0x20
 
 
@@ -68,11 +69,11 @@ class Ground:
 
     @cached_property
     def is_word(self) -> Mask:
-        """Which characters are letters, marks on them, or apostrophes between letters, shape (c,)."""
+        """Which characters are letters, marks on them, or apostrophes and hyphens between, shape (c,)."""
         is_letter = (self.kinds >= LETTER) & (self.kinds <= MARK)
         is_word = is_letter.copy()
         if len(is_word) > 2:
-            between = np.isin(self.codes[1:-1], _APOSTROPHES) & is_letter[:-2] & is_letter[2:]
+            between = np.isin(self.codes[1:-1], _JOINERS) & is_letter[:-2] & is_letter[2:]
             is_word[1:-1] |= between
         return is_word
 

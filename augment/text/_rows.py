@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.marked_texts import MarkedTexts
+
+from ._facts import COLUMN, Facts, read_facts, with_canonical, write_facts
 
 Mask = npt.NDArray[np.bool_]
 
@@ -71,13 +74,29 @@ class TextRows:
         labels, values = (structs.field(key).to_pylist() for key in ("label", "value"))
         return cls(dataset, texts[0].name, marks[0].name, marked, labels, values)
 
+    @cached_property
+    def facts(self) -> Facts | None:
+        """What the set tells of each span in a column of its own; None: it has no such column.
+
+        Raises
+        ------
+        DataError
+            The column does not fit the spans.
+        """
+        counts = np.bincount(self.marked.owners, minlength=len(self.marked))
+        return read_facts(self.dataset, counts)
+
     def written(
-        self, marked: MarkedTexts, values: Mapping[int, str | None] | None = None
+        self,
+        marked: MarkedTexts,
+        values: Mapping[int, str | None] | None = None,
+        canonical: Mapping[int, str | None] | None = None,
     ) -> Dataset:
         """Return the set with these texts and places of spans.
 
-        A span's value follows its text where it was that text. Any other value, such as a canonical form,
-        stays; `values` replaces those of single spans.
+        A span's value follows its text where it was that text, and what it was becomes its canonical
+        value where the set has a column for that. Any other value, such as a canonical form, stays.
+        `values` and `canonical` replace those of single spans.
         """
         missing = self.dataset.is_null(self.text)
         texts = pa.array(marked.texts(), pa.string(), mask=missing)
@@ -88,7 +107,22 @@ class TextRows:
         told = [a if v == b else v for v, b, a in zip(self.values, before, after)]
         for k, value in (values or {}).items():
             told[k] = value
-        return put(made, self.spans, self._lists(marked, told))
+        made = put(made, self.spans, self._lists(marked, told))
+        if self.facts is None:
+            return made
+        clean = {
+            k: self.facts[k].get("canonical", old)
+            for k, (old, new, value) in enumerate(zip(before, after, self.values))
+            if old == value != new
+        }
+        return put(made, COLUMN, self._facts_with(clean | dict(canonical or {})))
+
+    def _facts_with(self, canonical: Mapping[int, str | None]) -> pa.Array:
+        facts = list(self.facts or [])
+        for k, value in canonical.items():
+            facts[k] = with_canonical(facts[k], value)
+        owners = self.marked.owners
+        return write_facts(self.dataset, owners, facts, owners[list(canonical)].tolist())
 
     def _lists(self, marked: MarkedTexts, values: Sequence[str | None]) -> pa.ListArray:
         assert self.spans is not None

@@ -40,7 +40,7 @@ _CONTRACTIONS: Mapping[str, str] = {
     "fr": """
         je suis|j'suis, je ne suis|j'suis, tu as|t'as, tu es|t'es, il y a|y a, il n'y a>y a,
         je sais|j'sais, je peux|j'peux, je veux|j'veux, cela>ça, peut-être|p'têt""",
-    "es": "para|pa', para el>pa'l, estás|'tás, todo>to', nada>na', muy bien>mu bien",
+    "es": "para>pa', para el>pa'l, estás>'tás, todo>to', nada>na', muy bien>mu bien",
 }
 
 _ABBREVIATIONS: Mapping[str, str] = {

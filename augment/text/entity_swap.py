@@ -23,7 +23,6 @@ from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
 Weights = Literal["even", "seen"]
-Words = Mapping[str, Sequence[str] | Mapping[str, float]]
 
 _STAYS = -1
 _FIRST_OF_LEXICON = -2
@@ -88,14 +87,14 @@ class EntitySwap(Augmenter):
     chunk_rows: ClassVar[int] = 16_384
     files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
     note: ClassVar[str] = (
-        "sentences of real records hold values of other real records or of the given lexicon: "
-        "what a row says of a person may be true of nobody, its values may still name one"
+        "rows of text.entity_swap are sentences of real records with values of other real records or of "
+        "the given lexicon: what one says may be true of nobody, its values may still name somebody"
     )
 
     rate: float = 1.0
     labels: Sequence[str] = ()
-    weights: Weights = "even"
-    lexicon: Words = field(default_factory=dict)
+    weights: Literal["even", "seen"] = "even"
+    lexicon: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     lexicon_share: float = 1.0
     fixes_articles: bool = True
 
@@ -160,8 +159,8 @@ class EntitySwap(Augmenter):
         lexicons: Mapping[str, Pool],
     ) -> int:
         in_lexicon = label in lexicons and chance[1] < self.lexicon_share
-        pool = lexicons[label] if in_lexicon else pools[label]
-        found = pool.other_than(key, float(chance[2]))
+        pool = lexicons[label] if in_lexicon else pools.get(label)
+        found = None if pool is None else pool.other_than(key, float(chance[2]))
         return _STAYS if found is None or chance[0] >= self.rate else found
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
@@ -186,19 +185,22 @@ class EntitySwap(Augmenter):
         starts, _ = rows.marked.places()
         edits: list[tuple[int, int, str]] = []
         values: dict[int, str | None] = {}
+        meant: dict[int, str | None] = {}
         for k in np.flatnonzero(donors != _STAYS).tolist():
             owner, first = int(rows.marked.owners[k]), int(rows.marked.starts[k])
-            word, value = self._word(rows, surfaces, k, int(donors[k]))
+            donor = int(donors[k])
+            word, value = self._word(rows, surfaces, k, donor)
             new = in_case_of_place(word, texts[owner], int(starts[k]), surfaces[k])
             edits.append((first, int(rows.marked.ends[k]), new))
             values[k] = None if rows.values[k] is None else new if value == word else value
+            meant[k] = rows.facts[donor].get("canonical") if rows.facts and donor >= 0 else None
             if self.fixes_articles:
                 edits += article_edit(rows.marked, texts[owner], first, int(starts[k]), new)
         made = rows.marked
         if edits:
             first_places, last_places, new_texts = zip(*edits)
             made = made.edited(Edits.of(np.array(first_places), np.array(last_places), new_texts))
-        return rows.written(made, values)
+        return rows.written(made, values, meant)
 
     def _word(
         self, rows: TextRows, surfaces: list[str], k: int, donor: int

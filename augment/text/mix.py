@@ -17,6 +17,7 @@ from twinset.core.errors import FewRowsWarning, ParameterError
 from twinset.core.schema import KINDS
 
 from .._seeded import with_parents
+from ._facts import COLUMN, write_facts
 from ._rows import TextRows, put
 from ._seams import Seams
 from ._word_index import WordIndex
@@ -25,6 +26,7 @@ from .entity_swap import EntitySwap, donor_ids
 Ints = npt.NDArray[np.int64]
 
 _NOBODY = -1
+_FACTS = "facts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Mix(Augmenter):
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     chunk_rows: ClassVar[int] = 16_384
     note: ClassVar[str] = (
-        "every row holds pieces of two real records: what it says of a person may be true of nobody"
+        "rows of text.mix hold pieces of two real records: what one says may be true of nobody"
     )
 
     most_overlap: float = 0.8
@@ -152,20 +154,33 @@ class Mix(Augmenter):
 
 def _mixed(rows: TextRows, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
     """Return the set with its texts put together, ids as they were."""
-    dataset, texts = rows.dataset, rows.marked.texts()
-    spans = dataset.records.column(rows.spans).to_pylist() if rows.spans else []
+    dataset, texts, spans = rows.dataset, rows.marked.texts(), _spans_with_facts(rows)
     made_texts, made_spans = list(texts), list(spans)
-    for row in np.flatnonzero(params["partner"] != _NOBODY).tolist():
+    mixed = np.flatnonzero(params["partner"] != _NOBODY).tolist()
+    for row in mixed:
         partner, cut, partner_cut = (int(params[k][row]) for k in ("partner", "cut", "partner_cut"))
         made_texts[row] = texts[row][:cut] + texts[partner][partner_cut:]
-        if spans and spans[row] is not None:
-            made_spans[row] = _joined(spans[row], spans[partner], cut, partner_cut)
+        made_spans[row] = _joined(spans[row], spans[partner], cut, partner_cut)
     missing = dataset.is_null(rows.text)
     made = put(dataset, rows.text, pa.array(made_texts, pa.string(), mask=missing))
-    if rows.spans:
-        kind = dataset.records.schema.field(rows.spans).type
-        made = put(made, rows.spans, pa.array(made_spans, kind))
-    return made
+    if rows.spans is None:
+        return made
+    kind = dataset.records.schema.field(rows.spans).type
+    made = put(made, rows.spans, pa.array(made_spans, kind))
+    if rows.facts is None:
+        return made
+    owners = np.repeat(np.arange(len(texts)), [len(own or []) for own in made_spans])
+    facts = [span[_FACTS] for own in made_spans for span in own or []]
+    return put(made, COLUMN, write_facts(dataset, owners, facts, mixed))
+
+
+def _spans_with_facts(rows: TextRows) -> list[list[dict[str, Any]] | None]:
+    """Return the spans of each text, each with what the set tells of it beside."""
+    if rows.spans is None:
+        return [None] * len(rows.marked)
+    lists = rows.dataset.records.column(rows.spans).to_pylist()
+    facts = iter(rows.facts or [{} for _ in rows.labels])
+    return [own and [span | {_FACTS: next(facts)} for span in own] for own in lists]
 
 
 def _classes(rows: TextRows) -> Ints:
@@ -178,8 +193,13 @@ def _classes(rows: TextRows) -> Ints:
 
 
 def _joined(
-    own: list[dict[str, Any]], other: list[dict[str, Any]], cut: int, partner_cut: int
-) -> list[dict[str, Any]]:
+    own: list[dict[str, Any]] | None,
+    other: list[dict[str, Any]] | None,
+    cut: int,
+    partner_cut: int,
+) -> list[dict[str, Any]] | None:
+    if own is None or other is None:
+        return own
     shift = cut - partner_cut
     return [span for span in own if span["end"] <= cut] + [
         span | {"start": span["start"] + shift, "end": span["end"] + shift}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,12 @@ from twinset.core.schema import KINDS
 
 from .._seeded import Seeded, with_parents
 from ._ground import Ground, Protect
-from ._keyboards import KEYBOARDS, Keyboard
+from ._keyboards import KEYBOARDS
 from ._letters import double, drop, misread, mistype, plain, swap
 from ._marks import decorate, fill, punctuate, space
 from ._phrases import Lexicon, recase, rewrite
 from ._rows import TextRows
-from ._wordings import EMOJI, LANGUAGES, Language, wordings
+from ._wordings import EMOJI, LANGUAGES, wordings
 
 _Plan = Callable[[Ground, float, int], Edits]
 
@@ -122,9 +122,9 @@ class Noise(Seeded):
     drop: float = 0.005
     double: float = 0.005
     ocr: float = 0.0
-    protect: Protect = "entities"
-    keyboard: Keyboard = "qwerty"
-    language: Language = "en"
+    protect: Literal["entities", "values", "none"] = "entities"
+    keyboard: Literal["qwerty", "azerty", "qwertz"] = "qwerty"
+    language: Literal["en", "de", "fr", "es"] = "en"
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""What synthetic texts are good for, measured on real ones."""
+"""Texts: what making them costs, and what synthetic ones are good for, measured on real ones."""

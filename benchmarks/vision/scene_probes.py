@@ -1,4 +1,4 @@
-"""Is a level of a condition in the pixels? Forests learn it from some scenes and tell it of others."""
+"""Is a level in the pixels? Forests learn to tell it from some scenes, then tell it of others."""
 
 from __future__ import annotations
 

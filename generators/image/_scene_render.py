@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._scene_shapes import Form
 from ._scene_spec import ObjectClass
+from ._scene_view import View
 
 Plane = npt.NDArray[np.float32]
 Canvas = npt.NDArray[np.float32]
@@ -75,13 +76,25 @@ class Sprite:
 
 
 def sprite_of(
-    kind: ObjectClass, centre: tuple[float, float], side: float, rng: np.random.Generator
+    kind: ObjectClass,
+    centre: tuple[float, float],
+    side: float,
+    rng: np.random.Generator,
+    view: View,
+    *,
+    keeps_size: bool = False,
 ) -> Sprite:
-    """Return an object of this class about `centre` (x, y) whose longer side is `side` pixels."""
+    """Return an object of this class about `centre` (x, y) whose longer side is `side` pixels.
+
+    Where the camera looks from aside that is its side before it is seen so, unless it keeps its size.
+    """
     import cv2
 
     form = kind.make(rng)
     corners, named = _placed(form, kind, centre, side, rng)
+    n = len(corners)
+    seen = view.bend(np.vstack([corners, named]), centre, keeps_size=keeps_size)
+    corners, named = seen[:n], seen[n:]
     low = np.floor(corners.min(axis=0)).astype(int) - _EDGE
     width, height = (np.ceil(corners.max(axis=0)).astype(int) + _EDGE - low).tolist()
     fine = np.zeros((height * _SUB, width * _SUB), np.uint8)

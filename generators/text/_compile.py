@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ._design import CELLS, buckets_of
 from ._grammar import Grammar, Template
 from ._nodes import Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
 from ._opened import Opened, binding
@@ -17,10 +18,12 @@ from ._sheet import (
     changed,
     choice_step,
     drawn_apart,
+    drawn_by_design,
     drawn_once,
     marked_step,
     maybe_step,
     record_apart,
+    record_by_design,
     record_once,
     text_step,
     value_step,
@@ -53,10 +56,11 @@ class Program:
     steps: tuple[Emit, ...]
     loose: bool
     capital: bool
+    cells: Shuffle
 
-    def write(self, sheet: Sheet, place: int) -> None:
-        """Write one text onto the sheet."""
-        sheet.begin(place)
+    def write(self, sheet: Sheet, place: int, turn: int = CELLS) -> None:
+        """Write one text onto the sheet; the first turns of a template go through a design."""
+        sheet.begin(place, self.cells.at(turn) if turn < CELLS else -1)
         for step in self.steps:
             step(sheet)
         sheet.finish(loose=self.loose, capital=self.capital)
@@ -83,8 +87,8 @@ class Compiler:
     ----------
     grammar : Grammar
         Checked.
-    opened : Opened
-        Sources of the part.
+    whole, opened : Opened
+        All sources, and those of the part.
     marks : tuple of Mark
         Kinds of spans.
     watched : tuple of str
@@ -96,6 +100,7 @@ class Compiler:
     """
 
     grammar: Grammar
+    whole: Opened
     opened: Opened
     marks: tuple[Mark, ...]
     watched: tuple[str, ...]
@@ -105,7 +110,12 @@ class Compiler:
     def program(self, template: Template) -> Program:
         """Return the program of a template."""
         loose = any(not isinstance(node, Literal | SlotUse) for node in template.nodes)
-        return Program(tuple(self._steps(template.nodes, loose)), loose, self.capital)
+        # Templates begin at other cells of one design, so that together they go through it once.
+        n_templates = len(self.grammar.templates)
+        first = self.grammar.templates.index(template) * CELLS // n_templates
+        cells = Shuffle.of(CELLS, self.seed, "cells")
+        cells = replace(cells, shift=cells.at(first))
+        return Program(tuple(self._steps(template.nodes, loose)), loose, self.capital, cells)
 
     def _steps(self, nodes: Nodes, loose: bool) -> list[Emit]:
         return [self._step(node, loose) for node in _joined(nodes)]
@@ -144,8 +154,12 @@ class Compiler:
             return drawn_once(
                 drawn_apart(source.draw, apart, slot.what), use.key, self._column(use)
             )
-        draw = source.draw
-        return drawn_once(lambda sheet: draw(sheet.u), use.key, self._column(use))
+        column = self._column(use)
+        buckets = None if column is None else buckets_of(source, self.whole.sources[use.name].size)
+        if column is None or buckets is None:
+            draw = source.draw
+            return drawn_once(lambda sheet: draw(sheet.u), use.key, column)
+        return drawn_once(drawn_by_design(source, buckets, column), use.key, column)
 
     def _cell(self, use: SlotUse, table: str, column: str) -> Fetch:
         records = self.opened.records[table]
@@ -158,8 +172,13 @@ class Compiler:
                 return records.at(number(sheet))
 
             pick = pick_next
+        watched = self._column(row)
+        if watched is not None and not self.grammar.tables[table].unique:
+            buckets = buckets_of(records, len(records.columns[column]))
+            if buckets is not None and self.n_uses[table] == 1:
+                pick = record_by_design(records, buckets, watched)
         cells = records.columns[column]
-        row_of = record_once(pick, row.key, self._column(row), len(cells))
+        row_of = record_once(pick, row.key, watched, len(cells))
         return cell_of(row_of, cells)
 
     def _number(self, use: SlotUse, size: int) -> Callable[[Sheet], int]:

@@ -15,7 +15,7 @@ from ._opened import Opened
 from ._values import MOST_BUCKETS, Pool, Source
 
 _MOST_WATCHED = 24
-_MOST_TOLD = 10
+_MOST_TOLD = 30
 _CODES = ("faker", "pattern", "mask")
 
 
@@ -111,6 +111,12 @@ class PairCoverage:
         told = f"Pairs of slot values: {total - len(gaps):,} of {total:,} came together"
         if not gaps:
             return (f"{told}.",)
-        shown = ["; ".join(f"{k} {v}" for k, v in gap.items()) for gap in gaps[:_MOST_TOLD]]
-        more = f", and {len(gaps) - _MOST_TOLD:,} more" if len(gaps) > _MOST_TOLD else ""
-        return (f"{told}; lacking: {' | '.join(shown)}{more}.",)
+        by_first: dict[str, list[str]] = {}
+        for gap in gaps:
+            (one, first), (two, second) = gap.items()
+            by_first.setdefault(f"{one} {first} with {two}", []).append(second)
+        groups = [f"{first} {', '.join(others)}" for first, others in by_first.items()]
+        more = (
+            f"; and {len(groups) - _MOST_TOLD:,} more of this kind" if groups[_MOST_TOLD:] else ""
+        )
+        return (f"{told}; lacking: {'; '.join(groups[:_MOST_TOLD])}{more}.",)

@@ -18,11 +18,11 @@ from ._compile import Compiler, Program, marks_of
 from ._coverage import PairCoverage, watched_slots
 from ._grammar import Grammar
 from ._opened import PARTS, Opened, bindings, capacity, open_sources, split_sources
-from ._plan import Codes, Plan, held_templates
+from ._plan import Codes, Places, Plan, held_templates
 from ._rows import Columns
 from ._sheet import Sheet, uniforms
 from ._values import Pool, Source, Uniform
-from ._whole_set import Places, Seen, TextSet
+from ._whole_set import Seen, TextSet
 
 _NAME = "text.templates"
 
@@ -75,7 +75,7 @@ class FittedTemplates(FittedGenerator):
         watched = tuple(one.name for one in self._watched)
         parts, by_part = _divided(grammar, opened, held, seed)
         compilers = {
-            part: Compiler(grammar, own, marks, watched, seed, capitalise)
+            part: Compiler(grammar, opened, own, marks, watched, seed, capitalise)
             for part, own in by_part.items()
         }
         placed = list(zip(grammar.templates, parts or ("train",) * len(grammar.templates)))
@@ -116,13 +116,13 @@ class FittedTemplates(FittedGenerator):
         return Plan(self._grammar, chosen, counts, self._seed)
 
     def write(
-        self, templates: Codes, places: Places, rng: np.random.Generator
+        self, templates: Codes, places: Places, turns: Places, rng: np.random.Generator
     ) -> tuple[Dataset, Seen]:
-        """Return one text per template and place, and the buckets of what is watched, (n, w)."""
+        """Return one text per template, place and turn, and the buckets of what is watched, (n, w)."""
         sheet = Sheet(uniforms(rng).__next__, len(self._watched))
         programs = self._programs
-        for template, place in zip(templates.tolist(), places.tolist()):
-            programs[template].write(sheet, place)
+        for template, place, turn in zip(templates.tolist(), places.tolist(), turns.tolist()):
+            programs[template].write(sheet, place, turn)
         return self.rows(sheet, templates)
 
     def rows(self, sheet: Sheet, templates: Codes) -> tuple[Dataset, Seen]:

@@ -26,7 +26,7 @@ def near_duplicate_fraction(texts: Sequence[str], alike: float = _ALIKE) -> floa
     --------
     >>> near_duplicate_fraction(["where is my tea now", "where is my tea", "thanks a lot"])
     0.0
-    >>> near_duplicate_fraction(["where is my tea now", "where is my tea", "thanks a lot"], 0.7)
+    >>> near_duplicate_fraction(["where is my tea now", "where is my tea", "thanks a lot"], 0.5)
     0.6666666666666666
     """
     from scipy.sparse import csr_array

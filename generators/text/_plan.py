@@ -16,6 +16,7 @@ from ._nodes import spell_count
 from ._turns import Turns
 
 Codes = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 _LISTED = 64
 _USABLE = 0.8
 _ENOUGH = 2**40
@@ -72,16 +73,20 @@ class Plan:
             for own in self.by_label.values()
         )
 
-    def at(self, first: int, n: int) -> Codes:
-        """Return the templates of the `n` places from `first` on, as positions, shape (n,)."""
+    def at(self, first: int, n: int) -> tuple[Codes, Places]:
+        """Return the templates of `n` places from `first` on, and how often each came before, (n,)."""
         labels = self.labels.at(np.arange(first, first + n))
         before = self.labels.counts(first)
         found = np.empty(n, dtype=np.int32)
+        turns_had = np.empty(n, dtype=np.int64)
         for k, (own, turns) in enumerate(zip(self.by_label.values(), self.templates)):
             places = np.flatnonzero(labels == k)
-            turn = before[k] + np.arange(len(places))
-            found[places] = np.array(own, dtype=np.int32)[turns.at(turn)]
-        return found
+            who = turns.at(before[k] + np.arange(len(places)))
+            found[places] = np.array(own, dtype=np.int32)[who]
+            for i, n_had in enumerate(turns.counts(int(before[k])).tolist()):
+                mine = places[who == i]
+                turns_had[mine] = n_had + np.arange(len(mine))
+        return found, turns_had
 
     def richest(self, template: int) -> int:
         """Return the template of the same class that can become most texts."""

@@ -72,9 +72,7 @@ class Columns:
         ]
         fields += [self._category(name) for name in self.outcomes]
         fields += [
-            Field(
-                name=name, kind="id", role="group", description="record that the text is bound to"
-            )
+            Field(name=name, kind="id", description="record that the text is bound to")
             for name in self.record_columns
         ]
         if self.tells_facts:

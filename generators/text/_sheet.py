@@ -10,7 +10,8 @@ import numpy as np
 
 from twinset.core.errors import ParameterError
 
-from ._values import Entry, Uniform, bucket_of
+from ._design import Buckets
+from ._values import Entry, Records, Source, Uniform, bucket_of
 
 _TRIES = 200
 _BATCH = 4_096
@@ -43,13 +44,15 @@ class Sheet:
     parts: list[str] = field(default_factory=list)
     length: int = 0
     place: int = 0
+    cell: int = -1
     ends_blank: bool = True
     bound: dict[tuple[str, int], Entry] = field(default_factory=dict)
     rows: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def begin(self, place: int) -> None:
-        """Start the text at a place of the set."""
-        self.parts, self.length, self.ends_blank, self.place = [], 0, True, place
+    def begin(self, place: int, cell: int = -1) -> None:
+        """Start the text at a place of the set; `cell` is that of the design, or -1."""
+        self.parts, self.length, self.ends_blank = [], 0, True
+        self.place, self.cell = place, cell
         self.bound, self.rows = {}, {}
         self.seen += [-1] * self.n_watched
 
@@ -241,6 +244,17 @@ def drawn_apart(draw: Callable[[Uniform], Entry], names: frozenset[str], what: s
     return pick
 
 
+def drawn_by_design(source: Source, buckets: Buckets, column: int) -> Fetch:
+    """Return what draws a value from the bucket that the design asks for, or any value."""
+    at, draw, pick_in = source.at, source.draw, buckets.pick
+
+    def pick(sheet: Sheet) -> Entry:
+        number = pick_in(sheet.cell, column, sheet.u) if sheet.cell >= 0 else None
+        return draw(sheet.u) if number is None else at(number)
+
+    return pick
+
+
 def changed(fetch: Fetch, change: Callable[[str], str]) -> Fetch:
     """Return what gives the same value in another way of writing; its canonical value stays."""
 
@@ -280,6 +294,16 @@ def record_apart(draw: Callable[[Uniform], int], table: str) -> Callable[[Sheet]
             if row not in taken:
                 return row
         raise too_alike(f"the table '{table}'")
+
+    return pick
+
+
+def record_by_design(records: Records, buckets: Buckets, column: int) -> Callable[[Sheet], int]:
+    """Return what draws a record from the bucket that the design asks for, or any record."""
+
+    def pick(sheet: Sheet) -> int:
+        row = buckets.pick(sheet.cell, column, sheet.u) if sheet.cell >= 0 else None
+        return records.draw(sheet.u) if row is None else row
 
     return pick
 

@@ -18,12 +18,11 @@ from twinset.core.where import Where
 from ._compile import Room
 from ._coverage import PairCoverage
 from ._near import NearDuplicates
-from ._plan import Codes, NoRoomError, Plan
+from ._plan import Codes, NoRoomError, Places, Plan
 from ._sheet import uniforms
 from ._values import Uniform
 
 Seen = npt.NDArray[np.int8]
-Places = npt.NDArray[np.int64]
 # How often a repeated text is written anew: by its own template, then by the richest of its class.
 _TRIES = 300
 _BATCH = 64
@@ -36,9 +35,9 @@ class Writer(Protocol):
         """Return who comes when under a condition."""
 
     def write(
-        self, templates: Codes, places: Places, rng: np.random.Generator
+        self, templates: Codes, places: Places, turns: Places, rng: np.random.Generator
     ) -> tuple[Dataset, Seen]:
-        """Return one text per template and place, and the buckets of what is watched, (n, w)."""
+        """Return one text per template, place and turn, and the buckets of what is watched, (n, w)."""
 
     def retry(self) -> Retry:
         """Return what writes single texts until one will do."""
@@ -115,9 +114,9 @@ class TextSet:
         self, first: int, n: int, rng: np.random.Generator, where: Where | None = None
     ) -> Dataset:
         """Return the rows of the part from `first` on; they may repeat others."""
-        templates = self._plan(where).at(first, n)
+        templates, turns = self._plan(where).at(first, n)
         places = np.arange(self._base + first, self._base + first + n)
-        made, self._seen[first] = self.writer.write(templates, places, rng)
+        made, self._seen[first] = self.writer.write(templates, places, turns, rng)
         return made
 
     def record(self, earlier: Dataset) -> None:
@@ -168,7 +167,7 @@ class TextSet:
         """Write repeated texts anew, one after the other: what follows a row decides nothing about it."""
         hashes = _hashes(made)
         came = self.known.has(np.array(hashes, dtype=np.uint64)).tolist()
-        templates = plan.at(first, len(made)).tolist()
+        templates = plan.at(first, len(made))[0].tolist()
         seed, own, retry = draw_seed(rng), set[int](), self.writer.retry()
         renewed: list[int] = []
         for i, digest in enumerate(hashes):

@@ -37,7 +37,8 @@ class Templates(Generator):
 
     In a template, ``{slot}`` is filled, ``[words ?0.3]`` come in three of ten texts (in half of them
     without a number), of ``(one|other *2)`` the second comes twice as often, ``<rule>`` calls a rule, and
-    ``{table.column}`` is a cell of one record. A backslash before a sign writes the sign.
+    ``{table.column}`` is a cell of one record. A backslash before a sign writes the sign. In a recipe,
+    ``grammar: FILE`` names a YAML file with these settings and ``{lexicon: FILE}`` a list of values.
 
     Parameters
     ----------

@@ -140,6 +140,7 @@ class Endpoint:
         if answer.is_absent:
             raise EndpointError(
                 f"the server at {self._host} cannot be reached",
+                got=answer.fault,
                 todo="check that it runs, and the base URL",
             )
         raise NoAnswer(said)
@@ -166,8 +167,10 @@ class Endpoint:
                         return _Answer(fault="the answer is larger than 4 MB")
         except httpx.TimeoutException:
             return _Answer(fault=self._slow)
-        except httpx.ConnectError:
-            return _Answer(fault="the server cannot be reached", is_absent=True)
+        except httpx.ConnectError as error:
+            is_odd = "CERTIFICATE" in str(error).upper()
+            why = "its certificate is not trusted" if is_odd else "no connection"
+            return _Answer(fault=why, is_absent=True)
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
             return _Answer(fault=f"the connection broke off ({type(error).__name__})")
         return _understood(reply.status_code, reply.headers.get("retry-after"), bytes(data))

@@ -158,6 +158,22 @@ def test_gaps_between_values_are_listed():
     assert f"Pairs of slot values: {20 * 3 + 20 * 4 + 12} of 152 came together." in whole.notes()
 
 
+def test_one_round_of_the_design_holds_every_pair_of_buckets():
+    slots = {**SLOTS, "when": {"date_range": ["2025-01-01", "2025-12-31"]}, "k": ["a", "b"]}
+    tables = {"row": [{"w": f"w{i}"} for i in range(20)]}
+    templates = {"a": ["{n} {colour} {thing} {when} {row.w} {k}"]}
+    drawn_as = {"templates": templates, "slots": slots, "tables": tables, "shares": None}
+    data, whole = drawn(529, **drawn_as)
+    assert whole.whole.coverage.gaps() == []
+    # The values of a list still come alike, and those behind the design are drawn freely.
+    counts = Counter(text.split()[1] for text in column(data, "text"))
+    assert max(counts.values()) - min(counts.values()) < 80
+    _chance, whole = drawn(
+        529, **{**drawn_as, "templates": {"a": [f"{templates['a'][0]} {{n#2}}"]}}
+    )
+    assert whole.whole.coverage.gaps()
+
+
 def test_near_duplicates_by_hand():
     texts = ["the red lamp is here now", "the red lamp is here now !", "quite another text"]
     # 7 and 8 word pairs, ends included, of which 6 are shared: 6 / 9.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twinset.core.errors import DataError, MissingExtraError
-from twinset.io.text.rows import Columns, Row, span_at
+from twinset.core.errors import DataError, MissingExtraError, without_values
+from twinset.io.text.rows import LABEL, Columns, Row, span_at
 from twinset.io.text.tags import Run, fit_spans
 from twinset.io.text.tokens import Place, gaps_of, tokens_of
 from twinset.io.text.writing import TextWriter, Written, check_label
@@ -28,24 +28,30 @@ def read_docbin(file: Path) -> tuple[list[Row], str]:
         The file is no DocBin.
     """
     spacy = _spacy()
+    rows, label = list[Row](), ""
     try:
         docs = spacy.tokens.DocBin().from_bytes(file.read_bytes())
-        found = list(docs.get_docs(spacy.vocab.Vocab()))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        for doc in docs.get_docs(spacy.vocab.Vocab()):
+            row, name = _row(doc)
+            rows.append(row)
+            label = name or label
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise DataError(
             f"'{file.name}' cannot be read as a DocBin", got=type(error).__name__
-        ) from error
-    rows, label = [], ""
-    for doc in found:
-        spans = doc.spans.get(_GROUP, doc.ents)
-        told = json.loads(doc.user_data.get(_CELLS, "{}"))
-        name, cells = told.get("label") or "label", dict(told.get("cells", {}))
-        chosen = [key for key, value in doc.cats.items() if value >= 0.5]
-        if len(chosen) == 1:
-            cells[name], label = chosen[0], name
-        places = [span_at(doc.text, s.start_char, s.end_char, s.label_) for s in spans]
-        rows.append(Row(doc.text, places, cells))
+        ) from without_values(error)
     return rows, label
+
+
+def _row(doc: Any) -> tuple[Row, str]:
+    """Return the row of a document, and the name of its class where it has one."""
+    spans = doc.spans.get(_GROUP, doc.ents)
+    told = json.loads(doc.user_data.get(_CELLS, "{}"))
+    cells, name = dict(told.get("cells", {})), told.get("label") or LABEL
+    chosen = [key for key, value in doc.cats.items() if value >= 0.5]
+    if len(chosen) == 1:
+        cells[name] = chosen[0]
+    places = [span_at(doc.text, s.start_char, s.end_char, s.label_) for s in spans]
+    return Row(doc.text, places, cells), name if len(chosen) == 1 else ""
 
 
 class DocBinWriter(TextWriter):

@@ -165,6 +165,9 @@ def to_dataset(
         fields.append(Field(name=SPANS, kind="spans", nullable=False))
     taken = {*columns}
     keys = {key: None for row in rows for key in row.cells if key not in taken}
+    odd = [key for key in keys if not key.strip() or not key.isprintable()]
+    if odd:
+        raise DataError(f"'{name}' has a column whose name cannot be used", got=ascii(odd[0])[:60])
     for key in keys:
         columns[key] = _column(key, [row.cells.get(key) for row in rows], key == label)
     own = [key for key in keys if key not in RESERVED]
