@@ -12,8 +12,14 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.dataset import Card, Dataset
-from twinset.core.errors import DataError, RecipeError, UnknownNameError
-from twinset.core.schema import Schema
+from twinset.core.errors import (
+    DataError,
+    FormatLossWarning,
+    RecipeError,
+    SchemaError,
+    UnknownNameError,
+)
+from twinset.core.schema import SPAN, Field, Schema
 from twinset.delivery import check_place, deliver, is_delivered
 from twinset.io import read_dataset
 
@@ -210,3 +216,50 @@ def test_kill_leaves_the_old_or_nothing_and_a_repeat_ends_well(number: int, tmp_
     assert snapshot(out) == old
     assert is_delivered(out, text)
     assert os.listdir(tmp_path) == ["out"]
+
+
+TEXTS = Dataset.from_arrow(
+    pa.table(
+        {
+            "text": ["fly to New York now", "is it far from Rome?", "a 5EUR coffee please"],
+            "spans": pa.array(
+                [
+                    [{"start": 7, "end": 15, "label": "city", "value": "New York"}],
+                    [],
+                    [{"start": 2, "end": 3, "label": "price", "value": "5"}],
+                ],
+                pa.list_(SPAN),
+            ),
+            "label": ["go", "ask", "buy"],
+        }
+    ),
+    Schema(
+        (
+            Field(name="text", kind="text"),
+            Field(name="spans", kind="spans"),
+            Field(name="label", kind="category", role="target"),
+        )
+    ),
+)
+
+
+def test_texts_are_delivered_with_a_count_of_what_formats_cannot_hold(tmp_path: Path) -> None:
+    formats = ("jsonl", "conll", "rasa", "tokens", "labelstudio")
+    with pytest.warns(FormatLossWarning, match="widened to whole tokens .1 row, .* 0: 2"):
+        text = bring(tmp_path / "out", TEXTS, formats=formats)
+    files = snapshot(tmp_path / "out")
+    assert {"synthetic.conll", "synthetic.rasa.yml", "synthetic.tokens/features.json",
+            "synthetic.labelstudio/config.xml", "formats.json"} <= set(files)  # fmt: skip
+    assert is_delivered(tmp_path / "out", text)
+    told = json.loads(files["formats.json"])["synthetic"]
+    assert list(told) == ["conll", "rasa", "tokens", "labelstudio"]
+    assert (told["labelstudio"]["exact"], told["labelstudio"]["losses"]) == (3, [])
+    assert told["conll"]["exact"] == 2
+    assert [(loss["count"], loss["rows"]) for loss in told["conll"]["losses"]] == [(1, [2])]
+    assert b"coffee" not in files["formats.json"]
+
+
+def test_a_table_is_no_text_set(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="one column of texts and one of spans"):
+        bring(tmp_path / "out", formats=["conll"])
+    assert not list(tmp_path.iterdir())

@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,13 +8,17 @@ import pyarrow as pa
 import pytest
 
 from tests.core.test_embedders import pictures
+from twinset.comparing import _unlike_embedders, compare
+from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import Classical, Embedder, Embedding, SmallNet, vectors_held
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.picture_keys import picture_key
 from twinset.core.pixels import decode_pixels, encode_png
 from twinset.embedders import (
+    card_notes,
     embed_sets,
+    embedder_content,
     embedder_notes,
     embedders_of,
     image_notes,
@@ -21,6 +28,8 @@ from twinset.measure import default_metrics, measure
 from twinset.seen_rows import copied_rows
 
 cv2 = pytest.importorskip("cv2")
+
+ScoreOf = Callable[[str], Score]
 
 
 class Watching(Embedder):
@@ -150,3 +159,62 @@ def test_copies_are_known_by_their_pixels() -> None:
     )
     assert copied_rows(data, made).seen == 5
     assert encode_png(pixels) == bytes_of(data)[0]
+
+
+def test_a_card_tells_embedders_with_the_hashes_of_their_weights() -> None:
+    found = {
+        "photo": {"classical": {"size": 210}, "eye": {"weights": "e.onnx", "weights_sha256": "ab"}},
+        "left out": ["The embedder 'net' is left out of 'photo': too few images"],
+    }
+    assert card_notes(found) == (
+        "images of 'photo' measured by: classical, eye (weights SHA-256 ab)",
+    )
+    assert card_notes({}) == ()
+
+
+def test_the_content_of_embedders_follows_the_bytes_not_the_folder(tmp_path: Path) -> None:
+    for folder, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "eye.onnx").write_bytes(data)
+    a, b, c = (embedder_content([f"onnx:{tmp_path / f / 'eye.onnx'}"]) for f in "abc")
+    assert a == b != c
+    assert a[0][0] == "onnx:eye.onnx"
+
+
+def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
+    monkeypatch.setattr("twinset.appraisal.default_metrics", lambda kinds, **_: metrics)
+    real, made = (
+        pictures(60, 1).records,
+        {n: pictures(60, s).records for n, s in (("a", 2), ("b", 3))},
+    )
+    plain = compare(real, made)
+    assert list(plain.facts["embedders"]["photo"]) == ["classical"]
+    told = compare(real, made, embedders=[Watching()])
+    assert list(told.facts["embedders"]["photo"]) == ["watching"]
+    assert any("compared by: watching" in note for note in told.notes)
+    assert any("hold this beside no report that names others" in note for note in told.notes)
+    assert "<dd>watching</dd>" in told.to_html()
+    assert not any("Not the same embedders" in note for note in told.notes)
+
+
+def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
+    notes = _unlike_embedders({"a": [score_of("classical")], "b": [score_of("eye")]})
+    assert len(notes) == 1
+    assert "a: images of 'photo' measured by: classical" in notes[0]
+    assert _unlike_embedders({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
+
+
+@pytest.fixture
+def score_of() -> ScoreOf:
+    """Return the maker of a score that rests on one embedder."""
+
+    def made(embedder: str) -> Score:
+        details = {"compared": {"embedders": {"photo": {embedder: {"size": 2}}}}}
+        return Score(
+            "gap.a", "gap", 0.1, 0.1, None, (0.0, 0.1), 0.2, False, "as good as real", None, "", details
+        )  # fmt: skip
+
+    return made

@@ -14,28 +14,32 @@ FOLDERS = {"generators": "generators", "augment": "augment", "evaluation": "eval
 HEAVY = {
     "torch", "sdv", "albumentations", "faker", "imblearn", "cv2", "sklearn", "scipy", "pandas",
     "polars", "duckdb", "matplotlib", "onnxruntime", "safetensors", "timm", "torchvision",
+    "httpx", "spacy",
 }  # fmt: skip
 # From the top down; a module may import from its own floor and from those below it.
 FLOORS = (
     {"cli", "__main__"},
     {"sklearn"},
-    {"advising", "pipeline", "oneshot", "drafting", "filling"},
+    {"advising", "pipeline", "oneshot", "drafting", "filling", "plans", "sharding"},
     {
-        "appraisal", "comparing", "filler", "making", "planning", "remaking", "shortfalls", "sourcing",
+        "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
+        "sourcing",
         "tables",
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
-        "guessing", "io", "leaks", "likeness", "local_formats",
-        "measure",
-        "part_verdicts", "recipe",
+        "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
+        "measure", "paraphrasing",
+        "part_verdicts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip
-# pipeline with its two hands, the one-shot twin with its tables, catalogue and delivery.
-IO_USERS = {"embedders", "pipeline", "sourcing", "oneshot", "tables", "catalog", "delivery", "io"}
+# pipeline with its two hands, shards, the one-shot twin with its tables, catalogue and delivery.
+IO_USERS = {
+    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "catalog", "delivery", "io",
+}  # fmt: skip
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 
 

@@ -12,7 +12,7 @@ import twinset
 from twinset.core.dataset import Card
 from twinset.core.errors import DataError, SchemaError, TwinsetError
 from twinset.core.seeding import rng_for
-from twinset.making import joint_card, shared_where
+from twinset.made_cards import joint_card, shared_where
 from twinset.pipeline import RunResult
 
 RECIPE = """

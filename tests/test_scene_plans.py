@@ -1,12 +1,22 @@
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from twinset.cli import main
 from twinset.core.dataset import Dataset
-from twinset.core.errors import ParameterError, SchemaError, UnknownNameError
+from twinset.core.errors import (
+    DataError,
+    ParameterError,
+    RecipeError,
+    SchemaError,
+    UnknownNameError,
+)
+from twinset.io import read_dataset
 from twinset.pipeline import run
-from twinset.recipe import load_recipe
+from twinset.plans import plans
+from twinset.recipe import load_recipe, parse_recipe
 from twinset.scene_plans import error_weights, plan_scenes
 
 FACTORS = {"light": ["day", "night"], "weather": ["clear", "fog", "rain"]}
@@ -123,3 +133,101 @@ def test_a_recipe_covers_its_conditions(tmp_path: Path, monkeypatch: pytest.Monk
         "10 scenes bring 5 of 5 pairs of light, weather to 2 times"
     )
     assert result.delivered.is_dir()
+
+
+PLANNED = """
+name: planned
+brief: {task: detection}
+generate:
+  - use: image.scenes
+    with:
+      {size: 32, n_objects_range: [1, 2], factors: {light: [day, night], weather: [clear, fog, rain]}}
+    cover:
+      factors: {light: [day, night], weather: [clear, fog, rain]}
+      predictions: told.csv
+      correct: hit
+      most: 2
+evaluate: {metrics: []}
+deliver: {formats: [parquet]}
+"""
+TOLD = "light,weather,hit\n" + "day,clear,1\n" * 40 + "night,fog,0\n" * 10 + "night,rain,1\n" * 10
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "told.csv").write_text(TOLD)
+    (tmp_path / "planned.yaml").write_text(PLANNED)
+    return tmp_path / "planned.yaml"
+
+
+def test_a_recipe_begins_where_the_model_errs(recipe: Path) -> None:
+    pytest.importorskip("cv2")
+    ran = run(recipe)
+    made = read_dataset(ran.delivered / "synthetic.parquet").records
+    assert (made["light"][0].as_py(), made["weather"][0].as_py()) == ("night", "fog")
+    # The content of the file decides, not its name.
+    (recipe.parent / "again.csv").write_text(TOLD)
+    same = run(recipe, overrides=["generate.0.cover.predictions=again.csv"])
+    assert {step.state for step in same.steps} == {"kept"}
+    (recipe.parent / "told.csv").write_text(TOLD.replace("clear,1", "clear,0"))
+    assert plans(recipe)["scenes"].rows[0] != plans(recipe, predictions=Path("again.csv"))
+    assert {step.state for step in run(recipe).steps if step.name == "scenes"} == {"made"}
+
+
+def test_scenes_beyond_the_plan_come_where_the_model_errs(recipe: Path) -> None:
+    changes = ["generate.0.cover.most=null", "generate.0.cover.least=1000"]
+    (plan,) = plans(recipe, overrides=changes).values()
+    assert (len(plan.rows), plan.n_met, plan.n_wanted) == (1000, 6, 6)
+    foggy = sum(row["weather"] == "fog" for row in plan.rows)
+    by_weather = error_weights(read_dataset(Path("told.csv")), FACTORS, "hit")[1]
+    assert foggy / 1000 == pytest.approx(by_weather[1] / by_weather.sum(), abs=0.04)
+    assert plan.rows == plans(recipe, overrides=changes)["scenes"].rows
+
+
+def test_scenes_beyond_the_plan_are_even_without_predictions_and_never_forbidden() -> None:
+    ban = {"light": "night", "weather": "rain"}
+    plan = plan_scenes(FACTORS, least=600, forbidden=[ban])
+    assert len(plan.rows) == 600
+    assert not any(row["light"] == "night" and row["weather"] == "rain" for row in plan.rows)
+    clear = sum(row["weather"] == "clear" for row in plan.rows)
+    assert clear / 600 == pytest.approx(2 / 5, abs=0.05)  # two of the five that may come
+    lacking = [row["levels"] for row in plan.table if not row["wanted"]]
+    assert lacking == [ban]
+
+
+def test_predictions_that_cannot_be_used_are_told(recipe: Path) -> None:
+    with pytest.raises(DataError, match=r"no file '.*gone\.csv'"):
+        plans(recipe, overrides=["generate.0.cover.predictions=gone.csv"])
+    with pytest.raises(SchemaError, match="right"):
+        plans(recipe, overrides=["generate.0.cover.correct=right"])
+    with pytest.raises(RecipeError, match=r"cover\.least is more than cover\.most"):
+        plans(recipe, overrides=["generate.0.cover.least=3"])
+    with pytest.raises(RecipeError, match="no step of the recipe 'planned' has a plan"):
+        plans(recipe, overrides=["generate.0.cover=null", "generate.0.rows=3"])
+
+
+def test_the_command_tells_the_plan(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recipe.parent / "other.csv").write_text("light,weather,hit\n" + "day,rain,0\n" * 30)
+    words = ["plan", str(recipe), "--predictions", "other.csv", "--csv", "scenes.csv"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "scenes: 2 scenes bring 2 of 6 pairs" in told
+    assert "Still too rare, 4 of them:" in told
+    lines = Path("scenes.csv").read_text().splitlines()
+    assert lines[:2] == ["step,light,weather", "scenes,day,rain"]
+    assert main(["plan", str(recipe), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["scenes"]
+    assert found["scenes"][0] == {"light": "night", "weather": "fog"}
+    assert (found["met"], found["wanted"]) == (2, 6)
+
+
+def test_a_plan_goes_beyond_the_real_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real.csv").write_text("light,weather\n" + "day,clear\n" * 20)
+    recipe = parse_recipe("""
+        {name: p, brief: {task: other}, source: {path: real.csv},
+         generate: [{use: image.scenes, cover: {beyond_real: true,
+           factors: {light: [day, night], weather: [clear, fog]}}}]}""")
+    (plan,) = plans(recipe).values()
+    assert (plan.n_met_before, len(plan.rows)) == (1, 3)

@@ -17,7 +17,7 @@ from twinset.core.errors import DataError, ParameterError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
-from twinset.embedders import embedders_of, image_notes, label_of_images
+from twinset.embedders import card_notes, embedders_of, facts_in, image_notes, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.likeness import one_label_note
 from twinset.measure import FAMILIES, attack_metrics, default_metrics, measure
@@ -168,6 +168,8 @@ def appraise(
         The condition means no row of a set.
     """
     scores = scores_of(parts, synthetic, question, blind=blind)
+    facts = facts_in(scores)
+    looked = card_notes(facts)
     return build_report(
         title=f"{synthetic.card.name} beside {parts.train.card.name}",
         train=parts.train,
@@ -175,10 +177,11 @@ def appraise(
         holdout=parts.holdout,
         scores=scores,
         gates=apply_gates(scores, gates or {}),
-        cards=(parts.train.card, synthetic.card),
+        cards=(parts.train.card, replace(synthetic.card, notes=(*synthetic.card.notes, *looked))),
         lineage=None,
         target=question.target,
         where=question.where,
+        embedders=facts,
         notes=[
             *image_notes(scores, question.guessed),
             *one_label_note(parts.train, synthetic, question.target, question.where),

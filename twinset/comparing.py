@@ -17,12 +17,14 @@ from twinset.appraisal import (
     real_parts,
     scores_of,
 )
-from twinset.core.contracts import Progress, silent
+from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import Embedder
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
+from twinset.embedders import card_notes, embedders_of, facts_in, image_notes, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
 from twinset.question import Question
@@ -64,6 +66,7 @@ def compare(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
+    embedders: Sequence[str | Embedder] | None = None,
 ) -> CandidateReport:
     """Return several synthetic tables side by side, measured against the same real one.
 
@@ -97,6 +100,9 @@ def compare(
         of `group` must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
+    embedders : sequence of str or Embedder, optional
+        What to look at images with: `twinset.embedders.embedders_of`. The same for every candidate;
+        the report names them with the hashes of their weights.
 
     Raises
     ------
@@ -125,7 +131,10 @@ def compare(
     question = replace(
         _question(told, target, positive, where, seed),
         quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
+        embedders=None if embedders is None else embedders_of(embedders),
     )  # fmt: skip
+    if question.target is None and (own := label_of_images(plain)) is not None:
+        question = replace(question, target=own, guessed=own)
     parts = real_parts(plain, holdout, told.any, question)
     remarks, blind = list(told.remarks), ""
     if holdout is not None:
@@ -153,8 +162,15 @@ def compare(
         scores=scores,
         copies=tuple(copies),
         gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
-        notes=(*loud, *remarks, *left_out(parts.train, question), *_set_notes(parts, made)),
-        facts=_facts(parts, made, question),
+        notes=(
+            *loud,
+            *_unlike_embedders(scores),
+            *image_notes(next(iter(scores.values())), question.guessed),
+            *remarks,
+            *left_out(parts.train, question),
+            *_set_notes(parts, made),
+        ),
+        facts=_facts(parts, made, question, facts_in(next(iter(scores.values())))),
     )
 
 
@@ -169,7 +185,24 @@ def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict
     return made
 
 
-def _facts(parts: Parts, made: Mapping[str, Dataset], question: Question) -> dict[str, Any]:
+def _unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
+    """Return a warning where not every candidate was looked at by the same embedders."""
+    looked = {name: facts_in(own) for name, own in scores.items()}
+    first, *others = looked.values()
+    if all(found == first for found in others):
+        return []
+    told = [
+        f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
+    ]
+    return [
+        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
+        f"held beside one another ({'; '.join(told)})"
+    ]
+
+
+def _facts(
+    parts: Parts, made: Mapping[str, Dataset], question: Question, embedders: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "train_rows": len(parts.train),
         "holdout_rows": None if parts.holdout is None else len(parts.holdout),
@@ -177,6 +210,7 @@ def _facts(parts: Parts, made: Mapping[str, Dataset], question: Question) -> dic
         "target": question.target,
         "where": None if question.where is None else str(question.where),
         "seed": question.seed,
+        **({"embedders": embedders} if embedders else {}),
     }
 
 

@@ -15,8 +15,9 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError, UnknownNameError
 from twinset.core.schema import Schema
-from twinset.io import FORMATS, IMAGE_FORMATS, open_writer
+from twinset.io import FORMATS, IMAGE_FORMATS, TEXT_FORMATS, file_name, open_writer
 from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
+from twinset.io.text.writing import TextWriter
 
 CHECKSUMS = "CHECKSUMS.sha256"
 Chunks = Dataset | Iterable[Dataset]
@@ -35,8 +36,9 @@ def deliver(
     """Write sets and their report to a folder; return the text of its checksum file.
 
     The folder holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`,
-    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it). It is built beside its
-    place and renamed, so it is whole or not there. An earlier delivery is replaced.
+    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); beside formats of texts
+    also `formats.json`, which counts what each of them could not hold. It is built beside its place and
+    renamed, so it is whole or not there. An earlier delivery is replaced.
 
     Parameters
     ----------
@@ -44,8 +46,9 @@ def deliver(
         The folder to make.
     sets : mapping
         Name -> its rows, as one set or a stream of chunks, and its card.
-    formats : sequence of {"csv", "jsonl", "parquet", "coco", "yolo", "voc", "masks", "webdataset"}
-        Formats that every set is written in; those of annotated images are folders.
+    formats : sequence of str
+        Formats that every set is written in, of `twinset.io.FORMATS`, `IMAGE_FORMATS` (folders) and
+        `TEXT_FORMATS`.
     report_html, report_json : str
         The report; left out when empty.
     escape_formulas : bool
@@ -67,12 +70,16 @@ def deliver(
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        schemas = {
-            name: _write_set(draft / name, chunks, formats, escape_formulas, progress)
-            for name, (chunks, _) in sets.items()
-        }
+        schemas, losses = dict[str, Schema](), dict[str, Any]()
+        for name, (chunks, _) in sets.items():
+            schemas[name], told = _write_set(
+                draft / name, chunks, formats, escape_formulas, progress
+            )
+            losses |= {name: told} if told else {}
         _write_json(draft / "schema.json", {n: schema.to_json() for n, schema in schemas.items()})
         _write_json(draft / "cards.json", {n: card.to_json() for n, (_, card) in sets.items()})
+        if losses:
+            _write_json(draft / "formats.json", losses)
         for name, text in (("report.html", report_html), ("report.json", report_json)):
             if text:
                 write_text(draft / name, text)
@@ -118,27 +125,30 @@ def _check_sets(sets: Mapping[str, object], formats: Sequence[str]) -> None:
     # On many systems 'A.csv' and 'a.csv' are one file.
     if len({name.casefold() for name in sets}) < len(sets):
         raise RecipeError("two delivered sets have the same name", got=", ".join(sets))
+    known = (*FORMATS, *IMAGE_FORMATS, *TEXT_FORMATS)
     for word in formats:
-        if word not in (*FORMATS, *IMAGE_FORMATS):
-            raise UnknownNameError.of("format", word, (*FORMATS, *IMAGE_FORMATS), "deliver.formats")
+        if word not in known:
+            raise UnknownNameError.of("format", word, known, "deliver.formats")
 
 
 def _write_set(
     stem: Path, chunks: Chunks, formats: Sequence[str], escape_formulas: bool, progress: Progress
-) -> Schema:
-    """Write all formats in one pass, as a stream can be read only once."""
+) -> tuple[Schema, dict[str, Any]]:
+    """Write all formats in one pass, as a stream can be read only once; also return what they lose."""
     schema: Schema | None = None
     levels: dict[str, set[str]] = {}
     done = 0
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(
+        writers = {
+            word: stack.enter_context(
                 open_writer(
-                    stem.with_name(f"{stem.name}.{word}"), word, escape_formulas=escape_formulas
+                    stem.with_name(file_name(stem.name, word)),
+                    word,
+                    escape_formulas=escape_formulas,
                 )
             )
             for word in dict.fromkeys(formats)
-        ]
+        }
         for chunk in [chunks] if isinstance(chunks, Dataset) else chunks:
             if schema is not None and chunk.schema.names != schema.names:
                 raise DataError(
@@ -151,7 +161,7 @@ def _write_set(
             for field in chunk.schema.fields:
                 if field.levels is not None:
                     levels.setdefault(field.name, set()).update(chunk.codes(field.name)[1])
-            for writer in writers:
+            for writer in writers.values():
                 writer.write(chunk)
             done += len(chunk)
             progress(f"deliver {stem.name}", done, 0)
@@ -162,7 +172,8 @@ def _write_set(
         replace(f, levels=tuple(sorted(levels[f.name]))) if f.name in levels else f
         for f in schema.fields
     )
-    return replace(schema, fields=fields)
+    lost = {w: one.losses.to_json() for w, one in writers.items() if isinstance(one, TextWriter)}
+    return replace(schema, fields=fields), lost
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -282,6 +282,19 @@ split:
 
 
 def _making(dataset: Dataset) -> str:
+    kinds, n_texts = dataset.schema.kinds, len(dataset.schema.of_kind("text"))
+    if n_texts == 1 and kinds & {"spans", "category"} and kinds <= {"text", "spans", "category"}:
+        return f"""\
+generate:                     # real texts recombined; `twinset list` tells what else there is
+  - use: text.learned
+    rows: {len(dataset)}
+"""
+    if n_texts == 1 and "spans" in kinds:
+        return """\
+augment:                      # real texts, with the slips of hurried writers; spans move with them
+  - use: text.noise
+    copies: 1
+"""
     afresh = [field.name for field in dataset.schema.of_kind("id", "text")]
     if dataset.schema.kinds - TABULAR_KINDS - {"id", "text"}:
         return """\

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.embedders import (
     Classical,
     Embedder,
+    EmbedderName,
     Embedding,
     Family,
     OutsideNet,
@@ -24,15 +25,17 @@ from twinset.core.embedders import (
     vectors_held,
     with_vectors,
 )
-from twinset.core.errors import FitError, ParameterError, did_you_mean
+from twinset.core.embedders.names import FORMS
+from twinset.core.errors import FitError, ParameterError
 from twinset.core.image_properties import box_labels, with_properties
 from twinset.io import read_weights
 
-_OWN = ("classical", "net")
-_FAMILIES: Mapping[str, Family] = {"onnx": "onnx", "torchvision": "torchvision", "timm": "timm"}
-_FORMS = "classical, net, onnx:FILE, torchvision:MODEL:FILE, timm:MODEL:FILE"
 _FEWEST_FOR_NET = 100
 _LEFT_OUT = "left out"
+_OTHERS = (
+    "Other embedders, or the same with other weights, give other numbers: hold this beside no report "
+    "that names others."
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,28 @@ def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
         raise ParameterError(
             "the embedders must be one or more, each of another name",
             got=", ".join(called) or "none",
-            allowed=_FORMS,
+            allowed=FORMS,
         )
+    return found
+
+
+def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each name without the folder of its file, and the SHA-256 of that file's bytes or nothing.
+
+    Raises
+    ------
+    DataError
+        A file of weights cannot be read.
+
+    Examples
+    --------
+    >>> embedder_content(["classical"])
+    [('classical', '')]
+    """
+    found = []
+    for parts in map(EmbedderName.of, names):
+        told = replace(parts, file=Path(parts.file).name) if parts.file else parts
+        found.append((str(told), _weights(parts).sha256 if parts.file else ""))
     return found
 
 
@@ -178,15 +201,36 @@ def embedder_notes(found: Mapping[str, Any]) -> list[str]:
 
     Examples
     --------
-    >>> embedder_notes({"photo": {"classical": {"kind": "classical features", "size": 210}}})
-    ["The images of 'photo' were compared by: classical (classical features, 210 numbers)."]
+    >>> embedder_notes({"photo": {"classical": {"kind": "classical features", "size": 210}}})[0]
+    "The images of 'photo' were compared by: classical (classical features, 210 numbers)."
     """
     notes = []
     for column, embedders in found.items():
-        if column != _LEFT_OUT:
+        if column != _LEFT_OUT and embedders:
             told = [f"{name} ({_told(one)})" for name, one in embedders.items()]
             notes.append(f"The images of '{column}' were compared by: {'; '.join(told)}.")
     return [*notes, *found.get(_LEFT_OUT, ())]
+
+
+def card_notes(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a card says of the embedders that a set was measured by, one note a column.
+
+    Examples
+    --------
+    >>> card_notes({"photo": {"eye": {"weights": "eye.onnx", "weights_sha256": "ab12"}}})
+    ("images of 'photo' measured by: eye (weights SHA-256 ab12)",)
+    """
+    notes = []
+    for column, embedders in found.items():
+        if column != _LEFT_OUT and embedders:
+            told = [
+                f"{name} (weights SHA-256 {one['weights_sha256']})"
+                if "weights_sha256" in one
+                else name
+                for name, one in embedders.items()
+            ]
+            notes.append(f"images of '{column}' measured by: {', '.join(told)}")
+    return tuple(notes)
 
 
 def _told(facts: Mapping[str, Any]) -> str:
@@ -195,31 +239,29 @@ def _told(facts: Mapping[str, Any]) -> str:
         labels = f" and {facts['labels']} labels" if facts.get("labels") else ""
         parts.append(f"{facts['trained_on_images']:,} images{labels}, seed {facts['seed']}")
     if "weights_sha256" in facts:
-        parts.append(f"'{facts['weights']}', SHA-256 {facts['weights_sha256']}")
+        file = f"'{facts['weights']}'" if facts.get("weights") else "its weights"
+        parts.append(f"{file}, SHA-256 {facts['weights_sha256']}")
     if "size" in facts:
         parts.append(f"{facts['size']} numbers")
     return ", ".join(parts)
 
 
 def _one(name: str) -> Embedder:
-    if name == "classical":
+    parts = EmbedderName.of(name)
+    if parts.kind == "classical":
         return Classical()
-    if name == "net":
+    if parts.kind == "net":
         return SmallNet()
-    word, _, rest = name.partition(":")
-    family = _FAMILIES.get(word)
-    if family is None or not rest:
-        raise ParameterError(
-            f"'{name}' names no embedder",
-            allowed=_FORMS,
-            todo=did_you_mean(name, _OWN),
-        )
-    architecture, _, file = rest.partition(":") if family != "onnx" else ("", "", rest)
-    if not file:
-        raise ParameterError(f"'{name}' names no file of weights", allowed=f"{family}:MODEL:FILE")
-    path = Path(file)
-    weights = Weights(path.name, read_weights(path))
-    return OutsideNet(family=family, weights=weights, architecture=architecture)
+    return OutsideNet(
+        family=cast(Family, parts.kind),
+        weights=_weights(parts),
+        architecture=parts.architecture,
+    )
+
+
+def _weights(parts: EmbedderName) -> Weights:
+    path = Path(parts.file)
+    return Weights(path.name, read_weights(path))
 
 
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
@@ -252,13 +294,19 @@ def image_notes(scores: Sequence[Score], guessed: str | None = None) -> list[str
 
     `guessed` is a column of labels that was taken as the target without being asked for.
     """
-    found: dict[str, Any] = next(
-        (
-            score.details["compared"]["embedders"]
-            for score in scores
-            if "embedders" in score.details.get("compared", {})
-        ),
-        {},
-    )
+    found = facts_in(scores)
     told = [] if guessed is None else [f"Models predict '{guessed}', the only column of labels."]
-    return [*embedder_notes(found), *told]
+    return [*embedder_notes(found), *told, *([_OTHERS] if found else [])]
+
+
+def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
+    """Return which embedders the scores rest on: image column -> embedder -> its facts.
+
+    Scores may have looked at different columns; all are told.
+    """
+    found: dict[str, Any] = {}
+    for score in scores:
+        compared = score.details.get("compared")
+        if isinstance(compared, Mapping):
+            found |= compared.get("embedders", {})
+    return found

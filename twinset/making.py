@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.shares import declared_columns
 from twinset.core.where import Where
+from twinset.core.whole_sets import TakesAssets
 from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
@@ -25,7 +26,6 @@ from twinset.sampling import fit_source
 from twinset.wanted import wanted_rows
 
 _VARIED = "varies real records: treat as the source data"
-_HOLDS_REAL = "holds real records (those whose _origin is real): treat as the source data"
 _LABELLED = ("category", "boolean")
 _MOST_SHOWN = 20
 
@@ -37,7 +37,8 @@ class Part:
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
     identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again.
+    rows: keys that they hold are not made again. `assets` are the sets that the recipe names for
+    components; `predictions` are a model's, for a plan that begins where it errs.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Part:
     known: Dataset | None = None
     first: int = 0
     earlier: Iterable[Dataset] = ()
+    assets: Mapping[str, Dataset] = field(default_factory=dict)
+    predictions: Dataset | None = None
 
     @property
     def is_generated(self) -> bool:
@@ -56,10 +59,30 @@ class Part:
         return isinstance(self.step, GenerateStep)
 
 
-def generate_parts(
-    part: Part, workers: int, progress: Progress
-) -> tuple[Iterator[Dataset], Callable[[], Card]]:
-    """Return the chunks that a generate step draws, and what returns their card once all are drawn.
+@dataclass(frozen=True)
+class Making:
+    """A step that is ready to make its rows, from any of them on.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows that it makes.
+    chunks : callable
+        Yields them, without the first of a given number; those are not made where none depends on them.
+    card : callable
+        Returns the card of all rows that have been made.
+    is_seekable : bool
+        Whether rows do not depend on those before them.
+    """
+
+    n_rows: int
+    chunks: Callable[[int], Iterator[Dataset]]
+    card: Callable[[], Card]
+    is_seekable: bool
+
+
+def open_part(part: Part, workers: int, progress: Progress) -> Making:
+    """Return a step of a recipe that is ready to make its rows; `workers` threads draw them.
 
     The card tells how often each rule was mended.
 
@@ -67,10 +90,20 @@ def generate_parts(
     ------
     DataError
         The training part lacks rows that the step needs.
+    RecipeError
+        There is no real set to vary.
     """
+    if part.is_generated:
+        return _open_generating(part, workers, progress)
+    return _open_varying(part, progress)
+
+
+def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
-    requests, plan = wanted_rows(step, part.name, part.recipe, part.train)
+    if isinstance(generator, TakesAssets):
+        generator = generator.with_assets(part.assets)
+    requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
@@ -93,28 +126,42 @@ def generate_parts(
     card = _card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
     made = source.open_set()
 
-    def chunks() -> Iterator[Dataset]:
+    def chunks(skip: int) -> Iterator[Dataset]:
         start = 0
         if made.ledger is not None and made.has_keys:
             for rows_before in part.earlier:
                 made.ledger.record(rows_before)
+        elif made.whole is not None:
+            for rows_before in part.earlier:
+                made.whole.record(rows_before)
         for i, (where, rows) in enumerate(requests):
+            left_out = min(max(0, skip - start), rows)
             drawn = source.draw(
                 rows,
                 where=where,
                 start=part.first + start,
                 part=f"part-{i}",
                 into=made,
+                skip=left_out,
                 workers=workers,
                 progress=told,
             )
+            start += left_out
             for chunk in drawn:
                 yield _stamp(chunk, card, start)
                 start += len(chunk)
 
-    whole = with_aggregates(chunks(), train)
-    told_plan = () if plan is None else (plan.summary,)
-    return whole, lambda: replace(card, notes=(*card.notes, *told_plan, *made.tally.notes()))
+    def final() -> Card:
+        told_plan = () if plan is None else (plan.summary,)
+        return replace(card, notes=(*card.notes, *told_plan, *made.notes()))
+
+    aggregates = train is not None and bool(declared(train.schema))
+    return Making(
+        sum(rows for _, rows in requests),
+        lambda skip: with_aggregates(chunks(skip), train),
+        final,
+        is_seekable=made.ledger is None and made.whole is None and not aggregates,
+    )
 
 
 def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
@@ -131,16 +178,7 @@ def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterato
             start += len(part)
 
 
-def augment_part(
-    part: Part, workers: int, progress: Progress
-) -> tuple[Iterator[Dataset], Callable[[], Card]]:
-    """Return the chunks of varied training rows that an augment step makes, and their card.
-
-    Raises
-    ------
-    RecipeError
-        There is no real set to vary.
-    """
+def _open_varying(part: Part, progress: Progress) -> Making:
     step = cast(AugmentStep, part.step)
     if part.train is None:
         raise RecipeError(
@@ -154,6 +192,8 @@ def augment_part(
             f"no training row meets the condition of '{part.name}'", got=str(step.where)
         )
     card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
+    if type(augmenter).note:
+        card = replace(card, notes=(*card.notes, type(augmenter).note))
     rules = [rule for rule in part.train.schema.rules if rule.kind != "unique"]
     keeper = RuleKeeper.learn(part.train, rules)
     tally = RuleTally(rules)
@@ -169,19 +209,28 @@ def augment_part(
 
         return keeper.hold(varied, rng, redraw=more)
 
-    def chunks() -> Iterator[Dataset]:
-        start, total, size = 0, len(rows) * step.copies, type(augmenter).chunk_rows
+    total, size = len(rows) * step.copies, type(augmenter).chunk_rows
+
+    def chunks(skip: int) -> Iterator[Dataset]:
+        start = 0
         for copy in range(step.copies):
             for k, first in enumerate(range(0, len(rows), size)):
                 chunk = rows.slice(first, size)
+                if start + len(chunk) <= skip:
+                    start += len(chunk)  # a varied row comes of each
+                    continue
                 rng = rng_for(part.recipe.seed, "augment", part.name, f"copy-{copy}", f"chunk-{k}")
                 varied = vary(chunk, rng)
                 tally.add(varied)
-                yield _stamp(varied.dataset, card, start)
-                start += len(varied.dataset)
+                made = _stamp(varied.dataset, card, start)
+                start += len(made)
+                yield made.slice(max(0, len(made) - (start - skip)), len(made))
                 progress(f"augment {part.name}", start, total)
 
-    return chunks(), lambda: replace(card, notes=(*card.notes, *tally.notes()))
+    def final() -> Card:
+        return replace(card, notes=(*card.notes, *tally.notes()))
+
+    return Making(total, chunks, final, is_seekable=keeper is None)
 
 
 def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:
@@ -220,45 +269,6 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
                 allowed=", ".join(labels[:_MOST_SHOWN]) if field.kind in _LABELLED else "",
                 todo="correct brief.positive, or split another way",
             )
-
-
-def shared_where(cards: Sequence[Card]) -> Where | None:
-    """Return the condition that every made row was asked to meet, if all cards tell the same one."""
-    asked = [Where.of(card.where) for card in cards]
-    return asked[0] if asked and all(where == asked[0] for where in asked) else None
-
-
-def joint_card(cards: Sequence[Card]) -> Card:
-    """Return the card of a set that holds the rows of several: it tells what is true of all of them.
-
-    Rows varied from real ones make the whole set an augmented one, and all notes are kept.
-    """
-    first = cards[0]
-    augmented = any(card.origin == "augmented" for card in cards)
-    same = all((c.component, c.settings) == (first.component, first.settings) for c in cards)
-    where = shared_where(cards)
-    return replace(
-        first,
-        origin="augmented" if augmented else first.origin,
-        component=first.component if same else "",
-        settings=first.settings if same else {},
-        where=where.to_json() if where is not None else None,
-        notes=tuple(dict.fromkeys(note for card in cards for note in card.notes)),
-    )
-
-
-def training_set_card(candidate: Card, parents: Sequence[Version]) -> Card:
-    """Return the card of the real training rows with the made ones behind them."""
-    return replace(
-        candidate,
-        name="training_set",
-        origin="real",
-        parents=tuple(version.digest for version in parents),
-        component="",
-        settings={},
-        where=None,
-        notes=tuple(dict.fromkeys((_HOLDS_REAL, *candidate.notes))),
-    )
 
 
 def refuse_leaks(

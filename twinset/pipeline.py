@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -17,24 +17,13 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.disclosure import kept_values, rule_notes
-from twinset.making import (
-    Part,
-    augment_part,
-    check_brief,
-    generate_parts,
-    joint_card,
-    refuse_leaks,
-    shared_where,
-    training_set_card,
-)
+from twinset.embedders import card_notes, embedders_of
+from twinset.made_cards import joint_card, shared_where, training_set_card
+from twinset.making import Part, check_brief, open_part, refuse_leaks
 from twinset.planning import Step, address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.remaking import remake_of_recipe
-from twinset.sourcing import Real, register_real, register_split
-
-if TYPE_CHECKING:
-    from twinset.report import Report
+from twinset.sourcing import Real, predictions_of, read_assets, register_real, register_split
 
 DEFAULT_ROOT = Path(".twinset")
 
@@ -192,10 +181,15 @@ class _Run:
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent = real.train if real else None
                 earlier = chain.from_iterable(map(self.catalog.stream, made))
-                part = Part(name, at, step, self.recipe, parent, train, known, first, earlier)
-                maker = generate_parts if part.is_generated else augment_part
-                chunks, card = maker(part, self.workers, self.progress)
-                version = self.catalog.register(f"{self.recipe.name}.{name}", chunks, card, step=at)
+                given = read_assets(self.recipe, step.use)
+                told = predictions_of(self.recipe, step)
+                part = Part(
+                    name, at, step, self.recipe, parent, train, known, first, earlier, given, told
+                )
+                making = open_part(part, self.workers, self.progress)
+                version = self.catalog.register(
+                    f"{self.recipe.name}.{name}", making.chunks(0), making.card, step=at
+                )
                 self._done(name, addresses, kept=False)
             else:
                 self._done(name, addresses, kept=True)
@@ -237,7 +231,7 @@ class _Run:
             self._done("measure", addresses, kept=True)
             self._done("report", addresses, kept=True)
             return dict(json.loads(kept))
-        from twinset.report import apply_gates, build_report
+        from twinset.reporting import recipe_report
 
         train, holdout = (
             (self.catalog.load(real.train), self.catalog.load(real.holdout))
@@ -247,25 +241,20 @@ class _Run:
         synthetic = self.catalog.load(candidate)
         check_brief(self.recipe, train, synthetic)
         made_cards = [self.catalog.card(version) for version in made]
-        cards = [*([self.catalog.card(real.whole)] if real else []), *made_cards]
-        where = shared_where(made_cards)
         leaks: list[str] = []
         if train is not None and holdout is not None:
             leaks = refuse_leaks(self.recipe, train, holdout, {"": synthetic})
-        scores = self._scores(addresses, train, synthetic, holdout, where)
-        report: Report = build_report(
-            title=self.recipe.name,
+        scores = self._scores(addresses, train, synthetic, holdout, shared_where(made_cards))
+        report = recipe_report(
+            self.recipe,
             train=train,
             synthetic=synthetic,
             holdout=holdout,
             scores=scores,
-            gates=apply_gates(scores, self.recipe.evaluate.gates_json()),
-            cards=cards,
+            source_cards=[self.catalog.card(real.whole)] if real else [],
+            made_cards=made_cards,
             lineage=self.catalog.lineage(candidate).to_json(numbered=False),
-            target=self.recipe.brief.target,
-            where=where,
-            show_real_rows=self.recipe.report.show_real_rows,
-            notes=[*leaks, *rule_notes(train, synthetic, cards), *kept_values(train)],
+            leaks=leaks,
         )
         result = {
             "passed": report.passed,
@@ -302,6 +291,7 @@ class _Run:
             target=brief.target,
             positive=brief.positive_label,
             population=brief.population,
+            embedders=embedders_of(self.recipe.embedders()) if self.recipe.embedders() else None,
             seed=self.recipe.seed,
             workers=self.workers,
             progress=self.progress,
@@ -329,7 +319,10 @@ class _Run:
             self.steps.append(Step("deliver", at, "kept"))
             return folder
         catalog = self.catalog
-        sets = {"synthetic": (catalog.stream(candidate), catalog.card(candidate))}
+        looked = json.loads(report["json"])["facts"].get("embedders", {})
+        own = catalog.card(candidate)
+        own = replace(own, notes=(*own.notes, *card_notes(looked)))
+        sets = {"synthetic": (catalog.stream(candidate), own)}
         if spec.include == "training_set" and real is not None:
             rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))
             card = training_set_card(catalog.card(candidate), (real.train, candidate))

@@ -11,8 +11,9 @@ from typing import Literal
 
 from twinset import __version__
 from twinset.catalog import Catalog
+from twinset.embedders import embedder_content
 from twinset.recipe import GenerateStep, Recipe
-from twinset.sourcing import find_source
+from twinset.sourcing import asset_digests, file_digest, find_source, predictions_path
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     Raises
     ------
     DataError
-        The source's file is not there.
+        The source's file, or one of weights, is not there.
     CatalogError
         The source's registered set is not there.
     """
@@ -62,16 +63,28 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     made: list[str] = []
     for name, step in recipe.named_steps():
         spec = step.model_dump(mode="json", by_alias=True)
+        predictions = predictions_path(recipe, step)
+        if predictions is not None:
+            spec["cover"]["predictions"] = file_digest(predictions)
         wanted = [brief[key] for key in ("target", "want")]
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []
         # Rows and cards carry the name of the recipe.
-        found[name] = address("make", train, recipe.name, name, spec, wanted, recipe.seed, earlier)
+        parts = ["make", train, recipe.name, name, spec, wanted, recipe.seed, earlier]
+        found[name] = address(*parts, *asset_digests(recipe, step.use))
         made = [*made, found[name]]
     # Without OpenCV images are neither measured nor shown, and the results say so.
     sees_images = find_spec("cv2") is not None
+    looks = embedder_content(recipe.embedders())
     found["measure"] = address(
-        "measure", train, made, brief, recipe.evaluate.metrics_json(), recipe.seed, sees_images
+        "measure",
+        train,
+        made,
+        brief,
+        recipe.evaluate.metrics_json(),
+        recipe.seed,
+        sees_images,
+        looks,
     )
     gates = recipe.evaluate.gates_json()
     shown = recipe.report.model_dump(mode="json")

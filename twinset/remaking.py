@@ -11,10 +11,11 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 from twinset.core.where import Where
-from twinset.making import Part, augment_part, generate_parts
+from twinset.making import Part, open_part
 from twinset.recipe import Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
+from twinset.sourcing import predictions_of, read_assets
 from twinset.twin_note import TwinNote
 
 
@@ -70,9 +71,9 @@ def remake_of_recipe(recipe: Recipe) -> Remake | None:
         made: list[Dataset] = []
         for name, step in steps:
             first = sum(map(len, made))
-            part = Part(name, "", step, again, None, real, real, first, list(made))
-            maker = generate_parts if part.is_generated else augment_part
-            chunks, _ = maker(part, 1, silent)
+            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            part = Part(name, "", step, again, None, real, real, first, list(made), given, told)
+            chunks = open_part(part, 1, silent).chunks(0)
             made.append(Dataset.concat([chunk.without_reserved() for chunk in chunks]))
         return Dataset.concat(made).at_most(most, rng)
 

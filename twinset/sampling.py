@@ -20,6 +20,7 @@ from twinset.core.rules import Rule
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
+from twinset.core.whole_sets import SetGenerator, WholeSet
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class OpenSet:
 
     ledger: KeyLedger | None
     tally: RuleTally
+    whole: WholeSet | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the card tells of the set, once it is drawn."""
+        return (*(() if self.whole is None else self.whole.notes()), *self.tally.notes())
 
     @property
     def has_keys(self) -> bool:
@@ -63,9 +69,10 @@ class Source:
 
     def open_set(self) -> OpenSet:
         """Return the state of one set that is drawn in several parts; give it to each `draw`."""
+        whole = self.fitted.open_set() if isinstance(self.fitted, SetGenerator) else None
         if self.keeper is None:
-            return OpenSet(None, RuleTally(()))
-        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules))
+            return OpenSet(None, RuleTally(()), whole)
+        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules), whole)
 
     def draw(
         self,
@@ -75,6 +82,7 @@ class Source:
         start: int = 0,
         part: str = "",
         into: OpenSet | None = None,
+        skip: int = 0,
         workers: int = 1,
         progress: Progress = silent,
     ) -> Iterator[Dataset]:
@@ -95,6 +103,8 @@ class Source:
             Name of this request when one set is drawn in several parts.
         into : OpenSet, optional
             What all parts of the set share: keys used so far, and how often rules were mended.
+        skip : int
+            Rows at the beginning that are left out; their chunks are drawn only where keys need them.
         workers : int
             Threads that draw chunks, 1 or more.
         progress : Progress
@@ -103,34 +113,55 @@ class Source:
 
         request = _Request(n, where, start, part)
         shared = into if into is not None else self.open_set()
+        if shared.whole is not None:
+            shared.whole.begin(n, where)
+        in_turn = shared.has_keys or shared.whole is not None
 
         def chunk(index: int) -> Held:
-            held = self._held(request, index)
-            return held if shared.has_keys else self._cut(held, request, index)
+            held = self._held(request, index, shared.whole)
+            return held if in_turn else self._cut(held, request, index)
 
-        done = 0
-        for index, held in enumerate(_in_order(chunk, -(-n // self.chunk_rows), workers)):
+        first = 0 if in_turn else skip // self.chunk_rows
+        wanted_chunks = range(first, -(-n // self.chunk_rows))
+        done = first * self.chunk_rows
+        for index, held in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
+            if shared.whole is not None:
+                held = self._admitted(held, request, index, shared.whole)
             if shared.ledger is not None and shared.has_keys:
                 rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
                 wanted = min(self.chunk_rows, n - index * self.chunk_rows)
                 redraw = self._redraw(rng, where)
                 held = shared.ledger.admit(held, wanted, rng, where, redraw)
+            if in_turn:
                 held = self._cut(held, request, index)
             shared.tally.add(held)
             done += len(held.dataset)
             progress("draw", done, n)
-            yield held.dataset
+            made = held.dataset
+            if done > skip:
+                yield made.slice(max(0, len(made) - (done - skip)), len(made))
 
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
 
-    def _held(self, request: _Request, index: int) -> Held:
+    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> Held:
         """Draw one whole chunk, in which all rules but keys hold."""
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
-        made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        if whole is None:
+            made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        else:
+            made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
         if self.keeper is None:
             return Held.untouched(made)
         return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
+
+    def _admitted(self, held: Held, request: _Request, index: int, whole: WholeSet) -> Held:
+        """Keep the rows that were asked for, mended where earlier chunks forbid them."""
+        first = index * self.chunk_rows
+        rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
+        kept = min(self.chunk_rows, request.n - first)
+        mended = whole.admit(held.dataset, first, kept, rng, request.where)
+        return replace(held.slice(kept), dataset=mended)
 
     def _cut(self, held: Held, request: _Request, index: int) -> Held:
         """Keep the rows that were asked for, with their fresh columns."""
@@ -272,14 +303,14 @@ def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str
         )
 
 
-def _in_order(make: Callable[[int], Held], count: int, workers: int) -> Iterator[Held]:
-    """Yield make(0), make(1), ... in order; at most a few chunks are held at any time."""
-    if workers <= 1 or count <= 1:
-        yield from (make(index) for index in range(count))
+def _in_order(make: Callable[[int], Held], wanted: range, workers: int) -> Iterator[Held]:
+    """Yield what is made of each index, in order; at most a few chunks are held at any time."""
+    if workers <= 1 or len(wanted) <= 1:
+        yield from map(make, wanted)
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: deque[Future[Held]] = deque()
-        for index in range(count):
+        for index in wanted:
             waiting.append(pool.submit(make, index))
             if len(waiting) > workers:
                 yield waiting.popleft().result()

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.covering import Coverage, Row, covering_rows
+from twinset.core.covering import Ban, Coverage, Row, covering_rows
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 
 Factors = Mapping[str, Sequence[str]]
 """Condition -> its levels."""
 
+NOUNS = {1: "level", 2: "pair", 3: "triple"}
+"""Strength of a plan -> what it calls a combination."""
 _MOST_TABLE_ROWS = 2_000
 
 
@@ -37,7 +40,8 @@ class Plan:
     strength, at_least : int
         What a combination is of, and how often each has to come.
     table : tuple of mapping
-        Combination -> counts: its levels, ``real``, ``planned`` and ``union``.
+        Combination -> counts: its levels, ``real``, ``planned`` and ``union``; and ``wanted``, false where
+        what is forbidden rules it out.
     """
 
     factors: Factors
@@ -60,7 +64,7 @@ class Plan:
     @property
     def summary(self) -> str:
         """The plan in a sentence."""
-        noun = {1: "levels", 2: "pairs", 3: "triples"}[self.strength]
+        noun = f"{NOUNS[self.strength]}s"
         times = "once" if self.at_least == 1 else f"{self.at_least} times"
         before = f" ({self.n_met_before:,} before it)" if self.n_met_before else ""
         return (
@@ -75,6 +79,7 @@ def plan_scenes(
     strength: int = 2,
     at_least: int = 1,
     most: int | None = None,
+    least: int | None = None,
     forbidden: Sequence[Mapping[str, str]] = (),
     real: Dataset | None = None,
     predictions: Dataset | None = None,
@@ -96,6 +101,9 @@ def plan_scenes(
         How often each combination has to come.
     most : int, optional
         Make no more scenes than this.
+    least : int, optional
+        Make at least this many: those beyond the plan have the levels in which the model errs, each level
+        as often as its error rate says; without predictions evenly.
     forbidden : sequence of mapping
         Combinations that never come.
     real : Dataset, optional
@@ -129,9 +137,11 @@ def plan_scenes(
     for name in names:
         if not factors[name]:
             raise ParameterError(f"the condition '{name}' has no level", allowed="one or more")
-    if most is not None and most < 1:
-        raise ParameterError("'most' is out of its range", got=str(most), allowed="1 or more")
-    bans = [_ban(entry, factors) for entry in forbidden]
+    if most is not None and most < max(1, least or 0):
+        raise ParameterError(
+            "'most' is out of its range", got=str(most), allowed=f"{max(1, least or 0)} or more"
+        )
+    bans = [banned_levels(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
     if not coverage.n_wanted:
         raise ParameterError(
@@ -140,11 +150,15 @@ def plan_scenes(
             todo="forbid less, or name more levels",
         )
     if real is not None:
-        coverage.add_codes(_codes(real, factors))
+        coverage.add_codes(codes_of(real, factors))
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
     rows = covering_rows(coverage, most=most, weights=weights, seed=seed)
+    levels = [np.ones(len(factors[n])) for n in names] if weights is None else weights
+    for row in _drawn((least or 0) - len(rows), levels, bans, seed):
+        coverage.add(row)
+        rows.append(row)
     return Plan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
@@ -155,6 +169,20 @@ def plan_scenes(
         at_least=at_least,
         table=tuple(_table(coverage, before, factors)),
     )
+
+
+def _drawn(
+    n: int, weights: Sequence[npt.NDArray[np.float64]], bans: Sequence[Ban], seed: int
+) -> list[Row]:
+    """Return `n` scenes whose levels come as often as they weigh, and that nothing forbids."""
+    rng, made = rng_for(seed, "scenes beyond the plan"), list[Row]()
+    while len(made) < n:
+        drawn = np.stack([rng.choice(len(w), n, p=w / w.sum()) for w in weights], axis=1)
+        banned = np.zeros(n, bool)
+        for ban in bans:
+            banned |= np.all([drawn[:, f] == level for f, level in ban.items()], axis=0)
+        made += [tuple(row) for row in drawn[~banned].tolist()]
+    return made[: max(n, 0)]
 
 
 def error_weights(
@@ -174,7 +202,7 @@ def error_weights(
     predictions.schema[correct]
     predictions = predictions.take(np.flatnonzero(~predictions.is_null(correct)))
     wrong = 1.0 - np.asarray(_is_true(predictions, correct), float)
-    codes = _codes(predictions, factors)
+    codes = codes_of(predictions, factors)
     overall = float(wrong.mean()) if len(wrong) else 0.5
     made = []
     for k, name in enumerate(factors):
@@ -195,8 +223,14 @@ def _is_true(data: Dataset, name: str) -> npt.NDArray[np.bool_]:
     return np.asarray(data.values(name) > 0.5)
 
 
-def _codes(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
-    """Return the level of each row and condition, shape (n, f); any other value is one past the last."""
+def codes_of(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
+    """Return the level of each row and condition, shape (n, f); any other value is one past the last.
+
+    Raises
+    ------
+    SchemaError
+        A condition is no column of the set.
+    """
     columns = []
     for name, levels in factors.items():
         data.schema[name]
@@ -207,7 +241,16 @@ def _codes(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
     return np.stack(columns, axis=1)
 
 
-def _ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
+def banned_levels(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
+    """Return a combination that never comes as position of the condition -> position of the level.
+
+    Raises
+    ------
+    ParameterError
+        It is empty.
+    UnknownNameError
+        It names no condition or no level.
+    """
     names = list(factors)
     if not entry:
         raise ParameterError(
@@ -236,5 +279,8 @@ def _table(
                 return rows
             real, union = int(before[group][cell]), int(coverage.counts[group][cell])
             levels = {names[f]: factors[names[f]][k] for f, k in zip(group, cell)}
-            rows.append({"levels": levels, "real": real, "planned": union - real, "union": union})
+            counts = {"real": real, "planned": union - real, "union": union}
+            rows.append(
+                {"levels": levels, **counts, "wanted": bool(coverage.may_come(group)[cell])}
+            )
     return rows

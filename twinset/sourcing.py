@@ -16,7 +16,9 @@ from twinset.core.rules import broken_by_real_rows, rules_from_json
 from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.splitting import part_of, split_rows
-from twinset.recipe import Recipe
+from twinset.core.whole_sets import TakesAssets
+from twinset.recipe import AugmentStep, GenerateStep, Recipe
+from twinset.registry import component_class, component_names
 
 CHUNK_ROWS = 65_536
 
@@ -60,7 +62,7 @@ def find_source(recipe: Recipe, catalog: Catalog | None) -> str:
     path = recipe.source_path()
     if not path.exists():
         raise DataError(f"there is no file '{source.path}'", todo="check source.path")
-    return _file_digest(path)
+    return file_digest(path)
 
 
 def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Progress) -> Version:
@@ -145,6 +147,41 @@ def check_target(dataset: Dataset, schema: Schema, target: str) -> None:
         )
 
 
+def predictions_of(recipe: Recipe, step: GenerateStep | AugmentStep) -> Dataset | None:
+    """Return the predictions that a step's plan begins with; None where it names none.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it cannot be read.
+    """
+    path = predictions_path(recipe, step)
+    if path is None:
+        return None
+    from twinset.io import read_dataset
+
+    return read_dataset(path)
+
+
+def predictions_path(recipe: Recipe, step: GenerateStep | AugmentStep) -> Path | None:
+    """Return the file of the predictions that a step's plan begins with; None where it names none.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    cover = step.cover if isinstance(step, GenerateStep) else None
+    if cover is None or cover.predictions is None:
+        return None
+    path = recipe.base / cover.predictions
+    if not path.is_file():
+        raise DataError(
+            f"there is no file '{cover.predictions}'", todo="check cover.predictions of the step"
+        )
+    return path
+
+
 def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: str) -> Real:
     """Return the real set with its train part and its locked holdout, registered."""
     train, holdout = catalog.find_step(address), catalog.find_step(f"{address}/holdout")
@@ -179,6 +216,26 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
     return Real(whole, train, holdout)
 
 
+def read_assets(recipe: Recipe, use: str) -> dict[str, Dataset]:
+    """Return the sets that the recipe names for a component; none for one that takes none."""
+    from twinset.io import read_dataset
+
+    return {name: read_dataset(recipe.asset_path(name)) for name in _assets_for(recipe, use)}
+
+
+def asset_digests(recipe: Recipe, use: str) -> list[tuple[str, str]]:
+    """Return the name and the digest of every file that a component is given."""
+    return [(name, file_digest(recipe.asset_path(name))) for name in _assets_for(recipe, use)]
+
+
+def _assets_for(recipe: Recipe, use: str) -> list[str]:
+    if not recipe.assets or use not in component_names("generator"):
+        return []
+    return (
+        sorted(recipe.assets) if issubclass(component_class("generator", use), TakesAssets) else []
+    )
+
+
 def _local_path(recipe: Recipe, progress: Progress) -> Path:
     assert recipe.source is not None
     if recipe.source.fetch is not None:
@@ -193,7 +250,8 @@ def _chunks(dataset: Dataset) -> Iterator[Dataset]:
         yield dataset.slice(start, CHUNK_ROWS)
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files of a folder, with their names."""
     # The ending tells how the bytes are read.
     sink = hashlib.sha256("".join(path.suffixes).lower().encode())
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

@@ -12,9 +12,15 @@ from twinset.scene_plans import Plan, plan_scenes
 
 
 def wanted_rows(
-    step: GenerateStep, name: str, recipe: Recipe, train: Dataset | None
+    step: GenerateStep,
+    name: str,
+    recipe: Recipe,
+    train: Dataset | None,
+    predictions: Dataset | None = None,
 ) -> tuple[list[tuple[Where | None, int]], Plan | None]:
     """Return (condition, rows) pairs, and the plan they come from where the step covers combinations.
+
+    `predictions` are those that the step's plan asks for.
 
     Raises
     ------
@@ -25,26 +31,31 @@ def wanted_rows(
     """
     if step.cover is None:
         return _requests(step, name, recipe, train), None
-    plan = _plan(step.cover, recipe, train)
+    plan = plan_of(step.cover, recipe, train, predictions)
+    if not plan.rows:
+        raise DataError(
+            "nothing to make: the training part already holds every combination often enough",
+            todo="raise cover.at_least or cover.strength",
+        )
     return _planned(step, plan), plan
 
 
-def _plan(cover: CoverSpec, recipe: Recipe, train: Dataset | None) -> Plan:
-    plan = plan_scenes(
+def plan_of(
+    cover: CoverSpec, recipe: Recipe, train: Dataset | None, predictions: Dataset | None
+) -> Plan:
+    """Return the plan that a step asks for; it may be empty."""
+    return plan_scenes(
         cover.factors,
         strength=cover.strength,
         at_least=cover.at_least,
         most=cover.most,
         forbidden=cover.forbidden,
         real=train if cover.beyond_real else None,
+        predictions=predictions,
+        correct=cover.correct,
+        least=cover.least,
         seed=recipe.seed,
     )
-    if not plan.rows:
-        raise DataError(
-            "nothing to make: the training part already holds every combination often enough",
-            todo="raise cover.at_least or cover.strength",
-        )
-    return plan
 
 
 def _planned(step: GenerateStep, plan: Plan) -> list[tuple[Where | None, int]]:

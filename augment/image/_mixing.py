@@ -14,9 +14,10 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.instances import ObjectLabel
 
+from .._seeded import with_parents
 from ._labels import objects_from_map, objects_from_outlines
 from ._motion import Shift
-from ._rows import Columns, Pixels, Row, put_columns, read_row, with_parents, write_row
+from ._rows import Columns, Pixels, Row, put_columns, read_row, write_row
 
 _MOST_IDS = 65_535
 

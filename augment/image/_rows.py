@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.contracts import Augmenter
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.errors import DataError, SchemaError
 from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
 from twinset.core.schema import KINDS, Schema
 
+from .._seeded import Seeded, with_parents
 from ._labels import Objects
 
 Pixels = npt.NDArray[Any]
@@ -26,25 +25,24 @@ Row = tuple[Pixels, Pixels | None, Objects | None]
 Change = Callable[[Pixels, Pixels | None, Objects | None, int], Row]
 """Takes a row and its seed, and returns the varied row."""
 
-_LIBRARIES = ("numpy", "opencv-python-headless", "albumentations", "twinset")
-
 
 @dataclass(frozen=True, kw_only=True)
-class SeededImages(Augmenter):
+class SeededImages(Seeded):
     """An augmenter of images that draws one seed a row and changes each row by that seed alone."""
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     chunk_rows: ClassVar[int] = 64
     extra: ClassVar[str | None] = "image"
-    use: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = (
+        "numpy",
+        "opencv-python-headless",
+        "albumentations",
+        "twinset",
+    )
 
     @abstractmethod
     def change(self) -> Change:
         """Return what is done to a row: takes image, id map, labels, seed; returns the first three."""
-
-    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
-        """Return one seed per row, ``{"seed": (n,) int64}``."""
-        return {"seed": rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)}
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the varied rows, in order; the same seeds give the same bytes.
@@ -63,39 +61,6 @@ class SeededImages(Augmenter):
             for name, value in _vary(row, int(seed), change, columns).items():
                 varied[name].append(value)
         return with_parents(put_columns(dataset, varied), params["seed"])
-
-    def record(self, seed: int) -> dict[str, Any]:
-        """Return all that decides a varied row, as JSON values: component, settings, seed, versions.
-
-        Examples
-        --------
-        >>> from twinset.augment.image.weather import Weather
-        >>> Weather(amount_range=(0.5, 0.9)).record(7)["with"]["amount_range"]
-        [0.5, 0.9]
-        """
-        return {
-            "use": self.use,
-            "with": _plain(asdict(self)),
-            "seed": int(seed),
-            "versions": {name: v for name in _LIBRARIES if (v := _version(name))},
-        }
-
-    @classmethod
-    def replay(cls, record: Mapping[str, Any], row: Dataset) -> Dataset:
-        """Return the one row that `record` tells of, made again from its parent row.
-
-        Raises
-        ------
-        ParameterError
-            The record is of another component, or there is not exactly one row.
-        """
-        if record["use"] != cls.use or len(row) != 1:
-            raise ParameterError(
-                "a record cannot be replayed",
-                got=f"a record of '{record['use']}' and {len(row)} rows",
-                allowed=f"a record of '{cls.use}' and the one row it was made from",
-            )
-        return cls(**record["with"]).apply(row, {"seed": np.array([record["seed"]], np.int64)})
 
 
 @dataclass(frozen=True)
@@ -193,18 +158,6 @@ def put_columns(dataset: Dataset, varied: Mapping[str, list[Any]]) -> Dataset:
     return replace(dataset, records=records)
 
 
-def with_parents(
-    dataset: Dataset, seeds: npt.NDArray[Any], others: list[list[str]] | None = None
-) -> Dataset:
-    """Return the set with its own ids and the parents of each row, its own row first."""
-    if "_id" not in dataset.records.column_names:
-        return dataset
-    own = dataset.records.column("_id").to_pylist()
-    ids = [f"{parent}~{int(seed):08x}" for parent, seed in zip(own, seeds)]
-    parents = [[p, *(others[k] if others else [])] for k, p in enumerate(own)]
-    return dataset.with_card(origin="augmented").with_reserved(ids=ids, parents=parents)
-
-
 def _vary(row: Mapping[str, Any], seed: int, change: Change, columns: Columns) -> Mapping[str, Any]:
     given = read_row(row, columns)
     return row if given is None else write_row(row, change(*given, seed), columns)
@@ -213,18 +166,3 @@ def _vary(row: Mapping[str, Any], seed: int, change: Change, columns: Columns) -
 def _bytes_in(row: Mapping[str, Any], name: str | None) -> bytes | None:
     cell = row[name] if name is not None else None
     return cell["bytes"] if cell is not None else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -7,6 +7,11 @@ fault is planted into them. "Found" means that a metric of the family that shoul
 "different"; "named" that the worst of those scores that name columns names the right one among its
 first two. A plain classifier test stands beside it: boosted trees, out-of-fold AUC whose 95 %
 interval lies above one half.
+
+SDMetrics stands beside it where the environment of that peer is installed: `QualityReport` and
+`DiagnosticReport` of the same rows, up to 12,000 a side. It finds a fault when one of its two overall
+scores lies below all that fresh real rows get in 20 cuts of the same table; in brackets, when an
+overall score or one of the properties under it does. These reports do not look for leaks.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.evaluation.beside_sdmetrics import OVERALL, look_beside, moved
 from benchmarks.evaluation.faults import faults
 from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.tables import PLACES, Cut, every_row
@@ -56,14 +62,23 @@ def main() -> None:
         for table in tables
         if _has_place(table, name)
     ]
-    log = Log.open(options.resume, "planted")
+    log, beside = (Log.open(options.resume, name) for name in ("planted", "sdmetrics"))
+    look_beside(jobs, beside)
     left = log.missing(jobs)
     with ProcessPoolExecutor(options.workers) as pool:
         for job, row in zip(left, pool.map(look, left)):
             log.add(job, row)
             print(_line(row), flush=True)
-            _write(Path(options.out), list(log.rows.values()))
-    _write(Path(options.out), list(log.rows.values()))
+            _write(Path(options.out), _rows(log, beside))
+    _write(Path(options.out), _rows(log, beside))
+
+
+def _rows(log: Log, beside: Log) -> list[dict[str, Any]]:
+    """Return what is known of each comparison, with what SDMetrics says of it."""
+    return [
+        {**row, "sdmetrics": moved((row["table"], row["fault"], row["seed"]), beside)}
+        for row in log.rows.values()
+    ]
 
 
 def _has_place(table: str, name: str) -> bool:
@@ -174,11 +189,11 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         "",
         f"Found: {_share([bool(r['found_by']) for r in planted])} of {len(planted)}. The right place "
         f"named: {_known(planted, 'right')} of those about a column. A plain classifier test finds "
-        f"{_known(planted, 'plain')}. Nothing planted: {sum(untouched)} of {len(untouched)} called "
-        "different.",
+        f"{_known(planted, 'plain')}, SDMetrics {_beside(planted)}. Nothing planted: {sum(untouched)} of "
+        f"{len(untouched)} called different, by SDMetrics {_beside([r for r in rows if not r['fault']])}.",
         "",
-        "| fault | found | named | plain classifier | found by, worst first |",
-        "|---|---|---|---|---|",
+        "| fault | found | named | plain classifier | SDMetrics | found by, worst first |",
+        "|---|---|---|---|---|---|",
     ]
     for fault in dict.fromkeys(row["fault"] for row in rows):
         own = [row for row in rows if row["fault"] == fault]
@@ -190,6 +205,7 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"| {fault or '*nothing planted*'} | {sum(bool(r['found_by']) for r in own)}/{len(own)} | "
             f"{_known(own, 'right')} | "
             f"{_known(own, 'plain')} | "
+            f"{_beside(own)} | "
             f"{', '.join(sorted(by, key=lambda m: -by[m])[:4]) or '–'} |"
         )
     missed = [row for row in planted if not row["found_by"] or row["right"] is False]
@@ -197,6 +213,14 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         lines += ["", "Not found, or the right place not named:", ""]
         lines += [f"- {_line(row)}" for row in missed]
     return "\n".join(lines) + "\n"
+
+
+def _beside(rows: Sequence[dict[str, Any]]) -> str:
+    """Return how often an overall score of SDMetrics moves, in brackets a property too."""
+    known = [row["sdmetrics"] for row in rows if row["sdmetrics"] is not None]
+    if not known:
+        return "–"
+    return f"{_share([bool(OVERALL & set(names)) for names in known])} ({_share([bool(n) for n in known])})"
 
 
 def _known(rows: Sequence[dict[str, Any]], key: str) -> str:

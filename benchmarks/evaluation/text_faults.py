@@ -60,29 +60,30 @@ def _of_labels() -> list[TextFault]:
 
 
 def _of_texts() -> list[TextFault]:
-    words, wording = ("words", "pairs of words", "characters"), ("shapes of words", "characters")
-    order = ("pairs of words", "order of words", "ends of said")
+    words = ("words", "pairs of words", "characters", "unknown words", "misspelt words")
+    wording = ("shapes of words", "characters")
+    order = ("pairs of words", "order of words", "ends of said", "unknown order of words")
     found = [
-        TextFault("case lost", _each(lambda text, rng: text.lower()), wording),
-        TextFault("all capitals in a fifth", _each(_loud, 0.2), wording),
-        TextFault("punctuation lost", _each(_unmarked), (*wording, *words, *order), only="sms"),
+        TextFault("case lost", each(lambda text, rng: text.lower()), wording),
+        TextFault("all capitals in a fifth", each(_loud, 0.2), wording),
+        TextFault("punctuation lost", each(_unmarked), (*wording, *words, *order), only="sms"),
         TextFault(
             "a third cut off in half of the texts",
-            _each(_cut, 0.5),
-            ("length", "ends of said", "about"),
+            each(_cut, 0.5),
+            ("length", "ends of said", "unknown last words", "about"),
         ),
-        TextFault("one word in four lost", _each(_thinned), ("length", *order)),
-        TextFault("word order shuffled", _each(_shuffled), order),
-        TextFault("word order shuffled in a fifth", _each(_shuffled, 0.2), order),
+        TextFault("one word in four lost", each(_thinned), ("length", *order)),
+        TextFault("word order shuffled", each(_shuffled), order),
+        TextFault("word order shuffled in a fifth", each(_shuffled, 0.2), order),
     ]
     for share in (0.05, 0.15):
         name = f"typos in {share:.0%} of the words"
-        found.append(TextFault(name, _each(_typos(share)), (*words, "different words")))
+        found.append(TextFault(name, each(_typos(share)), (*words, "different words")))
     return found
 
 
 def _of_sets() -> list[TextFault]:
-    varied = ("different words", "words", "pairs of words")
+    varied = ("different words", "words", "pairs of words", "unknown order of words")
     return [
         TextFault("the rarer half of the words replaced", _poorer, varied),
         TextFault("a fifth are repeats", _repeated(0.2), ("repeats",)),
@@ -104,20 +105,30 @@ def _of_spans() -> list[TextFault]:
             )
         )
     found += [
-        TextFault("entity values swapped", _swapped(1.0), ("words of each label", "words"), True),
+        TextFault(
+            "entity values swapped",
+            _swapped(1.0),
+            ("words of each label", "words", "contradicted labels"),
+            True,
+        ),
         TextFault(
             "entity values swapped in a fifth",
             _swapped(0.2),
-            ("words of each label", "words"),
+            ("words of each label", "words", "contradicted labels"),
             True,
         ),
-        TextFault("a tenth of the spans lost", _spans_lost, ("labels",), True),
-        TextFault("a span label dropped", _label_dropped, ("labels", "words of each label"), True),
+        TextFault("a tenth of the spans lost", _spans_lost, ("labels", "unmarked mentions"), True),
+        TextFault(
+            "a span label dropped",
+            _label_dropped,
+            ("labels", "words of each label", "unmarked mentions"),
+            True,
+        ),
     ]
     return found
 
 
-def _each(change: Callable[[str, Rng], str], share: float = 1.0) -> Plant:
+def each(change: Callable[[str, Rng], str], share: float = 1.0) -> Plant:
     """Return a fault of single texts; spans that no longer fit are moved to where their text now is."""
 
     def plant(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
@@ -248,7 +259,7 @@ def _short(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
     return [row for row in rows if len(row["said"].split()) <= most]
 
 
-def _marked(change: Callable[[Row, Rng], list[dict[str, Any]]]) -> Plant:
+def marked(change: Callable[[Row, Rng], list[dict[str, Any]]]) -> Plant:
     return lambda rows, train, rng: [{**row, "marks": change(row, rng)} for row in rows]
 
 
@@ -262,11 +273,11 @@ def _shifted(share: float) -> Plant:
             for mark in row["marks"]
         ]
 
-    return _marked(change)
+    return marked(change)
 
 
 def _spans_lost(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    return _marked(lambda row, rng: [m for m in row["marks"] if rng.random() >= 0.1])(
+    return marked(lambda row, rng: [m for m in row["marks"] if rng.random() >= 0.1])(
         rows, train, rng
     )
 
@@ -274,7 +285,7 @@ def _spans_lost(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
 def _label_dropped(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
     """Drop all spans of the commonest label."""
     label = Counter(m["label"] for row in train for m in row["marks"]).most_common(1)[0][0]
-    return _marked(lambda row, rng: [m for m in row["marks"] if m["label"] != label])(
+    return marked(lambda row, rng: [m for m in row["marks"] if m["label"] != label])(
         rows, train, rng
     )
 
@@ -289,4 +300,4 @@ def _swapped(share: float) -> Plant:
             marks[one]["label"], marks[other]["label"] = marks[other]["label"], marks[one]["label"]
         return marks
 
-    return _marked(change)
+    return marked(change)

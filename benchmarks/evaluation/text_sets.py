@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,9 @@ def dataset(rows: Sequence[Row]) -> Dataset:
     return Dataset.from_arrow(table, schema)
 
 
+@cache
 def every_text(name: str) -> list[Row]:
-    """Return all rows of a set.
+    """Return all rows of a set, which nobody may change: they are read once.
 
     Raises
     ------

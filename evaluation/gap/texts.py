@@ -30,10 +30,13 @@ from ._text_patterns import (
     Pattern,
     apart,
     ends_of,
+    last_words,
+    numbers_of,
     ordered,
     pairs_of,
     repetition,
     shapes_of,
+    shifted,
     strings,
     uses,
     words_of,
@@ -45,9 +48,11 @@ Cut = Callable[[str], Sequence[str]]
 _LENGTH_BINS = 10
 _LEAST_USES = 10
 _MOST_TERMS = 2_000
-_ORDER, _ENDS = "order of words", "ends"
+_ORDER, _ENDS, _NUMBERS = "order of words", "ends", "numbers"
 _MOST = {_ORDER: 100, _ENDS: 12}
+_LEAST_NUMBERS = 100
 _LEAST_ROWS = 50
+_EMBEDDED_ROWS = 2_000
 _ROWS_A_CLUSTER = 20
 _CLUSTERS = (2, 50)
 
@@ -56,15 +61,17 @@ _CLUSTERS = (2, 50)
 class Texts(Metric):
     """Compares texts: lengths, characters, words, how they are written, repeats, kinds of texts, spans.
 
-    For each text column: the lengths in words, in ten real quantile bins; which characters, shapes of
-    words ("Aa", "a", "0", "?"), words and pairs of neighbouring words are used, those that real train
-    texts use ten times or more one by one and all others together (total variation distance, 0 to 1);
-    the same of the 100 commonest pairs if rarer words are told by their shapes, and of 12 ends of texts;
-    the share of texts that another one repeats, and of different words in thirty texts or so; and one
-    minus the area under the divergence frontier of clusters of whole texts, in the manner of MAUVE but
-    on twinset's own embedding of hashed words, so that its numbers are not MAUVE's. For spans: how
-    often each label is given, what words it is given to, and whether both ends lie where words do. The
-    value is the mean, and one pattern that is off by more than its own margin makes the whole different.
+    For each text column: the lengths in words, in ten real quantile bins (largest difference of cumulative
+    shares); which characters, shapes of words ("Aa", "a", "0", "?"), words and pairs of neighbouring words
+    are used, those that real train texts use ten times or more one by one and all others together (total
+    variation distance, 0 to 1); the same of the 100 commonest pairs if rarer words are told by their
+    shapes, of 12 ends of texts, of last words that end no real text, and of the sizes of numbers (first
+    digit and how many follow) where train holds a hundred of them; the share of texts that another one
+    repeats, wholly or but for a word, and of different words in thirty texts or so; and one minus the area
+    under the divergence frontier of clusters of whole texts, in the manner of MAUVE but on twinset's own
+    embedding of hashed words, so that its numbers are not MAUVE's. For spans: how often each label is
+    given, what words it is given to, and whether both ends lie where words do. The value is the mean, and
+    one pattern that is off by more than its own margin makes the whole different.
 
     Parameters
     ----------
@@ -135,7 +142,7 @@ class Texts(Metric):
             for pattern in (
                 *_terms(name, train, sides, deals),
                 *repetition(name, sides, deals),
-                *_frontier(name, train, sides, deals, seed),
+                *_frontier(name, train, sides, deals, seed, comparison.cache),
             )
         ]
         marks = [field.name for field in comparison.train.schema.of_kind("spans")]
@@ -164,7 +171,8 @@ def _terms(
         deal.counts(np.searchsorted(edges, own, side="right"), len(edges) + 1)
         for deal, own in zip(deals, lengths[1:])
     ]
-    yield apart(f"length of {name}", counts, deals)
+    yield shifted(f"length of {name}", counts, deals)
+    yield last_words(name, real, told, deals)
     cuts: tuple[tuple[str, Cut], ...] = (
         ("characters", list),
         ("shapes of words", shapes_of),
@@ -173,9 +181,12 @@ def _terms(
         # Of few kinds each, so that chance between the kinds does not drown what is off.
         (_ORDER, ordered(real)),
         (_ENDS, ends_of(real)),
+        (_NUMBERS, numbers_of),
     )
     for what, cut in cuts:
         used = Counter(term for text in real for term in cut(text))
+        if what == _NUMBERS and used.total() < _LEAST_NUMBERS:
+            continue
         known = [
             term
             for term, uses in used.most_common(_MOST.get(what, _MOST_TERMS))
@@ -189,13 +200,22 @@ def _terms(
 
 
 def _frontier(
-    name: str, train: Dataset, sides: Sequence[Dataset], deals: Sequence[Groups], seed: int
+    name: str,
+    train: Dataset,
+    sides: Sequence[Dataset],
+    deals: Sequence[Groups],
+    seed: int,
+    cache: dict[str, Any],
 ) -> Iterator[Pattern]:
     """Yield how far whole texts are apart: 1 less the area under the frontier of their clusters."""
     from sklearn.cluster import KMeans
 
-    encoder = FeatureEncoder.fit(train.select([name]))
-    features = [encoder.transform(part.select([name])) for part in (train, *sides)]
+    if name not in cache:  # the candidate and the baseline are seen through the same embedding
+        learnt = train.select([name]).at_most(_EMBEDDED_ROWS, np.random.default_rng(seed))
+        fitted = FeatureEncoder.fit(learnt)
+        cache[name] = fitted, fitted.transform(learnt)
+    encoder, of_train = cache[name]
+    features = [of_train, *(encoder.transform(part.select([name])) for part in sides)]
     n_different = len(np.unique(features[0], axis=0))
     if n_different < _CLUSTERS[0]:
         return  # one real text only: nothing to tell apart

@@ -44,7 +44,7 @@ class NearestRecord(Metric):
     max_reference : int
         Rows of each reference set.
     replicates : int
-        Bootstrap replicates of the synthetic rows.
+        Bootstrap replicates of the real records that are nearest to some synthetic row.
 
     References
     ----------
@@ -81,17 +81,14 @@ class NearestRecord(Metric):
         names = comparison.reference.schema.names
         encoder = shared_encoder(comparison.train, names, comparison.cache)
         queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
-        to_train = nearest(queries, encoder.transform(train), 1)[0][:, 0]
-        to_holdout = nearest(queries, encoder.transform(holdout), 1)[0][:, 0]
+        distances, rows = nearest(queries, encoder.transform(train), 1)
+        to_train, train_row = distances[:, 0], rows[:, 0]
+        distances, rows = nearest(queries, encoder.transform(holdout), 1)
+        to_holdout, holdout_row = distances[:, 0], rows[:, 0]
         nearer = nearer_to_holdout(to_train, to_holdout)
         expected = len(holdout) / (len(train) + len(holdout))
-        # Rows are drawn by position, so two independent sets do not get draws that agree by chance.
-        places = rng.integers(0, len(nearer) + 1, (self.replicates, len(nearer)))
-        picked = np.append(nearer, 0.0)[places]
-        # One row of any outcome more: a share seen in few rows must not look certain.
-        unseen = places == len(nearer)
-        picked[unseen] = rng.choice([0.0, 0.5, 1.0], int(unseen.sum()))
-        drawn = picked.mean(axis=1)
+        record = np.where(nearer < 1, train_row, len(train) + holdout_row)
+        drawn = shares_of_records(nearer, record, self.replicates, rng)
         details = {
             "share_nearer_to_train": float(1 - nearer.mean()),
             "share_expected": 1 - expected,
@@ -100,6 +97,7 @@ class NearestRecord(Metric):
                 "to_holdout": float(np.median(to_holdout)),
             },
             "rows": {"synthetic": len(queries), "train": len(train), "holdout": len(holdout)},
+            "nearest_records": len(np.unique(record)),
             "deciding": {"rows": min(len(queries), len(holdout)), "what": "rows looked at"},
             "max_rows": {"synthetic": self.max_queries, "reference": self.max_reference},
         }
@@ -119,6 +117,43 @@ def nearer_to_holdout(
     [1.0, 0.0, 0.5]
     """
     return np.asarray((to_holdout < to_train) + 0.5 * (to_train == to_holdout), dtype=np.float64)
+
+
+def shares_of_records(
+    nearer: Floats, record: npt.NDArray[np.integer], replicates: int, rng: np.random.Generator
+) -> Floats:
+    """Return the share of rows nearer to the holdout in redrawn sets, shape (replicates,).
+
+    What chance decided is which real record fell into which part, and all synthetic rows nearest to a
+    record go with it: the pictures of a blurred set may all be nearest to one. So records are drawn, each
+    with its rows. They are drawn by position, so that two independent sets do not get draws that agree
+    by chance.
+
+    Parameters
+    ----------
+    nearer : numpy.ndarray
+        1 for each synthetic row nearer to the holdout, 0.5 for a tie, 0 otherwise, shape (m,).
+    record : numpy.ndarray of int
+        The real record nearest to each, shape (m,).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> one = shares_of_records(np.zeros(100), np.zeros(100, dtype=int), 500, rng)
+    >>> many = shares_of_records(np.zeros(100), np.arange(100), 500, rng)
+    >>> bool(np.quantile(one, 0.975) > 0.4), bool(np.quantile(many, 0.975) < 0.04)
+    (True, True)
+    """
+    _, own = np.unique(record, return_inverse=True)
+    size = np.bincount(own).astype(np.float64)
+    hits, k = np.bincount(own, nearer), len(size)
+    places = rng.integers(0, k + 1, (replicates, k))
+    # One record of any outcome more: a share seen in few of them must not look certain.
+    unseen = places == k
+    sizes = np.append(size, size.mean())[places]
+    picked = np.append(hits, 0.0)[places]
+    picked[unseen] = rng.choice([0.0, 0.5, 1.0], int(unseen.sum())) * size.mean()
+    return np.asarray(picked.sum(axis=1) / sizes.sum(axis=1))
 
 
 def balanced_share(nearer_to_holdout: float, n_train: int, n_holdout: int) -> float:

@@ -63,11 +63,13 @@ def summary(plan: Plan, judge: str, found: Rates, replicates: Floats, best: int)
             f"{task}: add none"
         ]
     elif low <= 0 <= high:
-        parts = [f"What these synthetic rows are worth {task} cannot be told"]
+        # The verdict is about real rows, this sentence about none: they must not seem to disagree.
         ends = value - reach, value + reach
+        parts = [f"Whether adding these synthetic rows helps {task} cannot be told"]
+        parts[0] += ", but as many real ones surely help more" if ends[1] < 1000 else ""
         if max(map(abs, ends)) < 1000:
             least, most = (f"{_round(abs(e), reach)} {'fewer' if e < 0 else 'more'}" for e in ends)
-            parts[0] += f": 1,000 of them {least} to {most} {ones}"
+            parts[0] += f": 1,000 of them are worth between {least} and {most} {ones}"
         else:
             parts.append("More holdout rows would tell")
     else:

@@ -14,6 +14,7 @@ from twinset.core.keypoints import keypoints_from_ids
 
 from ._scene_render import Sprite, sprite_of
 from ._scene_spec import LEVELS, ObjectClass
+from ._scene_view import View
 
 Ids = npt.NDArray[np.uint16]
 
@@ -41,6 +42,7 @@ def lay_out(
     size: tuple[int, int],
     layout: str,
     min_visible_fraction: float,
+    view: View,
     rng: np.random.Generator,
 ) -> Scene:
     """Return a scene whose main object meets its levels of scale, occlusion and truncation.
@@ -59,6 +61,8 @@ def lay_out(
         Where the others stand.
     min_visible_fraction : float
         Objects of which less is seen are dropped from map and labels.
+    view : View
+        From where the camera looks.
     rng : numpy.random.Generator
         Draws places and forms.
 
@@ -69,12 +73,14 @@ def lay_out(
     """
     hidden = LEVELS["occlusion"][levels["occlusion"]]
     for attempt in range(_N_TRIES):
-        chief = _cut(_main(main, levels["scale"], size, rng), levels["truncation"], size, rng)
+        chief = _cut(_main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng)
         over = others[-1:] if hidden[0] > 0 else ()
         larger = 1 + attempt / 15  # a thin object must be large to hide much
-        behind = _others(others[: len(others) - len(over)], chief, size, layout, rng)
+        behind = _others(others[: len(others) - len(over)], chief, size, layout, view, rng)
         before = [
-            s for kind in over if (s := _cover(kind, chief, hidden, size, larger, rng)) is not None
+            s
+            for kind in over
+            if (s := _cover(kind, chief, hidden, size, larger, view, rng)) is not None
         ]
         if len(before) < len(over):
             continue
@@ -88,14 +94,16 @@ def lay_out(
     )
 
 
-def _main(kind: ObjectClass, scale: str, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
+def _main(
+    kind: ObjectClass, scale: str, size: tuple[int, int], view: View, rng: np.random.Generator
+) -> Sprite:
     side = float(rng.uniform(*LEVELS["scale"][scale])) * max(size)
     room = 0.55 * side
     centre = [
         float(rng.uniform(room, length - room)) if length > 2 * room else length / 2
         for length in (size[1], size[0])
     ]
-    return sprite_of(kind, (centre[0], centre[1]), side, rng)
+    return sprite_of(kind, (centre[0], centre[1]), side, rng, view, keeps_size=True)
 
 
 def _cut(sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
@@ -121,6 +129,7 @@ def _others(
     chief: Sprite,
     size: tuple[int, int],
     layout: str,
+    view: View,
     rng: np.random.Generator,
 ) -> list[Sprite]:
     """Return the other objects, which lie behind the main one and keep apart where there is room."""
@@ -141,7 +150,7 @@ def _others(
         best = (float(x), float(y))
         if layout == "surface":  # what stands nearer is lower in the picture, and larger
             side *= 0.35 + 1.1 * best[1] / height
-        sprite = sprite_of(kind, best, side, rng)
+        sprite = sprite_of(kind, best, side, rng, view)
         taken = np.vstack([taken, _circle(sprite)])
         made.append(sprite)
     return sorted(made, key=lambda s: s.top + s.cover.shape[0]) if layout == "surface" else made
@@ -153,6 +162,7 @@ def _cover(
     share: tuple[float, float],
     size: tuple[int, int],
     larger: float,
+    view: View,
     rng: np.random.Generator,
 ) -> Sprite | None:
     """Return an object that hides a share of the main one's part in the frame; None when it cannot."""
@@ -164,7 +174,7 @@ def _cover(
     x0, y0, x1, y1 = chief.box()
     side = larger * float(rng.uniform(0.7, 1.2)) * max(x1 - x0, y1 - y0)
     centre = ((place[1].start + place[1].stop) / 2, (place[0].start + place[0].stop) / 2)
-    sprite = sprite_of(kind, centre, side, rng)
+    sprite = sprite_of(kind, centre, side, rng, view)
     angle, wanted = rng.uniform(0, 2 * np.pi), rng.uniform(*share)
     reach = side + max(x1 - x0, y1 - y0)
     low, high = 0.0, reach

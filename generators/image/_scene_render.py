@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ._scene_shapes import Form
 from ._scene_spec import ObjectClass
+from ._scene_view import View
 
 Plane = npt.NDArray[np.float32]
 Canvas = npt.NDArray[np.float32]
@@ -75,13 +76,25 @@ class Sprite:
 
 
 def sprite_of(
-    kind: ObjectClass, centre: tuple[float, float], side: float, rng: np.random.Generator
+    kind: ObjectClass,
+    centre: tuple[float, float],
+    side: float,
+    rng: np.random.Generator,
+    view: View,
+    *,
+    keeps_size: bool = False,
 ) -> Sprite:
-    """Return an object of this class about `centre` (x, y) whose longer side is `side` pixels."""
+    """Return an object of this class about `centre` (x, y) whose longer side is `side` pixels.
+
+    Where the camera looks from aside that is its side before it is seen so, unless it keeps its size.
+    """
     import cv2
 
     form = kind.make(rng)
     corners, named = _placed(form, kind, centre, side, rng)
+    n = len(corners)
+    seen = view.bend(np.vstack([corners, named]), centre, keeps_size=keeps_size)
+    corners, named = seen[:n], seen[n:]
     low = np.floor(corners.min(axis=0)).astype(int) - _EDGE
     width, height = (np.ceil(corners.max(axis=0)).astype(int) + _EDGE - low).tolist()
     fine = np.zeros((height * _SUB, width * _SUB), np.uint8)
@@ -124,10 +137,21 @@ def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator)
             {},
         )
         place, own = cast.overlap(height, width)
-        canvas[place] *= (1 - soft[own] * np.float32(shadow / 255))[..., None]
+        canvas[place] *= _thrice(1 - soft[own] * np.float32(shadow / 255))
     place, own = sprite.overlap(height, width)
     under = canvas[place]
-    under += (sprite.cover[own] * np.float32(1 / 255))[..., None] * (colours[own] - under)
+    over = colours[own] - under
+    over *= _thrice(sprite.cover[own] * np.float32(1 / 255))
+    under += over
+
+
+def _thrice(plane: Plane) -> Canvas:
+    """Return a plane once for each colour: products of whole arrays are quicker than stretched ones."""
+    import cv2
+
+    if not plane.size:
+        return np.zeros((*plane.shape, 3), np.float32)
+    return np.asarray(cv2.merge([plane] * 3)).reshape(*plane.shape, 3)
 
 
 def _placed(
@@ -167,7 +191,8 @@ def _surface(sprite: Sprite, rng: np.random.Generator) -> Canvas:
     texture = sprite.kind.textures[int(rng.integers(len(sprite.kind.textures)))]
     if texture != "plain":
         shade = shade * (1 + np.float32(0.28) * _texture(texture, height, width, rng))
-    lit: Canvas = table[sprite.parts] * shade[..., None]
+    lit: Canvas = np.take(table, sprite.parts, axis=0)
+    lit *= _thrice(shade)
     return np.minimum(lit, np.float32(1), out=lit)
 
 

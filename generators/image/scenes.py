@@ -30,6 +30,7 @@ from ._scene_spec import (
     read_colour,
     read_levels,
 )
+from ._scene_view import View
 
 _NAME = "image.scenes"
 _EFFECTS = {**WEATHER, **CAMERA}
@@ -67,6 +68,8 @@ class Scenes(Generator):
         Where the other objects stand; on a surface nearer ones are lower and larger.
     ground_colour : str, optional
         Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
+    perspective : float
+        How far the camera may stand aside, 0 (straight before the scene) to 0.5; the direction is drawn.
     shadow : float
         How dark the shadows are, 0 to 1.
     min_visible_fraction : float
@@ -103,6 +106,7 @@ class Scenes(Generator):
     forbidden: Sequence[Mapping[str, str]] = ()
     layout: str = "random"
     ground_colour: str | None = None
+    perspective: float = 0.0
     shadow: float = 0.4
     min_visible_fraction: float = 0.1
 
@@ -112,6 +116,7 @@ class Scenes(Generator):
         _within("n_objects_range", self.n_objects_range, 1, 200)
         if self.n_objects_range[0] > self.n_objects_range[1]:
             raise ParameterError("'n_objects_range' runs backwards", got=str(self.n_objects_range))
+        _within("perspective", (self.perspective,), 0, 0.5)
         _within("shadow", (self.shadow,), 0, 1)
         _within("min_visible_fraction", (self.min_visible_fraction,), 0, 1)
         if self.layout not in _LAYOUTS:
@@ -190,6 +195,7 @@ class FittedScenes(FittedGenerator):
         """
         settings = self._settings
         size = settings.height_width
+        view = View.draw(settings.perspective, size, rng)
         for _ in range(_N_SCENES):
             others = [self._classes[name] for name in self._choices.others(n_objects - 1, rng)]
             scene = lay_out(
@@ -199,20 +205,21 @@ class FittedScenes(FittedGenerator):
                 size=size,
                 layout=settings.layout,
                 min_visible_fraction=settings.min_visible_fraction,
+                view=view,
                 rng=rng,
             )
             if len(scene.objects) == n_objects:
-                return scene, self._paint(scene, levels, rng)
+                return scene, self._paint(scene, levels, view, rng)
         raise ParameterError(
             f"{n_objects} objects do not find room in one image of {size[1]} x {size[0]}",
             todo="lower n_objects_range or min_visible_fraction",
         )
 
     def _paint(
-        self, scene: Scene, levels: Mapping[str, str], rng: np.random.Generator
+        self, scene: Scene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self._settings.height_width
-        canvas = paint_ground(levels["ground"], height, width, self._colour, rng)
+        canvas = view.ground(paint_ground(levels["ground"], height, width, self._colour, rng))
         for sprite in scene.sprites:
             lay(canvas, sprite, self._settings.shadow, rng)
         for name in _ORDER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +129,20 @@ def boosted(
         np.array(values[:kept], dtype=np.float64).reshape(kept, 1 << _DEPTH),
         base,
         gain,
+    )
+
+
+def averaged(models: Sequence[SymmetricTrees]) -> SymmetricTrees:
+    """Return one model whose log-odds are the mean of those of the models, all of their trees in one.
+
+    Models that held back other rows and saw others in each tree err differently: their mean errs less.
+    """
+    return SymmetricTrees(
+        np.concatenate([model.feature for model in models]),
+        np.concatenate([model.cut for model in models]),
+        np.concatenate([model.value for model in models]) / len(models),
+        float(np.mean([model.base for model in models])),
+        float(np.mean([model.gain for model in models])),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 _WEEK = 7.0
+_SHARED = 5
+"""Rows from which on a value is a habit of the source, not one row's own."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,15 @@ class Grain:
     """The distinct values of a number in narrow bins of the same weight.
 
     A value that is frequent enough to fill a bin is an atom: it has a bin of its own and is drawn
-    as it is. Any other value stands for its bin.
+    as it is. Any other value stands for its bin. Prices end in 95, sums are round: so values that 5
+    or more rows share come as often as in the source, and only what lies between them is blurred.
 
     Parameters
     ----------
     values : numpy.ndarray
         Distinct values, ascending, shape (k,).
+    counts : numpy.ndarray
+        Rows that have each of them, shape (k,).
     atom : numpy.ndarray
         Which of them are atoms, shape (k,).
     first, last : numpy.ndarray
@@ -38,6 +44,7 @@ class Grain:
     """
 
     values: Floats
+    counts: Codes
     atom: npt.NDArray[np.bool_]
     first: npt.NDArray[np.int64]
     last: npt.NDArray[np.int64]
@@ -55,27 +62,37 @@ class Grain:
         starts = own[np.append(True, bins[1:] != bins[:-1])]
         ends = np.append(starts[1:] - 1, len(values) - 1)
         first, last = starts[bins], ends[bins]
-        return cls(values, atom, first, last, step, by_week)
+        return cls(values, counts, atom, first, last, step, by_week)
 
     def codes(self, column: Floats) -> Codes:
         """Return the position of each value, shape (n,); every value must be one of `values`."""
         return np.searchsorted(self.values, column)
 
+    @cached_property
+    def below(self) -> Floats:
+        """Rows with smaller values than each, and with any in the end, shape (k + 1,)."""
+        return np.append(0.0, np.cumsum(self.counts))
+
     def moved(self, codes: npt.NDArray[np.integer[Any]], rng: np.random.Generator) -> Floats:
         """Return the values of `codes`, moved inside their bins.
 
-        A value moves in rank, evenly by up to half the values of its bin to either side, and is
+        A value moves among the rows of its bin, evenly by up to half of them to either side, and is
         turned back at the ends of the bin. So the column keeps its distribution, in the last bin of
         a long tail too, where a move by half the bin's width would lead far out.
         """
         first, last = self.first[codes], self.last[codes]
-        rank = codes + (rng.random(len(codes)) - 0.5) * (last - first)
-        rank = np.where(rank < first, 2 * first - rank, rank)
-        rank = np.where(rank > last, 2 * last - rank, rank)
-        below = rank.astype(np.int64)
-        above = np.minimum(below + 1, last)
-        part = rank - below
-        moved = (1 - part) * self.values[below] + part * self.values[above]
+        low, high = self.below[first], self.below[last + 1]
+        own = self.below[codes] + rng.random(len(codes)) * self.counts[codes]
+        place = own + (rng.random(len(codes)) - 0.5) * (high - low)
+        place = np.where(place < low, 2 * low - place, place)
+        place = np.where(place > high, 2 * high - place, place)
+        code = self._code(place, first, last)
+        part = (place - self.below[code]) / self.counts[code] - 0.5
+        rank = np.clip(code + part, first, last)
+        under = rank.astype(np.int64)
+        over, part = np.minimum(under + 1, last), rank - under
+        blurred = (1 - part) * self.values[under] + part * self.values[over]
+        moved = np.where(self.counts[code] >= _SHARED, self.values[code], blurred)
         if self.by_week:
             value = self.values[codes]
             moved = value + _WEEK * np.rint((moved - value) / _WEEK)
@@ -83,6 +100,26 @@ class Grain:
             fits = (self.values[at] == moved) & (at >= first) & (at <= last)
             return np.asarray(np.where(fits, moved, value))
         return np.asarray(moved)
+
+    def habitual(self, values: Floats) -> Floats:
+        """Return numbers that lie anywhere, laid on the shared values of their bins, shape (n,).
+
+        Of the numbers that fall into a bin, evenly among its distinct values, each shared value
+        takes as many as it has rows in the bin; the others stay where they are.
+        """
+        at = np.clip(np.searchsorted(self.values, values, "right") - 1, 0, len(self.values) - 1)
+        gap = self.values[np.minimum(at + 1, len(self.values) - 1)] - self.values[at]
+        rank = at + (values - self.values[at]) / np.where(gap > 0, gap, 1.0)
+        first, last = self.first[at], self.last[at]
+        low, high = self.below[first], self.below[last + 1]
+        share = (np.clip(rank, first, last) - first + 0.5) / (last - first + 1)
+        code = self._code(low + share * (high - low), first, last)
+        shared = (self.counts[code] >= _SHARED) & (first < last)
+        return np.asarray(np.where(shared, self.values[code], values))
+
+    def _code(self, place: Floats, first: Codes, last: Codes) -> Codes:
+        """Return the value that the row at a place has, of all rows in ascending order, shape (n,)."""
+        return np.clip(np.searchsorted(self.below, place, "right") - 1, first, last)
 
     def on_grid(self, values: Floats) -> Floats:
         """Return the values rounded to the grid and held inside the range."""

@@ -188,7 +188,8 @@ class Link:
         values = self.grain.values[codes]
         drawn = moved = self.grain.moved(codes, rng)
         if self.slopes is not None:
-            drawn = self.slopes.lean(values, moved, picked, leaves, matrix)
+            leant = self.slopes.lean(values, moved, picked, leaves, matrix)
+            drawn = np.where(leant == moved, moved, self.grain.habitual(leant))
         drawn = np.where(self.grain.atom[codes], values, self.grain.on_grid(drawn))
         if self.residuals is not None and reached.expected is not None:
             leaning = self.residuals.drawn(self.residuals.scores(reached.expected, picked))

@@ -35,7 +35,7 @@ from ._refinement import Refinement
 
 Shares = Mapping[str, Mapping[str, float]]
 Kept = TypeVar("Kept")
-_FORMAT = 3
+_FORMAT = 4
 _MOST_KEPT = 16
 
 

@@ -1,179 +1,101 @@
-"""Sources of slot values: lists, dates, and Faker with a seeded instance of its own."""
+"""Read what a grammar says of a slot, and refuse what cannot be used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+from twinset.core.errors import ParameterError, did_you_mean
 
-from twinset.core.errors import MissingExtraError, ParameterError, did_you_mean
-from twinset.core.seeding import draw_seed
+from ._nodes import Place
+from ._slot import ALLOWED, SHARED, SOURCES, Slot
+from ._sources import open_slot
 
-Slots = Mapping[str, Sequence[str] | Mapping[str, object]]
-Draw = Callable[[], str]
-
-# Faker falls back to another country without a word. That does no harm in these providers, which
-# hold no words; in all others it is an error.
-_WORDLESS = ("barcode", "credit_card", "geo", "isbn", "misc", "passport")
-
-# These read the clock, so the same seed would give other texts tomorrow.
-_CLOCKED = ("date_time", "passport", "profile")
-_CLOCKED_METHODS = ("credit_card_expire", "credit_card_full")
-
-_SOURCES = "a list of values, {faker: name} or {date_range: [2025-01-01, 2025-12-31]}"
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "values": (),
+    "date_range": ("format",),
+    "number": ("decimals", "format", "marks", "scale"),
+    "pattern": (),
+    "mask": ("letters",),
+    "like": (),
+    "column": ("format", "marks"),
+}
 
 
-def check_slots(slots: Slots) -> None:
-    """Raise for a slot that has no usable source; Faker itself is not looked at.
+def read_slot(name: str, source: object) -> Slot:
+    """Return what `source` says of the slot `name`; Faker itself is not looked at.
 
     Raises
     ------
     ParameterError
-        The sentence names the slot.
+        It has no usable source, or a setting that does not fit; the sentence names the slot.
     """
-    for name, source in slots.items():
-        if not name.isidentifier():
+    place: Place = ("slots", name)
+    if not name.isidentifier():
+        raise ParameterError(
+            f"'{name}' cannot be the name of a slot", allowed="letters, digits and _", place=place
+        )
+    said = source if isinstance(source, Mapping) else {"values": source}
+    kinds = [kind for kind in SOURCES if kind in said]
+    if "lexicon" in said:
+        raise ParameterError(
+            f"the slot '{name}' names a file, and files are opened for recipes only",
+            got=str(said["lexicon"]),
+            todo="give its values as a list",
+            place=place,
+        )
+    if len(kinds) != 1:
+        raise ParameterError(f"the slot '{name}' has no one source", allowed=ALLOWED, place=place)
+    kind = kinds[0]
+    known = (kind, *SHARED, *_OWN.get(kind, ()))
+    for key in said if kind != "faker" else ():
+        if key not in known:
             raise ParameterError(
-                f"'{name}' cannot be the name of a slot", allowed="letters, digits and _"
+                f"the slot '{name}' has the unknown setting '{key}'",
+                allowed=", ".join(known),
+                todo=did_you_mean(str(key), known),
+                place=(*place, key),
             )
-        if isinstance(source, Mapping):
-            if ("faker" in source) == ("date_range" in source):
-                raise ParameterError(f"the slot '{name}' has no one source", allowed=_SOURCES)
-            if "date_range" in source:
-                _date_range(name, source)
-        elif isinstance(source, str) or not source:
-            raise ParameterError(f"the slot '{name}' has no values", allowed=_SOURCES)
-        elif any(not v.strip() or v != v.strip() for v in source):
-            raise ParameterError(
-                f"the slot '{name}' holds a value that is empty or has blanks round it"
-            )
+    slot = Slot(
+        name=name,
+        kind=kind,
+        said=said,
+        label=_text_or_none(said, "label", name, place),
+        role=_text_or_none(said, "role", None, place),
+        group=_text_or_none(said, "group", None, place),
+        unique=bool(said.get("unique", False)),
+        distinct_from=_names(said.get("distinct_from", ()), name, place),
+        place=place,
+        list_place=(*place, "values") if isinstance(source, Mapping) else place,
+    )
+    if kind not in ("faker", "like", "column"):
+        # A fault is told before any work, so the source is opened once for the check alone.
+        open_slot(slot, "en_US", 0)
+    return slot
 
 
-def open_slots(slots: Slots, locale: str, rng: np.random.Generator) -> Mapping[str, Draw]:
-    """Return a function per slot that draws its next value from `rng`.
-
-    Parameters
-    ----------
-    slots : mapping
-        Checked by `check_slots`.
-    locale : str
-        Locale of the Faker slots that name none of their own.
-    rng : numpy.random.Generator
-        Seeds one Faker instance per locale and draws from lists.
-
-    Raises
-    ------
-    ParameterError
-        Faker lacks the locale, the provider, or the provider in that locale, or refuses arguments.
-    MissingExtraError
-        Faker is needed and is not installed.
-    """
-    fakes: dict[str, Any] = {}
-    return {name: _open(name, source, locale, rng, fakes) for name, source in slots.items()}
-
-
-def _open(
-    name: str,
-    source: Sequence[str] | Mapping[str, object],
-    locale: str,
-    rng: np.random.Generator,
-    fakes: dict[str, Any],
-) -> Draw:
-    if not isinstance(source, Mapping):
-        values = list(source)
-        return lambda: values[int(rng.integers(len(values)))]
-    if "date_range" in source:
-        first, last, form = _date_range(name, source)
-        days = (last - first).days + 1
-        return lambda: (first + timedelta(days=int(rng.integers(days)))).strftime(form)
-    chosen = str(source.get("locale", locale))
-    if chosen not in fakes:
-        fakes[chosen] = _seeded_faker(chosen, draw_seed(rng))
-    method = _provider(name, str(source["faker"]), chosen, fakes[chosen])
-    arguments = {k: v for k, v in source.items() if k not in ("faker", "locale")}
-
-    def draw() -> str:
-        try:
-            value = " ".join(str(method(**arguments)).split())
-        except (TypeError, ValueError) as error:
-            raise ParameterError(
-                f"the Faker provider of the slot '{name}' refuses its arguments", got=str(error)
-            ) from error
-        if not value:
-            raise ParameterError(f"the Faker provider of the slot '{name}' gave an empty text")
-        return value
-
-    return draw
-
-
-def _seeded_faker(locale: str, seed: int) -> Any:
-    try:
-        from faker import Faker
-        from faker.config import AVAILABLE_LOCALES
-    except ImportError as error:
-        raise MissingExtraError.of("faker", "text") from error
-    if locale not in AVAILABLE_LOCALES:
+def _text_or_none(
+    said: Mapping[str, Any], key: str, default: str | None, place: Place
+) -> str | None:
+    value = said.get(key, default)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return None if value is None else str(value)
+    if not isinstance(value, str) or not value.strip():
         raise ParameterError(
-            f"Faker does not know the locale '{locale}'",
-            allowed="e.g. en_US, en_GB, de_DE, fr_FR, es_ES, it_IT, ja_JP",
-            todo=did_you_mean(locale, AVAILABLE_LOCALES),
+            f"the {key} of the slot '{place[-1]}' is no text",
+            got=repr(value),
+            allowed="a name, or null",
+            place=(*place, key),
         )
-    fake = Faker(locale, use_weighting=False).factories[0]
-    fake.seed_instance(seed)
-    return fake
+    return value
 
 
-def _provider(slot: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
-    """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
-    from faker.providers import BaseProvider
-
-    known = {
-        name
-        for provider in fake.get_providers()
-        for name in dir(provider)
-        if not name.startswith("_") and callable(getattr(provider, name))
-    }
-    if method not in known:
+def _names(value: object, name: str, place: Place) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(own, str) for own in names):
         raise ParameterError(
-            f"the slot '{slot}' asks for an unknown Faker provider",
-            got=method,
-            todo=did_you_mean(method, known)
-            or "see the list of providers in Faker's documentation",
+            f"'distinct_from' of the slot '{name}' is no list of slots",
+            got=repr(value),
+            place=(*place, "distinct_from"),
         )
-    found = getattr(fake, method)
-    group = found.__self__.__provider__.rpartition(".")[2]
-    if hasattr(BaseProvider, method):
-        return found  # type: ignore[no-any-return]
-    if group in _CLOCKED or method in _CLOCKED_METHODS:
-        raise ParameterError(
-            f"the slot '{slot}' depends on today's date, so a run could not be repeated",
-            got=method,
-            todo="use {date_range: [2025-01-01, 2025-12-31]} or a list of values",
-        )
-    spoken = found.__self__.__lang__
-    if spoken not in (None, locale) and group not in _WORDLESS:
-        raise ParameterError(
-            f"Faker has no '{method}' for the locale '{locale}' (slot '{slot}')",
-            got=f"it would give {spoken}",
-            todo=f"say so with {{faker: {method}, locale: {spoken}}}, or give a list of values",
-        )
-    return found  # type: ignore[no-any-return]
-
-
-def _date_range(slot: str, source: Mapping[str, object]) -> tuple[date, date, str]:
-    unknown = set(source) - {"date_range", "format"}
-    given = source["date_range"]
-    try:
-        days = (
-            [date.fromisoformat(str(day)) for day in given] if isinstance(given, Sequence) else []
-        )
-    except ValueError:
-        days = []
-    if unknown or len(days) != 2 or days[0] > days[1]:
-        raise ParameterError(
-            f"the dates of the slot '{slot}' are not a range",
-            allowed="{date_range: [2025-01-01, 2025-12-31], format: '%d %B %Y'}",
-        )
-    return days[0], days[1], str(source.get("format", "%Y-%m-%d"))
+    return tuple(names)

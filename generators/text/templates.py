@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.schema import Field, Label, Schema, Taxonomy
-from twinset.core.seeding import rng_for
-from twinset.core.where import Where
+from twinset.core.seeding import draw_seed, rng_for
 
-from .._conditions import outcomes_that_meet
-from .._quotas import deal
-from ._slots import check_slots, open_slots
-from ._template import Template
+from ._checks import check_grammar
+from ._fitted import FittedTemplates
+from ._grammar import Grammar, read_grammar
+from ._grammar_schema import grammar_schema
+from ._opened import check_slots
+from ._plan import NoRoomError
+from ._sources import CALLS
 from ._tickets import SLOTS, TEMPLATES
 
-_NAME = "text.templates"
+_FEW_CALLS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Templates(Generator):
     """Write short texts from templates with slots: exact labels, exact entity spans.
 
-    Needs no real data. Each row holds a `text`, its `spans` (start, end, label = name of the slot, value;
-    half-open, in code points), its `label` and the `template` it was made from. Split by `template`: a
-    model that saw a template in training knows its sentence by heart. In each chunk of 1,024 rows every
-    label has its share to less than one row, and the templates of a label take turns.
+    Needs no real data. Each row holds a `text`, its `spans` (start, end, label, value; half-open, in code
+    points), its `label`, the `template` it was made from, and every further key that templates carry.
+    Split by `template`: a model that saw a template in training knows its sentence by heart. Labels have
+    their exact shares over a whole set, and the templates of a label take turns.
+
+    In a template, ``{slot}`` is filled, ``[words ?0.3]`` come in three of ten texts (in half of them
+    without a number), of ``(one|other *2)`` the second comes twice as often, ``<rule>`` calls a rule, and
+    ``{table.column}`` is a cell of one record. A backslash before a sign writes the sign. In a recipe,
+    ``grammar: FILE`` names a YAML file with these settings and ``{lexicon: FILE}`` a list of values.
 
     Parameters
     ----------
-    templates : mapping of str to sequence of str, optional
-        Label -> its templates, e.g. ``{refund: ["Please refund {amount}."]}``; ``{{`` and ``}}``
-        write brackets. By default a small set of support tickets.
+    templates : mapping, optional
+        Label -> its templates, e.g. ``{refund: ["Please refund {amount}."]}``, or ``{templates: [...],
+        share: 2, sentiment: negative}``; a template is a text or ``{text: ..., weight: 2, name: ...}``;
+        further keys become columns. By default a small set of support tickets.
     slots : mapping, optional
-        Slot -> its values: a list, ``{faker: provider, ...}`` (further keys are arguments of the
-        provider; `locale` overrides the general one), or ``{date_range: [first, last], format: ...}``.
-        By default the slots of the built-in set.
+        Slot -> its values: a list, ``{faker: provider, ...}``, ``{date_range: [first, last]}``,
+        ``{number: [low, high]}``, ``{pattern: "[A-Z]{2}-\\\\d{4}"}``, ``{mask: "??-####"}``,
+        ``{column: table.column}`` or ``{like: slot}``; with `label`, `role`, `group`, `unique`,
+        `distinct_from`. By default the slots of the built-in set.
+    rules : mapping
+        Rule -> texts that ``<rule>`` stands for; ``{label: ..., any_of: [...]}`` marks what it gives.
+    tables : mapping
+        Table -> its rows, or the name of an asset of the recipe; texts are bound to one of its records.
     locale : str
         Locale of the Faker slots, e.g. en_US. One that Faker lacks is an error, never another country.
     shares : mapping of str to float, optional
         Label -> its weight; all labels alike by default.
+    unique_rows : bool
+        Whether a text may come once only in a set. When so many cannot be had, the estimate is told.
+    nested : bool
+        Whether marked rules may hold marked slots, which gives spans inside spans.
+    capitalise : bool
+        Whether every text begins with a capital letter.
+    max_depth : int
+        How many rules may call each other in a row, 1 or more.
+    holdout : mapping, optional
+        ``{fraction: 0.2, slots: [product]}``: puts that share of the templates of each label, and of the
+        values of these slots, aside; the column `part` says train or holdout.
 
     Raises
     ------
     ParameterError
-        A template is empty, has a bracket without partner or an unknown slot; a slot has no usable
-        source; a share is not above 0.
+        A template is empty, has a bracket without partner, or names what does not exist; a slot has no
+        usable source; a weight is not above 0; rules form a circle; spans would overlap.
 
     Examples
     --------
@@ -63,129 +86,152 @@ class Templates(Generator):
     ('Where is the tea?', [{'start': 13, 'end': 16, 'label': 'thing', 'value': 'tea'}])
     """
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans", "category"})
-    chunk_rows: ClassVar[int] = 1_024
+    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans", "category", "id"})
+    chunk_rows: ClassVar[int] = 2_048
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "text"
+    files: ClassVar[Mapping[str, Literal["settings", "values"]]] = {
+        "grammar": "settings",
+        "slots.*.lexicon": "values",
+    }
 
-    templates: Mapping[str, Sequence[str]] | None = None
-    slots: Mapping[str, Sequence[str] | Mapping[str, object]] | None = None
+    templates: Mapping[str, Any] | None = None
+    slots: Mapping[str, Any] | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
     locale: str = "en_US"
     shares: Mapping[str, float] | None = None
+    unique_rows: bool = True
+    nested: bool = False
+    capitalise: bool = False
+    max_depth: int = 10
+    holdout: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        check_slots(self._slots)
-        self._parsed()
-        if self.shares is not None:
-            self._check_shares(self.shares)
+        if self.max_depth < 1:
+            raise ParameterError(
+                "'max_depth' is out of its range", got=str(self.max_depth), allowed="1 or more"
+            )
+        check_grammar(self.grammar, max_depth=self.max_depth, nested=self.nested)
+        _ = self.held
 
-    def _check_shares(self, shares: Mapping[str, float]) -> None:
-        labels = list(self._templates)
-        for label in shares:
-            if label not in labels:
+    @cached_property
+    def grammar(self) -> Grammar:
+        """What the settings spell."""
+        return read_grammar(
+            TEMPLATES if self.templates is None else self.templates,
+            rules=self.rules,
+            slots=SLOTS if self.slots is None else self.slots,
+            tables=self.tables,
+            shares=self.shares,
+        )
+
+    @staticmethod
+    def settings_schema() -> dict[str, Any]:
+        """Return the JSON Schema of the settings, which is that of a grammar's file."""
+        return grammar_schema()
+
+    def with_assets(self, assets: Mapping[str, Dataset]) -> Templates:
+        """Return the generator with the rows of its tables, by the names of the recipe's assets.
+
+        Raises
+        ------
+        ParameterError
+            A table names an asset that is not there.
+        """
+        tables = dict(self.tables)
+        for name, table in self.grammar.tables.items():
+            if not table.asset:
+                continue
+            if table.asset not in assets:
                 raise ParameterError(
-                    f"'shares' names the unknown label '{label}'",
-                    allowed=", ".join(labels),
-                    todo=did_you_mean(label, labels),
+                    f"the table '{name}' names an unknown asset",
+                    got=table.asset,
+                    allowed=", ".join(assets) or "none: the recipe names no assets",
+                    todo=did_you_mean(table.asset, assets),
+                    place=table.place,
                 )
-        for label in labels:
-            if not 0 < shares.get(label, 0) < float("inf"):
-                raise ParameterError(f"the share of '{label}' is not above 0")
+            said = self.tables[name]
+            told = dict(said) if isinstance(said, Mapping) else {"asset": said}
+            rows = assets[table.asset].without_reserved().to_arrow()
+            tables[name] = {**told, "rows": rows}
+        return replace(self, tables=tables)
 
-    @property
-    def _templates(self) -> Mapping[str, Sequence[str]]:
-        return TEMPLATES if self.templates is None else self.templates
+    def check(self, rows: int | None = None) -> None:
+        """Raise what `fit` would raise of the settings alone, and when `rows` texts cannot be had.
 
-    @property
-    def _slots(self) -> Mapping[str, Sequence[str] | Mapping[str, object]]:
-        return SLOTS if self.slots is None else self.slots
+        Faker is asked a few times only, unless more is needed to know whether there are enough texts.
+        Tables whose rows are still to be handed in are not looked at.
 
-    def _parsed(self) -> tuple[Template, ...]:
-        if not self._templates:
-            raise ParameterError("'templates' holds no label")
-        parsed = []
-        for label, texts in self._templates.items():
-            if isinstance(texts, str) or not texts:
-                raise ParameterError(f"the label '{label}' has no list of templates")
-            for k, text in enumerate(texts, start=1):
-                name = f"{label}-{k}"
-                parsed.append(Template.parse(text, name=name, label=label, slots=self._slots))
-        return tuple(parsed)
+        Raises
+        ------
+        ParameterError
+            A source cannot be opened, or there are too few texts.
+        MissingExtraError
+            Faker is needed and is not installed.
+        """
+        rng = rng_for(0, "check")
+        if any(table.is_pending for table in self.grammar.tables.values()):
+            return check_slots(self.grammar, self.locale)
+        try:
+            self._fitted(rng, calls=_FEW_CALLS).open_set().begin(rows or 1, None)
+        except NoRoomError:
+            # A few calls show a few values: more may be enough.
+            self._fitted(rng_for(0, "check"), calls=CALLS).open_set().begin(rows or 1, None)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator ready to write; every slot is tried once, `real` is not looked at."""
-        used = {slot for template in self._parsed() for _, slot in template.pieces if slot}
-        slots = {name: source for name, source in self._slots.items() if name in used}
-        for draw in open_slots(slots, self.locale, rng_for(0, _NAME, "trial")).values():
-            draw()
-        shares = self.shares or dict.fromkeys(self._templates, 1.0)
-        return _FittedTemplates(self, self._parsed(), slots, shares)
+        """Return the generator ready to write; sources are opened, `real` is not looked at."""
+        return self._fitted(rng, calls=CALLS)
 
+    def _fitted(self, rng: np.random.Generator, calls: int) -> FittedTemplates:
+        return FittedTemplates(
+            self.grammar,
+            calls=calls,
+            seed=draw_seed(rng),
+            locale=self.locale,
+            unique_rows=self.unique_rows,
+            capitalise=self.capitalise,
+            held=self.held,
+            settings=self._told(),
+        )
 
-class _FittedTemplates(FittedGenerator):
-    def __init__(
-        self,
-        settings: Templates,
-        templates: tuple[Template, ...],
-        slots: Mapping[str, Sequence[str] | Mapping[str, object]],
-        shares: Mapping[str, float],
-    ) -> None:
-        self._settings, self._templates, self._slots = settings, templates, slots
-        self._shares = shares
-        self.schema = _schema(templates, tuple(sorted(slots)))
-
-    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` texts; the first of them do not depend on how many are asked for."""
-        outcomes = {
-            "label": [template.label for template in self._templates],
-            "template": [template.name for template in self._templates],
+    def _told(self) -> dict[str, Any]:
+        """Return the settings for the card: of tables that were handed in, the asset's name."""
+        told = {own.name: getattr(self, own.name) for own in fields(self)}
+        named = self.grammar.tables
+        told["tables"] = {
+            name: {k: v for k, v in said.items() if k != "rows"}
+            if isinstance(said, Mapping) and named[name].asset
+            else said
+            for name, said in self.tables.items()
         }
-        fit = outcomes_that_meet(where, outcomes, self.schema, _NAME)
-        by_label: dict[str, list[Template]] = {}
-        for template, meant in zip(self._templates, fit):
-            if meant:
-                by_label.setdefault(template.label, []).append(template)
-        draw = open_slots(self._slots, self._settings.locale, rng)
-        labels = list(by_label)
-        turns = deal([self._shares[label] for label in labels], rng)
-        rounds = {label: _take_turns(by_label[label], rng) for label in labels}
-        columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
-        for _ in range(n):
-            template = next(rounds[labels[next(turns)]])
-            text, spans = template.write(draw)
-            for name, value in zip(columns, (text, spans, template.label, template.name)):
-                columns[name].append(value)
-        arrays = {c: pa.array(v, self.schema[c].stored_type) for c, v in columns.items()}
-        card = Card(
-            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
-        )
-        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+        return told
 
-
-def _take_turns(templates: Sequence[Template], rng: np.random.Generator) -> Iterator[Template]:
-    """Yield every template once in a random order, again and again."""
-    while True:
-        for position in rng.permutation(len(templates)):
-            yield templates[int(position)]
-
-
-def _schema(templates: tuple[Template, ...], slots: tuple[str, ...]) -> Schema:
-    labels = tuple(dict.fromkeys(template.label for template in templates))
-    entities = Taxonomy(tuple(Label(name) for name in slots))
-    return Schema(
-        (
-            Field(name="text", kind="text", nullable=False),
-            Field(name="spans", kind="spans", nullable=False, taxonomy=entities),
-            Field(name="label", kind="category", role="target", nullable=False, levels=labels),
-            Field(
-                name="template",
-                kind="category",
-                role="group",
-                nullable=False,
-                levels=tuple(template.name for template in templates),
-                description="template of the text; split by it",
-            ),
-        )
-    )
+    @property
+    def held(self) -> tuple[float, tuple[str, ...]] | None:
+        """Return the share that is held out and the slots whose values are."""
+        if self.holdout is None:
+            return None
+        fraction, slots = self.holdout.get("fraction", 0.2), self.holdout.get("slots", ())
+        unknown = set(self.holdout) - {"fraction", "slots"}
+        is_list = isinstance(slots, Sequence) and not isinstance(slots, str)
+        is_share = isinstance(fraction, int | float) and 0 < fraction < 1
+        if unknown or not is_share or not is_list:
+            raise ParameterError(
+                "'holdout' cannot be used as it is",
+                got=", ".join(sorted(map(str, unknown))) or repr(fraction),
+                allowed="{fraction: 0.2, slots: [product]}, a fraction above 0 and below 1",
+                place=("holdout",),
+            )
+        used = self.grammar.used()
+        for name in slots:
+            if name not in used:
+                raise ParameterError(
+                    f"'holdout' names a slot that no template uses: '{name}'",
+                    allowed=", ".join(used),
+                    todo=did_you_mean(str(name), used),
+                    place=("holdout", "slots"),
+                )
+        return float(fraction), tuple(slots)

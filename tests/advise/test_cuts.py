@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from twinset.advising.case import Case, Columns, open_case
 from twinset.advising.cuts import inner_folds, outer_cut
+from twinset.advising.outcome import delay_told
 from twinset.core.errors import DataError
 from twinset.core.seeding import rng_for
 
@@ -37,6 +38,13 @@ def test_the_gap_is_by_default_a_twentieth_of_the_time_and_at_most_seven_days() 
     )
     in_days = case_of(table, time="day", time_unit="day")
     assert outer_cut(in_days, 0.3, None, rng_for(1, "c")).gap == 7.0
+
+
+def test_a_delay_has_a_unit_or_says_how_to_name_it() -> None:
+    assert "after 3.500 days: set" in delay_told(3.5, in_days=True)
+    assert "after 8,640 units of the time: set --delay if not; --time-unit" in delay_told(
+        8640, False
+    )
 
 
 def test_no_group_is_on_both_sides(table: pa.Table) -> None:

@@ -1,36 +1,151 @@
+import copy
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.vision.usefulness_page import WORDS, change, page
+import benchmarks.text
+from benchmarks.text import snips_templates
+from benchmarks.text.arms import BANKING, copies, learned, snips_words, templates
+from benchmarks.text.entities import Bench, of_f1
+from benchmarks.text.intervals import difference, of_hits
+from benchmarks.text.learners import STRENGTHS, hits, opinions, strength_for, two_sample_area
+from benchmarks.text.sets import banking, snips, some_of_each
+from benchmarks.text.usefulness_page import goals, page
+
+HERE = Path(benchmarks.text.__file__).parent
 
 
-def rounds(trial: str, measures: list[str], gains: list[float]) -> list[dict[str, object]]:
-    return [
-        {
-            "trial": trial,
-            "seed": seed,
-            "augmentation": "plain",
-            "finding": "helps",
-            "cpu_seconds": 60 + seed,
-            "measures": {m: {"real": 0.5, "mixed": 0.5 + gain} for m in measures},
-        }
-        for seed, gain in enumerate(gains)
-    ]
+@pytest.fixture(scope="module")
+def found():
+    return json.loads((HERE / "usefulness.json").read_text("utf-8"))
 
 
-def test_the_interval_by_hand() -> None:
-    real, mixed, low, high = change(rounds("nuclei", ["f"], [0.1, 0.2, 0.3]), ["f"])
-    reach = 4.302653 * 0.1 / np.sqrt(3)  # Student's 0.975 quantile with two degrees of freedom
-    assert (real, mixed) == pytest.approx((0.5, 0.7))
-    assert (low, high) == pytest.approx((0.2 - reach, 0.2 + reach), abs=1e-6)
+def rows(said, about):
+    return [{"said": text, "about": about, "marks": []} for text in said]
 
 
-def test_the_page_answers_by_the_interval() -> None:
-    measures = [f"average precision of {name}" for name in ("Platelets", "WBC", "RBC")]
-    sure = page(rounds("cells", measures, [0.1, 0.11, 0.12]), WORDS)
-    assert "**helps**" in sure
-    assert "+22.0%" in sure
-    assert "Nuclei" not in sure
-    unsure = page(rounds("cells", measures, [0.1, -0.1, 0.05]), WORDS)
-    assert "**no evidence**" in unsure
-    assert "**helps**" not in unsure
+def test_the_interval_is_that_of_a_t_test_where_rows_have_no_error():
+    by_seed = np.array([0.01, 0.03, 0.02, 0.05, 0.04])
+    told = difference(by_seed, 0.0, 700)
+    reach = 2.776445 * np.std(by_seed, ddof=1) / np.sqrt(5)  # t of 4 degrees of freedom
+    assert (told.mean, told.high) == pytest.approx((0.03, 0.03 + reach), abs=1e-6)
+
+
+def test_the_interval_is_normal_where_seeds_agree():
+    told = difference(np.full(5, 0.02), 0.01, 100_000)
+    assert told.low == pytest.approx(0.02 - 1.96 * 0.01, abs=1e-4)
+    same = difference(np.zeros(3), 0.0, 10)
+    assert (same.low, same.high) == (0, 0)
+
+
+def test_hits_are_paired_by_row():
+    better = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=bool)
+    worse = np.array([[1, 0, 1, 0], [1, 0, 0, 0]], dtype=bool)
+    told = of_hits(better, worse)
+    # Every seed gains a quarter: only which rows are in the test is in doubt.
+    assert told.mean == 0.25
+    assert told.high > 0.25 > told.low
+
+
+def test_made_rows_count_what_they_weigh():
+    real = rows(["play jazz"] * 3, "one") + rows(["play chess"] * 3, "two")
+    made = rows(["play jazz"] * 30, "two")
+    test = rows(["play jazz"], "one")
+    assert hits(real, made, 0.001, 10.0, test).tolist() == [True]
+    assert hits(real, made, 1.0, 10.0, test).tolist() == [False]
+    assert opinions(real, (), 1.0, 10.0, test)[1] == ["one", "two"]
+
+
+def test_no_made_row_knows_of_the_rows_that_it_is_judged_by():
+    real = rows([f"text {i}" for i in range(10)], "one") + rows(
+        [f"said {i}" for i in range(10)], "two"
+    )
+    seen = []
+
+    def make(own, seed):
+        seen.append({row["said"] for row in own})
+        return own
+
+    assert strength_for(real, make, 1.0, 0) in STRENGTHS
+    assert [len(own) for own in seen] == [16] * 5
+    assert set.intersection(*seen) == set()
+
+
+def test_templates_by_hand_are_ten_an_intent_and_their_spans_exact():
+    assert {len(texts) for texts in snips_templates.TEMPLATES.values()} == {10}
+    made = templates(140).make((), 3)
+    assert made == templates(140).make((), 3)
+    assert {sum(row["about"] == i for row in made) for i in snips_templates.TEMPLATES} == {20}
+    for row in made:
+        for mark in row["marks"]:
+            assert row["said"][mark["start"] : mark["end"]] == mark["value"]
+            assert "__" not in mark["label"]
+    assert all(len(phrases) > 1 for phrases in BANKING.values())
+    assert "object_name" in snips_words()
+
+
+def test_copies_bring_no_new_text():
+    real = rows(["a", "b"], "one")
+    arm = copies(3)
+    assert sorted(row["said"] for row in arm.make(real, 0)) == ["a", "a", "a", "b", "b", "b"]
+    assert arm.weight * 6 == len(real)
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_real_texts_are_not_told_from_real_ones_and_made_ones_are():
+    train = snips("train")
+    order = np.random.default_rng(3).permutation(len(train))[:1_000]
+    one, other = ([train[i] for i in part] for part in np.split(order, 2))
+    assert 0.45 < two_sample_area(one, other, 0) < 0.55
+    assert two_sample_area(one, templates(500).make((), 0), 0) > 0.7
+    # Folds that are not shuffled would call these alike.
+    assert two_sample_area(one, rows(["the same"] * 500, "x"), 0) == 1
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_the_real_parts_are_what_the_page_says():
+    assert (len(snips("train")), len(snips("validation"))) == (13_784, 700)
+    assert (len(banking("train")), len(banking("validation"))) == (3_000, 600)
+    few = some_of_each(snips("validation"), 2, np.random.default_rng(0))
+    assert len(few) == 14
+    assert [row["about"] for row in few] == sorted(row["about"] for row in few)
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_learned_rows_help_a_tagger_of_few_real_rows():
+    train = snips("train")
+    labels = sorted({mark["label"] for row in train for mark in row["marks"]})
+    order = np.random.default_rng(5).permutation(len(train))
+    bench = Bench.of([train[i] for i in order[:400]], labels)
+    real = some_of_each([train[i] for i in order[400:]], 10, np.random.default_rng(6))
+    alone = bench.found([real], 0)
+    mixed = bench.found([real, learned(10, None, "learned").make(real, 0)], 0)
+    assert bench.f1(mixed) > bench.f1(alone) + 0.01
+    assert of_f1([mixed] * 2, [alone] * 2, 400).mean == pytest.approx(
+        bench.f1(mixed) - bench.f1(alone)
+    )
+
+
+def test_the_page_is_that_of_the_figures(found):
+    checked = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
+    assert (HERE / "USEFULNESS.md").read_text("utf-8") == page(found, checked)
+
+
+def test_a_goal_that_is_missed_is_told(found):
+    assert not any("**no**" in line for line in goals(found))
+    worse = copy.deepcopy(found)
+    worse["banking"]["arms"]["learned, with lists of phrases"]["gain"]["low"] = -0.001
+    worse["controls"]["real"][0] = 0.58
+    missed = [line for line in goals(worse) if "**no**" in line]
+    assert len(missed) == 2
+    assert "CLINC150" in missed[0]
+
+
+def test_controls_gain_nothing(found):
+    for trial in (*found["intents"], found["banking"], found["entities 10"], found["entities 50"]):
+        gain = trial["arms"]["the same rows again"]["gain"]
+        assert gain["low"] <= 0 <= gain["high"]
+    for sweep in ("sweep", "intent sweep"):
+        assert set(found[sweep]["arms"]["wrong labels"]["recommended"]) == {0}

@@ -54,3 +54,11 @@ def test_an_unknown_embedder_is_one_message(twinset, tmp_path: Path) -> None:
     done = twinset("evaluate", real, real, "--embedder", "clip")
     assert done.code == 2
     assert "'clip' names no embedder" in done.err
+
+
+def test_an_unknown_embedder_of_candidates_is_one_message(twinset, tmp_path: Path) -> None:
+    real = folder(tmp_path / "real", 30, 1)
+    made = [folder(tmp_path / name, 30, seed) for name, seed in (("a", 2), ("b", 3))]
+    done = twinset("compare", real, *made, "--embedder", "clip")
+    assert (done.code, done.out) == (2, "")
+    assert "'clip' names no embedder" in done.err

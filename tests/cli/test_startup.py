@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "pyarrow", "sklearn", "scipy", "pydantic", "sqlalchemy", "pandas", "torch")
+HEAVY = (
+    "numpy",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+    "pydantic",
+    "sqlalchemy",
+    "pandas",
+    "torch",
+    "httpx",
+)
 
 
 def _imported_by(code: str) -> set[str]:
@@ -49,6 +59,7 @@ def test_what_needs_no_parsing_imports_no_argument_parser(words: tuple[str, ...]
         ("compare", "--help"),
         ("sets", "--help"),
         ("schema", "--help"),
+        ("paraphrase", "--help"),
     ],
 )
 def test_help_and_list_import_nothing_heavy(words: tuple[str, ...]) -> None:

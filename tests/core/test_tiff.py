@@ -69,10 +69,37 @@ def test_differences_of_floats_are_those_of_their_bits():
     np.testing.assert_array_equal(decode_tiff(by_hand("<", tags, body)), values)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_predictor_of_floats_is_read_as_opencv_writes_it(channels):
+    pixels = np.random.default_rng(0).normal(size=(13, 17, channels)).astype(np.float32)
+    settings = [cv2.IMWRITE_TIFF_COMPRESSION, 8, cv2.IMWRITE_TIFF_PREDICTOR, 3]
+    settings += [cv2.IMWRITE_TIFF_ROWSPERSTRIP, 4]
+    _, data = cv2.imencode(".tif", pixels, settings)
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    read = decode_tiff(data.tobytes())
+    np.testing.assert_array_equal(read.reshape(13, 17, channels), pixels[..., order])
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("planar", [1, 2])
+def test_the_predictor_of_floats_is_read_of_any_number_of_channels(order, planar):
+    pixels = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+    lines = pixels.reshape(2, 15) if planar == 1 else pixels.transpose(2, 0, 1).reshape(10, 3)
+    together = 5 if planar == 1 else 1
+    body = b""
+    for line in lines:  # the first bytes of all numbers, then the second ones, as steps
+        planes = line.astype(">f4").view(np.uint8).reshape(-1, 4).T.ravel().reshape(-1, together)
+        body += np.diff(planes, axis=0, prepend=np.uint8(0)).astype(np.uint8).tobytes()
+    tags = {256: [3], 257: [2], 258: [32], 259: [1], 273: [8], 277: [5], 279: [len(body)],
+            284: [planar], 317: [3], 339: [3]}  # fmt: skip
+    np.testing.assert_array_equal(decode_pixels(by_hand(order, tags, body)), pixels)
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({258: [32], 317: [3]}, r"is not read; got .*predictor 3; allowed: .*predictor 1 or 2"),
+        ({258: [32], 317: [4]}, r"is not read; got .*predictor 4; allowed: .*predictor 1 or 2"),
+        ({258: [32], 317: [3], 339: [1]}, r"is not read; got .*predictor 3; .*floats also 3"),
         ({258: [8]}, r"is not read; got .*bits \[8\], sample formats \[3\].*floats of 16 or 32"),
     ],
 )

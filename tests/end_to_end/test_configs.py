@@ -26,6 +26,7 @@ TINY: dict[str, list[str]] = {
     "quickstart.yaml": ["brief.want={1: 40}"],
     "shapes.yaml": ["generate.0.rows=40"],
     "support_tickets.yaml": ["generate.0.rows=80"],
+    "text_packs.yaml": ["generate.0.rows=80"],
 }
 
 

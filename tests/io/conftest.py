@@ -8,7 +8,7 @@ import pytest
 
 from twinset.core.dataset import Dataset
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8 + b"IEND\xaeB`\x82"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 8
 
 

@@ -5,7 +5,7 @@ import pytest
 from twinset.core.errors import DataError
 from twinset.io import read_dataset
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"IEND\xaeB`\x82"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
 
 

@@ -68,7 +68,7 @@ def test_parquet_keeps_types_and_drops_metadata(every_kind: Dataset, tmp_path: P
 
 
 def test_bytes_do_not_depend_on_where_a_nested_column_came_from(tmp_path: Path) -> None:
-    blobs = [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": None}]
+    blobs = [{"bytes": b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82", "path": None}]
     data = Dataset.from_arrow(
         pa.table(
             {"image": pa.array(blobs, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
@@ -106,12 +106,12 @@ def test_any_text_survives_json(words: list[str]) -> None:
 
 @pytest.mark.parametrize("word", ["csv", "jsonl"])
 def test_boxes_spans_and_images_come_back(word: str, tmp_path: Path) -> None:
-    png = b"\x89PNG\r\n\x1a\n12IEND\xaeB`\x82"
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x8212"
     table = pa.table(
         {
             "image": [
                 {"bytes": png, "path": "a"},
-                {"bytes": b"\xff\xd8\xff3\xff\xd9", "path": "b"},
+                {"bytes": b"\xff\xd8\xff\xfe\0\x033\xff\xd9", "path": "b"},
                 None,
             ],
             "objects": [[{"category": "car", "box": [0.0, 1.0, 2.0, 3.5]}], [], None],
@@ -129,15 +129,19 @@ def test_boxes_spans_and_images_come_back(word: str, tmp_path: Path) -> None:
     for name in ("objects", "spans", "text"):
         assert again.records.column(name).to_pylist() == data.records.column(name).to_pylist()
     images = again.records.column("image").to_pylist()
-    assert [image and image["bytes"] for image in images] == [png, b"\xff\xd8\xff3\xff\xd9", None]
+    assert [image and image["bytes"] for image in images] == [
+        png,
+        b"\xff\xd8\xff\xfe\0\x033\xff\xd9",
+        None,
+    ]
 
 
 def test_image_paths_may_not_leave_the_folder(tmp_path: Path) -> None:
     data = Dataset.from_arrow(
-        pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "path": "a"}]})
+        pa.table({"image": [{"bytes": b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82", "path": "a"}]})
     )
     (tmp_path / "in").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82")
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82")
     (tmp_path / "in" / "t.csv").write_text("image\n../secret.png\n")
     with pytest.raises(DataError, match="leads out of its folder"):
         read_dataset(tmp_path / "in" / "t.csv", data.schema)

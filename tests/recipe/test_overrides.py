@@ -114,3 +114,10 @@ def test_a_change_that_leads_nowhere_is_a_fault(override: str, words: str) -> No
 
 def test_an_absolute_folder_may_be_anywhere(tmp_path: Path) -> None:
     assert parsed(f"deliver.to={tmp_path}").delivery_folder() == tmp_path
+
+
+def test_weights_of_an_embedder_start_from_the_working_folder() -> None:
+    recipe = parsed("evaluate.embedder=[classical, onnx:eye.onnx]")
+    assert recipe.embedders() == ("classical", "onnx:/home/me/eye.onnx")
+    assert parsed("evaluate.embedder=net").embedders() == ("net",)
+    assert "evaluate.embedder: '--' names no embedder" in fault("evaluate.embedder=--")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from twinset.recipe import load_recipe, recipe_schema
+from twinset.core.errors import RecipeError
+from twinset.recipe import file_schema, load_recipe, recipe_schema
 from twinset.recipe._yaml import read_yaml
 from twinset.registry import component_names
 
@@ -47,6 +48,14 @@ def test_shipped_recipes_fit_the_schema_and_parse(path: Path) -> None:
     data = read_yaml(path.read_text(encoding="utf-8")).data
     assert list(_misfits(data, schema, schema)) == []
     assert load_recipe(path).digest
+
+
+def test_a_grammar_has_a_schema_of_its_own_and_other_generators_none() -> None:
+    schema = json.loads(json.dumps(file_schema("text.templates")))
+    assert schema["additionalProperties"] is False
+    assert {"templates", "slots", "rules", "tables"} <= set(schema["properties"])
+    with pytest.raises(RecipeError, match=r"'tabular\.copula' reads no file of settings"):
+        file_schema("tabular.copula")
 
 
 def test_the_check_of_this_file_can_fail() -> None:

@@ -160,3 +160,17 @@ def test_hostile_names_are_shown_and_never_run(candidates):
     assert "<script" not in report.to_junit()
     head = next(line for line in report.to_markdown().splitlines() if "real vs real" in line)
     assert head.endswith(r"| \<script\>window.hacked=1\</script\> | b \| c \# d | best |")
+
+
+def test_pictures_that_are_unlike_real_ones_are_said_before_the_advice(candidates, score):
+    from dataclasses import replace
+
+    report = candidates({"a": ALL_GOOD, "b": LEAKS})
+    parts = {"different": {"what": "measure", "names": ["sharpness"], "margin": 0.03}}
+    blurred = score("gap.image_properties", "different", details=parts)
+    scores = {name: (*own, blurred) for name, own in report.scores.items()}
+    found = replace(report, scores=scores).recommendation
+    assert found.mark == "unclear"
+    assert found.text.startswith(
+        "Mind of a that its pictures are unlike real ones in sharpness. a is"
+    )

@@ -6,7 +6,14 @@ import pytest
 
 from twinset.core.dataset import Dataset
 from twinset.core.schema import BLOB, OBJECT, Field, Schema
-from twinset.report.contact_sheet import category_colours, image_figure, image_samples
+from twinset.report.contact_sheet import (
+    ImageSample,
+    box_names,
+    category_colours,
+    image_figure,
+    image_samples,
+    numbered_images,
+)
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 
@@ -60,3 +67,31 @@ def test_boxes_are_drawn_in_pixels_with_escaped_names():
 def test_at_most_24_images():
     files = [png(i % 250, width=3 + i) for i in range(60)]
     assert len(image_samples(images(*files), [], None)) == 24
+
+
+def test_names_of_boxes_never_lie_on_one_another_nor_leave_the_picture():
+    rng = np.random.default_rng(0)
+    boxes = tuple(
+        (name, x, y, x + 30, y + 40)
+        for name, x, y in zip(["pedestrian", "car"] * 10, *rng.uniform(0, 220, (2, 20)))
+    )
+    size = 15.0
+    found = box_names(ImageSample("", 256, 256, boxes), size)
+    assert 0 < len(found) <= len(boxes)
+    spans = [(x, y - size, x + 0.62 * size * len(name), y + size / 5) for name, x, y in found]
+    for i, (left, top, right, low) in enumerate(spans):
+        assert left >= 0
+        assert top >= 0
+        assert right <= 256 + 1e-9
+        assert low <= 256
+        for x0, y0, x1, y1 in spans[:i]:
+            assert right <= x0 or x1 <= left or low <= y0 or y1 <= top
+
+
+def test_numbered_images_are_those_rows_and_no_real_picture_saved_anew():
+    made = images(png(1), png(2), None, png(4))
+    bmp = cv2.imencode(".bmp", np.full((8, 12), 2, np.uint8))[1].tobytes()
+    found = numbered_images(made, [images(png(9)), images(bmp)], [1, 2, 3, 4, 99])
+    assert sorted(found) == [1, 4]
+    assert base64.b64decode(found[4].uri.partition(",")[2]) == png(4)
+    assert numbered_images(made, [], [2])[2].boxes == ()

@@ -31,7 +31,11 @@ def test_verdict_gates_scores_and_notes_are_there(people, score):
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(people, score):
     hostile = "a|b\n|c\\| <img src=x> [x](http://y) HTTPS://z.org www.z.org @octocat mailto:a@b.org"
-    scores = [score("gap.a", "not measurable", sentence=hostile), score("gap.b")]
+    scores = [
+        score("gap.a", "not measurable", sentence=hostile),
+        score("gap.b"),
+        score("privacy.membership"),
+    ]
     text = markdown(people, scores, title=hostile, notes=[hostile])
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace(r"\|", "").count("|") for line in table} == {4, 7}

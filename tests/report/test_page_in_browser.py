@@ -6,6 +6,7 @@ import pytest
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Schema
+from twinset.plan_coverage import covered
 from twinset.report import CandidateReport, apply_gates, build_report
 
 pytestmark = pytest.mark.browser
@@ -42,7 +43,7 @@ def table_report(score):
     )  # fmt: skip
 
 
-def media_report():
+def media_report(score):
     cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
     blobs = [
         {"bytes": cv2.imencode(".png", np.full((40, 60), i, np.uint8))[1].tobytes(), "path": None}
@@ -68,9 +69,26 @@ def media_report():
         }
     )
     synthetic = Dataset.from_arrow(table, schema, Card(name="media", origin="synthetic"))
+    surest = {"rows": [{"row": i, "opinion": 0.9, "values": {}} for i in (3, 7, 11)]}
+    unlike = {"different": {"what": "measure", "names": [HOSTILE, LONG], "margin": 0.03}}
+    scores = [
+        score("gap.classifier", "different", details={"surest": surest}),
+        score("gap.image_properties", "different", details=unlike),
+        *(
+            score(f"utility.{n}", "not measurable", sentence=f"not measurable: {LONG}")
+            for n in "abc"
+        ),
+    ]
     return build_report(
-        title="media", train=None, synthetic=synthetic, holdout=None, scores=[], gates=[]
-    )
+        title="media", train=None, synthetic=synthetic, holdout=None, scores=scores, gates=[],
+        plans=[_plan()], embedders={"image": {LONG: {}}},
+    )  # fmt: skip
+
+
+def _plan():
+    factors = {HOSTILE: ["a", "b"], LONG: ["c", LONG], "light": ["day", "night"]}
+    rows = Dataset.from_arrow(pa.table(factors))
+    return covered(factors, strength=2, at_least=2, synthetic=rows, real=rows, step=HOSTILE)
 
 
 TABLE_PARTS = [
@@ -79,18 +97,21 @@ TABLE_PARTS = [
 ]  # fmt: skip
 
 
+MEDIA_PARTS = ["verdict", "plans", "scores", "surest", "columns", "images", "texts"]
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("kind", ["table", "media"])
 def test_a_real_browser_shows_every_part_without_complaint(
     page, tmp_path, score, kind, width, dark
 ):
-    report = table_report(score) if kind == "table" else media_report()
+    report = table_report(score) if kind == "table" else media_report(score)
     file = tmp_path / "report.html"
     file.write_text(report.to_html(), encoding="utf-8")
     page.open(file.as_uri(), width=width, dark=dark)
 
-    for part in TABLE_PARTS if kind == "table" else ["verdict", "columns", "images", "texts"]:
+    for part in TABLE_PARTS if kind == "table" else MEDIA_PARTS:
         box = f"document.getElementById('{part}').getBoundingClientRect()"
         assert page.evaluate(f"{box}.height") > 30, part
         assert 0 <= page.evaluate(f"{box}.left") < page.evaluate(f"{box}.right") <= width, part
@@ -100,7 +121,8 @@ def test_a_real_browser_shows_every_part_without_complaint(
     assert ground == ("rgb(18, 20, 22)" if dark else "rgb(247, 247, 245)")
     assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     if kind == "media":
-        assert page.evaluate("document.querySelectorAll('.picture image').length") == 24
+        assert page.evaluate("document.querySelectorAll('#images .picture').length") == 24
+        assert page.evaluate("document.querySelectorAll('#surest .picture').length") == 3
         assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twinset.report.uses import in_short, uses
+from twinset.report.uses import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")
@@ -168,3 +168,26 @@ def test_columns_are_hopeless_by_their_size_not_by_their_number(score) -> None:
     near = score("gap.marginals", "different", value=0.035, baseline=0.01)
     assert answers([far, score("gap.pairs")])[2] == "no"
     assert answers([near, score("gap.pairs")])[2] == "with care"
+
+
+PICTURES = {"different": {"what": "measure", "names": ["sharpness", "noise"], "margin": 0.03}}
+
+
+def test_blurred_pictures_are_said_before_any_use(score) -> None:
+    scores = [
+        score("gap.image_properties", "different", value=0.15, details=PICTURES),
+        score(MODELS, details=details(mixed="helps"), value=0.985, baseline=0.979),
+    ]
+    careful = "its pictures are unlike real ones in sharpness and noise"
+    assert caution(scores) == careful
+    found = uses(scores)
+    assert [use.answer for use in found[:3]] == ["with care", "with care", "with care"]
+    assert all(use.why.startswith(careful) for use in found[:2])
+    assert in_short(found, caution(scores)).startswith(f"Mind that {careful}. Train on it")
+
+
+def test_a_set_that_may_look_like_real_ones_asks_for_no_caution(score) -> None:
+    for verdict in ("as good as real", "cannot tell"):
+        assert caution([score("gap.image_properties", verdict)]) == ""
+    assert caution([score("gap.marginals", "different")]) == ""
+    assert caution([score("gap.image_properties", "different")]).endswith("all their properties")

@@ -101,6 +101,19 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def delay_told(gap: float, in_days: bool) -> str:
+    """Return how late labels are taken to come, with its unit or what would name it.
+
+    Examples
+    --------
+    >>> delay_told(7.0, in_days=True)
+    'labels are taken to arrive after 7.000 days: set --delay if not'
+    """
+    unit = "days" if in_days else "units of the time"
+    todo = "" if in_days else "; --time-unit says what one unit is"
+    return f"labels are taken to arrive after {short(gap)} {unit}: set --delay if not{todo}"
+
+
 def notes_of(outcome: Outcome) -> list[str]:
     """Return what must be read with care, whatever was tested."""
     case, cut = outcome.case, outcome.cut
@@ -111,8 +124,7 @@ def notes_of(outcome: Outcome) -> list[str]:
         less = "; without the group there would be more" if case.group is not None else ""
         notes.append(f"{lost:,} of {len(case):,} rows are in neither part, because {what}{less}")
     if cut.gap:
-        unit = " days" if case.in_days else ""
-        notes.append(f"labels are taken to arrive after {short(cut.gap)}{unit}: set --delay if not")
+        notes.append(delay_told(cut.gap, case.in_days))
     notes += suspicions(case, cut)
     if case.left_out:
         names = ", ".join(case.left_out)

@@ -28,6 +28,7 @@ from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
 
 _DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
+_ROWS, _ROWS_OF_IMAGES = 16_384, 256
 
 
 class Catalog:
@@ -175,10 +176,10 @@ class Catalog:
         path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
         return Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
 
-    def stream(self, version: Version, rows: int = 16_384) -> Iterator[Dataset]:
+    def stream(self, version: Version, rows: int | None = None) -> Iterator[Dataset]:
         """Give the set in chunks of `rows` rows (the last may be shorter), its bytes checked first.
 
-        A set without rows is given as one chunk without rows.
+        By default 16,384 rows, of images 256. A set without rows is given as one chunk without rows.
 
         Raises
         ------
@@ -189,7 +190,8 @@ class Catalog:
         path = self._objects.checked(manifest.files[DATA_FILE], _DATA)
         if version.n_rows == 0:
             yield Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
-        for table in iter_parquet(path, rows):
+        usual = _ROWS_OF_IMAGES if manifest.schema.of_kind("image") else _ROWS
+        for table in iter_parquet(path, rows or usual):
             yield Dataset.from_arrow(table, manifest.schema, manifest.card)
 
     def card(self, version: Version) -> Card:

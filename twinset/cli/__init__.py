@@ -20,6 +20,8 @@ EXIT_OK, EXIT_MISTAKE, EXIT_GATE, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 COMMANDS = {
     "run": "Carry out a recipe: make, measure, register and deliver a set.",
+    "plan": "Show which scenes the plans of a recipe ask for, and what they cover; nothing is made.",
+    "shards": "Make a recipe's images straight into WebDataset shards, as many as the disk holds.",
     "twin": "Make a synthetic twin of one file, and say how good it is.",
     "init": "Look at a file and write a recipe for it, which runs as it is.",
     "fetch": "Download a named public data set into your cache.",
@@ -33,7 +35,8 @@ COMMANDS = {
     "advise": "Say whether the rare class of a file should be balanced, how, and what that is worth.",
     "compare": "Measure several synthetic files against the same real one, side by side.",
     "deliver": "Write a registered set to a folder: data, schema, card, checksums.",
-    "schema": "Print the JSON Schema of recipes, for editors.",
+    "paraphrase": "Ask a language model for other wordings of templates, and write them into a new file.",
+    "schema": "Print the JSON Schema of recipes, or of a grammar of texts, for editors.",
 }
 
 # Commands that need no words; without any they start without the argument parser, in half the time.

@@ -40,6 +40,7 @@ def command(
     time: str | None = None,
     group: str | None = None,
     allow_leak: Annotated[list[str] | None, Parameter(name="--allow-leak")] = None,
+    embedder: Annotated[list[str] | None, Parameter(name="--embedder")] = None,
     json: bool = False,
 ) -> int:
     """Measure several synthetic files against the same real one, side by side.
@@ -83,6 +84,9 @@ def command(
         Column of the card, patient, ...: none may stand in both, unless the cut is by time.
     allow_leak : list[str]
         A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
+    embedder : list[str]
+        What to look at images with: classical, net, onnx:FILE, torchvision:MODEL:FILE or
+        timm:MODEL:FILE; may be repeated. By default classical and, with a holdout, net.
     json : bool
         Print every score of every candidate as JSON.
     """
@@ -109,6 +113,7 @@ def command(
             time=time,
             group=group,
             allow_leaks=allow_leak or (),
+            embedders=embedder,
         )
     return tell(
         report,

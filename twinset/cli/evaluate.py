@@ -45,7 +45,7 @@ def command(
     Parameters
     ----------
     real : Path
-        A CSV, Parquet or JSON-Lines file, or a folder of images.
+        A CSV, Parquet or JSON-Lines file, a folder of images, or a file of labelled texts.
     synthetic : Path
         Such a file or folder with the same columns.
     holdout : Path

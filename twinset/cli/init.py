@@ -22,7 +22,7 @@ def command(
     Parameters
     ----------
     file : Path
-        A CSV, Parquet or JSON-Lines file, or a folder of images.
+        A CSV, Parquet or JSON-Lines file, a folder of images, or a file of labelled texts.
     out : Path
         The recipe to write.
     target : str

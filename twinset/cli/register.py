@@ -19,7 +19,7 @@ def command(
     Parameters
     ----------
     file : Path
-        A CSV, Parquet or JSON-Lines file, or a folder of images.
+        A CSV, Parquet or JSON-Lines file, a folder of images, or a file of labelled texts.
     name : str
         Name of the set; by default that of the file, with -real or -synthetic behind it.
     licence : str

@@ -41,7 +41,9 @@ def command(
     recipe : Path
         The recipe: a YAML file, or the bare name of a shipped one, e.g. quickstart.
     set_ : list[str]
-        Change the recipe, e.g. --set source.path=my.csv; may be repeated.
+        Change a value of the recipe for this run, e.g. --set source.path=my.csv; may be repeated. The
+        key is a path with dots, and lists are counted from 0: --set generate.0.rows=40 makes 40 rows
+        in the first step. The value is YAML.
     dry_run : bool
         Tell the steps, and make nothing.
     root : Path

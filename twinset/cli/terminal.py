@@ -87,9 +87,9 @@ def plain_warnings() -> Iterator[None]:
         lineno: int,
         line: str | None = None,
     ) -> str:
-        from twinset.core.errors import FewRowsWarning
+        from twinset.core.errors import FewRowsWarning, FormatLossWarning
 
-        if issubclass(category, FewRowsWarning):
+        if issubclass(category, (FewRowsWarning, FormatLossWarning)):
             return f"Note: {message}\n"
         return usual(message, category, filename, lineno, line)
 

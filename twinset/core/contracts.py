@@ -115,8 +115,7 @@ class Generator(ABC):
     ) -> FittedGenerator:
         """Return a fitted generator; `real` is left as it was.
 
-        `real` holds only the rows that the step's `where` means, in a schema without reserved columns
-        other than `_id`.
+        `real` holds only the rows that the step's `where` means, with no reserved column but `_id`.
 
         Raises
         ------
@@ -130,12 +129,13 @@ class Generator(ABC):
 class Augmenter(ABC):
     """Settings of a way to vary real rows: parameters are drawn first, then applied by a pure function.
 
-    Every output row keeps the `_id` of the row it was made from in `_parents`.
+    Every output row keeps the `_id` of its parent in `_parents`. Class attributes are those of `Generator`.
     """
 
     kinds: ClassVar[frozenset[str]]
     chunk_rows: ClassVar[int] = 4_096
     extra: ClassVar[str | None] = None
+    note: ClassVar[str] = ""
 
     @abstractmethod
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:

@@ -84,6 +84,10 @@ class Coverage:
         short = np.maximum(self.at_least - self.counts[group], 0)
         return np.asarray(np.where(self._allowed[group], short, 0))
 
+    def may_come(self, group: Row) -> npt.NDArray[np.bool_]:
+        """Return which combinations of these factors are not ruled out by what never comes."""
+        return self._allowed[group]
+
     @property
     def n_wanted(self) -> int:
         """Number of combinations that have to come."""

@@ -14,7 +14,7 @@ The tree::
     └── MissingExtraError    an optional library is not installed
 
 A failed gate is a result, not an error: see `twinset.report`. Results that can be used but must be
-read with care come with a warning: `FewRowsWarning`.
+read with care come with a warning: `FewRowsWarning`, `FormatLossWarning`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,27 @@ class UnknownNameError(RecipeError):
 
 
 class ParameterError(TwinsetError):
-    """A setting lies outside its range."""
+    """A setting lies outside its range.
+
+    Parameters
+    ----------
+    what, got, allowed, todo : str
+        As for every error.
+    place : tuple of str and int
+        Where in the settings it stands, from the outside in; a recipe tells its line.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        got: str = "",
+        allowed: str = "",
+        todo: str = "",
+        place: tuple[str | int, ...] = (),
+    ) -> None:
+        self.place = place
+        super().__init__(what, got=got, allowed=allowed, todo=todo)
 
 
 class SchemaError(TwinsetError):
@@ -132,6 +152,10 @@ class MissingExtraError(TwinsetError):
             f"this needs the library '{library}', which is not installed",
             todo=f"install it with: pip install 'twinset[{extra}]'",
         )
+
+
+class FormatLossWarning(UserWarning):
+    """A format cannot hold all that was written: the sentence counts what, and names rows by number."""
 
 
 class FewRowsWarning(UserWarning):

@@ -46,7 +46,15 @@ def decode_pixels(data: bytes) -> Pixels:
     if needs_own_reader(data):
         return decode_tiff(data)
     cv2 = open_cv()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:  # so OpenCV says that an image is larger than it decodes
+        raise DataError(
+            "an image cannot be decoded",
+            got=f"{len(data)} bytes that say to be more pixels than fit",
+            allowed="1 to 1,073,741,824 pixels",
+            todo="cut it into tiles",
+        ) from error
     if pixels is None:
         raise DataError(
             "an image cannot be decoded",
@@ -106,12 +114,16 @@ def encode_png(pixels: Pixels) -> bytes:
             "PNG cannot hold these pixels", got=str(pixels.dtype), allowed="uint8, uint16"
         )
     cv2 = open_cv()
+    # Runs alone suit maps of numbers: half as large, and 16 bits a pixel in less than half the time.
+    runs = pixels.dtype == np.uint16 or pixels.ndim == 2
+    strategy = cv2.IMWRITE_PNG_STRATEGY_RLE if runs else cv2.IMWRITE_PNG_STRATEGY_DEFAULT
     settings = [
-        cv2.IMWRITE_PNG_COMPRESSION,
-        _PNG_COMPRESSION,
-        cv2.IMWRITE_PNG_STRATEGY,
-        cv2.IMWRITE_PNG_STRATEGY_RLE,  # half the time of the default, and no larger on photographs
+        *(cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION),
+        *(cv2.IMWRITE_PNG_STRATEGY, strategy),
     ]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since 4.11
+        # One filter for all lines: trying five on each takes half of the time, and saves little.
+        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     _, data = cv2.imencode(".png", _swap_red_and_blue(pixels, cv2), settings)
     return bytes(data)
 

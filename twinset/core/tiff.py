@@ -21,7 +21,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _CHANNELS, _ROWS_A_STRIP, _STRIP_BYTES = 273, 277, 278, 279
 _PLANAR, _PREDICTOR, _EXTRA, _FORMAT = 284, 317, 338, 339
 _PLAIN, _DEFLATE, _OLD_DEFLATE = 1, 8, 32946
-_NO_PREDICTOR, _DIFFERENCES = 1, 2
+_NO_PREDICTOR, _DIFFERENCES, _OF_FLOATS = 1, 2, 3
 _FORMATS = {"u": 1, "i": 2, "f": 3}
 _KINDS = {1: "u", 2: "i", 3: "f"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 11: 4, 12: 8}  # bytes of a field's type
@@ -90,7 +90,7 @@ def decode_tiff(data: bytes) -> Pixels:
     ------
     DataError
         The file is damaged, or of a form that is not read: tiles, other compressions than deflate,
-        other depths than 8, 16 and 32 bits, floats of 8 bits, other predictors than differences.
+        other depths than 8, 16 and 32 bits, floats of 8 bits.
     """
     try:
         order, tags = _read_tags(data)
@@ -162,13 +162,16 @@ def _layout(tags: Mapping[int, tuple[int, ...]]) -> _Layout:
     bits, formats = set(tags.get(_BITS, (1,))), set(tags.get(_FORMAT, (1,)))
     compression = tags.get(_COMPRESSION, (_PLAIN,))[0]
     known = compression in (_PLAIN, _DEFLATE, _OLD_DEFLATE)
-    predictor = tags.get(_PREDICTOR, (1,))[0]
+    predictor = tags.get(_PREDICTOR, (_NO_PREDICTOR,))[0]
+    predictors: tuple[int, ...] = (_NO_PREDICTOR, _DIFFERENCES)
+    if formats == {_FORMATS["f"]}:
+        predictors = (*predictors, _OF_FLOATS)
     if (
         len(bits) > 1
         or len(formats) > 1
         or not bits <= {8, 16, 32}
         or (formats == {_FORMATS["f"]} and 8 in bits)
-        or predictor not in (_NO_PREDICTOR, _DIFFERENCES)
+        or predictor not in predictors
         or not known
         or _STRIPS not in tags
     ):
@@ -176,7 +179,8 @@ def _layout(tags: Mapping[int, tuple[int, ...]]) -> _Layout:
             f"a TIFF file of {channels} channels is of a form that is not read",
             got=f"compression {compression}, bits {sorted(bits)}, sample formats {sorted(formats)}, "
             f"predictor {predictor}" + ("" if _STRIPS in tags else ", tiles"),
-            allowed="strips of 8, 16 or 32 bits (floats of 16 or 32), plain or deflated, predictor 1 or 2",
+            allowed="strips of 8, 16 or 32 bits (floats of 16 or 32), plain or deflated, predictor 1 or 2 "
+            "(floats also 3)",
             todo="write it again without tiles, with compression 'deflate' and predictor 1 or 2",
         )
     kind = f"{_KINDS[formats.pop()]}{bits.pop() // 8}"
@@ -191,15 +195,32 @@ def _read_strips(
     raw = [data[at : at + size] for at, size in zip(tags[_STRIPS], tags[_STRIP_BYTES])]
     if tags.get(_COMPRESSION, (_PLAIN,))[0] != _PLAIN:
         raw = [zlib.decompress(strip) for strip in raw]
-    flat = np.frombuffer(b"".join(raw), order + layout.kind)
+    predictor = tags.get(_PREDICTOR, (_NO_PREDICTOR,))[0]
+    if predictor == _OF_FLOATS:
+        flat = _floats(b"".join(raw), layout)
+    else:
+        flat = np.frombuffer(b"".join(raw), order + layout.kind)
     shape = (layout.height, layout.width, layout.channels)
     if layout.is_planar:
         pixels = flat.reshape(layout.channels, *shape[:2]).transpose(1, 2, 0)
     else:
         pixels = flat.reshape(shape)
-    if tags.get(_PREDICTOR, (_NO_PREDICTOR,))[0] == _DIFFERENCES:
+    if predictor == _DIFFERENCES:
         # The differences are those of the bits taken as whole numbers, of floats too.
         whole = np.ascontiguousarray(pixels).view(f"{order}u{pixels.dtype.itemsize}")
         pixels = np.cumsum(whole, axis=1, dtype=whole.dtype).view(pixels.dtype)
     native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
     return native[..., 0] if layout.channels == 1 else native
+
+
+def _floats(data: bytes, layout: _Layout) -> Pixels:
+    """Return the numbers of lines that hold all first bytes, then all second ones, each as a difference.
+
+    Both ways of writing bytes have the most significant ones first here.
+    """
+    n_bytes = int(layout.kind[1:])
+    together = 1 if layout.is_planar else layout.channels
+    numbers = layout.width * together
+    lines = np.frombuffer(data, np.uint8).reshape(-1, numbers * n_bytes // together, together)
+    summed = np.cumsum(lines, axis=1, dtype=np.uint8).reshape(-1, n_bytes, numbers)
+    return np.ascontiguousarray(summed.transpose(0, 2, 1)).view(f">f{n_bytes}").ravel()

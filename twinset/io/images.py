@@ -14,6 +14,7 @@ from twinset.core.errors import DataError
 from twinset.core.image_facts import check_whole
 from twinset.core.schema import BLOB
 from twinset.io.csv import read_csv
+from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import flush_file, flush_folder, inside
 
 _MAGIC = {
@@ -23,12 +24,13 @@ _MAGIC = {
     ".tif": (b"II*\0", b"MM\0*"),
     ".tiff": (b"II*\0", b"MM\0*"),
 }
+_DICOM = (".dcm", ".dicom")
 _LABELS = "labels.csv"
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
 
 def read_image_folder(folder: Path) -> pa.Table:
-    """Return the PNG, JPEG and TIFF files of a folder as rows, in the order of their names.
+    """Return the PNG, JPEG, TIFF and DICOM files of a folder as rows, in the order of their names.
 
     Parameters
     ----------
@@ -40,8 +42,8 @@ def read_image_folder(folder: Path) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        `image` struct<bytes, path> with the file's own encoding, then `label` and the columns of
-        `labels.csv`.
+        `image` struct<bytes, path> with the file's own encoding (of DICOM the pixels alone), then `label`
+        and the columns of `labels.csv`.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def read_image_folder(folder: Path) -> pa.Table:
     if not paths:
         raise DataError(
             f"the folder '{folder}' holds no image",
-            allowed="PNG, JPEG and TIFF files, in sub-folders named by their label",
+            allowed="PNG, JPEG, TIFF and DICOM files, in sub-folders named by their label",
             todo="give the folder that holds the images, or a data file",
         )
     blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
@@ -69,12 +71,15 @@ def read_image_folder(folder: Path) -> pa.Table:
 
 def _is_image(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in _MAGIC and not hidden and path.is_file()
+    return path.suffix.lower() in (*_MAGIC, *_DICOM) and not hidden and path.is_file()
 
 
 def _read_image(folder: Path, relative: Path) -> bytes:
     data = inside(folder, relative.as_posix()).read_bytes()
-    if not data.startswith(_MAGIC[relative.suffix.lower()]):
+    is_medical = relative.suffix.lower() in _DICOM
+    if is_medical and is_dicom(data):
+        return _from_dicom(data, relative.as_posix())
+    if is_medical or not data.startswith(_MAGIC[relative.suffix.lower()]):
         raise DataError(
             f"the file '{relative.as_posix()}' is no {relative.suffix[1:].upper()} image",
             got="an empty file" if not data else "another content",
@@ -84,14 +89,22 @@ def _read_image(folder: Path, relative: Path) -> bytes:
     return data
 
 
+def _from_dicom(data: bytes, name: str) -> bytes:
+    try:
+        return image_of_dicom(data)
+    except DataError as error:
+        what = f"{error.what.replace('a DICOM file', f'the DICOM file {name!r}')}"
+        raise DataError(what, got=error.got, allowed=error.allowed, todo=error.todo) from error
+
+
 def _check_whole(data: bytes, name: str) -> None:
-    """Raise DataError with the file's name where it breaks off."""
+    """Raise DataError with the file's name where it breaks off or is damaged."""
     try:
         check_whole(data)
     except DataError as error:
         raise DataError(
-            f"the image file '{name}' breaks off before its end",
-            got=f"{len(data)} bytes",
+            f"the image file '{name}' {error.what.removeprefix('the image ')}",
+            got=error.got,
             todo="replace or remove the file",
         ) from error
 

@@ -16,6 +16,7 @@ from twinset.core.schema import Schema
 from twinset.io.cells import cell_texts
 
 _BLOCK = 16 << 20
+_NULL_ROW = re.compile(rb"\n[ \t\r]*null")
 
 
 def read_jsonl(path: Path) -> pa.Table:
@@ -30,6 +31,8 @@ def read_jsonl(path: Path) -> pa.Table:
     """
     compression = "gzip" if path.suffix == ".gz" else None
     options = arrow_json.ReadOptions(block_size=_BLOCK)
+    if _has_null_row(path, compression):
+        raise _not_json_lines(path, "")
     try:
         with pa.input_stream(str(path), compression=compression) as stream:
             table = arrow_json.read_json(stream, options)
@@ -37,11 +40,22 @@ def read_jsonl(path: Path) -> pa.Table:
         raise _not_json_lines(path, str(error)) from error
     try:
         table.validate(full=True)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise DataError(
             f"the file '{path}' is not encoded in UTF-8", todo="convert it to UTF-8"
         ) from error
     return table
+
+
+def _has_null_row(path: Path, compression: str | None) -> bool:
+    """Return whether a row is the word null: where such a row begins a block, Arrow breaks down."""
+    with pa.input_stream(str(path), compression=compression) as stream:
+        before = b"\n"
+        while block := stream.read(_BLOCK):
+            if _NULL_ROW.search(before + block):
+                return True
+            before = block[-64:]
+    return False
 
 
 def _not_json_lines(path: Path, message: str) -> DataError:

@@ -18,6 +18,9 @@ from twinset.io.csv import read_csv
 from twinset.io.images import load_side_files, read_image_folder
 from twinset.io.jsonl import read_jsonl
 from twinset.io.parquet import read_feather, read_parquet
+from twinset.io.text import find_text, read_text_set
+from twinset.io.text.formats import ENDINGS
+from twinset.io.text.tables import settle_spans, with_spans
 from twinset.io.vision import find_layout, read_layout
 from twinset.io.vision.faults import OnFault
 
@@ -48,15 +51,17 @@ def read_dataset(
     Parameters
     ----------
     path : Path
-        A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, a folder of PNG, JPEG and TIFF files, or
-        annotated images: a folder of COCO, YOLO, Pascal VOC, masks or WebDataset shards, or a COCO file.
+        A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, a folder of PNG, JPEG and TIFF files,
+        annotated images: a folder of COCO, YOLO, Pascal VOC, masks or WebDataset shards, or a COCO file,
+        or labelled texts: CoNLL, CoNLL-U, tokens with tags in JSON Lines, a DocBin, Rasa or Label Studio.
     schema : Schema, optional
         What the columns are; inferred when not given. With it, columns of paths become images again
         and columns of JSON text become boxes and spans.
     card : Card, optional
         The set's history; by default that of a real set named after the file.
     on_fault : {"stop", "skip"}
-        Whether faults of annotated images end the reading, or what they concern is left out and noted.
+        Whether faults of annotated images or texts end the reading, or what they concern is left out
+        and noted.
 
     Raises
     ------
@@ -75,18 +80,17 @@ def read_dataset(
     ...     read_dataset(file).schema["age"].kind
     'integer'
     """
-    found = find_layout(path)
-    if found is not None:
-        made = read_layout(*found, path.name.partition(".")[0], on_fault)
-        made = made if card is None else replace(made, card=card)
+    made = _annotated(path, on_fault)
+    if made is not None:
+        made = made if card is None else replace(made, card=replace(card, notes=made.card.notes))
         return made if schema is None else made.with_schema(schema)
     table = _read(path, _text_columns(schema))
-    table = _with_reserved(table)
+    table = with_spans(_with_reserved(table))
     if schema is not None:
         for field in schema.fields:
             table = _unpack(table, field, path.parent)
     card = card or Card(name=path.name.partition(".")[0], origin="real")
-    return Dataset.from_arrow(table, schema, card)
+    return settle_spans(Dataset.from_arrow(table, schema, card), path, on_fault)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -97,10 +101,18 @@ def read_table(path: Path) -> pa.Table:
     DataError
         The file is missing, empty, damaged or cannot be understood.
     """
-    found = find_layout(path)
-    if found is not None:
-        return read_layout(*found, path.name.partition(".")[0]).records
-    return _read(path, ())
+    made = _annotated(path, "stop")
+    return _read(path, ()) if made is None else made.records
+
+
+def _annotated(path: Path, on_fault: OnFault) -> Dataset | None:
+    """Return a set of annotated images or texts; None when the path is no such one."""
+    name = path.name.partition(".")[0]
+    layout = find_layout(path)
+    if layout is not None:
+        return read_layout(*layout, name, on_fault)
+    found = find_text(path)
+    return None if found is None else read_text_set(*found, name, on_fault)
 
 
 def _read(path: Path, text_columns: Sequence[str]) -> pa.Table:
@@ -134,7 +146,7 @@ def _check_path(path: Path) -> str:
         raise DataError(
             f"the format of '{path}' is not known by its ending",
             got=path.suffix or "no ending",
-            allowed=", ".join(_READERS) + ", or a folder of images",
+            allowed=", ".join([*_READERS, *ENDINGS]) + ", or a folder of images",
         )
     if not path.is_file():
         raise DataError(f"'{path}' is no regular file")

@@ -13,12 +13,13 @@ import pyarrow as pa
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, UnknownNameError
 from twinset.core.schema import Schema
-from twinset.io import FORMATS, IMAGE_FORMATS
+from twinset.io import FORMATS, IMAGE_FORMATS, TEXT_FORMATS
 from twinset.io.csv import CsvWriter
 from twinset.io.files import replacing
 from twinset.io.images import SideFiles
 from twinset.io.jsonl import JsonlWriter
 from twinset.io.parquet import ParquetWriter, plain
+from twinset.io.text import open_text
 from twinset.io.vision import open_layout
 
 _ROWS_AT_ONCE = 16_384
@@ -48,8 +49,8 @@ def write_dataset(
         At least one, all of one schema; a chunk may have no rows.
     path : Path
         Where to write. Images of a CSV or JSON Lines file go to `<stem>_files/` beside it.
-    format : {"csv", "jsonl", "parquet", "coco", "yolo", "voc", "masks", "webdataset"}
-        The file's format; those of annotated images are folders.
+    format : str
+        One of `FORMATS`, `IMAGE_FORMATS`, which are folders, or `TEXT_FORMATS`.
     escape_formulas : bool
         In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
 
@@ -92,12 +93,16 @@ def open_writer(
     Raises
     ------
     UnknownNameError
-        The format is not one of `FORMATS` or `IMAGE_FORMATS`.
+        The format is not one of `FORMATS`, `IMAGE_FORMATS` or `TEXT_FORMATS`.
     DataError
         The file cannot be written.
     """
-    if format not in (*FORMATS, *IMAGE_FORMATS):
-        raise UnknownNameError.of("format", format, (*FORMATS, *IMAGE_FORMATS))
+    if format not in (*FORMATS, *IMAGE_FORMATS, *TEXT_FORMATS):
+        raise UnknownNameError.of("format", format, (*FORMATS, *IMAGE_FORMATS, *TEXT_FORMATS))
+    if format in TEXT_FORMATS:
+        with open_text(path, format) as texts:
+            yield texts
+        return
     if format in IMAGE_FORMATS:
         with open_layout(path, format) as folder:
             yield folder

@@ -1,6 +1,6 @@
 """The recipe: what to do, parsed, checked and digested; all faults are reported at once."""
 
-from twinset.recipe._json_schema import recipe_schema
+from twinset.recipe._json_schema import file_schema, recipe_schema
 from twinset.recipe._parse import load_recipe, parse_recipe
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._sections import Brief, Deliver, ReportSpec, Split
@@ -13,7 +13,7 @@ from twinset.recipe._steps import (
     GenerateStep,
     MetricUse,
 )
-from twinset.recipe._yaml import read_yaml
+from twinset.recipe._yaml import read_yaml, spell_path
 
 __all__ = [
     "AugmentStep",
@@ -30,8 +30,10 @@ __all__ = [
     "ReportSpec",
     "Source",
     "Split",
+    "file_schema",
     "load_recipe",
     "parse_recipe",
     "read_yaml",
     "recipe_schema",
+    "spell_path",
 ]

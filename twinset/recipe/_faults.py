@@ -8,12 +8,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from twinset.core.errors import MissingExtraError, UnknownNameError, did_you_mean
+from twinset.core.errors import (
+    MissingExtraError,
+    ParameterError,
+    TwinsetError,
+    UnknownNameError,
+    did_you_mean,
+)
+from twinset.core.whole_sets import ChecksSettings, TakesAssets
 from twinset.recipe._json_schema import known_keys
 from twinset.recipe._recipe import RESERVED_STEPS, Recipe
 from twinset.recipe._steps import MakingStep
 from twinset.recipe._yaml import Document, Fault, Path, spell_path
-from twinset.registry import ComponentKind, component_class, component_names, setting_faults
+from twinset.registry import (
+    ComponentKind,
+    build,
+    component_class,
+    component_names,
+    setting_faults,
+)
 
 _SECTIONS: tuple[tuple[Path, ComponentKind], ...] = (
     (("generate",), "generator"),
@@ -89,8 +102,11 @@ def component_faults(data: Any) -> Iterator[Fault]:
             elif isinstance(step, Mapping) and isinstance(step.get("use"), str):
                 settings = step.get("with")
                 settings = settings if isinstance(settings, Mapping) else {}
-                at = (*path, i)
-                yield from _use_faults(kind, step["use"], settings, (*at, "use"), (*at, "with"))
+                at, rows = (*path, i), step.get("rows")
+                rows = rows if isinstance(rows, int) and not step.get("where") else None
+                yield from _use_faults(
+                    kind, step["use"], settings, (*at, "use"), (*at, "with"), rows
+                )
     gates = _at(data, ("evaluate", "gates"))
     if isinstance(gates, Mapping) and gates:
         metrics = component_names("metric")
@@ -109,8 +125,7 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
     """Yield what is wrong between the sections of a recipe."""
     yield from _step_faults(recipe)
     yield from _name_faults(recipe)
-    if recipe.assets:
-        yield Fault(("assets",), "no component of this version takes assets; remove this key")
+    yield from _asset_faults(recipe)
     chosen = recipe.evaluate.metrics
     for metric in recipe.evaluate.gates:
         if chosen is not None and metric not in {use.use for use in chosen}:
@@ -131,6 +146,21 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
                 f"the folder '{to}' is not below the working folder; use an absolute path for that"
             )
             yield Fault(("deliver", "to"), text)
+
+
+def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
+    if recipe.assets and not any(_takes_assets(step.use) for step in recipe.generate):
+        yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
+    for name in recipe.assets:
+        if not recipe.asset_path(name).is_file():
+            yield Fault(("assets", name), f"there is no file '{recipe.assets[name]}'")
+
+
+def _takes_assets(name: str) -> bool:
+    try:
+        return issubclass(component_class("generator", name), TakesAssets)
+    except MissingExtraError:
+        return False
 
 
 def _step_faults(recipe: Recipe) -> Iterator[Fault]:
@@ -182,12 +212,34 @@ def _split_faults(recipe: Recipe) -> Iterator[Fault]:
         yield Fault(("split",), text)
 
 
+def _check_faults(
+    name: str, settings: Mapping[str, Any], rows: int | None
+) -> Iterator[TwinsetError]:
+    try:
+        generator = build("generator", name, settings)
+        if isinstance(generator, ChecksSettings):
+            generator.check(rows)
+    except MissingExtraError:
+        return
+    except TwinsetError as error:
+        yield error
+
+
 def _use_faults(
-    kind: ComponentKind, name: str, settings: Mapping[str, Any], at: Path, settings_at: Path
+    kind: ComponentKind,
+    name: str,
+    settings: Mapping[str, Any],
+    at: Path,
+    settings_at: Path,
+    rows: int | None = None,
 ) -> Iterator[Fault]:
     try:
-        for key, error in setting_faults(kind, name, settings):
-            yield Fault((*settings_at, key) if key else settings_at, str(error))
+        found = setting_faults(kind, name, settings)
+        if not found and kind == "generator":
+            found = [("", error) for error in _check_faults(name, settings, rows)]
+        for key, error in found:
+            place = error.place if isinstance(error, ParameterError) else ()
+            yield Fault((*settings_at, *((key,) if key else place)), str(error))
     except UnknownNameError as error:
         yield Fault(at, str(error))
     except MissingExtraError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from twinset.core.errors import RecipeError
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import Path
-from twinset.registry import ComponentKind, component_names
+from twinset.registry import ComponentKind, component_class, component_names
 
 _STEPS: dict[str, ComponentKind] = {
     "GenerateStep": "generator",
@@ -34,6 +35,29 @@ def recipe_schema() -> dict[str, Any]:
     metrics["anyOf"] = [{"const": "default"}, {"type": "array", "items": uses}]
     metrics["default"] = "default"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def file_schema(use: str) -> dict[str, Any]:
+    """Return the JSON Schema of the file of settings that a generator can read.
+
+    Raises
+    ------
+    RecipeError
+        There is no such generator, or it reads no such file.
+
+    Examples
+    --------
+    >>> file_schema("text.templates")["required"]
+    ['templates']
+    """
+    cls = component_class("generator", use)
+    publish = getattr(cls, "settings_schema", None)
+    if publish is None:
+        raise RecipeError(
+            f"the generator '{use}' reads no file of settings",
+            todo="see the settings that a recipe gives it: twinset show " + use,
+        )
+    return dict(publish())
 
 
 def known_keys(path: Path) -> list[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
 
-from twinset.core.errors import RecipeError
+from twinset.core.embedders import EmbedderName
+from twinset.core.errors import ParameterError, RecipeError
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
+from twinset.recipe._included import include_files
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
 from twinset.registry import component_names
@@ -21,8 +24,8 @@ _DESCRIBING = ("name", "licence", "provenance")
 def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe that a YAML file holds.
 
-    Paths in the file are relative to the file's folder; paths in `overrides`, and the folder of
-    delivery, to the working folder.
+    Paths in the file are relative to the file's folder; paths in `overrides`, those of embedders' weights
+    among them, and the folder of delivery, to the working folder.
 
     Parameters
     ----------
@@ -107,6 +110,7 @@ def parse_recipe(
     if not isinstance(document.data, dict):
         raise RecipeError(spell_faults(name, document, faults))
     _apply(document, overrides, home)
+    include_files(document, base)
     recipe = None
     try:
         recipe = Recipe.model_validate(document.data).placed(base, home)
@@ -128,6 +132,16 @@ def _shipped() -> dict[str, FilePath]:
     return {file.stem: file for file in files}
 
 
+def _place_file(document: Document, path: Path, home: FilePath) -> None:
+    """Read a file's name that an override gives from the working folder, if it is there."""
+    holder = document.data
+    for part in path[:-1]:
+        holder = holder[part]
+    name = holder[path[-1]]
+    if isinstance(name, str) and "\0" not in name and (home / name).is_file():
+        holder[path[-1]] = str((home / name).resolve())
+
+
 def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None:
     """Change the document as the overrides say, in their order."""
     gates: dict[Path, tuple[str, ...]] = {("evaluate", "gates"): component_names("metric")}
@@ -135,6 +149,12 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
     for override in overrides:
         path = apply_override(document, override, gates)
         touched.add(path)
+        if path[:1] == ("generate",) and path[-1] == "grammar":
+            _place_file(document, path, home)
+        if path[-2:] == ("cover", "predictions"):
+            cover = document.data[path[0]][path[1]]["cover"]
+            if isinstance(cover["predictions"], str) and cover["predictions"]:
+                cover["predictions"] = str(home / cover["predictions"])
         section = document.data.get(path[0]) if len(path) == 2 else None
         if not isinstance(section, dict):
             continue
@@ -150,3 +170,15 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
             given = section[path[1]]
             if isinstance(given, str) and given:
                 section[path[1]] = str(home / given)
+        elif path == ("evaluate", "embedder"):
+            section["embedder"] = _placed(section["embedder"], home)
+
+
+def _placed(names: Any, home: FilePath) -> Any:
+    """Return names of embedders whose files are relative to `home`; what is no name stays as it is."""
+    if isinstance(names, list):
+        return [_placed(name, home) for name in names]
+    try:
+        return str(EmbedderName.of(names).placed(home)) if isinstance(names, str) else names
+    except ParameterError:
+        return names

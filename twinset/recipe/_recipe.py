@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
+from twinset.core.embedders import EmbedderName
 from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
 from twinset.recipe._source import Source
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
@@ -34,7 +35,8 @@ class Recipe(Section):
     )
     split: Split = Field(default_factory=Split, description="How the holdout is cut off.")
     assets: dict[str, str] = Field(
-        default_factory=dict, description="Name -> path of a file that components are given."
+        default_factory=dict,
+        description="Name -> path of a data file whose rows components are given.",
     )
     generate: list[GenerateStep] = Field(
         default_factory=list, description="Steps that draw new rows."
@@ -98,6 +100,16 @@ class Recipe(Section):
         assert self.source is not None
         assert self.source.path is not None
         return self._base / self.source.path
+
+    def asset_path(self, name: str) -> Path:
+        """Return the place of the file that an asset names."""
+        return self._base / self.assets[name]
+
+    def embedders(self) -> tuple[str, ...]:
+        """Return the names of the embedders, with the paths of their files from here."""
+        return tuple(
+            str(EmbedderName.of(name).placed(self._base)) for name in self.evaluate.embedder
+        )
 
     def delivery_folder(self) -> Path:
         """Return the folder that the results are delivered to."""

@@ -60,7 +60,11 @@ Conditions = Annotated[
 ]
 Rows = Annotated[int, Field(ge=1, le=10**10)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Format = Literal["csv", "jsonl", "parquet", "coco", "yolo", "voc", "masks", "webdataset"]
+Format = Literal[
+    "csv", "jsonl", "parquet",
+    "coco", "yolo", "voc", "masks", "webdataset",
+    "conll", "bilou", "conllu", "tokens", "spacy", "rasa", "labelstudio",
+]  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from twinset.core.contracts import Metric
+from twinset.core.embedders import EmbedderName
+from twinset.core.embedders.names import FORMS
+from twinset.core.errors import ParameterError
 from twinset.leaks import LeakKind
 from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
 from twinset.registry import build, component_names
@@ -37,6 +40,21 @@ class CoverSpec(Section):
     )
     beyond_real: bool = Field(
         default=False, description="Whether what the training part holds need not be made again."
+    )
+    predictions: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of a model's predictions: a row each, with these columns and whether it was "
+        "right; where the model errs comes first.",
+        examples=["predictions.csv"],
+    )
+    correct: str = Field(
+        default="correct", description="Column of the predictions: true or false, 1 or 0."
+    )
+    least: int | None = Field(
+        default=None,
+        ge=1,
+        description="Make at least this many rows: those beyond the plan where the model errs, or evenly.",
     )
 
 
@@ -83,6 +101,9 @@ class GenerateStep(MakingStep):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        cover = self.cover
+        if cover is not None and cover.least and cover.most and cover.least > cover.most:
+            raise fault("no plan fits: cover.least is more than cover.most")
         given = [
             name
             for name, said in (
@@ -141,6 +162,22 @@ def _metric_uses(value: Any) -> Any:
     return value
 
 
+def _embedders(value: Any) -> Any:
+    """Bring one name to a list, and check that each means an embedder, none twice."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list):
+        return names
+    for name in names:
+        try:
+            if isinstance(name, str):
+                EmbedderName.of(name)
+        except ParameterError as error:
+            raise fault(str(error)) from error
+    if len(set(map(str, names))) < len(names):
+        raise fault("an embedder stands here twice")
+    return names
+
+
 class Evaluate(Section):
     """How the made rows are measured, and what must hold."""
 
@@ -162,6 +199,19 @@ class Evaluate(Section):
         default_factory=list,
         description="Attacks that take as long as making the set again, many times.",
         examples=[["shadow"]],
+    )
+
+    embedder: Annotated[
+        list[str],
+        BeforeValidator(_embedders),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        ),
+    ] = Field(
+        default_factory=list,
+        description=f"What looks at images, one or a list: {FORMS}. By default classical and, with a "
+        "holdout, net.",
+        examples=["classical", ["classical", "onnx:eye.onnx"]],
     )
 
     def metrics_json(self) -> list[dict[str, Any]]:

@@ -22,11 +22,11 @@ _TAG = "tag:yaml.org,2002:"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong in a recipe: where it stands and what it is."""
+    """Something wrong in a recipe: where it stands and what it is; the line may be that of another file."""
 
     path: Path
     text: str
-    line: int | None = None
+    line: int | str | None = None
 
 
 @dataclass

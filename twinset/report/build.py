@@ -11,12 +11,15 @@ from twinset.core.contracts import Score
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import MissingExtraError
 from twinset.core.where import Where
+from twinset.plan_coverage import Covered
 from twinset.report.columns import ColumnPanel, column_panels
-from twinset.report.contact_sheet import ImageSample, image_samples
-from twinset.report.details import column_distances
+from twinset.report.contact_sheet import ImageSample, image_samples, numbered_images
+from twinset.report.details import column_distances, surest_rows
 from twinset.report.gates import Gate
+from twinset.report.plans import plan_sentence
 from twinset.report.samples import RowSample, TextSample, row_samples, text_samples
-from twinset.report.uses import Use, in_short, uses
+from twinset.report.unmeasured import merged
+from twinset.report.uses import Use, caution, in_short, uses
 from twinset.report.verdict import Sentence, judge
 from twinset.report.wording import plain
 
@@ -31,6 +34,7 @@ class Exhibits:
     panels: tuple[ColumnPanel, ...] = ()
     n_panels_left: int = 0
     images: tuple[ImageSample, ...] = ()
+    surest: Mapping[int, ImageSample] = field(default_factory=dict)
     texts: tuple[TextSample, ...] = ()
     rows: tuple[RowSample, ...] = ()
     withheld: bool = False
@@ -60,6 +64,8 @@ class Report:
         Counts of rows and columns, condition, target.
     exhibits : Exhibits
         Figures and samples.
+    plans : tuple of Covered
+        How often each combination came that the rows were planned by.
     """
 
     title: str
@@ -71,6 +77,7 @@ class Report:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     exhibits: Exhibits = Exhibits()
+    plans: tuple[Covered, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -87,6 +94,16 @@ class Report:
             leak_allowed=any(note.startswith("Allowed leak") for note in self.notes),
         )
 
+    @property
+    def answers(self) -> tuple[Sentence, ...]:
+        """What became of the plans, then the four answers; one where none could be given."""
+        return (*map(plan_sentence, self.plans), *merged(self.verdict))
+
+    @property
+    def caution(self) -> str:
+        """What is to be said before any use; empty where nothing is."""
+        return caution(self.scores)
+
     def to_json(self) -> str:
         """Return the report as JSON text, without the figures and samples."""
         content = {
@@ -94,6 +111,7 @@ class Report:
             "title": self.title,
             "passed": self.passed,
             "verdict": [sentence.to_json() for sentence in self.verdict],
+            "caution": self.caution,
             "uses": [use.to_json() for use in self.uses],
             "facts": self.facts,
             "gates": [gate.to_json() for gate in self.gates],
@@ -129,9 +147,9 @@ class Report:
 
     def summary(self) -> str:
         """Return the verdict as plain lines for a terminal."""
-        width = max((len(sentence.question) for sentence in self.verdict), default=0)
-        lines = [f"{_MARKS[s.mark]} {s.question:<{width}}  {s.text}" for s in self.verdict]
-        if short := in_short(self.uses):
+        width = max((len(sentence.question) for sentence in self.answers), default=0)
+        lines = [f"{_MARKS[s.mark]} {s.question:<{width}}  {s.text}" for s in self.answers]
+        if short := in_short(self.uses, self.caution):
             lines.append(f"  {'In short':<{width}}  {short}.")
         if self.gates:
             kept = sum(gate.passed for gate in self.gates)
@@ -156,6 +174,8 @@ def build_report(
     where: Where | None = None,
     show_real_rows: bool = False,
     notes: Sequence[str] = (),
+    plans: Sequence[Covered] = (),
+    embedders: Mapping[str, Any] | None = None,
 ) -> Report:
     """Return the report on `synthetic`.
 
@@ -183,6 +203,10 @@ def build_report(
         Whether five real rows may be printed beside five synthetic ones.
     notes : sequence of str
         Warnings for the reader.
+    plans : sequence of Covered
+        What became of the plans that the rows were made by.
+    embedders : mapping, optional
+        Image column -> embedder -> its facts: what looked at the images.
 
     Examples
     --------
@@ -192,10 +216,11 @@ def build_report(
     >>> report.passed, "<h1>ages</h1>" in report.to_html()
     (True, True)
     """
-    sets = {"real": train, "synthetic": synthetic, "holdout": holdout}
-    compared = {name: found.where(where) for name, found in sets.items() if found is not None}
+    given = {"real": train, "synthetic": synthetic, "holdout": holdout}
+    sets = {name: found for name, found in given.items() if found is not None}
+    compared = {name: found.where(where) for name, found in sets.items()}
     notes = list(notes)
-    exhibits = _exhibits(compared, scores, cards, target, show_real_rows, notes)
+    exhibits = _exhibits(compared, sets, scores, cards, target, show_real_rows, notes)
     facts = {
         "synthetic_rows": len(synthetic),
         "train_rows": None if train is None else len(train),
@@ -204,6 +229,8 @@ def build_report(
         "columns": len(synthetic.schema.fields),
         "target": target,
         "where": None if where is None else str(where),
+        "embedders": dict(embedders or {}),
+        "plans": [plan.to_json() for plan in plans],
     }
     return Report(
         title=title,
@@ -215,11 +242,13 @@ def build_report(
         notes=tuple(notes),
         facts=facts,
         exhibits=exhibits,
+        plans=tuple(plans),
     )
 
 
 def _exhibits(
     sets: Mapping[str, Dataset],
+    whole: Mapping[str, Dataset],
     scores: Sequence[Score],
     cards: Sequence[Card],
     target: str | None,
@@ -227,7 +256,8 @@ def _exhibits(
     notes: list[str],
 ) -> Exhibits:
     synthetic = sets["synthetic"]
-    real = [] if show_real_rows else [sets[name] for name in ("real", "holdout") if name in sets]
+    # What is shown may stand in no real row, not only in none of those that are compared.
+    real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
     gaps = [column_distances(score) for score in scores if score.family == "gap"]
     distances = next((found for found in gaps if found), {})
     panels, n_left = column_panels(sets, distances)
@@ -235,11 +265,15 @@ def _exhibits(
     withheld = not show_real_rows and any(card.is_from_real for card in made)
     withheld = withheld and bool(synthetic.schema.of_kind("image", "text"))
     images: tuple[ImageSample, ...] = ()
+    surest: Mapping[int, ImageSample] = {}
     texts: tuple[TextSample, ...] = ()
     if not withheld:
         texts = text_samples(synthetic, real, target)
         try:
             images = image_samples(synthetic, real, target)
+            # Rows are numbered in the set as it was given, whatever the condition.
+            numbers = [row.number for row in surest_rows(scores)[1]]
+            surest = numbered_images(whole["synthetic"], real, numbers)
         except MissingExtraError as error:
             notes.append(f"The images are not shown: {error}.")
     shown = {name: sets[name] for name in ("real", "synthetic") if name in sets}
@@ -247,6 +281,7 @@ def _exhibits(
         panels=panels,
         n_panels_left=n_left,
         images=images,
+        surest=surest,
         texts=texts,
         rows=row_samples(shown) if show_real_rows else (),
         withheld=withheld,

@@ -12,6 +12,7 @@ from twinset.core.contracts import Score
 from twinset.report.gates import Gate
 from twinset.report.ranking import MetricRow, metric_rows
 from twinset.report.recommendation import Answer, Recommendation, answer, recommend
+from twinset.report.uses import caution
 from twinset.report.verdict import Sentence, judge
 from twinset.report.wording import FAMILIES, plain
 
@@ -80,7 +81,8 @@ class CandidateReport:
     @cached_property
     def recommendation(self) -> Recommendation:
         """Which candidate to take, or why that cannot be told."""
-        return recommend(self.verdicts, self.rows, self.copies, self.failing)
+        cautions = {name: caution(own) for name, own in self.scores.items()}
+        return recommend(self.verdicts, self.rows, self.copies, self.failing, cautions)
 
     def to_json(self) -> str:
         """Return the comparison as JSON text, with every score of every candidate."""

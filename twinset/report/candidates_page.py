@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twinset.report.page import VERDICT_MARKS, environment
+from twinset.report.page import VERDICT_MARKS, embedders_told, environment
 from twinset.report.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -38,5 +38,7 @@ def _facts(report: CandidateReport) -> list[tuple[str, str]]:
         ("locked holdout rows", facts.get("holdout_rows")),
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
+    if facts.get("embedders"):
+        lines.append(("images looked at by", embedders_told(facts["embedders"])))
     words = (("target", "target"), ("where", "only rows where"), ("seed", "seed"))
     return [*lines, *((label, str(facts[k])) for k, label in words if facts.get(k) is not None)]

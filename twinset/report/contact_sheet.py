@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import MissingExtraError
+from twinset.core.picture_keys import picture_keys
 from twinset.report.samples import label_of, unseen_rows
 
 N_IMAGES = 24
 MAX_BYTES = 60_000
 MAX_SIDE = 320
 N_COLOURS = 6
+MOST_CHECKED = 20_000
+_LETTER = 0.62
+"""Width of a letter, in parts of its size."""
 
 
 @dataclass(frozen=True)
@@ -54,35 +59,69 @@ def image_samples(
         for d in real
         if field.name in d.schema.names
     ]
-    boxed = next(iter(synthetic.schema.of_kind("boxes")), None)
-    objects = synthetic.records.column(boxed.name) if boxed is not None else None
     found: list[ImageSample] = []
     for row in unseen_rows(images, known):
-        drawn = _drawable(images[row].as_py()) if len(found) < limit else None
+        drawn = _sample(synthetic, row, field.name, target) if len(found) < limit else None
         if drawn is not None:
-            boxes = _boxes(objects[row].as_py() or ()) if objects is not None else ()
-            found.append(ImageSample(*drawn, boxes, label_of(synthetic, row, target)))
+            found.append(drawn)
     return tuple(found)
+
+
+def numbered_images(
+    synthetic: Dataset, real: Sequence[Dataset], numbers: Sequence[int]
+) -> dict[int, ImageSample]:
+    """Return the images of some rows by the row's number, counted from 1, without their boxes.
+
+    Those whose pixels are those of a real image are left out, however they were saved; and all are where
+    there are more than 20,000 real images to compare with.
+
+    Raises
+    ------
+    MissingExtraError
+        There are images and OpenCV is not installed.
+    """
+    field = next(iter(synthetic.schema.of_kind("image")), None)
+    held = [d.records.column(field.name) for d in real if field and field.name in d.schema.names]
+    if field is None or sum(map(len, held)) > MOST_CHECKED:
+        return {}
+    rows = [number - 1 for number in numbers if 1 <= number <= len(synthetic)]
+    keys = picture_keys(synthetic.records.column(field.name).take(pa.array(rows, pa.int64())))
+    known = {key for column in held for key in picture_keys(column).to_pylist()} if rows else set()
+    found = {}
+    for row, key in zip(rows, keys.to_pylist()):
+        drawn = None if key in known else _sample(synthetic, row, field.name, None)
+        if drawn is not None:
+            found[row + 1] = replace(drawn, boxes=())
+    return found
+
+
+def _sample(synthetic: Dataset, row: int, column: str, target: str | None) -> ImageSample | None:
+    """Return the image of a row with its boxes; None where it is missing or cannot be read."""
+    image = synthetic.records.column(column)[row].as_py()
+    drawn = _drawable(image["bytes"]) if image is not None and image["bytes"] else None
+    if drawn is None:
+        return None
+    boxed = next(iter(synthetic.schema.of_kind("boxes")), None)
+    objects = synthetic.records.column(boxed.name)[row].as_py() if boxed is not None else None
+    return ImageSample(*drawn, _boxes(objects or ()), label_of(synthetic, row, target))
 
 
 def image_figure(sample: ImageSample, colours: Mapping[str, int], number: int) -> Markup:
     """Return the image with its boxes as an SVG element; `colours` maps a category to a colour."""
-    parts = []
+    parts = [
+        Markup(
+            '<rect class="box c{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
+            "<title>{}</title></rect>"
+        ).format(colours.get(category, 0), x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0), category)
+        for category, x0, y0, x1, y1 in sample.boxes
+    ]
     size = max(sample.width, sample.height) / 17
-    for category, x0, y0, x1, y1 in sample.boxes:
-        parts.append(
-            Markup(
-                '<rect class="box c{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
-                "<title>{}</title></rect>"
-            ).format(
-                colours.get(category, 0), x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0), category
-            )
+    parts += [
+        Markup('<text class="boxname" x="{:.1f}" y="{:.1f}" font-size="{:.1f}">{}</text>').format(
+            x, y, size, name
         )
-        parts.append(
-            Markup(
-                '<text class="boxname" x="{:.1f}" y="{:.1f}" font-size="{:.1f}">{}</text>'
-            ).format(x0 + size / 5, max(y0 - size / 4, size * 0.9), size, category)
-        )
+        for name, x, y in box_names(sample, size)
+    ]
     told = f"Synthetic image {number}"
     if sample.boxes:
         told += f" with {len(sample.boxes)} boxes: " + ", ".join(
@@ -101,6 +140,41 @@ def image_figure(sample: ImageSample, colours: Mapping[str, int], number: int) -
         sample.height,
         Markup("").join(parts),
     )
+
+
+def box_names(sample: ImageSample, size: float) -> list[tuple[str, float, float]]:
+    """Return (name, x, y) of the names that find room beside their box; colours tell the others.
+
+    Large boxes are named first: above, below, or inside; a name that would lie on another one, or leave
+    the picture, is left out.
+
+    Examples
+    --------
+    >>> twice = ImageSample("", 100, 100, (("car", 5.0, 20.0, 60.0, 60.0), ("car", 6.0, 21.0, 60.0, 60.0)))
+    >>> [(name, round(y)) for name, _, y in box_names(twice, 6.0)]
+    [('car', 18), ('car', 66)]
+    """
+    taken: list[tuple[float, float, float, float]] = []
+    found = []
+    for name, x0, y0, _, y1 in sorted(
+        sample.boxes, key=lambda box: -(box[3] - box[1]) * (box[4] - box[2])
+    ):
+        width = _LETTER * size * len(name)
+        x = min(x0 + size / 5, sample.width - width)
+        for y in (y0 - size / 4, y1 + size, y0 + size * 1.1):
+            own = (x, y - size, x + width, y + size / 5)
+            inside = x >= 0 and own[1] >= 0 and own[3] <= sample.height
+            if inside and not any(_overlap(own, other) for other in taken):
+                taken.append(own)
+                found.append((name, x, y))
+                break
+    return found
+
+
+def _overlap(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def category_colours(samples: Sequence[ImageSample]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from twinset.core.contracts import Score
 from twinset.report.ranking import MetricRow
+from twinset.report.unmeasured import unmeasured
 from twinset.report.wording import FAMILIES, NOTHING, metric_title, short, signed
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ _LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurab
 def report_markdown(report: Report) -> str:
     """Return verdict, gates, scores and notes of a report."""
     lines = [f"## {_text(report.title)}", ""]
-    if report.scores:
+    if report.caution:
+        lines += [f"Mind that {_text(report.caution)}.", ""]
+    if any(use.mark != "unmeasured" for use in report.uses):
         purposes = [
             (_text(u.purpose), f"{_SIGNS[u.mark]} {u.answer}", _text(u.why)) for u in report.uses
         ]
         lines += [*_table(("what to use it for", "answer", "why"), purposes), ""]
-    lines += [f"- {_SIGNS[s.mark]} **{_text(s.question)}** {_text(s.text)}" for s in report.verdict]
+    lines += [f"- {_SIGNS[s.mark]} **{_text(s.question)}** {_text(s.text)}" for s in report.answers]
     if report.gates:
         rows = [
             (
@@ -46,6 +49,8 @@ def report_markdown(report: Report) -> str:
             for gate in report.gates
         ]
         lines += ["", "### Gates", "", *_table(("", "metric", "bound", "measured"), rows)]
+    lacking = unmeasured(report.scores)
+    pooled = {id(score) for one in lacking for score in one.scores}
     scores = [
         (
             _named(s.metric),
@@ -57,10 +62,15 @@ def report_markdown(report: Report) -> str:
         )
         for family in FAMILIES
         for s in report.scores
-        if s.family == family
+        if s.family == family and id(s) not in pooled
     ]
     head = ("metric", "verdict", "value", "real vs real", "difference, 95 % interval", "margin")
-    lines += ["", "### Scores", "", *_table(head, scores), *_notes(report.notes)]
+    lines += ["", "### Scores", "", *(_table(head, scores) if scores else [])]
+    for one in lacking:
+        tests = "1 test" if len(one.scores) == 1 else f"{len(one.scores)} tests"
+        named = ", ".join(_text(metric_title(score.metric)) for score in one.scores)
+        lines += ["", f"➖ Not measurable, {tests}: {_text(one.reason)} ({named})."]
+    lines += _notes(report.notes)
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,15 @@ from twinset.report.details import (
     surest_rows,
     usefulness,
 )
+from twinset.report.plans import (
+    N_LACKING,
+    combination_words,
+    plan_figure,
+    plan_groups,
+    plan_rule,
+)
 from twinset.report.reading import how_to_read
+from twinset.report.unmeasured import Unmeasured, unmeasured
 from twinset.report.verdict import reasons
 from twinset.report.wording import FAMILIES, metric_title, plain, short
 
@@ -48,6 +56,7 @@ def render_page(report: Report) -> str:
     """Return the page: one string, the same bytes for the same report."""
     shown = report.exhibits
     colours = contact_sheet.category_colours(shown.images)
+    lacking = unmeasured(report.scores)
     return (
         environment()
         .get_template("report.html")
@@ -55,13 +64,22 @@ def render_page(report: Report) -> str:
             report=report,
             exhibits=shown,
             facts=_facts(report.facts),
-            families=_families(report.scores),
+            families=_families(report.scores, lacking),
+            lacking=lacking,
+            has_uses=any(use.mark != "unmeasured" for use in report.uses),
+            plans=[(plan, plan_rule(plan), plan_groups(plan)) for plan in report.plans],
+            n_lacking=N_LACKING,
             comparisons=comparisons(report.scores),
             found_useful=[u for u in map(usefulness, report.scores) if u is not None],
             population=[line for score in report.scores for line in population_levels(score)],
             groups=audited_groups(report.scores),
             n_groups=N_GROUPS,
             surest=surest_rows(report.scores),
+            thumbnails={
+                number: contact_sheet.image_figure(image, {}, number)
+                for number, image in shown.surest.items()
+            },
+            colours=colours,
             crowds=crowds(report.scores),
             n_crowds=N_CROWDS,
             heatmap=_heatmap(report),
@@ -109,14 +127,19 @@ def environment() -> jinja2.Environment:
         how_to_read=how_to_read,
         reasons=reasons,
         asides=asides,
+        plan_figure=plan_figure,
+        in_words=combination_words,
     )
     return made
 
 
-def _families(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
-    """Return (question, its scores) in reading order; families that nobody measured are left out."""
+def _families(
+    scores: Sequence[Score], lacking: Sequence[Unmeasured]
+) -> list[tuple[str, list[Score]]]:
+    """Return (question, its scores) in reading order, without those that are told in `lacking`."""
+    told = {id(score) for one in lacking for score in one.scores}
     groups = [
-        (question, [score for score in scores if score.family == family])
+        (question, [s for s in scores if s.family == family and id(s) not in told])
         for family, (question, _) in FAMILIES.items()
     ]
     return [(question, own) for question, own in groups if own]
@@ -131,6 +154,8 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("columns", facts.get("columns")),
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
+    if facts.get("embedders"):
+        lines.append(("images looked at by", embedders_told(facts["embedders"])))
     if facts.get("target"):
         lines.append(("target", str(facts["target"])))
     if facts.get("where"):
@@ -138,6 +163,12 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         told = ", ".join(f"{n:,} {name}" for name, n in counts.items())
         lines.append((f"the rows compared: {told}", str(facts["where"])))
     return lines
+
+
+def embedders_told(found: Mapping[str, Any]) -> str:
+    """Return the names of all embedders, once each; what could not be used stands in the notes."""
+    own = (embedders for embedders in found.values() if isinstance(embedders, Mapping))
+    return ", ".join(dict.fromkeys(name for embedders in own for name in embedders))
 
 
 def _heatmap(report: Report) -> dict[str, Any] | None:

@@ -109,6 +109,7 @@ def recommend(
     rows: Sequence[MetricRow],
     copies: Sequence[str] = (),
     failing: Sequence[str] = (),
+    cautions: Mapping[str, str] | None = None,
 ) -> Recommendation:
     """Return the candidate that is ahead of all others, or why none is.
 
@@ -116,6 +117,7 @@ def recommend(
     one of `failing`, which missed a gate. Of
     the others one is preferred to another if it stands behind it in no question and ahead in one: by
     its verdict, or, where the verdicts are alike, by being clearly ahead in more tests than behind.
+    What `cautions` says of a candidate stands before the advice to take it.
     """
     leaking = [name for name in verdicts if verdicts[name]["privacy"].mark == "bad"]
     copies = [name for name in copies if name not in leaking]
@@ -153,10 +155,12 @@ def recommend(
         ]
         reasons.insert(0, f"it is ahead in {joined(ahead)}")
     caveats = _caveats(verdicts[winner])
+    careful = (cautions or {}).get(winner, "")
     head = f"Take {winner}" if not caveats else f"{winner} is the best of these"
+    head = f"Mind of {winner} that {careful}. {head}" if careful else head
     but = f"; but {joined(caveats)}" if caveats else ""
     return Recommendation(
-        winner, f"{head}: {', '.join(reasons)}{but}.", "unclear" if caveats else "good"
+        winner, f"{head}: {', '.join(reasons)}{but}.", "unclear" if caveats or careful else "good"
     )
 
 

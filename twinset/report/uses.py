@@ -13,9 +13,11 @@ from twinset.report.wording import joined, metric_title, short, signed
 
 _MODELS = "utility.train_synthetic_test_real"
 _BASIC = ("gap.marginals", "gap.pairs", "gap.image_properties")
+_PICTURES = "gap.image_properties"
 _LOOKS = (*_BASIC, "gap.missingness", "gap.rules_kept", "gap.time_patterns")
 _WHO = ("coverage.slices", "coverage.group_outcomes", "coverage.population")
 _MOST_NAMED = 2
+_MOST_IN_CAUTION = 3
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,34 @@ def uses(
     return (*trained, _look(scores), _hand_out(scores, from_real))
 
 
-def in_short(found: Sequence[Use]) -> str:
-    """Return all uses in one line, or nothing where none was measured.
+def caution(scores: Sequence[Score]) -> str:
+    """Return in what the pictures are unlike real ones, or nothing where they are not, or there are none.
+
+    It is told before any use. The models that judge usefulness are small, and look at reduced pictures or
+    a few hundred numbers of each: that they do well says little of a blur or of noise, which a larger
+    model of the reader's would learn.
+    """
+    score = next((s for s in scores if s.metric == _PICTURES), None)
+    if score is None or score.verdict != "different":
+        return ""
+    parts = different_parts(score)
+    if parts is None:
+        return "its pictures are unlike real ones over all their properties"
+    left = len(parts.names) - _MOST_IN_CAUTION
+    named = [*parts.names[:_MOST_IN_CAUTION], *([f"{left} more properties"] if left > 0 else [])]
+    return f"its pictures are unlike real ones in {joined(named)}"
+
+
+def in_short(found: Sequence[Use], careful: str = "") -> str:
+    """Return all uses in one line, or nothing where none was measured; first what asks for care.
 
     Examples
     --------
     >>> in_short([Use("a", "yes", "", "good"), Use("b", "no", "", "bad"), Use("c", "yes", "", "good")])
     'a: yes; b: no; c: yes'
     """
-    told = [f"{use.purpose}: {use.answer}" for use in found if use.mark != "unmeasured"]
-    return "; ".join(told)
+    told = "; ".join(f"{u.purpose}: {u.answer}" for u in found if u.mark != "unmeasured")
+    return f"Mind that {careful}. {told}" if careful and told else told
 
 
 def _instead(scores: Sequence[Score]) -> Use:
@@ -97,10 +117,14 @@ def _instead(scores: Sequence[Score]) -> Use:
     if score.verdict == "cannot tell":
         return Use(purpose, "cannot tell", f"{numbers}: too few rows to be sure", "unclear")
     off = _off(scores, _WHO)
+    careful = caution(scores)
     mixed = None if found is None else found.trained_on("mixed")
     if not off and mixed is not None and mixed.answer == "hurts":
         # Within the margin, but rows that harm beside real ones tell something wrong.
         off = "beside real rows it harms"
+    if careful:
+        why = f"{careful}, which these models may not see; {numbers}{f'; {off}' if off else ''}"
+        return Use(purpose, "with care", why, "unclear")
     if off:
         return Use(purpose, "with care", f"{numbers}; but {off}", "unclear")
     if _leaks(scores):
@@ -118,6 +142,9 @@ def _besides(scores: Sequence[Score]) -> Use:
         why = "name a target column and give real rows that the generator did not see"
         return Use(purpose, "not measured", why, "unmeasured")
     why = f"change in {found.measures[0]} {_change(mixed)}"
+    if mixed.answer == "helps" and (careful := caution(scores)):
+        why = f"{careful}; measured all the same: {why}"
+        return Use(purpose, "with care", why, "unclear")
     if mixed.answer == "helps":
         return Use(purpose, "yes", why, "good")
     if mixed.answer == "hurts":

@@ -53,6 +53,7 @@ def written_as_the_contract_asks(augmenter: Augmenter, real: Dataset) -> None:
         "kinds": frozenset,
         "chunk_rows": int,
         "extra": (str, type(None)),
+        "note": str,
     }
     check_class(augmenter, facts)
     hold(type(augmenter).chunk_rows >= 1, "'chunk_rows' must be 1 or more")

@@ -57,6 +57,34 @@ def test_lengths_are_compared_in_bins_of_the_real_ones() -> None:
     assert patterns(real, ["x " * 10] * 100)["length"] == pytest.approx(0.9)
 
 
+def test_lengths_in_between_are_apart_by_their_cumulative_shares() -> None:
+    # Real: 1 to 10 words, a tenth each; made: 5 or 6. At most 4 words have .4 of the real ones and none.
+    real = ["x " * (1 + i % 10) for i in range(100)]
+    assert patterns(real, ["x " * 5, "x " * 6] * 50)["length"] == pytest.approx(0.4)
+
+
+def test_texts_that_end_where_no_real_one_does_are_counted() -> None:
+    found = patterns(["go to the inn", "go to the bar"] * 40, ["go to the inn", "go to the"] * 40)
+    assert found["unknown last words"] == pytest.approx(0.5)
+
+
+def test_numbers_are_compared_by_their_size() -> None:
+    real = ["room 12 on 3"] * 60
+    assert patterns(real, ["room 15 on 3"] * 60)["numbers"] == 0
+    # Of two numbers one begins with another digit.
+    assert patterns(real, ["room 92 on 3"] * 60)["numbers"] == pytest.approx(0.5)
+    assert "numbers" not in patterns(["no number"] * 60, ["no number"] * 60)
+
+
+def test_near_repeats_are_no_repeats() -> None:
+    real = [f"word{i} and word{i + 500} came in" for i in range(100)]
+    made = [
+        f"word{i // 2} and word{i // 2 + 500} came {'in' if i % 2 else 'out'}" for i in range(100)
+    ]
+    found = patterns(real, made)
+    assert (found["repeats"], found["near repeats"]) == (0.0, 1.0)
+
+
 def test_missing_texts_count_as_empty_ones() -> None:
     assert patterns(["one two"] * 60, [None] * 60)["words"] == 1.0
     assert patterns([None] * 60, [None] * 60)["words"] == 0.0

@@ -1,4 +1,7 @@
+"""How often rows lie nearer to train, and how sure that is."""
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +49,14 @@ def test_nothing_to_look_at_is_said(people, compare, rng) -> None:
     empty: Dataset = people(5, 1).filter(np.zeros(5, dtype=bool))
     with pytest.raises(NotMeasurable):
         NearestRecord().compute(compare(empty, people(5, 2)), rng)
+
+
+def test_rows_that_are_all_nearest_to_one_record_tell_nothing(compare, rng) -> None:
+    # Far from all real rows, every synthetic row is nearest to the one real row on its side.
+    def rows(*values: float) -> Dataset:
+        return Dataset.from_arrow(pa.table({"a": list(values), "b": list(values)}))
+
+    train, holdout = rows(*np.linspace(0, 1, 40)), rows(*np.linspace(0.01, 0.99, 40))
+    found = NearestRecord().compute(compare(rows(*np.linspace(50, 60, 300)), holdout, train), rng)
+    assert found.details["nearest_records"] == 1
+    assert np.quantile(found.replicates, 0.05) < 0.5

@@ -15,6 +15,7 @@ from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _real_and_synthetic as module
 from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
 from twinset.evaluation.utility._plan import Plan
+from twinset.evaluation.utility._rates import summary
 from twinset.evaluation.utility._real_and_synthetic import Losses
 from twinset.evaluation.utility._task import Task
 from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
@@ -115,6 +116,31 @@ def test_useful_useless_and_harmful_rows_are_told_apart() -> None:
     assert good.worth[-1][0] > 700
     assert bad.worth[-1][0] + reach(bad.worth[-1]) < 0
     assert abs(none.worth[-1][0]) <= reach(none.worth[-1]) < 200
+
+
+def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
+    found = rates(simulated(3, 0.0, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
+    replicates = reaching(found.worth[-1])
+    # Such rows are "different" from the 1,000 real ones that 1,000 real rows are worth.
+    assert found.worth[-1][0] + 1.96 * np.std(replicates, ddof=1) < 750
+    part, none = rows(100, 1), np.arange(0)
+    plan = Plan(
+        Task("regression", "y", ("x0",)),
+        part,
+        part,
+        part,
+        none,
+        none,
+        none,
+        (),
+        none,
+        np.ones(1),
+        False,
+    )
+    told = summary(plan, "a tagger", found, replicates, 0)
+    assert told.startswith("Whether adding these synthetic rows helps for this task")
+    assert "cannot be told, but as many real ones surely help more: 1,000 of them" in told
+    assert "fewer and" in told
 
 
 def test_rows_alone_are_put_on_the_same_curve() -> None:

@@ -1,12 +1,15 @@
+import numpy as np
 import pytest
 
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.instances import extents_of
+from twinset.core.outlines import fill
 from twinset.core.pixels import decode_ids, decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.generators.image._scene_shapes import FORMS
 from twinset.generators.image._scene_spec import LEVELS
+from twinset.generators.image._scene_view import View
 from twinset.generators.image.scenes import Scenes
 
 pytest.importorskip("cv2")
@@ -226,3 +229,57 @@ def test_the_number_of_objects_asked_for_comes_with_every_occlusion():
     where = {"n_objects": [1, 3], "occlusion": "partial"}
     data = drawn(6, where, n_objects_range=(1, 4), factors={"occlusion": ["none", "partial"]})
     assert set(data.records["n_objects"].to_pylist()) == {3}
+
+
+TILE = {
+    "tile": {
+        "outline": [[-1, -1], [1, -1], [1, 1], [-1, 1]],
+        "points": {"a": [-1, -1], "b": [1, -1], "c": [1, 1], "d": [-1, 1]},
+        "turn": 0,
+        "tilt": 0,
+    }
+}
+
+
+def tiles(perspective: float):
+    settings = {"size": 128, "n_objects_range": (1, 1), "factors": {"truncation": ["none"]}}
+    data = drawn(30, classes=TILE, perspective=perspective, **settings)
+    for row, _, ids in rows_of(data):
+        (label,) = row["objects"]
+        yield np.array([[p["x"], p["y"]] for p in label["keypoints"]]), ids, row["scale"]
+
+
+def test_a_camera_aside_bends_objects_and_their_labels_alike():
+    skews = []
+    for corners, ids, scale in tiles(0.5):
+        # The map and the keypoints are one quadrangle, but for the pixels on its edge.
+        inner, outer = (
+            (corners - corners.mean(axis=0)) * k + corners.mean(axis=0) for k in (0.8, 1.2)
+        )
+        assert (ids == 1)[fill([inner], ids.shape)].all()
+        assert not (ids == 1)[~fill([outer], ids.shape)].any()
+        low, high = LEVELS["scale"][scale]
+        assert low * 128 - 1e-6 <= np.ptp(corners, axis=0).max() <= high * 128 + 1e-6
+        sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+        skews.append(sides.max() / sides.min())
+    # Up to sqrt(1 - 0.5 ** 2) = 0.87 as long along the turn, and smaller on the far side.
+    assert max(skews) > 1.1
+    for corners, _, _ in tiles(0.0):
+        sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+        np.testing.assert_allclose(sides, sides[0], rtol=1e-5)
+
+
+def test_one_camera_sees_the_ground_and_all_objects():
+    view = View.draw(0.5, (80, 120), rng_for(3, "view"))
+    assert view.matrix is not None
+    centre = view.bend(np.array([[60.0, 40.0]]), (60, 40), keeps_size=False)
+    np.testing.assert_allclose(centre, [[60, 40]])
+    canvas = np.ones((80, 120, 3), np.float32)
+    assert view.ground(canvas).min() == pytest.approx(1)  # filled to the corners
+    points = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
+    near = view.bend(points, (20, 20), keeps_size=False)
+    far = view.bend(points + [80, 40], (100, 60), keeps_size=False)
+    assert np.ptp(near, axis=0).max() != pytest.approx(np.ptp(far, axis=0).max(), rel=0.02)
+    straight = View.draw(0.0, (80, 120), rng_for(3, "view"))
+    assert straight.ground(canvas) is canvas
+    assert straight.bend(points, (20, 20), keeps_size=True) is points

@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from generators.tabular._boosting import SymmetricTrees, bin_edges, binned, boosted
+from generators.tabular._boosting import SymmetricTrees, averaged, bin_edges, binned, boosted
 
 
 def _sigmoid(odds: np.ndarray) -> np.ndarray:
@@ -113,3 +113,17 @@ def test_the_same_generator_gives_the_same_trees() -> None:
 
     assert one.value.tobytes() == two.value.tobytes()
     assert one.feature.tobytes() == two.feature.tobytes()
+
+
+def test_an_average_tells_the_mean_of_its_models_odds() -> None:
+    rng = np.random.default_rng(3)
+    bins = rng.integers(0, 9, (2_000, 2)).astype(np.uint8)
+    hits = rng.random(2_000) < np.where(bins[:, 0] > 4, 0.7, 0.2)
+    models = [boosted(bins, hits, np.random.default_rng(seed)) for seed in (0, 1)]
+    nothing = SymmetricTrees(
+        models[0].feature[:0], models[0].cut[:0], models[0].value[:0], 0.0, 0.0
+    )
+
+    both = averaged([*models, nothing]).log_odds(bins)
+
+    assert both == pytest.approx((models[0].log_odds(bins) + models[1].log_odds(bins)) / 3)

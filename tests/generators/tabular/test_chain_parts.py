@@ -327,3 +327,41 @@ def test_low_temperatures_leave_every_node_a_donor() -> None:
         drawn = link.draw(matrix, rng, 0.0, allowed)
         assert len(drawn) == 400
         assert np.isfinite(drawn).all()
+
+
+def _priced() -> Grain:
+    # One bin from 1.00 to 1.99: 1.00 and 1.95 in 30 rows each, every other price in one.
+    prices = np.concatenate([np.full(30, 1.00), np.full(30, 1.95), np.arange(101, 200) / 100])
+    return Grain.of(np.concatenate([prices, np.zeros(2_000)]), 4, 0.01)
+
+
+def test_values_that_rows_share_come_as_often_as_in_the_source() -> None:
+    grain = _priced()
+    column = np.repeat(grain.values, grain.counts)
+    codes = np.tile(grain.codes(column[column > 0]), 100)
+
+    moved = np.round(grain.on_grid(grain.moved(codes, np.random.default_rng(0))), 2)
+
+    # 158 or 159 rows of 159 lie in the bin; 1.95 has 31 of them, the single prices share the rest.
+    assert np.mean(moved == 1.00) == pytest.approx(30 / 159, abs=0.012)
+    assert np.mean(moved == 1.95) == pytest.approx(31 / 159, abs=0.012)
+    assert np.mean(moved == 1.50) == pytest.approx(1 / 159, abs=0.004)
+
+
+def test_numbers_from_elsewhere_are_laid_on_shared_values() -> None:
+    grain = _priced()
+    spread = np.linspace(1.0, 1.989, 15_901)
+
+    laid = np.round(grain.habitual(spread), 2)
+
+    assert np.mean(laid == 1.00) == pytest.approx(30 / 159, abs=0.012)
+    assert np.mean(laid == 1.95) == pytest.approx(31 / 159, abs=0.012)
+    assert laid.min() >= 1.0
+    assert laid.max() <= 1.99
+
+
+def test_numbers_that_no_rows_share_stay_where_they_are() -> None:
+    column = np.random.default_rng(0).normal(size=500)
+    grain = Grain.of(column, 10, None)
+    spread = np.linspace(-2, 2, 50)
+    assert grain.habitual(spread).tolist() == spread.tolist()

@@ -1,19 +1,25 @@
 """Faulty sets are refused with file and line, or read without what is faulty when that is asked."""
 
+import io
 import json
+import struct
+import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from twinset.core.errors import DataError
-from twinset.core.pixels import encode_jpeg, encode_lossless
+from twinset.core.pixels import decode_pixels, encode_jpeg, encode_lossless
 from twinset.io import read_dataset
 
 pytest.importorskip("cv2")
 
 PNG = encode_lossless(np.zeros((30, 40, 3), np.uint8))
 JPEG = encode_jpeg(np.zeros((30, 40, 3), np.uint8))
+BMP_HUGE = b"BM" + struct.pack("<IHHI", 100, 0, 0, 54)
+BMP_HUGE += struct.pack("<IiiHHIIiiII", 40, 200_000, 200_000, 1, 24, *[0] * 6) + bytes(100)
 
 
 def lay_out(folder: Path, files: dict[str, bytes | str]) -> Path:
@@ -103,10 +109,30 @@ TURNED = JPEG[:2] + bytes.fromhex(
 ) + b"\0\0\0\0" + JPEG[2:]  # fmt: skip
 
 
+def png_head(width: int, height: int) -> bytes:
+    """A PNG that says to be of this size, and whose pixels are missing."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IEND", b"")]
+    told = [
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in parts
+    ]
+    return PNG[:8] + b"".join(told)
+
+
+FLIPPED = PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:]
+SPLIT = JPEG[:-40] + b"\xff\xd8" + JPEG[-38:]  # a picture that begins within the data of another
+
+
 @pytest.mark.parametrize(
     ("picture", "name", "sentence"),
     [
         (JPEG[: len(JPEG) // 2], "a.jpg", "breaks off before its end"),
+        (SPLIT, "a.jpg", "is damaged; got no part of a JPEG"),
+        (JPEG[:3] + b"\xff\xd9", "a.jpg", "breaks off in its first lines"),
+        (FLIPPED, "a.png", "is damaged; got a wrong checksum of the part at byte 33"),
+        (PNG[:50] + PNG[-12:], "a.png", "is damaged"),
+        (png_head(200_000, 100_000), "a.png", "got 200,000 x 100,000 pixels; .*cut it into tiles"),
+        (png_head(0, 30), "a.png", "got 0 x 30 pixels"),
+        (BMP_HUGE, "a.bmp", "more pixels than fit"),
         (PNG[:-8], "a.png", "breaks off before its end"),
         (b"", "a.png", "is empty"),
         (b"hello", "a.png", "cannot be decoded"),
@@ -187,3 +213,87 @@ def test_nuclei_are_read_with_their_maps(shared_data: Path) -> None:
     data = read_dataset(shared_data / "vision" / "nuclei")
     assert len(data) == 42
     assert data.schema.names == ("image", "instances", "objects")
+
+
+def _palette() -> bytes:
+    lines = b"".join(b"\0" + bytes(40) for _ in range(30))
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 3, 0, 0, 0)),
+        (b"PLTE", bytes([10, 20, 30, 200, 100, 0])),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    ]
+    told = [
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in parts
+    ]
+    return PNG[:8] + b"".join(told)
+
+
+PALETTE = _palette()
+
+
+def tar(members: dict[str, bytes | str]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:") as archive:
+        for name, content in members.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def sets_of(bad: bytes, good: bytes = PNG) -> dict[str, dict[str, bytes | str]]:
+    """Two pictures, of which the first is `bad`, in every layout; nothing is in either."""
+    empty = encode_lossless(np.zeros((30, 40), np.uint16))
+    images = [{"id": k, "file_name": f"{k}.png"} for k in (1, 2)]
+    return {
+        "coco": {"a.json": json.dumps({"images": images, "annotations": [], "categories": []}),
+                 "1.png": bad, "2.png": good},
+        "yolo": {"data.yaml": "names: [cell]", "images/1.png": bad, "images/2.png": good,
+                 "labels/2.txt": ""},
+        "voc": {f"Annotations/{k}.xml": f"<a><filename>{k}.png</filename></a>" for k in (1, 2)}
+        | {"JPEGImages/1.png": bad, "JPEGImages/2.png": good},
+        "masks": {"images/1.png": bad, "images/2.png": good, "masks/1.png": empty,
+                  "masks/2.png": empty},
+        "webdataset": {"s.tar": tar({"1.png": bad, "2.png": good, "2.json": "{}"})},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
+@pytest.mark.parametrize("bad", [FLIPPED, png_head(200_000, 100_000), TURNED, JPEG[:200]])
+def test_every_layout_tells_a_bad_picture_by_its_file(bad, layout, tmp_path: Path) -> None:
+    lay_out(tmp_path, sets_of(bad)[layout])
+    place = "s.tar, 1: " if layout == "webdataset" else "1.png: "
+    with pytest.raises(DataError, match=f"holds one fault; got [^;]*{place}"):
+        read_dataset(tmp_path)
+    assert len(read_dataset(tmp_path, on_fault="skip")) == 1
+
+
+@pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
+def test_pictures_without_annotations_stay_and_palettes_are_colours(layout, tmp_path: Path) -> None:
+    lay_out(tmp_path, sets_of(PALETTE)[layout])
+    data = read_dataset(tmp_path)
+    assert data.records["objects"].to_pylist() == [[], []]
+    blob = next(x for x in data.records["image"].to_pylist() if "1.png" in x["path"])
+    pixels = decode_pixels(blob["bytes"])
+    assert pixels.shape == (30, 40, 3)
+    assert pixels[0, 0].tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("image,id,category\na.png,1,z\xe9bre\n".encode("latin-1"), "objects.csv is not UTF-8"),
+        (b"image,id,category\na.png,1\n", "objects.csv cannot be read; .*shorter than the first"),
+        (b"image,id,category\na.png,one,cell\n", "objects.csv cannot be read; .*whole number"),
+        (b"picture,id,category\na.png,1,cell\n", "objects.csv cannot be read; got 'image'"),
+    ],
+)
+def test_a_list_of_objects_that_cannot_be_read_is_told(content, sentence, tmp_path: Path) -> None:
+    ids = np.zeros((30, 40), np.uint16)
+    ids[3:9, 4:9] = 1
+    files = {"images/a.png": PNG, "masks/a.png": encode_lossless(ids), "objects.csv": content}
+    lay_out(tmp_path, files)
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(tmp_path)

@@ -1,8 +1,6 @@
 """Labels of two meanings, or of forms no reader knows, are told and never guessed at."""
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_ids, encode_jpeg, encode_lossless
+from twinset.core.pixels import decode_ids, encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io import read_dataset, write_dataset
 from twinset.io.vision.samples import new_object
@@ -58,6 +56,24 @@ def test_overlapping_parts_of_one_object_are_united(tmp_path: Path) -> None:
     assert (decode_ids(blob["bytes"]) == 1).sum() == 112
 
 
+def test_overlapping_parts_survive_yolo(tmp_path: Path) -> None:
+    parts = [[2, 2, 10, 2, 10, 10, 2, 10], [6, 6, 14, 6, 14, 14, 6, 14]]
+    apart = [[20, 2, 24, 2, 24, 6.25, 20, 6.25], [26, 2, 30, 2, 30, 6, 26, 6]]
+    both = [
+        GOOD | {"bbox": [2, 2, 12, 12], "segmentation": parts},
+        GOOD | {"id": 2, "bbox": [20, 2, 10, 4.25], "segmentation": apart},
+    ]
+    lay_out(tmp_path / "coco", {"annotations.json": coco(both), "a.png": PNG})
+    data = read_dataset(tmp_path / "coco")
+    write_dataset([data], tmp_path / "yolo", "yolo")
+    again = read_dataset(tmp_path / "yolo")
+    maps = [decode_ids(d.records["instances"].to_pylist()[0]["bytes"]) for d in (data, again)]
+    assert (maps[1] == 1).sum() == 112
+    assert (maps[0] == maps[1]).all()
+    # Parts that keep apart stay as they were told, to the fraction of a pixel.
+    assert again.records["objects"].to_pylist()[0][1]["box"] == pytest.approx([20, 2, 30, 6.25])
+
+
 def test_a_cutout_holds_overlapping_parts_whole() -> None:
     from generators.image._cutouts import ImageColumns, cut_out
 
@@ -73,72 +89,6 @@ def test_a_cutout_holds_overlapping_parts_whole() -> None:
     real = Dataset.from_arrow(table, Schema(fields))
     (cutout,) = cut_out(real, ImageColumns.of(real.schema), "refuse")
     assert cutout.mask.sum() == 112
-
-
-def shard(folder: Path, members: dict[str, bytes | str | list | dict]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(folder / "a.tar", "w:") as tar:
-        for name, content in members.items():
-            told = content if isinstance(content, bytes | str) else json.dumps(content)
-            data = told.encode() if isinstance(told, str) else told
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return folder
-
-
-TURNED = encode_jpeg(np.zeros((30, 40, 3), np.uint8))
-TURNED = TURNED[:2] + bytes.fromhex(
-    "ffe1002245786966000049492a00080000000100120103000100000006000000"
-) + b"\0\0\0\0" + TURNED[2:]  # fmt: skip
-BOX = {"category": "cell", "box": [5, 5, 9, 9]}
-
-
-@pytest.mark.parametrize(
-    ("members", "sentence"),
-    [
-        ({"b.jpg": TURNED}, r"a\.tar, b: .*EXIF orientation 6"),
-        ({"b.png": PNG, "b.ids.png": encode_lossless(np.zeros((3, 4), np.uint8))},
-         r"a\.tar, b: its id map is 4 x 3, its image 40 x 30"),
-        ({"b.png": PNG, "b.json": [1]}, r"a\.tar, b: its JSON is no object"),
-        ({"b.png": PNG, "b.json": {"objects": 3}}, r"a\.tar, b: its 'objects' are no list"),
-        ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
-    ],
-)  # fmt: skip
-def test_a_faulty_sample_of_a_shard_is_told(members, sentence, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}} | members)
-    assert categories(told(tmp_path, sentence)) == [["cell"]]
-
-
-@pytest.mark.parametrize(
-    ("item", "sentence"),
-    [
-        (BOX | {"box": [-50, 5, 900, 3]}, "holds nothing"),
-        (BOX | {"box": [-50, 5, 900, 9]}, "leaves its image of 40 x 30"),
-        (BOX | {"box": [1, 2, "x", 4]}, "could not convert"),
-        ({"box": [5, 5, 9, 9]}, "it has no 'category'"),
-        ({"category": "cell"}, "it has no 'box'"),
-        (BOX | {"truncated": "no"}, "of another kind"),
-        (7, "it is no object"),
-    ],
-)
-def test_a_faulty_object_of_a_shard_is_told(item, sentence, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX, item]}})
-    assert categories(told(tmp_path, rf"a\.tar, a, objects\[1\]: .*{sentence}")) == [["cell"]]
-
-
-@pytest.mark.parametrize("content", ["[", "[]", '{"labels": [3]}', '{"labels": [{}]}'])
-def test_a_broken_list_of_classes_is_told(content, tmp_path: Path) -> None:
-    shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}})
-    lay_out(tmp_path, {"dataset.json": content})
-    assert categories(told(tmp_path, r"dataset\.json: it does not say the classes")) == [["cell"]]
-
-
-def test_members_in_folders_stay_samples_of_their_own(tmp_path: Path) -> None:
-    names = ["./0001.png", "./0002.png", "d.v1/0001.png", "d.v2/0001.png"]
-    data = read_dataset(shard(tmp_path, dict.fromkeys(names, PNG)))
-    paths = [row["path"] for row in data.records["image"].to_pylist()]
-    assert paths == ["0001.png", "0002.png", "d.v1/0001.png", "d.v2/0001.png"]
 
 
 @pytest.mark.parametrize("ending", [".bmp", ".webp"])

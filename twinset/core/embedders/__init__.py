@@ -8,12 +8,14 @@ from twinset.core.embedders.embedder import (
     with_carried,
     with_vectors,
 )
+from twinset.core.embedders.names import EmbedderName
 from twinset.core.embedders.net import SmallNet
 from twinset.core.embedders.outside import Family, OutsideNet, Weights
 
 __all__ = [
     "Classical",
     "Embedder",
+    "EmbedderName",
     "Embedding",
     "Family",
     "OutsideNet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -130,8 +131,18 @@ class SmallNet(Embedder):
             "trained_on_images": len(found),
             "labels": int(held.max()) + 1 if (held >= 0).any() else 0,
             "device": device,
+            "weights_sha256": _digest(layers),
         }
         return Embedding(self.name, 2 * sum(_WIDTHS), apply, facts)
+
+
+def _digest(layers: Sequence[Any]) -> str:
+    """Return the SHA-256 of all weights, and of the norms' running numbers, in their order."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        for held in layer.state_dict().values():
+            digest.update(np.ascontiguousarray(held.cpu().numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def small(pixels: Pixels, side: int) -> Matrix:

@@ -12,7 +12,7 @@ import yaml
 
 from twinset.core.errors import DataError
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import Ring, outlines_of
+from twinset.core.outlines import Ring, fill, fill_parts, outlines_of
 from twinset.core.pixels import encode_lossless
 from twinset.core.schema import Label
 from twinset.io.vision.numbers import share, short
@@ -26,8 +26,10 @@ class YoloWriter(LayoutWriter):
     """`images/`, `labels/` and `data.yaml`: poses where classes have keypoints, else outlines, else boxes.
 
     An object of several parts, or with holes, is one line that runs to the next part and back along the
-    same way, which encloses nothing. Class numbers are kept where they count from 0, else counted anew:
-    YOLO knows no others. Poses have one list of keypoints: a class without any gets them unlabelled.
+    same way, which encloses nothing. Parts that overlap are first united, along the edges of pixels: YOLO's
+    readers would cut out what two of them share. Class numbers are kept where they count from 0, else
+    counted anew: YOLO knows no others. Poses have one list of keypoints: a class without any gets them
+    unlabelled.
     """
 
     def put(self, picture: Picture) -> None:
@@ -76,7 +78,7 @@ class YoloWriter(LayoutWriter):
         number = str(self._number(item["category"]))
         pose = self._pose.keypoints
         if not pose:
-            rings = _rings(item, ids)
+            rings = _rings(item, ids, (int(size[1]), int(size[0])))
             if rings:
                 ring = joined(rings) / size
                 return " ".join([number, *(share(v) for v in ring.ravel())])
@@ -194,10 +196,13 @@ def joined(rings: list[Ring]) -> Ring:
     return np.array(line)
 
 
-def _rings(item: ObjectLabel, ids: Ids | None) -> list[Ring]:
+def _rings(item: ObjectLabel, ids: Ids | None, shape: tuple[int, int]) -> list[Ring]:
     polygons = item.get("polygons")
     if polygons:
-        return [np.reshape(ring, (-1, 2)) for ring in polygons]
+        rings = [np.reshape(ring, (-1, 2)) for ring in polygons]
+        united = fill_parts(rings, shape) if len(rings) > 1 else None
+        overlap = united is not None and bool((united != fill(rings, shape)).any())
+        return outlines_of(united) if united is not None and overlap else rings
     if ids is None:
         return []
     x0, y0, x1, y1 = (round(edge) for edge in item["box"])

@@ -85,11 +85,21 @@ def _categories(folder: Path) -> dict[str, Mapping[int, str]] | None:
     if not file.is_file():
         return None
     found: dict[str, dict[int, str]] = {}
-    for row in csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))):
-        try:
-            found.setdefault(row["image"], {})[int(row["id"])] = row["category"]
-        except (KeyError, ValueError) as error:
-            raise DataError(
-                "objects.csv cannot be read", allowed="the columns image, id, category"
-            ) from error
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            name, category = row["image"], row["category"]
+            if name is None or category is None:
+                raise ValueError("a line is shorter than the first")
+            found.setdefault(name, {})[int(row["id"])] = category
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file.name} is not UTF-8", got=str(error), todo="save it again as UTF-8"
+        ) from error
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(
+            f"{file.name} cannot be read",
+            got=str(error),
+            allowed="the columns image, id (a whole number) and category",
+        ) from error
     return dict(found)

@@ -28,6 +28,8 @@ from twinset.io.vision.samples import (
 _PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp")
 IDS = "ids"
 DESCRIPTION = "dataset.json"
+JOURNAL = ".journal"
+"""Folder beside shards that are made bit by bit; it says which of them are finished."""
 
 
 def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
@@ -35,7 +37,17 @@ def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]
 
     A sample's JSON file may hold `objects` (as in the column of that name); its other plain values
     become columns.
+
+    Raises
+    ------
+    DataError
+        A shard is damaged, or the making of the set was interrupted.
     """
+    if (folder / JOURNAL).is_dir() and not (folder / DESCRIPTION).is_file():
+        raise DataError(
+            f"the shards in '{folder}' are not all made: an earlier run was interrupted",
+            todo="make the rest with: twinset shards, which goes on where it stopped",
+        )
     labels = _labels(folder, faults)
     samples = []
     for shard in sorted(folder.glob("*.tar")):
@@ -103,15 +115,36 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
     except (TwinsetError, ValueError) as error:
         faults.add(place, str(error))
         return None
-    objects = []
-    for k, given in enumerate(told["objects"]):
+    objects, ids = _objects(told["objects"], ids, facts, faults, place)
+    return Sample(f"{key}.{ending}", members[ending], objects, ids, extras)
+
+
+def _objects(
+    told: list[Any], ids: Ids | None, facts: ImageFacts, faults: Faults, place: str
+) -> tuple[list[ObjectLabel], Ids | None]:
+    """Return the objects that can be used, and the id map without any others."""
+    objects: dict[int, ObjectLabel] = {}
+    left_out = set()
+    for k, given in enumerate(told):
         try:
-            objects.append(_object(given, k + 1, facts))
+            made = _object(given, k + 1, facts)
+            if made["id"] in objects:
+                raise DataError(f"its id {made['id']} is that of an earlier object")
+            objects[made["id"]] = made
         except (DataError, ValueError, TypeError, OverflowError) as error:
             faults.add(f"{place}, objects[{k}]", str(error))
-            if ids is not None and isinstance(given, dict) and isinstance(given.get("id"), int):
-                ids = np.where(ids == given["id"], 0, ids)  # an object left out owns no pixels
-    return Sample(f"{key}.{ending}", members[ending], objects, ids, extras)
+            if isinstance(given, dict) and isinstance(given.get("id"), int):
+                left_out.add(given["id"])
+    if ids is not None:
+        unknown = sorted({int(i) for i in np.unique(ids)} - {0} - objects.keys())
+        nameless = [i for i in unknown if i not in left_out]
+        if nameless:
+            shown = ", ".join(map(str, nameless[:10]))
+            more = " and more" if len(nameless) > 10 else ""
+            faults.add(place, f"its id map holds {shown}{more}, which is no object of its JSON")
+        if unknown:  # an object left out owns no pixels
+            ids = np.where(np.isin(ids, unknown), 0, ids).astype(ids.dtype)
+    return list(objects.values()), ids
 
 
 def _told(data: bytes) -> dict[str, Any]:

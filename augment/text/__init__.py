@@ -1,0 +1,1 @@
+"""Augmenters of texts: labels stay right, spans move along."""

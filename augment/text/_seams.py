@@ -1,0 +1,82 @@
+"""Where texts can be cut and put together with others: at spans and at the beginnings of clauses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ._rows import TextRows
+
+_CLAUSE = re.compile(r"[,;:.!?…、。，！？؟،]\s+(?=\S)")
+_WORD = re.compile(r"\w")
+
+
+@dataclass(frozen=True)
+class Seams:
+    """The places at which texts may be cut, by what they are.
+
+    Parameters
+    ----------
+    of_row : list of list of (int, key)
+        By text: places in code points, each with the kind of its seam.
+    by_key : mapping of key to list of (int, int)
+        Kind of a seam, class of the texts included -> texts and places.
+    """
+
+    of_row: list[list[tuple[int, Hashable]]]
+    by_key: dict[Hashable, list[tuple[int, int]]]
+
+    @classmethod
+    def of(cls, rows: TextRows, classes: npt.NDArray[np.int64]) -> Seams:
+        """Return the seams of the texts of a set; texts of unlike classes have no seam in common."""
+        of_row: list[list[tuple[int, Hashable]]] = []
+        by_key: dict[Hashable, list[tuple[int, int]]] = {}
+        marked = rows.marked
+        spans = _spans_by_row(rows)
+        inside = marked.within(strictly=True)
+        for row, text in enumerate(marked.texts()):
+            own: list[tuple[int, Hashable]] = []
+            low = int(marked.bounds[row])
+            for place, kind in _places(text, spans[row]):
+                free = not inside[low + place] and bool(marked.cuts[low + place])
+                if free and _WORD.search(text[:place]) and _WORD.search(text[place:]):
+                    key = (int(classes[row]), kind)
+                    own.append((place, key))
+                    by_key.setdefault(key, []).append((row, place))
+            of_row.append(own)
+        return cls(of_row, by_key)
+
+    def pair(self, row: int, own_share: float, other_share: float) -> tuple[int, int, int] | None:
+        """Return a cut of a text, another text and its cut, at these shares, 0 to 1, of those there are.
+
+        None: the text has no seam, or it was met by itself.
+        """
+        own = self.of_row[row]
+        if not own:
+            return None
+        place, key = own[int(own_share * len(own))]
+        others = self.by_key[key]
+        partner, partner_place = others[int(other_share * len(others))]
+        return None if partner == row else (place, partner, partner_place)
+
+
+def _places(text: str, spans: list[tuple[int, int, str]]) -> Iterator[tuple[int, Hashable]]:
+    for start, end, label in spans:
+        yield start, ("before", label)
+        yield end, ("behind", label)
+    for match in _CLAUSE.finditer(text):
+        yield match.end(), "clause"
+
+
+def _spans_by_row(rows: TextRows) -> list[list[tuple[int, int, str]]]:
+    found: list[list[tuple[int, int, str]]] = [[] for _ in range(len(rows.marked))]
+    starts, ends = rows.marked.places()
+    for owner, start, end, label in zip(
+        rows.marked.owners.tolist(), starts.tolist(), ends.tolist(), rows.labels
+    ):
+        found[owner].append((start, end, label or ""))
+    return found

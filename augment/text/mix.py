@@ -1,0 +1,227 @@
+"""Put the beginning of each text together with the end of another one of its class; spans stay exact."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.contracts import Augmenter
+from twinset.core.dataset import Dataset
+from twinset.core.errors import FewRowsWarning, ParameterError
+from twinset.core.schema import KINDS
+
+from .._seeded import with_parents
+from ._facts import COLUMN, write_facts
+from ._rows import TextRows, put
+from ._seams import Seams
+from ._word_index import WordIndex
+from .entity_swap import EntitySwap, donor_ids
+
+Ints = npt.NDArray[np.int64]
+
+_NOBODY = -1
+_FACTS = "facts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix(Augmenter):
+    """Put the beginning of each text together with the end of another one of its class.
+
+    Two texts meet at like seams: before a span of one label, behind a span of one label, or where a
+    clause begins after punctuation; never inside a span. "Play Yesterday | by the Beatles" and
+    "I want to hear Africa | on Spotify" make "Play Yesterday on Spotify". Where there is a target of
+    labels, only texts of one label meet, so it stays right. A made text that is nearly one of the texts
+    at hand, or was made before, is refused and another seam or partner tried. A text for which none is
+    found stays as it is, and a warning tells how many those are. Works on the first column of texts and
+    the first of spans.
+
+    A row names as parents both texts, and those that its swapped values stand in.
+
+    Parameters
+    ----------
+    most_overlap : float
+        A made text that shares more than this part of its words with any one text at hand is a near
+        copy and refused; 0 to 1. Parts are counted of the longer text, each word once.
+    swap_rate : float
+        Share of the entities of the made texts that are then replaced by other values of their label, as
+        `text.entity_swap` does.
+    tries : int
+        Pairs of seams tried for each text, 1 or more.
+
+    Raises
+    ------
+    ParameterError
+        A setting is out of its range.
+
+    Examples
+    --------
+    >>> from twinset.core.schema import Field, Schema
+    >>> texts = ["Please go away, it is late.", "Now listen to me, the train has left."]
+    >>> schema = Schema((Field(name="text", kind="text"),))
+    >>> data = Dataset.from_arrow(pa.table({"text": texts}), schema)
+    >>> mix = Mix()
+    >>> mix.apply(data, mix.draw(data, np.random.default_rng(0))).records.column("text").to_pylist()
+    ['Please go away, the train has left.', 'Now listen to me, it is late.']
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    chunk_rows: ClassVar[int] = 16_384
+    note: ClassVar[str] = (
+        "rows of text.mix hold pieces of two real records: what one says may be true of nobody"
+    )
+
+    most_overlap: float = 0.8
+    swap_rate: float = 0.0
+    tries: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("most_overlap", "swap_rate"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ParameterError(
+                    f"'{name}' is out of its range", got=str(share), allowed="0 to 1"
+                )
+        if self.tries < 1:
+            raise ParameterError(
+                "'tries' is out of its range", got=str(self.tries), allowed="1 or more"
+            )
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return each text's partner and where the two are cut.
+
+        Returns
+        -------
+        mapping
+            ``seed`` (n,), of which the row gets its id; ``partner`` (n,): position of the other text, -1
+            where none was found; ``cut`` and ``partner_cut`` (n,): places in code points; ``donors``
+            (n, k): as of `text.entity_swap`, for the spans of the mixed texts.
+        """
+        rows = TextRows.of(dataset)
+        n = len(dataset)
+        seeds = rng.integers(0, 2**31 - 1, size=n, dtype=np.int64)
+        params = {"seed": seeds, **self._draw_cuts(rows, rng.random((n, self.tries, 2)))}
+        swap = EntitySwap(rate=self.swap_rate)
+        mixed = TextRows.of(_mixed(rows, params)).dataset
+        return params | {"donors": swap.draw(mixed, rng)["donors"]}
+
+    def _draw_cuts(self, rows: TextRows, chance: npt.NDArray[np.float64]) -> dict[str, Ints]:
+        texts = rows.marked.texts()
+        seams = Seams.of(rows, _classes(rows))
+        index = WordIndex.of(texts)
+        made_before: set[str] = set()
+        found = np.full((len(texts), 3), _NOBODY, np.int64)
+        for row, shares in enumerate(chance):
+            for own_share, other_share in shares:
+                pair = seams.pair(row, float(own_share), float(other_share))
+                if pair is None:
+                    continue
+                cut, partner, partner_cut = pair
+                text = texts[row][:cut] + texts[partner][partner_cut:]
+                if text not in made_before and index.nearest_share(text) <= self.most_overlap:
+                    made_before.add(text)
+                    found[row] = partner, cut, partner_cut
+                    break
+        return dict(zip(("partner", "cut", "partner_cut"), found.T))
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the texts put together, in order; the same parameters give the same bytes.
+
+        Raises
+        ------
+        SchemaError
+            There is no column of texts.
+        DataError
+            A span is empty, or does not lie in its text.
+        """
+        partners = params["partner"]
+        alone = int((partners == _NOBODY).sum())
+        if alone:
+            warnings.warn(_told(alone, len(partners)), FewRowsWarning, stacklevel=2)
+        mixed = TextRows.of(_mixed(TextRows.of(dataset), params))
+        owners, (starts, _) = mixed.marked.owners, mixed.marked.places()
+        is_own = (partners[owners] == _NOBODY) | (starts < params["cut"][owners])
+        sources = np.where(is_own, owners, partners[owners])
+        donors = donor_ids(mixed, params["donors"], sources)
+        made = EntitySwap(rate=self.swap_rate).replaced(mixed, params["donors"])
+        return with_parents(made, params["seed"], _others(dataset, partners.tolist(), donors))
+
+
+def _mixed(rows: TextRows, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+    """Return the set with its texts put together, ids as they were."""
+    dataset, texts, spans = rows.dataset, rows.marked.texts(), _spans_with_facts(rows)
+    made_texts, made_spans = list(texts), list(spans)
+    mixed = np.flatnonzero(params["partner"] != _NOBODY).tolist()
+    for row in mixed:
+        partner, cut, partner_cut = (int(params[k][row]) for k in ("partner", "cut", "partner_cut"))
+        made_texts[row] = texts[row][:cut] + texts[partner][partner_cut:]
+        made_spans[row] = _joined(spans[row], spans[partner], cut, partner_cut)
+    missing = dataset.is_null(rows.text)
+    made = put(dataset, rows.text, pa.array(made_texts, pa.string(), mask=missing))
+    if rows.spans is None:
+        return made
+    kind = dataset.records.schema.field(rows.spans).type
+    made = put(made, rows.spans, pa.array(made_spans, kind))
+    if rows.facts is None:
+        return made
+    owners = np.repeat(np.arange(len(texts)), [len(own or []) for own in made_spans])
+    facts = [span[_FACTS] for own in made_spans for span in own or []]
+    return put(made, COLUMN, write_facts(dataset, owners, facts, mixed))
+
+
+def _spans_with_facts(rows: TextRows) -> list[list[dict[str, Any]] | None]:
+    """Return the spans of each text, each with what the set tells of it beside."""
+    if rows.spans is None:
+        return [None] * len(rows.marked)
+    lists = rows.dataset.records.column(rows.spans).to_pylist()
+    facts = iter(rows.facts or [{} for _ in rows.labels])
+    return [own and [span | {_FACTS: next(facts)} for span in own] for own in lists]
+
+
+def _classes(rows: TextRows) -> Ints:
+    """Return a number for each row, equal where two may be mixed: of one label, both with spans or not."""
+    dataset, target = rows.dataset, rows.dataset.schema.target
+    classes = np.zeros(len(dataset), np.int64)
+    if target is not None and target.kind in ("category", "boolean"):
+        classes += 2 * dataset.codes(target.name)[0].astype(np.int64)
+    return classes + dataset.is_null(rows.spans) if rows.spans else classes
+
+
+def _joined(
+    own: list[dict[str, Any]] | None,
+    other: list[dict[str, Any]] | None,
+    cut: int,
+    partner_cut: int,
+) -> list[dict[str, Any]] | None:
+    if own is None or other is None:
+        return own
+    shift = cut - partner_cut
+    return [span for span in own if span["end"] <= cut] + [
+        span | {"start": span["start"] + shift, "end": span["end"] + shift}
+        for span in other
+        if span["start"] >= partner_cut
+    ]
+
+
+def _others(
+    dataset: Dataset, partners: list[int], donors: list[list[str]] | None
+) -> list[list[str]] | None:
+    if donors is None:
+        return None
+    ids = dataset.records.column("_id").to_pylist()
+    found = [([] if p == _NOBODY else [ids[p]]) + own for p, own in zip(partners, donors)]
+    return [
+        [other for other in dict.fromkeys(own) if other != ids[k]] for k, own in enumerate(found)
+    ]
+
+
+def _told(alone: int, n: int) -> str:
+    return (
+        f"{alone} of {n} texts found no partner to be mixed with and stay as they are; "
+        "more texts of their class, or a higher most_overlap, may help"
+    )

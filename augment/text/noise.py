@@ -1,0 +1,224 @@
+"""Write texts as people type, say and scan them: with faults at given rates, spans moved along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.dataset import Dataset
+from twinset.core.edits import Edits
+from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.marked_texts import MarkedTexts
+from twinset.core.mixing import scramble
+from twinset.core.schema import KINDS
+
+from .._seeded import Seeded, with_parents
+from ._ground import Ground, Protect
+from ._keyboards import KEYBOARDS
+from ._letters import double, drop, misread, mistype, plain, swap
+from ._marks import decorate, fill, punctuate, space
+from ._phrases import Lexicon, recase, rewrite
+from ._rows import TextRows
+from ._wordings import EMOJI, LANGUAGES, wordings
+
+_Plan = Callable[[Ground, float, int], Edits]
+
+
+def _rate(value: float, unit: str) -> Any:
+    return field(default=value, metadata={"unit": unit})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(Seeded):
+    """Write texts as people type, say and scan them, with faults at given rates; spans move along.
+
+    A rate is the share of its units that are touched, each by itself; a unit is something that this kind
+    of noise can change, and a touched one always changes. Kinds follow one another in the order below,
+    from words to letters, each on what those before have left. Labels and spans stay: every span keeps
+    its place in the list and marks the same thing, and its value follows the text; what it was is found
+    in the parent row. No grapheme cluster (an emoji of several parts, a letter with its marks) is ever
+    split, no span gets empty. Works on the first column of texts and the first of spans.
+
+    Parameters
+    ----------
+    synonym : float
+        Share of the words and phrases in `synonyms` that are replaced.
+    contraction, abbreviation : float
+        Share of the phrases known in the language that are shortened, or spelt out where they are short.
+    homophone : float
+        Share of words with a sound-alike that are replaced by it.
+    filler : float
+        Share of gaps between words that get an "um," or the like.
+    emoji : float
+        Share of texts that get an emoji at their end.
+    case : float
+        Share of words that change their case.
+    diacritics : float
+        Share of accented Latin and Greek letters that lose their accents.
+    punctuation : float
+        Share of punctuation marks that are lost or repeated.
+    whitespace : float
+        Share of single blanks that are lost or doubled; those at a span's border are doubled only.
+    typo : float
+        Share of letters on the keyboard that become a key beside it.
+    swap : float
+        Share of pairs of neighbouring letters, taken two by two, that change places.
+    drop, double : float
+        Share of letters, first ones of words left out, that are lost or written twice.
+    ocr : float
+        Share of characters and pairs that a scanner confuses which are misread.
+    protect : {"entities", "values", "none"}
+        What of the spans stays: all; the value but for case, accents and blanks; nothing.
+    keyboard : {"qwerty", "azerty", "qwertz"}
+        Which keys lie beside each other.
+    language : {"en", "de", "fr", "es"}
+        Language of short forms, sound-alikes and fillers.
+    synonyms : mapping of str to sequence of str
+        Words or phrases in small letters -> what may come instead; in a recipe also the name of a YAML
+        file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
+
+    Raises
+    ------
+    ParameterError
+        A rate is not 0 to 1, a name is unknown, or a synonym is empty or not in small letters.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.schema import Field, Schema
+    >>> span = {"start": 7, "end": 12, "label": "city", "value": "Paris"}
+    >>> table = pa.table({"text": ["Off to Paris tomorrow, please."], "spans": [[span]]})
+    >>> fields = (Field(name="text", kind="text"), Field(name="spans", kind="spans"))
+    >>> data = Dataset.from_arrow(table, Schema(fields))
+    >>> noise = Noise(**dict.fromkeys(NOISES, 0.0) | {"abbreviation": 1.0, "whitespace": 1.0})
+    >>> made = noise.apply(data, {"seed": np.array([7])})
+    >>> made.records.column("text")[0].as_py()
+    'Offto  Paris  tmrw,  plz.'
+    >>> made.records.column("spans")[0].as_py()[0]["start"]
+    7
+    """
+
+    use: ClassVar[str] = "text.noise"
+    kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
+    files: ClassVar[Mapping[str, str]] = {"synonyms": "mapping"}
+
+    synonym: float = 0.3
+    contraction: float = 0.2
+    abbreviation: float = 0.1
+    homophone: float = 0.03
+    filler: float = 0.01
+    emoji: float = 0.03
+    case: float = 0.05
+    diacritics: float = 0.2
+    punctuation: float = 0.1
+    whitespace: float = 0.02
+    typo: float = 0.01
+    swap: float = 0.005
+    drop: float = 0.005
+    double: float = 0.005
+    ocr: float = 0.0
+    protect: Literal["entities", "values", "none"] = "entities"
+    keyboard: Literal["qwerty", "azerty", "qwertz"] = "qwerty"
+    language: Literal["en", "de", "fr", "es"] = "en"
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in NOISES:
+            rate = getattr(self, name)
+            if not 0 <= rate <= 1:
+                raise ParameterError(
+                    f"'{name}' is out of its range", got=str(rate), allowed="0 to 1"
+                )
+        for name, known in (
+            ("protect", get_args(Protect)),
+            ("keyboard", KEYBOARDS),
+            ("language", LANGUAGES),
+        ):
+            given = getattr(self, name)
+            if given not in known:
+                raise ParameterError(
+                    f"'{name}' is none of those known",
+                    got=str(given),
+                    allowed=", ".join(known),
+                    todo=did_you_mean(str(given), known),
+                )
+        _check_synonyms(self.synonyms)
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the noisy rows, in order; a row depends on its seed alone, not on the rows beside it.
+
+        Raises
+        ------
+        SchemaError
+            There is no column of texts.
+        DataError
+            A span is empty, or does not lie in its text.
+        """
+        rows = TextRows.of(dataset)
+        made = rows.written(self.vary(rows.marked, params["seed"]))
+        return with_parents(made, params["seed"])
+
+    def vary(self, marked: MarkedTexts, seeds: npt.NDArray[np.int64]) -> MarkedTexts:
+        """Return texts with noise, their marks moved along.
+
+        Parameters
+        ----------
+        marked : MarkedTexts
+            The texts.
+        seeds : numpy.ndarray of int, shape (n,)
+            One of each text.
+        """
+        keys = scramble(np.asarray(seeds, np.uint64))
+        for salt, (name, plan) in enumerate(self.plans()):
+            rate = getattr(self, name)
+            if rate > 0 and len(marked):
+                ground = Ground(marked, keys, self.protect)
+                marked = marked.edited(plan(ground, rate, 2 * salt + 1))
+        return marked
+
+    def plans(self) -> Iterator[tuple[str, _Plan]]:
+        """Yield each kind of noise with what plans its edits, in the order in which they are made."""
+        known = wordings(self.language)
+        lexicons = {
+            "synonym": Lexicon(self.synonyms),
+            "contraction": known.contractions,
+            "abbreviation": known.abbreviations,
+            "homophone": known.homophones,
+        }
+        for name, lexicon in lexicons.items():
+            yield name, partial(rewrite, lexicon=lexicon)
+        yield "filler", partial(fill, fillers=known.fillers)
+        yield "emoji", partial(decorate, emoji=EMOJI)
+        yield "case", recase
+        yield "diacritics", plain
+        yield "punctuation", punctuate
+        yield "whitespace", space
+        yield "typo", partial(mistype, keyboard=self.keyboard)
+        yield "swap", swap
+        yield "drop", drop
+        yield "double", double
+        yield "ocr", misread
+
+
+NOISES: tuple[str, ...] = tuple(f.name for f in fields(Noise) if f.type == "float")
+"""Names of the kinds of noise, in the order in which they are made."""
+
+
+def _check_synonyms(synonyms: Mapping[str, Sequence[str]]) -> None:
+    for phrase, ways in synonyms.items():
+        if phrase != " ".join(phrase.lower().split()) or not phrase:
+            raise ParameterError(
+                "a synonym's phrase is not written plainly",
+                got=repr(phrase),
+                allowed="small letters, single blanks between words",
+            )
+        if isinstance(ways, str) or not ways or any(not w.strip() or w == phrase for w in ways):
+            raise ParameterError(
+                f"the synonyms of '{phrase}' are no list of other words", got=repr(ways),
+                allowed="e.g. {cheap: [inexpensive, low-cost]}",
+            )  # fmt: skip

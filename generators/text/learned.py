@@ -1,0 +1,262 @@
+"""Write new texts like a few real ones: their templates recombined, their entities exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.conditions import column_masks, rows_to_learn_from, unmet
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import FitError, ParameterError, SchemaError
+from twinset.core.schema import Schema
+from twinset.core.where import Where
+
+from .._quotas import deal
+from ._induced_tokens import Lexicon, Sentence, Words
+from ._induced_values import Source, Values
+from ._induced_writer import TRIES, Chances, Writer, Written
+
+_NAME = "text.learned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned(Generator):
+    """Write new texts like a few real ones: their templates recombined, their entities exact.
+
+    From 1 to thousands of real texts per class. Each span of a real text becomes a slot, and so does each
+    phrase of the lexicon; what is left is the text's template. New texts follow one template and go on
+    in others of the same class where these share two tokens, or one (an n-gram model with back-off, a slot
+    being one token); some begin with the opening of a text of another class, where a word model finds
+    that the class is still clear. Slots are filled with values of the same label. So every span is exact
+    and the label is that of the real texts. Shares of the classes are those of the real set, to less than
+    one row. Columns of categories other than the target are those of the text that the new one begins
+    with.
+
+    A text that is nearer to a real one than `max_likeness` is thrown away: new texts are no copies. Short
+    pieces of real texts, and the values of their spans unless `values` forbids it, are written as they are.
+
+    Parameters
+    ----------
+    lexicon : mapping of str to sequence of str or mapping of str to float, optional
+        Name -> words or phrases that may stand for each other, with weights where some come more often; in
+        a recipe also the name of a file with one a line. A list named like a label of the spans
+        gives that slot more values. Any other list is looked for in the texts, and what is found is
+        replaced by others of the list: ``{card: [card, credit card, visa]}``.
+    values : {"real and lexicon", "lexicon"}
+        What fills the slots of spans. With "lexicon" no value of a real span is written.
+    max_likeness : float
+        Largest likeness to any real text that is learnt from, above 0, to 1: the share of words and
+        pairs of neighbouring words in common (Dice). At 1 copies are let through.
+    switch : float
+        Chance of going on in another text after a token, 0 to 1.
+    borrow : float
+        Chance of beginning with the opening of a text of any class, 0 to 1.
+
+    Raises
+    ------
+    ParameterError
+        A setting is out of its range, or a list of the lexicon is empty.
+
+    References
+    ----------
+    Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data", 1980;
+    Andreas, "Good-enough compositional data augmentation", ACL 2020 (fragments in shared contexts).
+
+    Examples
+    --------
+    >>> from twinset.core.schema import Field
+    >>> said = ["play some jazz", "put on the blues", "stop it now", "please stop this"]
+    >>> places = [(10, 14), (11, 16), None, None]
+    >>> marks = [[{"start": p[0], "end": p[1], "label": "genre"}] if p else [] for p in places]
+    >>> table = pa.table({"said": said, "marks": marks, "wish": ["play", "play", "stop", "stop"]})
+    >>> kinds = {"said": "text", "marks": "spans", "wish": "category"}
+    >>> schema = Schema(tuple(Field(name=name, kind=kind) for name, kind in kinds.items()))
+    >>> real = Dataset.from_arrow(table, schema)
+    >>> fitted = Learned().fit(real, np.random.default_rng(0))
+    >>> made = fitted.sample(1, np.random.default_rng(0), Where({"wish": "play"})).records.to_pylist()
+    >>> made[0]["said"], made[0]["marks"]
+    ('play some blues', [{'start': 10, 'end': 15, 'label': 'genre', 'value': 'blues'}])
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans", "category"})
+    chunk_rows: ClassVar[int] = 1_024
+    needs_others: ClassVar[bool] = True
+    files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
+    note: ClassVar[str] = (
+        "pieces of real texts and values of their spans, recombined: treat as the source data. Near copies "
+        "of whole texts were thrown away; that a text is grammatical, true, or of its label in a reader's "
+        "eyes is not promised, nor that a rare phrase gives nobody away"
+    )
+
+    lexicon: Mapping[str, Words] | None = None
+    values: Source = "real and lexicon"
+    max_likeness: float = 0.9
+    switch: float = 0.3
+    borrow: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (0 < self.max_likeness <= 1 and 0 <= self.switch <= 1 and 0 <= self.borrow <= 1):
+            raise ParameterError(
+                "a setting is out of its range",
+                allowed="max_likeness above 0, to 1; switch and borrow 0 to 1",
+            )
+        if self.values not in ("real and lexicon", "lexicon"):
+            raise ParameterError(
+                "'values' is not known", got=str(self.values), allowed="real and lexicon, lexicon"
+            )
+        Lexicon(self.lexicon or {})
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the templates of the real texts, ready to write; nothing is drawn.
+
+        Raises
+        ------
+        FitError
+            No text holds a word, or the lexicon lacks a label.
+        SchemaError
+            There is not one column of texts, or more than one of spans.
+        DataError
+            A span does not lie in its text.
+        """
+        train = rows_to_learn_from(real, self.kinds, component=_NAME)
+        return _FittedLearned(self, train)
+
+
+class _FittedLearned(FittedGenerator):
+    def __init__(self, settings: Learned, train: Dataset) -> None:
+        self._settings, self.schema = settings, train.schema
+        self._texts, self._marks, self._labels = _columns(train.schema)
+        self._train = train
+        lexicon = Lexicon(settings.lexicon or {})
+        groups = _groups(train, self._labels)
+        sentences = list(self._read(train, groups, lexicon))
+        if not sentences:
+            raise FitError(
+                f"{_NAME} finds no word in any text", todo="give at least one text per class"
+            )
+        self._sentences = sentences
+        self._writer = Writer(
+            sentences,
+            Values(sentences, lexicon, settings.values),
+            [text or "" for text in train.records.column(self._texts).to_pylist()],
+            Chances(settings.switch, settings.borrow, settings.max_likeness),
+        )
+
+    def _read(
+        self, train: Dataset, groups: npt.NDArray[np.int64], lexicon: Lexicon
+    ) -> Iterator[Sentence]:
+        texts = train.records.column(self._texts).to_pylist()
+        marks = (
+            train.records.column(self._marks).to_pylist() if self._marks else [None] * len(texts)
+        )
+        for row, (text, spans) in enumerate(zip(texts, marks)):
+            sentence = Sentence.of(row, int(groups[row]), text or "", spans or [], lexicon)
+            if sentence.tokens:
+                yield sentence
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` new texts; the first of them do not depend on how many are asked for.
+
+        Raises
+        ------
+        ParameterError
+            A class has so few texts, and these so little in common, that nothing new can be written.
+        """
+        bases = self._bases(where)
+        by_group: dict[int, list[int]] = {}
+        for k in bases:
+            by_group.setdefault(self._sentences[k].group, []).append(k)
+        groups = list(by_group)
+        turns = deal([len(by_group[g]) for g in groups], rng)
+        rounds = {g: _take_turns(by_group[g], rng) for g in groups}
+        made: set[str] = set()
+        written = []
+        for _ in range(n):
+            group = groups[next(turns)]
+            one = self._writer.new(rounds[group], made, rng)
+            if one is None:
+                raise self._nothing_new(self._sentences[by_group[group][0]].row)
+            written.append(one)
+        return self._dataset(written)
+
+    def _nothing_new(self, row: int) -> ParameterError:
+        labels = [f"{n} = {self._train.records.column(n)[row]}" for n in self._labels]
+        of_class = f" of {', '.join(labels)}" if labels else ""
+        return ParameterError(
+            f"the texts{of_class} have too little in common to write a new one from them",
+            got=f"in {TRIES} tries none that is at most {self._settings.max_likeness:g} like a real one",
+            todo="give more such texts, spans or a lexicon, or raise max_likeness",
+        )
+
+    def _bases(self, where: Where | None) -> list[int]:
+        """Return the sentences that a text which meets the condition may begin with."""
+        conditions = where.conditions if where is not None else {}
+        others = [f.name for f in self.schema.fields if f.kind == "category"]
+        for column in conditions:
+            if column not in others:
+                raise ParameterError(
+                    f"'{_NAME}' cannot make rows under a condition on '{column}'",
+                    allowed="conditions on " + (", ".join(others) or "nothing: no categories"),
+                )
+        meant = np.ones(len(self._train), dtype=bool)
+        if where is not None and conditions:
+            meant = np.logical_and.reduce(list(column_masks(self._train, where).values()))
+        bases = [k for k, sentence in enumerate(self._sentences) if meant[sentence.row]]
+        if not bases:
+            raise unmet(where if where is not None else Where({}))
+        return bases
+
+    def _dataset(self, written: Sequence[Written]) -> Dataset:
+        rows = np.array([one.rows[0] for one in written], dtype=np.int64)
+        records = self._train.without_reserved().take(rows).records
+        columns: dict[str, list[Any]] = {self._texts: [one.text for one in written]}
+        if self._marks:
+            columns[self._marks] = [one.spans for one in written]
+        for name, values in columns.items():
+            at = records.column_names.index(name)
+            records = records.set_column(at, name, pa.array(values, self.schema[name].arrow_type))
+        if "_id" in self._train.records.column_names:
+            ids = self._train.records.column("_id").to_pylist()
+            parents = [[ids[row] for row in one.rows] for one in written]
+            records = records.append_column("_parents", pa.array(parents, pa.list_(pa.string())))
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings),
+            notes=(Learned.note,),
+        )  # fmt: skip
+        return Dataset.from_arrow(records, self.schema, card)
+
+
+def _columns(schema: Schema) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return the columns of texts, of spans if any, and of labels that tell the class of a text."""
+    texts, marks = schema.of_kind("text"), schema.of_kind("spans")
+    if len(texts) != 1 or len(marks) > 1:
+        raise SchemaError(
+            f"{_NAME} needs one column of texts, and at most one of spans",
+            got=f"{len(texts)} of texts, {len(marks)} of spans",
+            todo="leave the others out",
+        )
+    categories = schema.of_kind("category")
+    labels = [f.name for f in categories if f.role == "target"] or [f.name for f in categories]
+    return texts[0].name, marks[0].name if marks else None, tuple(labels)
+
+
+def _groups(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the class of each row, shape (n,): one for each combination of labels."""
+    rows = list(zip(*(train.codes(name)[0].tolist() for name in labels))) or [()] * len(train)
+    place = {row: k for k, row in enumerate(sorted(Counter(rows)))}
+    return np.array([place[row] for row in rows], dtype=np.int64)
+
+
+def _take_turns(places: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
+    """Yield every place once in a random order, again and again."""
+    while True:
+        yield from (places[int(k)] for k in rng.permutation(len(places)))

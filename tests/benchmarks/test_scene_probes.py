@@ -1,0 +1,20 @@
+"""Every level of every condition that scenes offer can be told from the pixels alone."""
+
+import pytest
+
+from benchmarks.vision.scene_probes import PROBED, recalls
+from generators.image._scene_spec import LEVELS
+
+pytest.importorskip("cv2")
+
+
+def test_every_condition_that_is_offered_is_probed() -> None:
+    assert {name: set(levels) for name, levels in PROBED.items()} == {
+        name: set(levels) for name, levels in LEVELS.items()
+    }
+
+
+@pytest.mark.parametrize("name", PROBED)
+def test_a_probe_tells_each_level_of_nine_scenes_in_ten(name: str) -> None:
+    found = recalls(name, images=40)
+    assert min(found.values()) >= 0.9, found

@@ -1,0 +1,73 @@
+"""DICOM files are read as pictures: the modality's values, and nothing of the person."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinset.core.errors import DataError
+from twinset.core.pixels import decode_pixels
+from twinset.io import read_dataset
+
+pydicom = pytest.importorskip("pydicom")
+pytest.importorskip("cv2")
+
+
+def dicom(pixels: np.ndarray, **more: object) -> bytes:
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    made = pydicom.dataset.Dataset()
+    made.file_meta = meta
+    made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, "1.2.3"
+    made.PatientName, made.PatientBirthDate = "Doe^Jane", "19700101"
+    made.Rows, made.Columns = pixels.shape[-2:]
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated = made.BitsStored = 8 * pixels.dtype.itemsize
+    made.HighBit = made.BitsStored - 1
+    made.PixelRepresentation = int(pixels.dtype.kind == "i")
+    made.PixelData = pixels.tobytes()
+    for name, value in more.items():
+        setattr(made, name, value)
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, made, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def read(folder: Path, data: bytes) -> np.ndarray:
+    (folder / "a.dcm").write_bytes(data)
+    (blob,) = read_dataset(folder).records["image"].to_pylist()
+    assert blob["path"] == "a.dcm"
+    assert b"Doe" not in blob["bytes"]
+    return decode_pixels(blob["bytes"])
+
+
+RAMP = np.arange(12).reshape(3, 4)
+
+
+def test_values_are_those_of_the_modality(tmp_path: Path) -> None:
+    deep = read(tmp_path, dicom((RAMP * 300).astype(np.uint16)))
+    assert deep.dtype == np.uint16
+    np.testing.assert_array_equal(deep, RAMP * 300)
+    ct = read(tmp_path, dicom(RAMP.astype(np.int16), RescaleSlope=2, RescaleIntercept=-1024))
+    assert ct.dtype == np.float32
+    np.testing.assert_array_equal(ct, RAMP * 2 - 1024)
+    grey = read(tmp_path, dicom(RAMP.astype(np.uint8)))
+    assert grey.dtype in (np.uint8, np.uint16)
+    np.testing.assert_array_equal(grey, RAMP)
+
+
+def test_low_values_are_dark_whatever_the_file_says(tmp_path: Path) -> None:
+    data = dicom(RAMP.astype(np.uint16), PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(read(tmp_path, data), RAMP[::-1, ::-1])
+
+
+def test_what_is_no_single_picture_is_told_by_its_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the DICOM file 'a\.dcm' holds several pictures; got 2"):
+        read(tmp_path, dicom(np.stack([RAMP, RAMP]).astype(np.uint16), NumberOfFrames=2))
+    with pytest.raises(DataError, match=r"the DICOM file 'a\.dcm' cannot be read as a picture"):
+        read(tmp_path, dicom(RAMP.astype(np.uint16))[:-6])
+    with pytest.raises(DataError, match=r"the file 'a\.dcm' is no DCM image"):
+        read(tmp_path, b"hello" * 50)

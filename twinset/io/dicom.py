@@ -1,0 +1,88 @@
+"""DICOM files as images: the pixels alone, and nothing of what the header says of a person."""
+
+from __future__ import annotations
+
+import io
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.pixels import encode_lossless
+
+_MOST_16_BITS = 65_535
+
+
+def is_dicom(data: bytes) -> bool:
+    """Return whether these are the bytes of a DICOM file."""
+    return data[128:132] == b"DICM"
+
+
+def image_of_dicom(data: bytes) -> bytes:
+    """Return the picture in a DICOM file as PNG, or as TIFF where its values are not whole and positive.
+
+    Values are those of the modality (Hounsfield units of a CT): slope and intercept are applied, no window
+    is. Where the file says that low values are bright (MONOCHROME1), they are turned round. The header
+    holds names and dates of birth: nothing of it is kept.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Raises
+    ------
+    DataError
+        The file holds no picture, several of them, or is compressed in a way that is not installed.
+    MissingExtraError
+        pydicom is not installed.
+    """
+    try:
+        pydicom: Any = import_module("pydicom")
+        apply_modality_lut: Any = import_module("pydicom.pixels").apply_modality_lut
+    except ImportError as error:
+        raise MissingExtraError.of("pydicom", "dicom") from error
+    try:
+        found = pydicom.dcmread(io.BytesIO(data))
+        frames = int(getattr(found, "NumberOfFrames", 1) or 1)
+        pixels = found.pixel_array if frames == 1 else None
+    except (
+        pydicom.errors.InvalidDicomError,
+        AttributeError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+    ) as error:
+        raise DataError(
+            "a DICOM file cannot be read as a picture",
+            got=str(error).split("\n", maxsplit=1)[0][:200],
+            todo="write it again without compression, or install pylibjpeg",
+        ) from error
+    if pixels is None:
+        raise DataError(
+            "a DICOM file holds several pictures",
+            got=f"{frames} frames",
+            allowed="one",
+            todo="write each frame as a file of its own",
+        )
+    values = apply_modality_lut(pixels, found) if pixels.ndim == 2 else pixels
+    return encode_lossless(_as_stored(_upright(np.asarray(values), found)))
+
+
+def _upright(values: npt.NDArray[Any], found: Any) -> npt.NDArray[Any]:
+    """Return values of which low ones are dark."""
+    if getattr(found, "PhotometricInterpretation", "") != "MONOCHROME1":
+        return values
+    return np.asarray(values.max() + values.min() - values)
+
+
+def _as_stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values as uint8 or uint16 where they are whole and fit, else as float32."""
+    if values.dtype == np.uint8:
+        return values
+    whole = values.astype(np.int64)
+    if (whole == values).all() and whole.min() >= 0 and whole.max() <= _MOST_16_BITS:
+        return whole.astype(np.uint16)
+    return values.astype(np.float32)

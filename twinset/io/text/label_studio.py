@@ -1,0 +1,137 @@
+"""Label Studio: tasks in JSON with their annotations, and the settings of a project that holds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from twinset.core.errors import DataError
+from twinset.io.text.rows import SPANS, TEXT, Columns, Row, Span, cells_of, span_at
+from twinset.io.text.writing import TextWriter, Written
+from twinset.io.vision.faults import Faults
+
+TASKS, CONFIG = "tasks.json", "config.xml"
+
+
+def is_label_studio(file: Path) -> bool:
+    """Return whether a JSON file begins like a list of tasks."""
+    with file.open("rb") as stream:
+        head = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith(b"[") and b'"data"' in head
+
+
+def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str, ...], str]:
+    """Return the texts of an export in JSON, what is not kept of it, and the cell of the class.
+
+    Of several annotations of a task the first that was not cancelled counts; predictions do not.
+
+    Raises
+    ------
+    DataError
+        The file is no list of tasks.
+    """
+    try:
+        tasks = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
+    except RecursionError:
+        raise DataError(f"'{file.name}' is nested too deep") from None
+    if not isinstance(tasks, list):
+        raise DataError(f"'{file.name}' is no list of tasks", got=type(tasks).__name__)
+    rows, more, choices = list[Row](), 0, dict[str, None]()
+    for k, task in enumerate(tasks):
+        place = f"{file.name}, task {k}"
+        data = task.get("data") if isinstance(task, dict) else None
+        if not isinstance(data, dict) or not isinstance(data.get(TEXT), str):
+            faults.add(place, f"it has no 'data' with a '{TEXT}'")
+            continue
+        row = Row(data[TEXT], [], cells_of({key: v for key, v in data.items() if key != TEXT}))
+        own = task.get("annotations") or []
+        own = [a for a in own if isinstance(a, dict) and not a.get("was_cancelled")]
+        more += len(own) > 1
+        fault = ""
+        for item in (own[0].get("result") or []) if own else []:
+            fault = fault or _take(item, row, choices)
+        if fault:
+            faults.add(place, fault)
+        else:
+            rows.append(row)
+    notes = (f"{more} tasks have several annotations; the first of each is read",) if more else ()
+    return rows, notes, next(iter(choices), "")
+
+
+def _take(item: Any, row: Row, choices: dict[str, None]) -> str:
+    """Take one result of an annotation into its row; return what is wrong with it."""
+    value = item.get("value") if isinstance(item, dict) else None
+    if not isinstance(value, Mapping):
+        return "a result has no value"
+    if item.get("type") == "choices":
+        name, chosen = str(item.get("from_name")), value.get("choices")
+        if not isinstance(chosen, list) or len(chosen) != 1:
+            return f"'{name}' holds several choices; allowed: one"
+        row.cells[name] = str(chosen[0])
+        choices[name] = None
+    if item.get("type") in ("labels", "hypertextlabels"):
+        start, end, labels = value.get("start"), value.get("end"), value.get("labels")
+        if not isinstance(start, int) or not isinstance(end, int) or not isinstance(labels, list):
+            return "a span has no 'start', 'end' and 'labels'"
+        if not 0 <= start < end <= len(row.text):
+            return f"the span [{start}, {end}) leaves its text of {len(row.text)} characters"
+        if value.get("text") not in (None, row.text[start:end]):
+            return f"the span [{start}, {end}) is not where its own 'text' stands"
+        row.spans += [span_at(row.text, start, end, str(label)) for label in labels]
+    return ""
+
+
+class LabelStudioWriter(TextWriter):
+    """`tasks.json` with an annotation for each text, and `config.xml`, the settings of its project."""
+
+    def begin(self, columns: Columns) -> None:
+        """Open the file of tasks."""
+        self._label = columns.label
+        self._names: dict[str, dict[str, None]] = {SPANS: {}, self._label: {}}
+        self._stream = self.open(self.place / TASKS)
+        self._stream.write("[")
+
+    def put(self, row: Row) -> Written:
+        """Write one task."""
+        number = self.losses.n_rows
+        chosen = row.cells.get(self._label) if self._label else None
+        assert self.columns is not None
+        data = {TEXT: row.text, **self.columns.values_of(row)}
+        data.pop(self._label, None)
+        back = [span_at(row.text, s["start"], s["end"], s["label"]) for s in row.spans]
+        result = [_span(span, f"{number}-{k}") for k, span in enumerate(back)]
+        for span in row.spans:
+            self._names[SPANS][span["label"]] = None
+        if chosen is not None:
+            self._names[self._label][chosen] = None
+            result.append(_result(self._label, "choices", {"choices": [chosen]}, f"{number}-c"))
+        task = {"id": number + 1, "data": data, "annotations": [{"result": result}]}
+        self._stream.write(",\n" if number else "\n")
+        self._stream.write(json.dumps(task, ensure_ascii=False))
+        return Written(Row(row.text, back, row.cells))
+
+    def finish(self) -> None:
+        """End the list and write the settings."""
+        self._stream.write("\n]\n")
+        lines = ["<View>", f'  <Text name="{TEXT}" value="${TEXT}"/>']
+        for name, tag, one in ((SPANS, "Labels", "Label"), (self._label, "Choices", "Choice")):
+            names = self._names[name]
+            if names:
+                lines.append(f'  <{tag} name={quoteattr(name)} toName="{TEXT}">')
+                lines += [f"    <{one} value={quoteattr(value)}/>" for value in sorted(names)]
+                lines.append(f"  </{tag}>")
+        self.open(self.place / CONFIG).write("\n".join([*lines, "</View>"]) + "\n")
+
+
+def _span(span: Span, number: str) -> dict[str, Any]:
+    value = {"start": span["start"], "end": span["end"], "text": span["value"]}
+    return _result(SPANS, "labels", {**value, "labels": [span["label"]]}, number)
+
+
+def _result(name: str, kind: str, value: Mapping[str, Any], number: str) -> dict[str, Any]:
+    return {"id": number, "from_name": name, "to_name": TEXT, "type": kind, "value": value}

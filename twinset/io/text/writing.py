@@ -1,0 +1,177 @@
+"""Write a set of labelled texts in the formats of other tools; what they cannot hold is counted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from twinset.core.dataset import Dataset
+from twinset.core.errors import FormatLossWarning, SchemaError, UnknownNameError
+from twinset.io import TEXT_FORMATS
+from twinset.io.files import cannot_write, flush_folder, replacing
+from twinset.io.text.losses import Losses
+from twinset.io.text.rows import SPANS, TEXT, Columns, Row, rows_of
+
+_FOLDERS = frozenset({"tokens", "labelstudio"})
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a format gives back of a row, None where it was left out, and why it differs where it does."""
+
+    back: Row | None
+    why: Mapping[str, str] = field(default_factory=dict)
+
+
+class TextWriter(ABC):
+    """Takes the chunks of one set. Every row is read back as it is written, and losses are counted.
+
+    Parameters
+    ----------
+    place : Path
+        File or folder to write.
+    format : str
+        Name of the format.
+    """
+
+    holds_names = False  # whether the names of the columns of texts and of spans come back
+
+    def __init__(self, place: Path, format: str) -> None:  # noqa: A002
+        self.place = place
+        self.losses = Losses(format)
+        self.columns: Columns | None = None
+        self._streams: list[IO[str]] = []
+
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`.
+
+        Raises
+        ------
+        SchemaError
+            The set is none of texts, or a label cannot be written.
+        DataError
+            A row has no text.
+        """
+        columns = Columns.of(chunk.schema)
+        if self.columns is None:
+            self.columns = columns
+            self._tell_names(columns)
+            self.begin(columns)
+        for row in rows_of(chunk, columns, self.losses.n_rows):
+            written = self.put(row)
+            self.losses.compare(row, written.back, written.why)
+
+    def _tell_names(self, columns: Columns) -> None:
+        for name, usual in ((columns.text, TEXT), (columns.spans, SPANS)):
+            if name and name != usual and not self.holds_names:
+                self.losses.column(f"the column '{name}' comes back as '{usual}'")
+
+    def begin(self, columns: Columns) -> None:  # noqa: B027  (most formats have no head)
+        """Write what stands before the first row."""
+
+    @abstractmethod
+    def put(self, row: Row) -> Written:
+        """Write one row and return what a reader will get from it."""
+
+    def finish(self) -> None:  # noqa: B027  (most formats have no end)
+        """Write what stands behind the last row."""
+
+    def open(self, path: Path) -> IO[str]:
+        """Return a new file of texts; it is closed with the writer."""
+        self._streams.append(path.open("w", encoding="utf-8", newline=""))
+        return self._streams[-1]
+
+    def close(self) -> None:
+        """Close what is open."""
+        for stream in self._streams:
+            stream.close()
+
+
+@contextmanager
+def open_text(path: Path, format: str) -> Iterator[TextWriter]:  # noqa: A002
+    """Open a file, or a folder, for chunks of one set of texts; it appears when the block ends well.
+
+    What the format could not hold is told in a `FormatLossWarning` at the end.
+
+    Raises
+    ------
+    UnknownNameError
+        The format is not one of `TEXT_FORMATS`.
+    DataError
+        The place cannot be written.
+    """
+    if format not in TEXT_FORMATS:
+        raise UnknownNameError.of("format", format, TEXT_FORMATS)
+    with _replacing_folder(path) if format in _FOLDERS else replacing(path) as draft:
+        writer = _writer(format, draft)
+        try:
+            yield writer
+            writer.finish()
+        finally:
+            writer.close()
+    told = writer.losses.told()
+    if told:
+        warnings.warn(f"{path.name}: {told}", FormatLossWarning, stacklevel=3)
+
+
+@contextmanager
+def _replacing_folder(path: Path) -> Iterator[Path]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", dir=path.parent))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield draft
+        draft.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(draft, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _writer(format: str, draft: Path) -> TextWriter:  # noqa: A002
+    from twinset.io.text.conll_writing import ConllWriter
+    from twinset.io.text.docbin import DocBinWriter
+    from twinset.io.text.hf_tokens import TokensWriter
+    from twinset.io.text.label_studio import LabelStudioWriter
+    from twinset.io.text.rasa_writing import RasaWriter
+
+    kinds: dict[str, type[TextWriter]] = {
+        "conll": ConllWriter,
+        "bilou": ConllWriter,
+        "conllu": ConllWriter,
+        "tokens": TokensWriter,
+        "spacy": DocBinWriter,
+        "rasa": RasaWriter,
+        "labelstudio": LabelStudioWriter,
+    }
+    return kinds[format](draft, format)
+
+
+def check_label(label: str, format: str) -> str:  # noqa: A002
+    """Return a label that stands on one line.
+
+    Raises
+    ------
+    SchemaError
+        It is empty or holds a line break or a tabulator.
+    """
+    if not label.strip() or any(sign in label for sign in "\t\n\r"):
+        raise SchemaError(
+            f"a label of a span cannot be written as {format}",
+            got=repr(label[:60]),
+            allowed="a text on one line, without tabulators",
+        )
+    return label

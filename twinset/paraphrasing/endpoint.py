@@ -1,0 +1,253 @@
+"""One server that speaks the chat protocol of OpenAI: asked with patience, and given up in a sentence."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from twinset.core.errors import DataError, MissingExtraError, ParameterError
+
+_LARGEST_BYTES = 4_000_000
+_FIRST_WAIT = 0.5
+_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+
+class EndpointError(DataError):
+    """The server cannot be used, whatever is asked of it: the key, the address or the model is wrong."""
+
+
+class NoAnswer(DataError):
+    """The server gave no usable answer to one request, also when asked again."""
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where to ask, and how patiently.
+
+    Parameters
+    ----------
+    base_url : str
+        Address up to ``/chat/completions``, e.g. ``http://127.0.0.1:11434/v1``.
+    key : str
+        Sent as bearer token when not empty. It is in no repr, error or file.
+    timeout : float
+        Seconds for one whole request, above 0.
+    tries : int
+        How often a request is sent at most, 1 or more.
+    longest_wait : float
+        Seconds to wait between two tries at most; a server that asks for more is given up.
+
+    Raises
+    ------
+    ParameterError
+        The address is none of http or https, or carries a name, a password or a query; a number is out
+        of its range.
+    """
+
+    base_url: str
+    key: str = field(default="", repr=False)
+    timeout: float = 60.0
+    tries: int = 4
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        told = urlsplit(self.base_url)
+        # What stands before an @ or behind a ? may be a secret, and addresses are told and hashed.
+        if told.scheme not in ("http", "https") or not told.hostname:
+            raise ParameterError(
+                "the base URL is no address", allowed="e.g. http://127.0.0.1:11434/v1"
+            )
+        if told.username or told.password or told.query or told.fragment:
+            raise ParameterError(
+                "the base URL carries a name, a password or a query",
+                todo="give the address alone; the key goes into the environment",
+            )
+        if not self.timeout > 0 or self.tries < 1 or self.longest_wait < 0:
+            raise ParameterError(
+                "a setting of the endpoint is out of its range",
+                allowed="timeout > 0; tries >= 1; longest wait >= 0",
+            )
+        if any(not " " < sign < "\x7f" for sign in self.key):
+            raise ParameterError("the key holds a blank or a sign that no header can carry")
+
+    def ask(
+        self, body: Mapping[str, Any], read: Callable[[str], object], stop: Event | None = None
+    ) -> str:
+        """Return the text that the model answers with.
+
+        Parameters
+        ----------
+        body : mapping
+            JSON of the request.
+        read : callable
+            Raises ValueError for an answer that cannot be used; the request is then sent once more.
+        stop : threading.Event, optional
+            Ends the waiting between tries.
+
+        Raises
+        ------
+        EndpointError
+            The server refuses: wrong key, model, address or request.
+        NoAnswer
+            It is too slow, too busy, out of order, or its answers cannot be used.
+        MissingExtraError
+            httpx is not installed.
+        """
+        stop = stop or Event()
+        body, said, spoiled, answer = dict(body), "", 0, _Answer()
+        for attempt in range(self.tries):
+            answer = self._post(body)
+            while answer.is_refusal and answer.status in (400, 422) and _adapt(body, answer.text):
+                answer = self._post(body)
+            if answer.is_refusal:
+                raise self._refused(answer.status)
+            said, spoiled = answer.fault, spoiled + answer.is_spoiled
+            if not said:
+                try:
+                    read(answer.text)
+                except ValueError as error:
+                    said, spoiled = str(error), spoiled + 1
+                else:
+                    return answer.text
+            if answer.wait is not None and answer.wait > self.longest_wait:
+                raise NoAnswer(f"the server asks to wait for {answer.wait:.0f} seconds")
+            wait = _FIRST_WAIT * 2**attempt if answer.wait is None else answer.wait
+            # An answer that cannot be used was paid for: it is asked for once more and not again.
+            is_last = attempt == self.tries - 1 or spoiled > 1
+            if is_last or stop.wait(min(wait, self.longest_wait)):
+                break
+        if answer.is_absent:
+            raise EndpointError(
+                f"the server at {self._host} cannot be reached",
+                got=answer.fault,
+                todo="check that it runs, and the base URL",
+            )
+        raise NoAnswer(said)
+
+    def _post(self, body: Mapping[str, Any]) -> _Answer:
+        """Send one request; its whole answer must come within the timeout."""
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingExtraError.of("httpx", "llm") from error
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        address = f"{self.base_url.rstrip('/')}/chat/completions"
+        deadline, data = time.monotonic() + self.timeout, bytearray()
+        try:
+            with httpx.stream(
+                "POST", address, json=dict(body), headers=headers, timeout=self.timeout
+            ) as reply:
+                for piece in reply.iter_bytes():
+                    data += piece
+                    # The limits of httpx hold for each piece: a server that drips would never end.
+                    if time.monotonic() > deadline:
+                        return _Answer(fault=self._slow)
+                    if len(data) > _LARGEST_BYTES:
+                        return _Answer(fault="the answer is larger than 4 MB")
+        except httpx.TimeoutException:
+            return _Answer(fault=self._slow)
+        except httpx.ConnectError as error:
+            is_odd = "CERTIFICATE" in str(error).upper()
+            why = "its certificate is not trusted" if is_odd else "no connection"
+            return _Answer(fault=why, is_absent=True)
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
+            return _Answer(fault=f"the connection broke off ({type(error).__name__})")
+        return _understood(reply.status_code, reply.headers.get("retry-after"), bytes(data))
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def _slow(self) -> str:
+        return f"no answer came within {self.timeout:g} seconds"
+
+    def _refused(self, status: int) -> EndpointError:
+        """Return the error of a request that would be refused again; the server's words may quote it."""
+        todo = {
+            401: "check the key in the environment",
+            403: "check the key in the environment, and what it may do",
+            404: "check the base URL and the name of the model",
+        }.get(status, "check the base URL, the name of the model and what the server allows")
+        return EndpointError(
+            f"the server at {self._host} refuses the request",
+            got=f"status {status}",
+            todo=todo,
+        )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    text: str = ""
+    fault: str = ""
+    status: int = 0
+    is_refusal: bool = False
+    is_spoiled: bool = False
+    is_absent: bool = False
+    wait: float | None = None
+
+
+def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
+    if status in _AGAIN:
+        return _Answer(fault=f"the server answers with status {status}", wait=_seconds(retry_after))
+    if status != 200:
+        return _Answer(data.decode(errors="replace"), status=status, is_refusal=True)
+    try:
+        completion = _Completion.model_validate(json.loads(data))
+        choice = completion.choices[0]
+    except (ValueError, ValidationError, IndexError, RecursionError):
+        is_page = data.lstrip()[:1] == b"<"
+        what = "a page of HTML" if is_page else "something else"
+        return _Answer(fault=f"the server answers with {what} instead of a completion")
+    if choice.finish_reason == "length":
+        return _Answer(fault="the answer breaks off at the limit of tokens", is_spoiled=True)
+    if not choice.message.content:
+        return _Answer(fault="the answer is empty", is_spoiled=True)
+    return _Answer(text=choice.message.content)
+
+
+def _adapt(body: dict[str, Any], told: str) -> bool:
+    """Take out of a request what its server does not know; return whether anything was left to change."""
+    if "max_completion_tokens" in told and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+        return True
+    if "temperature" in told and "temperature" in body:
+        del body["temperature"]
+        return True
+    # Without its format the answer is asked for in words alone.
+    return body.pop("response_format", None) is not None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds that a header Retry-After asks for: a number, or a date."""
+    if not retry_after:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
