@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from .sets import Row
+from twinset.core.contracts import Comparison
+from twinset.registry import component_class
+
+from .sets import Row, dataset
 
 STRENGTHS = (1.0, 5.0, 25.0)
 FOLDS = 5
@@ -74,6 +78,22 @@ def hits(
     found, classes = opinions(real, made, weight, strength, test)
     told = np.array(classes)[found.argmax(axis=1)]
     return np.array(told == np.array([row["about"] for row in test]))
+
+
+def recommended_intents(
+    real: Sequence[Row], made: Sequence[Row], holdout: Sequence[Row], seed: int
+) -> tuple[int, float]:
+    """Return how many made rows `utility.exchange_rate` says to add, and what 1,000 are worth in real ones.
+
+    `holdout` are real rows that neither the model nor the final test sees.
+    """
+    metric: Any = component_class("metric", "utility.exchange_rate")()
+    train, candidate, held = (
+        dataset(rows).select(["said", "about"]) for rows in (real, made, holdout)
+    )
+    told = Comparison(train=train, synthetic=candidate, reference=held, target="about")
+    found = metric.compute(told, np.random.default_rng(seed))
+    return int(found.details["best_rows"]), float(found.value)
 
 
 def two_sample_area(one: Sequence[Row], other: Sequence[Row], seed: int) -> float:

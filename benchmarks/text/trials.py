@@ -10,7 +10,7 @@ import numpy as np
 from .arms import BANKING, Arm, copies, learned, snips_words, templates
 from .entities import Bench, of_f1, recommended
 from .intervals import of_hits
-from .learners import hits, strength_for, two_sample_area
+from .learners import hits, recommended_intents, strength_for, two_sample_area
 from .sets import Row, banking, snips, some_of_each
 
 SEEDS = range(5)
@@ -70,6 +70,31 @@ def synthetic_alone(seeds: Sequence[int]) -> list[float]:
         strength = strength_for(made, None, 1.0, seed)
         found.append(float(hits(made, (), 1.0, strength, test).mean()))
     return found
+
+
+def intent_sweep(seeds: Sequence[int]) -> dict[str, Any]:
+    """Return what the sweep of `utility.exchange_rate` recommends beside 20 real rows per intent of SNIPS.
+
+    Two kinds of made rows: the hand-written templates, and the same with their intents dealt anew, which
+    cannot help. The sweep judges by 20 further real rows per intent; the test is the validation part.
+    """
+    train, test = snips("train"), snips("validation")
+    out: dict[str, Any] = {"real": [], "arms": {}}
+    for seed in seeds:
+        both = some_of_each(train, 40, np.random.default_rng(seed))
+        real, held = both[::2], both[1::2]
+        strength = strength_for(real, None, 1.0, seed)
+        alone = hits(real, (), 1.0, strength, test)
+        out["real"].append(float(alone.mean()))
+        good = templates(len(real)).make((), seed)
+        for name, made in (("templates by hand", good), ("wrong labels", _misplaced(good, seed))):
+            rows, worth = recommended_intents(real, made, held, seed)
+            chosen = hits(real, made[:rows], 1.0, strength, test) if rows else alone
+            own = out["arms"].setdefault(name, {"recommended": [], "worth": [], "accuracy": []})
+            own["recommended"].append(rows)
+            own["worth"].append(worth)
+            own["accuracy"].append(float(chosen.mean()))
+    return out
 
 
 def entities(k: int, seeds: Sequence[int]) -> dict[str, Any]:
@@ -150,6 +175,12 @@ def controls(seeds: Sequence[int]) -> dict[str, list[float]]:
         )
         out["learned"].append(two_sample_area(one, made, seed))
     return out
+
+
+def _misplaced(rows: Sequence[Row], seed: int) -> list[Row]:
+    """Return rows with intents of other rows."""
+    dealt = np.random.default_rng(seed).permutation([row["about"] for row in rows]).tolist()
+    return [{**row, "about": intent} for row, intent in zip(rows, dealt)]
 
 
 def _mislabelled(rows: Sequence[Row], seed: int) -> list[Row]:

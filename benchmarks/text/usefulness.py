@@ -2,7 +2,8 @@
 
     python -m benchmarks.text.usefulness            # all trials: writes usefulness.json and USEFULNESS.md
     python -m benchmarks.text.usefulness --page     # the page alone, from usefulness.json
-    python -m benchmarks.text.usefulness --only banking --seeds 2      # a look, nothing is written
+    python -m benchmarks.text.usefulness --only banking     # one trial anew, the others as they were
+    python -m benchmarks.text.usefulness --seeds 2          # a look, nothing is written
 
 Real data: SNIPS (train part to draw from, validation part to test on) and the banking and credit card
 intents of CLINC150 (the same). Five draws of real train rows. No choice was made on a test row: what made
@@ -30,6 +31,7 @@ TRIALS: dict[str, Callable[[Sequence[int]], Any]] = {
     "controls": trials.controls,
     "alone": trials.synthetic_alone,
     "intents": trials.snips_intents,
+    "intent sweep": trials.intent_sweep,
     "banking": trials.banking_intents,
     "entities 10": lambda seeds: trials.entities(10, seeds),
     "entities 50": lambda seeds: trials.entities(50, seeds),
@@ -44,13 +46,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=len(trials.SEEDS))
     parser.add_argument("--page", action="store_true")
     asked = parser.parse_args()
-    if asked.page:
-        found = json.loads((HERE / "usefulness.json").read_text("utf-8"))
-    else:
-        found = measured([asked.only] if asked.only else list(TRIALS), range(asked.seeds))
-    if asked.only or asked.seeds != len(trials.SEEDS):
+    names = [] if asked.page else [asked.only] if asked.only else list(TRIALS)
+    found = measured(names, range(asked.seeds))
+    if asked.seeds != len(trials.SEEDS):
         print(json.dumps(found, indent=1))
         return
+    if asked.page or asked.only:
+        found = json.loads((HERE / "usefulness.json").read_text("utf-8")) | found
     (HERE / "usefulness.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     checked = HERE / "reference_tagger.json"
     reference = json.loads(checked.read_text("utf-8")) if checked.exists() else None

@@ -80,6 +80,7 @@ def page(found: Mapping[str, Any], reference: Mapping[str, Any] | None = None) -
     parts += ["\n## Intents\n", _trial("SNIPS", few, "accuracy"), _trial("SNIPS", many, "accuracy")]
     parts += [_trial("CLINC150, banking and credit cards", found["banking"], "accuracy")]
     parts += [
+        _intent_sweep(found["intent sweep"]),
         f"\nTemplates by hand alone, no real row: accuracy {_spread(found['alone'])} on SNIPS.\n",
         "\n## Entities\n",
         *(_trial("SNIPS", found[f"entities {k}"], "f1") for k in (10, 50)),
@@ -143,6 +144,22 @@ def _trial(name: str, trial: Mapping[str, Any], measure: str) -> str:
     lines += [
         f"| real rows + {arm} | {_spread(told[measure])} | {_told(told['gain'])} |\n"
         for arm, told in trial["arms"].items()
+    ]
+    return "".join(lines)
+
+
+def _intent_sweep(sweep: Mapping[str, Any]) -> str:
+    lines = [
+        "\n140 real rows of SNIPS, and as many of 140 made rows as `utility.exchange_rate` recommends by "
+        "140 further real rows. Rows with wrong intents are its control:\n\n",
+        "| made rows | recommended, by draw | 1,000 are worth, in real rows | accuracy with those |\n",
+        "|---|---|---|---|\n",
+        f"| none | | | {_spread(sweep['real'])} |\n",
+    ]
+    lines += [
+        f"| {name} | {', '.join(map(str, arm['recommended']))} | {np.mean(arm['worth']):,.0f} "
+        f"({min(arm['worth']):,.0f} to {max(arm['worth']):,.0f}) | {_spread(arm['accuracy'])} |\n"
+        for name, arm in sweep["arms"].items()
     ]
     return "".join(lines)
 

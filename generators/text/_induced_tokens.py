@@ -76,14 +76,11 @@ class Sentence:
         Its class.
     tokens : tuple of Token
         In order.
-    after : str
-        Blanks at its end.
     """
 
     row: int
     group: int
     tokens: tuple[Token, ...]
-    after: str
 
     @classmethod
     def of(
@@ -115,7 +112,7 @@ class Sentence:
             tokens.append(Token(blanks, "{" + name + "}", value.text, value))
             at = end
         tokens += lexicon.tokens(text[at:])
-        return cls(row, group, tuple(tokens), text[len(text.rstrip()) :] if tokens else text)
+        return cls(row, group, tuple(tokens))
 
 
 class Lexicon:

@@ -14,14 +14,14 @@ from ._induced_tokens import Lexicon, Sentence, Token, Value
 
 Source = Literal["real and lexicon", "lexicon"]
 _FROM_LEXICON = 0.5
-_REPEATED_FRACTION = 0.2
 
 
 class Values:
     """The values of every slot.
 
-    A slot whose values come back within a class (ratings, kinds of restaurant) is a closed list: each
-    class keeps to its own. All others (names, titles) are shared by the classes.
+    A class takes its own n values, d of them distinct, or with probability d / (n + d) those of all
+    classes: the chance that the next value would have been a new one. So where values come back
+    (ratings, kinds of restaurant) a class mostly keeps to its own; names and titles are shared.
 
     Parameters
     ----------
@@ -36,6 +36,10 @@ class Values:
     ------
     FitError
         Only the lexicon may be used, and it has no list for one of the labels.
+
+    References
+    ----------
+    Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.
     """
 
     def __init__(self, sentences: Sequence[Sentence], lexicon: Lexicon, source: Source) -> None:
@@ -45,11 +49,13 @@ class Values:
                 if token.value is not None and token.value.spans:
                     real[token.key][sentence.group].append(token.value)
         self._of_class: dict[tuple[str, int], list[Value]] = {}
+        self._new: dict[tuple[str, int], float] = {}
         self._shared: dict[str, list[Value]] = {}
         for key, by_group in real.items() if source == "real and lexicon" else ():
             self._shared[key] = [value for own in by_group.values() for value in own]
-            if _is_closed(list(by_group.values())):
-                self._of_class |= {(key, group): own for group, own in by_group.items()}
+            for group, own in by_group.items():
+                self._of_class[key, group] = own
+                self._new[key, group] = _chance_of_new(own)
         self._lexicon = {
             "{" + name + "}": [_as_value(name, text, "{" + name + "}" in real) for text in texts]
             for name, texts in lexicon.lists.items()
@@ -66,7 +72,9 @@ class Values:
 
     def draw(self, token: Token, group: int, rng: np.random.Generator) -> Value:
         """Return a value for a slot in a text of a class."""
-        own = self._of_class.get((token.key, group)) or self._shared.get(token.key, [])
+        own = self._of_class.get((token.key, group), [])
+        if not own or rng.random() < self._new[token.key, group]:
+            own = self._shared.get(token.key, [])
         listed = self._lexicon.get(token.key, [])
         take_listed = bool(listed) and (not own or rng.random() < _FROM_LEXICON)
         if take_listed and token.key in self._weights:
@@ -78,11 +86,9 @@ class Values:
         return _in_the_case_of(token.text, value) if take_listed and not value.spans else value
 
 
-def _is_closed(by_class: Sequence[Sequence[Value]]) -> bool:
-    """Return whether values come back within classes so often that the slot must be a closed list."""
-    total = sum(map(len, by_class))
-    distinct = sum(len({value.text.lower() for value in own}) for own in by_class)
-    return total - distinct >= _REPEATED_FRACTION * total
+def _chance_of_new(values: Sequence[Value]) -> float:
+    distinct = len({value.text.lower() for value in values})
+    return distinct / (len(values) + distinct)
 
 
 def _as_value(name: str, text: str, is_label: bool) -> Value:

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.errors import ParameterError
-
 from ._induced_guard import Classes, RealTexts, shortest
 from ._induced_tokens import Sentence, Token
 from ._induced_values import Values
 from ._induced_walk import Walk
 
-_TRIES = 100
+TRIES = 100
 _TRIES_AS_ASKED = 40
 _TRIES_FOR_NEW = 20
 _LEFT_OUT = 0.15
@@ -72,10 +70,10 @@ class Writer:
         self._shortest = shortest(sentences)
         self._real = RealTexts(texts)
 
-    def new(self, bases: Iterator[int], made: set[str], rng: np.random.Generator) -> Written:
-        """Return a text that is no near copy; one that was not made before, where tries suffice."""
+    def new(self, bases: Iterator[int], made: set[str], rng: np.random.Generator) -> Written | None:
+        """Return a text that is no near copy, not made before where tries suffice; None if all fail."""
         spare: Written | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             written = self._try(next(bases), attempt >= _TRIES_AS_ASKED, rng)
             if written is not None and written.text not in made:
                 made.add(written.text)
@@ -83,11 +81,7 @@ class Writer:
             spare = spare or written
             if spare is not None and attempt >= _TRIES_FOR_NEW:
                 return spare
-        raise ParameterError(
-            "the texts of one class have too little in common to write a new one from them",
-            got=f"in {_TRIES} tries none that is at most {self._chances.max_likeness:g} like a real one",
-            todo="give more texts of each class, spans or a lexicon, or raise max_likeness",
-        )
+        return None
 
     def _try(self, base: int, hard: bool, rng: np.random.Generator) -> Written | None:
         """Return a text if it passes; where that is hard, all chances are taken and words left out."""

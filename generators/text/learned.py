@@ -21,7 +21,7 @@ from twinset.core.where import Where
 from .._quotas import deal
 from ._induced_tokens import Lexicon, Sentence, Words
 from ._induced_values import Source, Values
-from ._induced_writer import Chances, Writer, Written
+from ._induced_writer import TRIES, Chances, Writer, Written
 
 _NAME = "text.learned"
 
@@ -179,8 +179,23 @@ class _FittedLearned(FittedGenerator):
         turns = deal([len(by_group[g]) for g in groups], rng)
         rounds = {g: _take_turns(by_group[g], rng) for g in groups}
         made: set[str] = set()
-        written = [self._writer.new(rounds[groups[next(turns)]], made, rng) for _ in range(n)]
+        written = []
+        for _ in range(n):
+            group = groups[next(turns)]
+            one = self._writer.new(rounds[group], made, rng)
+            if one is None:
+                raise self._nothing_new(self._sentences[by_group[group][0]].row)
+            written.append(one)
         return self._dataset(written)
+
+    def _nothing_new(self, row: int) -> ParameterError:
+        labels = [f"{n} = {self._train.records.column(n)[row]}" for n in self._labels]
+        of_class = f" of {', '.join(labels)}" if labels else ""
+        return ParameterError(
+            f"the texts{of_class} have too little in common to write a new one from them",
+            got=f"in {TRIES} tries none that is at most {self._settings.max_likeness:g} like a real one",
+            todo="give more such texts, spans or a lexicon, or raise max_likeness",
+        )
 
     def _bases(self, where: Where | None) -> list[int]:
         """Return the sentences that a text which meets the condition may begin with."""

@@ -147,4 +147,5 @@ def test_controls_gain_nothing(found):
     for trial in (*found["intents"], found["banking"], found["entities 10"], found["entities 50"]):
         gain = trial["arms"]["the same rows again"]["gain"]
         assert gain["low"] <= 0 <= gain["high"]
-    assert set(found["sweep"]["arms"]["wrong labels"]["recommended"]) == {0}
+    for sweep in ("sweep", "intent sweep"):
+        assert set(found[sweep]["arms"]["wrong labels"]["recommended"]) == {0}

@@ -122,3 +122,10 @@ def test_empty_and_all_missing_columns_are_left_out():
     assert column_panels({"synthetic": empty}, {}) == ((), 0)
     missing = Dataset.from_arrow(pa.table({"x": pa.array([None, None], pa.float64())}))
     assert column_panels({"synthetic": missing}, {})[0] == ()
+
+
+def test_a_column_of_another_kind_in_the_real_set_is_drawn_alone():
+    real = Dataset.from_arrow(pa.table({"n": ["2", "3"] * 30}))
+    made = Dataset.from_arrow(pa.table({"n": list(range(60))}))
+    found, _ = column_panels({"real": real, "synthetic": made}, {})
+    assert list(found[0].figure.shares) == ["synthetic"]

@@ -102,7 +102,14 @@ def column_panels(
 
 
 def _has(dataset: Dataset | None, field: Field) -> bool:
-    return dataset is not None and len(dataset) > 0 and field.name in dataset.schema.names
+    """Return whether a set holds the column as something that is drawn in the same way.
+
+    What is a number in one set may be a category of few values in another: then only the scores speak
+    of both.
+    """
+    if dataset is None or not len(dataset) or field.name not in dataset.schema.names:
+        return False
+    return _FIGURES.get(dataset.schema[field.name].kind) is _FIGURES[field.kind]
 
 
 def _numbers(sets: Mapping[str, Dataset], field: Field) -> Histogram | None:

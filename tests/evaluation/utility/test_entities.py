@@ -161,3 +161,17 @@ def test_settings_out_of_range_are_refused() -> None:
             EntityLabelling(**settings)
     with pytest.raises(ParameterError):
         EntityExchangeRate(replicates=5)
+
+
+def test_f1_is_that_of_seqeval() -> None:
+    """The number is f1_score of seqeval 1.2.2 for these tags."""
+    names = ["O", "B-a", "I-a", "B-b", "I-b"]
+    gold = ["B-a I-a O B-b O", "O B-a B-a I-a O", "B-b I-b I-b O O"]
+    told = ["B-a I-a O I-b O", "O B-a I-a I-a O", "B-b I-b O B-a I-b"]
+    texts = ["one two three four five"] * 3
+    tokens = Tokens.of(texts)
+    true, guessed = (
+        np.array([names.index(tag) for row in rows for tag in row.split()]) for rows in (gold, told)
+    )
+    holdout = Marked(tokens, true, tuple(tokens.entities(true, ["a", "b"])), ("a", "b"))
+    assert score_tags(guessed, holdout).f1(np.ones(3))[0] == pytest.approx(0.3636363636363636)

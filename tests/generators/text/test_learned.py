@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from itertools import pairwise
 
@@ -5,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import twinset
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, FitError, ParameterError, SchemaError
 from twinset.core.schema import Field, Schema
@@ -180,17 +182,23 @@ def test_texts_without_spans_or_labels_are_recombined():
 # Slots
 
 
-def test_a_closed_list_stays_with_its_class_and_names_are_shared():
+def test_a_closed_list_mostly_stays_with_its_class_and_names_are_shared():
     told = [(f"see the <film|kind> by <p{i} q|who>", "film") for i in range(6)]
     told += [(f"read the <book|kind> of <a{i} b|who>", "book") for i in range(6)]
     texts = [
         Sentence.of(i, int(c == "book"), *marked(t), Lexicon({})) for i, (t, c) in enumerate(told)
     ]
-    values = Values(texts, Lexicon({}), "real and lexicon")
-    rng = np.random.default_rng(0)
+    values, rng = Values(texts, Lexicon({}), "real and lexicon"), np.random.default_rng(0)
     kind, who = texts[0].tokens[2], texts[0].tokens[4]
-    assert {values.draw(kind, 0, rng).text for _ in range(50)} == {"film"}
-    assert len({values.draw(who, 0, rng).text for _ in range(300)}) == 12
+    kinds = Counter(values.draw(kind, 0, rng).text for _ in range(4_000))
+    # One distinct value in six: all classes are asked in 1 of 7 draws; half of their values are its own.
+    expected = 4_000 / 14
+    assert abs(kinds["book"] - expected) < 4 * np.sqrt(expected)
+    names = Counter(values.draw(who, 0, rng).text for _ in range(4_000))
+    # Six distinct in six: all classes are asked in half of the draws.
+    assert len(names) == 12
+    others = sum(n for name, n in names.items() if name.startswith("a"))
+    assert abs(others - 1_000) < 4 * np.sqrt(1_000)
 
 
 def test_a_lexicon_gives_slots_more_values_and_replaces_phrases():
@@ -335,7 +343,7 @@ def test_a_span_outside_its_text_is_named_by_its_row_only():
 
 
 def test_what_cannot_be_varied_is_said():
-    with pytest.raises(ParameterError, match="too little in common"):
+    with pytest.raises(ParameterError, match=r"the texts of about = [ab] have too little in common"):
         write(real_set([("stop", "a"), ("go", "b")]), 1)
     assert write(real_set([("stop", "a")]), 2, max_likeness=1.0)[1]["said"] == "stop"
 
@@ -362,3 +370,50 @@ def test_wrong_columns_and_settings_are_refused():
     ):
         with pytest.raises(ParameterError):
             Learned(**settings)
+
+
+# In a recipe
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe that makes rows of one intent, with a list of values in a file."""
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"{told} {k}", label) for told, label in SAID for k in ("today", "now", "at noon")]
+    lines = []
+    for told, label in rows:
+        text, marks = marked(told)
+        lines.append(json.dumps({"text": text, "spans": marks, "intent": label}))
+    (tmp_path / "real.jsonl").write_text("\n".join(lines), "utf-8")
+    (tmp_path / "artists.txt").write_text("Cher\t3\nDido\n", "utf-8")
+    (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
+    return tmp_path
+
+
+SAID = [*((s, "song") for s in SONGS), *((b, "book") for b in BOOKS)]
+RECIPE = """
+name: talk
+brief: {task: classification, target: intent}
+source: {path: real.jsonl, schema: {text: {kind: text}, spans: {kind: spans}}}
+split: {by: stratified, holdout_fraction: 0.4}
+generate:
+  - use: text.learned
+    where: {intent: song}
+    rows: 40
+    with: {lexicon: {artist: artists.txt}}
+evaluate: {metrics: []}
+deliver: {to: out, formats: [jsonl]}
+"""
+
+
+def test_a_recipe_makes_rows_of_one_intent_and_never_sees_the_holdout(recipe):
+    done = twinset.run(recipe / "recipe.yaml", root=recipe / "catalogue")
+    lines = (done.delivered / "synthetic.jsonl").read_text("utf-8").splitlines()
+    made = [json.loads(line) for line in lines]
+    assert [row["intent"] for row in made] == ["song"] * 40
+    artists = {s["value"] for row in made for s in row["spans"] if s["label"] == "artist"}
+    assert {"Cher", "Dido"} & artists
+    train = {parent for row in made for parent in row["_parents"]}
+    card = (done.delivered / "cards.json").read_text("utf-8")
+    assert "treat as the source data" in card
+    assert len(train) <= 0.6 * 27 + 1
