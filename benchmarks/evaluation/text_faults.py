@@ -61,7 +61,7 @@ def _of_labels() -> list[TextFault]:
 
 def _of_texts() -> list[TextFault]:
     words = ("words", "pairs of words", "characters", "unknown words", "misspelt words")
-    wording = ("shapes of words", "characters")
+    wording = ("shapes of words", "characters", "words like", "too little of words like")
     order = ("pairs of words", "order of words", "ends of said", "unknown order of words")
     found = [
         TextFault("case lost", each(lambda text, rng: text.lower()), wording),

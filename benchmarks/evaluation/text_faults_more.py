@@ -32,9 +32,14 @@ def more_text_faults() -> list[TextFault]:
 
 
 def last_text_faults() -> list[TextFault]:
-    """Return the kinds that were written down last, when no metric was changed any more."""
+    """Return the kinds that were written down last."""
+    beginnings = (
+        *_ORDER,
+        "words like a at the beginning",
+        "too little of words like Aa at the begin",
+    )
     return [
-        TextFault("the first word lost in a fifth", each(_headless, 0.2), ("length", *_ORDER)),
+        TextFault("the first word lost in a fifth", each(_headless, 0.2), ("length", *beginnings)),
         TextFault("only long texts", _long, ("length",)),
         TextFault("every twentieth word doubled", each(_doubled), ("length", *_ORDER)),
         TextFault("two texts in one in a fifth", _joined, ("length", "unknown lengths", *_ORDER)),
@@ -61,6 +66,7 @@ def last_text_faults() -> list[TextFault]:
 
 def _of_wording() -> list[TextFault]:
     letters = ("unknown characters", "characters", "shapes of words", *_WORDS)
+    capitals = ("words like", "too little of words like")
     return [
         TextFault(
             "a letter lost, doubled or wrong in 5% of the words", each(_misspelt(0.05)), _WORDS
@@ -72,17 +78,21 @@ def _of_wording() -> list[TextFault]:
             each(_cut_off, 0.25),
             ("length", "ends of said", "unknown last words", *_ORDER, *_WORDS),
         ),
-        TextFault("case lost in a third", each(lambda text, rng: text.lower(), 0.33), letters),
+        TextFault(
+            "case lost in a third",
+            each(lambda text, rng: text.lower(), 0.33),
+            (*letters, *capitals),
+        ),
         TextFault(
             "please added to a fifth",
             each(lambda text, rng: f"{text} please", 0.2),
-            ("ends of said", *_WORDS),
+            ("ends of said", '"please"', *_WORDS),
         ),
         TextFault("letters broken in a twentieth", each(_mojibake, 0.05), letters),
         TextFault(
             "markup left in a twentieth",
             each(lambda text, rng: f"<p>{text}</p>", 0.05),
-            ("ends of said", *_ORDER, *letters),
+            ("ends of said", '"<', '">', '"p', *_ORDER, *letters),
         ),
         TextFault(
             "the words of a class replaced",

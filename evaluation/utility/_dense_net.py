@@ -56,6 +56,9 @@ class Training:
         Part of each batch that is synthetic where there are synthetic pictures.
     last_real : float
         Part of the steps, at the end, in which real pictures alone are shown.
+    settling : int
+        Batches of real pictures, after the last step, from which the norms take their means and spreads
+        anew: those of synthetic pictures do not fit real ones. 0: those of training stay.
     device : str
         Where torch computes.
     """
@@ -65,6 +68,7 @@ class Training:
     window: int = 128
     synthetic_share: float = 0.5
     last_real: float = 0.0
+    settling: int = 0
     device: str = "cpu"
 
     def shares(self, n_sources: int, step: int) -> list[int]:
@@ -117,6 +121,15 @@ def taught(
             loss.backward()
             optimiser.step()
             schedule.step()
+        if training.settling:
+            _settle(net)
+            with torch.no_grad():
+                for _ in range(training.settling):
+                    shares = training.shares(1, 0)
+                    x, _ = windows(
+                        sources[:1], shares, training.window, variation, task.step, draws
+                    )
+                    _forward(net, torch.from_numpy(x).to(device))
         net.eval()
 
     def told(pictures: Sequence[Annotated]) -> list[Matrix]:
@@ -158,6 +171,16 @@ def _net(n_outputs: int, step: int, generator: Any) -> Any:
                 layer.weight.data = drawn * float(np.sqrt(2 / layer.weight[0].numel()))
         last.bias.data.fill_(LOGIT_AT_START)
     return net
+
+
+def _settle(net: Any) -> None:
+    """Let the norms forget, and take the plain mean of what they will see."""
+    from torch import nn
+
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None
 
 
 def _forward(net: Any, x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from ._matching import average_precision, box_hits
 
 _MEASURE = "mean average precision at IoU 0.5"
 _LEAST_OF_CLASS = 2
+_SURE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,9 @@ class ImageDetection(Metric):
     their pictures in the same way: of three standard augmentations (mirrors, right-angle turns, scale,
     light) the one that does best on inner parts of the real training pictures, so that synthetic ones
     are held against tuned augmentation, not against nothing. The value is the average precision at an
-    overlap of one half, mean over the classes, of nets trained on both. Details tell that of each class,
-    and answer whether adding synthetic pictures helps, hurts or shows no evidence, by an interval over
-    holdout pictures and nets, both paired.
+    overlap of one half, mean over the classes, of nets trained on both. Details tell that of each class
+    and its recall by boxes that are surer than 0.3, and answer whether adding synthetic pictures helps,
+    hurts or shows no evidence, by an interval over holdout pictures and nets, both paired.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ class ImageDetection(Metric):
     steps : int
         Steps of the optimiser, of 8 windows each, 1 or more.
     seeds : int
-        Nets of each kind, 2 or more.
+        Nets of each kind, 1 or more; with one, the interval speaks of pictures alone.
     window : int
         Side of the windows that nets are trained on, in pixels, 32 to 512, a multiple of 16.
     longest : int
@@ -52,6 +54,8 @@ class ImageDetection(Metric):
         Pictures of each set that nets are trained on, and of the holdout.
     replicates : int
         Bootstrap replicates.
+    augmentation : {"tuned", "plain", "moderate", "strong"}
+        The best of the other three, or always that one, which saves half the time.
     device : {"auto", "cpu", "cuda"}
         Where to compute.
 
@@ -84,6 +88,7 @@ class ImageDetection(Metric):
     synthetic_share: float = 0.5
     max_rows: int = 400
     replicates: int = 200
+    augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
@@ -98,14 +103,15 @@ class ImageDetection(Metric):
         image, boxes = (
             comparison.train.schema.of_kind(kind)[0].name for kind in ("image", "boxes")
         )
-        names = classes_of(comparison.train, boxes)
+        names = classes_of(comparison.train, comparison.reference, boxes)
         levels = {name: k for k, name in enumerate(names)}
 
         def pictures(rows: Dataset) -> list[Annotated]:
             return annotated(rows, image, boxes, None, levels, self.longest)
 
         task = Centres(len(names))
-        measures = (_MEASURE, *(f"average precision of {name}" for name in names))
+        kinds = ("average precision", "recall")
+        measures = (_MEASURE, *(f"{kind} of {name}" for kind in kinds for name in names))
         return measured(
             self._settings,
             comparison,
@@ -118,26 +124,32 @@ class ImageDetection(Metric):
         )
 
 
-def classes_of(train: Dataset, boxes: str) -> list[str]:
-    """Return the categories that can be learnt: those of two real objects or more.
+def classes_of(train: Dataset, holdout: Dataset, boxes: str) -> list[str]:
+    """Return the categories that can be learnt and tested: of two real objects or more in both parts.
 
     Raises
     ------
     NotMeasurable
         There is none.
     """
-    found: dict[str, int] = {}
-    for row in train.records.column(boxes).to_pylist():
-        for one in row or ():
-            found[one["category"]] = found.get(one["category"], 0) + 1
-    names = sorted(name for name, n in found.items() if n >= _LEAST_OF_CLASS)
+    counts = [
+        Counter(
+            one["category"] for row in part.records.column(boxes).to_pylist() for one in row or ()
+        )
+        for part in (train, holdout)
+    ]
+    names = sorted(
+        name for name in counts[0] if min(count[name] for count in counts) >= _LEAST_OF_CLASS
+    )
     if not names:
-        raise NotMeasurable(f"no class has {_LEAST_OF_CLASS} real objects")
+        raise NotMeasurable(
+            f"no class has {_LEAST_OF_CLASS} real objects in the train part and in the holdout"
+        )
     return names
 
 
 def judged(task: Centres, pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:
-    """Return average precisions, their mean first, as a function of how often each picture counts."""
+    """Return average precisions, their mean first, and recalls, by how often each picture counts."""
     n_true = np.zeros((len(pictures), task.n_classes))
     found: list[list[tuple[Floats, Floats, Floats]]] = [[] for _ in range(task.n_classes)]
     for place, (one, told) in enumerate(zip(pictures, said)):
@@ -149,12 +161,18 @@ def judged(task: Centres, pictures: Sequence[Annotated], said: Sequence[Matrix])
             found[k].append((hits.astype(float), sure[own], np.full(len(hits), float(place))))
     flat = [tuple(np.concatenate(part) for part in zip(*of_class)) for of_class in found]
 
+    every = np.ones(len(pictures))
+
     def scores(weights: Floats) -> Floats:
-        each = []
+        precisions, recalls = np.full((2, task.n_classes), np.nan)
         for k, (hits, sure, places) in enumerate(flat):
-            of_box = weights[places.astype(np.int64)]
-            each.append(average_precision(hits > 0, sure, float(weights @ n_true[:, k]), of_box))
-        mean = np.nanmean(each) if np.isfinite(each).any() else 0.0
-        return np.array([mean, *each])
+            # A draw without any of a class says nothing of it: the whole speaks.
+            own = weights if weights @ n_true[:, k] else every
+            n, of_box = float(own @ n_true[:, k]), own[places.astype(np.int64)]
+            if n:
+                precisions[k] = average_precision(hits > 0, sure, n, of_box)
+                recalls[k] = of_box @ (hits * (sure >= _SURE)) / n
+        mean = np.nanmean(precisions) if np.isfinite(precisions).any() else 0.0
+        return np.array([mean, *precisions, *recalls])
 
     return scores

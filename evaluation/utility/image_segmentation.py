@@ -38,7 +38,7 @@ class ImageSegmentation(Metric):
     steps : int
         Steps of the optimiser, of 8 windows each, 1 or more.
     seeds : int
-        Nets of each kind, 2 or more.
+        Nets of each kind, 1 or more; with one, the interval speaks of pictures alone.
     window : int
         Side of the windows that nets are trained on, in pixels, 32 to 512, a multiple of 16.
     longest : int
@@ -49,6 +49,8 @@ class ImageSegmentation(Metric):
         Pictures of each set that nets are trained on, and of the holdout.
     replicates : int
         Bootstrap replicates.
+    augmentation : {"tuned", "plain", "moderate", "strong"}
+        The best of the other three, or always that one, which saves half the time.
     device : {"auto", "cpu", "cuda"}
         Where to compute.
 
@@ -82,6 +84,7 @@ class ImageSegmentation(Metric):
     synthetic_share: float = 0.5
     max_rows: int = 400
     replicates: int = 200
+    augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:

@@ -19,6 +19,9 @@ COLUMNS = ("text", "spans", "label", "template", "part", "record_id", "span_fact
 """Columns that a grammar's own keys cannot be called by."""
 
 
+_MOST = 1_000_000
+
+
 @dataclass(frozen=True)
 class Template:
     """One template.
@@ -210,12 +213,20 @@ def _rule(name: str, said: object) -> Rule:
 
 
 def _weight(value: object, what: str, place: Place) -> Fraction:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < float(str(value)) < float("inf"):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if not number > 0:
         raise ParameterError(
             f"{what} is not above 0", got=repr(value), allowed="a number above 0", place=place
         )
-    return Fraction(str(value))
+    if not 1 / _MOST <= number <= _MOST:
+        raise ParameterError(
+            f"{what} is out of its range",
+            got=repr(value),
+            allowed=f"{1 / _MOST:f} to {_MOST:,}",
+            place=place,
+        )
+    # Nine decimals: any number of weights has one common denominator, and a round of turns an end.
+    return Fraction(round(number * 10**9), 10**9)
 
 
 def _shares(shares: Mapping[str, float], labels: Mapping[str, Fraction]) -> dict[str, Fraction]:

@@ -113,7 +113,8 @@ class Plan:
                     f"the templates of '{label}' cannot give {n_wanted:,} different texts",
                     got=f"about {spell_count(known)} ways to fill them, of which {spell_count(room)} "
                     "can be drawn without long search",
-                    todo="add templates or values, ask for fewer rows, or set unique_rows: false",
+                    todo="add templates or values (to a Faker slot: pool), ask for fewer rows, or set "
+                    "unique_rows: false",
                     place=("templates", label),
                 )
 

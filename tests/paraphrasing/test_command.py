@@ -163,6 +163,8 @@ LASTING = {
     "cut off": ([said("{", finish="length")], "breaks off at the limit of tokens", 2),
     "a page": ([HTML], "a page of HTML instead of a completion", 4),
     "other JSON": ([Reply("[]")], "something else instead of a completion", 4),
+    "deep JSON": ([Reply("[" * 100_000)], "something else instead of a completion", 4),
+    "deep answer": ([said("[" * 2_000)], "no JSON with a list 'variants'", 2),
     "no JSON": ([Reply("\xff\xfe")], "something else instead of a completion", 4),
     "busy": ([BUSY], "status 429", 4),
     "out of order": ([Reply("oops", 502)], "status 502", 4),

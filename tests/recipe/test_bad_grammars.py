@@ -202,3 +202,20 @@ def test_values_of_a_lexicon_stand_in_the_recipe(folder: Path) -> None:
     digest = recipe.digest
     (folder / "words" / "a.txt").write_text("kettle\nlamp\n")
     assert load_recipe(folder / "recipe.yaml").digest != digest
+
+
+def test_an_override_names_a_grammar_of_the_working_folder_or_a_shipped_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "own").mkdir()
+    (folder / "own" / "mine.yaml").write_text(
+        "templates: {ask: ['Where is {number}?']}\nslots: {number: {number: [1, 99]}}\n"
+    )
+    monkeypatch.chdir(folder / "own")
+    name = "generate.0.with.grammar"
+    mine = load_recipe(folder / "recipe.yaml", [f"{name}=mine.yaml"]).generate[0].settings
+    assert set(mine["templates"]) == {"ask"}
+    legal = load_recipe(folder / "recipe.yaml", [f"{name}=legal"]).generate[0].settings
+    assert "governing_law" in legal["templates"]
+    with pytest.raises(RecipeError, match=r"there is no file 'yours\.yaml'"):
+        load_recipe(folder / "recipe.yaml", [f"{name}=yours.yaml"])

@@ -254,7 +254,7 @@ def variants_in(answer: str) -> list[str]:
     for start in re.finditer(r"[{\[]", answer):
         try:
             told = decoder.raw_decode(answer, start.start())[0]
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         listed = told.get("variants") if isinstance(told, dict) else told
         if isinstance(listed, list) and listed and all(isinstance(one, str) for one in listed):

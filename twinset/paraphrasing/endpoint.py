@@ -216,7 +216,7 @@ def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
     try:
         completion = _Completion.model_validate(json.loads(data))
         choice = completion.choices[0]
-    except (ValueError, ValidationError, IndexError):
+    except (ValueError, ValidationError, IndexError, RecursionError):
         is_page = data.lstrip()[:1] == b"<"
         what = "a page of HTML" if is_page else "something else"
         return _Answer(fault=f"the server answers with {what} instead of a completion")

@@ -132,6 +132,16 @@ def _shipped() -> dict[str, FilePath]:
     return {file.stem: file for file in files}
 
 
+def _place_file(document: Document, path: Path, home: FilePath) -> None:
+    """Read a file's name that an override gives from the working folder, if it is there."""
+    holder = document.data
+    for part in path[:-1]:
+        holder = holder[part]
+    name = holder[path[-1]]
+    if isinstance(name, str) and "\0" not in name and (home / name).is_file():
+        holder[path[-1]] = str((home / name).resolve())
+
+
 def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None:
     """Change the document as the overrides say, in their order."""
     gates: dict[Path, tuple[str, ...]] = {("evaluate", "gates"): component_names("metric")}
@@ -139,6 +149,8 @@ def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None
     for override in overrides:
         path = apply_override(document, override, gates)
         touched.add(path)
+        if path[:1] == ("generate",) and path[-1] == "grammar":
+            _place_file(document, path, home)
         if path[-2:] == ("cover", "predictions"):
             cover = document.data[path[0]][path[1]]["cover"]
             if isinstance(cover["predictions"], str) and cover["predictions"]:

@@ -42,6 +42,10 @@ _READING: Mapping[str, str] = {
         "an unknown order, labels that the words contradict, mentions left unmarked. The number is how "
         "much oftener than unseen real texts, in the worst kind: typos, broken sentences or wrong spans."
     ),
+    "gap.text_telltale": (
+        "The share of synthetic texts that a simple model of words, shapes and ends surely tells from "
+        "real ones, beyond the one in a hundred that it may be wrong about. It names what gave them away."
+    ),
     "gap.texts": (
         "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
         "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "

@@ -23,6 +23,7 @@ _TITLES = {
     "gap.time_patterns": "hours, weekdays, seasons and rhythm",
     "gap.text_labels": "how labels follow from their texts",
     "gap.text_slips": "words, order and spans that real texts do not have",
+    "gap.text_telltale": "texts that give themselves away",
     "gap.texts": "lengths, words and phrases of texts",
     "gap.missingness": "which cells are missing",
     "gap.rules_kept": "rules of the real rows",

@@ -32,9 +32,11 @@ def test_each_class_is_told() -> None:
     told = Comparison(discs(4, 1), discs(4, 2), discs(5, 3))
     found = quick.compute(told, rng_for(4, "m"))
     scores = found.details["measures"]
-    assert set(scores) == {MEAN, "average precision of dark", "average precision of light"}
-    each = [scores[f"average precision of {name}"]["mixed"] for name in ("dark", "light")]
-    assert found.value == pytest.approx(np.mean(each))
+    kinds = ("average precision", "recall")
+    each = {f"{kind} of {name}" for kind in kinds for name in ("dark", "light")}
+    assert set(scores) == {MEAN, *each}
+    own = [scores[f"average precision of {name}"]["mixed"] for name in ("dark", "light")]
+    assert found.value == pytest.approx(np.mean(own))
 
 
 def test_scores_by_hand() -> None:
@@ -50,14 +52,22 @@ def test_scores_by_hand() -> None:
         said.append(one)
     scores = judged(Centres(1), pictures, said)
     # Recall 1/2 at precision 1/2; the first picture alone is perfect, the second has nothing right.
-    assert scores(np.ones(2)) == pytest.approx([0.25, 0.25])
-    assert scores(np.array([1.0, 0.0])) == pytest.approx([1, 1])
-    assert scores(np.array([0.0, 1.0])) == pytest.approx([0, 0])
+    assert scores(np.ones(2)) == pytest.approx([0.25, 0.25, 0.5])
+    assert scores(np.array([1.0, 0.0])) == pytest.approx([1, 1, 1])
+    assert scores(np.array([0.0, 1.0])) == pytest.approx([0, 0, 0])
+
+
+def test_a_class_that_is_not_there_takes_no_part() -> None:
+    blank = np.zeros((32, 32, 3), np.uint8)
+    only = [Annotated(blank, np.array([[4, 4, 20, 20]], np.float32), np.array([1]))]
+    scores = judged(Centres(2), only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
+    assert np.isnan(scores[1])
+    assert scores[0] == scores[2] == 0
 
 
 def test_what_is_lacking_is_said() -> None:
-    assert classes_of(discs(2, 1), "objects") == ["dark", "light"]
+    assert classes_of(discs(2, 1), discs(2, 2), "objects") == ["dark", "light"]
     with pytest.raises(NotMeasurable, match="2 real objects"):
-        classes_of(discs(1, 1), "objects")
+        classes_of(discs(2, 1), discs(1, 2), "objects")
     with pytest.raises(ParameterError, match="max_rows"):
         ImageDetection(max_rows=1)

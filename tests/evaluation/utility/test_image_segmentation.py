@@ -67,7 +67,7 @@ def test_what_is_lacking_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seeds": 1}, {"window": 40}, {"synthetic_share": 1.0}, {"longest": 8}]
+    "wrong", [{"seeds": 0}, {"window": 40}, {"synthetic_share": 1.0}, {"longest": 8}]
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ParameterError, match=next(iter(wrong))):

@@ -159,3 +159,19 @@ def test_texts_may_begin_with_a_capital_but_values_stay():
     )  # fmt: skip
     starts = {text.split()[0] for text in made["text"]}
     assert starts == {"Well,", "Where", "tea", "öl"}
+
+
+@pytest.mark.parametrize("weight", [0, -1, 1e-9, 1e9, float("nan"), float("inf"), True, "2"])
+def test_a_weight_has_a_range(weight):
+    with pytest.raises(ParameterError, match="the weight of the template 'a-1' is"):
+        Templates(templates={"a": [{"text": "x", "weight": weight}]}, slots={})
+
+
+def test_odd_weights_are_met_too():
+    templates = {label: {"share": share, "templates": ["x {n}"]} for label, share in ODD.items()}
+    made = write(3_000, templates=templates, slots={"n": {"number": [1, 10**6]}})
+    for label, share in ODD.items():
+        assert abs(made["label"].count(label) - 3_000 * share / sum(ODD.values())) < 1
+
+
+ODD = {"a": 1 / 3, "b": 0.1234567, "c": 2e-6, "d": 1e-3}

@@ -168,9 +168,7 @@ def test_one_round_of_the_design_holds_every_pair_of_buckets():
     # The values of a list still come alike, and those behind the design are drawn freely.
     counts = Counter(text.split()[1] for text in column(data, "text"))
     assert max(counts.values()) - min(counts.values()) < 80
-    _chance, whole = drawn(
-        529, **{**drawn_as, "templates": {"a": [f"{templates['a'][0]} {{n#2}}"]}}
-    )
+    _, whole = drawn(529, **{**drawn_as, "templates": {"a": [f"{templates['a'][0]} {{n#2}}"]}})
     assert whole.whole.coverage.gaps()
 
 

@@ -93,6 +93,7 @@ WHOLE = [
     ("a.yml", b"nlu: \x00\n", "'a.yml' is not YAML|line 1 is not YAML"),
     ("a.yml", b"nlu:\n- lookup: city\n  examples: |\n    - Rome\n", "holds no text that can be used"),
     ("a.json", b'[{"data": {"text": "x"}', "'a.json' is no JSON"),
+    ("a.json", b'[{"data": ' + b"[" * 100_000, "'a.json' is nested too deep"),
     ("a.jsonl", b'{"tokens": ["a"], "ner_tags": [1]}\n', "line 1 are numbers, and nothing says"),
 ]  # fmt: skip
 

@@ -198,6 +198,8 @@ def test_real_sets_enter_by_the_same_door(
             f"nlu:\n- intent: go\n  examples: |\n{go}- intent: stay\n  examples: |\n{stay}"
         )
     assert main(["register", name, "--name", "said"]) == 0
+    assert main(["deliver", "said", "out", "--real", "--format", "bilou"]) == 0
+    assert len(read_dataset(Path("out/said.bilou"))) == 60
     assert main(["init", name]) == 0
     assert "60 rows" in capsys.readouterr().out
     assert "- use: text.learned\n    rows: 60" in Path("recipe.yaml").read_text()

@@ -113,7 +113,7 @@ def _has_tokens(path: Path) -> bool:
         head = stream.readline(_HEAD)
     try:
         row = json.loads(head)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(row, dict) and bool(tag_key(list(row)))
 

@@ -103,7 +103,7 @@ def _lines(file: Path, faults: Faults) -> list[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             found.append((number, row))

@@ -37,6 +37,8 @@ def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str,
         tasks = json.loads(file.read_bytes())
     except ValueError as error:
         raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
+    except RecursionError:
+        raise DataError(f"'{file.name}' is nested too deep") from None
     if not isinstance(tasks, list):
         raise DataError(f"'{file.name}' is no list of tasks", got=type(tasks).__name__)
     rows, more, choices = list[Row](), 0, dict[str, None]()
