@@ -107,6 +107,8 @@ def page(rounds: Sequence[Round], words: Mapping[str, str]) -> str:
         own = sorted((r for r in rounds if r["trial"] == name), key=lambda r: int(r["seed"]))
         if own:
             lines += ["", f"## {title}", "", words[name], *_table(own, measures)]
+            if name == "copies":
+                lines += ["", *_beyond_copies(rounds, measures)]
     return "\n".join(lines) + "\n"
 
 
@@ -131,6 +133,33 @@ def change(rounds: Sequence[Round], measures: Sequence[str]) -> tuple[float, flo
 
 def _values(rounds: Sequence[Round], measures: Sequence[str], kind: str) -> Any:
     return np.array([np.mean([one["measures"][m][kind] for m in measures]) for one in rounds])
+
+
+def _beyond_copies(rounds: Sequence[Round], named: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what made pictures bring more than copies do, round by round."""
+    by = {(one["trial"], one["seed"]): one for one in rounds}
+    seeds = [seed for trial, seed in by if trial == "copies" and ("slice", seed) in by]
+    lines = []
+    for name, measures in named.items():
+        both = [
+            {
+                "measures": {
+                    m: {
+                        "real": by["copies", seed]["measures"][m]["mixed"],
+                        "mixed": by["slice", seed]["measures"][m]["mixed"],
+                    }
+                    for m in measures
+                }
+            }
+            for seed in seeds
+        ]
+        if len(both) > 1:
+            copies, made, low, high = change(both, measures)
+            lines.append(
+                f"- {name}, {len(both)} rounds: {copies:.3f} with copies, {made:.3f} with made pictures, "
+                f"{made - copies:+.3f} ({low:+.3f} to {high:+.3f})"
+            )
+    return lines
 
 
 def _relative(real: float, mixed: float) -> str:
