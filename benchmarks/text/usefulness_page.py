@@ -43,8 +43,8 @@ _PROTOCOL = """
   made rows, their weight and the lists were settled on other draws, tested on rows of the train
   parts. Three changes came after a first look at the test: banking got 10 made rows a real one
   instead of 4, the interval counts fewer degrees of freedom, and C was first chosen by accuracy,
-  which with five rows per intent is nearly all ties, so that some arms were starved; log loss chooses it now,
-  in all arms. Before it, banking gained 2.5 points, and its interval held 0.
+  which with five rows per intent is nearly all ties, so that some arms were starved; log loss chooses
+  it now, in all arms. Before it, banking gained 2.5 points, and its interval held 0.
 - **Where it may not hold.** The texts of SNIPS are short commands of little variety, which
   templates meet well. Expect less on free language.
 """
