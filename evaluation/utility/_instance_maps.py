@@ -41,7 +41,7 @@ class Instances:
 def cores(ids: Ids) -> Any:
     """Return the pixels deep inside an object, shape (h, w): no two objects' cores touch.
 
-    An object that reaches the frame is taken to go on beyond it.
+    An object that the picture's edge cuts goes on behind it.
 
     Examples
     --------
