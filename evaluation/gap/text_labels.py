@@ -97,6 +97,8 @@ class TextLabels(Metric):
             field.name
             for field in schema.of_kind("category", "boolean")
             if 2 <= len(train.codes(field.name)[1]) <= self.max_levels
+            # Of a column of keys no value comes often enough to learn from some and look at others.
+            and _fourth_of_each(train.codes(field.name)[0])[train.codes(field.name)[0] >= 0].any()
         ]
         if not labels:
             raise NotMeasurable("there is no label beside the texts")

@@ -90,7 +90,7 @@ class BoundTable:
         """Return the table with these rows: anything that speaks the Arrow stream protocol."""
         table = replace(self, rows=pa.table(rows))
         for column in [table.key] if table.key is not None else []:
-            table.check_column(column, "its key", self.place)
+            table.check_column(column, "the setting 'key'", self.place)
         return table
 
     def records(self, columns: Iterable[str], locale: str) -> Records:

@@ -108,6 +108,10 @@ WRONG = [
     ("", "'t.yaml' holds no templates"),
     ("name: x\ngenerate:\n- use: text.templates\n", "'t.yaml' holds no templates"),
     ("name: x\nseed: 3\n", "'t.yaml' holds no templates"),
+    (
+        "generate:\n- use: text.templates\n  with: {grammar: g.yaml}\n",
+        "'t.yaml' holds no templates of its own; got grammar: g.yaml; ask about that file",
+    ),
 ]
 
 
@@ -147,3 +151,13 @@ def test_waits_are_seconds_or_a_date() -> None:
         None,
         None,
     ]
+
+
+def test_shipped_files_go_by_their_names_unless_a_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_sheet(Path("support.fr")).name == "support.fr.yaml"
+    assert read_sheet(Path("support_tickets")).items
+    Path("support.fr").write_text("a:\n- one {x}\n")
+    assert [item.text for item in read_sheet(Path("support.fr")).items] == ["one {x}"]

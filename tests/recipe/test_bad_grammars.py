@@ -219,3 +219,18 @@ def test_an_override_names_a_grammar_of_the_working_folder_or_a_shipped_one(
     assert "governing_law" in legal["templates"]
     with pytest.raises(RecipeError, match=r"there is no file 'yours\.yaml'"):
         load_recipe(folder / "recipe.yaml", [f"{name}=yours.yaml"])
+
+
+def test_a_grammar_that_is_run_as_a_recipe_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(GOOD)
+    with pytest.raises(RecipeError, match=r"'mine\.yaml' holds templates.*no recipe; .*grammar:"):
+        load_recipe(tmp_path / "mine.yaml")
+
+
+def test_a_misspelt_shipped_grammar_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("grammar.yaml", "suport.de"))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "recipe.yaml")
+    said = str(caught.value)
+    assert "there is no file 'suport.de'; allowed: a file, or one of the shipped clinical," in said
+    assert said.endswith("did you mean 'support.de'?")

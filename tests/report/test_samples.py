@@ -1,3 +1,6 @@
+import itertools
+from collections import Counter
+
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +72,10 @@ def test_rows_become_short_texts():
     assert sample.rows[0][0] == "1.23457"
     assert len(sample.rows[0][1]) == 60
     assert sample.rows[1] == ("", "y")
+
+
+def test_texts_of_all_labels_are_shown_where_labels_take_turns():
+    for n, period in itertools.product((600, 2391, 3000), range(2, 6)):
+        shown = Counter(row % period for row in spread_rows(n)[:20])
+        assert len(shown) == period
+        assert max(shown.values()) <= 20 * (1 / period + 0.3)

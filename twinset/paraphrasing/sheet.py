@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from twinset.core.errors import DataError, RecipeError
-from twinset.recipe import read_yaml, spell_path
+from twinset.recipe import read_yaml, shipped_file, spell_path
 
 _USE = "text.templates"
 _ALLOWED = (
@@ -102,6 +102,8 @@ class Sheet:
 def read_sheet(path: Path) -> Sheet:
     """Return the templates of a recipe, of a file with the key ``templates``, or of plain lists.
 
+    The bare name of a shipped recipe or grammar stands for its file where there is no file of that name.
+
     Raises
     ------
     DataError
@@ -109,6 +111,7 @@ def read_sheet(path: Path) -> Sheet:
     RecipeError
         It is no YAML, or holds no templates; the sentence names file and line.
     """
+    path = path if path.is_file() else shipped_file(str(path)) or path
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -140,7 +143,14 @@ def parse_sheet(text: str, name: str) -> Sheet:
         raise RecipeError(
             f"{name}:{faults[0].line or 1}: {where + ': ' if where else ''}{faults[0].text}"
         )
-    found = list(_items(yaml.compose(text, Loader=yaml.SafeLoader), text, name))
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    found = list(_items(root, text, name))
+    if not found and (grammar := _grammar(_pairs(root))):
+        raise RecipeError(
+            f"'{name}' holds no templates of its own",
+            got=f"grammar: {grammar}",
+            todo=f"ask about that file, twinset paraphrase {grammar}, and name the new one in the recipe",
+        )
     if not found:
         raise RecipeError(f"'{name}' holds no templates", allowed=_ALLOWED)
     return Sheet(name, text, tuple(found))
@@ -179,10 +189,22 @@ def _label_mappings(root: Mapping[str, yaml.Node]) -> list[dict[str, yaml.Node]]
         # Of other files no key is taken for a label.
         plain = all(isinstance(node, yaml.SequenceNode) for node in root.values())
         return [dict(root)] if plain else []
-    own = [_pairs(step) for step in steps.value]
+    return [_pairs(told["templates"]) for told in _settings(steps) if "templates" in told]
+
+
+def _settings(steps: yaml.Node | None) -> list[dict[str, yaml.Node]]:
+    """Return the settings of every step of a recipe that writes texts from templates."""
+    own = [_pairs(step) for step in steps.value] if isinstance(steps, yaml.SequenceNode) else []
     used = [step for step in own if "use" in step and step["use"].value == _USE]
-    settings = [_pairs(step["with"]) for step in used if "with" in step]
-    return [_pairs(told["templates"]) for told in settings if "templates" in told]
+    return [_pairs(step["with"]) for step in used if "with" in step]
+
+
+def _grammar(root: Mapping[str, yaml.Node]) -> str:
+    """Return the first file of templates that a recipe names, as it names it."""
+    for told in _settings(root.get("generate")):
+        if isinstance(told.get("grammar"), yaml.ScalarNode):
+            return str(told["grammar"].value)
+    return ""
 
 
 def _pairs(node: yaml.Node | None) -> dict[str, yaml.Node]:

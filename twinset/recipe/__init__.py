@@ -1,7 +1,7 @@
 """The recipe: what to do, parsed, checked and digested; all faults are reported at once."""
 
 from twinset.recipe._json_schema import file_schema, recipe_schema
-from twinset.recipe._parse import load_recipe, parse_recipe
+from twinset.recipe._parse import load_recipe, parse_recipe, shipped_file
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._sections import Brief, Deliver, ReportSpec, Split
 from twinset.recipe._source import ColumnSpec, LabelSpec, Source
@@ -35,5 +35,6 @@ __all__ = [
     "parse_recipe",
     "read_yaml",
     "recipe_schema",
+    "shipped_file",
     "spell_path",
 ]

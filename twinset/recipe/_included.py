@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
-from twinset.core.errors import TwinsetError
+from twinset.core.errors import TwinsetError, did_you_mean
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, read_yaml
 from twinset.registry import ComponentKind, component_class
 
@@ -63,9 +63,9 @@ def _include(
             for part in path[:-1]:
                 holder = holder[part]
             name = holder[path[-1]]
-            file = _shipped(name) if kind == "settings" and not _is_file(folder, name) else None
-            file = file or FilePath(folder, name.replace("\0", ""))
-            text = _read(document, (*at, *path), file, name)
+            known = shipped_grammars() if kind == "settings" and not _is_file(folder, name) else {}
+            file = known.get(name) or FilePath(folder, name.replace("\0", ""))
+            text = _read(document, (*at, *path), file, name, tuple(known))
             shown, where = file.name, (*at, *path[:-1])
             if kind in ("list", "mapping"):
                 holder[path[-1]] = _in_place(document, text, (*at, *path), shown, kind)
@@ -117,19 +117,22 @@ def _is_file(folder: FilePath, name: str) -> bool:
     return "\0" not in name and (folder / name).is_file()
 
 
-def _shipped(name: str) -> FilePath | None:
-    """Return the grammar of that bare name which is installed with twinset."""
+def shipped_grammars() -> dict[str, FilePath]:
+    """Return the grammars of texts that are installed with twinset, by bare name."""
     spec = find_spec("twinset.configs")
-    for place in (spec.submodule_search_locations if spec is not None else None) or ():
-        found = {file.stem: file for file in FilePath(place, "text").glob("*.yaml")}
-        if name in found:
-            return found[name]
-    return None
+    places = (spec.submodule_search_locations if spec is not None else None) or ()
+    files = (file for place in places for file in sorted(FilePath(place, "text").glob("*.yaml")))
+    return {file.stem: file for file in files}
 
 
-def _read(document: Document, path: Path, file: FilePath, name: str) -> str | None:
+def _read(
+    document: Document, path: Path, file: FilePath, name: str, known: tuple[str, ...]
+) -> str | None:
     if not file.is_file():
-        said = f"there is no file '{name}'; paths are relative to the file that names them"
+        shipped = f"allowed: a file, or one of the shipped {', '.join(known)}" if known else ""
+        told = "paths are relative to the file that names them"
+        hint = did_you_mean(name, known)
+        said = "; ".join(filter(None, [f"there is no file '{name}'", shipped, told, hint]))
     elif file.stat().st_size > LARGEST_BYTES:
         said = f"the file '{name}' is too large; allowed: {LARGEST_BYTES:,} bytes"
     else:

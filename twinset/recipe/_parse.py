@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from twinset.core.embedders import EmbedderName
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
-from twinset.recipe._included import include_files
+from twinset.recipe._included import include_files, shipped_grammars
 from twinset.recipe._recipe import Recipe
 from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
 from twinset.registry import component_names
@@ -109,6 +109,7 @@ def parse_recipe(
         faults = [Fault((), f"the recipe is {said}; allowed: name, brief, source, generate, ...")]
     if not isinstance(document.data, dict):
         raise RecipeError(spell_faults(name, document, faults))
+    _refuse_grammar(document.data, name)
     _apply(document, overrides, home)
     include_files(document, base)
     recipe = None
@@ -122,6 +123,21 @@ def parse_recipe(
     if recipe is None or document.faults:
         raise RecipeError(spell_faults(name, document, document.faults))
     return recipe
+
+
+def _refuse_grammar(data: dict[str, Any], name: str) -> None:
+    """Say so when the file is a grammar of texts: as a recipe every key of it would be a fault."""
+    if "templates" in data and not data.keys() & {"brief", "source", "generate", "deliver"}:
+        raise RecipeError(
+            f"'{name}' holds templates of texts, and is no recipe",
+            todo="name it in a recipe's step, generate: [{use: text.templates, rows: 1000, with: {grammar: "
+            "FILE}}], or try it: twinset run text_packs --set generate.0.with.grammar=FILE",
+        )
+
+
+def shipped_file(name: str) -> FilePath | None:
+    """Return the recipe or the grammar of texts of that bare name which is installed with twinset."""
+    return _shipped().get(name) or shipped_grammars().get(name)
 
 
 def _shipped() -> dict[str, FilePath]:

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.dataset import Dataset
+from twinset.core.seeding import rng_for
 
 N_TEXTS = 20
 N_ROWS = 5
+_GOLDEN = (5**0.5 - 1) / 2
+_SHOWN = 24
 _TEXT_LENGTH = 600
 _CELL_LENGTH = 60
 
@@ -112,10 +115,21 @@ def row_samples(sets: Mapping[str, Dataset], limit: int = N_ROWS) -> tuple[RowSa
 
 
 def spread_rows(n: int, most: int = 240) -> list[int]:
-    """Return up to `most` row positions spread evenly over `n` rows, coarsely spaced ones first."""
-    order = [int(i) for i in np.linspace(0, n - 1, min(n, most))]
-    step = max(1, len(order) // 24)
-    return [i for start in range(step) for i in order[start::step]]
+    """Return up to `most` row positions spread evenly over `n` rows, and so the first few of them.
+
+    Each is moved a little at random, always the same: even steps fall in with a rhythm of the rows, and
+    of labels that take turns they would show one alone.
+
+    Examples
+    --------
+    >>> sorted(spread_rows(4)), len(spread_rows(9_000))
+    ([0, 1, 2, 3], 240)
+    """
+    rng = rng_for(0, "rows for the eye")
+    # Steps of the golden ratio: the first few are spread as all are, but for the random move.
+    at = np.arange(2 * most) * _GOLDEN + rng.random(2 * most) / _SHOWN
+    spread = (np.modf(at)[0] * n).astype(int).tolist()
+    return list(dict.fromkeys([*spread, *range(min(n, most))]))[:most]
 
 
 def label_of(dataset: Dataset, row: int, target: str | None) -> str:

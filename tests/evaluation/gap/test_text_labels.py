@@ -77,3 +77,17 @@ def test_it_is_measured_where_there_are_texts_only() -> None:
     assert "gap.text_labels" not in names
     assert "utility.entity_labelling" not in names
     assert "gap.text_labels" in [name for name, _ in default_metrics({"category", "text"})]
+
+
+def test_a_column_of_keys_is_no_label(rng) -> None:
+    train, made = sentences(90, 1), sentences(400, 2)
+    schema = Schema((*SCHEMA.fields, Field(name="key", kind="category")))
+
+    def keyed(rows: Dataset) -> Dataset:
+        keys = [f"k{i % 30}" if i % 3 else None for i in range(len(rows))]
+        return Dataset.from_arrow(rows.to_arrow().append_column("key", pa.array(keys)), schema)
+
+    found = TextLabels(replicates=2, max_levels=50).compute(
+        Comparison(keyed(train), keyed(made), keyed(train)), rng
+    )
+    assert found.parts.names == ("about",)

@@ -233,7 +233,7 @@ def test_records_of_a_unique_table_come_once():
             {"rows": [{"name": "a", "k": 1}, {"name": "b", "k": 1}], "key": "k"},
             "key 'k' .* not unique",
         ),
-        ({"rows": PEOPLE, "key": "number"}, "its key names an unknown column"),
+        ({"rows": PEOPLE, "key": "number"}, "the setting 'key' names an unknown column"),
         ({"row": []}, "unknown setting 'row'"),
         ({}, "has no rows"),
         ("people", "rows of the table 'p' are not there; got the asset 'people'"),
