@@ -195,7 +195,9 @@ def read_table(name: str, said: object) -> BoundTable:
     labels, formats, key = said.get("labels"), said.get("formats", {}), said.get("key")
     if (rows is None and not asset) or not isinstance(asset, str):
         raise fault(f"the table '{name}' has no rows", allowed=_ALLOWED)
-    if not isinstance(labels, Mapping | None) or not _are_settings(formats):
+    if not isinstance(labels, Mapping | None) or not isinstance(formats, Mapping):
+        raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
+    if not all(isinstance(form, Mapping) for form in formats.values()):
         raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
     table = BoundTable(
         name=name,
@@ -210,10 +212,6 @@ def read_table(name: str, said: object) -> BoundTable:
     if rows is None:
         return table
     return table.with_rows(_inline(rows, fault) if isinstance(rows, Sequence) else rows)
-
-
-def _are_settings(formats: object) -> bool:
-    return isinstance(formats, Mapping) and all(isinstance(f, Mapping) for f in formats.values())
 
 
 def _inline(rows: Sequence[Any], fault: Any) -> pa.Table:

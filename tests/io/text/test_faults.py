@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from twinset.core.dataset import Card
 from twinset.core.errors import DataError
 from twinset.io import read_dataset
 
@@ -130,3 +131,19 @@ def test_no_message_holds_a_token_of_the_file(tmp_path: Path) -> None:
         read_dataset(tmp_path / "a.conll")
     assert "Jane" not in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+def test_the_line_of_a_fault_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    good, bad = ({"text": "a", "spans": [{"start": 0, "end": n, "label": "x"}]} for n in (1, 9))
+    for n_good in (1, 3):
+        (tmp_path / "a.jsonl").write_text(tokens(*[good] * n_good, bad))
+        with pytest.raises(DataError, match=f"a.jsonl, line {n_good + 1}: the span"):
+            read_dataset(tmp_path / "a.jsonl")
+
+
+def test_a_card_that_is_given_keeps_its_notes(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(GOOD_CONLL + "fly O\nRome I-city\n")
+    card = Card(name="mine", origin="real", notes=("from the archive",))
+    first, more = read_dataset(tmp_path / "a.conll", card=card, on_fault="skip").card.notes
+    assert first == "from the archive"
+    assert "I-city" in more
