@@ -1,6 +1,6 @@
 """Do our synthetic images help small nets that have few real ones? Trials on real pictures.
 
-    python -m benchmarks.vision.usefulness nuclei               # also: cells, slice; --seeds 0 1
+    python -m benchmarks.vision.usefulness nuclei               # also: cells, slice, copies; --seeds 0 1
     python -m benchmarks.vision.usefulness tell                 # writes USEFULNESS.md
 
 Each round draws its own real training pictures from the open part, makes synthetic ones of them and has
@@ -87,7 +87,12 @@ def cells_round(seed: int) -> dict[str, Any]:
     return _said("utility.image_detection", {"longest": 256}, real, made, unseen, seed)
 
 
-def slice_round(seed: int) -> dict[str, Any]:
+def copies_round(seed: int) -> dict[str, Any]:
+    """Return what copies of the few real pictures of the slice add, as many as the plan asks for."""
+    return slice_round(seed, copies=True)
+
+
+def slice_round(seed: int, *, copies: bool = False) -> dict[str, Any]:
     """Return what a planned filling adds where few real pictures show platelets.
 
     The plan asks for as many pictures of the slice that the training part lacks; they are tested on real
@@ -107,6 +112,8 @@ def slice_round(seed: int) -> dict[str, Any]:
     made = Dataset.concat(
         [made_rows("image.copy_paste", PLATELETS, real, n, seed, where) for where, n in wanted]
     )
+    if copies:
+        made = real.where(Where({"platelets": "some"})).take(np.arange(len(made)) % N_WITH)
     inside = unseen.where(Where({"platelets": "some"}))
     settings = {"longest": 256, "steps": 200, "seeds": 1, "augmentation": "moderate"}
     found = _said("utility.image_detection", settings, real, made, inside, seed)
@@ -117,6 +124,7 @@ TRIALS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "nuclei": nuclei_round,
     "cells": cells_round,
     "slice": slice_round,
+    "copies": copies_round,
 }
 
 

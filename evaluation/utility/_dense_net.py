@@ -21,21 +21,15 @@ _DEEPEST = 16  # pixels of the picture to one of the deepest layer
 
 
 class Task(Protocol):
-    """What a net is taught.
-
-    Attributes
-    ----------
-    step : int
-        Pixels of the picture to one of the output, 2 or 4.
-    n_outputs : int
-        Channels of the output.
-    """
+    """What a net is taught."""
 
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Pixels of the picture to one of the output, 2 or 4."""
 
     @property
-    def n_outputs(self) -> int: ...
+    def n_outputs(self) -> int:
+        """Channels of the output."""
 
     def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
         """Return what the output should be, shape (b, any, size / step, size / step)."""

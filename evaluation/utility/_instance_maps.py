@@ -41,12 +41,14 @@ class Instances:
 def cores(ids: Ids) -> Any:
     """Return the pixels deep inside an object, shape (h, w): no two objects' cores touch.
 
+    An object that the picture's edge cuts goes on behind it.
+
     Examples
     --------
     >>> ids = np.zeros((5, 10), np.int32)
     >>> ids[:, :5], ids[:, 5:] = 1, 2
     >>> cores(ids)[2].astype(int).tolist()
-    [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    [1, 1, 1, 0, 0, 0, 0, 1, 1, 1]
     """
     cv2 = open_cv()
     own = ids.astype(np.float32)

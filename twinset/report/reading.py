@@ -111,14 +111,14 @@ _READING: Mapping[str, str] = {
         "synthetic pictures together against real ones alone."
     ),
     "utility.image_segmentation": (
-        "How well a small net that saw real and synthetic pictures outlines objects in real ones nobody "
-        "had seen; the baseline is the same net of real pictures alone, at equal steps and with the "
-        "augmentation that suits them best. Above the baseline, adding them helps."
+        "How well a small net that saw real and synthetic pictures outlines objects in unseen real ones. "
+        "The baseline is a net of real pictures alone, at equal steps and with tuned augmentation: above "
+        "it, adding synthetic ones helps."
     ),
     "utility.image_detection": (
-        "How well a small net that saw real and synthetic pictures finds objects in real pictures nobody "
-        "had seen; the baseline is the same net of real pictures alone, at equal steps and with the "
-        "augmentation that suits them best. Above the baseline, adding them helps."
+        "How well a small net that saw real and synthetic pictures finds objects in unseen real ones. "
+        "The baseline is a net of real pictures alone, at equal steps and with tuned augmentation: above "
+        "it, adding synthetic ones helps."
     ),
     "utility.train_synthetic_test_real": (
         "The same model is trained once on synthetic and once on real rows, and both are tested on real "

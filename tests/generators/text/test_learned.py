@@ -343,7 +343,9 @@ def test_a_span_outside_its_text_is_named_by_its_row_only():
 
 
 def test_what_cannot_be_varied_is_said():
-    with pytest.raises(ParameterError, match=r"the texts of about = [ab] have too little in common"):
+    with pytest.raises(
+        ParameterError, match=r"the texts of about = [ab] have too little in common"
+    ):
         write(real_set([("stop", "a"), ("go", "b")]), 1)
     assert write(real_set([("stop", "a")]), 2, max_likeness=1.0)[1]["said"] == "stop"
 
