@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -209,8 +210,13 @@ class EntitySwap(Augmenter):
         if donor >= 0:
             value = rows.values[donor]
             return surfaces[donor], surfaces[donor] if value is None else value
-        word = tuple(self.lexicon[rows.labels[k] or ""])[_FIRST_OF_LEXICON - donor]
+        word = self._words[rows.labels[k] or ""][_FIRST_OF_LEXICON - donor]
         return word, word
+
+    @cached_property
+    def _words(self) -> dict[str, tuple[str, ...]]:
+        """By label the entries of its lexicon, each once: as `Pool.of_lexicon` counts them."""
+        return {label: tuple(dict.fromkeys(words)) for label, words in self.lexicon.items()}
 
 
 def donor_ids(rows: TextRows, donors: Ints, sources: Ints) -> list[list[str]] | None:

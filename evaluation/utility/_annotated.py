@@ -20,6 +20,7 @@ Codes = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
+_LARGEST_ID = 1 << 24  # OpenCV turns maps as float32, which holds no larger whole numbers
 _LEAST_SEEN = 0.4  # of a box must lie in a window to be learnt
 
 
@@ -76,10 +77,18 @@ def annotated(
         kept = [o for o in (labels[row] or () if labels else ()) if o["category"] in levels]
         boxes = np.array([o["box"] for o in kept], np.float32).reshape(-1, 4)
         classes = np.array([levels[o["category"]] for o in kept], np.int64)
-        ids = decode_ids(blob["bytes"]).astype(np.int32) if blob is not None else None
+        ids = _numbered(decode_ids(blob["bytes"])) if blob is not None else None
         whole = (255 * as_colour(pixels)).round().astype(np.uint8)
         found.append(_shrunk(Annotated(whole, boxes, classes, ids), longest))
     return found
+
+
+def _numbered(ids: npt.NDArray[Any]) -> Ids:
+    """Return an id map as it is, or numbered anew where its numbers would be rounded when it is turned."""
+    if ids.max(initial=0) <= _LARGEST_ID:
+        return ids.astype(np.int32)
+    named, places = np.unique(ids, return_inverse=True)
+    return np.asarray(places.reshape(ids.shape) + (named[0] > 0), np.int32)
 
 
 @dataclass(frozen=True)

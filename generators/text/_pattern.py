@@ -13,6 +13,7 @@ from ._nodes import Place
 from ._values import Ranked
 
 _LONGEST = 100
+_DEEPEST = 20
 _MOST_LISTED = 5_000
 _CLASSES = {"d": "0123456789", "w": "abcdefghijklmnopqrstuvwxyz0123456789_"}
 _MASK = {"#": "[0-9]", "%": "[1-9]", "!": "[0-9]?", "@": "[1-9]?"}
@@ -174,6 +175,7 @@ def _flat(part: _Part) -> Iterator[_Part]:
 class _Reader:
     def __init__(self, pattern: str, what: str, place: Place) -> None:
         self.pattern, self.what, self.place, self.at = pattern, what, place, 0
+        self.depth = 0
 
     def whole(self) -> _Part:
         part = self.either()
@@ -209,10 +211,13 @@ class _Reader:
         if sign == "[":
             return self.signs()
         if sign == "(":
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.fault()
             part = self.either()
             if self.pattern[self.at : self.at + 1] != ")":
                 raise self.fault()
-            self.at += 1
+            self.at, self.depth = self.at + 1, self.depth - 1
             return part
         if sign in "]{}?*+.^$\\":
             raise self.fault()

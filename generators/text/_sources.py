@@ -109,8 +109,15 @@ def _listed(slot: Slot) -> Pool:
                 place=place,
             )
         first = _value(slot, told.get("value"), place)
-        canonical = told.get("canonical")
-        names = [first, *(_value(slot, own, place) for own in told.get("synonyms", ()))]
+        canonical, others = told.get("canonical"), told.get("synonyms", ())
+        if isinstance(others, str | Mapping) or not isinstance(others, Sequence):
+            raise ParameterError(
+                f"the synonyms of a value of {slot.what} are no list",
+                got=repr(others),
+                allowed="{value: New York, synonyms: [NYC]}",
+                place=place,
+            )
+        names = [first, *(_value(slot, own, place) for own in others)]
         # The weight is that of the thing, whatever it is called.
         weights += [weight / len(names)] * len(names)
         texts += names
@@ -157,13 +164,14 @@ def _dates(slot: Slot, locale: str) -> Source:
 
 def _numbers(slot: Slot) -> Source:
     said = slot.said
-    decimals = said.get("decimals", 0)
+    decimals = 0
     try:
+        decimals = int(str(said.get("decimals", 0)))
         low, high = (Decimal(str(bound)) for bound in said["number"])
-        unit = Decimal(1).scaleb(-int(decimals))
+        unit = Decimal(1).scaleb(-decimals)
         first, last = low / unit, high / unit
         is_range = low <= high and first == int(first) and last == int(last)
-    except (TypeError, ValueError, InvalidOperation):
+    except (TypeError, ValueError, OverflowError, InvalidOperation):
         is_range = False
     scale = said.get("scale", "linear")
     if not is_range or scale not in ("linear", "log") or (scale == "log" and low <= 0):
@@ -172,9 +180,9 @@ def _numbers(slot: Slot) -> Source:
             allowed="{number: [5, 900], decimals: 2}; bounds with no more decimals; "
             "scale: linear, or log above 0",
         )
-    form = str(said.get("format", "{:." + str(int(decimals)) + "f}"))
+    form = str(said.get("format", "{:." + str(decimals) + "f}"))
     write = number_writer(form, str(said.get("marks", ",.")), what=slot.what, place=slot.place)
-    start, power = int(first), 10 ** int(decimals)
+    start, power = int(first), 10**decimals
 
     def make(i: int) -> tuple[str, str | None]:
         number = (start + i) / power

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -114,13 +115,23 @@ class BoundTable:
             raise self.fault(f"the table '{self.name}' has no rows")
         bounds = None
         if not self.asset and "weight" in rows.column_names:
-            weights = [float(weight) for weight in rows.column("weight").to_pylist()]
+            weights = self._weights(rows.column("weight").to_pylist())
             bounds = cumulated(weights) if len(set(weights)) > 1 else None
         return Records(texts, ids, places, bounds)
 
     def fault(self, what: str, **more: str) -> ParameterError:
         """Return the error that says what is wrong with it."""
         return ParameterError(what, **more, place=self.place)
+
+    def _weights(self, told: Sequence[object]) -> list[float]:
+        weights = [float(one) if isinstance(one, int | float) else -1.0 for one in told]
+        if not all(0 <= weight < inf for weight in weights):
+            raise self.fault(
+                f"the column 'weight' of the table '{self.name}' is no weight of its rows",
+                allowed="numbers of 0 or more",
+                todo="rename the column if it means something else",
+            )
+        return weights
 
     def _entries(self, rows: pa.Table, column: str, locale: str) -> tuple[Entry, ...]:
         texts = self._texts(rows, column, locale)
@@ -185,6 +196,8 @@ def read_table(name: str, said: object) -> BoundTable:
     if (rows is None and not asset) or not isinstance(asset, str):
         raise fault(f"the table '{name}' has no rows", allowed=_ALLOWED)
     if not isinstance(labels, Mapping | None) or not isinstance(formats, Mapping):
+        raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
+    if not all(isinstance(form, Mapping) for form in formats.values()):
         raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
     table = BoundTable(
         name=name,

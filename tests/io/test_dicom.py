@@ -1,6 +1,7 @@
 """DICOM files are read as pictures: the modality's values, and nothing of the person."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 from twinset.core.errors import DataError
 from twinset.core.pixels import decode_pixels
+from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
+from twinset.io.dicom import image_of_dicom
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("cv2")
@@ -64,6 +67,14 @@ def test_low_values_are_dark_whatever_the_file_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path, data), RAMP[::-1, ::-1])
 
 
+def test_turned_values_may_reach_the_last_number(tmp_path: Path) -> None:
+    pixels = np.array([[65_535, 10], [10, 400]], np.uint16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        made = read(tmp_path, dicom(pixels, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(made, [[10, 65_535], [65_535, 65_145]])
+
+
 def test_what_is_no_single_picture_is_told_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the DICOM file 'a\.dcm' holds several pictures; got 2"):
         read(tmp_path, dicom(np.stack([RAMP, RAMP]).astype(np.uint16), NumberOfFrames=2))
@@ -71,3 +82,26 @@ def test_what_is_no_single_picture_is_told_by_its_file(tmp_path: Path) -> None:
         read(tmp_path, dicom(RAMP.astype(np.uint16))[:-6])
     with pytest.raises(DataError, match=r"the file 'a\.dcm' is no DCM image"):
         read(tmp_path, b"hello" * 50)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_damage_to_a_header_is_told_and_nothing_of_it_quoted() -> None:
+    whole, rng, told = dicom(RAMP.astype(np.uint16)), rng_for(0, "damage"), list[str]()
+    for _ in range(200):
+        data = bytearray(whole)
+        for place in rng.integers(132, len(data), 2):
+            data[place] = rng.integers(256)
+        try:
+            image_of_dicom(bytes(data))
+        except DataError as error:
+            told.append(str(error))
+    assert len(told) > 20
+    assert not [words for words in told if "Doe" in words or "b'" in words]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_a_number_of_frames_that_is_none_is_not_quoted() -> None:
+    data = dicom(RAMP.astype(np.uint16), NumberOfFrames=11).replace(b"11", b"xy")
+    with pytest.raises(DataError, match="cannot be read as a picture") as caught:
+        image_of_dicom(data)
+    assert "xy" not in str(caught.value)

@@ -335,6 +335,13 @@ def test_the_key_is_written_nowhere(run: Run, tmp_path: Path) -> None:
         assert KEY.encode() not in content
 
 
+def test_a_dry_run_shows_no_password_of_an_address(run: Run) -> None:
+    done = run("--dry-run", url="http://me:hush@127.0.0.1/v1")
+    assert done.code != 0
+    assert "carries a name, a password" in done.err
+    assert "hush" not in done.out + done.err
+
+
 def test_a_dry_run_sends_nothing(run: Run, server: Server, tmp_path: Path) -> None:
     before = files_below(tmp_path)
     done = run("--dry-run")

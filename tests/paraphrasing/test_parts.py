@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.errors import DataError, RecipeError
+from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.paraphrasing import endpoint
 from twinset.paraphrasing.asking import variants_in
 from twinset.paraphrasing.sheet import Variant, parse_sheet, read_sheet
@@ -137,6 +137,11 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 def test_answers_without_a_list_are_no_answers(answer: str) -> None:
     with pytest.raises(ValueError, match="no JSON with a list"):
         variants_in(answer)
+
+
+def test_an_address_with_half_a_bracket_is_told() -> None:
+    with pytest.raises(ParameterError, match="the base URL is no address"):
+        endpoint.Endpoint(base_url="http://[::1")
 
 
 def test_waits_are_seconds_or_a_date() -> None:

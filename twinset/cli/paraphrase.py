@@ -82,6 +82,9 @@ def command(
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
+    key = os.environ.get(_KEY, "").strip()
+    # An address that holds a password is refused before anything shows it.
+    endpoint = address and Endpoint(base_url=address, key=key, timeout=timeout, tries=tries)
     sheet = read_sheet(templates)
     kept = Cache(cache or cache_folder() / "llm")
     plan = plan_requests(
@@ -100,14 +103,11 @@ def command(
     if out is None:
         raise RecipeError("no file to write is named", todo="name one with --out, or say --dry-run")
     _check_out(out, templates, force)
-    if not address or not named:
+    if not endpoint or not named:
         raise RecipeError(
-            "no server is named, so nothing is asked" if not address else "no model is named",
+            "no server is named, so nothing is asked" if not endpoint else "no model is named",
             todo=f"set --base-url and --model, or {_BASE_URL} and {_MODEL}; --dry-run shows the prompts",
         )
-    endpoint = Endpoint(
-        base_url=address, key=os.environ.get(_KEY, "").strip(), timeout=timeout, tries=tries
-    )
     _ask_and_write(sheet, plan, endpoint, kept, concurrency, out)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError, MissingExtraError
+from twinset.core.errors import DataError, MissingExtraError, without_values
 from twinset.core.pixels import encode_lossless
 
 _MOST_16_BITS = 65_535
@@ -47,35 +48,44 @@ def image_of_dicom(data: bytes) -> bytes:
     try:
         found = pydicom.dcmread(io.BytesIO(data))
         frames = int(getattr(found, "NumberOfFrames", 1) or 1)
-        pixels = found.pixel_array if frames == 1 else None
+        values = _values(found, apply_modality_lut) if frames == 1 else None
     except (
         pydicom.errors.InvalidDicomError,
+        pydicom.errors.BytesLengthException,
         AttributeError,
         ValueError,
         RuntimeError,
-        KeyError,
+        LookupError,
+        struct.error,
     ) as error:
+        # Words of these errors quote the header.
         raise DataError(
             "a DICOM file cannot be read as a picture",
-            got=str(error).split("\n", maxsplit=1)[0][:200],
+            got=type(error).__name__,
             todo="write it again without compression, or install pylibjpeg",
-        ) from error
-    if pixels is None:
+        ) from without_values(error)
+    if values is None:
         raise DataError(
             "a DICOM file holds several pictures",
             got=f"{frames} frames",
             allowed="one",
             todo="write each frame as a file of its own",
         )
+    return encode_lossless(_as_stored(values))
+
+
+def _values(found: Any, apply_modality_lut: Any) -> npt.NDArray[Any]:
+    pixels = found.pixel_array
     values = apply_modality_lut(pixels, found) if pixels.ndim == 2 else pixels
-    return encode_lossless(_as_stored(_upright(np.asarray(values), found)))
+    return _upright(np.asarray(values), found)
 
 
 def _upright(values: npt.NDArray[Any], found: Any) -> npt.NDArray[Any]:
     """Return values of which low ones are dark."""
     if getattr(found, "PhotometricInterpretation", "") != "MONOCHROME1":
         return values
-    return np.asarray(values.max() + values.min() - values)
+    # The sum of least and most might not fit.
+    return np.asarray(values.max() - values + values.min())
 
 
 def _as_stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

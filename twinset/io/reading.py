@@ -82,7 +82,8 @@ def read_dataset(
     """
     made = _annotated(path, on_fault)
     if made is not None:
-        made = made if card is None else replace(made, card=replace(card, notes=made.card.notes))
+        if card is not None:
+            made = replace(made, card=replace(card, notes=(*card.notes, *made.card.notes)))
         return made if schema is None else made.with_schema(schema)
     table = _read(path, _text_columns(schema))
     table = with_spans(_with_reserved(table))

@@ -72,7 +72,10 @@ class Endpoint:
     longest_wait: float = 60.0
 
     def __post_init__(self) -> None:
-        told = urlsplit(self.base_url)
+        try:
+            told = urlsplit(self.base_url)
+        except ValueError:  # brackets that are no address of IPv6
+            told = urlsplit("")
         # What stands before an @ or behind a ? may be a secret, and addresses are told and hashed.
         if told.scheme not in ("http", "https") or not told.hostname:
             raise ParameterError(

@@ -123,6 +123,12 @@ def test_values_come_evenly_or_as_seen(weights: str, share: float) -> None:
     assert "Bonn" not in at_bonn
 
 
+def test_a_value_that_a_lexicon_holds_twice_hides_no_other() -> None:
+    data = said(*[("to Bonn", [("Bonn", "c")])] * 40)
+    made = swapped(data, lexicon={"c": ["Ulm", "Ulm", "Rome"]})
+    assert {row["spans"][0]["value"] for row in made} == {"Ulm", "Rome"}
+
+
 def test_a_lexicon_has_its_share() -> None:
     data = said(*[(f"to A{k} now", [(f"A{k}", "c")]) for k in range(2000)])
     made = swapped(data, lexicon={"c": ["Rome"]}, lexicon_share=0.25)

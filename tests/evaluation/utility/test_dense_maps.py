@@ -1,7 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.evaluation.utility.pictures_of_discs import discs
+from twinset.core.dataset import Dataset
+from twinset.core.pixels import encode_lossless
+from twinset.core.schema import BLOB, Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import (
     Annotated,
@@ -99,6 +103,22 @@ def test_windows_keep_boxes_and_pixels_together(variation: Variation) -> None:
                 # A box of pixels may lie a pixel beside the box that was turned and scaled.
                 seen = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
                 assert np.abs(box - seen).max() <= 1.5
+
+
+@pytest.mark.parametrize("ground", [0, 7])
+def test_neighbours_with_large_numbers_stay_two_objects(ground: int) -> None:
+    ids = np.full((40, 40), ground, np.uint32)
+    ids[:, 10:20], ids[:, 20:30] = 1 << 25, (1 << 25) + 1
+    blobs = [{"bytes": encode_lossless(one), "path": None} for one in (ids.astype(np.uint8), ids)]
+    table = {name: pa.array([blob], BLOB) for name, blob in zip(("photo", "mask"), blobs)}
+    fields = (Field(name="photo", kind="image"), Field(name="mask", kind="mask"))
+    rows = Dataset.from_arrow(pa.table(table), Schema(fields))
+    (one,) = annotated(rows, "photo", None, "mask", {}, 320)
+    assert one.ids is not None
+    assert len(np.unique(one.ids)) == 3
+    assert (one.ids > 0).sum() == (ids > 0).sum()
+    _, what = window(one, 40, Variation("as it is"), 1, rng_for(0, "w"))
+    assert len(np.unique(what.ids)) == 3
 
 
 def test_pictures_are_shrunk_with_their_labels() -> None:

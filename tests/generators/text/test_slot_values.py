@@ -153,6 +153,9 @@ def test_numbers_and_dates_by_hand():
         ({"number": [5]}, "are not a range"),
         ({"number": [5, 4]}, "are not a range"),
         ({"number": [0.25, 1], "decimals": 1}, "are not a range"),
+        ({"number": [0, float("inf")]}, "are not a range"),
+        ({"number": [0, 5], "decimals": float("inf")}, "are not a range"),
+        ({"number": [0, 5], "decimals": 2.5}, "are not a range"),
         ({"number": [0, 5], "scale": "log"}, "are not a range"),
         ({"number": [1, 5], "format": "{} {}"}, "a form that cannot be used"),
         ({"number": [1, 5], "format": "{:q}"}, "a form that cannot be used"),
@@ -164,11 +167,14 @@ def test_numbers_and_dates_by_hand():
         ({"pattern": "a{3,1}"}, "cannot be read"),
         ({"pattern": "(a|b"}, "cannot be read"),
         ({"pattern": "(|a)"}, "describes the empty text"),
+        ({"pattern": "(" * 3_000 + "a" + ")" * 3_000}, "cannot be read"),
         ({"faker": "name", "pool": 0}, "pool of the slot 'x' is out of its range"),
         ({"values": ["a"], "label": ""}, "label of the slot 'x' is no text"),
         ({"values": ["a"], "distinct_from": 3}, "is no list of slots"),
         ({"values": [{"value": "a", "weight": 0}]}, "settings that cannot be used"),
         ({"values": [{"value": "a", "wight": 1}]}, "settings that cannot be used"),
+        ({"values": [{"value": "New York", "synonyms": "NYC"}]}, "synonyms .* are no list"),
+        ({"values": [{"value": "New York", "synonyms": None}]}, "synonyms .* are no list"),
         ({"lexicon": "a.txt"}, "files are opened for recipes only"),
         ({"like": "x"}, "no values of its own"),
         ({"column": "a.b"}, "names no column"),
@@ -177,6 +183,18 @@ def test_numbers_and_dates_by_hand():
 def test_what_cannot_be_used_is_named(source, words):
     with pytest.raises(ParameterError, match=words):
         write(1, "{x}", slots={"x": source})
+
+
+@pytest.mark.parametrize("weights", [(None, 2), ("5 kg", "7 kg"), (-1, 2), (float("nan"), 2)])
+def test_weights_of_a_table_are_numbers(weights):
+    rows = [{"n": "a", "weight": weights[0]}, {"n": "b", "weight": weights[1]}]
+    with pytest.raises(ParameterError, match="column 'weight' of the table 'p' is no weight"):
+        write(1, "{p.n}", tables={"p": rows})
+
+
+def test_formats_of_a_table_are_settings():
+    with pytest.raises(ParameterError, match="labels or formats of the table 'p' are no mapping"):
+        write(1, "{p.n}", tables={"p": {"rows": [{"n": 1}], "formats": {"n": "{:,}"}}})
 
 
 @pytest.mark.parametrize(

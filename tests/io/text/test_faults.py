@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from twinset.core.dataset import Card
 from twinset.core.errors import DataError
 from twinset.io import read_dataset
 
@@ -51,10 +52,20 @@ FAULTS = [
     ("a.jsonl", tokens(GOOD_ROW, GOOD_ROW | {"ner_tags": ["O", "I-x", "O"]}), "line 2, token 1: I-x"),
     ("a.jsonl", tokens(GOOD_ROW, GOOD_ROW | {"text": "fly at Rome", "starts": [0, 4, 7]}),
      r"line 2: its tokens do not stand in its text"),
+    ("a.jsonl", tokens(GOOD_ROW, {"tokens": ["b", "a"], "ner_tags": ["B-x", "I-x"], "text": "a b",
+                                  "starts": [2, 0]}),
+     r"line 2: its tokens do not stand in its text"),
+    ("a.jsonl", tokens(GOOD_ROW, {"tokens": ["ab"], "ner_tags": ["B-x"], "text": "abc",
+                                  "starts": [-3]}),
+     r"line 2: its tokens do not stand in its text"),
+    ("a.jsonl", tokens(GOOD_ROW, {"tokens": ["", "a"], "ner_tags": ["B-x", "O"]}),
+     r"line 2: a token that is empty has a tag"),
     ("a.json", json.dumps([TASK, {"data": {}}]), r"a.json, task 1: it has no 'data' with a 'text'"),
     ("a.json", json.dumps([TASK, task(ROME | {"end": 99})]), r"task 1: the span \[7, 99\) leaves"),
     ("a.json", json.dumps([TASK, task(ROME | {"start": 6})]), r"task 1: the span \[6, 11\) is not"),
     ("a.json", json.dumps([TASK, task({"labels": ["x"]})]), r"task 1: a span has no 'start'"),
+    ("a.json", json.dumps([TASK, TASK | {"annotations": 5}]), r"task 1: its 'annotations' are no"),
+    ("a.json", json.dumps([TASK, TASK | {"annotations": [{"result": 5}]}]), r"task 1: the 'result'"),
     ("a.jsonl", '{"text": "to Rome", "spans": []}\n\n'
      '{"text": "to Rome", "spans": [{"start": 3, "end": 8, "label": "city"}]}\n',
      r"a.jsonl, line 3: the span \[3, 8\) does not lie in its text of 7 characters"),
@@ -120,3 +131,19 @@ def test_no_message_holds_a_token_of_the_file(tmp_path: Path) -> None:
         read_dataset(tmp_path / "a.conll")
     assert "Jane" not in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+def test_the_line_of_a_fault_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    good, bad = ({"text": "a", "spans": [{"start": 0, "end": n, "label": "x"}]} for n in (1, 9))
+    for n_good in (1, 3):
+        (tmp_path / "a.jsonl").write_text(tokens(*[good] * n_good, bad))
+        with pytest.raises(DataError, match=f"a.jsonl, line {n_good + 1}: the span"):
+            read_dataset(tmp_path / "a.jsonl")
+
+
+def test_a_card_that_is_given_keeps_its_notes(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(GOOD_CONLL + "fly O\nRome I-city\n")
+    card = Card(name="mine", origin="real", notes=("from the archive",))
+    first, more = read_dataset(tmp_path / "a.conll", card=card, on_fault="skip").card.notes
+    assert first == "from the archive"
+    assert "I-city" in more

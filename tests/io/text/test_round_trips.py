@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
-from twinset.core.schema import Field
+from twinset.core.schema import Field, Schema
 from twinset.io import TEXT_FORMATS, read_dataset, write_dataset
 from twinset.io.text.losses import Losses
 
@@ -182,6 +183,19 @@ def test_rasa_needs_a_label(awkward: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="files texts by intent"):
         written(awkward.select(["text", "spans"]), tmp_path, "rasa")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("word", ["tokens", "labelstudio"])
+def test_no_other_column_takes_the_place_of_the_text(
+    word: str, awkward: Dataset, tmp_path: Path
+) -> None:
+    records = awkward.to_arrow().select(["text", "spans", "label"])
+    records = records.rename_columns(["said", "spans", "text"])
+    schema = awkward.schema
+    said = replace(schema["text"], name="said"), replace(schema["label"], name="text")
+    rows = Dataset.from_arrow(records, Schema((said[0], schema["spans"], said[1])))
+    with pytest.raises(SchemaError, match=f"the format '{word}' needs: 'text'"):
+        written(rows, tmp_path, word)
 
 
 def test_names_of_columns_that_do_not_come_back_are_told(awkward: Dataset, tmp_path: Path) -> None:

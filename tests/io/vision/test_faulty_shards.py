@@ -55,6 +55,8 @@ BOX = {"category": "cell", "box": [5, 5, 9, 9]}
         ({"b.png": PNG, "b.ids.png": encode_lossless(np.zeros((3, 4), np.uint8))},
          r"a\.tar, b: its id map is 4 x 3, its image 40 x 30"),
         ({"b.png": PNG, "b.json": [1]}, r"a\.tar, b: its JSON is no object"),
+        ({"b.png": PNG, "b.json": '{"a":' * 9_999 + "1" + "}" * 9_999},
+         r"a\.tar, b: its JSON is nested too deep"),
         ({"b.png": PNG, "b.json": {"objects": 3}}, r"a\.tar, b: its 'objects' are no list"),
         ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -89,10 +90,13 @@ def _tagged(given: Mapping[str, Any], key: str, names: list[str], line: int) -> 
     if any(isinstance(tag, int) and not 0 <= tag < len(names) for tag in tags):
         return f"a tag has no name; allowed: 0 to {len(names) - 1}"
     text, places = _placed(words, given)
-    if any(text[a:b] != word for (a, b), word in zip(places, words)):
+    rises = all(a <= b <= c for (a, b), (c, _) in pairwise([(0, 0), *places]))
+    if not rises or any(text[a:b] != word for (a, b), word in zip(places, words)):
         return "its tokens do not stand in its text where it says"
     cells = cells_of({k: v for k, v in given.items() if k not in (TOKENS, key, TEXT, STARTS)})
     named = [names[tag] if isinstance(tag, int) else tag for tag in tags]
+    if any(not word and tag != "O" for word, tag in zip(words, named)):
+        return "a token that is empty has a tag; allowed: O"
     return _Tagged(Row(text, [], cells, line), places, named)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, SchemaError
 from twinset.io.text.rows import SPANS, TEXT, Columns, Row, Span, cells_of, span_at
 from twinset.io.text.writing import TextWriter, Written
 from twinset.io.vision.faults import Faults
@@ -49,11 +49,9 @@ def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str,
             faults.add(place, f"it has no 'data' with a '{TEXT}'")
             continue
         row = Row(data[TEXT], [], cells_of({key: v for key, v in data.items() if key != TEXT}))
-        own = task.get("annotations") or []
-        own = [a for a in own if isinstance(a, dict) and not a.get("was_cancelled")]
+        own, fault = _annotations(task)
         more += len(own) > 1
-        fault = ""
-        for item in (own[0].get("result") or []) if own else []:
+        for item in own[0] if own else []:
             fault = fault or _take(item, row, choices)
         if fault:
             faults.add(place, fault)
@@ -61,6 +59,18 @@ def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str,
             rows.append(row)
     notes = (f"{more} tasks have several annotations; the first of each is read",) if more else ()
     return rows, notes, next(iter(choices), "")
+
+
+def _annotations(task: Mapping[str, Any]) -> tuple[list[list[Any]], str]:
+    """Return the results of each annotation that was not cancelled, and what is wrong with them."""
+    told = task.get("annotations") or []
+    if not isinstance(told, list):
+        return [], "its 'annotations' are no list"
+    own = [a for a in told if isinstance(a, dict) and not a.get("was_cancelled")]
+    found = [a.get("result") or [] for a in own]
+    if not all(isinstance(results, list) for results in found):
+        return [], "the 'result' of an annotation is no list"
+    return found, ""
 
 
 def _take(item: Any, row: Row, choices: dict[str, None]) -> str:
@@ -91,6 +101,11 @@ class LabelStudioWriter(TextWriter):
 
     def begin(self, columns: Columns) -> None:
         """Open the file of tasks."""
+        if TEXT in columns.others:
+            raise SchemaError(
+                f"a column has a name that the format 'labelstudio' needs: '{TEXT}'",
+                todo="rename the column",
+            )
         self._label = columns.label
         self._names: dict[str, dict[str, None]] = {SPANS: {}, self._label: {}}
         self._stream = self.open(self.place / TASKS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,12 @@ def settle_spans(rows: Dataset, path: Path, on_fault: OnFault) -> Dataset:
     if len(spans) != 1 or not texts:
         return rows
     faults, keep, changed = Faults(on_fault), np.ones(len(rows), dtype=bool), False
-    marks = rows.records.column(spans[0]).to_pylist()
+    marks, places = rows.records.column(spans[0]).to_pylist(), _Places(path)
     for k, (text, own) in enumerate(zip(rows.records.column(texts[0]).to_pylist(), marks)):
         for span in own or ():
             wrong = _fault(span, text or "")
             if wrong:
-                faults.add(f"{path.name}, {_place(path, k)}", wrong)
+                faults.add(f"{path.name}, {places.of(k)}", wrong)
                 keep[k] = False
             elif span["value"] is None:
                 span["value"], changed = text[span["start"] : span["end"]], True
@@ -81,17 +81,21 @@ def settle_spans(rows: Dataset, path: Path, on_fault: OnFault) -> Dataset:
     return rows.filter(keep).with_card(notes=(*rows.card.notes, *notes)) if notes else rows
 
 
-def _place(path: Path, row: int) -> str:
-    """Return where a row stands in its file: its line, where a line is a row."""
-    if not path.name.endswith((".jsonl", ".ndjson")):
-        return f"row {row} (counted from 0)"
-    return f"line {_line_numbers(path)[row]}"
+class _Places:
+    """Says where a row stands in its file: its line, where a line is a row. A file is read when asked."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-@lru_cache(maxsize=1)
-def _line_numbers(path: Path) -> list[int]:
-    lines = path.read_bytes().split(b"\n")
-    return [number for number, line in enumerate(lines, start=1) if line.strip()]
+    def of(self, row: int) -> str:
+        if not self._path.name.endswith((".jsonl", ".ndjson")):
+            return f"row {row} (counted from 0)"
+        return f"line {self._lines[row]}"
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        lines = self._path.read_bytes().split(b"\n")
+        return [number for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _fault(span: Mapping[str, Any], text: str) -> str:

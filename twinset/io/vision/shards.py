@@ -149,7 +149,10 @@ def _objects(
 
 def _told(data: bytes) -> dict[str, Any]:
     """Return what a sample's JSON file says, with a list of objects in any case."""
-    told = json.loads(data)
+    try:
+        told = json.loads(data)
+    except RecursionError:
+        raise DataError("its JSON is nested too deep") from None
     if not isinstance(told, dict):
         raise DataError("its JSON is no object", got=type(told).__name__, allowed='{"objects": []}')
     objects = told.get("objects")
