@@ -39,8 +39,8 @@ _READING: Mapping[str, str] = {
     ),
     "gap.text_slips": (
         "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in "
-        "an unknown order, labels that the words contradict, mentions left unmarked. The number is how "
-        "much oftener than unseen real texts, in the worst kind: typos, broken sentences or wrong spans."
+        "an unknown order, labels that words contradict, mentions left unmarked. The number is how much "
+        "oftener than unseen real texts do it, in the worst kind."
     ),
     "gap.text_telltale": (
         "The share of synthetic texts that a simple model of words, shapes and ends surely tells from "
