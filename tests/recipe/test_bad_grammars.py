@@ -232,7 +232,9 @@ def test_a_language_in_place_of_a_locale_is_told_with_locales(tmp_path: Path) ->
         GOOD.replace("2025-12-31]", '2025-12-31], format: "%d %B"')
     )
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("{grammar:", "{locale: german, grammar:"))
-    with pytest.raises(RecipeError, match=r"names of months in 'german'.*a locale looks like de_DE"):
+    with pytest.raises(
+        RecipeError, match=r"names of months in 'german'.*a locale looks like de_DE"
+    ):
         load_recipe(tmp_path / "recipe.yaml")
 
 
