@@ -93,7 +93,7 @@ def date_writer(form: str, locale: str, *, what: str, place: Place = ()) -> Call
             raise ParameterError(
                 f"{what} asks for {_CALLED[sign]} in '{language}'",
                 allowed=", ".join(sorted(known)),
-                todo="write dates in digits, e.g. %d.%m.%Y",
+                todo="write dates in digits, e.g. %d.%m.%Y; a locale looks like de_DE",
                 place=place,
             )
         if known is None and sign not in _PLAIN:

@@ -227,6 +227,17 @@ def test_a_grammar_that_is_run_as_a_recipe_is_told_in_one_sentence(tmp_path: Pat
         load_recipe(tmp_path / "mine.yaml")
 
 
+def test_a_language_in_place_of_a_locale_is_told_with_locales(tmp_path: Path) -> None:
+    (tmp_path / "grammar.yaml").write_text(
+        GOOD.replace("2025-12-31]", '2025-12-31], format: "%d %B"')
+    )
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("{grammar:", "{locale: german, grammar:"))
+    with pytest.raises(
+        RecipeError, match=r"names of months in 'german'.*a locale looks like de_DE"
+    ):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
 def test_a_misspelt_shipped_grammar_is_told_with_those_that_there_are(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("grammar.yaml", "suport.de"))
     with pytest.raises(RecipeError) as caught:
