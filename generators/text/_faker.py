@@ -125,21 +125,22 @@ def _provider(what: str, method: str, locale: str, fake: Any) -> Callable[..., o
             todo=did_you_mean(method, known)
             or "see the list of providers in Faker's documentation",
         )
-    found = getattr(fake, method)
-    group = found.__self__.__provider__.rpartition(".")[2]
+    found: Callable[..., Any] = getattr(fake, method)
+    own: Any = getattr(fake, method).__self__
+    group = own.__provider__.rpartition(".")[2]
     if hasattr(BaseProvider, method):
-        return found  # type: ignore[no-any-return]
+        return found
     if group in _CLOCKED or method in _CLOCKED_METHODS:
         raise ParameterError(
             f"{what} depends on today's date, so a run could not be repeated",
             got=method,
             todo="use {date_range: [2025-01-01, 2025-12-31]} or a list of values",
         )
-    spoken = found.__self__.__lang__
+    spoken = own.__lang__
     if spoken not in (None, locale) and group not in _WORDLESS:
         raise ParameterError(
             f"Faker has no '{method}' for the locale '{locale}' ({what})",
             got=f"it would give {spoken}",
             todo=f"say so with {{faker: {method}, locale: {spoken}}}, or give a list of values",
         )
-    return found  # type: ignore[no-any-return]
+    return found
