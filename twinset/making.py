@@ -128,12 +128,11 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
 
     def chunks(skip: int) -> Iterator[Dataset]:
         start = 0
-        if made.ledger is not None and made.has_keys:
+        # Only what keeps account of rows reads the earlier ones: they may be many.
+        account = made.ledger if made.ledger is not None and made.has_keys else made.whole
+        if account is not None:
             for rows_before in part.earlier:
-                made.ledger.record(rows_before)
-        elif made.whole is not None:
-            for rows_before in part.earlier:
-                made.whole.record(rows_before)
+                account.record(rows_before)
         for i, (where, rows) in enumerate(requests):
             left_out = min(max(0, skip - start), rows)
             drawn = source.draw(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed, rng_for
@@ -29,28 +29,30 @@ _FEW = 16  # pictures: with fewer, augmentation is tuned on two halves, not on a
 _LEAST_TRAIN, _LEAST_UNSEEN = 2, 4
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings that both metrics share; see there."""
+@dataclass(frozen=True, kw_only=True)
+class DenseTrial(Metric):
+    """A metric that trains small nets with and without synthetic pictures; both kinds say more."""
 
-    margin: float
-    steps: int
-    seeds: int
-    window: int
-    longest: int
-    synthetic_share: float
-    max_rows: int
-    replicates: int
-    augmentation: str
-    device: str
+    family: ClassVar[MetricFamily] = "utility"
+    higher_is_better: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    has_floor: ClassVar[bool] = False
+    is_thorough: ClassVar[bool] = True
+    on_request: ClassVar[bool] = True
+    extra: ClassVar[str | None] = "torch"
 
-    @classmethod
-    def of(cls, metric: Any) -> Self:
-        """Return those of a metric."""
-        return cls(**{one.name: getattr(metric, one.name) for one in fields(cls)})
+    margin: float = 0.02
+    steps: int = 300
+    seeds: int = 3
+    window: int = 128
+    longest: int = 320
+    synthetic_share: float = 0.5
+    max_rows: int = 400
+    replicates: int = 200
+    augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    def check(self) -> None:
-        """Raise ParameterError where one is out of its range."""
+    def __post_init__(self) -> None:
         for name, is_fine, allowed in (
             ("margin", self.margin >= 0, "0 or more"),
             ("steps", self.steps >= 1, "1 or more"),
@@ -69,7 +71,7 @@ class Settings:
 
 
 def measured(
-    settings: Settings,
+    settings: DenseTrial,
     comparison: Comparison,
     read: Read,
     task: Task,
@@ -82,7 +84,7 @@ def measured(
 
     Parameters
     ----------
-    settings : Settings
+    settings : DenseTrial
         Those of the metric.
     comparison : Comparison
         The sets.

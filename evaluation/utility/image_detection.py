@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.dataset import Dataset
 
 from ._annotated import Annotated, Floats, Matrix, annotated
 from ._box_maps import Centres, boxes_of
-from ._dense_trial import Judged, Settings, measured
+from ._dense_trial import DenseTrial, Judged, measured
 from ._matching import average_precision, box_hits
 
 _MEASURE = "mean average precision at IoU 0.5"
@@ -24,7 +24,7 @@ _SURE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageDetection(Metric):
+class ImageDetection(DenseTrial):
     """Trains small detectors on real pictures with and without synthetic ones and tests their boxes.
 
     The detector has no anchors: it says where objects of each class have their middle, and how far their
@@ -70,33 +70,8 @@ class ImageDetection(Metric):
     0.02
     """
 
-    family: ClassVar[MetricFamily] = "utility"
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes"})
     needs: ClassVar[frozenset[str]] = frozenset({"image", "boxes"})
-    has_floor: ClassVar[bool] = False
-    is_thorough: ClassVar[bool] = True
-    on_request: ClassVar[bool] = True
-    extra: ClassVar[str | None] = "torch"
-
-    margin: float = 0.02
-    steps: int = 300
-    seeds: int = 3
-    window: int = 128
-    longest: int = 320
-    synthetic_share: float = 0.5
-    max_rows: int = 400
-    replicates: int = 200
-    augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def __post_init__(self) -> None:
-        self._settings.check()
-
-    @property
-    def _settings(self) -> Settings:
-        return Settings.of(self)
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean average precision on real pictures, 0 to 1; details compare both nets."""
@@ -113,7 +88,7 @@ class ImageDetection(Metric):
         kinds = ("average precision", "recall")
         measures = (_MEASURE, *(f"{kind} of {name}" for kind in kinds for name in names))
         return measured(
-            self._settings,
+            self,
             comparison,
             pictures,
             task,

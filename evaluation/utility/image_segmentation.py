@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.contracts import Comparison, Measurement
 from twinset.core.dataset import Dataset
 
 from ._annotated import Annotated, Floats, Matrix, annotated
-from ._dense_trial import Judged, Settings, measured
+from ._dense_trial import DenseTrial, Judged, measured
 from ._instance_maps import Instances, instances_of
 from ._matching import f1, mask_counts
 
@@ -20,7 +20,7 @@ _MEASURE = "F1 at IoU 0.5"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSegmentation(Metric):
+class ImageSegmentation(DenseTrial):
     """Trains small U-Nets on real pictures with and without synthetic ones and tests their masks.
 
     All nets start from the same weights, take equally many steps of the optimiser and vary their
@@ -66,33 +66,10 @@ class ImageSegmentation(Metric):
     0.02
     """
 
-    family: ClassVar[MetricFamily] = "utility"
-    higher_is_better: ClassVar[bool] = True
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask"})
     needs: ClassVar[frozenset[str]] = frozenset({"image", "mask"})
-    has_floor: ClassVar[bool] = False
-    is_thorough: ClassVar[bool] = True
-    on_request: ClassVar[bool] = True
-    extra: ClassVar[str | None] = "torch"
 
-    margin: float = 0.02
     steps: int = 200
-    seeds: int = 3
-    window: int = 128
-    longest: int = 320
-    synthetic_share: float = 0.5
-    max_rows: int = 400
-    replicates: int = 200
-    augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def __post_init__(self) -> None:
-        self._settings.check()
-
-    @property
-    def _settings(self) -> Settings:
-        return Settings.of(self)
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 score on real pictures, 0 to 1; details compare both kinds of nets."""
@@ -101,9 +78,7 @@ class ImageSegmentation(Metric):
         def pictures(rows: Dataset) -> list[Annotated]:
             return annotated(rows, image, None, mask, {}, self.longest)
 
-        return measured(
-            self._settings, comparison, pictures, Instances(), judged, (_MEASURE,), "masks", rng
-        )
+        return measured(self, comparison, pictures, Instances(), judged, (_MEASURE,), "masks", rng)
 
 
 def judged(pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:

@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,6 +86,34 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`; at the end of the block it takes the place of `path`.
+
+    When the block fails nothing is left of it, and `path` is as it was.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", dir=path.parent))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield draft
+        draft.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(draft, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

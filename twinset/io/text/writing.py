@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,7 +13,7 @@ from typing import IO
 from twinset.core.dataset import Dataset
 from twinset.core.errors import FormatLossWarning, SchemaError, UnknownNameError
 from twinset.io import TEXT_FORMATS
-from twinset.io.files import cannot_write, flush_folder, replacing
+from twinset.io.files import replacing, replacing_folder
 from twinset.io.text.losses import Losses
 from twinset.io.text.rows import SPANS, TEXT, Columns, Row, rows_of
 
@@ -110,7 +107,7 @@ def open_text(path: Path, format: str) -> Iterator[TextWriter]:  # noqa: A002
     """
     if format not in TEXT_FORMATS:
         raise UnknownNameError.of("format", format, TEXT_FORMATS)
-    with _replacing_folder(path) if format in _FOLDERS else replacing(path) as draft:
+    with replacing_folder(path) if format in _FOLDERS else replacing(path) as draft:
         writer = _writer(format, draft)
         try:
             yield writer
@@ -120,25 +117,6 @@ def open_text(path: Path, format: str) -> Iterator[TextWriter]:  # noqa: A002
     told = writer.losses.told()
     if told:
         warnings.warn(f"{path.name}: {told}", FormatLossWarning, stacklevel=3)
-
-
-@contextmanager
-def _replacing_folder(path: Path) -> Iterator[Path]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", dir=path.parent))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
-        yield draft
-        draft.chmod(0o755)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(draft, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _writer(format: str, draft: Path) -> TextWriter:  # noqa: A002

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +15,7 @@ from twinset.core.instances import ObjectLabel
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label, Schema
 from twinset.io import IMAGE_FORMATS
-from twinset.io.files import cannot_write, flush_folder
+from twinset.io.files import replacing_folder
 from twinset.io.images import ending_of
 from twinset.io.vision.samples import Ids, rows_of
 
@@ -137,23 +134,10 @@ def open_layout(path: Path, layout: str) -> Iterator[LayoutWriter]:
     """
     if layout not in IMAGE_FORMATS:
         raise UnknownNameError.of("format", layout, IMAGE_FORMATS)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:60]}.", dir=path.parent))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
+    with replacing_folder(path) as draft:
         writer = _writer(layout)(draft)
         yield writer
         writer.close()
-        draft.chmod(0o755)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(draft, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _writer(layout: str) -> type[LayoutWriter]:
