@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.core.test_embedders import pictures
-from twinset.comparing import _unlike_embedders, compare
+from twinset.comparing import compare
 from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import Classical, Embedder, Embedding, SmallNet, vectors_held
@@ -23,6 +23,7 @@ from twinset.embedders import (
     embedders_of,
     image_notes,
     label_of_images,
+    unlike_embedders,
 )
 from twinset.measure import default_metrics, measure
 from twinset.seen_rows import copied_rows
@@ -201,10 +202,10 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
 
 
 def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
-    notes = _unlike_embedders({"a": [score_of("classical")], "b": [score_of("eye")]})
+    notes = unlike_embedders({"a": [score_of("classical")], "b": [score_of("eye")]})
     assert len(notes) == 1
     assert "a: images of 'photo' measured by: classical" in notes[0]
-    assert _unlike_embedders({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
+    assert unlike_embedders({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
 
 
 @pytest.fixture

@@ -24,7 +24,13 @@ from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
-from twinset.embedders import card_notes, embedders_of, facts_in, image_notes, label_of_images
+from twinset.embedders import (
+    embedders_of,
+    facts_in,
+    image_notes,
+    label_of_images,
+    unlike_embedders,
+)
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
 from twinset.question import Question
@@ -145,7 +151,39 @@ def compare(
     known = {n: s for n, s in made.items() if not told.notes or n in told.notes}
     with threadpool_limits(limits=1):
         remarks += refuse_sets(parts.train, parts.holdout, known, **question.about_leaks)
-    scores, copies, loud = {}, [], []
+    scores, copies, loud = _scored(made, parts, told, question, blind, progress)
+    return CandidateReport(
+        title=f"{len(made)} candidates beside {plain.card.name}",
+        scores=scores,
+        copies=tuple(copies),
+        gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
+        notes=(
+            *loud,
+            *unlike_embedders(scores),
+            *image_notes(next(iter(scores.values())), question.guessed),
+            *remarks,
+            *left_out(parts.train, question),
+            *_set_notes(parts, made),
+        ),
+        facts=_facts(parts, made, question, facts_in(next(iter(scores.values())))),
+    )
+
+
+def _scored(
+    made: Mapping[str, Dataset],
+    parts: Parts,
+    told: _Told,
+    question: Question,
+    blind: str,
+    progress: Progress,
+) -> tuple[dict[str, tuple[Score, ...]], list[str], list[str]]:
+    """Return the scores of each candidate, those that hold copies beyond chance, and what is said of it.
+
+    Copies are counted where no holdout tells leaks; `blind` is why usefulness cannot be measured.
+    """
+    scores: dict[str, tuple[Score, ...]] = {}
+    copies: list[str] = []
+    loud: list[str] = []
     for name, synthetic in made.items():
         unknown = bool(told.notes) and name not in told.notes and parts.holdout is not None
         if unknown or parts.holdout is None:
@@ -157,21 +195,7 @@ def compare(
             scores[name] = tuple(
                 scores_of(parts, synthetic, asked, blind=_UNKNOWN if unknown else blind)
             )
-    return CandidateReport(
-        title=f"{len(made)} candidates beside {plain.card.name}",
-        scores=scores,
-        copies=tuple(copies),
-        gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
-        notes=(
-            *loud,
-            *_unlike_embedders(scores),
-            *image_notes(next(iter(scores.values())), question.guessed),
-            *remarks,
-            *left_out(parts.train, question),
-            *_set_notes(parts, made),
-        ),
-        facts=_facts(parts, made, question, facts_in(next(iter(scores.values())))),
-    )
+    return scores, copies, loud
 
 
 def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict[str, Dataset]:
@@ -183,21 +207,6 @@ def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict
         if name in told.notes:
             made[name] = made[name].with_card(notes=told.notes[name].notes)
     return made
-
-
-def _unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
-    """Return a warning where not every candidate was looked at by the same embedders."""
-    looked = {name: facts_in(own) for name, own in scores.items()}
-    first, *others = looked.values()
-    if all(found == first for found in others):
-        return []
-    told = [
-        f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
-    ]
-    return [
-        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
-        f"held beside one another ({'; '.join(told)})"
-    ]
 
 
 def _facts(

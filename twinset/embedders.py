@@ -310,3 +310,18 @@ def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
         if isinstance(compared, Mapping):
             found |= compared.get("embedders", {})
     return found
+
+
+def unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
+    """Return a warning where not every candidate was looked at by the same embedders."""
+    looked = {name: facts_in(own) for name, own in scores.items()}
+    first, *others = looked.values()
+    if all(found == first for found in others):
+        return []
+    told = [
+        f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
+    ]
+    return [
+        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
+        f"held beside one another ({'; '.join(told)})"
+    ]
