@@ -33,6 +33,7 @@ from benchmarks.evaluation.text_sets import TextCut, dataset
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
 from twinset.measure import default_metrics, measure
+from twinset.report.worst_first import worst_first
 
 HERE = Path(__file__).parent
 SETS = ("snips", "sms")
@@ -109,7 +110,7 @@ def look(job: tuple[str, str, int, str]) -> dict[str, Any]:
         target="about",
         seed=seed,
     )
-    told = sorted((s for s in scores if s.verdict == "different"), key=_harm, reverse=True)
+    told = worst_first(s for s in scores if s.verdict == "different")
     named = _named_first(told)
     shown = () if fault is None else fault.shown
     right = any(one.startswith(beginning) for one in named for beginning in shown)
@@ -132,14 +133,6 @@ def _named_first(told: Sequence[Score]) -> list[str]:
         if names:
             return [str(name) for name in names]
     return []
-
-
-def _harm(score: Score) -> float:
-    """Return by how many margins a score is bad; one with bad parts is as bad as they are."""
-    assert score.value is not None
-    assert score.baseline is not None
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-9)
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from twinset.report.details import (
     usefulness,
 )
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
+from twinset.report.worst_first import worst_first
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
 _MOST_NAMED = 3
@@ -65,14 +66,6 @@ def judge(scores: Sequence[Score]) -> tuple[Sentence, ...]:
         mark, text = _JUDGES[family](own) if own else ("unmeasured", "Not measured.")
         sentences.append(Sentence(family, question, text, mark))
     return tuple(sentences)
-
-
-def harm(score: Score) -> float:
-    """Return how many margins the score lies on the bad side of its baseline; below 0 is better."""
-    if score.value is None or score.baseline is None:
-        return 0.0
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-12)
 
 
 def reasons(score: Score) -> list[str]:
@@ -245,7 +238,7 @@ _JUDGES = {
 
 def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
     """Return the family's mark, the score that decides it and "k of n tests" in words."""
-    ranked = sorted(scores, key=harm, reverse=True)
+    ranked = worst_first(scores)
     by = {v: [s for s in ranked if s.verdict == v] for v in {s.verdict for s in ranked}}
     measured = [s for s in ranked if s.verdict != "not measurable"]
     left = len(ranked) - len(measured)
