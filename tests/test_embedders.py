@@ -15,9 +15,9 @@ from twinset.core.embedders import Classical, Embedder, Embedding, SmallNet, vec
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.picture_keys import picture_key
 from twinset.core.pixels import decode_pixels, encode_png
+from twinset.embedded_sets import embed_sets
 from twinset.embedders import (
     card_notes,
-    embed_sets,
     embedder_content,
     embedder_notes,
     embedders_of,

@@ -231,6 +231,7 @@ def scores_of(
         workers=question.workers,
         progress=question.progress,
         remake=question.remake,
+        remembered=question.remembered,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))

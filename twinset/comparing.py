@@ -34,6 +34,7 @@ from twinset.embedders import (
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
 from twinset.question import Question
+from twinset.remembered import Remembered
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
 from twinset.tables import Parts, open_table, same_columns
@@ -138,6 +139,7 @@ def compare(
         _question(told, target, positive, where, seed),
         quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
         embedders=None if embedders is None else embedders_of(embedders),
+        remembered=Remembered(),
     )  # fmt: skip
     if question.target is None and (own := label_of_images(plain)) is not None:
         question = replace(question, target=own, guessed=own)

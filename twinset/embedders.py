@@ -1,73 +1,32 @@
-"""Which embedders look at the images of a run, and the sets with the vectors that they give."""
+"""Which embedders look at the images of a run, and what a reader is told of them."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
-
-from twinset.core.contracts import Progress, Score, silent
+from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import (
     Classical,
     Embedder,
     EmbedderName,
-    Embedding,
     Family,
     OutsideNet,
     SmallNet,
     Weights,
-    vectors_held,
-    with_vectors,
 )
 from twinset.core.embedders.names import FORMS
-from twinset.core.errors import FitError, ParameterError
-from twinset.core.image_properties import box_labels, with_properties
+from twinset.core.errors import ParameterError
+from twinset.embedded_sets import LEFT_OUT
 from twinset.io import read_weights
 
-_FEWEST_FOR_NET = 100
-_LEFT_OUT = "left out"
 _OTHERS = (
     "Other embedders, or the same with other weights, give other numbers: hold this beside no report "
     "that names others."
 )
-
-
-@dataclass(frozen=True)
-class EmbeddedSets:
-    """The sets of a run with the vectors of their images, and what to tell of the embedders.
-
-    Parameters
-    ----------
-    train : Dataset or None
-        The real rows that the generator saw.
-    synthetic : Dataset
-        The candidate.
-    holdout : Dataset or None
-        Real rows that it did not see.
-    facts : mapping
-        Image column -> embedder -> its facts, e.g. the SHA-256 of its weights.
-    left_out : tuple of str
-        One sentence on each embedder that could not be used, and why.
-    """
-
-    train: Dataset | None
-    synthetic: Dataset
-    holdout: Dataset | None
-    facts: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-
-    def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of those of the columns that hold images, as plain JSON values."""
-        found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
-        if found and self.left_out:
-            found[_LEFT_OUT] = list(self.left_out)
-        return found
 
 
 def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
@@ -122,80 +81,6 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def default_embedders() -> tuple[Embedder, ...]:
-    """Return the classical features and, where torch is installed, the small net."""
-    has_torch = importlib.util.find_spec("torch") is not None
-    return (Classical(), SmallNet()) if has_torch else (Classical(),)
-
-
-def embed_sets(
-    train: Dataset | None,
-    synthetic: Dataset,
-    holdout: Dataset | None,
-    embedders: Sequence[Embedder] | None = None,
-    *,
-    target: str | None = None,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> EmbeddedSets:
-    """Return the sets with vectors beside the images of every column that all of them hold.
-
-    Embedders that learn are fitted on `train` alone. By default these are the classical features and,
-    from 100 training images and with a holdout, a small net: without a holdout the real rows that are
-    compared are the very ones that it would have learnt from.
-
-    Parameters
-    ----------
-    train, synthetic, holdout : Dataset or None
-        The sets; those without images, or whose images all carry vectors, come back as they are.
-    embedders : sequence of Embedder, optional
-        What to look at images with.
-    target : str, optional
-        A column of labels, which embedders may learn from.
-    seed : int
-        Seed of the run.
-    progress : Progress
-        Told ``("embed", done, total)``.
-    """
-    if train is None:
-        return EmbeddedSets(train, synthetic, holdout)
-    sets = [part for part in (train, synthetic, holdout) if part is not None]
-    columns = [
-        held.name
-        for held in train.schema.of_kind("image")
-        if all(held.name in {f.name for f in part.schema.of_kind("image")} for part in sets)
-        and not all(vectors_held(part.records.column(held.name)) for part in sets)
-    ]
-    if not columns:
-        return EmbeddedSets(train, synthetic, holdout)
-    facts: dict[str, dict[str, Any]] = {}
-    fitted: dict[str, list[Embedding]] = {}
-    left_out: list[str] = []
-    for name in columns:
-        images = train.records.column(name)
-        chosen = embedders
-        if chosen is None:
-            may_learn = holdout is not None and len(train) >= _FEWEST_FOR_NET
-            chosen = [one for one in default_embedders() if may_learn or not one.learns]
-        fitted[name] = []
-        for one in chosen:
-            try:
-                fitted[name].append(one.fit(images, _labels(train, target), seed))
-            except FitError as error:
-                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
-        facts[name] = {held.name: dict(held.facts) for held in fitted[name]}
-    labels = box_labels(train)
-    done = []
-    for position, part in enumerate(sets):
-        progress("embed", position, len(sets))
-        part = with_vectors(part, {name: held for name, held in fitted.items() if held})
-        done.append(with_properties(part, labels))
-    progress("embed", len(sets), len(sets))
-    return EmbeddedSets(
-        done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out)
-    )
-
-
 def embedder_notes(found: Mapping[str, Any]) -> list[str]:
     """Return one sentence an image column on what looked at its images; of what `facts_of` gives.
 
@@ -206,10 +91,10 @@ def embedder_notes(found: Mapping[str, Any]) -> list[str]:
     """
     notes = []
     for column, embedders in found.items():
-        if column != _LEFT_OUT and embedders:
+        if column != LEFT_OUT and embedders:
             told = [f"{name} ({_told(one)})" for name, one in embedders.items()]
             notes.append(f"The images of '{column}' were compared by: {'; '.join(told)}.")
-    return [*notes, *found.get(_LEFT_OUT, ())]
+    return [*notes, *found.get(LEFT_OUT, ())]
 
 
 def card_notes(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -222,7 +107,7 @@ def card_notes(found: Mapping[str, Any]) -> tuple[str, ...]:
     """
     notes = []
     for column, embedders in found.items():
-        if column != _LEFT_OUT and embedders:
+        if column != LEFT_OUT and embedders:
             told = [
                 f"{name} (weights SHA-256 {one['weights_sha256']})"
                 if "weights_sha256" in one
@@ -262,14 +147,6 @@ def _one(name: str) -> Embedder:
 def _weights(parts: EmbedderName) -> Weights:
     path = Path(parts.file)
     return Weights(path.name, read_weights(path))
-
-
-def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
-    if target is None or target not in train.schema.names:
-        return None
-    if train.schema[target].kind not in ("category", "boolean"):
-        return None
-    return train.codes(target)[0].astype(np.int64)
 
 
 def label_of_images(real: Dataset) -> str | None:
