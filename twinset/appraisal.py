@@ -189,7 +189,7 @@ def appraise(
             *left_out(parts.train, question),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
-            *kept_values(parts.train),
+            *kept_values(parts.train, synthetic),
         ],
     )
 

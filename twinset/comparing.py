@@ -335,9 +335,10 @@ def _named_progress(name: str, progress: Progress) -> Progress:
 
 def _set_notes(parts: Parts, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
-    found = [*broken_by_real_rows(parts.train), *kept_values(parts.train)]
+    real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():
-        told = [*synthetic.card.notes, *rule_notes(parts.train, synthetic, (synthetic.card,))]
+        told = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
+        told += kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(told)]
     sizes = {name: len(synthetic) for name, synthetic in made.items()}
     if len(set(sizes.values())) > 1:
