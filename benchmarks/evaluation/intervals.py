@@ -21,7 +21,7 @@ wrong side to err on.
 `coverage.density_coverage` draws real and made rows at once, which counts twice what one ball's luck with
 one made row is. Drawing real rows alone and adding what pairs of balls share covers 97 % at no difference,
 but 91 % for a candidate that is too narrow in 30 dimensions, because the balls' own sizes are luck too; so
-it was not taken. `coverage.slices` is 0 on both sides in nearly every comparison: there is nothing to judge.
+it was not taken. `coverage.slices` is 0 on both sides in nearly every comparison: nothing is to be judged.
 """
 
 from __future__ import annotations

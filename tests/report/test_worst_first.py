@@ -82,3 +82,23 @@ def test_tables_of_scores_begin_with_the_worst(scores, people):
     for text in (report.to_html(), report.to_markdown(), report._repr_html_()):
         places = [text.index(metric) for metric in wanted]
         assert places == sorted(places)
+
+
+def test_a_test_of_everything_at_once_comes_after_what_names_a_place(score):
+    sure = score("gap.classifier", "different", interval=(0.4, 0.5), value=0.95, baseline=0.5)
+    slight = score("gap.marginals", "different", interval=(0.0, 0.1), details=parts(1.5, ["fee"]))
+    assert [s.metric for s in worst_first([sure, slight])] == ["gap.marginals", "gap.classifier"]
+    told = next(sentence.text for sentence in judge([sure, slight]) if sentence.family == "gap")
+    # What is worse all the same must not be hidden behind it.
+    assert told == (
+        "Different from real rows in both tests. The worst place: single columns (0.020, real rows get "
+        "0.010), by column fee. All at once they are further off: telling real from synthetic (0.950, "
+        "real rows get 0.500)."
+    )
+    alone = next(sentence.text for sentence in judge([sure]) if sentence.family == "gap")
+    assert "Furthest off: telling real from synthetic" in alone
+    both_open = [
+        score("gap.classifier", "cannot tell", value=0.9),
+        score("gap.pairs", "cannot tell"),
+    ]
+    assert worst_first(both_open)[0].metric == "gap.classifier"

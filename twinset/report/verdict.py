@@ -19,7 +19,7 @@ from twinset.report.details import (
     usefulness,
 )
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
-from twinset.report.worst_first import worst_first
+from twinset.report.worst_first import AT_ONCE, sure_harm, worst_first
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
 _MOST_NAMED = 3
@@ -90,9 +90,21 @@ def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"As good as real rows in {counts}."
     if mark == "bad":
-        said = f"Different from real rows in {counts}. Furthest off: {_told(worst)}."
-        return mark, said + _due_to_time(worst)
+        said = f"Different from real rows in {counts}."
+        whole = _further_at_once(worst, scores)
+        if whole is None:
+            return mark, f"{said} Furthest off: {_told(worst)}.{_due_to_time(worst)}"
+        name = metric_title(whole.metric)
+        more = f"All at once they are further off: {name} ({_numbers(whole)})."
+        return mark, f"{said} The worst place: {_told(worst)}. {more}{_due_to_time(worst)}"
     return mark, _undecided(mark, worst, counts, "No difference found", scores)
+
+
+def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
+    """Return the test of everything at once that is surely further off than the worst place, if any."""
+    whole = [s for s in scores if s.metric in AT_ONCE and s.verdict == "different"]
+    found = next(iter(worst_first(whole)), None)
+    return None if found is None or sure_harm(found) <= sure_harm(worst) else found
 
 
 def _due_to_time(score: Score) -> str:

@@ -8,6 +8,9 @@ from twinset.core.contracts import Score
 from twinset.report.details import different_parts
 from twinset.report.wording import FAMILIES
 
+AT_ONCE = frozenset({"gap.classifier", "gap.text_telltale", "gap.mean_embedding", "gap.frechet"})
+"""Tests of everything at once: they see the faults of all places, and cannot say which it is."""
+
 _VERDICTS = ("different", "cannot tell", "as good as real", "not measurable")
 _SMALLEST_MARGIN = 1e-12
 
@@ -46,8 +49,9 @@ def sure_harm(score: Score) -> float:
 def worst_first(scores: Iterable[Score]) -> list[Score]:
     """Return the scores in the order in which they matter.
 
-    Those that are different come first, by their sure harm; then those that cannot be told and those
-    that are as good as real, by their harm; last what was not measured. Ties go by the metric's name.
+    Those that are different come first, by their sure harm, and those that look at a place before those
+    that look at everything at once; then those that cannot be told and those that are as good as real, by
+    their harm; last what was not measured. Ties go by the metric's name.
 
     Examples
     --------
@@ -70,6 +74,8 @@ def by_question(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
     return [(question, own) for question, own in groups if own]
 
 
-def _place(score: Score) -> tuple[int, float, str]:
+def _place(score: Score) -> tuple[int, bool, float, str]:
     verdict = _VERDICTS.index(score.verdict)
-    return verdict, -(harm(score) if verdict else sure_harm(score)), score.metric
+    if verdict:
+        return verdict, False, -harm(score), score.metric
+    return verdict, score.metric in AT_ONCE, -sure_harm(score), score.metric
