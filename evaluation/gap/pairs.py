@@ -50,6 +50,15 @@ class Pairs(Metric):
         Columns looked at, 2 or more; of a wider table the target and the first ones are taken.
     replicates : int
         Bootstrap replicates.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from twinset.core.dataset import Dataset
+    >>> up = [1.5, 2.5, 3.5, 4.5]
+    >>> made, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
+    >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).details["pairs"]
+    [['a', 'b', 1.0]]
     """
 
     family: ClassVar[MetricFamily] = "gap"
