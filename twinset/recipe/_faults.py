@@ -152,8 +152,9 @@ def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
     if recipe.assets and not any(_takes_assets(step.use) for step in recipe.generate):
         yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
     for name in recipe.assets:
-        if not recipe.asset_path(name).is_file():
-            yield Fault(("assets", name), f"there is no file '{recipe.assets[name]}'")
+        given = recipe.assets[name]
+        if "\0" in given or not recipe.asset_path(name).exists():
+            yield Fault(("assets", name), f"there is no file or folder '{given}'")
 
 
 def _takes_assets(name: str) -> bool:
