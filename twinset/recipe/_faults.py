@@ -206,6 +206,13 @@ def _split_faults(recipe: Recipe) -> Iterator[Fault]:
     # A registered set brings its roles along: they are not seen here.
     if source is None or source.set_ is not None or split.on is not None:
         return
+    if source.tiles is not None and split.by in ("stratified", "group"):
+        if split.by == "stratified":
+            text = (
+                "tiles of one image would stand on both sides of the split; say split: {by: group}"
+            )
+            yield Fault(("split",), text)
+        return
     role = {"time": "time", "group": "group", "given": "split"}.get(split.by)
     roles = [spec.role for spec in source.schema_.values()]
     if role is not None and role not in roles:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from twinset.core.keypoints import Keypoint
 from twinset.core.rle import decompress, mask_of_runs
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
+from twinset.io.vision.numbers import MOST_IDS
 from twinset.io.vision.samples import (
     Ids,
     Sample,
@@ -201,9 +203,9 @@ def _add(
     if label is None:
         faults.add(where, f"its category_id {category} is that of no category")
         return
-    number = len(sample.objects) + 1
     shape = (facts.height, facts.width)
     try:
+        number = _instance(annotation.get("attributes"), {item["id"] for item in sample.objects})
         polygons, mask = _segmentation(annotation.get("segmentation"), shape)
         x, y, w, h = (float(v) for v in annotation["bbox"])
         made = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
@@ -223,6 +225,20 @@ def _add(
     if mask is not None:
         masks[number] = mask
     sample.objects.append(made)
+
+
+def _instance(attributes: Any, taken: Collection[int]) -> int:
+    """Return the number of an object in its image: the one that it says to have, else the next."""
+    said = attributes.get("instance_id") if isinstance(attributes, Mapping) else None
+    if said is None:
+        return next(number for number in itertools.count(len(taken) + 1) if number not in taken)
+    if type(said) is not int or not 1 <= said <= MOST_IDS or said in taken:
+        raise DataError(
+            "its instance_id cannot be used",
+            got=f"{said!r:.20}",
+            allowed=f"1 to {MOST_IDS:,}, each once an image",
+        )
+    return said
 
 
 def _add_attributes(made: ObjectLabel, given: Any) -> None:
