@@ -101,14 +101,13 @@ class FittedCopyPaste(FittedGenerator):
             at = int(usable[int(rng.integers(len(usable)))])
             scene = PasteScene.of(self._real.records.slice(at, 1).to_pylist()[0], self._columns)
             rows, look = [at], scene.look()
-            wanted = int(rng.integers(low, high + 1))
             if not wish:
-                for _ in range(wanted):
+                for _ in range(int(rng.integers(low, high + 1))):
                     cutout = self._paste(scene, look, turns, owed, rng)
                     if cutout is not None:
                         rows.append(cutout.row)
                 return rows, scene
-            rows += self._paste_as_wished(scene, look, wish, wanted, rng)
+            rows += self._paste_as_wished(scene, look, wish, rng)
             if len(rows) > 1 and wish.is_met(counts_of(scene.objects)):
                 return rows, scene
         raise ParameterError(
@@ -121,17 +120,21 @@ class FittedCopyPaste(FittedGenerator):
         scene: PasteScene,
         look: np.ndarray[Any, Any],
         wish: CountWish,
-        wanted: int,
         rng: np.random.Generator,
     ) -> list[int]:
-        """Paste what the condition lacks, then others that it allows; return the rows they come from."""
+        """Paste what the condition lacks, and no more: numbers that it is silent on stay as real as can be.
+
+        Where it lacks fewer than the fewest pastes, others follow that it allows: no made image is a real
+        one. Returned are the rows that the cutouts come from.
+        """
         rows: list[int] = []
-        names, high = list(self._weights), self._settings.n_pastes_range[1]
+        low, high = self._settings.n_pastes_range
+        names = list(self._weights)
         weights = np.array(list(self._weights.values()))
         for _ in range(_N_PASTES * high):
             counts = counts_of(scene.objects)
             lacking = wish.lacking(counts, high - len(rows))
-            if lacking is None or len(rows) >= max(wanted, len(rows) + sum(lacking.values())):
+            if lacking is None or (len(rows) >= low and not sum(lacking.values())):
                 break
             due = [name for name in lacking if name] or names
             may = np.array([name in due and wish.allows(name, counts) for name in names])

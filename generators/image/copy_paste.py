@@ -29,7 +29,7 @@ class CopyPaste(Generator):
     masks, boxes and visible fractions of those below. Only the rows given to `fit`, the training part, are
     cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
     `where` may ask for numbers of objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``:
-    these are met by pasting, whatever the shares in `classes`.
+    these are met by pasting what lacks and no more, whatever the shares in `classes`.
 
     Parameters
     ----------
