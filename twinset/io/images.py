@@ -69,6 +69,11 @@ def read_image_folder(folder: Path) -> pa.Table:
     return pa.table({**columns, **more})
 
 
+def holds_images(folder: Path) -> bool:
+    """Return whether a folder holds a PNG, JPEG, TIFF or DICOM file."""
+    return any(_is_image(path, folder) for path in folder.rglob("*"))
+
+
 def _is_image(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return path.suffix.lower() in (*_MAGIC, *_DICOM) and not hidden and path.is_file()

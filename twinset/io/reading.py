@@ -15,8 +15,9 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, did_you_mean, without_values
 from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
-from twinset.io.images import load_side_files, read_image_folder
+from twinset.io.images import holds_images, load_side_files, read_image_folder
 from twinset.io.jsonl import read_jsonl
+from twinset.io.meshes import MESH_SUFFIXES, mesh_files, read_mesh, read_mesh_folder
 from twinset.io.parquet import read_feather, read_parquet
 from twinset.io.text import find_text, read_text_set
 from twinset.io.text.formats import ENDINGS
@@ -36,6 +37,7 @@ _READERS: dict[str, Callable[[Path], pa.Table]] = {
     ".pq": read_parquet,
     ".feather": read_feather,
     ".arrow": read_feather,
+    **dict.fromkeys(MESH_SUFFIXES, read_mesh),
 }
 
 
@@ -52,7 +54,8 @@ def read_dataset(
     ----------
     path : Path
         A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, a folder of PNG, JPEG and TIFF files,
-        annotated images: a folder of COCO, YOLO, Pascal VOC, masks or WebDataset shards, or a COCO file,
+        meshes (STL, OBJ, PLY, OFF, GLB) as triangles, annotated images: a folder of COCO, YOLO, Pascal
+        VOC, masks or WebDataset shards, or a COCO file,
         or labelled texts: CoNLL, CoNLL-U, tokens with tags in JSON Lines, a DocBin, Rasa or Label Studio.
     schema : Schema, optional
         What the columns are; inferred when not given. With it, columns of paths become images again
@@ -120,7 +123,8 @@ def _read(path: Path, text_columns: Sequence[str]) -> pa.Table:
     suffix = _check_path(path)
     try:
         if path.is_dir():
-            table = read_image_folder(path)
+            is_of_meshes = bool(mesh_files(path)) and not holds_images(path)
+            table = read_mesh_folder(path) if is_of_meshes else read_image_folder(path)
         elif _READERS[suffix] is read_csv:
             table = read_csv(path, text_columns)
         else:
