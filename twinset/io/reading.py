@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +15,20 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, did_you_mean, without_values
 from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
-from twinset.io.images import holds_images, load_side_files, read_image_folder
+from twinset.io.images import (
+    beside_images,
+    holds_images,
+    load_side_files,
+    read_image_folder,
+    stream_image_folder,
+)
 from twinset.io.jsonl import read_jsonl
 from twinset.io.meshes import MESH_SUFFIXES, mesh_files, read_mesh, read_mesh_folder
 from twinset.io.parquet import read_feather, read_parquet
 from twinset.io.text import find_text, read_text_set
 from twinset.io.text.formats import ENDINGS
 from twinset.io.text.tables import settle_spans, with_spans
-from twinset.io.vision import find_layout, read_layout
+from twinset.io.vision import find_layout, read_layout, stream_layout
 from twinset.io.vision.faults import OnFault
 
 _READERS: dict[str, Callable[[Path], pa.Table]] = {
@@ -95,6 +101,42 @@ def read_dataset(
             table = _unpack(table, field, path.parent)
     card = card or Card(name=path.name.partition(".")[0], origin="real")
     return settle_spans(Dataset.from_arrow(table, schema, card), path, on_fault)
+
+
+def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:
+    """Yield the rows of `read_dataset` in chunks of one schema.
+
+    Of folders of images, annotated or plain, memory holds one picture at a time beside the labels; any
+    other set comes as one chunk.
+
+    Parameters
+    ----------
+    path, on_fault
+        As in `read_dataset`.
+
+    Raises
+    ------
+    DataError
+        As `read_dataset`.
+    """
+    layout = find_layout(path)
+    name = path.name.partition(".")[0]
+    if layout is not None:
+        yield from stream_layout(*layout, name, on_fault)
+    elif path.is_dir() and find_text(path) is None and holds_images(path):
+        schema = None
+        for table in stream_image_folder(path):
+            schema = schema or _folder_schema(path, table)
+            yield Dataset.from_arrow(table, schema, Card(name=name, origin="real"))
+    else:
+        yield read_dataset(path, on_fault=on_fault)
+
+
+def _folder_schema(path: Path, first: pa.Table) -> Schema:
+    """Return the schema of a folder of images, told from the columns beside them."""
+    rest = beside_images(path)
+    image = Dataset.from_arrow(first.select(["image"])).schema.fields
+    return Schema((*image, *(Dataset.from_arrow(rest).schema.fields if rest.num_columns else ())))
 
 
 def read_table(path: Path) -> pa.Table:

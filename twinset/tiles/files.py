@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.io import read_dataset, write_dataset
+from twinset.io import stream_dataset, write_dataset
 from twinset.tiles.cutting import cut_tiles
 from twinset.tiles.grid import Tiling
 from twinset.tiles.joining import join_tiles
@@ -33,7 +34,7 @@ def tile_files(
 ) -> TilesMade:
     """Cut a set of images into tiles and write them; without a tiling, join a set of tiles.
 
-    The files of the source are held as they are; pixels of one image at a time.
+    Of folders of images memory holds one at a time, beside the labels; of joined ones, the tiles of one.
 
     Parameters
     ----------
@@ -55,14 +56,14 @@ def tile_files(
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")
-    whole, n_written = read_dataset(source), 0
+    n_rows = Counter[str]()
 
-    def counted() -> Iterator[Dataset]:
-        nonlocal n_written
-        made = join_tiles([whole]) if tiling is None else cut_tiles([whole], tiling)
-        for chunk in made:
-            n_written += len(chunk)
+    def counted(chunks: Iterable[Dataset], name: str) -> Iterator[Dataset]:
+        for chunk in chunks:
+            n_rows[name] += len(chunk)
             yield chunk
 
-    write_dataset(counted(), to, layout)
-    return TilesMade(len(whole), n_written)
+    read = counted(stream_dataset(source), "read")
+    made = join_tiles(read) if tiling is None else cut_tiles(read, tiling)
+    write_dataset(counted(made, "written"), to, layout)
+    return TilesMade(n_rows["read"], n_rows["written"])

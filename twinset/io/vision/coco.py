@@ -22,8 +22,10 @@ from twinset.io.vision.numbers import MOST_IDS
 from twinset.io.vision.samples import (
     Ids,
     Sample,
+    Samples,
     box_fault,
     checked_object,
+    encoded,
     new_object,
     paint_outlines,
     read_picture,
@@ -33,8 +35,8 @@ _IMAGE_KEYS = {"id", "file_name", "width", "height"}
 _CATEGORY = {"id", "name"}
 
 
-def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of a COCO file, by the order of its images, and its categories.
+def read_coco(file: Path, faults: Faults) -> Samples:
+    """Yield the samples of a COCO file, by the order of its images, and its categories.
 
     Category ids are kept as the numbers of the labels, 0 too. Outlines stay outlines; a picture all of
     whose objects have outlines or run lengths gets an id map, in which a later object lies over an
@@ -50,7 +52,6 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
     folder = _image_folder(file, content["images"])
     images = _of_one_id(content["images"], f"{file.name}, images", faults)
     owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
-    samples = []
     for image in images.values():
         found = read_picture(folder, image["file_name"], faults)
         if found is None:
@@ -73,9 +74,9 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
         for place, annotation in owned.get(image["id"], ()):
             where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
             _add(sample, masks, annotation, labels, facts, faults, where)
-        sample.ids = _map(sample, masks, (facts.height, facts.width))
-        samples.append(sample)
-    return samples, list(labels.values())
+        sample.map_data = encoded(_map(sample, masks, (facts.height, facts.width)))
+        yield sample
+    return list(labels.values())
 
 
 def is_coco(file: Path) -> bool:
