@@ -22,7 +22,7 @@ from twinset.tiles.grid import Tiling, Window
 TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
 """Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
 
-_AT_ONCE = 64  # tiles of an image that are encoded before they are handed on
+_AT_ONCE = 16  # tiles of an image that are encoded before they are handed on
 
 
 @dataclass(frozen=True)

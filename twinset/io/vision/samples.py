@@ -16,7 +16,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill_parts
+from twinset.core.outlines import fill_window
 from twinset.core.pixels import encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io.files import inside
@@ -162,8 +162,9 @@ def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
         return None
     ids = np.zeros(shape, np.uint16)
     for item in objects:
-        rings = [np.reshape(ring, (-1, 2)) for ring in item.get("polygons") or ()]
-        ids[fill_parts(rings, shape)] = item["id"]
+        for ring in item.get("polygons") or ():  # parts that overlap are united
+            window, inside = fill_window([np.reshape(ring, (-1, 2))], shape)
+            ids[window][inside] = item["id"]
     return ids
 
 
