@@ -141,3 +141,55 @@ def test_a_plain_folder_of_large_pictures_can_be_cut(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode_pixels(rows[-1]["image"]["bytes"]), pixels[50:, 10:])
     with pytest.raises(DataError, match="already"):
         tile_files(tmp_path / "scans", tmp_path / "cut.parquet", "parquet", tiling=Tiling())
+
+
+def test_results_of_tiles_become_one_file_of_the_whole_images(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tiles", "wide", "cut", "--size", "64", "--overlap", "16"]) == 0
+    told = json.loads((tmp_path / "cut/annotations.json").read_text())
+    # A detector that finds on each tile just what is labelled there.
+    results = [
+        {
+            "image_id": a["image_id"],
+            "category_id": a["category_id"],
+            "bbox": a["bbox"],
+            "score": 0.5,
+        }
+        for a in told["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    capsys.readouterr()
+    assert main(["tiles", "cut", "found.json", "--predictions", "results.json"]) == 0
+    assert f"{len(results)} boxes on tiles are" in capsys.readouterr().out
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [image["width"] for image in found["images"]] == [150] * 6
+    assert found["categories"] == told["categories"]
+    names = {c["id"]: c["name"] for c in found["categories"]}
+    whole = read_dataset(tmp_path / "wide").records.to_pylist()
+    n_alike = n_objects = 0
+    for number, row in enumerate(whole, start=1):
+        made = [
+            (names[a["category_id"]], *a["bbox"])
+            for a in found["annotations"]
+            if a["image_id"] == number
+        ]
+        for item in row["objects"]:
+            x0, y0, x1, y1 = item["box"]
+            n_objects += 1
+            n_alike += (item["category"], x0, y0, x1 - x0, y1 - y0) in made
+    # The rule of the tiles has dropped slivers; where a box lost one, it is smaller than the whole.
+    assert n_alike >= 0.85 * n_objects
+    results[3] |= {"image_id": 999}
+    results[4] |= {"bbox": [1, 2, 0, 3]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert main(["tiles", "cut", "more.json", "--predictions", "results.json"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "2 entries that cannot be used; got [3] is of a tile 999 that there is not; [4] is no"
+        in said
+    )
+    assert main(["tiles", "wide", "more.json", "--predictions", "results.json"]) == 2
+    assert "does not say where tiles lie" in capsys.readouterr().err
+    assert main(["tiles", "cut", "found.json", "--predictions", "results.json"]) == 2
+    assert "there is a 'found.json' already" in capsys.readouterr().err

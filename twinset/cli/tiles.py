@@ -20,6 +20,7 @@ def command(
     min_visible_fraction: float = 0.1,
     drop_empty: bool = False,
     join: bool = False,
+    predictions: Path | None = None,
     layout: Annotated[str, Parameter(name="--format")] = "coco",
     json: bool = False,
 ) -> None:
@@ -44,6 +45,9 @@ def command(
         Leave out tiles without an object.
     join : bool
         The way back: the source holds tiles, and whole images are written.
+    predictions : Path
+        What a detector found on the tiles of the source (COCO), as a COCO results file: its boxes are
+        joined, and a COCO file of the whole images is written, with a score for each object.
     layout : str
         coco, webdataset or parquet, which keep where tiles lie; yolo, voc or masks, which do not.
     json : bool
@@ -51,7 +55,16 @@ def command(
     """
     from twinset.tiles.files import tile_files
     from twinset.tiles.grid import Tiling
+    from twinset.tiles.results import join_results
 
+    if predictions is not None:
+        joined = join_results(source, predictions, to)
+        told = {"file": to, "boxes": joined.n_read, "objects": joined.n_written}
+        if json:
+            print_json(told)
+        else:
+            print(f"{joined.n_read:,} boxes on tiles are {joined.n_written:,} objects.\n{to}")
+        return
     tiling = Tiling(
         size=size,
         overlap=overlap,
