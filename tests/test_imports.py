@@ -32,13 +32,14 @@ FLOORS = (
         "measure", "paraphrasing",
         "part_verdicts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
-        "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
+        "tiles", "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip
-# pipeline with its two hands, shards, the one-shot twin with its tables, catalogue and delivery.
+# pipeline with its two hands, shards, tiles, the one-shot twin with its tables, catalogue and delivery.
 IO_USERS = {
-    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "catalog", "delivery", "io",
+    "embedders", "pipeline", "sharding", "sourcing", "tiles", "oneshot", "tables", "catalog", "delivery",
+    "io",
 }  # fmt: skip
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 

@@ -23,7 +23,7 @@ from twinset.made_cards import joint_card
 from twinset.making import Making, Part, check_brief, open_part, refuse_leaks
 from twinset.planning import address, candidate_address, step_addresses
 from twinset.recipe import Recipe, load_recipe
-from twinset.sourcing import predictions_of, register_real, register_split
+from twinset.sourcing import predictions_of, read_assets, register_real, register_split
 
 _CHECKSUMS = "CHECKSUMS.sha256"
 _POLL = 0.5  # seconds between looks at what the other processes have finished
@@ -144,8 +144,8 @@ class _Maker:
         for name, step in recipe.named_steps():
             first = sum(part.n_rows for part in parts)
             part = Part(name, addresses[name], step, recipe, parent, train, known, first)
-            told = replace(part, predictions=predictions_of(recipe, step))
-            opened = open_part(told, 1, silent)
+            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            opened = open_part(replace(part, assets=given, predictions=told), 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(
                     f"the rows of the step '{name}' depend on each other, through rules or aggregates",

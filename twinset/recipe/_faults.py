@@ -152,8 +152,9 @@ def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
     if recipe.assets and not any(_takes_assets(step.use) for step in recipe.generate):
         yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
     for name in recipe.assets:
-        if not recipe.asset_path(name).is_file():
-            yield Fault(("assets", name), f"there is no file '{recipe.assets[name]}'")
+        given = recipe.assets[name]
+        if "\0" in given or not recipe.asset_path(name).exists():
+            yield Fault(("assets", name), f"there is no file or folder '{given}'")
 
 
 def _takes_assets(name: str) -> bool:
@@ -204,6 +205,13 @@ def _split_faults(recipe: Recipe) -> Iterator[Fault]:
     source, split = recipe.source, recipe.split
     # A registered set brings its roles along: they are not seen here.
     if source is None or source.set_ is not None or split.on is not None:
+        return
+    if source.tiles is not None and split.by in ("stratified", "group"):
+        if split.by == "stratified":
+            text = (
+                "tiles of one image would stand on both sides of the split; say split: {by: group}"
+            )
+            yield Fault(("split",), text)
         return
     role = {"time": "time", "group": "group", "given": "split"}.get(split.by)
     roles = [spec.role for spec in source.schema_.values()]

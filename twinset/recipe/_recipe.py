@@ -36,7 +36,7 @@ class Recipe(Section):
     split: Split = Field(default_factory=Split, description="How the holdout is cut off.")
     assets: dict[str, str] = Field(
         default_factory=dict,
-        description="Name -> path of a data file whose rows components are given.",
+        description="Name -> path of a data file, or a folder of pictures, that components are given.",
     )
     generate: list[GenerateStep] = Field(
         default_factory=list, description="Steps that draw new rows."
