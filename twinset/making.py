@@ -18,7 +18,7 @@ from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.shares import declared_columns
 from twinset.core.where import Where
-from twinset.core.whole_sets import TakesAssets
+from twinset.core.whole_sets import KeepsAccount, TakesAssets
 from twinset.leaks import refuse_sets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import build
@@ -197,8 +197,11 @@ def _open_varying(part: Part, progress: Progress) -> Making:
     keeper = RuleKeeper.learn(part.train, rules)
     tally = RuleTally(rules)
 
+    account = augmenter.open_account() if isinstance(augmenter, KeepsAccount) else None
+
     def vary(chunk: Dataset, rng: np.random.Generator) -> Held:
-        varied = augmenter.apply(chunk, augmenter.draw(chunk, rng))
+        told = augmenter if account is None else account
+        varied = told.apply(chunk, told.draw(chunk, rng))
         if keeper is None:
             return Held.untouched(varied)
 
@@ -215,7 +218,7 @@ def _open_varying(part: Part, progress: Progress) -> Making:
         for copy in range(step.copies):
             for k, first in enumerate(range(0, len(rows), size)):
                 chunk = rows.slice(first, size)
-                if start + len(chunk) <= skip:
+                if start + len(chunk) <= skip and account is None:
                     start += len(chunk)  # a varied row comes of each
                     continue
                 rng = rng_for(part.recipe.seed, "augment", part.name, f"copy-{copy}", f"chunk-{k}")
@@ -227,9 +230,10 @@ def _open_varying(part: Part, progress: Progress) -> Making:
                 progress(f"augment {part.name}", start, total)
 
     def final() -> Card:
-        return replace(card, notes=(*card.notes, *tally.notes()))
+        told = () if account is None else account.notes()
+        return replace(card, notes=(*card.notes, *told, *tally.notes()))
 
-    return Making(total, chunks, final, is_seekable=keeper is None)
+    return Making(total, chunks, final, is_seekable=keeper is None and account is None)
 
 
 def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:

@@ -148,7 +148,8 @@ class _Maker:
             opened = open_part(told, 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(
-                    f"the rows of the step '{name}' depend on each other, through rules or aggregates",
+                    f"the rows of the step '{name}' depend on each other, through rules, aggregates or "
+                    "what they cover",
                     todo="make them with: twinset run",
                 )
             parts.append(opened)
