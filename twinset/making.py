@@ -93,9 +93,18 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
     RecipeError
         There is no real set to vary.
     """
-    if part.is_generated:
-        return _open_generating(part, workers, progress)
-    return _open_varying(part, progress)
+    with part.recipe.faults_of(part.name):
+        making = (
+            _open_generating(part, workers, progress)
+            if part.is_generated
+            else _open_varying(part, progress)
+        )
+
+    def chunks(skip: int) -> Iterator[Dataset]:
+        with part.recipe.faults_of(part.name):
+            yield from making.chunks(skip)
+
+    return replace(making, chunks=chunks)
 
 
 def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
