@@ -24,7 +24,7 @@ FLOORS = (
     {
         "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
         "sourcing",
-        "tables",
+        "tables", "text_sides",
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
@@ -38,7 +38,8 @@ FLOORS = (
 )  # fmt: skip
 # pipeline with its two hands, shards, the one-shot twin with its tables, catalogue and delivery.
 IO_USERS = {
-    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "catalog", "delivery", "io",
+    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "text_sides", "catalog",
+    "delivery", "io",
 }  # fmt: skip
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 

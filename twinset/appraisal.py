@@ -34,6 +34,7 @@ from twinset.tables import (
     same_columns,
     with_role,
 )
+from twinset.text_sides import text_sides
 from twinset.twin_note import Seal, TwinNote, note_path
 from twinset.verdicts import not_measurable
 
@@ -117,6 +118,9 @@ def evaluate(
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
         where = where or note.where
+    sides = text_sides(plain, real, (synthetic, holdout), target)
+    plain, (synthetic, holdout) = sides.real, sides.others
+    notes += sides.notes
     if target is None and (target := label_beside_texts(plain.schema)) is not None:
         notes += [f"Taken as the target: '{target}', the only label beside the texts."]
     own = label_of_images(plain) if target is None else None
