@@ -22,15 +22,14 @@ FLOORS = (
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling", "plans", "sharding"},
     {
-        "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
-        "sourcing",
-        "tables", "text_sides",
+        "appraisal", "comparing", "filler", "joining", "making", "planning", "remaking", "reporting",
+        "shortfalls", "sourcing", "tables", "text_sides", "varying",
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
         "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
         "measure", "paraphrasing",
-        "part_verdicts", "plan_coverage", "recipe",
+        "part_verdicts", "parts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",
         "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },

@@ -46,7 +46,8 @@ class Recipe(Section):
         default_factory=list, description="Steps that draw new rows."
     )
     augment: list[AugmentStep] = Field(
-        default_factory=list, description="Steps that vary real training rows."
+        default_factory=list,
+        description="Steps that vary real training rows, or rows that were made.",
     )
     evaluate: Evaluate = Field(default_factory=Evaluate, description="How it is measured.")
     report: ReportSpec = Field(default_factory=ReportSpec, description="What the report may show.")
@@ -138,6 +139,15 @@ class Recipe(Section):
                 taken.add(name)
             named.append((name, step))
         return tuple(named)
+
+    def delivered_steps(self) -> tuple[str, ...]:
+        """Return the names of the steps whose rows are measured and delivered, in their order.
+
+        Those of a step that a later one varies and replaces are not.
+        """
+        steps = self.named_steps()
+        gone = {s.of for _, s in steps if isinstance(s, AugmentStep) and s.replace}
+        return tuple(name for name, _ in steps if name not in gone)
 
     def source_path(self) -> Path:
         """Return the place of the source's file or folder."""

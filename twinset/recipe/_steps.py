@@ -119,11 +119,25 @@ class GenerateStep(MakingStep):
 
 
 class AugmentStep(MakingStep):
-    """Vary real training rows."""
+    """Vary real training rows, or rows that an earlier step made."""
 
-    copies: int = Field(
-        default=1, ge=1, le=10_000, description="Varied rows made from each real row."
+    of: Name | None = Field(
+        default=None,
+        description="Step whose rows are varied; by default the real training rows are.",
     )
+    replace: bool = Field(
+        default=False,
+        description="Whether the varied rows take the place of those of `of`, which are then neither "
+        "measured nor delivered.",
+    )
+
+    copies: int = Field(default=1, ge=1, le=10_000, description="Varied rows made from each row.")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.replace and self.of is None:
+            raise fault("'replace' needs 'of': real rows are not replaced")
+        return self
 
 
 class MetricUse(Section):
