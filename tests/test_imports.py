@@ -26,8 +26,8 @@ FLOORS = (
         "shortfalls", "sourcing", "tables", "text_sides", "varying",
     },
     {
-        "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedders", "fetch",
-        "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
+        "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedder_notes",
+        "embedders", "fetch", "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
         "measure", "paraphrasing",
         "part_verdicts", "parts", "plan_coverage", "recipe",
         "question", "registry", "report", "sampling", "scene_plans", "seen_rows", "sides", "testing",

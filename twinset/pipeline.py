@@ -17,7 +17,8 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.embedders import card_notes, embedders_of
+from twinset.embedder_notes import card_notes
+from twinset.embedders import embedders_of
 from twinset.joining import register_joint
 from twinset.made_cards import shared_where, training_set_card
 from twinset.making import check_brief, open_part, refuse_leaks

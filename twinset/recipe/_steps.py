@@ -223,8 +223,8 @@ class Evaluate(Section):
         ),
     ] = Field(
         default_factory=list,
-        description=f"What looks at images, one or a list: {FORMS}. By default classical and, with a "
-        "holdout, net.",
+        description=f"What looks at images and texts, one or a list: {FORMS}. By default classical and, "
+        "with a holdout, net; for texts words.",
         examples=["classical", ["classical", "onnx:eye.onnx"]],
     )
 
