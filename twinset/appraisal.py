@@ -114,14 +114,12 @@ def evaluate(
     asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
     check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, told = note_of(plain, real, synthetic, holdout)
-    notes = list(told)
+    plain, (synthetic, holdout), lost = text_sides(plain, real, (synthetic, holdout), target)
+    notes = [*told, *lost]
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)
         where = where or note.where
-    sides = text_sides(plain, real, (synthetic, holdout), target)
-    plain, (synthetic, holdout) = sides.real, sides.others
-    notes += sides.notes
     if target is None and (target := label_beside_texts(plain.schema)) is not None:
         notes += [f"Taken as the target: '{target}', the only label beside the texts."]
     own = label_of_images(plain) if target is None else None

@@ -185,21 +185,10 @@ def embed_sets(
     ]
     if not columns:
         return EmbeddedSets(train, synthetic, holdout, facts, texts=texts)
-    fitted: dict[str, list[Embedding]] = {}
-    left_out: list[str] = []
-    for name in columns:
-        images = train.records.column(name)
-        chosen: Sequence[Embedder] | None = of_images
-        if chosen is None:
-            may_learn = holdout is not None and len(train) >= _FEWEST_FOR_NET
-            chosen = [one for one in default_embedders() if may_learn or not one.learns]
-        fitted[name] = []
-        for one in chosen:
-            try:
-                fitted[name].append(one.fit(images, _labels(train, target), seed))
-            except FitError as error:
-                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
-        facts[name] = {held.name: dict(held.facts) for held in fitted[name]}
+    fitted, left_out = _fitted(columns, train, of_images, holdout is not None, target, seed)
+    facts |= {
+        name: {held.name: dict(held.facts) for held in found} for name, found in fitted.items()
+    }
     labels = box_labels(train)
     done = []
     for position, part in enumerate(sets):
@@ -210,6 +199,29 @@ def embed_sets(
     return EmbeddedSets(
         done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out), texts
     )
+
+
+def _fitted(
+    columns: Sequence[str],
+    train: Dataset,
+    chosen: Sequence[Embedder] | None,
+    has_holdout: bool,
+    target: str | None,
+    seed: int,
+) -> tuple[dict[str, list[Embedding]], list[str]]:
+    """Return the fitted embedders of each column of images, and a sentence on each that is left out."""
+    if chosen is None:
+        may_learn = has_holdout and len(train) >= _FEWEST_FOR_NET
+        chosen = [one for one in default_embedders() if may_learn or not one.learns]
+    fitted: dict[str, list[Embedding]] = {name: [] for name in columns}
+    left_out = []
+    for name, found in fitted.items():
+        for one in chosen:
+            try:
+                found.append(one.fit(train.records.column(name), _labels(train, target), seed))
+            except FitError as error:
+                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
+    return fitted, left_out
 
 
 def split_lookers(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -15,8 +15,7 @@ from twinset.io.text.rows import Columns
 from twinset.tables import open_table
 
 
-@dataclass(frozen=True)
-class TextSides:
+class TextSides(NamedTuple):
     """The sets of a comparison with the columns that every one of them can hold.
 
     Parameters
