@@ -28,7 +28,14 @@ from ._faker_draws import Called, Change, Draws, Pick, changed, joined
 
 _DEEPEST = 12
 _DIGITS = string.digits
-_SIGNS = {"#": _DIGITS, "%": _DIGITS[1:], "$": _DIGITS[2:]}
+_SIGNS = {
+    "#": tuple(_DIGITS),
+    "%": tuple(_DIGITS[1:]),
+    "$": tuple(_DIGITS[2:]),
+    # In half of the cases nothing.
+    "!": (*_DIGITS, *[""] * 10),
+    "@": (*_DIGITS[1:], *[""] * 9),
+}
 _FILLED = ("numerify", "bothify", "lexify")
 _CHANGES: Mapping[str, Change] = {"upper": str.upper, "lower": str.lower}
 
@@ -109,9 +116,7 @@ class Planner:
             if sign == "?" and name != "numerify":
                 parts.append(Pick(tuple(string.ascii_letters)))
             elif sign in _SIGNS and name != "lexify":
-                parts.append(Pick(tuple(_SIGNS[sign])))
-            elif sign in "!@" and name != "lexify":
-                raise NotUnderstoodError
+                parts.append(Pick(_SIGNS[sign]))
             else:
                 parts.append(Pick((sign,)))
         return joined(parts)

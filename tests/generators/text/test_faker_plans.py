@@ -272,3 +272,19 @@ def test_the_different_values_come_in_the_order_in_which_they_were_drawn() -> No
     for seed in range(20):
         drawn = plan.draw(5, np.random.default_rng(seed))
         assert plan.distinct(5, np.random.default_rng(seed)) == list(dict.fromkeys(drawn))
+
+
+@pytest.mark.parametrize("name", ["numerify", "bothify", "lexify"])
+def test_every_sign_is_filled_as_faker_fills_it(name: str) -> None:
+    fake, planner = _faker("en_US")
+    text = "a#%$!@?-"
+    plan = planner.plan(getattr(fake, name), {"text": text})
+    assert not called_in(plan)
+    fake.seed_instance(3)
+    by_calls = [getattr(fake, name)(text=text) for _ in range(_N)]
+    drawn = plan.draw(_N, np.random.default_rng(3))
+    for tell in (len, lambda one: one[1:2], lambda one: one[4:5], lambda one: one[-3:-1]):
+        tables = [Counter(map(tell, side)) for side in (by_calls, drawn)]
+        kinds = [kind for kind in set().union(*tables) if sum(t[kind] for t in tables) >= 40]
+        rows = [[t[kind] for kind in kinds] for t in tables]
+        assert len(kinds) == 1 or chi2_contingency(rows).pvalue > 1e-3
