@@ -83,10 +83,10 @@ def _pool(
     fake, planner = _faker(locale)
     rng = rng_for(seed, provider, locale, arguments)
     method = _provider(what, provider, locale, fake)
-    plan = planner.plan(method, json.loads(arguments))
     try:
         # One Faker a locale is shared, and what is not planned draws from its own numbers.
         with _LOCK:
+            plan = planner.plan(method, json.loads(arguments))
             fake.seed_instance(draw_seed(rng))
             if isinstance(plan, Pick):
                 values = plan.distinct(calls, rng)
