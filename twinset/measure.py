@@ -24,7 +24,7 @@ from twinset.core.contracts import (
     silent,
 )
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import Embedder
+from twinset.core.embedders import Looker
 from twinset.core.errors import MissingExtraError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
@@ -55,7 +55,7 @@ def measure(
     target: str | None = None,
     positive: str | None = None,
     population: Mapping[str, Mapping[str, float]] | None = None,
-    embedders: Sequence[Embedder] | None = None,
+    embedders: Sequence[Looker] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
@@ -85,8 +85,8 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders, seed : sequence of Embedder, int, optional
-        What to look at images with (see `embed_sets`); seed of the run.
+    embedders, seed : sequence of Embedder or TextEmbedding, int, optional
+        What to look at images and texts with (see `embed_sets`); seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress
@@ -256,7 +256,7 @@ class _Frame:
                 Comparison(
                     train, candidate, reference, self.target, self.positive, self.population, cache,
                     value_only, sides.places if candidate is synthetic else None,
-                    self._remake(sides, columns.names),
+                    self._remake(sides, columns.names), self.embedded.texts,
                 ),
                 rng_for(self.seed, "measure", name),
             )  # fmt: skip

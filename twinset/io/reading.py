@@ -27,6 +27,7 @@ from twinset.io.meshes import MESH_SUFFIXES, mesh_files, read_mesh, read_mesh_fo
 from twinset.io.parquet import read_feather, read_parquet
 from twinset.io.text import find_text, read_text_set
 from twinset.io.text.formats import ENDINGS
+from twinset.io.text.rows import facts_as_ids
 from twinset.io.text.tables import settle_spans, with_spans
 from twinset.io.vision import find_layout, read_layout, stream_layout
 from twinset.io.vision.faults import OnFault
@@ -100,7 +101,10 @@ def read_dataset(
         for field in schema.fields:
             table = _unpack(table, field, path.parent)
     card = card or Card(name=path.name.partition(".")[0], origin="real")
-    return settle_spans(Dataset.from_arrow(table, schema, card), path, on_fault)
+    found = Dataset.from_arrow(table, schema, card)
+    if schema is None and found.schema.of_kind("spans"):
+        found = found.with_schema(facts_as_ids(found.schema))
+    return settle_spans(found, path, on_fault)
 
 
 def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:

@@ -125,6 +125,7 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
     """Yield what is wrong between the sections of a recipe."""
     yield from _step_faults(recipe)
     yield from _name_faults(recipe)
+    yield from _of_faults(recipe)
     yield from _asset_faults(recipe)
     chosen = recipe.evaluate.metrics
     for metric in recipe.evaluate.gates:
@@ -182,8 +183,23 @@ def _step_faults(recipe: Recipe) -> Iterator[Fault]:
             yield Fault(
                 ("generate", i), "without a source, a step must say rows:, counts: or cover:"
             )
-    for i, _ in enumerate(recipe.augment):
-        yield Fault(("augment", i), "this varies real rows and the recipe has no source")
+    for i, varied in enumerate(recipe.augment):
+        if varied.of is None:
+            text = (
+                "this varies real rows and the recipe has no source; say of: STEP to vary made rows"
+            )
+            yield Fault(("augment", i), text)
+
+
+def _of_faults(recipe: Recipe) -> Iterator[Fault]:
+    names = [name for name, _ in recipe.named_steps()]
+    first = len(recipe.generate)
+    for i, step in enumerate(recipe.augment):
+        earlier = names[: first + i]
+        if step.of is not None and step.of not in earlier:
+            text = f"no earlier step is called '{step.of}'; allowed: {', '.join(earlier) or 'none'}"
+            hint = did_you_mean(step.of, earlier)
+            yield Fault(("augment", i, "of"), "; ".join(filter(None, [text, hint])))
 
 
 def _name_faults(recipe: Recipe) -> Iterator[Fault]:
