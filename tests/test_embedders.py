@@ -16,15 +16,8 @@ from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.picture_keys import picture_key
 from twinset.core.pixels import decode_pixels, encode_png
 from twinset.embedded_sets import embed_sets
-from twinset.embedders import (
-    card_notes,
-    embedder_content,
-    embedder_notes,
-    embedders_of,
-    image_notes,
-    label_of_images,
-    unlike_embedders,
-)
+from twinset.embedder_notes import card_notes, embedder_notes, image_notes, unlike_embedders
+from twinset.embedders import embedder_content, embedders_of, label_of_images
 from twinset.measure import default_metrics, measure
 from twinset.seen_rows import copied_rows
 

@@ -22,25 +22,25 @@ FLOORS = (
     {"sklearn"},
     {"advising", "pipeline", "oneshot", "drafting", "filling", "plans", "sharding"},
     {
-        "appraisal", "comparing", "filler", "making", "planning", "remaking", "reporting", "shortfalls",
-        "sourcing",
-        "tables",
+        "appraisal", "comparing", "filler", "joining", "making", "planning", "remaking", "reporting",
+        "shortfalls", "sourcing", "tables", "text_sides", "varying",
     },
     {
         "balance", "canaries", "canary_trial", "catalog", "delivery", "disclosure", "embedded_sets",
-        "embedders", "fetch",
-        "guessing", "io", "leaks", "likeness", "local_formats", "made_cards",
+        "embedder_notes", "embedders", "fetch", "guessing", "io", "leaks", "likeness", "local_formats",
+        "made_cards",
         "measure", "paraphrasing",
-        "part_verdicts", "plan_coverage", "recipe",
+        "part_verdicts", "parts", "plan_coverage", "recipe",
         "question", "registry", "remembered", "report", "sampling", "scene_plans", "scoring", "seen_rows",
         "sides", "testing",
-        "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
+        "tiles", "twin_note", "verdicts", "wanted", "yaml_text", "_settings",
     },
     {"core"},
 )  # fmt: skip
-# pipeline with its two hands, shards, the one-shot twin with its tables, catalogue and delivery.
+# pipeline with its two hands, shards, tiles, the one-shot twin with its tables, catalogue and delivery.
 IO_USERS = {
-    "embedders", "pipeline", "sharding", "sourcing", "oneshot", "tables", "catalog", "delivery", "io",
+    "embedders", "pipeline", "sharding", "sourcing", "tiles", "oneshot", "tables", "text_sides", "catalog",
+    "delivery", "io",
 }  # fmt: skip
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"}
 

@@ -12,12 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import Embedder
+from twinset.core.embedders import Looker
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
-from twinset.embedders import card_notes, embedders_of, facts_in, image_notes, label_of_images
+from twinset.embedder_notes import card_notes, facts_in, image_notes
+from twinset.embedders import embedders_of, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.likeness import one_label_note
 from twinset.measure import FAMILIES, attack_metrics, default_metrics, measure
@@ -34,6 +35,7 @@ from twinset.tables import (
     same_columns,
     with_role,
 )
+from twinset.text_sides import text_sides
 from twinset.twin_note import Seal, TwinNote, note_path
 from twinset.verdicts import not_measurable
 
@@ -56,7 +58,7 @@ def evaluate(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
-    embedders: Sequence[str | Embedder] | None = None,
+    embedders: Sequence[str | Looker] | None = None,
     attacks: Sequence[str] = (),
 ) -> Report:
     """Return a report on a synthetic table or image set beside the real one.
@@ -88,8 +90,8 @@ def evaluate(
         card, a patient) must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
-    embedders : sequence of str or Embedder, optional
-        What to look at images with: `twinset.embedders.embedders_of`.
+    embedders : sequence of str, Embedder or TextEmbedding, optional
+        What to look at images and texts with: `twinset.embedders.embedders_of`.
     attacks : sequence of str
         Attacks that take far longer than all else: "shadow" makes the generator again, many times, and
         needs the note that `twin` wrote.
@@ -112,7 +114,8 @@ def evaluate(
     asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
     check_gates(gates or {}, [name for name, _ in asked], place="gates")
     note, told = note_of(plain, real, synthetic, holdout)
-    notes = list(told)
+    plain, (synthetic, holdout), lost = text_sides(plain, real, (synthetic, holdout), target)
+    notes = [*told, *lost]
     if note is not None:
         target, seed = target or note.target, note.seed if seed is None else seed
         positive = positive or (note.positive if target == note.target else None)

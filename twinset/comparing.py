@@ -19,18 +19,13 @@ from twinset.appraisal import (
 )
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import Embedder
+from twinset.core.embedders import Looker
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules import broken_by_real_rows
 from twinset.core.where import Where
 from twinset.disclosure import kept_values, rule_notes
-from twinset.embedders import (
-    embedders_of,
-    facts_in,
-    image_notes,
-    label_of_images,
-    unlike_embedders,
-)
+from twinset.embedder_notes import facts_in, image_notes, unlike_embedders
+from twinset.embedders import embedders_of, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
 from twinset.question import Question
@@ -73,7 +68,7 @@ def compare(
     time: str | None = None,
     group: str | None = None,
     allow_leaks: Sequence[str] = (),
-    embedders: Sequence[str | Embedder] | None = None,
+    embedders: Sequence[str | Looker] | None = None,
 ) -> CandidateReport:
     """Return several synthetic tables side by side, measured against the same real one.
 
@@ -107,9 +102,9 @@ def compare(
         of `group` must not stand on both sides, unless the cut is by time.
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.leaks.LEAKS`) that are told on the report instead of refused.
-    embedders : sequence of str or Embedder, optional
-        What to look at images with: `twinset.embedders.embedders_of`. The same for every candidate;
-        the report names them with the hashes of their weights.
+    embedders : sequence of str, Embedder or TextEmbedding, optional
+        What to look at images and texts with: `twinset.embedders.embedders_of`. The same for every
+        candidate; the report names them with the hashes of their weights.
 
     Raises
     ------

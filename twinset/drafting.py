@@ -15,6 +15,8 @@ from twinset.core.where import Where
 from twinset.guessing import Owners, guess_owners
 from twinset.yaml_text import flow, one_line, quoted
 
+_TILE_OF = "tile_of"  # of tiles of large images: those of one image stay on one side of a split
+
 
 def draft_recipe(
     dataset: Dataset, *, path: str, name: str, target: Field | None, reason: str
@@ -119,15 +121,26 @@ seed: {seed}
     if target is not None:
         task = "classification" if _is_class(target) else "regression"
         brief = f"brief: {{task: {task}, target: {quoted(target.name)}}}\n"
-    split = f"split: {{by: stratified, holdout_fraction: {holdout_fraction}}}\n"
-    rest = f"""\
-evaluate:
-  # Rows of a few slices are not meant to look like the whole table: only leaks are looked for here.
-  metrics: [privacy.exact_copies, privacy.nearest_record]
-deliver: {{to: {quoted(f"out/{name}")}, formats: [csv, parquet]}}
-"""
-    source = _source(dataset, path, name, Owners()) + _rules(discover_rules(dataset))
+    by = f"by: group, on: {_TILE_OF}" if _TILE_OF in dataset.schema.names else "by: stratified"
+    split = f"split: {{{by}, holdout_fraction: {holdout_fraction}}}\n"
+    source = _source(dataset, path, name, Owners())
+    if dataset.schema.of_kind("image"):
+        # Beside its image a row keeps the values of a real one, whatever rules these follow.
+        rest = _few_slices(name, "[]", "they hold pixels of real images", "[parquet, coco]")
+        return "\n".join([head, brief, source, split, making, rest])
+    leaks = "[privacy.exact_copies, privacy.nearest_record]"
+    rest = _few_slices(name, leaks, "only leaks are looked for here", "[csv, parquet]")
+    source += _rules(discover_rules(dataset))
     return "\n".join([head, brief, source, split, making, rest])
+
+
+def _few_slices(name: str, metrics: str, why: str, formats: str) -> str:
+    return f"""\
+evaluate:
+  # Rows of a few slices are not meant to look like the whole table: {why}.
+  metrics: {metrics}
+deliver: {{to: {quoted(f"out/{name}")}, formats: {formats}}}
+"""
 
 
 def draft_drawing(*, name: str, making: str, seed: int) -> str:

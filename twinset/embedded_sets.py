@@ -17,16 +17,16 @@ from twinset.core.embedders import (
     Classical,
     Embedder,
     Embedding,
+    Looker,
     SmallNet,
+    TextEmbedding,
     vectors_held,
     with_vectors,
 )
 from twinset.core.errors import FitError
 from twinset.core.image_properties import box_labels, with_properties
+from twinset.embedder_notes import LEFT_OUT
 from twinset.remembered import Remembered
-
-LEFT_OUT = "left out"
-"""Beside the facts of embedders: one sentence on each that could not be used."""
 
 _FEWEST_FOR_NET = 100
 
@@ -44,9 +44,11 @@ class EmbeddedSets:
     holdout : Dataset or None
         Real rows that it did not see.
     facts : mapping
-        Image column -> embedder -> its facts, e.g. the SHA-256 of its weights.
+        Column of images or texts -> embedder -> its facts, e.g. the SHA-256 of its weights.
     left_out : tuple of str
         One sentence on each embedder that could not be used, and why.
+    texts : tuple of TextEmbedding
+        What texts are looked at with; empty for hashed words.
     """
 
     train: Dataset | None
@@ -54,9 +56,10 @@ class EmbeddedSets:
     holdout: Dataset | None
     facts: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    texts: tuple[TextEmbedding, ...] = ()
 
     def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of those of the columns that hold images, as plain JSON values."""
+        """Return the facts of those of the columns that were looked at, as plain JSON values."""
         found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
         if found and self.left_out:
             found[LEFT_OUT] = list(self.left_out)
@@ -73,7 +76,7 @@ def embed_sets(
     train: Dataset | None,
     synthetic: Dataset,
     holdout: Dataset | None,
-    embedders: Sequence[Embedder] | None = None,
+    embedders: Sequence[Looker] | None = None,
     *,
     target: str | None = None,
     seed: int = 0,
@@ -84,14 +87,15 @@ def embed_sets(
 
     Embedders that learn are fitted on `train` alone. By default these are the classical features and,
     from 100 training images and with a holdout, a small net: without a holdout the real rows that are
-    compared are the very ones that it would have learnt from.
+    compared are the very ones that it would have learnt from. Embedders of texts learn nothing: metrics
+    ask them when they need them. Where only those of one kind are named, the other keeps its default.
 
     Parameters
     ----------
     train, synthetic, holdout : Dataset or None
         The sets; those without images, or whose images all carry vectors, come back as they are.
-    embedders : sequence of Embedder, optional
-        What to look at images with.
+    embedders : sequence of Embedder or TextEmbedding, optional
+        What to look at images and texts with.
     target : str, optional
         A column of labels, which embedders may learn from.
     seed : int
@@ -101,9 +105,15 @@ def embed_sets(
     remembered : Remembered, optional
         Where what rests on train and holdout is kept for the next candidate.
     """
+    texts, of_images = split_lookers(embedders)
     if train is None:
-        return EmbeddedSets(train, synthetic, holdout)
+        return EmbeddedSets(train, synthetic, holdout, texts=texts)
     sets = [part for part in (train, synthetic, holdout) if part is not None]
+    facts: dict[str, dict[str, Any]] = {
+        held.name: {one.name: dict(one.facts) for one in texts}
+        for held in train.schema.of_kind("text")
+        if texts
+    }
     columns = [
         held.name
         for held in train.schema.of_kind("image")
@@ -111,69 +121,70 @@ def embed_sets(
         and not all(vectors_held(part.records.column(held.name)) for part in sets)
     ]
     if not columns:
-        return EmbeddedSets(train, synthetic, holdout)
-    remembered = Remembered() if remembered is None else remembered
-    look = remembered.of(
+        return EmbeddedSets(train, synthetic, holdout, facts, texts=texts)
+    kept = Remembered() if remembered is None else remembered
+    fitted, left_out = kept.of(
         ("embedders", tuple(columns)),
-        lambda: _Look.at(train, holdout, columns, embedders, target, seed),
+        lambda: _fitted(columns, train, of_images, holdout is not None, target, seed),
     )
+    facts |= {
+        name: {held.name: dict(held.facts) for held in found} for name, found in fitted.items()
+    }
+    labels = box_labels(train)
+
+    def embed(part: Dataset) -> Dataset:
+        found = with_vectors(part, {name: held for name, held in fitted.items() if held})
+        return with_properties(found, labels)
+
     done = []
     for position, part in enumerate(sets):
         progress("embed", position, len(sets))
-        if part is synthetic:
-            done.append(look.embed(part))
-        else:
-            which = "train" if part is train else "holdout"
-            key = ("embedded", which, tuple(columns))
-            done.append(remembered.of(key, partial(look.embed, part)))
+        which = "train" if part is train else "holdout"
+        key = ("embedded", which, tuple(columns))
+        is_real = part is not synthetic
+        done.append(kept.of(key, partial(embed, part)) if is_real else embed(part))
     progress("embed", len(sets), len(sets))
     return EmbeddedSets(
-        done[0], done[1], done[2] if holdout is not None else None, look.facts, look.left_out
+        done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out), texts
     )
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Embedders fitted on the real train part, and the labels of its boxes."""
+def split_lookers(
+    chosen: Sequence[Looker] | None,
+) -> tuple[tuple[TextEmbedding, ...], tuple[Embedder, ...] | None]:
+    """Return the embedders of texts, and those of images; None where none of images is named.
 
-    fitted: Mapping[str, Sequence[Embedding]]
-    labels: tuple[str, ...]
-    facts: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    left_out: tuple[str, ...]
+    Examples
+    --------
+    >>> split_lookers([Classical()])[1] == (Classical(),), split_lookers(None)
+    (True, ((), None))
+    """
+    texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))
+    images = tuple(one for one in chosen or () if isinstance(one, Embedder))
+    return texts, images or None
 
-    @classmethod
-    def at(
-        cls,
-        train: Dataset,
-        holdout: Dataset | None,
-        columns: Sequence[str],
-        embedders: Sequence[Embedder] | None,
-        target: str | None,
-        seed: int,
-    ) -> _Look:
-        """Return the embedders of each column; those that cannot learn from it are left out and told."""
-        facts: dict[str, dict[str, Any]] = {}
-        fitted: dict[str, list[Embedding]] = {}
-        left_out: list[str] = []
-        for name in columns:
-            images = train.records.column(name)
-            chosen = embedders
-            if chosen is None:
-                may_learn = holdout is not None and len(train) >= _FEWEST_FOR_NET
-                chosen = [one for one in default_embedders() if may_learn or not one.learns]
-            fitted[name] = []
-            for one in chosen:
-                try:
-                    fitted[name].append(one.fit(images, _labels(train, target), seed))
-                except FitError as error:
-                    left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
-            facts[name] = {held.name: dict(held.facts) for held in fitted[name]}
-        found = {name: held for name, held in fitted.items() if held}
-        return cls(found, box_labels(train), facts, tuple(left_out))
 
-    def embed(self, part: Dataset) -> Dataset:
-        """Return a set with the vectors and the properties of its images."""
-        return with_properties(with_vectors(part, self.fitted), self.labels)
+def _fitted(
+    columns: Sequence[str],
+    train: Dataset,
+    chosen: Sequence[Embedder] | None,
+    has_holdout: bool,
+    target: str | None,
+    seed: int,
+) -> tuple[dict[str, list[Embedding]], list[str]]:
+    """Return the fitted embedders of each column of images, and a sentence on each that is left out."""
+    if chosen is None:
+        may_learn = has_holdout and len(train) >= _FEWEST_FOR_NET
+        chosen = [one for one in default_embedders() if may_learn or not one.learns]
+    fitted: dict[str, list[Embedding]] = {name: [] for name in columns}
+    left_out = []
+    for name, found in fitted.items():
+        for one in chosen:
+            try:
+                found.append(one.fit(train.records.column(name), _labels(train, target), seed))
+            except FitError as error:
+                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
+    return fitted, left_out
 
 
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:

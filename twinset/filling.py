@@ -10,7 +10,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from twinset.appraisal import check_counts, real_parts
-from twinset.core.dataset import Dataset
+from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.factors import infer_factors
 from twinset.core.schema import Field
@@ -19,6 +19,7 @@ from twinset.core.slices import Slice, search_slices
 from twinset.core.where import Where
 from twinset.drafting import draft_counts, draft_drawing, draft_filling, recipe_name, seen_from
 from twinset.filler import Filler
+from twinset.made_cards import cards_beside
 from twinset.question import Question
 from twinset.shortfalls import Aim, Gap, plan_rows
 from twinset.tables import name_target, open_table
@@ -83,16 +84,17 @@ def gaps(
     """Return which slices a synthetic table lacks, and a recipe that makes exactly their rows.
 
     A slice is a region of up to three conditions, found by a search that tests what it names. Of a set
-    of images, delivered as Parquet, the columns beside the images are looked at. Rows are
-    asked for such that, added to the synthetic table, each slice has its share: that of the real
-    table, or the one declared. Slices overlap; the numbers of rows take that into account.
+    of images the columns beside the images are looked at and, where real objects can be pasted, how
+    many objects of each label there are. Rows are asked for such that, added to the synthetic table,
+    each slice has its share: that of the real table, or the one declared. Slices overlap; the numbers
+    of rows take that into account.
 
     Parameters
     ----------
     real, synthetic : path or Arrow object
-        A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ... with the
-        same columns. A note that `twin` left beside the synthetic file is read, so that rows locked
-        away then stay locked away.
+        A CSV, Parquet or JSON-Lines file, a folder of annotated images, or a pandas or polars frame, a
+        pyarrow table, ... with the same columns. A note that `twin` left beside the synthetic file is
+        read, so that rows locked away then stay locked away.
     want : mapping, optional
         Condition, e.g. "sex = F and age >= 60" -> share that it should have, in (0, 1). A found slice
         that lies mostly in a declared one is left to it.
@@ -101,7 +103,8 @@ def gaps(
     target : str, optional
         Column that models will predict; goes into the recipe.
     use : str, optional
-        Generator that the recipe uses; by default `tabular.trees`, for images `image.shapes`.
+        Generator that the recipe uses; by default `tabular.trees`. For images that of `image.shapes` and
+        `image.scenes` that draws more of the columns; where neither draws one, `image.copy_paste`.
     seed : int, optional
         Seed of the recipe; by default that of the note, else 1.
     most : int
@@ -129,23 +132,24 @@ def gaps(
             "the number of slices is out of range", got=str(most), allowed="1 or more"
         )
     plain = open_table(real, name="real")
-    filler = Filler.of(use, plain)
     made = open_table(synthetic, plain.schema, "synthetic")
+    filler = Filler.of(use, plain, [*_cards(real, plain), *_cards(synthetic, made)])
     note = _note_of(plain, synthetic)
     if note is not None:
         target = target or note.target
     named = name_target(plain, target)
     # What was locked away from the generator is not looked at here either.
     seen = real_parts(plain, None, note, Question(target=target)).train
-    asked = [*_wanted(want or {}), *_declared(plain, population or {})]
+    seen, made = filler.seen(seen), filler.seen(made)
+    asked = [*_wanted(want or {}), *_declared(seen, population or {})]
     for where, _ in asked:
         filler.check(where)
     with threadpool_limits(limits=1):
         found = _told_apart(_searched(seen, made, most, filler), seen, made)
     aimed = [where for where, _ in asked]
     missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, seen)]
-    aims = [Aim(where, str(where), share, True) for where, share in asked]
-    aims += [Aim(one.where, one.words, None, False) for one in missing]
+    aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in asked]
+    aims += [Aim(one.where, one.words, None, False, filler.learnt(one.where)) for one in missing]
     planned = plan_rows(seen, made, aims, learns=filler.learns)
     counts = [
         (filler.within(gap.where, seen), gap.rows, gap.sentence) for gap in planned if gap.rows
@@ -160,6 +164,11 @@ def gaps(
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
     return Gaps(planned, over, recipe, tuple(_notes(plain, made, planned)))
+
+
+def _cards(source: object, dataset: Dataset) -> tuple[Card, ...]:
+    """Return what is known of how a set was made."""
+    return cards_beside(Path(source)) if isinstance(source, str | Path) else (dataset.card,)
 
 
 def _note_of(real: Dataset, synthetic: object) -> TwinNote | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from twinset.catalog import Version
 from twinset.core.dataset import Card
@@ -35,6 +37,18 @@ def joint_card(cards: Sequence[Card]) -> Card:
         where=where.to_json() if where is not None else None,
         notes=tuple(dict.fromkeys(note for card in cards for note in card.notes)),
     )
+
+
+def cards_beside(file: Path) -> tuple[Card, ...]:
+    """Return the cards of the delivered folder that a file lies in; none of any other folder."""
+    place = file.parent / "cards.json"
+    if not place.is_file():
+        return ()
+    try:
+        told = json.loads(place.read_text("utf-8"))
+        return tuple(Card.from_json(card) for card in told.values())
+    except (ValueError, TypeError, AttributeError):
+        return ()  # another program's file of that name
 
 
 def training_set_card(candidate: Card, parents: Sequence[Version]) -> Card:

@@ -1,84 +1,28 @@
-"""Make rows as one step of a recipe asks: draw from a generator, or vary real training rows."""
+"""Make rows as one step of a recipe asks: draw from a generator, or vary rows that are there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import cast
 
-import numpy as np
-import pyarrow as pa
-
-from twinset.catalog import Version
 from twinset.core.aggregates import declared, recomputed
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
-from twinset.core.errors import DataError, RecipeError, SchemaError
-from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
-from twinset.core.seeding import rng_for
+from twinset.core.errors import DataError, SchemaError
 from twinset.core.shares import declared_columns
 from twinset.core.where import Where
 from twinset.core.whole_sets import TakesAssets
 from twinset.leaks import refuse_sets
-from twinset.recipe import AugmentStep, GenerateStep, Recipe
+from twinset.parts import Making, Part, part_card, stamped
+from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
+from twinset.varying import open_varying
 from twinset.wanted import wanted_rows
 
-_VARIED = "varies real records: treat as the source data"
 _LABELLED = ("category", "boolean")
 _MOST_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Part:
-    """One making step with everything it needs.
-
-    `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
-    that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
-    identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again. `assets` are the sets that the recipe names for
-    components; `predictions` are a model's, for a plan that begins where it errs.
-    """
-
-    name: str
-    address: str
-    step: GenerateStep | AugmentStep
-    recipe: Recipe
-    parent: Version | None
-    train: Dataset | None
-    known: Dataset | None = None
-    first: int = 0
-    earlier: Iterable[Dataset] = ()
-    assets: Mapping[str, Dataset] = field(default_factory=dict)
-    predictions: Dataset | None = None
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether the step draws new rows (rather than varying real ones)."""
-        return isinstance(self.step, GenerateStep)
-
-
-@dataclass(frozen=True)
-class Making:
-    """A step that is ready to make its rows, from any of them on.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows that it makes.
-    chunks : callable
-        Yields them, without the first of a given number; those are not made where none depends on them.
-    card : callable
-        Returns the card of all rows that have been made.
-    is_seekable : bool
-        Whether rows do not depend on those before them.
-    """
-
-    n_rows: int
-    chunks: Callable[[int], Iterator[Dataset]]
-    card: Callable[[], Card]
-    is_seekable: bool
 
 
 def open_part(part: Part, workers: int, progress: Progress) -> Making:
@@ -93,9 +37,18 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
     RecipeError
         There is no real set to vary.
     """
-    if part.is_generated:
-        return _open_generating(part, workers, progress)
-    return _open_varying(part, progress)
+    with part.recipe.faults_of(part.name):
+        making = (
+            _open_generating(part, workers, progress)
+            if part.is_generated
+            else open_varying(part, progress)
+        )
+
+    def chunks(skip: int) -> Iterator[Dataset]:
+        with part.recipe.faults_of(part.name):
+            yield from making.chunks(skip)
+
+    return replace(making, chunks=chunks)
 
 
 def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
@@ -123,7 +76,7 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
         known=part.known,
         progress=progress,
     )
-    card = _card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
+    card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
     made = source.open_set()
 
     def chunks(skip: int) -> Iterator[Dataset]:
@@ -147,7 +100,7 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
             )
             start += left_out
             for chunk in drawn:
-                yield _stamp(chunk, card, start)
+                yield stamped(chunk, card, start)
                 start += len(chunk)
 
     def final() -> Card:
@@ -175,61 +128,6 @@ def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterato
         for part in parts:
             yield whole.slice(start, len(part))
             start += len(part)
-
-
-def _open_varying(part: Part, progress: Progress) -> Making:
-    step = cast(AugmentStep, part.step)
-    if part.train is None:
-        raise RecipeError(
-            f"the step '{part.name}' varies real rows and there is no real set",
-            todo="give the recipe a source, or remove the step",
-        )
-    augmenter = build("augmenter", step.use, step.settings, part.name)
-    rows = part.train.where(Where.of(step.where))
-    if len(rows) == 0:
-        raise DataError(
-            f"no training row meets the condition of '{part.name}'", got=str(step.where)
-        )
-    card = _card(part, "augmented", step.use, step.settings, _VARIED, Where.of(step.where))
-    if type(augmenter).note:
-        card = replace(card, notes=(*card.notes, type(augmenter).note))
-    rules = [rule for rule in part.train.schema.rules if rule.kind != "unique"]
-    keeper = RuleKeeper.learn(part.train, rules)
-    tally = RuleTally(rules)
-
-    def vary(chunk: Dataset, rng: np.random.Generator) -> Held:
-        varied = augmenter.apply(chunk, augmenter.draw(chunk, rng))
-        if keeper is None:
-            return Held.untouched(varied)
-
-        def more(n: int) -> Dataset:
-            again = chunk.take(rng.integers(0, len(chunk), n))
-            return augmenter.apply(again, augmenter.draw(again, rng))
-
-        return keeper.hold(varied, rng, redraw=more)
-
-    total, size = len(rows) * step.copies, type(augmenter).chunk_rows
-
-    def chunks(skip: int) -> Iterator[Dataset]:
-        start = 0
-        for copy in range(step.copies):
-            for k, first in enumerate(range(0, len(rows), size)):
-                chunk = rows.slice(first, size)
-                if start + len(chunk) <= skip:
-                    start += len(chunk)  # a varied row comes of each
-                    continue
-                rng = rng_for(part.recipe.seed, "augment", part.name, f"copy-{copy}", f"chunk-{k}")
-                varied = vary(chunk, rng)
-                tally.add(varied)
-                made = _stamp(varied.dataset, card, start)
-                start += len(made)
-                yield made.slice(max(0, len(made) - (start - skip)), len(made))
-                progress(f"augment {part.name}", start, total)
-
-    def final() -> Card:
-        return replace(card, notes=(*card.notes, *tally.notes()))
-
-    return Making(total, chunks, final, is_seekable=keeper is None)
 
 
 def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:
@@ -290,30 +188,3 @@ def refuse_leaks(
         allow=recipe.evaluate.allow_leaks,
         seed=recipe.seed,
     )
-
-
-def _card(
-    part: Part, origin: Any, use: str, settings: dict[str, Any], note: str, where: Where | None
-) -> Card:
-    source = part.recipe.source
-    return Card(
-        name=f"{part.recipe.name}.{part.name}",
-        origin=origin,
-        parents=(part.parent.digest,) if part.parent is not None else (),
-        seed=part.recipe.seed,
-        recipe_digest=part.address,
-        licence=source.licence if source is not None else "",
-        component=use,
-        settings=settings,
-        where=where.to_json() if where is not None else None,
-        notes=(note,) if note else (),
-    )
-
-
-def _stamp(chunk: Dataset, card: Card, start: int) -> Dataset:
-    """Give every row its id, origin and parents."""
-    parents: list[list[str]] | pa.ChunkedArray | None = None
-    if "_parents" in chunk.records.column_names:
-        parents = chunk.records.column("_parents").to_pylist()
-    ids = [f"{card.name}-{start + i}" for i in range(len(chunk))]
-    return replace(chunk, card=card).with_reserved(ids=ids, parents=parents)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Metric, MetricFamily, Progress, Remake, Score, silent
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import Embedder
+from twinset.core.embedders import Looker
 from twinset.core.errors import ParameterError
 from twinset.core.where import Where
 from twinset.embedded_sets import EmbeddedSets, embed_sets
@@ -32,7 +32,7 @@ def measure(
     target: str | None = None,
     positive: str | None = None,
     population: Mapping[str, Mapping[str, float]] | None = None,
-    embedders: Sequence[Embedder] | None = None,
+    embedders: Sequence[Looker] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
@@ -63,8 +63,8 @@ def measure(
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders, seed : sequence of Embedder, int, optional
-        What to look at images with (see `embed_sets`); seed of the run.
+    embedders, seed : sequence of Embedder or TextEmbedding, int, optional
+        What to look at images and texts with (see `embed_sets`); seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -17,10 +17,13 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.where import Where
 from twinset.delivery import check_place, deliver, is_delivered
-from twinset.embedders import card_notes, embedders_of
-from twinset.made_cards import joint_card, shared_where, training_set_card
-from twinset.making import Part, check_brief, open_part, refuse_leaks
-from twinset.planning import Step, address, candidate_address, step_addresses
+from twinset.embedder_notes import card_notes
+from twinset.embedders import embedders_of
+from twinset.joining import register_joint
+from twinset.made_cards import shared_where, training_set_card
+from twinset.making import check_brief, open_part, refuse_leaks
+from twinset.parts import Part, to_vary
+from twinset.planning import Step, address, step_addresses
 from twinset.recipe import Recipe, load_recipe
 from twinset.remaking import remake_of_recipe
 from twinset.sourcing import Real, predictions_of, read_assets, register_real, register_split
@@ -135,11 +138,13 @@ class _Run:
         addresses = step_addresses(self.recipe, self.catalog)
         real = self._real(addresses)
         made = self._make(addresses, real)
-        candidate = self._candidate(addresses, made)
-        report = self._report(addresses, real, made, candidate)
+        kept = [made[name] for name in self.recipe.delivered_steps()]
+        candidate = register_joint(self.recipe, self.catalog, addresses, kept)
+        report = self._report(addresses, real, kept, candidate)
         folder = self._deliver(addresses, real, candidate, report)
         versions = {
-            v.name: v.ref for v in (*([] if real is None else real.versions), *made, candidate)
+            v.name: v.ref
+            for v in (*([] if real is None else real.versions), *made.values(), candidate)
         }
         return RunResult(
             passed=bool(report["passed"]),
@@ -163,9 +168,9 @@ class _Run:
         self._done("split", addresses, kept)
         return real
 
-    def _make(self, addresses: dict[str, str], real: Real | None) -> list[Version]:
+    def _make(self, addresses: dict[str, str], real: Real | None) -> dict[str, Version]:
         assert self.catalog is not None
-        made: list[Version] = []
+        made: dict[str, Version] = {}
         train: Dataset | None = None
         known: Dataset | None = None
         first = 0
@@ -179,12 +184,23 @@ class _Run:
                     # A holdout that is worth nothing is told before the work, not after it.
                     refuse_leaks(self.recipe, train, self.catalog.load(real.holdout))
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
-                parent = real.train if real else None
-                earlier = chain.from_iterable(map(self.catalog.stream, made))
+                parent, base = to_vary(step, made, real.train if real else None, self.catalog)
+                earlier = chain.from_iterable(map(self.catalog.stream, list(made.values())))
                 given = read_assets(self.recipe, step.use)
                 told = predictions_of(self.recipe, step)
                 part = Part(
-                    name, at, step, self.recipe, parent, train, known, first, earlier, given, told
+                    name,
+                    at,
+                    step,
+                    self.recipe,
+                    parent,
+                    train,
+                    known,
+                    first,
+                    earlier,
+                    given,
+                    told,
+                    base,
                 )
                 making = open_part(part, self.workers, self.progress)
                 version = self.catalog.register(
@@ -193,34 +209,11 @@ class _Run:
                 self._done(name, addresses, kept=False)
             else:
                 self._done(name, addresses, kept=True)
-            made.append(version)
+            made[name] = version
             first += version.n_rows
         if not made:
             raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
         return made
-
-    def _candidate(self, addresses: dict[str, str], made: list[Version]) -> Version:
-        """Register what all steps made as one set under the recipe's name."""
-        assert self.catalog is not None
-        at = candidate_address(
-            self.recipe, [addresses[name] for name, _ in self.recipe.named_steps()]
-        )
-        found = self.catalog.find_step(at)
-        if found is not None:
-            return found
-        catalog = self.catalog
-
-        def chunks() -> Iterator[Dataset]:
-            for version in made:
-                yield from catalog.stream(version)
-
-        card = replace(
-            joint_card([catalog.card(version) for version in made]),
-            name=self.recipe.name,
-            parents=tuple(version.digest for version in made),
-            recipe_digest=at,
-        )
-        return self.catalog.register(self.recipe.name, chunks(), card, step=at)
 
     def _report(
         self, addresses: dict[str, str], real: Real | None, made: list[Version], candidate: Version

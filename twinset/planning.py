@@ -12,7 +12,7 @@ from typing import Literal
 from twinset import __version__
 from twinset.catalog import Catalog
 from twinset.embedders import embedder_content
-from twinset.recipe import GenerateStep, Recipe
+from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.sourcing import asset_digests, file_digest, find_source, predictions_path
 
 
@@ -69,6 +69,8 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         wanted = [brief[key] for key in ("target", "want")]
         # Fresh identifiers go on where those of the earlier generate steps end.
         earlier = made if isinstance(step, GenerateStep) else []
+        if isinstance(step, AugmentStep) and step.of is not None:
+            earlier = [found[step.of]]
         # Rows and cards carry the name of the recipe.
         parts = ["make", train, recipe.name, name, spec, wanted, recipe.seed, earlier]
         found[name] = address(*parts, *asset_digests(recipe, step.use))
@@ -79,7 +81,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     found["measure"] = address(
         "measure",
         train,
-        made,
+        [found[name] for name in recipe.delivered_steps()],
         brief,
         recipe.evaluate.metrics_json(),
         recipe.seed,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import Progress, Remake, silent
-from twinset.core.embedders import Embedder
+from twinset.core.embedders import Looker
 from twinset.core.where import Where
 from twinset.remembered import Remembered
 
@@ -56,7 +56,7 @@ class Question:
     allow_leaks: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
     remake: Remake | None = None
-    embedders: tuple[Embedder, ...] | None = None
+    embedders: tuple[Looker, ...] | None = None
     guessed: str | None = None
     remembered: Remembered | None = None
 

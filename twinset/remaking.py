@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 from twinset.core.where import Where
-from twinset.making import Part, open_part
-from twinset.recipe import Recipe
+from twinset.making import open_part
+from twinset.parts import Base, Part
+from twinset.recipe import AugmentStep, Recipe
 from twinset.registry import build
 from twinset.sampling import fit_source
 from twinset.sourcing import predictions_of, read_assets
@@ -68,13 +70,18 @@ def remake_of_recipe(recipe: Recipe) -> Remake | None:
 
     def remake(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
         again = recipe.model_copy(update={"seed": draw_seed(rng)})
-        made: list[Dataset] = []
+        made: dict[str, Dataset] = {}
         for name, step in steps:
-            first = sum(map(len, made))
+            first, earlier = sum(map(len, made.values())), list(made.values())
             given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
-            part = Part(name, "", step, again, None, real, real, first, list(made), given, told)
+            base = None
+            if isinstance(step, AugmentStep) and step.of is not None:
+                rows = made[step.of]
+                base = Base(rows.card, partial(iter, (rows,)))
+            part = Part(name, "", step, again, None, real, real, first, earlier, given, told, base)
             chunks = open_part(part, 1, silent).chunks(0)
-            made.append(Dataset.concat([chunk.without_reserved() for chunk in chunks]))
-        return Dataset.concat(made).at_most(most, rng)
+            made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
+        kept = [made[name] for name in recipe.delivered_steps()]
+        return Dataset.concat(kept).at_most(most, rng)
 
     return remake

@@ -9,7 +9,7 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.dataset import Card, Dataset
 from twinset.disclosure import kept_values, rule_notes
-from twinset.embedders import card_notes, facts_in, image_notes
+from twinset.embedder_notes import card_notes, facts_in, image_notes
 from twinset.made_cards import shared_where
 from twinset.plan_coverage import Covered, covered
 from twinset.recipe import GenerateStep, Recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from twinset.core.fresh import FreshColumns
 from twinset.core.rule_keys import KeyLedger
 from twinset.core.rule_repair import Held, Redraw, RuleKeeper, RuleTally
 from twinset.core.rules import Rule
-from twinset.core.schema import Schema
+from twinset.core.schema import SPAN_FACTS, Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.core.whole_sets import SetGenerator, WholeSet
@@ -174,6 +175,8 @@ class Source:
             return made
         columns = self.fresh.fill(len(made), start, self.seed, self.schema.fields)
         kept = made.records
+        if SPAN_FACTS in self.schema.names and SPAN_FACTS not in (*kept.column_names, *columns):
+            columns[SPAN_FACTS] = _nothing_told(made)
         names = list(self.schema.names)
         arrays = [columns[name] if name in columns else kept.column(name) for name in names]
         records = pa.table(arrays, names=names)
@@ -274,7 +277,16 @@ def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
     return rule.kind in ("unique", "dependency") and keys
 
 
+def _nothing_told(made: Dataset) -> pa.Array:
+    """Return the facts of new spans: an entry for each, in which nothing is told."""
+    lists = made.records.column(made.schema.of_kind("spans")[0].name).to_pylist()
+    counts = [len(spans or ()) for spans in lists]
+    return pa.array([json.dumps([{}] * count) for count in counts], pa.string())
+
+
 def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshColumns:
+    if real.schema.of_kind("spans"):  # what is told of spans is no identifier
+        withheld = [name for name in withheld if name != SPAN_FACTS]
     of_kind = {
         kind: [name for name in withheld if real.schema[name].kind == kind]
         for kind in ("id", "text")

@@ -156,7 +156,7 @@ class Frame:
                 Comparison(
                     train, candidate, reference, self.target, self.positive, self.population, cache,
                     value_only, sides.places if candidate is synthetic else None,
-                    self._remake(sides, columns.names),
+                    self._remake(sides, columns.names), self.embedded.texts,
                 ),
                 rng_for(self.seed, "measure", name),
             )  # fmt: skip

@@ -20,10 +20,11 @@ from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shard_folder import ShardFolder
 from twinset.io.vision.shard_writing import ROWS_A_SHARD
 from twinset.made_cards import joint_card
-from twinset.making import Making, Part, check_brief, open_part, refuse_leaks
+from twinset.making import check_brief, open_part, refuse_leaks
+from twinset.parts import Making, Part
 from twinset.planning import address, candidate_address, step_addresses
-from twinset.recipe import Recipe, load_recipe
-from twinset.sourcing import predictions_of, register_real, register_split
+from twinset.recipe import AugmentStep, Recipe, load_recipe
+from twinset.sourcing import predictions_of, read_assets, register_real, register_split
 
 _CHECKSUMS = "CHECKSUMS.sha256"
 _POLL = 0.5  # seconds between looks at what the other processes have finished
@@ -142,13 +143,19 @@ class _Maker:
             known = catalog.load(real.whole) if train.schema.of_kind("id") else None
         parts: list[Making] = []
         for name, step in recipe.named_steps():
+            if isinstance(step, AugmentStep) and step.of is not None:
+                raise RecipeError(
+                    f"the step '{name}' varies the rows of the step '{step.of}', which no shard has",
+                    todo="make them with: twinset run",
+                )
             first = sum(part.n_rows for part in parts)
             part = Part(name, addresses[name], step, recipe, parent, train, known, first)
-            told = replace(part, predictions=predictions_of(recipe, step))
-            opened = open_part(told, 1, silent)
+            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            opened = open_part(replace(part, assets=given, predictions=told), 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(
-                    f"the rows of the step '{name}' depend on each other, through rules or aggregates",
+                    f"the rows of the step '{name}' depend on each other, through rules, aggregates or "
+                    "what they cover",
                     todo="make them with: twinset run",
                 )
             parts.append(opened)

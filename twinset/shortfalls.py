@@ -75,12 +75,16 @@ class Gap:
 
 @dataclass(frozen=True)
 class Aim:
-    """A slice and the share that it should have; None for that of the real table."""
+    """A slice and the share that it should have; None for that of the real table.
+
+    `learnt` is the part of the condition that real rows must show for it to be made; None: all of it.
+    """
 
     where: Where
     words: str
     share: float | None
     declared: bool
+    learnt: Where | None = None
 
 
 def plan_rows(
@@ -102,7 +106,10 @@ def plan_rows(
     shares = np.array(
         [float(mask.mean()) if aim.share is None else aim.share for aim, mask in zip(aims, there)]
     )
-    known = [int(mask.sum()) for mask in there]
+    known = [
+        int(mask.sum()) if aim.learnt is None else int(aim.learnt.mask(real).sum())
+        for aim, mask in zip(aims, there)
+    ]
     lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
     able = [i for i in lacking if known[i] >= FEWEST_TOLD or not learns]
     within = np.array([[_within(there, i, j) for j in able] for i in able])

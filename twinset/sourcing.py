@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from twinset.core.splitting import part_of, split_rows
 from twinset.core.whole_sets import TakesAssets
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 from twinset.registry import component_class, component_names
+from twinset.tiles import TILE_COLUMNS, cut_tiles
 
 CHUNK_ROWS = 65_536
 
@@ -82,6 +83,7 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         dataset, parents = read_dataset(file, on_fault=source.on_fault), ()
     skipped = dataset.card.notes if source.set_ is None else ()
     dataset = declare(dataset, recipe)
+    cut = () if source.tiles is None else (source.tiles.tiling().sentence,)
     card = Card(
         name=recipe.source_name,
         origin="real",
@@ -89,12 +91,12 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         recipe_digest=address,
         licence=source.licence,
         provenance=source.provenance,
-        notes=(*skipped, *broken_by_real_rows(dataset)),
+        notes=(*skipped, *broken_by_real_rows(dataset), *cut),
     )
-    named = replace(dataset, card=card).with_reserved(
-        ids=[f"{card.name}-{i}" for i in range(len(dataset))]
-    )
-    return catalog.register(card.name, _chunks(named), card, step=address)
+    rows = _chunks(dataset)
+    if source.tiles is not None:
+        rows = cut_tiles(rows, source.tiles.tiling())
+    return catalog.register(card.name, _named(rows, card), card, step=address)
 
 
 def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
@@ -188,6 +190,12 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
     if train is None or holdout is None:
         dataset = catalog.load(whole)
         spec = recipe.split
+        if TILE_COLUMNS[0] in dataset.schema.names and spec.by == "stratified":
+            raise SchemaError(
+                "tiles of one image would stand on both sides of the split",
+                got="a stratified split",
+                todo=f"say split: {{by: group, on: {TILE_COLUMNS[0]}}}",
+            )
         rows = split_rows(
             dataset,
             by=spec.by,
@@ -243,6 +251,15 @@ def _local_path(recipe: Recipe, progress: Progress) -> Path:
 
         return fetch(recipe.source.fetch, progress)
     return recipe.source_path()
+
+
+def _named(chunks: Iterable[Dataset], card: Card) -> Iterator[Dataset]:
+    """Yield the chunks with the set's card and an id for every row."""
+    start = 0
+    for chunk in chunks:
+        ids = [f"{card.name}-{start + i}" for i in range(len(chunk))]
+        yield replace(chunk, card=card).with_reserved(ids=ids)
+        start += len(chunk)
 
 
 def _chunks(dataset: Dataset) -> Iterator[Dataset]:

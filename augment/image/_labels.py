@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.clipping import clip_ring
 from twinset.core.errors import DataError
 from twinset.core.instances import ObjectLabel, objects_from_ids
 from twinset.core.keypoints import Keypoint, move_keypoints
 from twinset.core.outlines import signed_area
 
-from ._clipping import clip_ring
 from ._motion import Moves, Points
 
 Objects = Sequence[ObjectLabel]

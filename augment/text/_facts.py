@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from twinset.core.dataset import Dataset
 from twinset.core.edits import Ints
 from twinset.core.errors import DataError
+from twinset.core.schema import SPAN_FACTS
 
-COLUMN = "span_facts"
+COLUMN = SPAN_FACTS
 """Column with a JSON list a row, an entry a span in the order of the spans, as `text.templates` writes."""
 
 Facts = list[dict[str, Any]]

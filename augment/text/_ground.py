@@ -38,11 +38,14 @@ class Ground:
         A number of each text, from which all its chance comes.
     protect : {"entities", "values", "none"}
         What of the marks must stay.
+    sure : numpy.ndarray of bool, shape (n,), optional
+        Texts in which one unit is touched whatever the rate, where they have any.
     """
 
     marked: MarkedTexts
     keys: npt.NDArray[np.uint64]
     protect: Protect
+    sure: Mask | None = None
 
     @property
     def codes(self) -> Codes:
@@ -110,7 +113,14 @@ class Ground:
 
     def touched(self, units: Ints, rate: float, salt: int) -> Mask:
         """Return which units are touched, each by itself with the same chance, shape (k,)."""
-        return np.asarray(self.chance(units, salt) < rate)
+        chance = self.chance(units, salt)
+        touched = chance < rate
+        if self.sure is not None and len(units):
+            rows = self.marked.rows[units]
+            least = np.full(len(self.marked), np.inf)
+            np.minimum.at(least, rows, chance)
+            touched |= self.sure[rows] & (chance == least[rows])
+        return np.asarray(touched)
 
     def picks(self, places: Ints, counts: Ints | int, salt: int) -> Ints:
         """Return a whole number from 0 to below `counts` for each place, shape (k,)."""

@@ -18,6 +18,7 @@ from twinset.core.mixing import scramble
 from twinset.core.schema import KINDS
 
 from .._seeded import Seeded, with_parents
+from ._covered import NoiseAccount, Tell
 from ._ground import Ground, Protect
 from ._keyboards import KEYBOARDS
 from ._letters import double, drop, misread, mistype, plain, swap
@@ -81,6 +82,10 @@ class Noise(Seeded):
     synonyms : mapping of str to sequence of str
         Words or phrases in small letters -> what may come instead; in a recipe also the name of a YAML
         file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
+    cover : str, optional
+        Column whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
+        rows of a value take turns among the kinds, and the kind whose turn it is touches at least one
+        unit of the text. The card tells which pairs lack.
 
     Raises
     ------
@@ -126,6 +131,7 @@ class Noise(Seeded):
     keyboard: Literal["qwerty", "azerty", "qwertz"] = "qwerty"
     language: Literal["en", "de", "fr", "es"] = "en"
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cover: str | None = None
 
     def __post_init__(self) -> None:
         for name in NOISES:
@@ -149,6 +155,32 @@ class Noise(Seeded):
                 )
         _check_synonyms(self.synonyms)
 
+    def open_account(self) -> NoiseAccount | None:
+        """Return what keeps account of the pairs that shall come; None where none shall."""
+        if self.cover is None:
+            return None
+        return NoiseAccount(self.cover, self.switched_on, self._written)
+
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """Kinds of noise that can come; synonyms only where some are given."""
+        return tuple(
+            name
+            for name in NOISES
+            if getattr(self, name) > 0 and (name != "synonym" or self.synonyms)
+        )
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return one seed per row, ``{"seed": (n,) int64}``; it says whose turn it is, too.
+
+        Raises
+        ------
+        SchemaError
+            There is no column to cover.
+        """
+        account = self.open_account()
+        return super().draw(dataset, rng) if account is None else account.draw(dataset, rng)
+
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the noisy rows, in order; a row depends on its seed alone, not on the rows beside it.
 
@@ -159,11 +191,18 @@ class Noise(Seeded):
         DataError
             A span is empty, or does not lie in its text.
         """
+        return self._written(dataset, params)
+
+    def _written(
+        self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]], tell: Tell | None = None
+    ) -> Dataset:
         rows = TextRows.of(dataset)
-        made = rows.written(self.vary(rows.marked, params["seed"]))
+        made = rows.written(self.vary(rows.marked, params["seed"], tell))
         return with_parents(made, params["seed"])
 
-    def vary(self, marked: MarkedTexts, seeds: npt.NDArray[np.int64]) -> MarkedTexts:
+    def vary(
+        self, marked: MarkedTexts, seeds: npt.NDArray[np.int64], tell: Tell | None = None
+    ) -> MarkedTexts:
         """Return texts with noise, their marks moved along.
 
         Parameters
@@ -172,13 +211,20 @@ class Noise(Seeded):
             The texts.
         seeds : numpy.ndarray of int, shape (n,)
             One of each text.
+        tell : callable, optional
+            Is told each kind of noise and the rows that it touched.
         """
-        keys = scramble(np.asarray(seeds, np.uint64))
+        keys, kinds = scramble(np.asarray(seeds, np.uint64)), self.switched_on
         for salt, (name, plan) in enumerate(self.plans()):
-            rate = getattr(self, name)
-            if rate > 0 and len(marked):
-                ground = Ground(marked, keys, self.protect)
-                marked = marked.edited(plan(ground, rate, 2 * salt + 1))
+            if name in kinds and len(marked):
+                sure = None
+                if self.cover is not None:
+                    sure = np.asarray(seeds) % len(kinds) == kinds.index(name)
+                ground = Ground(marked, keys, self.protect, sure)
+                edits = plan(ground, getattr(self, name), 2 * salt + 1)
+                if tell is not None:
+                    tell(name, np.unique(marked.rows[edits.starts]))
+                marked = marked.edited(edits)
         return marked
 
     def plans(self) -> Iterator[tuple[str, _Plan]]:

@@ -85,7 +85,9 @@ class AlphaBeta(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         train = comparison.train.at_most(self.max_train_rows, rng)
         seen = encoder.transform(train)
         real, made = encoder.transform(reference), encoder.transform(synthetic)

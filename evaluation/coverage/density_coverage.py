@@ -77,7 +77,9 @@ class DensityCoverage(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         real, made = encoder.transform(reference), encoder.transform(synthetic)
         # Candidate, baseline and floor meet the same real rows: their balls are measured once.
         key = f"radii of {self.k} among {len(real)} rows of {names}"

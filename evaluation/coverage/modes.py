@@ -104,7 +104,9 @@ class Modes(Metric):
         )
         if min(len(train), len(real), len(made)) < _LEAST_ROWS:
             raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each part")
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         seed = draw_seed(rng)
         if "modes" not in comparison.cache:
             n = min(self.n_modes, max(2, len(train) // _ROWS_OF_MODE))

@@ -81,7 +81,9 @@ class Vendi(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         width = _WIDTH**2 * _usual_squared(encoder.transform(usual))
         n_blocks = min(_BLOCKS, n // _LEAST_BLOCK_ROWS)
         size = n // n_blocks

@@ -1,4 +1,4 @@
-"""The embeddings in which rows are compared: one for each embedder of images, and one of all columns."""
+"""The embeddings in which rows are compared: one for each embedder, and one of all columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from twinset.core._content_vectors import Reduction
 from twinset.core.contracts import Comparison
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import vectors_held
+from twinset.core.embedders import TextEmbedding, vectors_held
 from twinset.core.features import CONTENT_FIT_ROWS, Matrix, shared_encoder
 
 
@@ -48,6 +48,8 @@ def views_of(comparison: Comparison, n_directions: int) -> list[View]:
 def _views(comparison: Comparison, n_directions: int) -> list[View]:
     names = comparison.reference.schema.names
     images = [field.name for field in comparison.reference.schema.of_kind("image")]
+    texts = [field.name for field in comparison.reference.schema.of_kind("text")]
+    texts = texts if comparison.text_embeddings else []
     # The directions need no more rows than the encoders are fitted on.
     rows = np.linspace(0, len(comparison.train) - 1, min(len(comparison.train), CONTENT_FIT_ROWS))
     train = comparison.train.take(rows.astype(np.int64))
@@ -56,15 +58,25 @@ def _views(comparison: Comparison, n_directions: int) -> list[View]:
         for embedder in vectors_held(train.records.column(column)):
             title = embedder if len(images) == 1 else f"{column}: {embedder}"
             views.append(_view(title, train, n_directions, _by_embedder(column, embedder)))
-    # Where a set is nothing but images with vectors, all columns together say nothing new.
-    if not views or len(images) < len(names):
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+    for column in texts:
+        for one in comparison.text_embeddings:
+            title = one.name if len(texts) == 1 and not images else f"{column}: {one.name}"
+            views.append(_view(title, train, n_directions, _by_text_embedder(column, one)))
+    # Where a set is nothing but images and texts with vectors, all columns together say nothing new.
+    if not views or len(images) + len(texts) < len(names):
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         views.append(_view("all columns", train, n_directions, encoder.transform))
     return [view for view in views if view.size]
 
 
 def _by_embedder(column: str, embedder: str) -> Callable[[Dataset], Matrix]:
     return lambda dataset: vectors_held(dataset.records.column(column))[embedder]
+
+
+def _by_text_embedder(column: str, one: TextEmbedding) -> Callable[[Dataset], Matrix]:
+    return lambda dataset: one.vectors(dataset.records.column(column))
 
 
 def _view(

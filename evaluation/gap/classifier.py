@@ -174,7 +174,9 @@ class Classifier(Metric):
     ) -> float:
         """Return the area of the logistic judge, on a part of the rows."""
         names = reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         parts = [part.at_most(_LOGISTIC_ROWS, rng) for part in (reference, synthetic)]
         features = np.concatenate([encoder.transform(part) for part in parts])
         y = np.repeat([0, 1], [len(part) for part in parts])

@@ -186,7 +186,7 @@ class LabelModel:
 def _features(rows: Dataset, comparison: Comparison) -> Matrix:
     """Return what is seen of pictures: their vectors, counts of objects, and the largest of each label."""
     names = [field.name for field in comparison.reference.schema.of_kind("image", "boxes")]
-    encoder = shared_encoder(comparison.train, names, comparison.cache)
+    encoder = shared_encoder(comparison.train, names, comparison.cache, comparison.text_embeddings)
     labels = box_labels(comparison.reference)
     if not labels:
         return encoder.transform(rows)

@@ -86,7 +86,9 @@ class MeanEmbedding(Metric):
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
         names = reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         scale = usual_distance(encoder.transform(usual))
         width = encoder.transform(reference.slice(0, 1)).shape[1]
         frequencies = draw_frequencies(width, self.n_frequencies, scale, rng)

@@ -19,6 +19,7 @@ from twinset.core.contracts import (
     Parts,
 )
 from twinset.core.dataset import Dataset
+from twinset.core.embedders import TextEmbedding
 from twinset.core.errors import ParameterError
 from twinset.core.features import FeatureEncoder
 from twinset.core.resampling import Groups
@@ -68,10 +69,10 @@ class Texts(Metric):
     shapes, of 12 ends of texts, of last words that end no real text, and of the sizes of numbers (first
     digit and how many follow) where train holds a hundred of them; the share of texts that another one
     repeats, wholly or but for a word, and of different words in thirty texts or so; and one minus the area
-    under the divergence frontier of clusters of whole texts, in the manner of MAUVE but on twinset's own
-    embedding of hashed words, so that its numbers are not MAUVE's. For spans: how often each label is
-    given, what words it is given to, and whether both ends lie where words do. The value is the mean, and
-    one pattern that is off by more than its own margin makes the whole different.
+    under the divergence frontier of clusters of whole texts, in the manner of MAUVE but on hashed words or
+    the embedders of texts that were named, so that its numbers are not MAUVE's. For spans: how often each
+    label is given, what words it is given to, and whether both ends lie where words do. The value is the
+    mean, and one pattern that is off by more than its own margin makes the whole different.
 
     Parameters
     ----------
@@ -142,7 +143,9 @@ class Texts(Metric):
             for pattern in (
                 *_terms(name, train, sides, deals),
                 *repetition(name, sides, deals),
-                *_frontier(name, train, sides, deals, seed, comparison.cache),
+                *_frontier(
+                    name, train, sides, deals, seed, comparison.cache, comparison.text_embeddings
+                ),
             )
         ]
         marks = [field.name for field in comparison.train.schema.of_kind("spans")]
@@ -206,13 +209,14 @@ def _frontier(
     deals: Sequence[Groups],
     seed: int,
     cache: dict[str, Any],
+    looks: Sequence[TextEmbedding],
 ) -> Iterator[Pattern]:
     """Yield how far whole texts are apart: 1 less the area under the frontier of their clusters."""
     from sklearn.cluster import KMeans
 
     if name not in cache:  # the candidate and the baseline are seen through the same embedding
         learnt = train.select([name]).at_most(_EMBEDDED_ROWS, np.random.default_rng(seed))
-        fitted = FeatureEncoder.fit(learnt)
+        fitted = FeatureEncoder.fit(learnt, texts=looks)
         cache[name] = fitted, fitted.transform(learnt)
     encoder, of_train = cache[name]
     features = [of_train, *(encoder.transform(part.select([name])) for part in sides)]

@@ -79,7 +79,9 @@ class NearestRecord(Metric):
         if not len(train) or not len(holdout) or not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
         names = comparison.reference.schema.names
-        encoder = shared_encoder(comparison.train, names, comparison.cache)
+        encoder = shared_encoder(
+            comparison.train, names, comparison.cache, comparison.text_embeddings
+        )
         queries = encoder.transform(comparison.synthetic.at_most(self.max_queries, rng))
         distances, rows = nearest(queries, encoder.transform(train), 1)
         to_train, train_row = distances[:, 0], rows[:, 0]

@@ -39,6 +39,7 @@ class Centres:
 
     n_classes: int
     step: int = 4
+    norm_groups: int = 0
 
     @property
     def n_outputs(self) -> int:

@@ -31,6 +31,10 @@ class Task(Protocol):
     def n_outputs(self) -> int:
         """Channels of the output."""
 
+    @property
+    def norm_groups(self) -> int:
+        """Groups of channels that are normed picture by picture; 0 norms over the batch."""
+
     def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
         """Return what the output should be, shape (b, any, size / step, size / step)."""
 
@@ -96,7 +100,7 @@ def taught(
     generator, draws = torch_generator(rng), rng.spawn(1)[0]
     device = training.device
     with one_thread():
-        net = _net(task.n_outputs, task.step, generator).to(device)
+        net = _net(task, generator).to(device)
         net = net.to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -131,19 +135,19 @@ def _said(net: Any, one: Annotated, step: int, device: str) -> Matrix:
     return np.asarray(said[:, : -(-height // step), : -(-width // step)])
 
 
-def _net(n_outputs: int, step: int, generator: Any) -> Any:
+def _net(task: Task, generator: Any) -> Any:
     """Return layers whose weights come from the generator alone; torch's own state stays as it is."""
     import torch
     from torch import nn
 
-    stop = step // 2 - 1
+    stop, groups = task.step // 2 - 1, task.norm_groups
     with torch.random.fork_rng(devices=[]):
-        down = [_pair(before, width) for before, width in zip((12, *_WIDTHS), _WIDTHS)]
+        down = [_pair(before, width, groups) for before, width in zip((12, *_WIDTHS), _WIDTHS)]
         up = [
-            _pair(_WIDTHS[k + 1] + _WIDTHS[k], _WIDTHS[k])
+            _pair(_WIDTHS[k + 1] + _WIDTHS[k], _WIDTHS[k], groups)
             for k in range(len(_WIDTHS) - 2, stop - 1, -1)
         ]
-        last = nn.Conv2d(_WIDTHS[stop], n_outputs, 1)
+        last = nn.Conv2d(_WIDTHS[stop], task.n_outputs, 1)
         parts = {"down": nn.ModuleList(down), "up": nn.ModuleList(up), "last": last}
         net = nn.ModuleDict(parts)
         for layer in net.modules():
@@ -169,7 +173,7 @@ def _forward(net: Any, x: Any) -> Any:
     return net["last"](x)
 
 
-def _pair(before: int, width: int) -> Any:
+def _pair(before: int, width: int, groups: int) -> Any:
     """Return two convolutions with their norms."""
     from torch import nn
 
@@ -177,7 +181,7 @@ def _pair(before: int, width: int) -> Any:
     for first in (before, width):
         layers += [
             nn.Conv2d(first, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
+            nn.GroupNorm(groups, width) if groups else nn.BatchNorm2d(width),
             nn.ReLU(),
         ]
     return nn.Sequential(*layers)

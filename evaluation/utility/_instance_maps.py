@@ -18,10 +18,19 @@ _LEAST_PIXELS = 12
 
 @dataclass(frozen=True)
 class Instances:
-    """Teaches two things of a pixel: whether it is an object's, and whether it lies deep inside one."""
+    """Teaches two things of a pixel: whether it is an object's, and whether it lies deep inside one.
+
+    Pictures under the microscope are dark with bright objects or the reverse: what a batch of both has in
+    common fits neither, so each picture is normed by itself.
+
+    References
+    ----------
+    Wu, He (2018), Group Normalization, ECCV.
+    """
 
     step: int = 2
     n_outputs: int = 2
+    norm_groups: int = 8
 
     def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
         """Return foreground and cores of each window, shape (b, 2, size / step, size / step)."""

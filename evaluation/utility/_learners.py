@@ -12,9 +12,10 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.features import FeatureEncoder
 from twinset.core.judge import fit_judge, judge_table
-from twinset.core.word_features import has_texts, stacked, word_features, word_model
+from twinset.core.word_features import has_texts, stacked, word_features
 
 from ._task import Task
+from ._word_net import TEXT_JUDGES, text_model
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -25,6 +26,7 @@ JUDGES = {
     "boosted": "boosted trees",
     "linear": "a linear model",
     "words": "a linear model of words",
+    "net": "a small net of words",
 }
 """Name of a judge -> the same in plain words."""
 
@@ -92,9 +94,11 @@ def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
     return out
 
 
-def judges_of(task: Task, rows: Dataset) -> tuple[str, ...]:
+def judges_of(task: Task, rows: Dataset, text_judge: str = "linear") -> tuple[str, ...]:
     """Return the names of the judges of a task: texts are read by their words."""
-    return ("words",) if has_texts(rows, task.features) else ("boosted", "linear")
+    if has_texts(rows, task.features):
+        return TEXT_JUDGES[text_judge]
+    return ("boosted", "linear")
 
 
 def learner(
@@ -104,8 +108,8 @@ def learner(
 
     Parameters
     ----------
-    name : {"boosted", "linear", "words"}
-        Which judge; "words" is for rows with texts.
+    name : {"boosted", "linear", "words", "net"}
+        Which judge; "words" and "net" are for rows with texts.
     task : Task
         What is predicted.
     sets : list of Dataset
@@ -113,16 +117,22 @@ def learner(
     holdout : Dataset
         Rows to test on.
     seed, iterations : int
-        Seed and number of trees of the boosted judge.
+        Seed of the boosted judge and the net, and number of trees.
+
+    Raises
+    ------
+    MissingExtraError
+        The net is asked for and torch is not installed.
     """
     y = np.concatenate([task.truth(part) for part in sets])
     if name == "boosted":
         table = judge_table([*sets, holdout], task.features)
         *parts, held = table.parts
         predict = _boosted(table.categorical, task, seed, iterations)
-    elif name == "words":
+    elif name in ("words", "net"):
         *read, held = word_features([*sets, holdout], task.features)
-        return Learner(stacked(read), y, held, task.truth(holdout), _words(task), task)
+        predict = _reader(text_model(name, task.name, seed), task)
+        return Learner(stacked(read), y, held, task.truth(holdout), predict, task)
     else:
         chosen = [part.select(list(task.features)) for part in [*sets, holdout]]
         encoder = FeatureEncoder.fit(chosen[0])
@@ -170,9 +180,9 @@ def _linear(task: Task) -> Predict:
     return predict
 
 
-def _words(task: Task) -> Predict:
+def _reader(model: Any, task: Task) -> Predict:
     def predict(x: Any, y: Floats, weight: Floats | None, held: Any) -> tuple[Floats, Floats]:
-        return _answers(word_model(task.name).fit(x, y, weight), held, task)
+        return _answers(model.fit(x, y, weight), held, task)
 
     return predict
 

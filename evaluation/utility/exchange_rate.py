@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from ._plan import Plan
 from ._rates import Rates, counted_in, flat_curve, summary
 from ._real_and_synthetic import Losses, measured_losses
 from ._task import Task
+from ._word_net import check_text_judge
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class ExchangeRate(Metric):
     what they know of the rest. So the curve is read a little beyond its end, up to twice the rows.
 
     The judge, boosted trees or a linear model, is the one that does better on real rows; texts are read
-    by a linear model of their words. Synthetic
+    by a linear model of their words, by a small net, or by the better of both. Synthetic
     rows that lack the commonest class, as made rare cases do, are counted in real rows of their own
     classes, and no class gains weight through them. The interval comes from drawing holdout rows,
     from the spread between models of different real rows, and from what the curve leaves open.
@@ -61,6 +62,8 @@ class ExchangeRate(Metric):
         Holdout rows that models are scored on; of rare classes all are kept.
     iterations : int
         Trees of each boosted model.
+    text_judge : {"linear", "net", "both"}
+        Who reads texts; the net needs torch.
     replicates : int
         Bootstrap replicates.
 
@@ -94,9 +97,11 @@ class ExchangeRate(Metric):
     max_rows: int = 200_000
     max_holdout: int = 20_000
     iterations: int = 100
+    text_judge: Literal["linear", "net", "both"] = "linear"
     replicates: int = 200
 
     def __post_init__(self) -> None:
+        check_text_judge(self.text_judge, ("linear", "net", "both"))
         if self.margin < 0 or self.iterations < 1 or self.replicates < 20:
             raise ParameterError(
                 "a setting is out of its range",
@@ -113,7 +118,7 @@ class ExchangeRate(Metric):
         plan = Plan.of(task, comparison, self.max_rows, self.max_holdout, rng)
         seed = draw_seed(rng)
         judges: dict[str, Rates] = {}
-        names = judges_of(task, plan.train)
+        names = judges_of(task, plan.train, self.text_judge)
         for name, draws in zip(names, rng.spawn(len(names))):
             losses = measured_losses(plan, name, comparison.cache, seed, self.iterations)
             judges[name] = rates(losses, self.replicates, draws)

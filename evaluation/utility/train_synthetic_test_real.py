@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ from twinset.core.errors import ParameterError
 from twinset.core.judge import fit_judge, judge_table
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
-from twinset.core.word_features import has_texts, stacked, word_features, word_model
+from twinset.core.word_features import has_texts, stacked, word_features
 
 from ._answers import MODES, compared
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
 from ._task import Task
+from ._word_net import TEXT_JUDGES, check_text_judge, text_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,8 +38,8 @@ class TrainSyntheticTestReal(Metric):
     Two classes: average precision, and recall when a fixed share of the rows raises an alert. More
     classes: average precision, mean over the classes. A number: R2. The value is that of the model
     trained on synthetic rows alone; where these hold one class only, as made rare cases do, that
-    of real and synthetic rows together. Texts are read by a logistic model of their words, all else by
-    boosted trees. Details say which (`mode`), give all models on all measures,
+    of real and synthetic rows together. Texts are read by a logistic model of their words or by a small
+    net, all else by boosted trees. Details say which (`mode`), give all models on all measures,
     and answer whether adding the synthetic rows helps, hurts, or shows no evidence, by a paired
     bootstrap over the holdout rows. The models are not fitted again for the bootstrap.
 
@@ -52,6 +53,8 @@ class TrainSyntheticTestReal(Metric):
         Rows of each set that a model is trained on.
     iterations : int
         Trees of each model.
+    text_judge : {"linear", "net"}
+        Who reads texts; the net needs torch.
     replicates : int
         Bootstrap replicates.
 
@@ -83,9 +86,11 @@ class TrainSyntheticTestReal(Metric):
     alert_rate: float = 0.01
     max_rows: int = 200_000
     iterations: int = 100
+    text_judge: Literal["linear", "net"] = "linear"
     replicates: int = 200
 
     def __post_init__(self) -> None:
+        check_text_judge(self.text_judge, ("linear", "net"))
         if self.margin < 0 or not 0 < self.alert_rate < 1 or self.replicates < 2:
             raise ParameterError(
                 "a setting is out of its range",
@@ -150,7 +155,8 @@ class TrainSyntheticTestReal(Metric):
         y = np.concatenate([task.truth(part) for part in parts])
         if has_texts(holdout, task.features):
             *read, held = word_features([*parts, holdout], task.features)
-            return word_model(task.name).fit(stacked(read), y), held
+            (judge,) = TEXT_JUDGES[self.text_judge]
+            return text_model(judge, task.name, seed).fit(stacked(read), y), held
         table = judge_table([*parts, holdout], task.features)
         x, held = np.concatenate(table.parts[:-1]), table.parts[-1]
         model = fit_judge(

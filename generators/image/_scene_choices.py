@@ -13,7 +13,7 @@ from twinset.core.schema import Schema
 from twinset.core.where import Where
 
 from .._conditions import outcomes_that_meet
-from ._scene_spec import LEVELS, read_classes, read_levels
+from ._scene_spec import LEVELS, known_levels, read_classes
 
 if TYPE_CHECKING:
     from .scenes import Scenes
@@ -58,7 +58,7 @@ class Choices:
                 "no class has a weight above 0", todo="raise a weight in 'classes'"
             )
         low, high = settings.n_objects_range
-        weights: dict[str, Mapping[Any, float]] = dict(read_levels(settings.factors))
+        weights: dict[str, Mapping[Any, float]] = dict(settings.levels)
         weights["main_class"] = classes
         weights["n_objects"] = dict.fromkeys(range(low, high + 1), 1.0)
         for entry in settings.forbidden:
@@ -67,7 +67,7 @@ class Choices:
                     raise UnknownNameError.of(
                         "condition", str(name), [*LEVELS, "main_class"], "forbidden"
                     )
-                known = classes if name == "main_class" else LEVELS[name]
+                known = classes if name == "main_class" else known_levels(name)
                 if level not in known:
                     raise UnknownNameError.of("level", str(level), known, f"forbidden.{name}")
         choices = cls(weights, classes, tuple(settings.forbidden))

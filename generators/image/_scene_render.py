@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ._scene_pictures import HALF
 from ._scene_shapes import Form
 from ._scene_spec import ObjectClass
 from ._scene_view import View
@@ -39,6 +40,8 @@ class Sprite:
         Where the arrays' first pixel lies in the image; it may lie outside.
     points : mapping
         Name -> x, y in pixels of the image.
+    colours : numpy.ndarray of float32, shape (h, w, 3), optional
+        Its own colours, of a cutout; others are coloured by their parts.
     """
 
     kind: ObjectClass
@@ -48,13 +51,13 @@ class Sprite:
     left: int
     top: int
     points: Mapping[str, tuple[float, float]]
+    colours: Canvas | None = None
 
     def moved(self, dx: int, dy: int) -> Sprite:
         """Return the sprite at another place, by whole pixels."""
         points = {name: (x + dx, y + dy) for name, (x, y) in self.points.items()}
-        return Sprite(
-            self.kind, self.cover, self.parts, self.mask, self.left + dx, self.top + dy, points
-        )
+        left, top = self.left + dx, self.top + dy
+        return Sprite(self.kind, self.cover, self.parts, self.mask, left, top, points, self.colours)
 
     def overlap(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Return the (rows, columns) shared with an image, in the image's and in own pixels."""
@@ -95,6 +98,10 @@ def sprite_of(
     n = len(corners)
     seen = view.bend(np.vstack([corners, named]), centre, keeps_size=keeps_size)
     corners, named = seen[:n], seen[n:]
+    points = {name: (float(x), float(y)) for name, (x, y) in zip(form.points, named)}
+    if form.cutout is not None:
+        colours, cover, (left, top) = form.cutout.seen_at(corners)
+        return Sprite(kind, cover, cover, _owned(cover), left, top, points, colours)
     low = np.floor(corners.min(axis=0)).astype(int) - _EDGE
     width, height = (np.ceil(corners.max(axis=0)).astype(int) + _EDGE - low).tolist()
     fine = np.zeros((height * _SUB, width * _SUB), np.uint8)
@@ -105,12 +112,8 @@ def sprite_of(
         first += len(ring)
     solid = cv2.threshold(fine, 0, 255, cv2.THRESH_BINARY)[1]
     cover = cv2.resize(solid, (width, height), interpolation=cv2.INTER_AREA)
-    points = {name: (float(x), float(y)) for name, (x, y) in zip(form.points, named)}
     parts = fine[_SUB // 2 :: _SUB, _SUB // 2 :: _SUB]
-    mask = cover >= 128
-    if not mask.any():  # thinner than a pixel: what it covers most is its own
-        mask = cover == cover.max()
-    return Sprite(kind, cover, parts, mask, int(low[0]), int(low[1]), points)
+    return Sprite(kind, cover, parts, _owned(cover), int(low[0]), int(low[1]), points)
 
 
 def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator) -> None:
@@ -118,7 +121,7 @@ def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator)
     import cv2
 
     height, width = canvas.shape[:2]
-    colours = _surface(sprite, rng)
+    colours = _surface(sprite, rng) if sprite.colours is None else sprite.colours
     if shadow > 0:
         depth = max(1, round(0.06 * min(sprite.cover.shape)))
         edge = 2 * depth + 2
@@ -143,6 +146,13 @@ def lay(canvas: Canvas, sprite: Sprite, shadow: float, rng: np.random.Generator)
     over = colours[own] - under
     over *= _thrice(sprite.cover[own] * np.float32(1 / 255))
     under += over
+
+
+def _owned(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return the pixels that belong to an object: those of which it covers a half or more."""
+    mask = cover >= HALF
+    # Thinner than a pixel: what it covers most is its own.
+    return mask if mask.any() else cover == cover.max()
 
 
 def _thrice(plane: Plane) -> Canvas:

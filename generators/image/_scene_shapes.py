@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ._scene_pictures import Cutout
+
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
 Make = Callable[[np.random.Generator], "Form"]
@@ -23,10 +25,13 @@ class Form:
         Outlines in painting order, each with the number of its colour.
     points : mapping
         Name -> x, y of the keypoints.
+    cutout : Cutout, optional
+        What fills the one part, its box, instead of colours.
     """
 
     parts: tuple[tuple[Ring, int], ...]
     points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    cutout: Cutout | None = None
 
 
 FIGURE_POINTS = (

@@ -12,10 +12,13 @@ import numpy as np
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 from twinset.core.schema import Label
 
+from ._scene_pictures import Cutout
 from ._scene_shapes import FORMS, KEYPOINTS, Form, Make
 
 TEXTURES = ("plain", "stripes", "checks", "spots", "mottled")
 GROUNDS = ("clouds", "gradient", "plain", "road", "smear")
+PICTURE = "picture"
+"""The ground that is a window of one of the user's photographs; there only where they are named."""
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "weather": {
@@ -57,7 +60,8 @@ DEFAULT_CLASSES: Mapping[str, Mapping[str, Any]] = {
     "ball": {"shape": "circle", "texture": "stripes"},
 }
 
-_KEYS = ("shape", "outline", "points", "colours", "texture", "weight", "turn", "tilt")
+_KEYS = ("shape", "outline", "points", "cutouts", "colours", "texture", "weight", "turn", "tilt")
+_NOT_OF_CUTOUTS = ("shape", "outline", "points", "colours", "texture")
 _COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
@@ -95,8 +99,18 @@ class ObjectClass:
     label: Label
 
 
-def read_classes(given: Mapping[str, Mapping[str, Any]]) -> tuple[ObjectClass, ...]:
+def read_classes(
+    given: Mapping[str, Mapping[str, Any]],
+    cutouts: Mapping[str, tuple[Cutout, ...]] | None = None,
+) -> tuple[ObjectClass, ...]:
     """Return the classes that a recipe declares.
+
+    Parameters
+    ----------
+    given : mapping
+        Class -> what it looks like.
+    cutouts : mapping, optional
+        Asset -> its cutouts; without them, classes of cutouts can be named but not drawn.
 
     Raises
     ------
@@ -107,7 +121,21 @@ def read_classes(given: Mapping[str, Mapping[str, Any]]) -> tuple[ObjectClass, .
     """
     if not given:
         raise ParameterError("'classes' holds no class", allowed="{ball: {shape: circle}}")
-    return tuple(_read_class(name, spec or {}) for name, spec in given.items())
+    return tuple(_read_class(name, spec or {}, cutouts or {}) for name, spec in given.items())
+
+
+def assets_of(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return place in the settings -> asset, for each class of cutouts."""
+    return {
+        f"classes.{name}.cutouts": str(spec["cutouts"])
+        for name, spec in given.items()
+        if spec and "cutouts" in spec
+    }
+
+
+def known_levels(condition: str) -> tuple[str, ...]:
+    """Return the levels that a condition can have."""
+    return (*LEVELS[condition], *([PICTURE] if condition == "ground" else ()))
 
 
 def read_levels(
@@ -126,7 +154,8 @@ def read_levels(
         if name not in LEVELS:
             raise UnknownNameError.of("condition", name, LEVELS, "factors")
     made = {}
-    for name, known in LEVELS.items():
+    for name in LEVELS:
+        known = known_levels(name)
         levels = given.get(name, PLAIN[name])
         weights = dict(levels) if isinstance(levels, Mapping) else dict.fromkeys(levels, 1.0)
         for level in weights:
@@ -142,7 +171,9 @@ def read_levels(
     return made
 
 
-def _read_class(name: str, spec: Mapping[str, Any]) -> ObjectClass:
+def _read_class(
+    name: str, spec: Mapping[str, Any], cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> ObjectClass:
     place = f"classes.{name}"
     for key in spec:
         if key not in _KEYS:
@@ -151,7 +182,7 @@ def _read_class(name: str, spec: Mapping[str, Any]) -> ObjectClass:
                 allowed=", ".join(_KEYS),
                 todo=did_you_mean(str(key), _KEYS),
             )
-    make, label = _shape(name, spec, place)
+    make, label = _shape(name, spec, place, cutouts)
     texture = spec.get("texture", "plain")
     textures = (texture,) if isinstance(texture, str) else tuple(texture)
     for one in textures:
@@ -165,7 +196,11 @@ def _read_class(name: str, spec: Mapping[str, Any]) -> ObjectClass:
     return ObjectClass(name, make, rgb, textures, weight, turn, tilt, label)
 
 
-def _shape(name: str, spec: Mapping[str, Any], place: str) -> tuple[Make, Label]:
+def _shape(
+    name: str, spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> tuple[Make, Label]:
+    if "cutouts" in spec:
+        return _of_cutouts(spec, place, cutouts), Label(name)
     if "outline" in spec:
         corners = np.asarray(spec["outline"], dtype=float)
         if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
@@ -181,6 +216,31 @@ def _shape(name: str, spec: Mapping[str, Any], place: str) -> tuple[Make, Label]
         raise UnknownNameError.of("shape", str(shape), FORMS, place)
     points_of, skeleton = KEYPOINTS.get(shape, ((), ()))
     return FORMS[shape], Label(name, keypoints=points_of, skeleton=skeleton)
+
+
+def _of_cutouts(
+    spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> Make:
+    for key in _NOT_OF_CUTOUTS:
+        if key in spec:
+            raise ParameterError(
+                f"{place}.{key} does not go with cutouts, which bring their own form and colours",
+                allowed=", ".join(k for k in _KEYS if k not in _NOT_OF_CUTOUTS),
+                todo=f"take out {key} or cutouts",
+            )
+    if not isinstance(spec["cutouts"], str):
+        raise ParameterError(
+            f"{place}.cutouts is no name of an asset",
+            got=str(spec["cutouts"]),
+            allowed="a name under the recipe's assets, e.g. assets: {leaves: FOLDER}",
+        )
+    bank = cutouts.get(spec["cutouts"], ())
+
+    def make(rng: np.random.Generator) -> Form:
+        cutout = bank[int(rng.integers(len(bank)))]
+        return Form(((cutout.corners, 0),), cutout=cutout)
+
+    return make
 
 
 def _number(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.dataset import Dataset
 from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNameError
 from twinset.core.schema import KINDS
-from twinset.core.where import Where
 
-from .._quotas import deal
-from ._cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, cut_out
-from ._paste_scene import PasteScene
+from ._copy_pasting import FittedCopyPaste
+from ._cutouts import MASKS_FROM_BOXES, ImageColumns, cut_out
 from ._pasting import BLENDS
 
 _NAME = "image.copy_paste"
@@ -31,6 +28,8 @@ class CopyPaste(Generator):
     Each made image is a real one with objects of others laid over it. What they hide is taken off the
     masks, boxes and visible fractions of those below. Only the rows given to `fit`, the training part, are
     cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
+    `where` may ask for numbers of objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``:
+    these are met by pasting what lacks and no more, whatever the shares in `classes`.
 
     Parameters
     ----------
@@ -136,122 +135,7 @@ class CopyPaste(Generator):
             if name not in known:
                 raise UnknownNameError.of("class", name, sorted(known), "classes")
         bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
-        return _FittedCopyPaste(self, real, columns, bank)
-
-
-class _FittedCopyPaste(FittedGenerator):
-    def __init__(
-        self, settings: CopyPaste, real: Dataset, columns: ImageColumns, bank: list[Cutout]
-    ) -> None:
-        self._settings, self._real, self._columns = settings, real, columns
-        self._bank: dict[str, list[Cutout]] = {}
-        for cutout in bank:
-            self._bank.setdefault(cutout.category, []).append(cutout)
-        self._weights = self._class_weights()
-        self.schema = real.schema
-
-    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` images; the first of them do not depend on how many are asked for."""
-        meets = np.ones(len(self._real), bool) if where is None else where.mask(self._real)
-        usable = np.flatnonzero(meets & ~self._real.is_null(self._columns.image))
-        if not len(usable):
-            raise ParameterError(
-                f"'{_NAME}' can make no row that meets the condition",
-                got=str(where),
-                todo="no real image meets it: correct the condition",
-            )
-        names = list(self._weights)
-        turns = (names[k] for k in deal(list(self._weights.values()), rng))
-        owed: list[str] = []
-        positions, cells, parents = [], [], []
-        for _ in range(n):
-            at = int(usable[int(rng.integers(len(usable)))])
-            scene = PasteScene.of(self._real.records.slice(at, 1).to_pylist()[0], self._columns)
-            rows, look = [at], scene.look()
-            low, high = self._settings.n_pastes_range
-            for _ in range(int(rng.integers(low, high + 1))):
-                cutout = self._paste(scene, look, turns, owed, rng)
-                if cutout is not None:
-                    rows.append(cutout.row)
-            positions.append(at)
-            cells.append(scene.cells())
-            parents.append(list(dict.fromkeys(rows)))
-        return self._dataset(positions, cells, parents)
-
-    def _paste(
-        self,
-        scene: PasteScene,
-        look: np.ndarray[Any, Any],
-        turns: Iterator[str],
-        owed: list[str],
-        rng: np.random.Generator,
-    ) -> Cutout | None:
-        """Paste one object and return it: of a class that is owed a place, else of the one in turn.
-
-        A class that finds no place stays in `owed` and comes first next time, so that shares are kept.
-        """
-        for name in [*dict.fromkeys(owed), None]:
-            if name is None:
-                name, known = next(turns), set(owed)
-                owed.append(name)
-                if name in known:  # tried on this image just now
-                    return None
-            cutout = self._cutout(name, look, rng)
-            if cutout is not None and scene.paste(cutout, self._settings, rng):
-                owed.remove(name)
-                return cutout
-        return None
-
-    def _cutout(
-        self, name: str, look: np.ndarray[Any, Any], rng: np.random.Generator
-    ) -> Cutout | None:
-        """Return an object of a class from an image that looks alike; None when there is none."""
-        bank = self._bank[name]
-        looks = [c.look if len(c.look) == len(look) else np.full(len(look), np.inf) for c in bank]
-        far = np.abs(np.array(looks) - look).max(axis=1)
-        fitting = np.flatnonzero(far <= self._settings.look_distance)
-        return bank[int(fitting[int(rng.integers(len(fitting)))])] if len(fitting) else None
-
-    def _dataset(
-        self, positions: list[int], cells: list[dict[str, Any]], parents: list[list[int]]
-    ) -> Dataset:
-        base = self._real.records.select(list(self.schema.names))
-        records = base.take(pa.array(positions, pa.int64()))
-        for name in (self._columns.image, self._columns.mask, self._columns.boxes):
-            if name is not None:
-                column = pa.array([cell[name] for cell in cells], self.schema[name].arrow_type)
-                records = records.set_column(records.schema.get_field_index(name), name, column)
-        card = Card(
-            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
-        )
-        made = replace(self._real, records=records, card=card)
-        if "_id" not in self._real.records.column_names:
-            return made
-        ids = self._real.records.column("_id").to_pylist()
-        named = [[ids[k] for k in rows] for rows in parents]
-        return made.with_reserved(
-            ids=[f"{rows[0]}+{k}" for k, rows in enumerate(named)], parents=named
-        )
-
-    def _class_weights(self) -> dict[str, float]:
-        given = self._settings.classes
-        weights = (
-            dict(given)
-            if isinstance(given, Mapping)
-            else dict.fromkeys(given or sorted(self._bank), 1.0)
-        )
-        for name, weight in weights.items():
-            if weight and name not in self._bank:
-                raise FitError(
-                    f"there is no object of class '{name}' to cut out",
-                    allowed="objects that are seen whole and are not tiny",
-                    todo="leave the class out of 'classes'",
-                )
-            if not 0 <= weight < float("inf"):
-                raise ParameterError(f"the weight of '{name}' is out of its range", got=str(weight))
-        if not sum(weights.values()):
-            raise ParameterError("'classes' gives no class a weight above 0")
-        return {name: float(weight) for name, weight in weights.items()}
+        return FittedCopyPaste(self, real, columns, bank)
 
 
 def _within(name: str, given: tuple[float, float], least: float, most: float) -> None:

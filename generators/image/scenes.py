@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,11 +21,14 @@ from twinset.core.where import Where
 from ._scene_choices import Choices
 from ._scene_ground import paint_ground
 from ._scene_layout import Scene, lay_out
+from ._scene_pictures import Pictures
 from ._scene_render import lay
 from ._scene_spec import (
     DEFAULT_CLASSES,
     LEVELS,
+    PICTURE,
     ObjectClass,
+    assets_of,
     read_classes,
     read_colour,
     read_levels,
@@ -54,8 +57,8 @@ class Scenes(Generator):
     size : int or tuple of int
         Side, or height and width, of the images in pixels, 32 to 4096.
     classes : mapping
-        Class -> what it looks like: `shape` (see the guide) or `outline` with `points`, `colours`,
-        `texture`, `weight`, `turn` (degrees), `tilt`.
+        Class -> what it looks like: `shape` (see the guide), `outline` with `points`, or `cutouts`, an
+        asset of RGBA pictures; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
     n_objects_range : tuple of int
         Fewest and most objects, 1 to 200. A hidden main object needs a second one: where only one may
         come, levels of occlusion other than none do not.
@@ -68,6 +71,9 @@ class Scenes(Generator):
         Where the other objects stand; on a surface nearer ones are lower and larger.
     ground_colour : str, optional
         Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
+    backgrounds : str, optional
+        Asset of photographs, windows of which are the ground "picture"; it alone comes unless
+        `factors` names grounds.
     perspective : float
         How far the camera may stand aside, 0 (straight before the scene) to 0.5; the direction is drawn.
     shadow : float
@@ -98,6 +104,7 @@ class Scenes(Generator):
     )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
+    _pictures: ClassVar[Pictures | None] = None
 
     size: int | tuple[int, int] = 256
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
@@ -106,6 +113,7 @@ class Scenes(Generator):
     forbidden: Sequence[Mapping[str, str]] = ()
     layout: str = "random"
     ground_colour: str | None = None
+    backgrounds: str | None = None
     perspective: float = 0.0
     shadow: float = 0.4
     min_visible_fraction: float = 0.1
@@ -125,7 +133,18 @@ class Scenes(Generator):
             )
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
+        if self.levels["ground"].get(PICTURE) and self.backgrounds is None:
+            raise ParameterError(
+                f"factors.ground names '{PICTURE}', and there are no pictures for it",
+                todo="say backgrounds: ASSET, with a folder of photographs under the recipe's assets",
+            )
         Choices.of(self)
+
+    @property
+    def levels(self) -> dict[str, dict[str, float]]:
+        """Condition -> {level: weight}."""
+        own = {"ground": (PICTURE,)} if self.backgrounds is not None else {}
+        return read_levels({**own, **self.factors})
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -134,19 +153,39 @@ class Scenes(Generator):
             (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
         )
 
+    def with_assets(self, assets: Mapping[str, Dataset]) -> Scenes:
+        """Return the generator with the cutouts and photographs that it names, by the recipe's assets.
+
+        Raises
+        ------
+        ParameterError
+            It names an asset that is not there, or one without pictures.
+        DataError
+            A picture cannot be used; the sentence names its file.
+        """
+        named, size = assets_of(self.classes), self.height_width
+        supplied = replace(self)
+        # No setting: what cards and addresses tell is the name of the asset, not its pixels.
+        pictures = Pictures.read(named, self.backgrounds, assets, size)
+        object.__setattr__(supplied, "_pictures", pictures)
+        return supplied
+
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator ready to draw; `real` is not looked at."""
-        return FittedScenes(self)
+        if self._pictures is None:
+            return FittedScenes(self.with_assets({}), Pictures({}))
+        return FittedScenes(self, self._pictures)
 
 
 class FittedScenes(FittedGenerator):
     """Draws the scenes of a declaration."""
 
-    def __init__(self, settings: Scenes) -> None:
-        self._settings = settings
-        self._classes = {kind.name: kind for kind in read_classes(settings.classes)}
+    def __init__(self, settings: Scenes, pictures: Pictures) -> None:
+        self._settings, self._pictures = settings, pictures
+        classes = read_classes(settings.classes, pictures.cutouts)
+        self._classes = {kind.name: kind for kind in classes}
         self._choices = Choices.of(settings)
         self._colour = None
         if settings.ground_colour is not None:
@@ -219,7 +258,11 @@ class FittedScenes(FittedGenerator):
         self, scene: Scene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self._settings.height_width
-        canvas = view.ground(paint_ground(levels["ground"], height, width, self._colour, rng))
+        if levels["ground"] == PICTURE:
+            ground = self._pictures.ground(height, width, rng)
+        else:
+            ground = paint_ground(levels["ground"], height, width, self._colour, rng)
+        canvas = view.ground(ground)
         for sprite in scene.sprites:
             lay(canvas, sprite, self._settings.shadow, rng)
         for name in _ORDER:
@@ -246,7 +289,7 @@ def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
         Field(name="main_class", kind="category", nullable=False, levels=names),
         Field(name="n_objects", kind="integer", nullable=False),
     ]
-    for name, weights in read_levels(settings.factors).items():
+    for name, weights in settings.levels.items():
         fields.append(
             Field(name=name, kind="category", nullable=False, levels=tuple(sorted(weights)))
         )

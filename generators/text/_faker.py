@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from twinset.core.errors import MissingExtraError, ParameterError, did_you_mean
 from twinset.core.seeding import draw_seed, rng_for
 
+from ._faker_draws import Pick
+from ._faker_plan import Planner
 from ._nodes import Place
+
+_LOCK = Lock()
 
 # Faker falls back to another country without a word. That does no harm in these providers, which
 # hold no words; in all others it is an error.
@@ -75,22 +80,32 @@ def faker_values(
 def _pool(
     provider: str, arguments: str, locale: str, calls: int, seed: int, what: str
 ) -> tuple[str, ...]:
-    fake = _seeded_faker(locale, draw_seed(rng_for(seed, provider, locale, arguments)))
+    fake, planner = _faker(locale)
+    rng = rng_for(seed, provider, locale, arguments)
     method = _provider(what, provider, locale, fake)
-    settings = json.loads(arguments)
     try:
-        values = [str(method(**settings)) for _ in range(calls)]
+        # One Faker a locale is shared, and what is not planned draws from its own numbers.
+        with _LOCK:
+            plan = planner.plan(method, json.loads(arguments))
+            fake.seed_instance(draw_seed(rng))
+            if isinstance(plan, Pick):
+                values = plan.distinct(calls, rng)
+            else:
+                values = list(dict.fromkeys(plan.draw(calls, rng)))
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ParameterError(
             f"the Faker provider of {what} refuses its arguments", got=str(error)
         ) from error
-    pool = dict.fromkeys(" ".join(value.split()) for value in dict.fromkeys(values))
-    if "" in pool:
-        raise ParameterError(f"the Faker provider of {what} gave an empty text")
-    return tuple(pool)
+    if not plan.is_plain:
+        values = list(dict.fromkeys(" ".join(value.split()) for value in values))
+        if "" in values:
+            raise ParameterError(f"the Faker provider of {what} gave an empty text")
+    return tuple(values)
 
 
-def _seeded_faker(locale: str, seed: int) -> Any:
+@lru_cache(maxsize=128)
+def _faker(locale: str) -> tuple[Any, Planner]:
+    """Return the Faker of a locale, its weights switched off, and what plans its draws."""
     try:
         from faker import Faker
         from faker.config import AVAILABLE_LOCALES
@@ -104,21 +119,30 @@ def _seeded_faker(locale: str, seed: int) -> Any:
         )
     # The inner generator: the outer one looks for a locale at every call.
     fake = Faker(locale, use_weighting=False).factories[0]
-    fake.seed_instance(seed)
-    return fake
+    return fake, Planner(fake)
+
+
+def _is_known(fake: Any, method: str) -> bool:
+    return not method.startswith("_") and any(
+        callable(getattr(provider, method, None)) for provider in fake.get_providers()
+    )
+
+
+def _methods(fake: Any) -> set[str]:
+    return {
+        name
+        for provider in fake.get_providers()
+        for name in dir(provider)
+        if not name.startswith("_") and callable(getattr(provider, name))
+    }
 
 
 def _provider(what: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
     """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
     from faker.providers import BaseProvider
 
-    known = {
-        name
-        for provider in fake.get_providers()
-        for name in dir(provider)
-        if not name.startswith("_") and callable(getattr(provider, name))
-    }
-    if method not in known:
+    if not _is_known(fake, method):
+        known = _methods(fake)
         raise ParameterError(
             f"{what} asks for an unknown Faker provider",
             got=method,

@@ -17,6 +17,7 @@ from ._nodes import Place
 from ._values import Entry, Records, bucket_of, cumulated
 
 _KEYS = ("rows", "asset", "key", "labels", "formats", "unique")
+_MOST_ROWS = 5
 _ALLOWED = (
     "a list of rows, the name of an asset, or {asset: NAME, key: COLUMN, labels: {COLUMN: LABEL}}"
 )
@@ -65,6 +66,12 @@ class BoundTable:
         """Whether the rows are still to be handed in."""
         return self.rows is None
 
+    @property
+    def what(self) -> str:
+        """What it is called in errors."""
+        told = f"the table '{self.name}'"
+        return f"{told} (the asset '{self.asset}')" if self.asset else told
+
     def label_of(self, column: str) -> str | None:
         """Return the label of a column's spans."""
         return column if self.labels is None else self.labels.get(column)
@@ -91,7 +98,7 @@ class BoundTable:
         """Return the table with these rows: anything that speaks the Arrow stream protocol."""
         table = replace(self, rows=pa.table(rows))
         for column in [table.key] if table.key is not None else []:
-            table.check_column(column, "the setting 'key'", self.place)
+            table.check_column(column, "the setting 'key'", (*self.place, "key"))
         return table
 
     def records(self, columns: Iterable[str], locale: str) -> Records:
@@ -109,7 +116,13 @@ class BoundTable:
         if self.names_records:
             ids = tuple(self._texts(rows, self.key, "")) if self.key else _counted(rows.num_rows)
             if len(set(ids)) < len(ids):
-                raise self.fault(f"the key '{self.key}' of the table '{self.name}' is not unique")
+                first = {one: i for i, one in reversed(list(enumerate(ids)))}
+                again = [i for i, one in enumerate(ids) if first[one] < i]
+                raise self.fault(
+                    f"the key '{self.key}' of {self.what} is not unique",
+                    got=f"a value that came before in {_named_rows(again)}",
+                    todo="name a column without repeats, or mend these rows",
+                )
         places = tuple(range(rows.num_rows))
         if not places:
             raise self.fault(f"the table '{self.name}' has no rows")
@@ -147,10 +160,13 @@ class BoundTable:
 
     def _texts(self, rows: pa.Table, column: str, locale: str) -> list[str]:
         values = rows.column(column).to_pylist()
-        empty = sum(value is None or not _spell(value).strip() for value in values)
+        empty = [i for i, v in enumerate(values) if v is None or not _spell(v).strip()]
         if empty:
+            cells = "a cell" if len(empty) == 1 else f"{len(empty):,} cells"
             raise self.fault(
-                f"{empty} cells of the column '{column}' of the table '{self.name}' are empty",
+                f"{cells} of the column '{column}' of {self.what} {'is' if len(empty) == 1 else 'are'} "
+                "empty",
+                got=f"nothing in {_named_rows(empty)}",
                 todo="fill them or leave these rows out: an empty value cannot be marked",
             )
         form = self.formats.get(column)
@@ -234,6 +250,13 @@ def _is_alike(values: Sequence[object]) -> bool:
 
 def _counted(n: int) -> tuple[str, ...]:
     return tuple(str(i) for i in range(n))
+
+
+def _named_rows(rows: Sequence[int]) -> str:
+    """Return some rows by their numbers; a CSV file has its head in front of the first."""
+    shown = ", ".join(str(row + 1) for row in rows[:_MOST_ROWS])
+    more = ", ..." if len(rows) > _MOST_ROWS else ""
+    return f"row{'s' * (len(rows) > 1)} {shown}{more} (counted from 1)"
 
 
 def _spell(value: object) -> str:

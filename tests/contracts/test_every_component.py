@@ -25,6 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "image.shapes": {"size": 48},
     "image.scenes": {"size": 64},
     "image.defects": {"size": 48},
+    "image.meshes": {"size": 48, "samples": 1, "n_objects_range": (1, 2)},
     "minority.bursts": {"group": "colour", "time": "opened"},
     "tabular.gan": {"steps": 20, "width": 16},
     "tabular.network": {"epochs": 2, "width": 32},

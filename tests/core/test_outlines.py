@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from twinset.core.outlines import fill, outlines_of, signed_area
+from twinset.core.outlines import fill, fill_window, outlines_of, signed_area
+from twinset.core.seeding import rng_for
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 
@@ -40,3 +41,23 @@ def test_outlines_may_leave_the_image():
     assert fill([around], (3, 2)).all()
     assert not fill([around + 20], (3, 2)).any()
     assert not fill([], (3, 2)).any()
+
+
+def test_a_window_holds_what_the_whole_frame_does() -> None:
+    for k in range(60):
+        rng = rng_for(k, "ring")
+        # Corners on pixel edges and centres, where rounding could decide, and beyond the frame.
+        ring = np.round(rng.uniform(-20, 60, (int(rng.integers(3, 9)), 2)) * 4) / 4
+        window, inside = fill_window([ring], (40, 30))
+        x, y = np.meshgrid(np.arange(30) + 0.5, np.arange(40) + 0.5)
+        expected = np.zeros((40, 30), bool)
+        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0)):
+            low, high = min(y0, y1), max(y0, y1)
+            crossed = (low <= y) & (y < high)
+            at = x0 + (y - y0) * (x1 - x0) / (y1 - y0 if y1 != y0 else 1)
+            expected ^= crossed & (at <= x)
+        whole = fill([ring], (40, 30))
+        np.testing.assert_array_equal(whole, expected)
+        np.testing.assert_array_equal(whole[window], inside)
+        assert whole.sum() == inside.sum()
+    assert fill([], (3, 3)).sum() == 0

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError, SchemaError
+from twinset.core.schema import OBJECT, Field, Label, Taxonomy
 from twinset.core.where import Where
 
 TABLE = Dataset.from_arrow(
@@ -77,3 +78,20 @@ def test_a_condition_and_its_opposite_part_the_present_values(
     below, above = Where({"x": {"lt": bound}}).mask(data), Where({"x": {"ge": bound}}).mask(data)
     assert not (below & above).any()
     assert (below | above).sum() == sum(v is not None for v in values)
+
+
+def test_numbers_of_objects_are_columns_where_there_are_objects() -> None:
+    rows = [[{"category": "cat"}, {"category": "cat"}, {"category": "dog"}], [], None]
+    table = pa.table({"objects": pa.array(rows, pa.list_(OBJECT)), "x": [1, 2, 3]})
+    data = Dataset.from_arrow(table)
+    assert Where({"objects 'cat'": {"ge": 2}}).mask(data).tolist() == [True, False, False]
+    assert Where({"all objects": [0, 3], "x": {"ge": 2}}).mask(data).tolist() == [False, True, True]
+    assert Where.parse("\"objects 'dog'\" = 0").mask(data).tolist() == [False, True, True]
+    closed = Field(name="objects", kind="boxes", taxonomy=Taxonomy((Label("cat"), Label("dog"))))
+    with pytest.raises(SchemaError, match="objects 'cow'"):
+        Where({"objects 'cow'": 0}).mask(data.with_schema(data.schema.with_field(closed)))
+    # A column of that name goes first.
+    own = Dataset.from_arrow(table.append_column("all objects", pa.array([7, 8, 9])))
+    assert Where({"all objects": 8}).mask(own).tolist() == [False, True, False]
+    with pytest.raises(SchemaError, match="does not exist"):
+        Where({"all objects": 1}).mask(Dataset.from_arrow(pa.table({"x": [1]})))

@@ -168,7 +168,7 @@ def test_an_asset_that_no_step_takes_is_refused(folder: Path) -> None:
 
 def test_an_asset_that_is_not_there_is_told(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE + "assets: {people: people.csv}\n")
-    assert "assets.people: there is no file 'people.csv'" in sentence(folder)
+    assert "assets.people: there is no file or folder 'people.csv'" in sentence(folder)
 
 
 def test_the_step_overrides_its_file_and_lines_stay_true(folder: Path) -> None:

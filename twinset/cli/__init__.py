@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Carry out a recipe: make, measure, register and deliver a set.",
     "plan": "Show which scenes the plans of a recipe ask for, and what they cover; nothing is made.",
     "shards": "Make a recipe's images straight into WebDataset shards, as many as the disk holds.",
+    "tiles": "Cut large images into tiles with their labels, or join tiles.",
     "twin": "Make a synthetic twin of one file, and say how good it is.",
     "init": "Look at a file and write a recipe for it, which runs as it is.",
     "fetch": "Download a named public data set into your cache.",

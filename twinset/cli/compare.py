@@ -86,7 +86,8 @@ def command(
         A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
     embedder : list[str]
         What to look at images with: classical, net, onnx:FILE, torchvision:MODEL:FILE or
-        timm:MODEL:FILE; may be repeated. By default classical and, with a holdout, net.
+        timm:MODEL:FILE; or at texts: words, wordllama, minilm. May be repeated. By default classical
+        and, with a holdout, net; for texts words.
     json : bool
         Print every score of every candidate as JSON.
     """

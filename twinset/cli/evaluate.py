@@ -79,7 +79,8 @@ def command(
         A kind of leak to tell instead of refuse, e.g. --allow-leak group; may be repeated.
     embedder : list[str]
         What to look at images with: classical, net, onnx:FILE, torchvision:MODEL:FILE or
-        timm:MODEL:FILE; may be repeated. By default classical and, with a holdout, net.
+        timm:MODEL:FILE; or at texts: words, wordllama, minilm. May be repeated. By default classical
+        and, with a holdout, net; for texts words.
     attacks : list[str]
         An attack that takes far longer than all else: --attacks shadow makes the generator again, many
         times; it needs the note that `twinset twin` wrote.

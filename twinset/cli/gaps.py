@@ -33,7 +33,7 @@ def command(
     Parameters
     ----------
     real : Path
-        A CSV, Parquet or JSON-Lines file; a set of images as delivered, in Parquet.
+        A CSV, Parquet or JSON-Lines file; images as delivered, in Parquet, or a folder of annotated ones.
     synthetic : Path
         Such a file with the same columns.
     out : Path
@@ -45,7 +45,8 @@ def command(
     target : str
         Column that models will predict; goes into the recipe.
     use : str
-        The generator, by default tabular.trees, for images image.shapes; see `twinset list generator`.
+        The generator: tabular.trees when not given, for images image.shapes, image.scenes or
+        image.copy_paste, whichever can make their slices; see `twinset list generator`.
     seed : int
         Seed of the recipe.
     most : int

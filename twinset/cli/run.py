@@ -161,7 +161,8 @@ def _rows(step: GenerateStep | AugmentStep, recipe: Recipe) -> str:
 
     where = f" where {Where.of(step.where)}" if step.where else ""
     if isinstance(step, AugmentStep):
-        return f"{step.copies} of each training row{where}"
+        varied = f"row of '{step.of}'" if step.of else "training row"
+        return f"{step.copies} of each {varied}{where}{', in its place' if step.replace else ''}"
     if step.counts:
         return (
             f"{sum(count.rows for count in step.counts):,} rows under {len(step.counts)} conditions"

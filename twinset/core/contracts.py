@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from twinset.core.dataset import Dataset
 from twinset.core.schema import Schema
 from twinset.core.where import Where
+
+if TYPE_CHECKING:
+    from twinset.core.embedders import TextEmbedding
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``."""
@@ -96,10 +99,9 @@ class Generator(ABC):
     needs_others : bool
         Whether, to make rows of one class, it looks at rows of the other classes. Such a one is fitted
         on the whole train set, and `where` names the class when rows are drawn.
-    extra : str or None
-        The extra that brings its libraries.
-    note : str
-        What the card of its output must say, e.g. of generators that interpolate between real rows.
+    extra, note : str or None, str
+        The extra that brings its libraries; what the card of its output must say, e.g. of generators that
+        interpolate between real rows.
     """
 
     kinds: ClassVar[frozenset[str]]
@@ -152,16 +154,12 @@ class Comparison:
 
     Parameters
     ----------
-    train : Dataset
-        Real rows that the generator saw.
+    train, reference : Dataset
+        Real rows that the generator saw, and such as it did not see.
     synthetic : Dataset
         The candidate: synthetic rows, or real rows when the frame measures the baseline.
-    reference : Dataset
-        Real rows that the generator did not see.
-    target : str, optional
-        The column to predict.
-    positive : str, optional
-        The label that counts as positive, as text.
+    target, positive : str, optional
+        The column to predict, and its label that counts as positive, as text.
     population : mapping
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
@@ -171,8 +169,9 @@ class Comparison:
     remake : callable, optional
         ``(train positions, reference positions, most, rng)`` -> rows by the candidate's generator, made
         anew on these real rows; None where it is not at hand.
-    value_only : bool
-        Whether only the value will be read, as of the floor; it must be the same either way.
+    value_only, text_embeddings : bool, tuple of TextEmbedding
+        Whether only the value will be read, as of the floor, which must be the same either way; what
+        texts are looked at with, by default hashed words and pairs of words.
     """
 
     train: Dataset
@@ -185,6 +184,7 @@ class Comparison:
     value_only: bool = False
     places: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
     remake: RemakeRows | None = field(default=None, compare=False, repr=False)
+    text_embeddings: tuple[TextEmbedding, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

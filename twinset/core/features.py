@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from twinset.core._content_vectors import (
     Reduction,
@@ -16,7 +17,8 @@ from twinset.core._content_vectors import (
     text_vectors,
 )
 from twinset.core.dataset import Dataset
-from twinset.core.embedders import Classical, vectors_held
+from twinset.core.embedders import Classical, TextEmbedding, vectors_held
+from twinset.core.embedders.texts import WORDS
 from twinset.core.neighbours import Distances, nearest
 from twinset.core.schema import Field
 
@@ -40,9 +42,9 @@ class FeatureEncoder:
     Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
     Categories are one-hot over their commonest levels, such that two different levels lie at distance
     1. A number that is missing sits in the middle, with a column of its own that says so. Texts become
-    at most 32 classical numbers, images as many of each embedder whose vectors they carry (of the
-    classical one where they carry none), boxes and spans become counts. Ids, masks and columns
-    with the roles identifier and split are passed over.
+    at most 32 numbers of each embedder of texts (by default of hashed words), images as many of each
+    embedder whose vectors they carry (of the classical one where they carry none), boxes and spans become
+    counts. Ids, masks and columns with the roles identifier and split are passed over.
 
     Parameters
     ----------
@@ -62,7 +64,12 @@ class FeatureEncoder:
     _encoders: tuple[ColumnEncoder, ...]
 
     @classmethod
-    def fit(cls, train: Dataset, rng: np.random.Generator | None = None) -> FeatureEncoder:
+    def fit(
+        cls,
+        train: Dataset,
+        rng: np.random.Generator | None = None,
+        texts: Sequence[TextEmbedding] = (),
+    ) -> FeatureEncoder:
         """Return an encoder for sets with the columns of `train`.
 
         Parameters
@@ -71,9 +78,11 @@ class FeatureEncoder:
             Real rows. Of more than 50,000 rows a part is looked at.
         rng : numpy.random.Generator, optional
             Chooses the part; without it, evenly spaced rows are taken.
+        texts : sequence of TextEmbedding
+            What texts are looked at with; by default hashed words and pairs of words.
         """
         train = _part(train, FIT_ROWS, rng)
-        found = [(field.name, _fit_column(train, field, rng)) for field in _encoded(train)]
+        found = [(field.name, _fit_column(train, field, rng, texts)) for field in _encoded(train)]
         return cls(tuple(name for name, _ in found), tuple(encoder for _, encoder in found))
 
     def transform(self, dataset: Dataset) -> Matrix:
@@ -83,11 +92,16 @@ class FeatureEncoder:
         return np.concatenate([encode(dataset) for encode in self._encoders], axis=1)
 
 
-def shared_encoder(train: Dataset, names: Sequence[str], cache: dict[str, Any]) -> FeatureEncoder:
+def shared_encoder(
+    train: Dataset,
+    names: Sequence[str],
+    cache: dict[str, Any],
+    texts: Sequence[TextEmbedding] = (),
+) -> FeatureEncoder:
     """Return the encoder of the named columns of `train`, fitted once for all who share the cache."""
     key = f"encoder of {tuple(names)}"
     if key not in cache:
-        cache[key] = FeatureEncoder.fit(train.select(names))
+        cache[key] = FeatureEncoder.fit(train.select(names), texts=texts)
     found: FeatureEncoder = cache[key]
     return found
 
@@ -120,7 +134,12 @@ def _part(dataset: Dataset, size: int, rng: np.random.Generator | None) -> Datas
     return dataset.take(np.sort(rng.choice(n, size, replace=False)) if rng is not None else rows)
 
 
-def _fit_column(train: Dataset, field: Field, rng: np.random.Generator | None) -> ColumnEncoder:
+def _fit_column(
+    train: Dataset,
+    field: Field,
+    rng: np.random.Generator | None,
+    texts: Sequence[TextEmbedding],
+) -> ColumnEncoder:
     if field.kind in ("number", "integer", "datetime"):
         return _fit_number(train, field.name)
     if field.kind in ("category", "boolean"):
@@ -129,7 +148,7 @@ def _fit_column(train: Dataset, field: Field, rng: np.random.Generator | None) -
         return _fit_labels(train, field)
     if field.kind == "image":
         return _fit_images(_part(train, CONTENT_FIT_ROWS, rng), field.name)
-    return _fit_texts(_part(train, CONTENT_FIT_ROWS, rng), field.name)
+    return _fit_texts(_part(train, CONTENT_FIT_ROWS, rng), field.name, texts)
 
 
 def _fit_number(train: Dataset, name: str) -> ColumnEncoder:
@@ -208,19 +227,27 @@ def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
     return lambda dataset: label_counts(dataset.records.column(field.name), key, labels)
 
 
-def _fit_texts(train: Dataset, name: str) -> ColumnEncoder:
-    reduction = Reduction.fit(
-        text_vectors(train.records.column(name)), size=_CONTENT_SIZE, variance=_CONTENT_VARIANCE
-    )
+def _fit_texts(train: Dataset, name: str, chosen: Sequence[TextEmbedding]) -> ColumnEncoder:
+    looks: Mapping[str, Callable[[pa.ChunkedArray], Matrix]] = {
+        one.name: one.vectors for one in chosen
+    } or {WORDS: text_vectors}
+    column = train.records.column(name)
+    # All embedders together weigh as much as one would.
+    variance = _CONTENT_VARIANCE / len(looks)
+    reductions = {
+        key: Reduction.fit(look(column), size=_CONTENT_SIZE, variance=variance)
+        for key, look in looks.items()
+    }
+    size = sum(reduction.directions.shape[1] for reduction in reductions.values())
     blocks = 1_024
 
     def encode(dataset: Dataset) -> Matrix:
         column = dataset.records.column(name)
-        parts = [
-            reduction.apply(text_vectors(column.slice(start, blocks)))
-            for start in range(0, len(column), blocks)
-        ]
-        size = reduction.directions.shape[1]
+        parts = []
+        for start in range(0, len(column), blocks):
+            block = column.slice(start, blocks)
+            found = [reductions[key].apply(look(block)) for key, look in looks.items()]
+            parts.append(np.concatenate(found, axis=1))
         return np.concatenate(parts) if parts else np.zeros((0, size), dtype=np.float32)
 
     return encode

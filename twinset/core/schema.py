@@ -50,6 +50,8 @@ OBJECT = pa.struct(
 SPAN = pa.struct(
     [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()), ("value", pa.string())]
 )
+SPAN_FACTS = "span_facts"
+"""Column with a JSON list a row: for each span its canonical value, role and group, where it has one."""
 BLOB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 

@@ -76,6 +76,8 @@ class Where:
     def mask(self, dataset: Dataset) -> npt.NDArray[np.bool_]:
         """Return which rows of `dataset` are meant, shape (n,).
 
+        Where a set has objects, conditions may speak of their number: `all objects`, `objects 'LABEL'`.
+
         Raises
         ------
         SchemaError
@@ -83,13 +85,14 @@ class Where:
         """
         keep = np.ones(len(dataset), dtype=bool)
         for column, condition in self.conditions.items():
-            if column not in dataset.schema.names:
+            values = _values_of(dataset, column)
+            if values is None:
                 raise SchemaError(
                     f"'where' names the column '{column}', which does not exist",
                     allowed=", ".join(dataset.schema.names[:30]),
                     todo=did_you_mean(column, dataset.schema.names),
                 )
-            keep &= _holds(dataset.records.column(column), condition, column)
+            keep &= _holds(values, condition, column)
         return keep
 
     def to_json(self) -> dict[str, object]:
@@ -98,6 +101,15 @@ class Where:
 
     def __str__(self) -> str:
         return " and ".join(_spell(c, v) for c, v in self.conditions.items())
+
+
+def _values_of(dataset: Dataset, column: str) -> pa.ChunkedArray | None:
+    """Return a column of the set, or the numbers of objects that its name means; None for neither."""
+    if column in dataset.schema.names:
+        return dataset.records.column(column)
+    from twinset.core.object_counts import counted
+
+    return counted(dataset, column)
 
 
 def _check_condition(column: str, condition: object) -> None:

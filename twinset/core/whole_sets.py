@@ -1,9 +1,9 @@
-"""What some generators offer beside: promises over whole sets, checks before the work, files and assets."""
+"""What some components offer beside: promises over whole sets, checks before the work, files and assets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from twinset.core.schema import Schema
 from twinset.core.where import Where
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from twinset.core.contracts import Generator
 
 
@@ -73,3 +75,27 @@ class SetGenerator(Protocol):
 
     def open_set(self) -> WholeSet:
         """Return the state of a new set."""
+
+
+class Account(Protocol):
+    """What an augmenter keeps of one step while its chunks are varied, one after the other.
+
+    `draw` and `apply` stand in the place of the augmenter's own, and are called in the order of the rows.
+    """
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the parameters for each row, seen what came before."""
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the varied rows, and remember what came of them."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the card tells of the step, once all rows are varied."""
+
+
+@runtime_checkable
+class KeepsAccount(Protocol):
+    """An augmenter that promises something about whole steps: every template with every noise."""
+
+    def open_account(self) -> Account | None:
+        """Return the account of a new step; None where these settings promise nothing."""

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twinset.io.reading import read_dataset, read_table
+    from twinset.io.reading import read_dataset, read_table, stream_dataset
     from twinset.io.weights import read_weights
     from twinset.io.writing import open_writer, write_dataset
 
@@ -19,6 +19,7 @@ __all__ = [
     "read_dataset",
     "read_table",
     "read_weights",
+    "stream_dataset",
     "write_dataset",
 ]
 
@@ -46,6 +47,7 @@ def file_name(stem: str, format: str) -> str:  # noqa: A002
 _HOMES = {
     "read_dataset": "twinset.io.reading",
     "read_table": "twinset.io.reading",
+    "stream_dataset": "twinset.io.reading",
     "read_weights": "twinset.io.weights",
     "open_writer": "twinset.io.writing",
     "write_dataset": "twinset.io.writing",

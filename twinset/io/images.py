@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,6 +51,33 @@ def read_image_folder(folder: Path) -> pa.Table:
     DataError
         There is no image, a file is not what its ending says, or `labels.csv` does not fit.
     """
+    paths, columns = _listed(folder)
+    blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
+    return pa.table({"image": pa.chunked_array([pa.array(blobs, BLOB)]), **columns})
+
+
+def stream_image_folder(folder: Path) -> Iterator[pa.Table]:
+    """Yield the rows of `read_image_folder` one at a time, each file read when its row is asked for.
+
+    Raises
+    ------
+    DataError
+        As `read_image_folder`; of a file, when its row is asked for.
+    """
+    paths, columns = _listed(folder)
+    for k, path in enumerate(paths):
+        blob = {"bytes": _read_image(folder, path), "path": path.as_posix()}
+        rest = {name: column.slice(k, 1) for name, column in columns.items()}
+        yield pa.table({"image": pa.chunked_array([pa.array([blob], BLOB)]), **rest})
+
+
+def beside_images(folder: Path) -> pa.Table:
+    """Return the columns that `read_image_folder` has beside the images; no file of them is read."""
+    return pa.table(_listed(folder)[1])
+
+
+def _listed(folder: Path) -> tuple[list[Path], dict[str, pa.ChunkedArray]]:
+    """Return the images of a folder, and the columns beside them."""
     paths = sorted(
         (p.relative_to(folder) for p in folder.rglob("*") if _is_image(p, folder)),
         key=lambda p: p.as_posix(),
@@ -60,13 +88,17 @@ def read_image_folder(folder: Path) -> pa.Table:
             allowed="PNG, JPEG, TIFF and DICOM files, in sub-folders named by their label",
             todo="give the folder that holds the images, or a data file",
         )
-    blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
-    columns = {"image": pa.chunked_array([pa.array(blobs, BLOB)])}
+    columns: dict[str, pa.ChunkedArray] = {}
     more = _read_labels(folder, paths) if (folder / _LABELS).is_file() else {}
     if "label" not in more and any(len(p.parts) > 1 for p in paths):
         labels = [p.parts[0] if len(p.parts) > 1 else None for p in paths]
         columns["label"] = pa.chunked_array([pa.array(labels, pa.string()).dictionary_encode()])
-    return pa.table({**columns, **more})
+    return paths, {**columns, **more}
+
+
+def holds_images(folder: Path) -> bool:
+    """Return whether a folder holds a PNG, JPEG, TIFF or DICOM file."""
+    return any(_is_image(path, folder) for path in folder.rglob("*"))
 
 
 def _is_image(path: Path, folder: Path) -> bool:

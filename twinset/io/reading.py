@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,21 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, did_you_mean, without_values
 from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
-from twinset.io.images import load_side_files, read_image_folder
+from twinset.io.images import (
+    beside_images,
+    holds_images,
+    load_side_files,
+    read_image_folder,
+    stream_image_folder,
+)
 from twinset.io.jsonl import read_jsonl
+from twinset.io.meshes import MESH_SUFFIXES, mesh_files, read_mesh, read_mesh_folder
 from twinset.io.parquet import read_feather, read_parquet
 from twinset.io.text import find_text, read_text_set
 from twinset.io.text.formats import ENDINGS
+from twinset.io.text.rows import facts_as_ids
 from twinset.io.text.tables import settle_spans, with_spans
-from twinset.io.vision import find_layout, read_layout
+from twinset.io.vision import find_layout, read_layout, stream_layout
 from twinset.io.vision.faults import OnFault
 
 _READERS: dict[str, Callable[[Path], pa.Table]] = {
@@ -36,6 +44,7 @@ _READERS: dict[str, Callable[[Path], pa.Table]] = {
     ".pq": read_parquet,
     ".feather": read_feather,
     ".arrow": read_feather,
+    **dict.fromkeys(MESH_SUFFIXES, read_mesh),
 }
 
 
@@ -52,7 +61,8 @@ def read_dataset(
     ----------
     path : Path
         A CSV, TSV, JSON Lines, Parquet, Feather or Arrow file, a folder of PNG, JPEG and TIFF files,
-        annotated images: a folder of COCO, YOLO, Pascal VOC, masks or WebDataset shards, or a COCO file,
+        meshes (STL, OBJ, PLY, OFF, GLB) as triangles, annotated images: a folder of COCO, YOLO, Pascal
+        VOC, masks or WebDataset shards, or a COCO file,
         or labelled texts: CoNLL, CoNLL-U, tokens with tags in JSON Lines, a DocBin, Rasa or Label Studio.
     schema : Schema, optional
         What the columns are; inferred when not given. With it, columns of paths become images again
@@ -91,7 +101,46 @@ def read_dataset(
         for field in schema.fields:
             table = _unpack(table, field, path.parent)
     card = card or Card(name=path.name.partition(".")[0], origin="real")
-    return settle_spans(Dataset.from_arrow(table, schema, card), path, on_fault)
+    found = Dataset.from_arrow(table, schema, card)
+    if schema is None and found.schema.of_kind("spans"):
+        found = found.with_schema(facts_as_ids(found.schema))
+    return settle_spans(found, path, on_fault)
+
+
+def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:
+    """Yield the rows of `read_dataset` in chunks of one schema.
+
+    Of folders of images, annotated or plain, memory holds one picture at a time beside the labels; any
+    other set comes as one chunk.
+
+    Parameters
+    ----------
+    path, on_fault
+        As in `read_dataset`.
+
+    Raises
+    ------
+    DataError
+        As `read_dataset`.
+    """
+    layout = find_layout(path)
+    name = path.name.partition(".")[0]
+    if layout is not None:
+        yield from stream_layout(*layout, name, on_fault)
+    elif path.is_dir() and find_text(path) is None and holds_images(path):
+        schema = None
+        for table in stream_image_folder(path):
+            schema = schema or _folder_schema(path, table)
+            yield Dataset.from_arrow(table, schema, Card(name=name, origin="real"))
+    else:
+        yield read_dataset(path, on_fault=on_fault)
+
+
+def _folder_schema(path: Path, first: pa.Table) -> Schema:
+    """Return the schema of a folder of images, told from the columns beside them."""
+    rest = beside_images(path)
+    image = Dataset.from_arrow(first.select(["image"])).schema.fields
+    return Schema((*image, *(Dataset.from_arrow(rest).schema.fields if rest.num_columns else ())))
 
 
 def read_table(path: Path) -> pa.Table:
@@ -120,7 +169,8 @@ def _read(path: Path, text_columns: Sequence[str]) -> pa.Table:
     suffix = _check_path(path)
     try:
         if path.is_dir():
-            table = read_image_folder(path)
+            is_of_meshes = bool(mesh_files(path)) and not holds_images(path)
+            table = read_mesh_folder(path) if is_of_meshes else read_image_folder(path)
         elif _READERS[suffix] is read_csv:
             table = read_csv(path, text_columns)
         else:

@@ -9,15 +9,15 @@ from twinset.core.errors import DataError
 ENDINGS = (".onnx", ".safetensors", ".pt", ".pth")
 
 
-def read_weights(path: Path) -> bytes:
-    """Return the bytes of a file of weights.
+def read_weights(path: Path, also: tuple[str, ...] = ()) -> bytes:
+    """Return the bytes of a file of weights, or of one with an ending of `also`.
 
     Raises
     ------
     DataError
         The file is missing or may not be read, is empty, or its ending is none of weights.
     """
-    if path.suffix.lower() not in ENDINGS:
+    if path.suffix.lower() not in (*ENDINGS, *also):
         raise DataError(
             f"the file of weights '{path}' is of no known format",
             got=path.suffix or "no ending",

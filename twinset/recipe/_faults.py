@@ -125,6 +125,7 @@ def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
     """Yield what is wrong between the sections of a recipe."""
     yield from _step_faults(recipe)
     yield from _name_faults(recipe)
+    yield from _of_faults(recipe)
     yield from _asset_faults(recipe)
     chosen = recipe.evaluate.metrics
     for metric in recipe.evaluate.gates:
@@ -152,8 +153,9 @@ def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
     if recipe.assets and not any(_takes_assets(step.use) for step in recipe.generate):
         yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
     for name in recipe.assets:
-        if not recipe.asset_path(name).is_file():
-            yield Fault(("assets", name), f"there is no file '{recipe.assets[name]}'")
+        given = recipe.assets[name]
+        if "\0" in given or not recipe.asset_path(name).exists():
+            yield Fault(("assets", name), f"there is no file or folder '{given}'")
 
 
 def _takes_assets(name: str) -> bool:
@@ -181,8 +183,23 @@ def _step_faults(recipe: Recipe) -> Iterator[Fault]:
             yield Fault(
                 ("generate", i), "without a source, a step must say rows:, counts: or cover:"
             )
-    for i, _ in enumerate(recipe.augment):
-        yield Fault(("augment", i), "this varies real rows and the recipe has no source")
+    for i, varied in enumerate(recipe.augment):
+        if varied.of is None:
+            text = (
+                "this varies real rows and the recipe has no source; say of: STEP to vary made rows"
+            )
+            yield Fault(("augment", i), text)
+
+
+def _of_faults(recipe: Recipe) -> Iterator[Fault]:
+    names = [name for name, _ in recipe.named_steps()]
+    first = len(recipe.generate)
+    for i, step in enumerate(recipe.augment):
+        earlier = names[: first + i]
+        if step.of is not None and step.of not in earlier:
+            text = f"no earlier step is called '{step.of}'; allowed: {', '.join(earlier) or 'none'}"
+            hint = did_you_mean(step.of, earlier)
+            yield Fault(("augment", i, "of"), "; ".join(filter(None, [text, hint])))
 
 
 def _name_faults(recipe: Recipe) -> Iterator[Fault]:
@@ -204,6 +221,13 @@ def _split_faults(recipe: Recipe) -> Iterator[Fault]:
     source, split = recipe.source, recipe.split
     # A registered set brings its roles along: they are not seen here.
     if source is None or source.set_ is not None or split.on is not None:
+        return
+    if source.tiles is not None and split.by in ("stratified", "group"):
+        if split.by == "stratified":
+            text = (
+                "tiles of one image would stand on both sides of the split; say split: {by: group}"
+            )
+            yield Fault(("split",), text)
         return
     role = {"time": "time", "group": "group", "given": "split"}.get(split.by)
     roles = [spec.role for spec in source.schema_.values()]

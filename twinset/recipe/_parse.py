@@ -115,6 +115,7 @@ def parse_recipe(
     recipe = None
     try:
         recipe = Recipe.model_validate(document.data).placed(base, home)
+        recipe = recipe.written_in(name, document)
     except ValidationError as error:
         document.faults += shape_faults(error, document)
     document.faults += component_faults(document.data)

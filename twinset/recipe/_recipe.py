@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
 from twinset.core.embedders import EmbedderName
+from twinset.core.errors import ParameterError
 from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
 from twinset.recipe._source import Source
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
+from twinset.recipe._yaml import Document, spell_path
 
 RESERVED_STEPS = frozenset(
     {"source", "split", "real", "train", "holdout", "measure", "report", "deliver"}
@@ -36,13 +40,14 @@ class Recipe(Section):
     split: Split = Field(default_factory=Split, description="How the holdout is cut off.")
     assets: dict[str, str] = Field(
         default_factory=dict,
-        description="Name -> path of a data file whose rows components are given.",
+        description="Name -> path of a data file, or a folder of pictures, that components are given.",
     )
     generate: list[GenerateStep] = Field(
         default_factory=list, description="Steps that draw new rows."
     )
     augment: list[AugmentStep] = Field(
-        default_factory=list, description="Steps that vary real training rows."
+        default_factory=list,
+        description="Steps that vary real training rows, or rows that were made.",
     )
     evaluate: Evaluate = Field(default_factory=Evaluate, description="How it is measured.")
     report: ReportSpec = Field(default_factory=ReportSpec, description="What the report may show.")
@@ -50,6 +55,8 @@ class Recipe(Section):
 
     _base: Path = PrivateAttr(default=Path())
     _home: Path = PrivateAttr(default=Path())
+    _name: str = PrivateAttr(default="")
+    _document: Document | None = PrivateAttr(default=None)
 
     @property
     def base(self) -> Path:
@@ -61,6 +68,44 @@ class Recipe(Section):
         copy = self.model_copy()
         copy._base, copy._home = base, home
         return copy
+
+    def written_in(self, name: str, document: Document) -> Recipe:
+        """Return the recipe with the file that it was read from, so that later faults tell their line."""
+        copy = self.model_copy()
+        copy._name, copy._document = name, document
+        return copy
+
+    @contextmanager
+    def faults_of(self, step: str) -> Iterator[None]:
+        """Tell file, line and path of a setting of a step that turns out wrong while the step works.
+
+        Some faults show only when the data are there: a template may name a column that a table lacks.
+
+        Raises
+        ------
+        ParameterError
+            What was raised inside, with its place in front where that is known.
+        """
+        try:
+            yield
+        except ParameterError as error:
+            if not error.place or self._document is None:
+                raise
+            path = (*self._path_of(step), "with", *error.place)
+            line = self._document.place(path)
+            at = line if isinstance(line, str) else f"{self._name}:{line}"
+            raise ParameterError(
+                f"{at}: {spell_path(path)}: {error.what}",
+                got=error.got,
+                allowed=error.allowed,
+                todo=error.todo,
+                place=error.place,
+            ) from error
+
+    def _path_of(self, step: str) -> tuple[str | int, ...]:
+        number = [name for name, _ in self.named_steps()].index(step)
+        first = len(self.generate)
+        return ("generate", number) if number < first else ("augment", number - first)
 
     @property
     def digest(self) -> str:
@@ -94,6 +139,15 @@ class Recipe(Section):
                 taken.add(name)
             named.append((name, step))
         return tuple(named)
+
+    def delivered_steps(self) -> tuple[str, ...]:
+        """Return the names of the steps whose rows are measured and delivered, in their order.
+
+        Those of a step that a later one varies and replaces are not.
+        """
+        steps = self.named_steps()
+        gone = {s.of for _, s in steps if isinstance(s, AugmentStep) and s.replace}
+        return tuple(name for name, _ in steps if name not in gone)
 
     def source_path(self) -> Path:
         """Return the place of the source's file or folder."""

@@ -14,6 +14,7 @@ from twinset.core.aggregates import Aggregate
 from twinset.core.errors import TwinsetError
 from twinset.core.rules import RULE_KINDS, rules_from_json
 from twinset.recipe._sections import Label, Name, Section, fault
+from twinset.tiles.grid import Tiling
 
 NOT_STATED = "NOASSERTION"
 """SPDX's word for a licence that nobody has stated."""
@@ -79,6 +80,47 @@ class LabelSpec(Section):
     parent: Label | None = Field(default=None, description="The broader label that it belongs to.")
 
 
+class TilesSpec(Section):
+    """How large images are cut into tiles before anything else is done with them."""
+
+    size: int | list[int] = Field(
+        default=640,
+        description="Side of the tiles in pixels, or height and width.",
+        examples=[512, [512, 768]],
+    )
+    overlap: int = Field(
+        default=64, ge=0, description="Pixels by which neighbours overlap, at least."
+    )
+    min_visible_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Objects of which a tile shows a smaller share are left out of its map and labels.",
+    )
+    keep_empty: bool = Field(default=True, description="Whether tiles without objects are kept.")
+
+    @model_validator(mode="after")
+    def _is_tiling(self) -> Self:
+        if isinstance(self.size, list) and len(self.size) != 2:
+            raise fault(
+                f"size must be one number, or height and width; got {len(self.size)} numbers"
+            )
+        try:
+            self.tiling()
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+        return self
+
+    def tiling(self) -> Tiling:
+        """Return how images are cut."""
+        return Tiling(
+            size=self.size if isinstance(self.size, int) else (self.size[0], self.size[1]),
+            overlap=self.overlap,
+            min_visible_fraction=self.min_visible_fraction,
+            keep_empty=self.keep_empty,
+        )
+
+
 class Source(Section):
     """The real set: where it is, under which licence, and what its columns are."""
 
@@ -103,6 +145,11 @@ class Source(Section):
         default="stop",
         description="Of annotated images: whether faulty files and boxes end the run, or are left out "
         "and noted.",
+    )
+    tiles: TilesSpec | None = Field(
+        default=None,
+        description="Large images are cut into tiles; none: they stay whole.",
+        examples=[{"size": 640, "overlap": 64}],
     )
     licence: Licence = Field(
         default=NOT_STATED,

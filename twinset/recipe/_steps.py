@@ -119,11 +119,25 @@ class GenerateStep(MakingStep):
 
 
 class AugmentStep(MakingStep):
-    """Vary real training rows."""
+    """Vary real training rows, or rows that an earlier step made."""
 
-    copies: int = Field(
-        default=1, ge=1, le=10_000, description="Varied rows made from each real row."
+    of: Name | None = Field(
+        default=None,
+        description="Step whose rows are varied; by default the real training rows are.",
     )
+    replace: bool = Field(
+        default=False,
+        description="Whether the varied rows take the place of those of `of`, which are then neither "
+        "measured nor delivered.",
+    )
+
+    copies: int = Field(default=1, ge=1, le=10_000, description="Varied rows made from each row.")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.replace and self.of is None:
+            raise fault("'replace' needs 'of': real rows are not replaced")
+        return self
 
 
 class MetricUse(Section):
@@ -209,8 +223,8 @@ class Evaluate(Section):
         ),
     ] = Field(
         default_factory=list,
-        description=f"What looks at images, one or a list: {FORMS}. By default classical and, with a "
-        "holdout, net.",
+        description=f"What looks at images and texts, one or a list: {FORMS}. By default classical and, "
+        "with a holdout, net; for texts words.",
         examples=["classical", ["classical", "onnx:eye.onnx"]],
     )
 

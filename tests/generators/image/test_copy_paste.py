@@ -215,3 +215,49 @@ def test_what_cannot_be_learnt_from():
 def test_wrong_settings(settings):
     with pytest.raises(ParameterError, match=next(iter(settings))):
         CopyPaste(**settings)
+
+
+def numbers(data: Dataset) -> list[tuple[int, int]]:
+    """Return the number of discs and of bars in each row."""
+    rows = [[o["category"] for o in row] for row in data.records["objects"].to_pylist()]
+    return [(row.count("disc"), row.count("bar")) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("where", "meets"),
+    [
+        ({"objects 'bar'": {"ge": 3}}, lambda disc, bar: bar >= 3),
+        ({"objects 'bar'": 2, "objects 'disc'": [3, 4]}, lambda d, b: b == 2 and d in (3, 4)),
+        ({"all objects": {"ge": 5, "lt": 7}}, lambda disc, bar: 5 <= disc + bar < 7),
+        ({"all objects": 4, "objects 'disc'": 1}, lambda d, b: (d, b) == (1, 3)),
+        ({"objects 'disc'": {"not": {"ge": 2}}}, lambda disc, bar: disc == 1 and bar > 1),
+    ],
+)
+def test_numbers_of_objects_are_met_by_pasting(where, meets):
+    data = pasted(12, real(), {**where, "site": "a"}, n_pastes_range=(1, 5), max_hidden_fraction=1)
+    assert all(meets(disc, bar) for disc, bar in numbers(data))
+    assert data.records["site"].to_pylist() == ["a"] * 12
+    first = pasted(5, real(), {**where, "site": "a"}, n_pastes_range=(1, 5), max_hidden_fraction=1)
+    assert first.records.to_pylist() == data.records.slice(0, 5).to_pylist()
+    # None of them is a real image as it was.
+    assert all(disc + bar > 2 for disc, bar in numbers(data))
+
+
+def test_numbers_that_cannot_be_met_are_told():
+    with pytest.raises(ParameterError, match="raise n_pastes_range"):
+        pasted(1, real(), {"objects 'bar'": {"ge": 5}}, n_pastes_range=(1, 3))
+    with pytest.raises(ParameterError, match="no row that meets"):
+        pasted(1, real(), {"objects 'bar'": 0})
+    with pytest.raises(ParameterError, match="in 'classes'"):
+        pasted(1, real(), {"objects 'bar'": 3}, classes=["disc"])
+    with pytest.raises(ParameterError, match="finds no place"):
+        pasted(
+            1, real(), {"objects 'bar'": 3}, scale_range=(3, 3), turn=0, min_inside_fraction=0.95,
+            max_hidden_fraction=1,
+        )  # fmt: skip
+    with pytest.raises(ParameterError, match="no real image meets it"):
+        pasted(1, real(), {"objects 'van'": 1})
+    with pytest.raises(SchemaError, match="names the column 'vans'"):
+        pasted(1, real(), {"vans": 1})
+    with pytest.raises(ParameterError, match="cannot be read"):
+        pasted(1, real(), {"objects 'bar'": "many"})

@@ -227,11 +227,14 @@ def test_records_of_a_unique_table_come_once():
     [
         ({"rows": PEOPLE.slice(0, 0)}, "has no rows"),
         ({"rows": [{"name": "a"}, {"nam": "b"}]}, "do not have the same columns"),
-        ({"rows": [{"name": "a"}, {"name": " "}]}, "1 cells of the column 'name' .* are empty"),
+        (
+            {"rows": [{"name": "a"}, {"name": " "}]},
+            "a cell of the column 'name' .* is empty; got nothing in row 2",
+        ),
         ({"rows": [{"nam": "a"}]}, "unknown column of the table 'p'.*did you mean 'nam'"),
         (
             {"rows": [{"name": "a", "k": 1}, {"name": "b", "k": 1}], "key": "k"},
-            "key 'k' .* not unique",
+            "key 'k' .* not unique; got a value that came before in row 2",
         ),
         ({"rows": PEOPLE, "key": "number"}, "the setting 'key' names an unknown column"),
         ({"row": []}, "unknown setting 'row'"),

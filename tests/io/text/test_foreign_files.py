@@ -67,7 +67,7 @@ nlu:
 - intent: faq/ask
   examples:
   - text: |
-      from [Rome](city:roma) [to Paris][{"entity": "city"}, {"entity": "way"}]
+      from [Rome](city:roma) [to Paris][{"entity": "city"}, {"entity": "way", "group": 2}]
     metadata: {sentiment: calm}
 - regex: zip
   examples: |
@@ -88,8 +88,12 @@ def test_rasa_in_all_its_spellings(tmp_path: Path) -> None:
     ]
     assert found.records.column("label").to_pylist() == ["no", "no", "faq/ask"]
     notes = " ".join(found.card.notes)
-    assert "synonym of a value (2 times)" in notes
-    assert "role or group of an entity (1 times)" in notes
+    assert found.records.column("span_facts").to_pylist() == [
+        "[{}]",
+        '[{"canonical": "New York City", "role": "to"}]',
+        '[{"canonical": "roma"}, {}, {"group": "2"}]',
+    ]
+    assert found.schema["span_facts"].kind == "id"
     assert "list of kind 'regex' (1 times)" in notes
     assert "metadata of an example (1 times)" in notes
 

@@ -256,3 +256,63 @@ def test_spacy_reads_what_is_written(tmp_path: Path) -> None:
             "ask": float(row["label"] == "ask"),
             "tell": float(row["label"] == "tell"),
         }
+
+
+def facts_set(*cells: str | None) -> Dataset:
+    text = "fly from NYC to Rome"
+    marks = [spanned(text, "NYC", "city"), spanned(text, "Rome", "city")]
+    rows = text_set([(text, marks, "go")] * len(cells))
+    column = pa.array(cells, pa.string())
+    return replace(
+        rows,
+        records=rows.records.append_column("span_facts", column),
+        schema=rows.schema.with_field(Field(name="span_facts", kind="id")),
+    )
+
+
+def test_rasa_keeps_role_group_and_what_a_value_stands_for(tmp_path: Path) -> None:
+    told = '[{"canonical": "New York", "role": "from"}, {"role": "to", "group": "a: (b)"}]'
+    rows = facts_set(told, "[{}, {}]", '[{}, {"canonical": "Roma"}]')
+    path, losses = written(rows, tmp_path, "rasa")
+    assert losses.n_whole == 3
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert lines[4] == (
+        '    - fly from [NYC]{"entity": "city", "value": "New York", "role": "from"} to '
+        '[Rome]{"entity": "city", "role": "to", "group": "a: (b)"}'
+    )
+    assert lines[5] == "    - fly from [NYC](city) to [Rome](city)"
+    back = read_dataset(path)
+    assert back.records.column("span_facts").to_pylist() == (
+        rows.records.column("span_facts").to_pylist()
+    )
+    # Read again and written again, the file is the same to the byte.
+    again, _ = written(back, tmp_path, "rasa")
+    assert again.read_text(encoding="utf-8").split("\n") == lines
+
+
+def test_facts_that_rasa_cannot_hold_are_told_by_row(tmp_path: Path) -> None:
+    rows = facts_set(
+        '[{"role": "a}b"}, {}]',  # the brace ends what Rasa reads
+        '[{"note": "new"}, {"role": "to"}]',  # a key that Rasa does not know
+        '[{"role": "to"}]',  # one entry for two spans
+        "no JSON",
+        '[{"role": "to"}, {}]',
+    )
+    path, losses = written(rows, tmp_path, "rasa")
+    (what,) = losses.found
+    assert "what is told of its spans" in what
+    assert losses.found[what] == [0, 1, 2, 3]
+    assert len(read_dataset(path)) == 5
+
+
+def test_facts_that_tell_nothing_leave_plain_marks(tmp_path: Path) -> None:
+    path, losses = written(facts_set("[{}, {}]"), tmp_path, "rasa")
+    assert "not held: span_facts, which tells nothing of any span" in losses.columns
+    assert "{" not in path.read_text(encoding="utf-8")
+
+
+def test_what_is_told_of_spans_is_no_class_of_texts_when_read(tmp_path: Path) -> None:
+    rows = facts_set(*['[{"role": "from"}, {}]'] * 40)
+    for word in ("jsonl", "conll"):
+        write_dataset([rows], tmp_path / f"a.{word}", word)
+        assert read_dataset(tmp_path / f"a.{word}").schema["span_facts"].kind == "id"

@@ -297,3 +297,21 @@ def test_a_list_of_objects_that_cannot_be_read_is_told(content, sentence, tmp_pa
     lay_out(tmp_path, files)
     with pytest.raises(DataError, match=sentence):
         read_dataset(tmp_path)
+
+
+def test_numbers_of_objects_come_back_and_clashing_ones_are_faults(tmp_path: Path) -> None:
+    def annotation(number: int, **more) -> dict:
+        return {"id": number, "image_id": 5, "category_id": 0, "bbox": [1, 1, 5, 5], **more}
+
+    told = [annotation(1), annotation(2, attributes={"instance_id": 9}), annotation(3)]
+    lay_out(tmp_path / "good", {"annotations.json": coco(told), "a.png": PNG})
+    (objects,) = read_dataset(tmp_path / "good").records["objects"].to_pylist()
+    assert [item["id"] for item in objects] == [1, 9, 3]
+    told.append(annotation(4, attributes={"instance_id": 9}))
+    told.append(annotation(5, attributes={"instance_id": "x"}))
+    lay_out(tmp_path / "bad", {"annotations.json": coco(told), "a.png": PNG})
+    with pytest.raises(
+        DataError, match=r"annotations\[3\] .*instance_id cannot be used; got 9"
+    ) as all_:
+        read_dataset(tmp_path / "bad")
+    assert "annotations[4]" in str(all_.value)

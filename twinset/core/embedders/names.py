@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import get_args
 
 from twinset.core.embedders.outside import Family
+from twinset.core.embedders.texts import SHIPPED, WORDS
 from twinset.core.errors import ParameterError, did_you_mean
 
 OWN = ("classical", "net")
-FORMS = "classical, net, onnx:FILE, torchvision:MODEL:FILE, timm:MODEL:FILE"
+OF_TEXTS = (WORDS, *SHIPPED)
+FORMS = (
+    "classical, net, onnx:FILE, torchvision:MODEL:FILE, timm:MODEL:FILE; of texts: "
+    + ", ".join(OF_TEXTS)
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class EmbedderName:
     Parameters
     ----------
     kind : str
-        "classical", "net", or the family of a net from outside: "onnx", "torchvision", "timm".
+        "classical", "net", one of `OF_TEXTS`, or the family of a net from outside: "onnx",
+        "torchvision", "timm".
     architecture : str
         Model of torchvision or timm; else empty.
     file : str
@@ -47,12 +53,14 @@ class EmbedderName:
         ParameterError
             It names no embedder, or no file of weights.
         """
-        if name in OWN:
+        if name in (*OWN, *OF_TEXTS):
             return cls(name)
         kind, _, rest = name.partition(":")
         if kind not in get_args(Family) or not rest:
             raise ParameterError(
-                f"'{name}' names no embedder", allowed=FORMS, todo=did_you_mean(name, OWN)
+                f"'{name}' names no embedder",
+                allowed=FORMS,
+                todo=did_you_mean(name, (*OWN, *OF_TEXTS)),
             )
         architecture, _, file = rest.partition(":") if kind != "onnx" else ("", "", rest)
         if not file:

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from twinset.core.errors import DataError
-from twinset.io.text.rows import LABEL, Row, Span, span_at
+from twinset.core.schema import SPAN_FACTS
+from twinset.io.text.rows import LABEL, Row, Span, facts_cell, span_at
 from twinset.io.vision.faults import Faults
 
 ENTITY = re.compile(
@@ -25,10 +26,27 @@ BLANKS = " \r\n"
 _OTHERS = ("synonym", "regex", "lookup")
 
 
+_FACTS = {"value": "canonical", "role": "role", "group": "group"}
+"""What Rasa says of an entity -> what it is called in the column `span_facts`."""
+
+Fact = dict[str, str]
+
+
 @dataclass
 class _Found:
     rows: list[Row] = field(default_factory=list)
+    facts: list[list[Fact]] = field(default_factory=list)
     unkept: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row, facts: list[Fact]) -> None:
+        self.rows.append(row)
+        self.facts.append(facts)
+
+    def tell_facts(self) -> None:
+        """Give every row a cell of facts, where any entity of the file has some."""
+        if any(map(any, self.facts)):
+            for row, facts in zip(self.rows, self.facts):
+                row.cells[SPAN_FACTS] = facts_cell(facts)
 
 
 def is_rasa(text: str) -> bool:
@@ -39,7 +57,9 @@ def is_rasa(text: str) -> bool:
 def read_rasa(text: str, name: str, faults: Faults) -> tuple[list[Row], tuple[str, ...]]:
     """Return the examples of an NLU file with their intents, and what is not kept of it.
 
-    The value of a span is what stands in the text; synonyms, roles and groups are counted and not kept.
+    The value of a span is what stands in the text. What an entity stands for, its role and its group
+    come into the column `span_facts`, where any has one. Lists of synonyms, regexes and lookups are
+    counted and not kept.
 
     Parameters
     ----------
@@ -78,14 +98,15 @@ def read_rasa(text: str, name: str, faults: Faults) -> tuple[list[Row], tuple[st
             faults.add(place, "it has no name of an intent, or no 'examples'")
             continue
         for line, example in _examples(examples, found):
-            row, fault = Row(""), "an example does not begin with '-'"
+            row, facts, fault = Row(""), list[Fact](), "an example does not begin with '-'"
             if example.startswith("-"):
-                row, fault = parse_example(example[1:].strip(BLANKS), found.unkept)
+                row, facts, fault = parse_example(example[1:].strip(BLANKS))
             if fault:
                 faults.add(f"{name}, line {line}", fault)
             else:
                 row.cells[LABEL], row.line = intent.value, line
-                found.rows.append(row)
+                found.add(row, facts)
+    found.tell_facts()
     notes = tuple(
         f"not kept of {name}: {what} ({count} times)" for what, count in found.unkept.items()
     )
@@ -140,47 +161,55 @@ def _examples(node: yaml.Node, found: _Found) -> Iterator[tuple[int, str]]:
             yield first + k, stripped
 
 
-def parse_example(example: str, unkept: Counter[str]) -> tuple[Row, str]:
-    """Return the row of an example and what is wrong with it, empty when nothing is.
+def parse_example(example: str) -> tuple[Row, list[Fact], str]:
+    """Return the row of an example, the facts of each span, and what is wrong; empty when nothing is.
 
     Parameters
     ----------
     example : str
         The text with its entities marked.
-    unkept : Counter
-        Counts what a row does not hold.
+
+    Examples
+    --------
+    >>> parse_example('to [NYC]{"entity": "city", "value": "New York", "role": "goal"}')[1]
+    [{'canonical': 'New York', 'role': 'goal'}]
     """
-    pieces, spans, at, end = list[str](), list[Span](), 0, 0
+    pieces, spans, facts, at, end = list[str](), list[Span](), list[Fact](), 0, 0
     for match in ENTITY.finditer(example):
         before, value = example[end : match.start()], match["value"]
         at += len(before)
         pieces += (before, value)
-        labels, fault = _labels(match, unkept)
+        told, fault = _entities(match)
         if fault:
-            return Row(""), fault
-        spans += [Span(start=at, end=at + len(value), label=label, value=value) for label in labels]
+            return Row(""), [], fault
+        for label, fact in told:
+            spans.append(Span(start=at, end=at + len(value), label=label, value=value))
+            facts.append(fact)
         at += len(value)
         end = match.end()
     text = "".join([*pieces, example[end:]])
     if not text:
-        return Row(""), "an example is empty"
-    return Row(text, [span_at(text, s["start"], s["end"], s["label"]) for s in spans]), ""
+        return Row(""), [], "an example is empty"
+    return Row(text, [span_at(text, s["start"], s["end"], s["label"]) for s in spans]), facts, ""
 
 
-def _labels(match: re.Match[str], unkept: Counter[str]) -> tuple[list[str], str]:
+def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
+    """Return label and facts of what is marked at one place, and what is wrong with it."""
     if match["name"] is not None:
-        unkept["synonym of a value"] += match["synonym"] is not None
-        return [match["name"]], ""
+        return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})], ""
     try:
         told: Any = json.loads(match["one"] or match["many"])
     except ValueError:
         return [], "what stands in braces behind an entity is no JSON"
-    labels = []
+    found = []
     for entry in told if isinstance(told, list) else [told]:
         name = entry.get("entity") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
             return [], "what stands in braces behind a value names no 'entity'"
-        labels.append(name)
-        unkept["synonym of a value"] += "value" in entry
-        unkept["role or group of an entity"] += "role" in entry or "group" in entry
-    return labels, ""
+        fact = {ours: entry[key] for key, ours in _FACTS.items() if entry.get(key) is not None}
+        for key, value in fact.items():
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                return [], f"the {key} of an entity is neither text nor number"
+            fact[key] = value if isinstance(value, str) else json.dumps(value)
+        found.append((name, fact))
+    return found, ""

@@ -6,12 +6,12 @@ import json
 import re
 import shutil
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 from twinset.core.errors import SchemaError
-from twinset.io.text.rasa import BLANKS, parse_example
-from twinset.io.text.rows import LABEL, Columns, Row, Span, span_at
+from twinset.core.schema import SPAN_FACTS
+from twinset.io.text.rasa import BLANKS, Fact, parse_example
+from twinset.io.text.rows import LABEL, Columns, Row, Span, facts_cell, facts_of, span_at
 from twinset.io.text.writing import TextWriter, Written
 
 _LINES_AT_ONCE = 1_000
@@ -24,11 +24,15 @@ _MARKS = "marks of Rasa's own in its text would be read as entities"
 _SIGNS = "its text is empty or holds a sign that YAML cannot say"
 _NO_LABEL = "it has no label, and Rasa files examples by intent"
 _ONE_LINE = "line breaks are written as blanks, and blanks at the ends are taken off"
+_FACTS = "what is told of its spans beside label and value is not all held"
+_KEYS = {"role": "role", "group": "group", "canonical": "value"}
 _NESTED = "a span that shares characters with another one is left out (nested or crossing)"
+
+_Told = tuple[Span, Fact]
 
 
 class RasaWriter(TextWriter):
-    """Intents with their examples, entities as ``[value](entity)``.
+    """Intents with their examples, entities as ``[value](entity)``, with JSON behind where more is told.
 
     Lines are kept in a file for each intent until the end. A text that Rasa would read otherwise than
     it is meant is left out, and counted.
@@ -44,8 +48,11 @@ class RasaWriter(TextWriter):
             )
         self._label = columns.label
         self._intents: dict[str, list[str]] = {}
+        self._any_fact = False
         self._parts = Path(tempfile.mkdtemp(prefix=".rasa-", dir=self.place.parent))
-        lost = [name for name in columns.others if name != self._label and name[:1] != "_"]
+        self._facts = SPAN_FACTS in columns.others
+        held = (self._label, SPAN_FACTS)
+        lost = [name for name in columns.others if name not in held and name[:1] != "_"]
         if lost:
             self.losses.column(f"not held: {', '.join(lost)}")
         if self._label != LABEL:
@@ -57,26 +64,36 @@ class RasaWriter(TextWriter):
         intent = row.cells.get(self._label)
         if intent is None or not intent.strip():
             return Written(None, {"row": _NO_LABEL})
-        text, spans, why = _on_one_line(row)
-        flat = _apart(spans)
+        facts = facts_of(row) if self._facts else None
+        text, told, why = _on_one_line(row, facts or [{} for _ in row.spans])
+        flat = _apart(told)
         if not text or _NOT_YAML.search(text + intent):
             return Written(None, {"row": _SIGNS})
         example = _marked(text, flat)
-        back, fault = parse_example(example, Counter())
-        told = [(s["start"], s["end"], s["label"]) for s in back.spans]
-        if fault or back.text != text or told != [(s["start"], s["end"], s["label"]) for s in flat]:
+        back, read, fault = parse_example(example)
+        if fault and any(fact for _, fact in flat):
+            # A brace in what is told ends it early for Rasa: the row goes without.
+            example = _marked(text, [(span, {}) for span, _ in flat])
+            back, read, fault = parse_example(example)
+        if fault or back.text != text or back.spans != [span for span, _ in flat]:
             return Written(None, {"row": _MARKS})
         lines = self._intents.setdefault(intent, [])
         lines.append(f"    - {example}\n")
         if len(lines) >= _LINES_AT_ONCE:
             self._flush(intent)
-        if len(flat) < len(spans):
+        if len(flat) < len(told):
             why["spans"] = _NESTED
         # Only what was read back differently is a loss of this row: the rest is said of all rows.
-        return Written(Row(back.text, back.spans, row.cells), why)
+        cells = dict(row.cells)
+        if SPAN_FACTS in cells and read != facts:
+            cells[SPAN_FACTS], why["cells"] = facts_cell(read), _FACTS
+        self._any_fact = self._any_fact or any(read)
+        return Written(Row(back.text, back.spans, cells), why)
 
     def finish(self) -> None:
         """Write all intents, in the order of their first example."""
+        if self._facts and not self._any_fact:
+            self.losses.column(f"not held: {SPAN_FACTS}, which tells nothing of any span")
         with self.place.open("wb") as out:
             out.write(b'version: "3.1"\nnlu:\n')
             for number, intent in enumerate(self._intents):
@@ -101,31 +118,35 @@ class RasaWriter(TextWriter):
         return self._parts / str(number)
 
 
-def _on_one_line(row: Row) -> tuple[str, list[Span], dict[str, str]]:
+def _on_one_line(row: Row, facts: list[Fact]) -> tuple[str, list[_Told], dict[str, str]]:
     """Return text and spans as they stand on a line of their own, and why they differ."""
     plain = _BREAKS.sub(" ", row.text)
     text = plain.strip(BLANKS)
     cut = len(plain) - len(plain.lstrip(BLANKS))
     moved = [(max(s["start"] - cut, 0), min(s["end"] - cut, len(text)), s) for s in row.spans]
-    spans = [span_at(text, a, b, s["label"]) for a, b, s in moved if a < b]
-    return text, spans, {} if text == row.text else {"text": _ONE_LINE}
+    told = [
+        (span_at(text, a, b, s["label"]), fact) for (a, b, s), fact in zip(moved, facts) if a < b
+    ]
+    return text, told, {} if text == row.text else {"text": _ONE_LINE}
 
 
-def _apart(spans: list[Span]) -> list[Span]:
+def _apart(told: list[_Told]) -> list[_Told]:
     """Return spans of which no two share a character: the outer or earlier one is kept."""
-    kept = list[Span]()
-    for span in sorted(spans, key=lambda one: (one["start"], -one["end"])):
-        if not kept or span["start"] >= kept[-1]["end"]:
-            kept.append(span)
+    kept = list[_Told]()
+    for span, fact in sorted(told, key=lambda one: (one[0]["start"], -one[0]["end"])):
+        if not kept or span["start"] >= kept[-1][0]["end"]:
+            kept.append((span, fact))
     return kept
 
 
-def _marked(text: str, spans: list[Span]) -> str:
+def _marked(text: str, told: list[_Told]) -> str:
     pieces, at = list[str](), 0
-    for span in spans:
+    for span, fact in told:
         label = span["label"]
-        plain = not any(sign in label for sign in "():")
-        named = f"({label})" if plain else json.dumps({"entity": label}, ensure_ascii=False)
+        more = {_KEYS[key]: value for key, value in fact.items() if key in _KEYS}
+        plain = not any(sign in label for sign in "():") and not more
+        entry = {"entity": label, **more}
+        named = f"({label})" if plain else json.dumps(entry, ensure_ascii=False)
         pieces += (text[at : span["start"]], "[", text[span["start"] : span["end"]], "]", named)
         at = span["end"]
     return "".join([*pieces, text[at:]])

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.schema import RESERVED, SPAN, Field, Schema
+from twinset.core.schema import RESERVED, SPAN, SPAN_FACTS, Field, Schema
 from twinset.io.cells import cell_texts
 
 TEXT, SPANS, LABEL = "text", "spans", "label"
@@ -129,6 +129,44 @@ def span_at(text: str, start: int, end: int, label: str) -> Span:
     return Span(start=start, end=end, label=label, value=text[start:end])
 
 
+def facts_of(row: Row) -> list[dict[str, str]] | None:
+    """Return what a row tells of each of its spans; None where it does not tell of each.
+
+    Examples
+    --------
+    >>> rome = span_at("to Rome", 3, 7, "city")
+    >>> facts_of(Row("to Rome", [rome], {"span_facts": '[{"role": "goal"}]'}))
+    [{'role': 'goal'}]
+    """
+    try:
+        told = json.loads(row.cells.get(SPAN_FACTS, "null"))
+    except ValueError:
+        return None
+    if not isinstance(told, list) or len(told) != len(row.spans):
+        return None
+    plain = all(
+        isinstance(one, dict) and all(isinstance(value, str) for value in one.values())
+        for one in told
+    )
+    return told if plain else None
+
+
+def facts_as_ids(schema: Schema) -> Schema:
+    """Return a schema that was inferred, what is told of spans not taken for classes or texts."""
+    found = [field for field in schema.fields if field.name == SPAN_FACTS]
+    if not found or found[0].kind not in ("category", "text", "id"):
+        return schema
+    told = "JSON: for each span its canonical value, role and group, where it has one"
+    return schema.with_field(
+        Field(name=SPAN_FACTS, kind="id", nullable=found[0].nullable, description=told)
+    )
+
+
+def facts_cell(facts: Sequence[Mapping[str, str]]) -> str:
+    """Return what is told of the spans of a row as its cell."""
+    return json.dumps(list(facts), ensure_ascii=False)
+
+
 def to_dataset(
     rows: Sequence[Row],
     name: str,
@@ -172,7 +210,8 @@ def to_dataset(
         columns[key] = _column(key, [row.cells.get(key) for row in rows], key == label)
     own = [key for key in keys if key not in RESERVED]
     if own:
-        fields += Dataset.from_arrow(pa.table({key: columns[key] for key in own})).schema.fields
+        found = Dataset.from_arrow(pa.table({key: columns[key] for key in own})).schema
+        fields += (facts_as_ids(found) if has_spans else found).fields
     fields = [_as_label(f, columns[f.name]) if f.name == label else f for f in fields]
     card = Card(name=name, origin="real", notes=notes)
     return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)

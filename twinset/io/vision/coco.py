@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from twinset.core.keypoints import Keypoint
 from twinset.core.rle import decompress, mask_of_runs
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
+from twinset.io.vision.numbers import MOST_IDS
 from twinset.io.vision.samples import (
     Ids,
     Sample,
+    Samples,
     box_fault,
     checked_object,
+    encoded,
     new_object,
     paint_outlines,
     read_picture,
@@ -31,8 +35,8 @@ _IMAGE_KEYS = {"id", "file_name", "width", "height"}
 _CATEGORY = {"id", "name"}
 
 
-def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of a COCO file, by the order of its images, and its categories.
+def read_coco(file: Path, faults: Faults) -> Samples:
+    """Yield the samples of a COCO file, by the order of its images, and its categories.
 
     Category ids are kept as the numbers of the labels, 0 too. Outlines stay outlines; a picture all of
     whose objects have outlines or run lengths gets an id map, in which a later object lies over an
@@ -48,7 +52,6 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
     folder = _image_folder(file, content["images"])
     images = _of_one_id(content["images"], f"{file.name}, images", faults)
     owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
-    samples = []
     for image in images.values():
         found = read_picture(folder, image["file_name"], faults)
         if found is None:
@@ -71,9 +74,9 @@ def read_coco(file: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
         for place, annotation in owned.get(image["id"], ()):
             where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
             _add(sample, masks, annotation, labels, facts, faults, where)
-        sample.ids = _map(sample, masks, (facts.height, facts.width))
-        samples.append(sample)
-    return samples, list(labels.values())
+        sample.map_data = encoded(_map(sample, masks, (facts.height, facts.width)))
+        yield sample
+    return list(labels.values())
 
 
 def is_coco(file: Path) -> bool:
@@ -201,9 +204,9 @@ def _add(
     if label is None:
         faults.add(where, f"its category_id {category} is that of no category")
         return
-    number = len(sample.objects) + 1
     shape = (facts.height, facts.width)
     try:
+        number = _instance(annotation.get("attributes"), {item["id"] for item in sample.objects})
         polygons, mask = _segmentation(annotation.get("segmentation"), shape)
         x, y, w, h = (float(v) for v in annotation["bbox"])
         made = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
@@ -223,6 +226,20 @@ def _add(
     if mask is not None:
         masks[number] = mask
     sample.objects.append(made)
+
+
+def _instance(attributes: Any, taken: Collection[int]) -> int:
+    """Return the number of an object in its image: the one that it says to have, else the next."""
+    said = attributes.get("instance_id") if isinstance(attributes, Mapping) else None
+    if said is None:
+        return next(number for number in itertools.count(len(taken) + 1) if number not in taken)
+    if type(said) is not int or not 1 <= said <= MOST_IDS or said in taken:
+        raise DataError(
+            "its instance_id cannot be used",
+            got=f"{said!r:.20}",
+            allowed=f"1 to {MOST_IDS:,}, each once an image",
+        )
+    return said
 
 
 def _add_attributes(made: ObjectLabel, given: Any) -> None:

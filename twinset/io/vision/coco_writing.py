@@ -11,7 +11,7 @@ import numpy as np
 from twinset.core.instances import ObjectLabel
 from twinset.core.outlines import outlines_of, signed_area
 from twinset.core.rle import compress, run_lengths
-from twinset.io.vision.numbers import short
+from twinset.io.vision.numbers import MOST_IDS, short
 from twinset.io.vision.samples import Ids
 from twinset.io.vision.writing import LayoutWriter, Picture
 
@@ -47,9 +47,15 @@ class CocoWriter(LayoutWriter):
             image["attributes"] = extras
         self._line("images", image)
         ids = picture.ids() if picture.objects else None
+        numbers = [item["id"] for item in picture.objects]
+        # Read in order, objects are numbered from 1: other numbers are told, as of parts on several tiles.
+        is_told = numbers != list(range(1, len(numbers) + 1)) and len(set(numbers)) == len(numbers)
         for item in picture.objects:
             self._n_annotations += 1
-            self._line("annotations", self._annotation(item, ids, picture.number + 1))
+            made = self._annotation(item, ids, picture.number + 1)
+            if is_told and 1 <= item["id"] <= MOST_IDS:
+                made.setdefault("attributes", {})["instance_id"] = item["id"]
+            self._line("annotations", made)
 
     def close(self) -> None:
         """Join the lists into one file."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from twinset.core.dataset import Dataset
@@ -11,12 +12,12 @@ from twinset.core.schema import Label
 from twinset.io.vision.coco import is_coco, read_coco
 from twinset.io.vision.faults import Faults, OnFault
 from twinset.io.vision.masks import MASK_FOLDERS, has_maps, read_masks
-from twinset.io.vision.samples import Sample, settle_extras, to_dataset
+from twinset.io.vision.samples import Sample, Samples, settle_extras, to_dataset, whole_row
 from twinset.io.vision.shards import read_shards
 from twinset.io.vision.voc import read_voc
 from twinset.io.vision.yolo import read_yolo
 
-_READERS: dict[str, Callable[[Path, Faults], tuple[list[Sample], list[Label]]]] = {
+_READERS: dict[str, Callable[[Path, Faults], Samples]] = {
     "coco": read_coco,
     "yolo": read_yolo,
     "voc": read_voc,
@@ -85,10 +86,56 @@ def read_layout(layout: str, path: Path, name: str, on_fault: OnFault = "stop") 
         Something cannot be used; all faults are told with file and line.
     """
     faults = Faults(on_fault)
-    samples, labels = _READERS[layout](path, faults)
+    samples: list[Sample] = []
+    labels = _each(_READERS[layout](path, faults), samples.append)
     settle_extras(samples, faults)
     notes = faults.settle(f"the {layout} set '{name}'")
     return to_dataset(samples, labels, name, notes)
+
+
+def stream_layout(
+    layout: str, path: Path, name: str, on_fault: OnFault = "stop"
+) -> Iterator[Dataset]:
+    """Yield the rows of `read_layout` one at a time: memory holds all labels, and one picture.
+
+    Every file is read twice, first to find all faults and what the columns are.
+
+    Parameters
+    ----------
+    layout, path, name, on_fault
+        As in `read_layout`.
+
+    Raises
+    ------
+    DataError
+        Something cannot be used; all faults are told with file and line, before the first row.
+    """
+    faults = Faults(on_fault)
+    outlines: list[Sample] = []
+    labels = _each(
+        _READERS[layout](path, faults),
+        lambda s: outlines.append(replace(s, data=b"", map_data=s.map_data and b"")),
+    )
+    settle_extras(outlines, faults)
+    notes = faults.settle(f"the {layout} set '{name}'")
+    if any(outline.map_data is not None for outline in outlines):
+        for outline in outlines:
+            outline.map_data = b""
+    whole = to_dataset(outlines, labels, name, notes)
+    again = _READERS[layout](path, Faults("skip"))
+    for sample, outline in zip(again, outlines):
+        row = whole_row(replace(sample, extras=outline.extras), whole.schema)
+        yield Dataset.from_arrow(row, whole.schema, whole.card)
+
+
+def _each(samples: Samples, take: Callable[[Sample], None]) -> list[Label]:
+    """Hand over every sample; return the labels that come in the end."""
+    while True:
+        try:
+            sample = next(samples)
+        except StopIteration as end:
+            return list(end.value)
+        take(sample)
 
 
 def _has_lines(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from twinset.core.instances import objects_from_ids
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample, read_picture
+from twinset.io.vision.samples import Sample, Samples, encoded, read_picture
 from twinset.io.vision.yolo import PICTURES
 
 MASK_FOLDERS = ("masks", "labels", "instances")
@@ -24,8 +24,8 @@ ONLY_CLASS = "object"
 _MAPS = (".png", ".tif", ".tiff")
 
 
-def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of a folder of masks, by the names of its images, and its classes.
+def read_masks(folder: Path, faults: Faults) -> Samples:
+    """Yield the samples of a folder of masks, by the names of its images, and its classes.
 
     `objects.csv` (columns image, id, category) says what the objects are; without it all of them are of
     the class "object". With it, a picture that it does not name and that has no map holds nothing.
@@ -37,7 +37,6 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
     """
     maps = next(folder / name for name in MASK_FOLDERS if has_maps(folder / name))
     categories = _categories(folder)
-    samples: list[Sample] = []
     names: set[str] = set()
     for picture in sorted((folder / "images").iterdir(), key=lambda p: p.name):
         if picture.suffix.lower() not in PICTURES:
@@ -49,7 +48,7 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
         file = next((f for e in _MAPS if (f := maps / f"{picture.stem}{e}").is_file()), None)
         if file is None and categories is not None and picture.name not in categories:
             empty = np.zeros((facts.height, facts.width), np.uint16)
-            samples.append(Sample(f"images/{picture.name}", data, [], empty))
+            yield Sample(f"images/{picture.name}", data, [], encoded(empty))
             continue
         if file is None:
             faults.add(f"images/{picture.name}", f"there is no map of its name in {maps.name}/")
@@ -69,8 +68,8 @@ def read_masks(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]
             faults.add(place, str(error))
             continue
         names |= {item["category"] for item in objects}
-        samples.append(Sample(f"images/{picture.name}", data, objects, ids))
-    return samples, [Label(name) for name in sorted(names)]
+        yield Sample(f"images/{picture.name}", data, objects, encoded(ids))
+    return [Label(name) for name in sorted(names)]
 
 
 def has_maps(folder: Path) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MOST_IDS = 65_535
+"""Objects that an id map of 16 bits can tell apart."""
+
 
 def short(value: float) -> float | int:
     """Return a number of pixels rounded to four digits; whole ones as integers.

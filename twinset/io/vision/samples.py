@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill_parts
+from twinset.core.outlines import fill_window
 from twinset.core.pixels import encode_lossless
 from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.io.files import inside
@@ -29,13 +29,22 @@ _SLACK = 0.01  # pixels by which rounding may take a box out of its image
 
 @dataclass
 class Sample:
-    """One picture: its file, the labels of its objects, and the id map where there is one."""
+    """One picture: its file, the labels of its objects, and the id map, as a file, where there is one."""
 
     path: str
     data: bytes
     objects: list[ObjectLabel] = field(default_factory=list)
-    ids: Ids | None = None
+    map_data: bytes | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+
+
+Samples = Generator[Sample, None, list[Label]]
+"""Yields the pictures of a set one at a time, and returns its labels in the end."""
+
+
+def encoded(ids: Ids | None) -> bytes | None:
+    """Return an id map as a file: maps of large pictures are large."""
+    return None if ids is None else encode_lossless(ids)
 
 
 def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, ImageFacts] | None:
@@ -153,8 +162,9 @@ def paint_outlines(objects: Sequence[ObjectLabel], shape: tuple[int, int]) -> Id
         return None
     ids = np.zeros(shape, np.uint16)
     for item in objects:
-        rings = [np.reshape(ring, (-1, 2)) for ring in item.get("polygons") or ()]
-        ids[fill_parts(rings, shape)] = item["id"]
+        for ring in item.get("polygons") or ():  # parts that overlap are united
+            window, inside = fill_window([np.reshape(ring, (-1, 2))], shape)
+            ids[window][inside] = item["id"]
     return ids
 
 
@@ -173,7 +183,7 @@ def to_dataset(
     columns: dict[str, pa.Array] = {}
     columns["image"] = pa.array([{"bytes": s.data, "path": s.path} for s in samples], BLOB)
     fields = [Field(name="image", kind="image", nullable=False)]
-    if any(s.ids is not None for s in samples):
+    if any(s.map_data is not None for s in samples):
         maps = [_map_blob(sample) for sample in samples]
         columns["instances"] = pa.array(maps, BLOB)
         fields.append(Field(name="instances", kind="mask"))
@@ -189,14 +199,29 @@ def to_dataset(
     return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
 
 
+def whole_row(sample: Sample, schema: Schema) -> pa.Table:
+    """Return one sample as a row of the columns that `to_dataset` gave its set."""
+    columns: dict[str, pa.Array] = {}
+    for one in schema.fields:
+        if one.kind == "image":
+            columns[one.name] = pa.array([{"bytes": sample.data, "path": sample.path}], BLOB)
+        elif one.kind == "mask":
+            columns[one.name] = pa.array([_map_blob(sample)], BLOB)
+        elif one.kind == "boxes":
+            columns[one.name] = pa.array([sample.objects], pa.list_(OBJECT))
+        else:
+            columns[one.name] = pa.array([sample.extras.get(one.name)])
+    return pa.table(columns)
+
+
 def _map_blob(sample: Sample) -> dict[str, bytes] | None:
-    ids = sample.ids
-    if ids is None:
-        if sample.objects:
-            return None
-        facts = image_facts(sample.data)
-        ids = np.zeros((facts.height, facts.width), np.uint16)  # nothing in it: all is ground
-    return {"bytes": encode_lossless(ids)}
+    if sample.map_data is not None:
+        return {"bytes": sample.map_data}
+    if sample.objects:
+        return None
+    facts = image_facts(sample.data)
+    empty = np.zeros((facts.height, facts.width), np.uint16)  # nothing in it: all is ground
+    return {"bytes": encode_lossless(empty)}
 
 
 def rows_of(chunk: Dataset) -> Iterator[Mapping[str, Any]]:

@@ -19,9 +19,11 @@ from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Ids,
     Sample,
+    Samples,
     box_fault,
     checked_facts,
     checked_object,
+    encoded,
     new_object,
 )
 
@@ -32,8 +34,8 @@ JOURNAL = ".journal"
 """Folder beside shards that are made bit by bit; it says which of them are finished."""
 
 
-def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of all shards of a folder, in order, and the classes of `dataset.json`.
+def read_shards(folder: Path, faults: Faults) -> Samples:
+    """Yield the samples of all shards of a folder, in order, and the classes of `dataset.json`.
 
     A sample's JSON file may hold `objects` (as in the column of that name); its other plain values
     become columns.
@@ -49,15 +51,15 @@ def read_shards(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]
             todo="make the rest with: twinset shards, which goes on where it stopped",
         )
     labels = _labels(folder, faults)
-    samples = []
+    names: set[str] = set()
     for shard in sorted(folder.glob("*.tar")):
         for key, members in _groups(shard):
             sample = _sample(key, members, faults, shard.name)
             if sample is not None:
-                samples.append(sample)
-    names = {item["category"] for s in samples for item in s.objects}
+                names |= {item["category"] for item in sample.objects}
+                yield sample
     unknown = sorted(names - {label.name for label in labels})
-    return samples, [*labels, *(Label(name) for name in unknown)]
+    return [*labels, *(Label(name) for name in unknown)]
 
 
 def _labels(folder: Path, faults: Faults) -> list[Label]:
@@ -116,7 +118,7 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
         faults.add(place, str(error))
         return None
     objects, ids = _objects(told["objects"], ids, facts, faults, place)
-    return Sample(f"{key}.{ending}", members[ending], objects, ids, extras)
+    return Sample(f"{key}.{ending}", members[ending], objects, encoded(ids), extras)
 
 
 def _objects(

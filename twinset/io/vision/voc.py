@@ -12,7 +12,15 @@ from twinset.core.image_facts import ImageFacts
 from twinset.core.pixels import decode_ids
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Ids, Sample, box_fault, new_object, read_picture
+from twinset.io.vision.samples import (
+    Ids,
+    Sample,
+    Samples,
+    box_fault,
+    encoded,
+    new_object,
+    read_picture,
+)
 from twinset.io.vision.yolo import PICTURES
 
 _VOID = 255  # VOC's border between objects: nobody's pixels
@@ -38,13 +46,13 @@ class _Node:
         return found[0].text.strip() if found else str(default)
 
 
-def read_voc(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of a VOC folder, by the names of its XML files, and its classes in A-Z order.
+def read_voc(folder: Path, faults: Faults) -> Samples:
+    """Yield the samples of a VOC folder, by the names of its XML files, and its classes in A-Z order.
 
     VOC counts pixels from 1 and its boxes include both ends; here they become half-open from 0. A box
     whose ends are one and the same pixel is taken for a slip of the hand and told.
     """
-    samples, names = [], set()
+    names: set[str] = set()
     for file in sorted((folder / "Annotations").glob("*.xml")):
         place = f"Annotations/{file.name}"
         try:
@@ -61,9 +69,9 @@ def read_voc(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
             continue
         kept = [_add(sample, node, facts, faults, place) for node in root.all("object")]
         names |= {item["category"] for item in sample.objects}
-        sample.ids = _ids(folder, file.stem, sample, kept, facts, faults)
-        samples.append(sample)
-    return samples, [Label(name) for name in sorted(names)]
+        sample.map_data = encoded(_ids(folder, file.stem, sample, kept, facts, faults))
+        yield sample
+    return [Label(name) for name in sorted(names)]
 
 
 def _parse(data: bytes) -> _Node:

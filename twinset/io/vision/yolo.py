@@ -17,7 +17,15 @@ from twinset.core.keypoints import Keypoint
 from twinset.core.outlines import signed_area
 from twinset.core.schema import Label
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample, box_fault, new_object, paint_outlines, read_picture
+from twinset.io.vision.samples import (
+    Sample,
+    Samples,
+    box_fault,
+    encoded,
+    new_object,
+    paint_outlines,
+    read_picture,
+)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -31,8 +39,8 @@ class _Names:
     n_values: int  # numbers a keypoint has: x, y and perhaps whether it is seen
 
 
-def read_yolo(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
-    """Return the samples of a YOLO folder, by the names of its images, and its classes.
+def read_yolo(folder: Path, faults: Faults) -> Samples:
+    """Yield the samples of a YOLO folder, by the names of its images, and its classes.
 
     A line of five numbers is a box, a longer one an outline; where `data.yaml` says `kpt_shape`, it is a
     box with its keypoints.
@@ -44,7 +52,6 @@ def read_yolo(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
     """
     names = _names(folder)
     images = folder / "images"
-    samples = []
     pictures = (p for p in images.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
     for picture in sorted(pictures, key=lambda p: p.as_posix()):
         relative = picture.relative_to(folder)
@@ -64,9 +71,9 @@ def read_yolo(folder: Path, faults: Faults) -> tuple[list[Sample], list[Label]]:
             for k, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
                     _add(sample, line, names, facts, faults, f"{place}, line {k}")
-        sample.ids = paint_outlines(sample.objects, (facts.height, facts.width))
-        samples.append(sample)
-    return samples, list(names.labels)
+        sample.map_data = encoded(paint_outlines(sample.objects, (facts.height, facts.width)))
+        yield sample
+    return list(names.labels)
 
 
 def _names(folder: Path) -> _Names:

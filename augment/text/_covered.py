@@ -1,0 +1,122 @@
+"""Templates and kinds of noise: whose turn it is, which pairs have come together, and which lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.dataset import Dataset
+from twinset.core.errors import SchemaError, did_you_mean
+
+Ints = npt.NDArray[np.int64]
+Tell = Callable[[str, Ints], None]
+"""Is told a kind of noise and the rows that it touched."""
+
+_MOST_TOLD = 30
+_NONE = "(none)"
+
+
+@dataclass
+class NoiseAccount:
+    """Which values of a column have come with which kinds of noise, over all chunks of a step.
+
+    Chunks are drawn and applied in the order of the rows: turns go on where the chunk before ended.
+
+    Parameters
+    ----------
+    column : str
+        Its values are counted, e.g. the template of a text.
+    kinds : tuple of str
+        Kinds of noise that are switched on.
+    write : callable
+        Writes rows with noise, and tells which rows each kind touched.
+    """
+
+    column: str
+    kinds: tuple[str, ...]
+    write: Callable[[Dataset, Mapping[str, npt.NDArray[Any]], Tell], Dataset]
+    _turns: dict[str, int] = field(default_factory=dict)
+    _came: dict[str, Ints] = field(default_factory=dict)
+    _tried: dict[str, Ints] = field(default_factory=dict)
+
+    def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
+        """Return one seed per row; its remainder by the number of kinds says whose turn it is.
+
+        Raises
+        ------
+        SchemaError
+            There is no such column.
+        """
+        seeds = rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)
+        values, n = self._values(dataset), len(self.kinds)
+        if n:
+            seeds -= seeds % n
+            for i, value in enumerate(values):
+                turn = self._turns.get(value, 0)
+                seeds[i] += turn
+                self._turns[value] = (turn + 1) % n
+        return {"seed": seeds}
+
+    def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
+        """Return the noisy rows, and count which kinds touched them."""
+        touched = np.zeros((len(dataset), len(self.kinds)), dtype=bool)
+
+        def tell(kind: str, rows: Ints) -> None:
+            touched[rows, self.kinds.index(kind)] = True
+
+        made = self.write(dataset, params, tell)
+        if len(self.kinds):
+            turns = np.asarray(params["seed"], np.int64) % len(self.kinds)
+            for value, turn, row in zip(self._values(dataset), turns, touched):
+                zeros = np.zeros(len(self.kinds), np.int64)
+                self._came[value] = self._came.get(value, zeros) + row
+                self._tried.setdefault(value, zeros.copy())[turn] += 1
+        return made
+
+    def gaps(self) -> list[tuple[str, str, bool]]:
+        """Return the pairs that did not come: value, kind, and whether a turn found nothing to change."""
+        return [
+            (value, self.kinds[k], bool(self._tried[value][k]))
+            for value, counts in self._came.items()
+            for k in np.flatnonzero(counts == 0).tolist()
+        ]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the card tells of the pairs."""
+        total = len(self._came) * len(self.kinds)
+        if not total:
+            return ()
+        gaps = self.gaps()
+        told = (
+            f"Pairs of '{self.column}' and kind of noise: {total - len(gaps):,} of {total:,} came "
+            "together"
+        )
+        if not gaps:
+            return (f"{told}.",)
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for value, kind, tried in gaps:
+            groups.setdefault((value, tried), []).append(kind)
+        spelled = [
+            f"{value} with {', '.join(kinds)} ({'nothing to change' if tried else 'too few rows'})"
+            for (value, tried), kinds in groups.items()
+        ]
+        more = (
+            f"; and {len(spelled) - _MOST_TOLD:,} more of this kind" if spelled[_MOST_TOLD:] else ""
+        )
+        return (f"{told}; lacking: {'; '.join(spelled[:_MOST_TOLD])}{more}.",)
+
+    def _values(self, dataset: Dataset) -> list[str]:
+        names = dataset.schema.names
+        if self.column not in names:
+            raise SchemaError(
+                "noise shall cover a column that the set does not have",
+                got=self.column,
+                allowed=", ".join(names[:30]),
+                todo=did_you_mean(self.column, names),
+            )
+        values = dataset.records.column(self.column).to_pylist()
+        return [_NONE if value is None else str(value) for value in values]

@@ -1,0 +1,295 @@
+"""Draw scenes of meshes in three dimensions, with exact masks, depth and who hides whom."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.dataset import Card, Dataset
+from twinset.core.errors import ParameterError, UnknownNameError
+from twinset.core.pixels import encode_lossless, encode_png
+from twinset.core.schema import BLOB, Field, Schema, Taxonomy
+from twinset.core.where import Where
+
+from .._conditions import outcomes_that_meet
+from ._mesh_forms import EXTRA, Triangles, forms_of, read_mesh_classes
+from ._mesh_scene import MeshScene, lay_out_meshes
+from ._mesh_shade import LIGHTS, VIEWS, paint
+from ._scene_spec import read_colour
+
+_NAME = "image.meshes"
+_N_SCENES = 40
+_LEVELS: Mapping[str, Sequence[str]] = {"view": tuple(VIEWS), "light": tuple(LIGHTS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meshes(Generator):
+    """Draw scenes of meshes in three dimensions, with exact masks, depth and who hides whom.
+
+    Needs no real data. Solids, or meshes of your own, stand on a ground and are seen by a pinhole camera.
+    A pixel belongs to the object that the ray through its centre meets first; from the map of these owners
+    come boxes, areas and visible fractions, and rays at each object alone tell what others and the frame
+    hide of it. Surfaces are dull, with one lamp and its shadows. A condition on `n_objects`, `view` and
+    `light` is met by construction.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Side, or height and width, of the images in pixels, 32 to 2048.
+    classes : mapping
+        Class -> `mesh` (box, capsule, cone, cylinder, sphere, torus) or `asset` (meshes that the recipe
+        names), `colours`, `weight`, `tumble` (any side up), `points` (keypoints x, y, z).
+    n_objects_range : tuple of int
+        Fewest and most objects, 1 to 30.
+    scale_range : tuple of float
+        Longest side of an object over that of the ground that is seen, 0.03 to 0.6.
+    factors : mapping
+        Condition -> its levels, with weights when a mapping: view (low, oblique, top), light (day,
+        evening, overcast, night).
+    ground_colour : str, optional
+        Colour of the ground, e.g. '#887766'; drawn when not given.
+    shadow : float
+        How much of the lamp's light shadows take away, 0 to 1.
+    samples : int
+        Rays along each side of a pixel that its colour is the mean of, 1 to 4.
+    min_visible_fraction : float
+        Objects of which less is to be seen are no objects: they are dropped from map and labels.
+    depth : bool
+        Whether a column `depth` holds how far each pixel is away along the camera's axis: float32, TIFF, 0
+        where there is nothing. Formats of annotated images hold one column of images; take parquet.
+
+    Raises
+    ------
+    ParameterError
+        A setting is outside its range, or the objects do not find room.
+    UnknownNameError
+        A mesh, condition or level is none of those there are.
+
+    Examples
+    --------
+    >>> from twinset.core.seeding import rng_for
+    >>> drawer = Meshes(size=48, n_objects_range=(2, 2)).fit(None, rng_for(1, "fit"))
+    >>> drawn = drawer.sample(2, rng_for(1, "draw"), Where({"view": "top"}))
+    >>> [len(objects) for objects in drawn.records["objects"].to_pylist()]
+    [2, 2]
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask", "boxes", "category", "integer"})
+    chunk_rows: ClassVar[int] = 8
+    needs_real: ClassVar[bool] = False
+    extra: ClassVar[str | None] = EXTRA
+    _forms: ClassVar[Mapping[str, tuple[Triangles, ...]] | None] = None
+
+    size: int | tuple[int, int] = 256
+    classes: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {name: {"mesh": name} for name in ("box", "cylinder", "sphere")}
+    )
+    n_objects_range: tuple[int, int] = (1, 5)
+    scale_range: tuple[float, float] = (0.12, 0.3)
+    factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
+    ground_colour: str | None = None
+    shadow: float = 0.7
+    samples: int = 2
+    min_visible_fraction: float = 0.1
+    depth: bool = False
+
+    def __post_init__(self) -> None:
+        read_mesh_classes(self.classes)
+        for name, given, least, most in (
+            ("size", self.height_width, 32, 2048),
+            ("n_objects_range", self.n_objects_range, 1, 30),
+            ("scale_range", self.scale_range, 0.03, 0.6),
+            ("shadow", (self.shadow,), 0, 1),
+            ("samples", (self.samples,), 1, 4),
+            ("min_visible_fraction", (self.min_visible_fraction,), 0, 1),
+        ):
+            ordered = name == "size" or list(given) == sorted(given)
+            if not ordered or not all(least <= value <= most for value in given):
+                shown = " to ".join(str(value) for value in given)
+                allowed = f"{least} to {most}" + (", low end first" if len(given) > 1 else "")
+                raise ParameterError(f"'{name}' is out of its range", got=shown, allowed=allowed)
+        if self.ground_colour is not None:
+            read_colour(self.ground_colour, "ground_colour")
+        self.levels  # noqa: B018 - checks the factors
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    @property
+    def levels(self) -> dict[str, dict[str, float]]:
+        """Condition -> {level: weight}; conditions that are not named take all their levels."""
+        for name in self.factors:
+            if name not in _LEVELS:
+                raise UnknownNameError.of("condition", name, _LEVELS, "factors")
+        made = {}
+        for name, known in _LEVELS.items():
+            given = self.factors.get(name, known)
+            weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+            for level in weights:
+                if level not in known:
+                    raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
+            if any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
+                raise ParameterError(
+                    f"the weights of factors.{name} cannot be used",
+                    got=str(weights),
+                    allowed="numbers of 0 or more, one of them above 0",
+                )
+            made[name] = {str(k): float(v) for k, v in weights.items()}
+        return made
+
+    def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
+        """Return the generator with the meshes that it names, by the recipe's assets.
+
+        Raises
+        ------
+        ParameterError
+            It names an asset that is not there, or one without meshes.
+        """
+        supplied = replace(self)
+        # No setting: what cards and addresses tell is the name of the asset, not its triangles.
+        object.__setattr__(supplied, "_forms", forms_of(read_mesh_classes(self.classes), assets))
+        return supplied
+
+    def fit(
+        self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
+    ) -> FittedGenerator:
+        """Return the generator ready to draw; `real` is not looked at."""
+        ready = self if self._forms is not None else self.with_assets({})
+        return FittedMeshes(ready, ready._forms or {})
+
+
+class FittedMeshes(FittedGenerator):
+    """Draws the scenes of a declaration."""
+
+    def __init__(self, settings: Meshes, forms: Mapping[str, tuple[Triangles, ...]]) -> None:
+        self._settings, self._forms = settings, forms
+        self._classes = read_mesh_classes(settings.classes)
+        low, high = settings.n_objects_range
+        self._choices: dict[str, dict[Any, float]] = dict(settings.levels)
+        self._choices["n_objects"] = dict.fromkeys(range(low, high + 1), 1.0)
+        labels = Taxonomy(tuple(kind.label for kind in self._classes))
+        fields = [
+            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
+            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
+            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            Field(name="n_objects", kind="integer", nullable=False),
+        ]
+        for name, weights in settings.levels.items():
+            levels = tuple(sorted(weights))
+            fields.append(Field(name=name, kind="category", nullable=False, levels=levels))
+        if settings.depth:
+            fields.append(Field(name="depth", kind="image", nullable=False, description="float32"))
+        self.schema = Schema(tuple(fields))
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` scenes; the first of them do not depend on how many are asked for."""
+        choices = self._under(where)
+        rows = []
+        for _ in range(n):
+            row = {name: _pick(weights, rng) for name, weights in choices.items()}
+            scene, image = self.draw(row["n_objects"], row["view"], row["light"], rng)
+            row["image"] = {"bytes": encode_png(image), "path": None}
+            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
+            row["objects"] = list(scene.objects)
+            if self._settings.depth:
+                row["depth"] = {"bytes": encode_lossless(scene.depth), "path": None}
+            rows.append(row)
+        arrays = {
+            f.name: pa.array(
+                [row[f.name] for row in rows],
+                BLOB if f.kind in ("image", "mask") else f.stored_type,
+            )
+            for f in self.schema.fields
+        }
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+
+    def draw(
+        self, n_objects: int, view: str, light: str, rng: np.random.Generator
+    ) -> tuple[MeshScene, np.ndarray[Any, np.dtype[np.uint8]]]:
+        """Return one scene and its image, RGB, shape (h, w, 3), in memory.
+
+        Raises
+        ------
+        ParameterError
+            The objects do not find room.
+        """
+        settings = self._settings
+        shares = np.array([kind.weight for kind in self._classes], float)
+        for _ in range(_N_SCENES):
+            picked = rng.choice(len(shares), size=n_objects, p=shares / shares.sum())
+            scene = lay_out_meshes(
+                [self._classes[int(k)] for k in picked],
+                self._forms,
+                scale_range=settings.scale_range,
+                elevation_range=VIEWS[view],
+                size=settings.height_width,
+                min_visible_fraction=settings.min_visible_fraction,
+                rng=rng,
+            )
+            if scene is not None and len(scene.objects) == n_objects:
+                colours = [_colour(kind.colours, rng) for kind in scene.kinds]
+                colours.append(self._ground(rng))
+                image = paint(
+                    scene.scenery, scene.camera, colours, light=light, shadow=settings.shadow,
+                    samples=settings.samples, rng=rng,
+                )  # fmt: skip
+                return scene, image
+        raise ParameterError(
+            f"{n_objects} objects do not find room on the ground",
+            got=f"sides of at least {settings.scale_range[0]:.0%} of it",
+            todo="lower scale_range, n_objects_range or min_visible_fraction",
+        )
+
+    def _ground(self, rng: np.random.Generator) -> tuple[float, float, float]:
+        drawn = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.75))
+        given = self._settings.ground_colour
+        return drawn if given is None else read_colour(given, "ground_colour")
+
+    def _under(self, where: Where | None) -> dict[str, dict[Any, float]]:
+        """Return the choices that meet a condition.
+
+        Raises
+        ------
+        ParameterError
+            The condition is on a column that is not chosen, or nothing meets it.
+        """
+        kept = dict(self._choices)
+        for column, condition in (where.conditions if where is not None else {}).items():
+            if column not in kept:
+                raise ParameterError(
+                    f"'{_NAME}' cannot make rows under a condition on '{column}'",
+                    allowed="conditions on " + ", ".join(kept),
+                )
+            values = list(kept[column])
+            meets = outcomes_that_meet(
+                Where({column: condition}), {column: values}, self.schema, _NAME
+            )
+            kept[column] = {v: kept[column][v] or 1e-9 for v, fits in zip(values, meets) if fits}
+        return kept
+
+
+def _colour(
+    colours: tuple[tuple[float, float, float], ...] | None, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    if colours is None:
+        return colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.25, 0.9), rng.uniform(0.4, 1.0))
+    drawn = np.array(colours[int(rng.integers(len(colours)))]) + rng.uniform(-0.05, 0.05, 3)
+    red, green, blue = np.clip(drawn, 0, 1).tolist()
+    return red, green, blue
+
+
+def _pick(weights: Mapping[Any, float], rng: np.random.Generator) -> Any:
+    values = list(weights)
+    edges = np.cumsum(list(weights.values()))
+    return values[int(np.searchsorted(edges, rng.uniform(0, edges[-1]), side="right"))]

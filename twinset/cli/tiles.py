@@ -1,0 +1,80 @@
+"""`twinset tiles`: large images as tiles with exact labels, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from twinset.cli.terminal import print_json
+
+
+def command(
+    source: Path,
+    to: Path,
+    /,
+    *,
+    size: int = 640,
+    overlap: int = 64,
+    min_visible_fraction: float = 0.1,
+    drop_empty: bool = False,
+    join: bool = False,
+    predictions: Path | None = None,
+    layout: Annotated[str, Parameter(name="--format")] = "coco",
+    json: bool = False,
+) -> None:
+    """Cut large images into tiles with their labels, or join tiles.
+
+    Pixels and id maps are cut, not resampled; boxes, areas, outlines, keypoints and visible fractions are
+    those of what the tile shows. The columns tile_of, tile_x and tile_y say where it lies.
+
+    Parameters
+    ----------
+    source : Path
+        Images, with or without labels: a folder or file as `source: {path: ...}` of a recipe takes it.
+    to : Path
+        Where to write; nothing must be there.
+    size : int
+        Side of the tiles in pixels.
+    overlap : int
+        Pixels by which neighbours overlap, at least.
+    min_visible_fraction : float
+        Objects of which a tile shows a smaller share are left out of its map and its labels.
+    drop_empty : bool
+        Leave out tiles without an object.
+    join : bool
+        The way back: the source holds tiles, and whole images are written.
+    predictions : Path
+        What a detector found on the tiles of the source (COCO), as a COCO results file: its boxes are
+        joined, and a COCO file of the whole images is written, with a score for each object.
+    layout : str
+        coco, webdataset or parquet, which keep where tiles lie; yolo, voc or masks, which do not.
+    json : bool
+        Print the result as JSON.
+    """
+    from twinset.tiles.files import tile_files
+    from twinset.tiles.grid import Tiling
+    from twinset.tiles.results import join_results
+
+    if predictions is not None:
+        joined = join_results(source, predictions, to)
+        told = {"file": to, "boxes": joined.n_read, "objects": joined.n_written}
+        if json:
+            print_json(told)
+        else:
+            print(f"{joined.n_read:,} boxes on tiles are {joined.n_written:,} objects.\n{to}")
+        return
+    tiling = Tiling(
+        size=size,
+        overlap=overlap,
+        min_visible_fraction=min_visible_fraction,
+        keep_empty=not drop_empty,
+    )
+    made = tile_files(source, to, layout, tiling=None if join else tiling)
+    if json:
+        print_json({"folder": to, "read": made.n_read, "written": made.n_written})
+        return
+    nouns = ("tiles", "images") if join else ("images", "tiles")
+    print(f"{made.n_read:,} {nouns[0]} read, {made.n_written:,} {nouns[1]} written.")
+    print(to)

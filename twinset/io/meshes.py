@@ -1,0 +1,93 @@
+"""Meshes as tables of triangles: STL, OBJ, PLY, OFF and GLB files, one or a folder of them."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.errors import DataError, MissingExtraError
+from twinset.io.files import inside
+
+MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
+
+_CORNERS = tuple(f"{axis}{corner}" for corner in range(3) for axis in "xyz")
+# What a reader of these formats raises on files that are damaged, or are none.
+_DAMAGED = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
+    NotImplementedError, struct.error,
+)  # fmt: skip
+
+
+def read_mesh(file: Path) -> pa.Table:
+    """Return the triangles of a mesh file: `mesh`, the file's name, and x0, y0, z0, ... z2.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or holds no triangle.
+    MissingExtraError
+        trimesh is not installed.
+    """
+    return _table({file.name: _triangles(file.read_bytes(), file.name)})
+
+
+def read_mesh_folder(folder: Path) -> pa.Table:
+    """Return the triangles of all mesh files of a folder, in the order of their names.
+
+    Raises
+    ------
+    DataError
+        A file is damaged, holds no triangle, or leads out of the folder.
+    MissingExtraError
+        trimesh is not installed.
+    """
+    names = mesh_files(folder)
+    return _table({name: _triangles(inside(folder, name).read_bytes(), name) for name in names})
+
+
+def mesh_files(folder: Path) -> list[str]:
+    """Return the names of the mesh files that lie in a folder, sorted."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in MESH_SUFFIXES and p.is_file())
+    return sorted(p.name for p in found if not p.name.startswith("."))
+
+
+def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
+    try:
+        import trimesh
+    except ImportError as error:
+        raise MissingExtraError.of("trimesh", "3d") from error
+    ending = name.rpartition(".")[2].lower()
+    try:
+        mesh = trimesh.load_mesh(io.BytesIO(data), file_type=ending, process=False)
+        made = np.asarray(mesh.triangles, np.float64).reshape(-1, 3, 3)
+    except _DAMAGED as error:
+        raise DataError(
+            f"the mesh file '{name}' cannot be read",
+            got=f"{len(data):,} bytes",
+            allowed=f"a whole {ending.upper()} file",
+            todo="write it again, or take it out",
+        ) from error
+    if (
+        not len(made)
+        or not np.isfinite(made).all()
+        or not np.ptp(made.reshape(-1, 3), axis=0).any()
+    ):
+        raise DataError(
+            f"the mesh file '{name}' holds no surface",
+            got=f"{len(made):,} triangles",
+            allowed="one triangle or more, with corners that are numbers",
+            todo="write it again, or take it out",
+        )
+    return made
+
+
+def _table(meshes: dict[str, npt.NDArray[np.float64]]) -> pa.Table:
+    names = [name for name, triangles in meshes.items() for _ in range(len(triangles))]
+    corners = np.concatenate([triangles.reshape(-1, 9) for triangles in meshes.values()])
+    columns = {"mesh": pa.array(names).dictionary_encode()}
+    return pa.table({**columns, **{c: pa.array(corners[:, k]) for k, c in enumerate(_CORNERS)}})
