@@ -15,8 +15,9 @@ from twinset.core.embedders import Classical, Embedder, Embedding, SmallNet, vec
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.picture_keys import picture_key
 from twinset.core.pixels import decode_pixels, encode_png
+from twinset.embedded_sets import embed_sets
 from twinset.embedder_notes import card_notes, embedder_notes, image_notes, unlike_embedders
-from twinset.embedders import embed_sets, embedder_content, embedders_of, label_of_images
+from twinset.embedders import embedder_content, embedders_of, label_of_images
 from twinset.measure import default_metrics, measure
 from twinset.seen_rows import copied_rows
 

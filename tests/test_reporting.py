@@ -33,6 +33,19 @@ evaluate:
 """
 
 
+TWIN = """\
+name: twin
+seed: 3
+brief: {}
+source: {path: towns.csv}
+split: {by: stratified, holdout_fraction: 0.3}
+generate:
+  - {use: tabular.marginals, rows: 60}
+evaluate: {metrics: [gap.marginals]}
+"""
+KEPT = "Real values are kept as they are in 'town'"
+
+
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -62,3 +75,17 @@ def test_a_run_tells_its_embedders_and_what_became_of_its_plan(recipe: Path) -> 
     # Another embedder is another measurement; nothing is made again for it.
     states = {step.name: step.state for step in plan(recipe, overrides=["evaluate.embedder=net"])}
     assert (states["shapes"], states["measure"]) == ("kept", "to make")
+
+
+def test_values_are_told_to_be_kept_only_where_a_step_saw_real_rows(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recipe.parent / "twin.yaml").write_text(TWIN)
+    towns = [town for town in ("Oslo", "Bergen", "Molde") for _ in range(40)] + ["Vik"] * 9
+    rows = "\n".join(f"{i % 7}.5,{town}" for i, town in enumerate(towns))
+    (recipe.parent / "towns.csv").write_text(f"x,town\n{rows}\n")
+    twin = run(recipe.parent / "twin.yaml").report["notes"]
+    assert any(note.startswith(KEPT) for note in twin)
+    # A drawn set may share values with the real one, but did not keep them.
+    monkeypatch.setattr("twinset.reporting.kept_values", lambda train, synthetic: [KEPT])
+    assert KEPT not in run(recipe).report["notes"]

@@ -15,8 +15,9 @@ from twinset.core.contracts import Score
 from twinset.core.dataset import Dataset
 from twinset.core.embedders import Looker, TextEmbedding
 from twinset.core.schema import Field, Schema
+from twinset.embedded_sets import embed_sets, split_lookers
 from twinset.embedder_notes import card_notes, embedder_notes, facts_in
-from twinset.embedders import embed_sets, embedders_of, split_lookers
+from twinset.embedders import embedders_of
 from twinset.measure import measure
 from twinset.planning import step_addresses
 from twinset.recipe import parse_recipe

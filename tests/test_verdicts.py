@@ -81,7 +81,7 @@ def test_more_is_better_is_the_mirror_image(value: float, base: float, error: fl
 def test_fewer_than_20_rows_never_decide(value: float, base: float, error: float, n: int) -> None:
     score = verdict(value, base, error, n)
     assert score.verdict == "cannot tell"
-    there = "fewer than 11" if n < 11 else n
+    there = "at most 10 (so small a count is not told exactly)" if n < 11 else n
     assert f"needs at least 20 rows on each side, there are {there};" in score.sentence
 
 
@@ -111,7 +111,7 @@ def test_without_replicates_the_value_is_exact_also_in_few_rows() -> None:
 
 def test_the_rows_that_decide_may_be_others_than_all_rows() -> None:
     score = verdict(0.2, 0.2, 0.001, 5000, deciding={"rows": 7, "what": "positive holdout rows"})
-    assert "needs at least 20 positive holdout rows, there are fewer than 11;" in score.sentence
+    assert "needs at least 20 positive holdout rows, there are at most 10 (so" in score.sentence
 
 
 def test_with_the_rows_that_it_asks_for_the_verdict_falls() -> None:

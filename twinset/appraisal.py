@@ -192,7 +192,7 @@ def appraise(
             *left_out(parts.train, question),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
-            *kept_values(parts.train),
+            *kept_values(parts.train, synthetic),
         ],
     )
 
@@ -234,6 +234,7 @@ def scores_of(
         workers=question.workers,
         progress=question.progress,
         remake=question.remake,
+        remembered=question.remembered,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))

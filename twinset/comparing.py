@@ -29,6 +29,7 @@ from twinset.embedders import embedders_of, label_of_images
 from twinset.leaks import check_allowed, refuse_sets
 from twinset.measure import default_metrics
 from twinset.question import Question
+from twinset.remembered import Remembered
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.seen_rows import copied_note, copied_rows
 from twinset.tables import Parts, open_table, same_columns
@@ -133,6 +134,7 @@ def compare(
         _question(told, target, positive, where, seed),
         quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
         embedders=None if embedders is None else embedders_of(embedders),
+        remembered=Remembered(),
     )  # fmt: skip
     if question.target is None and (own := label_of_images(plain)) is not None:
         question = replace(question, target=own, guessed=own)
@@ -328,9 +330,10 @@ def _named_progress(name: str, progress: Progress) -> Progress:
 
 def _set_notes(parts: Parts, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
-    found = [*broken_by_real_rows(parts.train), *kept_values(parts.train)]
+    real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():
-        told = [*synthetic.card.notes, *rule_notes(parts.train, synthetic, (synthetic.card,))]
+        told = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
+        told += kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(told)]
     sizes = {name: len(synthetic) for name, synthetic in made.items()}
     if len(set(sizes.values())) > 1:

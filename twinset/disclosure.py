@@ -15,13 +15,15 @@ SMALL_CELL = 11
 """A value in fewer rows than this may point at persons (the CMS rule on small cells)."""
 
 
-def kept_values(train: Dataset | None) -> list[str]:
-    """Return one sentence on the categories whose values a twin repeats though few rows have them.
+def kept_values(train: Dataset | None, synthetic: Dataset) -> list[str]:
+    """Return one sentence on the categories whose values a twin repeats though few real rows have them.
 
     Parameters
     ----------
     train : Dataset, optional
-        The real rows that a generator learns from.
+        The real rows that the generator may have learnt from.
+    synthetic : Dataset
+        The made rows; a value that none of them holds was not kept.
 
     Returns
     -------
@@ -31,8 +33,11 @@ def kept_values(train: Dataset | None) -> list[str]:
     Examples
     --------
     >>> towns = ["Oslo"] * 30 + ["Bergen"] * 2
-    >>> kept_values(Dataset.from_arrow(pa.table({"town": towns})))[0][:62]
-    "Real values are kept as they are in 'town' (1 of 2 values in f"
+    >>> real, made = (Dataset.from_arrow(pa.table({"town": t})) for t in (towns, ["Oslo", "Bergen"]))
+    >>> kept_values(real, made)[0][:80]
+    "Real values are kept as they are in 'town' (1 of 2 values in fewer than 11 rows)"
+    >>> kept_values(real, made.slice(0, 1))
+    []
     """
     told: list[str] = []
     if train is None:
@@ -40,9 +45,12 @@ def kept_values(train: Dataset | None) -> list[str]:
     for field in train.schema.of_kind("category"):
         if field.role == "target" or not pa.types.is_string(field.stored_type):
             continue
+        if field.name not in synthetic.schema.names:
+            continue
         codes, levels = train.codes(field.name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        rare = int(((counts > 0) & (counts < SMALL_CELL)).sum())
+        made = set(synthetic.codes(field.name)[1])
+        rare = sum(0 < n < SMALL_CELL and level in made for n, level in zip(counts, levels))
         if rare:
             told.append(
                 f"'{field.name}' ({rare:,} of {len(levels):,} values in fewer than {SMALL_CELL} rows)"

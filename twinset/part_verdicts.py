@@ -19,17 +19,22 @@ _DISCOVERY_RATE = 0.05
 _DEGREES = 49
 """Degrees of freedom of an error that 50 groups of rows tell (see `core.resampling.Groups`)."""
 _MOST_NAMED = 3
+_REACH = 1.96
 
 
 @dataclass(frozen=True)
 class DifferentParts:
-    """Parts that are different, worst first; `values` and `baselines` are those of the parts."""
+    """Parts that are different, worst first; `values` and `baselines` are those of the parts.
+
+    `beyond` is the greatest harm of a part that is sure, the near end of its 95 % interval, in margins.
+    """
 
     what: str
     names: tuple[str, ...]
     values: tuple[float, ...]
     baselines: tuple[float, ...]
     margin: float
+    beyond: float
 
     def sentence(self) -> str:
         """Return which parts are different, the worst with its numbers."""
@@ -45,7 +50,12 @@ class DifferentParts:
 
     def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON values."""
-        return {"what": self.what, "names": list(self.names), "margin": self.margin}
+        return {
+            "what": self.what,
+            "names": list(self.names),
+            "margin": self.margin,
+            "beyond": self.beyond,
+        }
 
 
 def different_parts(
@@ -73,16 +83,18 @@ def different_parts(
     sign = -1.0 if metric.higher_is_better else 1.0
     harm = sign * (measured.values - baseline.values)
     error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
-    excess = (harm - measured.margin) / np.maximum(error, least_error(metric, n_rows))
-    p_values = np.asarray(stdtr(_DEGREES, -excess))
+    error = np.maximum(error, least_error(metric, n_rows))
+    p_values = np.asarray(stdtr(_DEGREES, -(harm - measured.margin) / error))
     found = np.flatnonzero(discoveries(p_values, _DISCOVERY_RATE))
     found = found[np.argsort(-harm[found], kind="stable")]
+    sure = (harm - _REACH * error)[found] / max(measured.margin, 1e-12)
     return DifferentParts(
         measured.what,
         tuple(measured.names[i] for i in found),
         tuple(float(measured.values[i]) for i in found),
         tuple(float(baseline.values[i]) for i in found),
         measured.margin,
+        float(sure.max(initial=0.0)),
     )
 
 

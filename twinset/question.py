@@ -8,6 +8,7 @@ from typing import Any
 from twinset.core.contracts import Progress, Remake, silent
 from twinset.core.embedders import Looker
 from twinset.core.where import Where
+from twinset.remembered import Remembered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,11 @@ class Question:
     allow_leaks : tuple of str
         Kinds of leaks that are noted instead of refused.
     attacks : tuple of str
-        Attacks that take far longer than all else, of `twinset.measure.ATTACKS`.
+        Attacks that take far longer than all else, of `twinset.scoring.ATTACKS`.
     remake : Remake, optional
         Makes the generator of the synthetic set again, for such attacks.
+    remembered : Remembered, optional
+        Where what rests on the real rows alone is kept for further sets beside them.
     """
 
     target: str | None = None
@@ -55,6 +58,7 @@ class Question:
     remake: Remake | None = None
     embedders: tuple[Looker, ...] | None = None
     guessed: str | None = None
+    remembered: Remembered | None = None
 
     @property
     def about_leaks(self) -> dict[str, Any]:

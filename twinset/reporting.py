@@ -13,6 +13,7 @@ from twinset.embedder_notes import card_notes, facts_in, image_notes
 from twinset.made_cards import shared_where
 from twinset.plan_coverage import Covered, covered
 from twinset.recipe import GenerateStep, Recipe
+from twinset.registry import component_class
 from twinset.report import Report, apply_gates, build_report
 
 
@@ -66,8 +67,16 @@ def recipe_report(
             *leaks,
             *image_notes(scores),
             *rule_notes(train, synthetic, cards),
-            *kept_values(train),
+            *(kept_values(train, synthetic) if _has_learnt(recipe) else ()),
         ],
+    )
+
+
+def _has_learnt(recipe: Recipe) -> bool:
+    """Return whether any step saw real rows; a value that others share with these is no real one kept."""
+    return any(
+        not isinstance(step, GenerateStep) or component_class("generator", step.use).needs_real
+        for _, step in recipe.named_steps()
     )
 
 

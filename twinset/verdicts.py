@@ -193,7 +193,9 @@ class _Said:
             least = short(self.harm[0])
             return f"different: {numbers}; worse by at least {least}, allowed is {self._margin}"
         if self.n_rows < FEWEST_ROWS:
-            there = self.n_rows if self.n_rows >= FEWEST_TOLD else f"fewer than {FEWEST_TOLD}"
+            there = str(self.n_rows)
+            if self.n_rows < FEWEST_TOLD:
+                there = f"at most {FEWEST_TOLD - 1} (so small a count is not told exactly)"
             return f"cannot tell: needs at least {FEWEST_ROWS} {self.what}, there are {there}; {numbers}"
         needed = rows_needed(self.n_rows, self.harm, self.margin)
         asks = (

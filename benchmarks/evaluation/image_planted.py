@@ -34,6 +34,7 @@ from twinset.core.embedders import Classical, Embedding, SmallNet, with_vectors
 from twinset.core.image_properties import box_labels, with_properties
 from twinset.core.schema import BLOB
 from twinset.measure import default_metrics, measure
+from twinset.report.worst_first import worst_first
 
 HERE = Path(__file__).parent
 _TRAIN = 0.3
@@ -116,7 +117,7 @@ def look(job: tuple[str, int, str]) -> dict[str, Any]:
         made = plant(_bare(made), held, np.random.default_rng(seed))
         made = with_properties(with_vectors(made, {"image": cut.eyes}), box_labels(cut.train))
     scores = _scores(cut.train, made, holdout, held.label, seed)
-    told = sorted((s for s in scores if s.verdict == "different"), key=_harm, reverse=True)
+    told = worst_first(s for s in scores if s.verdict == "different")
     return {
         "set": name,
         "fault": fault,
@@ -150,14 +151,6 @@ def _scores(train: Dataset, made: Dataset, holdout: Dataset, label: str, seed: i
 
 def _named(score: Score) -> bool:
     return bool(score.details.get("different", {}).get("names"))
-
-
-def _harm(score: Score) -> float:
-    """Return by how many margins a score is bad, larger is worse."""
-    assert score.value is not None
-    assert score.baseline is not None
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-9)
 
 
 def _plain(scores: Sequence[Score]) -> bool | None:

@@ -34,6 +34,7 @@ from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
 from twinset.measure import default_metrics, measure
+from twinset.report.worst_first import worst_first
 
 HERE = Path(__file__).parent
 _NAMED = 2
@@ -119,13 +120,13 @@ def look(job: tuple[str, str, int]) -> dict[str, Any]:
         seed=seed,
     )
     wanted = () if fault is None else fault.columns(places)
-    told = [score for score in scores if score.verdict == "different"]
+    told = worst_first(score for score in scores if score.verdict == "different")
     names = _named_first(told)
     return {
         "table": table,
         "fault": name,
         "seed": seed,
-        "found_by": [score.metric for score in sorted(told, key=_harm, reverse=True)],
+        "found_by": [score.metric for score in told],
         "wanted": list(wanted),
         "named": names,
         "right": bool(set(wanted) & set(names)) if wanted else None,
@@ -135,7 +136,7 @@ def look(job: tuple[str, str, int]) -> dict[str, Any]:
 
 def _named_first(told: Sequence[Score]) -> list[str]:
     """Return the columns that the worst score with a name says first."""
-    for score in sorted(told, key=_harm, reverse=True):
+    for score in told:
         details = score.details
         slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
         broken = [one for one in details.get("broken", []) if one["beyond_real"]]
@@ -149,14 +150,6 @@ def _named_first(told: Sequence[Score]) -> list[str]:
             # "age (upper tail)" names age.
             return [one.split(" (")[0] for name in named for one in name.split(" with ")]
     return []
-
-
-def _harm(score: Score) -> float:
-    """Return by how many standard errors or margins a score is bad, larger is worse."""
-    assert score.value is not None
-    assert score.baseline is not None
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-9)
 
 
 def _plain(scores: Sequence[Score]) -> bool | None:

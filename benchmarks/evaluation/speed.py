@@ -98,10 +98,11 @@ def _timed(
 ) -> tuple[float, float, Measurement]:
     """Return CPU seconds of the synthetic side, and of both sides, and the measurement."""
     metric = build("metric", name, {})
+    cache: dict[str, Any] = {}  # an evaluation keeps one for all that a metric compares
     start = time.process_time()
-    measured = metric.compute(Comparison(real, synthetic, real), rng_for(0, "speed"))
+    measured = metric.compute(Comparison(real, synthetic, real, cache=cache), rng_for(0, "speed"))
     once = time.process_time() - start
-    metric.compute(Comparison(real, baseline, real), rng_for(0, "speed"))
+    metric.compute(Comparison(real, baseline, real, cache=cache), rng_for(0, "speed"))
     return once, time.process_time() - start, measured
 
 
@@ -194,6 +195,7 @@ def _markdown(found: dict[str, Any]) -> str:
             f"| SDMetrics {theirs['version']}, no baseline, no interval | {theirs['cpu']:.2f} | "
             f"{theirs['cpu'] / once:.1f} |",
             "",
+            f"Ours with the baseline is {theirs['cpu'] / both:.1f} times as fast as SDMetrics. "
             f"The {theirs['columns']} columns without missing cells agree to "
             f"{theirs['shape_apart']:.1e}.",
         ]

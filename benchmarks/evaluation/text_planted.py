@@ -4,13 +4,15 @@
 
 Of SNIPS 4,000 texts are train, 4,000 the holdout, and 2,000 fresh texts are perfect until a fault is
 planted into them; of the SMS collection 2,200, 2,200 and 1,100. "Found" means that a metric of the
-families gap and coverage says "different"; "right first" that the worst of those scores that name
-patterns or labels names a right one among its first two. Without a fault any "different" is a false
-alarm. The further kinds were written down before any metric was tried on them. Two of them were then
-missed, a quarter cut off within a word and neighbours swapped in the SMS, and only short SMS; last words,
-order of common words and cumulative lengths were looked at for them. After all kinds had been tried
-gap.text_telltale was added, for what repeats itself and no pattern looks at; it was run apart, and is
-listed after the others. The names that new patterns and tells give were added to those that are right.
+families gap and coverage says "different"; "right first" that the first of those scores that name
+patterns or labels, in the order of a report, names a right one among its first two. Without a fault any
+"different" is a false alarm. The further kinds were written down before any metric was tried on them.
+Two of them were then missed, a quarter cut off within a word and neighbours swapped in the SMS, and only
+short SMS; last words, order of common words and cumulative lengths were looked at for them. After all
+kinds had been tried gap.text_telltale was added, for what repeats itself and no pattern looks at. The
+names that new patterns and tells give were added to those that are right. Last, reports came to tell
+findings by their worst part, and tests of all at once after those of a place: what was right first in
+86 % of the cases became so in 94 %.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from benchmarks.evaluation.text_sets import TextCut, dataset
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
 from twinset.measure import default_metrics, measure
+from twinset.report.worst_first import AT_ONCE, worst_first
 
 HERE = Path(__file__).parent
 SETS = ("snips", "sms")
@@ -42,8 +45,7 @@ KINDS = {
     "Kinds written down last": last_text_faults(),
 }
 FAULTS = tuple(fault for faults in KINDS.values() for fault in faults)
-EARLIER = "gap.texts,gap.text_slips,gap.text_labels,gap.marginals"
-METRICS = f"{EARLIER},gap.text_telltale"
+METRICS = "gap.texts,gap.text_slips,gap.text_labels,gap.marginals,gap.text_telltale"
 """Those that read texts, spans or labels; all of gap and coverage take eight times as long."""
 _NAMED = 2
 
@@ -109,7 +111,7 @@ def look(job: tuple[str, str, int, str]) -> dict[str, Any]:
         target="about",
         seed=seed,
     )
-    told = sorted((s for s in scores if s.verdict == "different"), key=_harm, reverse=True)
+    told = worst_first(s for s in scores if s.verdict == "different")
     named = _named_first(told)
     shown = () if fault is None else fault.shown
     right = any(one.startswith(beginning) for one in named for beginning in shown)
@@ -134,14 +136,6 @@ def _named_first(told: Sequence[Score]) -> list[str]:
     return []
 
 
-def _harm(score: Score) -> float:
-    """Return by how many margins a score is bad; one with bad parts is as bad as they are."""
-    assert score.value is not None
-    assert score.baseline is not None
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-9)
-
-
 def _line(row: dict[str, Any]) -> str:
     found = ", ".join(row["found_by"]) or "nothing"
     return f"{row['set']}: {row['fault'] or 'nothing planted'} ({row['seed']}): {found}; {row['named']}"
@@ -154,10 +148,9 @@ def _write(out: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:
-    without = [row for row in rows if row["fault"] and row["metrics"] == EARLIER]
     metrics = dict.fromkeys(row["metrics"] for row in rows)
-    rows = _joined(rows)
     planted = [row for row in rows if row["fault"]]
+    without = [any(found not in AT_ONCE for found in row["found_by"]) for row in planted]
     alarms = [bool(row["found_by"]) for row in rows if not row["fault"]]
     told = ", ".join(f"{key} {value}" for key, value in versions().items())
     lines = [
@@ -171,12 +164,8 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         "",
         f"Found: {_share([bool(row['found_by']) for row in planted])} of {len(planted)}. Right first: "
         f"{_share([bool(row['right']) for row in planted])}. False alarms: {sum(alarms)} of "
-        f"{len(alarms)}.",
+        f"{len(alarms)}. Found without gap.text_telltale: {_share(without)}.",
     ]
-    if without:
-        lines[-1] += (
-            f" Found without gap.text_telltale: {_share([bool(row['found_by']) for row in without])}."
-        )
     for title, faults in KINDS.items():
         names = [fault.name for fault in faults]
         lines += ["", *_table(title, names, [row for row in planted if row["fault"] in names])]
@@ -186,21 +175,6 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
         lines += ["", "Not found, not named first, or a false alarm:", ""]
         lines += [f"- {_line(row)}" for row in missed]
     return "\n".join(lines) + "\n"
-
-
-def _joined(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a fault, set and seed, where some metrics were run apart from others."""
-    found: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for row in rows:
-        key = row["set"], row["fault"], row["seed"]
-        if key not in found:
-            found[key] = {**row}
-            continue
-        own = found[key]
-        own["found_by"] = [*own["found_by"], *row["found_by"]]
-        if not own["named"]:
-            own["named"], own["right"] = row["named"], row["right"]
-    return list(found.values())
 
 
 def _table(title: str, names: Sequence[str], planted: Sequence[dict[str, Any]]) -> list[str]:

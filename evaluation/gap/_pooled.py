@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
 
+from ._coded import NUMERIC, CodedColumn
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-
-_NUMERIC = ("number", "integer", "datetime")
-_SPAN = 4
-"""Whole numbers whose span is at most this many times their number are counted, not sorted."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,40 @@ class PooledColumn:
         Distinct values of both sides, rising; of labels 0 to k - 1.
     levels : tuple of str
         Labels in their order; empty for numbers and datetimes.
-    synthetic, reference : numpy.ndarray of int, shapes (m,) and (n,)
-        Place of each row's value among them; k is missing.
     made, real : numpy.ndarray, shape (k + 1,)
         How often each side holds each of them, missing last.
+    sides : tuple of CodedColumn
+        The column of the synthetic and of the reference rows by itself.
+    places : tuple of numpy.ndarray of int
+        Of each side, the place of each of its own distinct values among all; k, for missing, is last.
     """
 
     kind: str
     values: Floats
     levels: tuple[str, ...]
-    synthetic: Codes
-    reference: Codes
     made: Floats
     real: Floats
+    sides: tuple[CodedColumn, CodedColumn]
+    places: tuple[Codes, Codes]
 
     @classmethod
-    def of(cls, synthetic: Dataset, reference: Dataset, name: str) -> PooledColumn:
+    def of(
+        cls,
+        synthetic: Dataset,
+        reference: Dataset,
+        name: str,
+        cache: dict[str, Any] | None = None,
+    ) -> PooledColumn:
         """Return a column of both sets.
+
+        Parameters
+        ----------
+        synthetic, reference : Dataset
+            The two sets.
+        name : str
+            The column.
+        cache : dict, optional
+            Where the reference's own column is kept, for further sets that it is compared with.
 
         Examples
         --------
@@ -58,20 +74,42 @@ class PooledColumn:
         >>> column.values.tolist(), column.synthetic.tolist(), column.real.tolist()
         ([0.5, 2.5], [1, 2], [1.0, 1.0, 0.0])
         """
-        kind = reference.schema[name].kind
-        if kind in _NUMERIC:
-            values, made, real = _number_codes(synthetic.values(name), reference.values(name))
-            levels: tuple[str, ...] = ()
+        kind, key = reference.schema[name].kind, f"coded {name}"
+        cache = {} if cache is None else cache
+        if key not in cache:
+            cache[key] = CodedColumn.of(reference, name, is_number=kind in NUMERIC)
+        real: CodedColumn = cache[key]
+        made = CodedColumn.of(synthetic, name, is_number=kind in NUMERIC)
+        levels: tuple[str, ...] = ()
+        if kind in NUMERIC:
+            values, places = _merged(made.values, real.values)
         else:
-            levels, made, real = _level_codes(synthetic, reference, name)
+            levels, places = _merged_levels(made.levels, real.levels)
             values = np.arange(len(levels), dtype=np.float64)
-        held = [np.bincount(side, minlength=len(values) + 1) for side in (made, real)]
-        return cls(kind, values, levels, made, real, *(c.astype(np.float64) for c in held))
+        held = [np.zeros(len(values) + 1) for _ in places]
+        for counts, side, place in zip(held, (made, real), places):
+            counts[place] = side.counts
+        return cls(kind, values, levels, held[0], held[1], (made, real), places)
 
     @property
     def is_number(self) -> bool:
         """Whether the values have distances: a number, integer or datetime."""
-        return self.kind in _NUMERIC
+        return self.kind in NUMERIC
+
+    @property
+    def synthetic(self) -> Codes:
+        """Place of each synthetic row's value among all, shape (m,); k is missing."""
+        return self.rows(np.arange(len(self.made)))[0]
+
+    @property
+    def reference(self) -> Codes:
+        """Place of each reference row's value among all, shape (n,); k is missing."""
+        return self.rows(np.arange(len(self.made)))[1]
+
+    def rows(self, table: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return what a table, shape (k + 1,), says of the value of each row, once a side."""
+        made, real = (table[place][side.codes] for side, place in zip(self.sides, self.places))
+        return made, real
 
 
 def quantile_places(counts: Floats, shares: Floats) -> Codes:
@@ -104,45 +142,49 @@ def places_of(counts: Floats, positions: Floats) -> Codes:
     return np.searchsorted(np.cumsum(counts), positions, side="right")
 
 
-def _number_codes(x: Floats, y: Floats) -> tuple[Floats, Codes, Codes]:
-    """Return the distinct numbers and the place of each row's, that of a missing one last."""
-    pooled = np.concatenate([x, y])
-    there = ~np.isnan(pooled)
-    everywhere = bool(there.all())
-    present = pooled if everywhere else pooled[there]
-    values, places = _distinct(present)
-    if everywhere:
-        codes = places
-    else:
-        codes = np.full(len(pooled), len(values), dtype=np.int64)
-        codes[there] = places
-    return values, codes[: len(x)], codes[len(x) :]
+def cut_at(edges: Codes, k: int) -> Codes:
+    """Return how many of the edges lie below each of the places 0 to k - 1, shape (k,).
+
+    Parameters
+    ----------
+    edges : numpy.ndarray of int, shape (q,)
+        Distinct places below k, rising.
+    k : int
+        Number of places.
+
+    Examples
+    --------
+    >>> cut_at(np.array([1, 2]), 5).tolist()
+    [0, 0, 1, 2, 2]
+    """
+    return np.repeat(np.arange(len(edges) + 1), np.diff(edges, prepend=-1, append=k - 1))
 
 
-def _distinct(present: Floats) -> tuple[Floats, Codes]:
-    if len(present):
-        low, high = present.min(), present.max()
-        if high - low <= _SPAN * len(present) and np.array_equal(np.rint(present), present):
-            steps = (present - low).astype(np.int64)
-            occurs = np.bincount(steps) > 0
-            values = low + np.flatnonzero(occurs)
-            return values, (np.cumsum(occurs) - 1)[steps]
-    order = np.argsort(present)
-    rising = present[order]
+def _merged(x: Floats, y: Floats) -> tuple[Floats, tuple[Codes, Codes]]:
+    """Return the distinct numbers of two rising rows, and where each row's are, missing last."""
+    if np.array_equal(x, y):
+        same = np.arange(len(x) + 1)
+        return y, (same, same)
+    both = np.concatenate([x, y])
+    # Two runs that rise already: a stable sort only merges them.
+    order = np.argsort(both, kind="stable")
+    rising = both[order]
     first = np.append(True, rising[1:] != rising[:-1])[: len(rising)]
-    places = np.empty(len(present), dtype=np.int64)
+    places = np.empty(len(both), dtype=np.int64)
     places[order] = np.cumsum(first) - 1
-    return rising[first], places
-
-
-def _level_codes(
-    synthetic: Dataset, reference: Dataset, name: str
-) -> tuple[tuple[str, ...], Codes, Codes]:
-    (a, levels_a), (b, levels_b) = synthetic.codes(name), reference.codes(name)
-    levels = tuple(sorted({*levels_a, *levels_b}))
-    place = {level: i for i, level in enumerate(levels)}
-    to_a, to_b = (
-        np.array([*[place[level] for level in own], len(levels)], dtype=np.int64)
-        for own in (levels_a, levels_b)
+    values = rising[first]
+    return values, (
+        np.append(places[: len(x)], len(values)),
+        np.append(places[len(x) :], len(values)),
     )
-    return levels, to_a[a], to_b[b]
+
+
+def _merged_levels(
+    x: tuple[str, ...], y: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[Codes, Codes]]:
+    levels = tuple(sorted({*x, *y}))
+    place = {level: i for i, level in enumerate(levels)}
+    of_x, of_y = (
+        np.array([*(place[level] for level in own), len(levels)], dtype=np.int64) for own in (x, y)
+    )
+    return levels, (of_x, of_y)

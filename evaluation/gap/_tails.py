@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.dataset import Dataset
 from twinset.core.resampling import Groups
 
 from ._pooled import PooledColumn
@@ -27,8 +30,32 @@ class TailGap:
     drawn: Floats
 
 
+@dataclass(frozen=True)
+class Tails:
+    """The known numbers of a column, rising, and which of its tails are looked at: lower, upper."""
+
+    known: Floats
+    sides: tuple[tuple[str, bool], ...]
+
+    @classmethod
+    def of(cls, train: Dataset, name: str, cache: dict[str, Any]) -> Tails:
+        """Return the tails of a column of the train rows; found once, then kept in `cache`."""
+        key = f"tails {name}"
+        if key not in cache:
+            column = train.values(name)
+            known = np.sort(column[~np.isnan(column)])
+            sides = [
+                (side, is_upper)
+                for side, is_upper in (("lower tail", False), ("upper tail", True))
+                if len(known) and tail_weights(known, known, is_upper).mean() >= _LEAST
+            ]
+            cache[key] = cls(known, tuple(sides))
+        found: Tails = cache[key]
+        return found
+
+
 def tail_gaps(
-    column: PooledColumn, train: Floats, name: str, groups: tuple[Groups, Groups]
+    column: PooledColumn, tails: Tails, name: str, groups: tuple[Groups, Groups]
 ) -> list[TailGap]:
     """Return the gaps of the lower and of the upper tail, of those that the train rows have.
 
@@ -36,25 +63,19 @@ def tail_gaps(
     ----------
     column : PooledColumn
         The column of both sets.
-    train : numpy.ndarray, shape (m,)
-        Its values in train, which decide where the tails begin.
+    tails : Tails
+        Its tails in train.
     name : str
         Its name.
     groups : tuple of Groups
         Groups of the synthetic and of the reference rows.
     """
-    known = np.sort(train[~np.isnan(train)])
-    if not len(known):
-        return []
     found = []
-    for side, is_upper in (("lower tail", False), ("upper tail", True)):
-        if tail_weights(known, known, is_upper).mean() < _LEAST:
-            continue
+    for side, is_upper in tails.sides:
         # A missing value is in no tail.
-        weight = np.append(tail_weights(column.values, known, is_upper), 0.0)
+        weight = np.append(tail_weights(column.values, tails.known, is_upper), 0.0)
         (made, drawn_made), (real, drawn_real) = (
-            group.means(weight[rows][:, None])
-            for group, rows in zip(groups, (column.synthetic, column.reference))
+            group.means(rows[:, None]) for group, rows in zip(groups, column.rows(weight))
         )
         gap = float(np.abs(made - real)[0, 0])
         found.append(TailGap(f"{name} ({side})", gap, np.abs(drawn_made - drawn_real)[:, 0]))
@@ -84,7 +105,13 @@ def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
     >>> round(float(tail_weights(known, known, True).mean()), 3)
     0.05
     """
-    sides = [np.searchsorted(known, values, side=side) for side in ("left", "right")]
-    rank = (sides[0] + sides[1]) / (2 * len(known))
+    n = len(known)
+    # Beyond this known value more than the outer twentieth of them lies farther out.
+    first = min(math.ceil(_TAIL * n), n - 1)
+    near = values >= known[n - 1 - first] if is_upper else values <= known[first]
+    sides = [np.searchsorted(known, values[near], side=side) for side in ("left", "right")]
+    rank = (sides[0] + sides[1]) / (2 * n)
     outside = (1 - rank) if is_upper else rank
-    return np.asarray(2 * np.maximum(_TAIL - outside, 0.0) / _TAIL)
+    weights = np.zeros(len(values))
+    weights[near] = 2 * np.maximum(_TAIL - outside, 0.0) / _TAIL
+    return weights

@@ -17,15 +17,14 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.resampling import Groups, total_variation
 from twinset.core.schema import TABULAR_KINDS
 from twinset.core.shares import discoveries
 
 from ._column_tests import column_p, ks_distance, wasserstein_distance
-from ._pooled import PooledColumn, places_of
-from ._tails import tail_gaps
+from ._pooled import PooledColumn, cut_at, places_of
+from ._tails import Tails, tail_gaps
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -97,17 +96,20 @@ class Marginals(Metric):
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
         groups = (of_synthetic, of_reference)
-        columns = {name: PooledColumn.of(synthetic, reference, name) for name in names}
+        cache = comparison.cache
+        columns = {name: PooledColumn.of(synthetic, reference, name, cache) for name in names}
         found = [column_distance(columns[name], of_synthetic, of_reference) for name in names]
         distances = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
-        details = _details(names, distances.tolist(), synthetic, reference)
+        details = _details(columns, distances.tolist())
         details |= _differing({name: columns[name] for name in details["columns"]})
         tails = [
             tail
             for name in names
             if columns[name].is_number
-            for tail in tail_gaps(columns[name], comparison.train.values(name), name, groups)
+            for tail in tail_gaps(
+                columns[name], Tails.of(comparison.train, name, cache), name, groups
+            )
         ]
         parts = Parts(
             "column",
@@ -126,8 +128,9 @@ def column_distance(
     # The replicates look at 256 quantiles of a number only: enough for their spread.
     cells = _quantile_cells(column) if column.is_number else np.arange(len(column.made))
     n_cells = int(cells.max()) + 1
-    whole_s, drawn_s = of_synthetic.shares(of_synthetic.counts(cells[column.synthetic], n_cells))
-    whole_r, drawn_r = of_reference.shares(of_reference.counts(cells[column.reference], n_cells))
+    made, real = column.rows(cells)
+    whole_s, drawn_s = of_synthetic.shares(of_synthetic.counts(made, n_cells))
+    whole_r, drawn_r = of_reference.shares(of_reference.counts(real, n_cells))
     if not column.is_number:
         return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
     gap = np.abs(np.cumsum(drawn_s - drawn_r, axis=1))
@@ -142,19 +145,17 @@ def _quantile_cells(column: PooledColumn) -> Codes:
     pooled = column.made[:-1] + column.real[:-1]
     at = np.floor(np.linspace(0, pooled.sum() - 1, _GRID))
     edges = np.unique(places_of(pooled, at))
-    return np.append(1 + np.searchsorted(edges, np.arange(k), side="left"), 0)
+    return np.append(1 + cut_at(edges, k), 0)
 
 
-def _details(
-    names: Sequence[str], distances: Sequence[float], synthetic: Dataset, reference: Dataset
-) -> dict[str, Any]:
-    worst_first = sorted(zip(names, distances), key=lambda pair: (-pair[1], pair[0]))
+def _details(columns: Mapping[str, PooledColumn], distances: Sequence[float]) -> dict[str, Any]:
+    worst_first = sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0]))
     missing = {
         name: {
-            "synthetic": float(synthetic.is_null(name).mean()),
-            "real": _real_share(reference.is_null(name)),
+            "synthetic": float(column.made[-1] / column.made.sum()),
+            "real": _real_share(column.real),
         }
-        for name in names
+        for name, column in columns.items()
     }
     return {
         "columns": dict(worst_first),
@@ -164,9 +165,9 @@ def _details(
     }
 
 
-def _real_share(missing: npt.NDArray[np.bool_]) -> float | None:
+def _real_share(counts: Floats) -> float | None:
     """Return a missing share of real rows; None where it would speak of 1 to 10 rows."""
-    return None if 1 <= missing.sum() < _SMALL_CELL else float(missing.mean())
+    return None if 1 <= counts[-1] < _SMALL_CELL else float(counts[-1] / counts.sum())
 
 
 def _differing(columns: Mapping[str, PooledColumn]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from twinset.report import judge
-from twinset.report.verdict import harm, reasons
+from twinset.report.verdict import reasons
 
 
 def answer(scores, family):
@@ -15,9 +15,9 @@ def test_all_good_is_as_good_as_real(score):
 
 def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
     scores = [
-        score("gap.pairs", "different", value=0.2, baseline=0.1, margin=0.05),
+        score("gap.pairs", "different", value=0.2, baseline=0.1, interval=(0.08, 0.12)),
         score(
-            "gap.marginals", "different", value=0.5, baseline=0.1, margin=0.05,
+            "gap.marginals", "different", value=0.5, baseline=0.1, interval=(0.38, 0.42),
             details={"columns": {"Amount": 0.61, "V1": 0.4}},
         ),
         score("gap.classifier"),
@@ -34,12 +34,6 @@ def test_the_worst_pair_is_named(score):
     pairs = [["a", "b", 0.1], ["b", "c", 0.7], ["a", "c", 0.2]]
     found = answer([score("gap.pairs", "different", details={"pairs": pairs})], "gap")
     assert "worst pair b and c at 0.700" in found.text
-
-
-def test_harm_counts_margins_in_the_direction_of_harm(score):
-    assert round(harm(score("gap.a", value=0.3, baseline=0.1, margin=0.1)), 9) == 2.0
-    better = score("coverage.a", value=0.3, baseline=0.1, margin=0.1, higher_is_better=True)
-    assert round(harm(better), 9) == -2.0
 
 
 def test_undecided_says_how_many_rows_are_needed(score):

@@ -163,7 +163,7 @@ class Comparison:
     population : mapping
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
-        Results shared by the comparisons of one metric, e.g. feature matrices.
+        What one metric found of the real rows, for all candidates of one size; never of a candidate's rows.
     places : numpy.ndarray of int, shape (n,), optional
         Where the candidate's rows stand in the set that was given, from 0; by default as they are.
     remake : callable, optional

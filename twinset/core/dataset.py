@@ -178,12 +178,16 @@ class Dataset:
             column = pc.dictionary_encode(pc.cast(column, pa.string()))
         encoded = column.unify_dictionaries().combine_chunks()
         levels = pc.cast(encoded.dictionary, pa.string()).to_pylist()
-        raw = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False)
+        indices = encoded.indices
+        if indices.null_count:
+            indices = pc.fill_null(indices, len(levels))
+        raw = indices.to_numpy(zero_copy_only=False)
         used = np.flatnonzero(np.bincount(raw, minlength=len(levels) + 1)[:-1])
         order = sorted(used.tolist(), key=lambda i: str(levels[i]))
         rank = np.full(len(levels) + 1, -1, dtype=np.int32)
         rank[order] = np.arange(len(order))
-        return rank[raw], tuple(levels[i] for i in order)
+        # All codes are in range; `clip` only spares a copy of them as wide integers.
+        return rank.take(raw, mode="clip"), tuple(levels[i] for i in order)
 
     def is_null(self, name: str) -> npt.NDArray[np.bool_]:
         """Return which values of a column are missing, shape (n,)."""

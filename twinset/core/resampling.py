@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,15 @@ class Groups:
         """Number of groups."""
         return int(self.draws.shape[1])
 
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """How many rows each group holds, shape (g,)."""
+        return np.bincount(self.group, minlength=self.size)
+
+    def equals(self, other: Groups) -> bool:
+        """Return whether the same rows are dealt and drawn alike."""
+        return np.array_equal(self.group, other.group) and np.array_equal(self.draws, other.draws)
+
     def counts(self, cells: npt.NDArray[np.int64], n_cells: int) -> Floats:
         """Return how many rows of each group fall into each cell, shape (g, n_cells)."""
         flat = np.bincount(self.group * n_cells + cells, minlength=self.size * n_cells)
@@ -51,9 +61,8 @@ class Groups:
     def means(self, values: Floats) -> tuple[Floats, Floats]:
         """Return the means of columns, shape (n, d): over all rows, (1, d), and replicated, (b, d)."""
         sums = np.column_stack([np.bincount(self.group, column, self.size) for column in values.T])
-        sizes = np.bincount(self.group, minlength=self.size)
         whole = values.mean(axis=0, keepdims=True)
-        return whole, self.draws @ sums / (self.draws @ sizes)[:, None]
+        return whole, self.draws @ sums / (self.draws @ self.sizes)[:, None]
 
     def shares(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return the shares of the cells: over all rows, (1, n_cells), and replicated, (b, n_cells)."""

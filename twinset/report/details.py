@@ -16,7 +16,8 @@ Understood are, of any metric::
 from the frame::
 
     real_rows   number                                        value of the real rows themselves
-    different   {"what": text, "names": [text, ...], "margin": number}   worst first
+    different   {"what": text, "names": [text, ...], "margin": number,   worst first
+                "beyond": number}                             sure harm of the worst, in margins
     compared    {"with": text, "rows": {"reference": number}, "left_out": {column: reason},
                  "train_rows_instead": number}
 
@@ -80,11 +81,15 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Different:
-    """Parts, e.g. single columns, that are each worse than real rows by more than `margin`."""
+    """Parts, e.g. single columns, that are each worse than real rows by more than `margin`.
+
+    `beyond` counts the margins of harm that are sure of the worst one; 1, where that is not told.
+    """
 
     what: str
     names: tuple[str, ...]
     margin: float
+    beyond: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,13 @@ def different_parts(score: Score) -> Different | None:
     names = found.get("names")
     if not isinstance(names, list | tuple) or not names or not is_number(found.get("margin")):
         return None
-    return Different(str(found.get("what", "part")), tuple(map(str, names)), float(found["margin"]))
+    beyond = found.get("beyond")
+    return Different(
+        str(found.get("what", "part")),
+        tuple(map(str, names)),
+        float(found["margin"]),
+        float(beyond) if is_number(beyond) else 1.0,
+    )
 
 
 def asides(score: Score) -> list[str]:

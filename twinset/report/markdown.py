@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from twinset.core.contracts import Score
 from twinset.report.ranking import MetricRow
 from twinset.report.unmeasured import unmeasured
-from twinset.report.wording import FAMILIES, NOTHING, metric_title, short, signed
+from twinset.report.wording import NOTHING, metric_title, short, signed
+from twinset.report.worst_first import by_question
 
 if TYPE_CHECKING:
     from twinset.report.build import Report
@@ -60,9 +61,9 @@ def report_markdown(report: Report) -> str:
             _range(s),
             short(s.margin),
         )
-        for family in FAMILIES
-        for s in report.scores
-        if s.family == family and id(s) not in pooled
+        for _, own in by_question(report.scores)
+        for s in own
+        if id(s) not in pooled
     ]
     head = ("metric", "verdict", "value", "real vs real", "difference, 95 % interval", "margin")
     lines += ["", "### Scores", "", *(_table(head, scores) if scores else [])]

@@ -34,7 +34,8 @@ from twinset.report.plans import (
 from twinset.report.reading import how_to_read
 from twinset.report.unmeasured import Unmeasured, unmeasured
 from twinset.report.verdict import reasons
-from twinset.report.wording import FAMILIES, metric_title, plain, short
+from twinset.report.wording import metric_title, plain, short
+from twinset.report.worst_first import by_question
 
 if TYPE_CHECKING:
     from twinset.report.build import Report
@@ -99,7 +100,7 @@ def render_notebook(report: Report) -> str:
     return (
         environment()
         .get_template("notebook.html")
-        .render(report=report, verdict_marks=VERDICT_MARKS)
+        .render(report=report, scores=[s for _, own in by_question(report.scores) for s in own])
     )
 
 
@@ -136,13 +137,9 @@ def environment() -> jinja2.Environment:
 def _families(
     scores: Sequence[Score], lacking: Sequence[Unmeasured]
 ) -> list[tuple[str, list[Score]]]:
-    """Return (question, its scores) in reading order, without those that are told in `lacking`."""
+    """Return (question, its scores, worst first), without those that are told in `lacking`."""
     told = {id(score) for one in lacking for score in one.scores}
-    groups = [
-        (question, [s for s in scores if s.family == family and id(s) not in told])
-        for family, (question, _) in FAMILIES.items()
-    ]
-    return [(question, own) for question, own in groups if own]
+    return by_question([score for score in scores if id(score) not in told])
 
 
 def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from twinset.core.contracts import Score
 from twinset.report.details import TrainedOn, different_parts, group_outcome, usefulness
 from twinset.report.verdict import Mark
 from twinset.report.wording import joined, metric_title, short, signed
+from twinset.report.worst_first import worst_first
 
 _MODELS = "utility.train_synthetic_test_real"
 _BASIC = ("gap.marginals", "gap.pairs", "gap.image_properties")
@@ -205,7 +206,7 @@ def _hand_out(scores: Sequence[Score], from_real: bool) -> Use:
         return Use(
             purpose, "not measured", "give real rows that the generator did not see", "unmeasured"
         )
-    leaking = [s for s in own if s.verdict == "different"]
+    leaking = worst_first(s for s in own if s.verdict == "different")
     if leaking:
         return Use(purpose, "no", f"signs of leaking: {_titles(leaking)}", "bad")
     undecided = [s for s in own if s.verdict == "cannot tell"]
@@ -244,7 +245,8 @@ def _is_hopeless(score: Score) -> bool:
 
 def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:
     """Return which of the metrics are different, and in what, or nothing."""
-    told = [_named(s) for s in scores if s.metric in metrics and s.verdict == "different"]
+    off = [s for s in scores if s.metric in metrics and s.verdict == "different"]
+    told = [_named(s) for s in worst_first(off)]
     if not told:
         return ""
     left = len(told) - _MOST_NAMED

@@ -19,6 +19,7 @@ from twinset.report.details import (
     usefulness,
 )
 from twinset.report.wording import FAMILIES, joined, metric_title, short, signed
+from twinset.report.worst_first import AT_ONCE, sure_harm, worst_first
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
 _MOST_NAMED = 3
@@ -67,14 +68,6 @@ def judge(scores: Sequence[Score]) -> tuple[Sentence, ...]:
     return tuple(sentences)
 
 
-def harm(score: Score) -> float:
-    """Return how many margins the score lies on the bad side of its baseline; below 0 is better."""
-    if score.value is None or score.baseline is None:
-        return 0.0
-    worse = score.value - score.baseline
-    return (-worse if score.higher_is_better else worse) / max(score.margin, 1e-12)
-
-
 def reasons(score: Score) -> list[str]:
     """Return the clauses of the score's sentence that tell more than its verdict and its numbers.
 
@@ -97,9 +90,21 @@ def _judge_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     if mark == "good":
         return mark, f"As good as real rows in {counts}."
     if mark == "bad":
-        said = f"Different from real rows in {counts}. Furthest off: {_told(worst)}."
-        return mark, said + _due_to_time(worst)
+        said = f"Different from real rows in {counts}."
+        whole = _further_at_once(worst, scores)
+        if whole is None:
+            return mark, f"{said} Furthest off: {_told(worst)}.{_due_to_time(worst)}"
+        name = metric_title(whole.metric)
+        more = f"All at once they are further off: {name} ({_numbers(whole)})."
+        return mark, f"{said} The worst place: {_told(worst)}. {more}{_due_to_time(worst)}"
     return mark, _undecided(mark, worst, counts, "No difference found", scores)
+
+
+def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
+    """Return the test of everything at once that is surely further off than the worst place, if any."""
+    whole = [s for s in scores if s.metric in AT_ONCE and s.verdict == "different"]
+    found = next(iter(worst_first(whole)), None)
+    return None if found is None or sure_harm(found) <= sure_harm(worst) else found
 
 
 def _due_to_time(score: Score) -> str:
@@ -245,7 +250,7 @@ _JUDGES = {
 
 def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
     """Return the family's mark, the score that decides it and "k of n tests" in words."""
-    ranked = sorted(scores, key=harm, reverse=True)
+    ranked = worst_first(scores)
     by = {v: [s for s in ranked if s.verdict == v] for v in {s.verdict for s in ranked}}
     measured = [s for s in ranked if s.verdict != "not measurable"]
     left = len(ranked) - len(measured)

@@ -76,6 +76,13 @@ def same_rng_same_value(metric: Metric, comparison: Comparison) -> None:
     again = metric.compute(replace(comparison, cache={}), stream("draw"))
     hold(_equal(first, again), "equal streams gave other numbers")
     hold(_equal(first, cached), "a filled cache gave other numbers")
+    rows = stream("another candidate").integers(
+        0, len(comparison.synthetic), len(comparison.synthetic)
+    )
+    shared = replace(comparison, synthetic=comparison.synthetic.take(rows), cache={})
+    metric.compute(shared, stream("draw"))
+    after = metric.compute(replace(comparison, cache=shared.cache), stream("draw"))
+    hold(_equal(first, after), "what another candidate left in the cache gave other numbers")
 
 
 def global_random_state_untouched(metric: Metric, comparison: Comparison) -> None:

@@ -172,6 +172,18 @@ def test_a_heap_at_the_end_is_no_tail(compare, rng) -> None:
     assert found.parts.values.tolist() == [0.0, 0.0, 0.0]
 
 
+@given(numbers, numbers)
+def test_only_the_tail_is_looked_up_and_all_others_weigh_nothing(
+    x: list[float], y: list[float]
+) -> None:
+    known, values = np.sort(np.repeat(y, 7)), np.array([*x, -99.0, 99.0])
+    below, most = (np.searchsorted(known, values, side=s) / len(known) for s in ("left", "right"))
+    for is_upper in (False, True):
+        outside = 1 - (below + most) / 2 if is_upper else (below + most) / 2
+        every = np.maximum(0.05 - outside, 0) / 0.025
+        assert tail_weights(values, known, is_upper) == pytest.approx(every, abs=1e-12)
+
+
 def test_the_weight_of_a_tail_by_hand() -> None:
     known = np.arange(100.0)
     # Ranks 0.005, 0.015 and 0.045 of a tail that ends at 0.05; a value beyond all is at rank 0.

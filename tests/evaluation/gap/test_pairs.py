@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -6,7 +8,9 @@ from scipy.stats import spearmanr
 from twinset.core.contracts import NotMeasurable
 from twinset.core.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.pairs import Pairs, rank_scores
+from twinset.evaluation.gap._pair_tables import rank_scores
+from twinset.evaluation.gap.marginals import Marginals
+from twinset.evaluation.gap.pairs import Pairs
 
 
 def test_rank_correlations_are_those_of_scipy() -> None:
@@ -81,3 +85,19 @@ def test_one_column_is_no_pair(compare, rng) -> None:
     data = Dataset.from_arrow(pa.table({"x": [0.5, 1.5]}))
     with pytest.raises(NotMeasurable, match="two columns"):
         Pairs().compute(compare(data, data), rng)
+
+
+@pytest.mark.parametrize("metric", [Pairs(), Marginals()])
+def test_what_is_kept_of_the_reference_changes_no_number(metric, people, compare) -> None:
+    """The frame lets baseline and candidate share what was counted of the reference."""
+    reference = people(400, 3)
+    sides = [people(400, 1), people(300, 2).slice(0, 200), reference]
+    cache: dict[str, object] = {}
+    for seed in (5, 5, 6):  # another stream deals other groups
+        for side in sides:
+            alone = metric.compute(compare(side, reference), rng_for(seed))
+            shared = metric.compute(replace(compare(side, reference), cache=cache), rng_for(seed))
+            assert shared.value == alone.value
+            assert shared.details == alone.details
+            assert np.array_equal(shared.replicates, alone.replicates)
+            assert np.array_equal(shared.parts.replicates, alone.parts.replicates)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.evaluation.gap._grain import grains, grains_of
-from twinset.evaluation.gap._pooled import PooledColumn, places_of, quantile_places
+from twinset.evaluation.gap._pooled import PooledColumn, cut_at, places_of, quantile_places
 
 values = st.one_of(
     st.none(),
@@ -84,3 +84,19 @@ def test_roundness_of_dates_is_in_steps_of_time() -> None:
     data = Dataset.from_arrow(pa.table({"t": days}))
     found = grains_of(PooledColumn.of(data, data, "t"))
     assert found == pytest.approx([5.0, 4.0, 5.0])
+
+
+@given(st.sets(st.integers(0, 20)), st.integers(21, 30))
+def test_places_are_cut_as_numpy_searches_them(edges: set[int], k: int) -> None:
+    rising = np.array(sorted(edges), dtype=np.int64)
+    assert cut_at(rising, k).tolist() == np.searchsorted(rising, np.arange(k)).tolist()
+
+
+def test_the_reference_is_coded_once_where_it_is_kept() -> None:
+    made, real = _sets([0.5, 2.5], [1.5, None])
+    cache: dict[str, object] = {}
+    first = PooledColumn.of(made, real, "x", cache)
+    second = PooledColumn.of(real, real, "x", cache)
+    assert first.sides[1] is second.sides[1]
+    assert second.values.tolist() == [1.5]
+    assert first.values.tolist() == [0.5, 1.5, 2.5]
