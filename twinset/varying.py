@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import numpy as np
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError
+from twinset.core.object_counts import counted
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
@@ -130,5 +131,22 @@ def _card(part: Part, step: AugmentStep, note: str) -> Card:
     card = part_card(part, origin, step.use, step.settings, first, where)
     notes = [*card.notes, *((note,) if note else ())]
     if base is not None:
-        notes = [*base.card.notes, f"varies the rows of the step '{step.of}'", *notes]
+        those = f" that meet {where}" if where is not None else ""
+        notes = [*base.card.notes, f"varies the rows of the step '{step.of}'{those}", *notes]
+        card = replace(card, where=_still_met(base.card.where, card.where, part.train))
     return replace(card, notes=tuple(dict.fromkeys(notes)))
+
+
+def _still_met(
+    asked: Mapping[str, Any] | None, own: Mapping[str, Any] | None, real: Dataset | None
+) -> dict[str, Any] | None:
+    """Return the conditions that varied rows meet, their parents' among them.
+
+    They are measured against real rows of the same kind, so those on columns that only made rows have
+    are left out where there are real ones.
+    """
+    told = {**(asked or {}), **(own or {})}
+    if real is not None:
+        names = real.schema.names
+        told = {c: v for c, v in told.items() if c in names or counted(real, c) is not None}
+    return told or None
