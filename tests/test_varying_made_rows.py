@@ -118,6 +118,17 @@ def test_varied_rows_are_measured_against_real_ones_of_their_parents_kind() -> N
     assert "varies the rows of the step 'templates' that meet template = ask-1" in card["notes"]
 
 
+def test_rules_on_columns_that_made_rows_lack_do_not_end_the_run() -> None:
+    said = [f"where is lamp {i},ask,{i}\nplease refund chair {i},refund,{i}" for i in range(60)]
+    Path("real.csv").write_text("\n".join(["text,label,paid", *said]))
+    rule = "{kind: range, columns: [paid], low: 0, high: 99}"
+    text = RECIPE.replace(
+        "generate:\n", f"source: {{path: real.csv, rules: [{rule}]}}\ngenerate:\n"
+    )
+    rows, _ = made("of: templates, replace: true, with: {typo: 0.2}", text)
+    assert len(rows) == 120
+
+
 def test_a_run_keeps_what_does_not_depend_on_a_changed_step() -> None:
     made("of: templates, with: {typo: 0.2}")
     states = {s.name: s.state for s in plan("r.yaml", overrides=["augment.0.with.typo=0.1"])}

@@ -13,10 +13,12 @@ from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError
 from twinset.core.object_counts import counted
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
+from twinset.core.rules import Rule
+from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.core.whole_sets import KeepsAccount
-from twinset.parts import Making, Part, part_card, stamped
+from twinset.parts import Base, Making, Part, part_card, stamped
 from twinset.recipe import AugmentStep
 from twinset.registry import build
 
@@ -45,7 +47,7 @@ def open_varying(part: Part, progress: Progress) -> Making:
     augmenter: Any = build("augmenter", step.use, step.settings, part.name)
     rows, card = _rows(part, step), _card(part, step, type(augmenter).note)
     train = part.train
-    rules = [] if train is None else [r for r in train.schema.rules if r.kind != "unique"]
+    rules = [] if train is None else _rules(train.schema, part.base)
     keeper = None if train is None else RuleKeeper.learn(train, rules)
     tally = RuleTally(rules)
     account = augmenter.open_account() if isinstance(augmenter, KeepsAccount) else None
@@ -109,6 +111,16 @@ def _rows(part: Part, step: AugmentStep) -> _Rows:
         noun = "training row" if part.base is None else f"row of the step '{step.of}'"
         raise DataError(f"no {noun} meets the condition of '{part.name}'", got=str(step.where))
     return rows
+
+
+def _rules(real: Schema, base: Base | None) -> list[Rule]:
+    """Return the rules that varied rows keep: of made ones those on columns that these hold, too."""
+    rules = [rule for rule in real.rules if rule.kind != "unique"]
+    if base is None:
+        return rules
+    made = {field.name: field.kind for field in next(base.stream()).schema.fields}
+    alike = {field.name for field in real.fields if made.get(field.name) == field.kind}
+    return [rule for rule in rules if set(rule.columns) <= alike]
 
 
 def _resized(chunks: Iterator[Dataset], size: int) -> Iterator[Dataset]:
