@@ -196,6 +196,7 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
 
 def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
     notes = unlike_embedders({"a": [score_of("classical")], "b": [score_of("eye")]})
+    assert "their numbers on images or texts must not be held beside" in notes[0]
     assert len(notes) == 1
     assert "a: images of 'photo' measured by: classical" in notes[0]
     assert unlike_embedders({"a": [score_of("eye")], "b": [score_of("eye")]}) == []

@@ -97,6 +97,38 @@ def test_a_second_step_varies_what_the_first_one_did() -> None:
     assert all(row["_parents"][0] in texts for row in more)
 
 
+SOURCE = """\
+source: {path: real.csv, schema: {text: {kind: text}, label: {kind: category}}}
+generate:
+  - use: text.templates
+    where: {label: ask}
+"""
+
+
+def test_varied_rows_are_measured_against_real_ones_of_their_parents_kind() -> None:
+    said = [f"where is lamp {i},ask\nplease refund chair {i},refund" for i in range(60)]
+    Path("real.csv").write_text("\n".join(["text,label", *said]))
+    text = RECIPE.replace("generate:\n  - use: text.templates\n", SOURCE)
+    _, card = made("of: templates, with: {typo: 0.2}", text)
+    assert card["where"] == {"label": "ask"}
+    # The real rows have no templates: they cannot be told apart by them.
+    rows, card = made("of: templates, replace: true, where: {template: ask-1}", text)
+    assert {row["template"] for row in rows} == {"ask-1"}
+    assert card["where"] == {"label": "ask"}
+    assert "varies the rows of the step 'templates' that meet template = ask-1" in card["notes"]
+
+
+def test_rules_on_columns_that_made_rows_lack_do_not_end_the_run() -> None:
+    said = [f"where is lamp {i},ask,{i}\nplease refund chair {i},refund,{i}" for i in range(60)]
+    Path("real.csv").write_text("\n".join(["text,label,paid", *said]))
+    rule = "{kind: range, columns: [paid], low: 0, high: 99}"
+    text = RECIPE.replace(
+        "generate:\n", f"source: {{path: real.csv, rules: [{rule}]}}\ngenerate:\n"
+    )
+    rows, _ = made("of: templates, replace: true, with: {typo: 0.2}", text)
+    assert len(rows) == 120
+
+
 def test_a_run_keeps_what_does_not_depend_on_a_changed_step() -> None:
     made("of: templates, with: {typo: 0.2}")
     states = {s.name: s.state for s in plan("r.yaml", overrides=["augment.0.with.typo=0.1"])}

@@ -105,6 +105,6 @@ def unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
         f"{name}: {' and '.join(card_notes(found)) or 'none'}" for name, found in looked.items()
     ]
     return [
-        "Not the same embedders looked at all candidates, so that their numbers on images must not be "
-        f"held beside one another ({'; '.join(told)})"
+        "Not the same embedders looked at all candidates, so that their numbers on images or texts must "
+        f"not be held beside one another ({'; '.join(told)})"
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,11 +11,14 @@ import numpy as np
 from twinset.core.contracts import Progress
 from twinset.core.dataset import Card, Dataset
 from twinset.core.errors import DataError, RecipeError
+from twinset.core.object_counts import counted
 from twinset.core.rule_repair import Held, RuleKeeper, RuleTally
+from twinset.core.rules import Rule
+from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.core.where import Where
 from twinset.core.whole_sets import KeepsAccount
-from twinset.parts import Making, Part, part_card, stamped
+from twinset.parts import Base, Making, Part, part_card, stamped
 from twinset.recipe import AugmentStep
 from twinset.registry import build
 
@@ -44,7 +47,7 @@ def open_varying(part: Part, progress: Progress) -> Making:
     augmenter: Any = build("augmenter", step.use, step.settings, part.name)
     rows, card = _rows(part, step), _card(part, step, type(augmenter).note)
     train = part.train
-    rules = [] if train is None else [r for r in train.schema.rules if r.kind != "unique"]
+    rules = [] if train is None else _rules(train.schema, part.base)
     keeper = None if train is None else RuleKeeper.learn(train, rules)
     tally = RuleTally(rules)
     account = augmenter.open_account() if isinstance(augmenter, KeepsAccount) else None
@@ -110,6 +113,16 @@ def _rows(part: Part, step: AugmentStep) -> _Rows:
     return rows
 
 
+def _rules(real: Schema, base: Base | None) -> list[Rule]:
+    """Return the rules that varied rows keep: of made ones those on columns that these hold, too."""
+    rules = [rule for rule in real.rules if rule.kind != "unique"]
+    if base is None:
+        return rules
+    made = {field.name: field.kind for field in next(base.stream()).schema.fields}
+    alike = {field.name for field in real.fields if made.get(field.name) == field.kind}
+    return [rule for rule in rules if set(rule.columns) <= alike]
+
+
 def _resized(chunks: Iterator[Dataset], size: int) -> Iterator[Dataset]:
     """Yield the rows in chunks of one size: what comes of a row hangs on the chunk that it is in."""
     kept: list[Dataset] = []
@@ -130,5 +143,22 @@ def _card(part: Part, step: AugmentStep, note: str) -> Card:
     card = part_card(part, origin, step.use, step.settings, first, where)
     notes = [*card.notes, *((note,) if note else ())]
     if base is not None:
-        notes = [*base.card.notes, f"varies the rows of the step '{step.of}'", *notes]
+        those = f" that meet {where}" if where is not None else ""
+        notes = [*base.card.notes, f"varies the rows of the step '{step.of}'{those}", *notes]
+        card = replace(card, where=_still_met(base.card.where, card.where, part.train))
     return replace(card, notes=tuple(dict.fromkeys(notes)))
+
+
+def _still_met(
+    asked: Mapping[str, Any] | None, own: Mapping[str, Any] | None, real: Dataset | None
+) -> dict[str, Any] | None:
+    """Return the conditions that varied rows meet, their parents' among them.
+
+    They are measured against real rows of the same kind, so those on columns that only made rows have
+    are left out where there are real ones.
+    """
+    told = {**(asked or {}), **(own or {})}
+    if real is not None:
+        names = real.schema.names
+        told = {c: v for c, v in told.items() if c in names or counted(real, c) is not None}
+    return told or None

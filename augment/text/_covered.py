@@ -16,6 +16,7 @@ Ints = npt.NDArray[np.int64]
 Tell = Callable[[str, Ints], None]
 """Is told a kind of noise and the rows that it touched."""
 
+_NAMED = ("category", "boolean")
 _MOST_TOLD = 30
 _NONE = "(none)"
 
@@ -49,7 +50,7 @@ class NoiseAccount:
         Raises
         ------
         SchemaError
-            There is no such column.
+            There is no such column, or it holds no categories.
         """
         seeds = rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)
         values, n = self._values(dataset), len(self.kinds)
@@ -117,6 +118,15 @@ class NoiseAccount:
                 got=self.column,
                 allowed=", ".join(names[:30]),
                 todo=did_you_mean(self.column, names),
+            )
+        kind = dataset.schema[self.column].kind
+        if kind not in _NAMED:
+            # The card names the values that lack a kind: those of a row must never get there.
+            raise SchemaError(
+                f"noise cannot cover the column '{self.column}', whose values the card would name",
+                got=f"a column of kind {kind}",
+                allowed=", ".join(_NAMED),
+                todo="name a column of templates or labels, or declare this one a category",
             )
         values = dataset.records.column(self.column).to_pylist()
         return [_NONE if value is None else str(value) for value in values]

@@ -83,7 +83,7 @@ class Noise(Seeded):
         Words or phrases in small letters -> what may come instead; in a recipe also the name of a YAML
         file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
     cover : str, optional
-        Column whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
+        Category whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
         rows of a value take turns among the kinds, and the kind whose turn it is touches at least one
         unit of the text. The card tells which pairs lack.
 
@@ -176,7 +176,7 @@ class Noise(Seeded):
         Raises
         ------
         SchemaError
-            There is no column to cover.
+            There is no column to cover, or it holds no categories.
         """
         account = self.open_account()
         return super().draw(dataset, rng) if account is None else account.draw(dataset, rng)

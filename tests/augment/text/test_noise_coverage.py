@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +104,18 @@ def test_a_column_that_is_not_there_is_told() -> None:
     noise = Noise(cover="templat")
     with pytest.raises(SchemaError, match=r"got templat; allowed: text, template; .*'template'"):
         noise.draw(texts_of(["a"]), rng_for(0, "n"))
+
+
+@pytest.mark.parametrize("kind", ["text", "id"])
+def test_values_of_rows_never_get_on_the_card(kind: Literal["text", "id"]) -> None:
+    table = pa.table({"text": ["send it to Ann Ash"], "who": ["Ann Ash of Rome"]})
+    fields = (Field(name="text", kind="text"), Field(name="who", kind=kind))
+    data = Dataset.from_arrow(table, Schema(fields))
+    account = Noise(**RARE, cover="who").open_account()
+    assert account is not None
+    with pytest.raises(SchemaError, match=f"'who'.*got a column of kind {kind}; allowed: cat") as e:
+        account.draw(data, rng_for(0, "n"))
+    assert "Ann" not in str(e.value)
 
 
 RECIPE = """

@@ -43,6 +43,8 @@ FAULTS = [
     ("a.conllu", conllu("fly") + "1\tto\n\n", r"a.conllu, line 3: it has 2 columns; allowed: 10"),
     ("a.yml", GOOD_RASA + "    - to [Rome]{city}\n", r"a.yml, line 5: what stands in braces .* JSON"),
     ("a.yml", GOOD_RASA + '    - to [Rome]{"role": "x"}\n', r"line 5: .* names no 'entity'"),
+    ("a.yml", GOOD_RASA + '    - [Rome]{"entity": "c", "role": "\\ud83d"}\n', r"line 5: .* half a sign"),
+    ("a.yml", GOOD_RASA + f'    - to [Rome]{{"entity": {"[" * 3000}}}\n', r"line 5: .* is no JSON"),
     ("a.yml", GOOD_RASA + "    to Rome\n", r"line 5: an example does not begin with '-'"),
     ("a.yml", GOOD_RASA + "- examples: |\n    - hi\n", r"line 5: it has no 'intent'"),
     ("a.yml", GOOD_RASA + "- intent: hi\n", r"line 5: it has no name of an intent, or no 'examples'"),
@@ -72,6 +74,13 @@ FAULTS = [
     ("a.jsonl", '{"text": "to Rome", "spans": []}\n'
      '{"text": "👍 Rome", "spans": [{"start": 3, "end": 7, "label": "c", "value": "Rome"}]}\n',
      r"line 2: the span \[3, 7\) does not lie"),
+    # Rows that share a line, or fill several, are told by their numbers.
+    ("a.jsonl", '{"text": "to Rome", "spans": []}'
+     '{"text": "to Rome", "spans": [{"start": 3, "end": 8, "label": "city"}]}\n',
+     r"a.jsonl, row 1 \(counted from 0\): the span \[3, 8\)"),
+    ("a.jsonl", '{"text": "to Rome",\n"spans": []}\n'
+     '{"text": "to Rome", "spans": [{"start": 3, "end": 8, "label": "city"}]}\n',
+     r"a.jsonl, row 1 \(counted from 0\): the span \[3, 8\)"),
     ("a.jsonl", '{"text": "to Rome", "spans": []}\n'
      '{"text": "👍 Rome!", "spans": [{"start": 3, "end": 7, "label": "c", "value": "Rome"}]}\n',
      r"line 2: the span \[3, 7\) is not where its value stands; .* UTF-16"),

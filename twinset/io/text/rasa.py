@@ -24,7 +24,8 @@ BLANKS = " \r\n"
 """What Rasa takes off the ends of an example; other white space stays."""
 
 _OTHERS = ("synonym", "regex", "lookup")
-
+_HALF_A_SIGN = re.compile("[\ud800-\udfff]")
+"""JSON can say one half of a pair of UTF-16, which is no text."""
 
 _FACTS = {"value": "canonical", "role": "role", "group": "group"}
 """What Rasa says of an entity -> what it is called in the column `span_facts`."""
@@ -199,7 +200,7 @@ def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
         return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})], ""
     try:
         told: Any = json.loads(match["one"] or match["many"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return [], "what stands in braces behind an entity is no JSON"
     found = []
     for entry in told if isinstance(told, list) else [told]:
@@ -211,5 +212,7 @@ def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
             if isinstance(value, bool) or not isinstance(value, str | int | float):
                 return [], f"the {key} of an entity is neither text nor number"
             fact[key] = value if isinstance(value, str) else json.dumps(value)
+        if any(map(_HALF_A_SIGN.search, (name, *fact.values()))):
+            return [], "what stands in braces behind an entity holds half a sign"
         found.append((name, fact))
     return found, ""

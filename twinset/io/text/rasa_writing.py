@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from twinset.core.errors import SchemaError
@@ -144,12 +145,21 @@ def _marked(text: str, told: list[_Told]) -> str:
     for span, fact in told:
         label = span["label"]
         more = {_KEYS[key]: value for key, value in fact.items() if key in _KEYS}
-        plain = not any(sign in label for sign in "():") and not more
-        entry = {"entity": label, **more}
-        named = f"({label})" if plain else json.dumps(entry, ensure_ascii=False)
+        plain = not any(sign in label for sign in "():") and not _odd(label) and not more
+        named = f"({label})" if plain else _in_json({"entity": label, **more})
         pieces += (text[at : span["start"]], "[", text[span["start"] : span["end"]], "]", named)
         at = span["end"]
     return "".join([*pieces, text[at:]])
+
+
+def _odd(text: str) -> bool:
+    """Whether a text would end its line, or the whole file, for YAML."""
+    return bool(_BREAKS.search(text) or _NOT_YAML.search(text))
+
+
+def _in_json(entry: Mapping[str, str]) -> str:
+    told = json.dumps(entry, ensure_ascii=False)
+    return json.dumps(entry) if _odd(told) else told
 
 
 def _scalar(intent: str) -> str:

@@ -64,7 +64,7 @@ def settle_spans(rows: Dataset, path: Path, on_fault: OnFault) -> Dataset:
     if len(spans) != 1 or not texts:
         return rows
     faults, keep, changed = Faults(on_fault), np.ones(len(rows), dtype=bool), False
-    marks, places = rows.records.column(spans[0]).to_pylist(), _Places(path)
+    marks, places = rows.records.column(spans[0]).to_pylist(), _Places(path, len(rows))
     for k, (text, own) in enumerate(zip(rows.records.column(texts[0]).to_pylist(), marks)):
         for span in own or ():
             wrong = _fault(span, text or "")
@@ -84,18 +84,20 @@ def settle_spans(rows: Dataset, path: Path, on_fault: OnFault) -> Dataset:
 class _Places:
     """Says where a row stands in its file: its line, where a line is a row. A file is read when asked."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, n_rows: int) -> None:
+        self._path, self._n_rows = path, n_rows
 
     def of(self, row: int) -> str:
-        if not self._path.name.endswith((".jsonl", ".ndjson")):
-            return f"row {row} (counted from 0)"
-        return f"line {self._lines[row]}"
+        return f"line {self._lines[row]}" if self._lines else f"row {row} (counted from 0)"
 
     @cached_property
     def _lines(self) -> list[int]:
+        """Return the line of each row; none where a row may fill several, or share one."""
+        if not self._path.name.endswith((".jsonl", ".ndjson")):
+            return []
         lines = self._path.read_bytes().split(b"\n")
-        return [number for number, line in enumerate(lines, start=1) if line.strip()]
+        found = [number for number, line in enumerate(lines, start=1) if line.strip()]
+        return found if len(found) == self._n_rows else []
 
 
 def _fault(span: Mapping[str, Any], text: str) -> str:
