@@ -70,7 +70,8 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     Raises
     ------
     SchemaError
-        There is not exactly one image column, or the images are tiles already.
+        There is not exactly one image column, the images are tiles already, or empty tiles shall be left
+        out and nothing tells which are.
     DataError
         An image is missing or cannot be decoded, or its map is of another size.
 
@@ -85,6 +86,13 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     number = 0
     for chunk in chunks:
         columns, schema = Columns.of(chunk.schema), tile_schema(chunk.schema)
+        if columns.mask is None and columns.boxes is None and not tiling.keep_empty:
+            raise SchemaError(
+                "tiles without objects cannot be told from others: the images have no labels",
+                got=", ".join(chunk.schema.names[:8]),
+                allowed="a column of objects or of id maps",
+                todo="keep empty tiles, or bring annotated images",
+            )
         for k in range(len(chunk)):
             row = chunk.records.slice(k, 1).to_pylist()[0]
             for tiles in _tiles_of(row, number, columns, tiling):
@@ -162,6 +170,8 @@ def _cells(
         made[columns.boxes] = labels
     else:
         gone = [] if part is None else _too_small(part, full, least)
+        if part is not None and not tiling.keep_empty and not np.setdiff1d(part, [0, *gone]).size:
+            return None
     if part is not None and columns.mask is not None:
         if gone:
             part = np.where(np.isin(part, gone), 0, part).astype(part.dtype)
