@@ -96,7 +96,9 @@ def test_folder_without_images(tmp_path: Path) -> None:
 
 def test_a_single_image_names_its_folder(tmp_path: Path) -> None:
     (tmp_path / "bolt.PNG").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"is a single image.*give the folder that holds it") as told:
+    with pytest.raises(
+        DataError, match=r"is a single image.*give the folder that holds it"
+    ) as told:
         read_table(tmp_path / "bolt.PNG")
     assert ".conllu" not in str(told.value)
 

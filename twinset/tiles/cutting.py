@@ -15,12 +15,9 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.instances import ObjectLabel, extents_of
 from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import RESERVED, Field, Schema
+from twinset.core.schema import RESERVED, TILE_COLUMNS, Field, Schema
 from twinset.tiles._labels import labels_in
 from twinset.tiles.grid import Tiling, Window
-
-TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
-"""Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
 
 _AT_ONCE = 16  # tiles of an image that are encoded before they are handed on
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from twinset.core.errors import DataError
+from twinset.core.schema import TILE_COLUMNS
 from twinset.io.files import write_text
-from twinset.tiles.cutting import TILE_COLUMNS
 from twinset.tiles.files import TilesMade
 from twinset.tiles.grid import Window
 from twinset.tiles.predictions import Found, join_boxes
