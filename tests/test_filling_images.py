@@ -17,6 +17,7 @@ from twinset.filler import Filler
 from twinset.io import read_dataset, write_dataset
 from twinset.recipe import read_yaml
 from twinset.registry import build
+from twinset.shortfalls import Aim, plan_rows
 
 pytest.importorskip("cv2")
 
@@ -154,3 +155,28 @@ def test_what_cannot_be_pasted_is_told(sets) -> None:
     real, _ = sets
     with pytest.raises(SchemaError, match=r"cannot make rows of this set; got image, site"):
         Filler.of("image.copy_paste", real.select(["image", "site"]))
+
+
+def test_a_slice_that_no_real_image_shows_counts_in_the_slices_that_hold_it(sets) -> None:
+    more = Where.parse("objects 'bolt' >= 5")
+    real, made = (with_object_counts(data, ["bolt", "nut"]) for data in sets)
+    aims = [
+        Aim(more, str(more), 0.05, True, Where({})),
+        Aim(CROWDED, str(CROWDED), None, False, Where({})),
+    ]
+    assert not more.mask(real).any()
+    found = plan_rows(real, made, aims)
+    total = len(made) + sum(gap.rows for gap in found)
+    assert found[0].rows == pytest.approx(0.05 * total, abs=1)
+    crowded = CROWDED.mask(made).sum() + sum(gap.rows for gap in found)  # all made ones are
+    assert crowded == pytest.approx(CROWDED.mask(real).mean() * total, abs=1)
+
+
+def test_pasted_images_without_columns_of_their_own_are_read_again(sets, tmp_path: Path) -> None:
+    real = sets[0].select(["image", "instances", "objects"])
+    made = real.slice(0, 3).with_reserved(ids=["a", "b", "c"], parents=[["x"], [], ["y", "z"]])
+    for layout in ("coco", "webdataset"):
+        write_dataset([made], tmp_path / layout, layout)
+        again = read_dataset(tmp_path / layout)
+        assert again.schema.names == real.schema.names
+        assert again.records["_id"].to_pylist() == ["a", "b", "c"]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.dataset import Dataset
+from twinset.core.implications import implies
 from twinset.core.shares import Floats
 from twinset.core.slices import FEWEST_TOLD
 from twinset.core.where import Where
@@ -112,14 +113,15 @@ def plan_rows(
     ]
     lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
     able = [i for i in lacking if known[i] >= FEWEST_TOLD or not learns]
-    within = np.array([[_within(there, i, j) for j in able] for i in able])
+    wheres = [aim.where for aim in aims]
+    within = np.array([[_within(there, wheres, i, j) for j in able] for i in able])
     rows = np.zeros(len(aims), dtype=np.int64)
     if able:
         rows[able] = rows_to_add(counts[able], shares[able], within, len(made))
     total = len(made) + rows.sum()
     planned = []
     for i in lacking:
-        inside = sum(_within(there, i, j) * rows[j] for j in able)
+        inside = sum(_within(there, wheres, i, j) * rows[j] for j in able)
         planned.append(
             _gap(
                 aims[i],
@@ -169,11 +171,18 @@ def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.N
     return np.asarray(np.rint(np.minimum(found, _MOST_TIMES * n)), dtype=np.int64)
 
 
-def _within(there: Sequence[npt.NDArray[np.bool_]], i: int, j: int) -> float:
-    """Return the share of the real rows of slice j that lie in slice i too."""
+def _within(
+    there: Sequence[npt.NDArray[np.bool_]], wheres: Sequence[Where], i: int, j: int
+) -> float:
+    """Return the share of the real rows of slice j that lie in slice i too.
+
+    Where there is no real row of slice j, the conditions themselves tell whether all of it lies in i.
+    """
     if i == j:
         return 1.0
-    return float(there[i][there[j]].mean()) if there[j].any() else 0.0
+    if there[j].any():
+        return float(there[i][there[j]].mean())
+    return float(implies(wheres[j], wheres[i]))
 
 
 def _gap(

@@ -23,7 +23,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.mixing import spread
 from twinset.core.picture_keys import picture_keys
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.shares import excess_p
 
 Keys = npt.NDArray[np.uint64]
@@ -38,10 +38,11 @@ _LEAST_COLUMNS = 2
 class ExactCopies(Metric):
     """Counts synthetic rows, images and texts that are exact copies of training ones.
 
-    Rows are compared as delivered, over all columns but ids, images and texts; every image (its bytes)
-    and every text is compared by itself, so that a fresh id or text hides no copied row. People who
-    were never in train also agree with a training row now and then, in tables of few categories
-    often. So the holdout is put to the same test, and only the share beyond the holdout's counts:
+    Rows are compared as delivered, over all columns but ids, images, texts and places of tiles; every
+    image (its bytes) and every text is compared by itself, so that a fresh id or text hides no copied
+    row. People who were never in train also agree with a training row now and then, in tables of few
+    categories often. So the holdout is put to the same test, and only the share beyond the holdout's
+    counts:
 
     - it agrees with some: the excess counts where Fisher's exact test (one-sided, at
       `significance`) says that chance does not explain it;
@@ -84,7 +85,8 @@ class ExactCopies(Metric):
             raise NotMeasurable("there are no rows to compare")
         parts: dict[str, Any] = {}
         schema = comparison.reference.schema
-        rows = schema.of_kind(*TABULAR_KINDS)
+        # Where a tile lies goes to whatever is made of it; its picture is looked at below.
+        rows = [f for f in schema.of_kind(*TABULAR_KINDS) if f.name not in TILE_COLUMNS]
         # A label or two beside images or texts are shared by many: they are no record of anybody.
         if rows and not (len(rows) < _LEAST_COLUMNS and schema.of_kind("image", "text")):
             names = [field.name for field in rows]

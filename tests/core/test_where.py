@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from twinset.core.dataset import Dataset
 from twinset.core.errors import RecipeError, SchemaError
+from twinset.core.implications import implies
 from twinset.core.schema import OBJECT, Field, Label, Taxonomy
 from twinset.core.where import Where
 
@@ -95,3 +96,42 @@ def test_numbers_of_objects_are_columns_where_there_are_objects() -> None:
     assert Where({"all objects": 8}).mask(own).tolist() == [False, True, False]
     with pytest.raises(SchemaError, match="does not exist"):
         Where({"all objects": 1}).mask(Dataset.from_arrow(pa.table({"x": [1]})))
+
+
+def test_numbers_of_objects_are_read_as_they_are_printed() -> None:
+    found = Where.parse("objects 'white cell' >= 3 and all objects < 9 and light = night")
+    assert found.conditions == {
+        "objects 'white cell'": {"ge": 3},
+        "all objects": {"lt": 9},
+        "light": "night",
+    }
+    assert Where.parse(str(found)) == found
+    assert Where.parse("objects = 2").conditions == {"objects": 2}
+
+
+def test_a_name_with_spaces_is_told_to_go_in_quotes() -> None:
+    with pytest.raises(RecipeError, match="put a name or text with spaces in quotes"):
+        Where.parse("hours per week >= 3")
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "follows"),
+    [
+        ("amount >= 5", "amount >= 5", True),
+        ("amount >= 5 and sex = f", "amount > 4", True),
+        ("amount >= 5", "amount > 5", False),
+        ("amount = 5", "amount >= 5 and amount <= 5", True),
+        ("amount >= 5", "amount >= 4 and amount < 9", False),
+        ("amount >= 5", "sex = f", False),
+        ("sex = f", "sex = f", True),
+        ("amount is null", "amount >= 0", False),
+        ("objects 'car' >= 3", "all objects >= 2", True),
+        ("objects 'car' >= 1 and objects 'dog' >= 1", "all objects >= 2", True),
+        ("objects 'car' < 3", "all objects >= 1", False),
+        ("objects 'car' >= 3", "all objects < 9", False),
+        ("all objects >= 3", "objects 'car' >= 1", False),
+        ("sex = f", "sex is not null", False),
+    ],
+)
+def test_what_follows_from_conditions_alone(given: str, other: str, follows: bool) -> None:
+    assert implies(Where.parse(given), Where.parse(other)) is follows

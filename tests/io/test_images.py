@@ -71,5 +71,6 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
 def test_a_file_that_breaks_off_is_refused_by_name(tmp_path: Path, name: str, whole: bytes) -> None:
     folder = lay_out(tmp_path, {name: whole[:-1]})
 
-    with pytest.raises(DataError, match=f"'{name}' breaks off before its end"):
+    with pytest.raises(DataError, match=f"'{name}' breaks off before its end") as told:
         read_dataset(folder)
+    assert told.value.todo == f"replace or remove the file in '{folder}'"

@@ -90,8 +90,17 @@ def test_missing_file_names_its_nearest_neighbour(tmp_path: Path) -> None:
 
 
 def test_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(DataError, match=r"holds no image.*for meshes STL, OBJ"):
         read_table(tmp_path)
+
+
+def test_a_single_image_names_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "bolt.PNG").write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"is a single image.*give the folder that holds it"
+    ) as told:
+        read_table(tmp_path / "bolt.PNG")
+    assert ".conllu" not in str(told.value)
 
 
 def test_parquet_without_rows_or_with_repeated_names(tmp_path: Path) -> None:

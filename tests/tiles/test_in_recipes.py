@@ -193,3 +193,58 @@ def test_results_of_tiles_become_one_file_of_the_whole_images(
     assert "does not say where tiles lie" in capsys.readouterr().err
     assert main(["tiles", "cut", "found.json", "--predictions", "results.json"]) == 2
     assert "there is a 'found.json' already" in capsys.readouterr().err
+
+
+def test_a_result_of_a_class_that_there_is_not_is_told(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tiles", "wide", "cut", "--size", "64", "--overlap", "16"]) == 0
+    told = json.loads((tmp_path / "cut/annotations.json").read_text())
+    one = {"image_id": told["images"][0]["id"], "category_id": 77, "bbox": [1, 1, 5, 5], "score": 1}
+    (tmp_path / "results.json").write_text(json.dumps([one]))
+    assert main(["tiles", "cut", "found.json", "--predictions", "results.json"]) == 2
+    said = capsys.readouterr().err
+    assert "an entry that cannot be used; got [0] is of a class 77 that there is not" in said
+    assert f"{told['categories'][0]['id']} ({told['categories'][0]['name']})" in said
+    assert not (tmp_path / "found.json").exists()
+    words = ["tiles", "cut", "found.json", "--join", "--predictions", "results.json"]
+    assert main(words) == 2
+    assert "joined by two calls" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cut", "--format", "csv"], "allowed: coco, webdataset, parquet, yolo, voc, masks"),
+        (["cut", "--format", "parquet"], "write to 'cut.parquet'"),
+    ],
+)
+def test_tiles_are_written_only_where_they_can_be_read_again(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["tiles", "wide", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "cut").exists()
+
+
+def test_joined_images_keep_their_names(recipe: Path, tmp_path: Path) -> None:
+    names = [cell["path"] for cell in read_dataset(tmp_path / "wide").records["image"].to_pylist()]
+    tile_files(tmp_path / "wide", tmp_path / "cut", tiling=Tiling(size=64, overlap=0))
+    tile_files(tmp_path / "cut", tmp_path / "whole")
+    back = read_dataset(tmp_path / "whole")
+    assert back.records["file"].to_pylist() == names
+    tile_files(tmp_path / "cut", tmp_path / "voc", "voc")  # which holds no plain columns
+    assert len(read_dataset(tmp_path / "voc")) == len(names)
+
+
+def test_empty_tiles_are_not_kept_in_silence(tmp_path: Path) -> None:
+    from twinset.core.pixels import encode_lossless
+
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/x.png").write_bytes(encode_lossless(np.zeros((40, 90), np.uint8)))
+    with pytest.raises(SchemaError, match="the images have no labels"):
+        tile_files(
+            tmp_path / "scans",
+            tmp_path / "cut",
+            tiling=Tiling(size=32, overlap=0, keep_empty=False),
+        )

@@ -53,10 +53,15 @@ def command(
     json : bool
         Print the result as JSON.
     """
+    from twinset.core.errors import ParameterError
     from twinset.tiles.files import tile_files
     from twinset.tiles.grid import Tiling
     from twinset.tiles.results import join_results
 
+    if join and predictions is not None:
+        raise ParameterError(
+            "images and predictions are joined by two calls", got="--join and --predictions"
+        )
     if predictions is not None:
         joined = join_results(source, predictions, to)
         told = {"file": to, "boxes": joined.n_read, "objects": joined.n_written}

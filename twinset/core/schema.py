@@ -28,6 +28,9 @@ Role = Literal["feature", "target", "identifier", "sensitive", "group", "time", 
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 RESERVED = ("_id", "_origin", "_parents")
+TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
+"""Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
+
 TABULAR_KINDS: frozenset[str] = frozenset({"number", "integer", "category", "boolean", "datetime"})
 
 KEYPOINT = pa.struct(

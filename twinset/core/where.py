@@ -69,7 +69,8 @@ class Where:
         """Return the Where that `text` spells: comparisons joined by ``and``.
 
         Allowed: ``=``, ``!=``, ``>=``, ``>``, ``<=``, ``<``, ``in (a, b)``, ``is null``,
-        ``is not null``. Names and texts with spaces go in quotes.
+        ``is not null``. Names and texts with spaces go in quotes; numbers of objects need none:
+        ``objects 'car' >= 2``, ``all objects < 9``.
         """
         return cls(_Parser(text).conditions())
 
@@ -236,7 +237,13 @@ class _Parser:
         kind, column = self._next()
         if kind == "op":
             raise self._fault("a condition begins with a column name")
-        _, operator = self._next()
+        kind, operator = self._next()
+        if column == "objects" and kind == "quoted":  # as they are printed, without quotes around
+            column = f"objects '{operator}'"
+            kind, operator = self._next()
+        elif (column, operator) == ("all", "objects"):
+            column = "all objects"
+            kind, operator = self._next()
         operator = operator.lower()
         if operator == "is":
             word = self._next()[1].lower()
@@ -254,7 +261,10 @@ class _Parser:
             return column, {"not": self._value()}
         if operator in names:
             return column, {names[operator]: self._value()}
-        raise self._fault(f"'{operator}' is no comparison")
+        raise self._fault(
+            f"'{operator}' is no comparison",
+            "put a name or text with spaces in quotes" if kind != "op" else "",
+        )
 
     def _list(self) -> list[Scalar]:
         if self._next()[1] != "(":
@@ -287,10 +297,11 @@ class _Parser:
         self.at += 1
         return self.tokens[self.at - 1]
 
-    def _fault(self, what: str) -> RecipeError:
+    def _fault(self, what: str, todo: str = "") -> RecipeError:
         return RecipeError(
             f"cannot read the condition '{self.text}': {what}",
             allowed="e.g. Class = 1 and Amount >= 100",
+            todo=todo,
         )
 
 

@@ -26,6 +26,7 @@ _MAGIC = {
     ".tiff": (b"II*\0", b"MM\0*"),
 }
 _DICOM = (".dcm", ".dicom")
+IMAGE_ENDINGS = (*_MAGIC, *_DICOM)
 _LABELS = "labels.csv"
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
@@ -85,8 +86,9 @@ def _listed(folder: Path) -> tuple[list[Path], dict[str, pa.ChunkedArray]]:
     if not paths:
         raise DataError(
             f"the folder '{folder}' holds no image",
-            allowed="PNG, JPEG, TIFF and DICOM files, in sub-folders named by their label",
-            todo="give the folder that holds the images, or a data file",
+            allowed="PNG, JPEG, TIFF and DICOM files, in sub-folders named by their label; for meshes "
+            "STL, OBJ, PLY, OFF and GLB files",
+            todo="give the folder that holds the files, or a data file",
         )
     columns: dict[str, pa.ChunkedArray] = {}
     more = _read_labels(folder, paths) if (folder / _LABELS).is_file() else {}
@@ -103,21 +105,22 @@ def holds_images(folder: Path) -> bool:
 
 def _is_image(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in (*_MAGIC, *_DICOM) and not hidden and path.is_file()
+    return path.suffix.lower() in IMAGE_ENDINGS and not hidden and path.is_file()
 
 
 def _read_image(folder: Path, relative: Path) -> bytes:
     data = inside(folder, relative.as_posix()).read_bytes()
+    name = relative.as_posix()
     is_medical = relative.suffix.lower() in _DICOM
     if is_medical and is_dicom(data):
-        return _from_dicom(data, relative.as_posix())
+        return _from_dicom(data, name)
     if is_medical or not data.startswith(_MAGIC[relative.suffix.lower()]):
         raise DataError(
-            f"the file '{relative.as_posix()}' is no {relative.suffix[1:].upper()} image",
+            f"the file '{name}' is no {relative.suffix[1:].upper()} image",
             got="an empty file" if not data else "another content",
-            todo="replace or remove the file",
+            todo=f"replace or remove the file in '{folder}'",
         )
-    _check_whole(data, relative.as_posix())
+    _check_whole(data, name, folder)
     return data
 
 
@@ -129,7 +132,7 @@ def _from_dicom(data: bytes, name: str) -> bytes:
         raise DataError(what, got=error.got, allowed=error.allowed, todo=error.todo) from error
 
 
-def _check_whole(data: bytes, name: str) -> None:
+def _check_whole(data: bytes, name: str, folder: Path) -> None:
     """Raise DataError with the file's name where it breaks off or is damaged."""
     try:
         check_whole(data)
@@ -137,7 +140,7 @@ def _check_whole(data: bytes, name: str) -> None:
         raise DataError(
             f"the image file '{name}' {error.what.removeprefix('the image ')}",
             got=error.got,
-            todo="replace or remove the file",
+            todo=f"replace or remove the file in '{folder}'",
         ) from error
 
 
@@ -177,7 +180,7 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
         if not file.is_file():
             raise DataError(f"the file that column '{name}' names in row {row} is missing")
         data = file.read_bytes()
-        _check_whole(data, relative)
+        _check_whole(data, relative, folder)
         blobs.append({"bytes": data, "path": relative})
     return pa.chunked_array([pa.array(blobs, BLOB)])
 

@@ -16,6 +16,7 @@ from twinset.core.errors import DataError, did_you_mean, without_values
 from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
 from twinset.io.images import (
+    IMAGE_ENDINGS,
     beside_images,
     holds_images,
     load_side_files,
@@ -193,6 +194,12 @@ def _check_path(path: Path) -> str:
     if path.is_dir():
         return "image folder"
     suffix = next((s for s in sorted(_READERS, key=len) if path.name.lower().endswith(s)), None)
+    if suffix is None and path.is_file() and path.suffix.lower() in IMAGE_ENDINGS:
+        raise DataError(
+            f"'{path}' is a single image",
+            allowed="a folder of images, or a data file",
+            todo=f"give the folder that holds it: '{path.parent}'",
+        )
     if suffix is None:
         raise DataError(
             f"the format of '{path}' is not known by its ending",

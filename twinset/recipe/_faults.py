@@ -43,6 +43,7 @@ _EXPECTED = {
     "float_type": "a number",
     "bool_type": "true or false",
 }
+_EXAMPLES = {"name": "name: my-set", "brief": "brief: {task: detection}"}
 _LONGEST_SHOWN = 60
 
 
@@ -72,6 +73,8 @@ def shape_faults(error: ValidationError, document: Document) -> Iterator[Fault]:
             text = "; ".join(filter(None, ["unknown key", f"allowed: {', '.join(known)}", hint]))
         elif kind == "missing":
             text = "this key is missing"
+            if example := _EXAMPLES.get(".".join(str(key) for key in path)):
+                text += f"; write e.g. {example}"
         elif kind in _EXPECTED:
             text = f"must be {_EXPECTED[kind]}; got {_shown(value)}"
         elif kind == "literal_error":

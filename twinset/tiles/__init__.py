@@ -1,6 +1,7 @@
 """Large images as tiles with exact labels, and what was found on tiles back on the whole image."""
 
-from twinset.tiles.cutting import TILE_COLUMNS, cut_tiles
+from twinset.core.schema import TILE_COLUMNS
+from twinset.tiles.cutting import cut_tiles
 from twinset.tiles.grid import Tiling, Window
 from twinset.tiles.joining import join_tiles
 from twinset.tiles.predictions import Found, find_by_tiles, join_boxes, join_maps

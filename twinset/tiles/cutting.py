@@ -15,12 +15,9 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.instances import ObjectLabel, extents_of
 from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import RESERVED, Field, Schema
+from twinset.core.schema import RESERVED, TILE_COLUMNS, Field, Schema
 from twinset.tiles._labels import labels_in
 from twinset.tiles.grid import Tiling, Window
-
-TILE_COLUMNS = ("tile_of", "tile_x", "tile_y", "tile_of_width", "tile_of_height")
-"""Where a tile comes from: name of the image, place of its upper left corner, size of the image."""
 
 _AT_ONCE = 16  # tiles of an image that are encoded before they are handed on
 
@@ -70,7 +67,8 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     Raises
     ------
     SchemaError
-        There is not exactly one image column, or the images are tiles already.
+        There is not exactly one image column, the images are tiles already, or empty tiles shall be left
+        out and nothing tells which are.
     DataError
         An image is missing or cannot be decoded, or its map is of another size.
 
@@ -85,6 +83,13 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     number = 0
     for chunk in chunks:
         columns, schema = Columns.of(chunk.schema), tile_schema(chunk.schema)
+        if columns.mask is None and columns.boxes is None and not tiling.keep_empty:
+            raise SchemaError(
+                "tiles without objects cannot be told from others: the images have no labels",
+                got=", ".join(chunk.schema.names[:8]),
+                allowed="a column of objects or of id maps",
+                todo="keep empty tiles, or bring annotated images",
+            )
         for k in range(len(chunk)):
             row = chunk.records.slice(k, 1).to_pylist()[0]
             for tiles in _tiles_of(row, number, columns, tiling):
@@ -162,6 +167,8 @@ def _cells(
         made[columns.boxes] = labels
     else:
         gone = [] if part is None else _too_small(part, full, least)
+        if part is not None and not tiling.keep_empty and not np.setdiff1d(part, [0, *gone]).size:
+            return None
     if part is not None and columns.mask is not None:
         if gone:
             part = np.where(np.isin(part, gone), 0, part).astype(part.dtype)

@@ -7,12 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from twinset.core.dataset import Dataset
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, ParameterError, did_you_mean
+from twinset.core.schema import Field
 from twinset.io import stream_dataset, write_dataset
 from twinset.tiles.cutting import cut_tiles
 from twinset.tiles.grid import Tiling
 from twinset.tiles.joining import join_tiles
+
+LAYOUTS = ("coco", "webdataset", "parquet", "yolo", "voc", "masks")
+"""Formats of images; the first three keep where tiles lie."""
+
+_WHOLE_NAME = "file"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ def tile_files(
     """Cut a set of images into tiles and write them; without a tiling, join a set of tiles.
 
     Of folders of images memory holds one at a time, beside the labels; of joined ones, the tiles of one.
+    Formats number their images: a joined one has its name in a column `file`.
 
     Parameters
     ----------
@@ -43,7 +52,7 @@ def tile_files(
     to : Path
         Where to write: nothing must be there.
     layout : str
-        A format that `write_dataset` writes.
+        One of `LAYOUTS`.
     tiling : Tiling, optional
         How to cut.
 
@@ -53,7 +62,10 @@ def tile_files(
         There is something at `to`, or the source cannot be used.
     SchemaError
         It holds no images, or tiles that are to be cut again.
+    ParameterError
+        The format holds no images, or would not be known by the ending of `to`.
     """
+    _check_layout(layout, to)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")
     n_rows = Counter[str]()
@@ -64,6 +76,33 @@ def tile_files(
             yield chunk
 
     read = counted(stream_dataset(source), "read")
-    made = join_tiles(read) if tiling is None else cut_tiles(read, tiling)
+    made = map(_named, join_tiles(read)) if tiling is None else cut_tiles(read, tiling)
     write_dataset(counted(made, "written"), to, layout)
     return TilesMade(n_rows["read"], n_rows["written"])
+
+
+def _check_layout(layout: str, to: Path) -> None:
+    if layout not in LAYOUTS:
+        raise ParameterError(
+            f"tiles are not written as '{layout}'",
+            allowed=", ".join(LAYOUTS),
+            todo=did_you_mean(layout, LAYOUTS),
+        )
+    if layout == "parquet" and to.suffix.lower() not in (".parquet", ".pq"):
+        raise ParameterError(
+            "a Parquet file is known by its ending",
+            got=f"'{to}'",
+            allowed=".parquet, .pq",
+            todo=f"write to '{to}.parquet'",
+        )
+
+
+def _named(whole: Dataset) -> Dataset:
+    """Return a joined image with its name in a column, unless there is such a column."""
+    if _WHOLE_NAME in whole.schema.names:
+        return whole
+    image = whole.schema.of_kind("image")[0].name
+    names = [blob["path"] for blob in whole.records[image].to_pylist()]
+    field = Field(name=_WHOLE_NAME, kind="id", role="identifier")
+    records = whole.records.append_column(_WHOLE_NAME, pa.array(names, pa.string()))
+    return Dataset.from_arrow(records, whole.schema.with_field(field), whole.card)

@@ -14,8 +14,8 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.instances import ObjectLabel, extents_of
 from twinset.core.keypoints import OUT, Keypoint
 from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import RESERVED, Schema
-from twinset.tiles.cutting import TILE_COLUMNS, Columns
+from twinset.core.schema import RESERVED, TILE_COLUMNS, Schema
+from twinset.tiles.cutting import Columns
 from twinset.tiles.grid import Window
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from twinset.core.errors import DataError
+from twinset.core.schema import TILE_COLUMNS
 from twinset.io.files import write_text
-from twinset.tiles.cutting import TILE_COLUMNS
 from twinset.tiles.files import TilesMade
 from twinset.tiles.grid import Window
 from twinset.tiles.predictions import Found, join_boxes
@@ -50,7 +50,7 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
     file = tiles / "annotations.json" if tiles.is_dir() else tiles
     told = _json(file)
     known = _tiles(told, file.name)
-    found = _found(_json(results), known, results.name)
+    found = _found(_json(results), known, _classes(told), results.name)
     names = list(dict.fromkeys(tile["tile_of"] for tile in known.values()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -100,7 +100,13 @@ def _tiles(told: Any, name: str) -> dict[int, Mapping[str, Any]]:
     return made
 
 
-def _found(results: Any, known: Mapping[int, object], name: str) -> dict[int, Found]:
+def _classes(told: Mapping[str, Any]) -> dict[int, str]:
+    return {int(one["id"]): str(one["name"]) for one in told.get("categories", ())}
+
+
+def _found(
+    results: Any, known: Mapping[int, object], classes: Mapping[int, str], name: str
+) -> dict[int, Found]:
     """Return image id -> what was found on that tile."""
     boxes: dict[int, list[list[float]]] = {i: [] for i in known}
     scores: dict[int, list[float]] = {i: [] for i in known}
@@ -110,7 +116,7 @@ def _found(results: Any, known: Mapping[int, object], name: str) -> dict[int, Fo
         try:
             i, (x, y, w, h) = entry["image_id"], (float(v) for v in entry["bbox"])
             is_known = i in known
-            score, label = float(entry["score"]), str(int(entry["category_id"]))
+            score, label = float(entry["score"]), int(entry["category_id"])
             if not np.isfinite([x, y, w, h, score]).all() or min(w, h) <= 0:
                 raise ValueError(entry["bbox"])
         except (TypeError, KeyError, ValueError):
@@ -119,14 +125,19 @@ def _found(results: Any, known: Mapping[int, object], name: str) -> dict[int, Fo
         if not is_known:
             faults.append(f"[{place}] is of a tile {i} that there is not")
             continue
+        if label not in classes:
+            faults.append(f"[{place}] is of a class {label} that there is not")
+            continue
         boxes[i].append([x, y, x + w, y + h])
         scores[i].append(score)
-        labels[i].append(label)
+        labels[i].append(str(label))
     if faults:
+        many = "an entry" if len(faults) == 1 else f"{len(faults):,} entries"
+        named = ", ".join(f"{i} ({word})" for i, word in classes.items())
         raise DataError(
-            f"'{name}' holds {len(faults)} entries that cannot be used",
+            f"'{name}' holds {many} that cannot be used",
             got="; ".join(faults[:5]),
-            allowed=_RESULT,
+            allowed=f"{_RESULT}, of the tiles in annotations.json and its classes {named}",
         )
     return {
         i: Found(np.array(boxes[i], float).reshape(-1, 4), np.array(scores[i]), labels[i])

@@ -7,7 +7,7 @@ from scipy.stats import fisher_exact
 
 from twinset.core.contracts import Comparison
 from twinset.core.dataset import Dataset
-from twinset.core.schema import Field, Schema
+from twinset.core.schema import BLOB, Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.exact_copies import (
     ExactCopies,
@@ -151,3 +151,25 @@ def test_a_label_beside_texts_is_no_row_to_copy() -> None:
     found = ExactCopies().compute(comparison, rng_for(0))
 
     assert list(found.details["parts"]) == ["text 'text'"]
+
+
+def test_where_a_tile_lies_is_no_copy_but_its_picture_is(rng) -> None:
+    def tiles(pictures: list[bytes], image: str) -> Dataset:
+        n = len(pictures)
+        places = {"tile_of": [image] * n, "tile_x": [64 * k for k in range(n)], "tile_y": [0] * n}
+        blobs = [{"bytes": picture, "path": None} for picture in pictures]
+        sizes = {"tile_of_width": [640] * n, "tile_of_height": [64] * n}
+        fields = [Field(name="image", kind="image"), Field(name="tile_of", kind="category")]
+        fields += [Field(name=name, kind="integer") for name in (*list(places)[1:], *sizes)]
+        return Dataset.from_arrow(
+            pa.table({"image": pa.array(blobs, BLOB), **places, **sizes}), Schema(tuple(fields))
+        )
+
+    def found(made: list[bytes]) -> float:
+        train = tiles([b"a%d" % k for k in range(9)], "s1")
+        held = tiles([b"b%d" % k for k in range(9)], "s2")
+        comparison = Comparison(train=train, reference=held, synthetic=tiles(made, "s1"))
+        return ExactCopies().compute(comparison, rng).value
+
+    assert found([b"c%d" % k for k in range(9)]) == 0
+    assert found([b"a%d" % k for k in range(9)]) == 1

@@ -18,7 +18,7 @@ from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
 from twinset.core.instances import ObjectLabel
 from twinset.core.outlines import fill_window
 from twinset.core.pixels import encode_lossless
-from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
+from twinset.core.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.io.files import inside
 from twinset.io.vision.faults import Faults
 
@@ -191,10 +191,12 @@ def to_dataset(
     fields.append(Field(name="objects", kind="boxes", taxonomy=Taxonomy(tuple(labels))))
     extras = {key: None for s in samples for key in s.extras if key not in columns}
     table = pa.table({key: pa.array([s.extras.get(key) for s in samples]) for key in extras})
-    if extras:
-        rest = Dataset.from_arrow(table)
+    own = [key for key in extras if key not in RESERVED]
+    if own:
+        rest = Dataset.from_arrow(table.select(own))
         fields += rest.schema.fields
-        columns |= {key: rest.records.column(key) for key in extras}
+        columns |= {key: rest.records.column(key) for key in own}
+    columns |= {key: table.column(key) for key in extras if key in RESERVED}
     card = Card(name=name, origin="real", notes=notes)
     return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
 
