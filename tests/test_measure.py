@@ -141,7 +141,7 @@ def test_scores_do_not_depend_on_workers_or_on_the_other_metrics() -> None:
 def test_value_baseline_and_floor_are_measured_through_the_same_door() -> None:
     seen: list[tuple[Comparison, float]] = []
     scores_of(people(70, 4), holdout=people(100, 2), metrics=[("toy", Sizes(seen=seen))])
-    (base, r0), (made, r1), (floor, r2) = seen
+    (base, r0), (floor, r1), (made, r2) = seen  # what is real alone comes first
     assert r0 == r1 == r2  # equal streams
     assert base.reference is made.reference is floor.reference
     assert (
@@ -160,7 +160,7 @@ def test_value_baseline_and_floor_are_measured_through_the_same_door() -> None:
 def test_privacy_looks_at_every_synthetic_row_and_models_at_whole_sets() -> None:
     seen: list[tuple[Comparison, float]] = []
     scores_of(people(700, 4), holdout=people(100, 2), metrics=[("leaks", Leaks(seen=seen))])
-    assert [len(c.synthetic) for c, _ in seen] == [50, 700, 50]
+    assert [len(c.synthetic) for c, _ in seen] == [50, 50, 700]  # baseline, floor, candidate
     seen.clear()
     train, holdout = people(200, 1), people(100, 2)
     scores_of(people(70, 4), train=train, holdout=holdout, metrics=[("models", Models(seen=seen))])
