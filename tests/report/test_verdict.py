@@ -122,6 +122,13 @@ def test_numbers_and_summaries_that_stand_elsewhere_are_not_repeated(score):
     assert reasons(score("gap.a")) == []
 
 
+def test_a_summary_is_said_once_where_a_note_follows_it(score):
+    said = "different: worse by at least 0.1; allowed is 0.01. none of 500 differs. The holdout is later"
+    found = score("gap.a", sentence=said, details={"summary": "none of 500 differs"})
+    assert not any("none of 500" in reason for reason in reasons(found))
+    assert any("The holdout is later" in reason for reason in reasons(found))
+
+
 def test_a_summary_that_finds_nothing_is_not_told_as_the_furthest_off(score):
     for denial in (
         "no column differs beyond chance",

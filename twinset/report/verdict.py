@@ -79,8 +79,11 @@ def reasons(score: Score) -> list[str]:
     ['needs about 90 rows', 'the harm is open']
     """
     text = re.sub(rf"^{score.verdict}\s*[:,;]?\s*", "", score.sentence, flags=re.IGNORECASE)
-    # A summary that the sentence ends with is shown by itself.
-    text = text.removesuffix(str(score.details.get("summary", "")) or "\0").strip().rstrip(".")
+    # A summary is shown by itself, whether or not a note follows it in the sentence.
+    summary = re.escape(str(score.details.get("summary", "")))
+    if summary:
+        text = re.sub(rf"(^|[.] ?|\s){summary}(?=[.]|$)", "", text, count=1)
+    text = text.strip(" .")
     clauses = (clause.strip() for clause in text.split(";"))
     return [clause for clause in clauses if clause and not re.match(r"[-−+]?\d|no worse", clause)]
 
