@@ -145,11 +145,15 @@ def evaluate(
     made = same_columns(synthetic, parts.train, "synthetic")
     if note is not None:
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
-    if parts.holdout is None:
-        notes = [*copied_note(copied_rows(parts.train, made)), *notes]
+    notes = [*_copies_without_holdout(parts, made), *notes]
     with threadpool_limits(limits=1):
         notes += refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
         return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
+
+
+def _copies_without_holdout(parts: Parts, made: Dataset) -> list[str]:
+    """Return what to say of copied rows where no holdout tells how many chance makes."""
+    return [] if parts.holdout is not None else copied_note(copied_rows(parts.train, made))
 
 
 def appraise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -17,7 +17,7 @@ from twinset.leaks import refuse_sets
 from twinset.parts import Making, Part, part_card, stamped
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
-from twinset.sampling import fit_source
+from twinset.sampling import OpenSet, fit_source
 from twinset.varying import open_varying
 from twinset.wanted import wanted_rows
 
@@ -81,11 +81,7 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
 
     def chunks(skip: int) -> Iterator[Dataset]:
         start = 0
-        # Only what keeps account of rows reads the earlier ones: they may be many.
-        account = made.ledger if made.ledger is not None and made.has_keys else made.whole
-        if account is not None:
-            for rows_before in part.earlier:
-                account.record(rows_before)
+        _account_for(part.earlier, made)
         for i, (where, rows) in enumerate(requests):
             left_out = min(max(0, skip - start), rows)
             drawn = source.draw(
@@ -114,6 +110,14 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
         final,
         is_seekable=made.ledger is None and made.whole is None and not aggregates,
     )
+
+
+def _account_for(earlier: Iterable[Dataset], made: OpenSet) -> None:
+    """Tell what keeps account of rows about earlier ones; nothing else reads them, they may be many."""
+    account = made.ledger if made.ledger is not None and made.has_keys else made.whole
+    if account is not None:
+        for rows in earlier:
+            account.record(rows)
 
 
 def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:

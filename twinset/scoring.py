@@ -175,13 +175,10 @@ class Frame:
 
         real = kept.of(("real", *about), of_real)
         measured = compute(synthetic)
+        parts = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
         compared: dict[str, Any] = {
             "with": sides.called,
-            "rows": {
-                "synthetic": len(synthetic),
-                "baseline": len(baseline),
-                "reference": len(reference),
-            },
+            "rows": {name: len(part) for name, part in parts.items()},
             "left_out": dict(columns.left_out),
         }
         facts = self.embedded.facts_of(columns.names)
@@ -190,7 +187,7 @@ class Frame:
         if real.drift is not None:
             compared["train_rows_instead"] = real.drift
             note = f"The holdout is later than the train part: real train rows score {real.drift:.3f} here"
-        n_rows = len(reference) if is_utility else min(map(len, (synthetic, baseline, reference)))
+        n_rows = len(reference) if is_utility else min(compared["rows"].values())
         called = (
             "trained on real rows" if is_utility and metric.known_baseline is None else "real rows"
         )

@@ -13,7 +13,7 @@ from twinset.core.dataset import Dataset
 from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError, did_you_mean
 from twinset.core.schema import Label
 
-from ._scene_spec import read_colour
+from ._scene_spec import check_keys, read_colour
 
 Triangles = npt.NDArray[np.float64]
 """Corners of triangles, shape (k, 3, 3), as x, y, z; z points up."""
@@ -144,13 +144,7 @@ def _of_asset(kind: MeshClass, assets: Mapping[str, Dataset]) -> tuple[Triangles
 
 def _read(name: str, spec: Mapping[str, Any]) -> MeshClass:
     place = f"classes.{name}"
-    for key in spec:
-        if key not in _KEYS:
-            raise ParameterError(
-                f"{place} has no setting '{key}'",
-                allowed=", ".join(_KEYS),
-                todo=did_you_mean(str(key), _KEYS),
-            )
+    check_keys(spec, _KEYS, place)
     mesh, asset = str(spec.get("mesh", "")), str(spec.get("asset", ""))
     if bool(mesh) == bool(asset):
         raise ParameterError(

@@ -161,27 +161,43 @@ def read_levels(
         for level in weights:
             if level not in known:
                 raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
-        if not weights or any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
-            raise ParameterError(
-                f"the weights of factors.{name} cannot be used",
-                got=str(weights),
-                allowed="numbers of 0 or more, one of them above 0",
-            )
-        made[name] = {str(k): float(v) for k, v in weights.items()}
+        made[name] = checked_weights(name, weights)
     return made
+
+
+def checked_weights(name: str, weights: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the weights of a factor's levels, level -> weight.
+
+    Raises
+    ------
+    ParameterError
+        There is none, one is below 0, or all are 0.
+    """
+    if any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
+        raise ParameterError(
+            f"the weights of factors.{name} cannot be used",
+            got=str(weights),
+            allowed="numbers of 0 or more, one of them above 0",
+        )
+    return {str(k): float(v) for k, v in weights.items()}
+
+
+def check_keys(spec: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    """Raise ParameterError at a setting of a class that is none of the known ones."""
+    for key in spec:
+        if key not in known:
+            raise ParameterError(
+                f"{place} has no setting '{key}'",
+                allowed=", ".join(known),
+                todo=did_you_mean(str(key), known),
+            )
 
 
 def _read_class(
     name: str, spec: Mapping[str, Any], cutouts: Mapping[str, tuple[Cutout, ...]]
 ) -> ObjectClass:
     place = f"classes.{name}"
-    for key in spec:
-        if key not in _KEYS:
-            raise ParameterError(
-                f"{place} has no setting '{key}'",
-                allowed=", ".join(_KEYS),
-                todo=did_you_mean(str(key), _KEYS),
-            )
+    check_keys(spec, _KEYS, place)
     make, label = _shape(name, spec, place, cutouts)
     texture = spec.get("texture", "plain")
     textures = (texture,) if isinstance(texture, str) else tuple(texture)

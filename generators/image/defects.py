@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.dataset import Dataset
 from twinset.core.defect_marks import DEFECTS, marked
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.instances import objects_from_ids
 from twinset.core.pixels import encode_png
-from twinset.core.schema import BLOB, Field, Label, Schema, Taxonomy
+from twinset.core.schema import Field, Label, Schema, Taxonomy
 from twinset.core.where import Where
 
 from .._conditions import outcomes_that_meet
 from .._quotas import deal
+from ._drawn_rows import drawn_rows
 from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
@@ -129,16 +129,7 @@ class _FittedDefects(FittedGenerator):
             )
         turns = self._turns(weights, rng)
         rows = [self._draw(next(turns), rng) for _ in range(n)]
-        arrays = {
-            f.name: pa.array(
-                [r[f.name] for r in rows], BLOB if f.kind in ("image", "mask") else f.stored_type
-            )
-            for f in self.schema.fields
-        }
-        card = Card(
-            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
-        )
-        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+        return drawn_rows(rows, self.schema, _NAME, self._settings)
 
     def _turns(
         self, weights: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.pixels import encode_lossless, encode_png
-from twinset.core.schema import BLOB, Field, Schema, Taxonomy
+from twinset.core.schema import Field, Schema, Taxonomy
 from twinset.core.where import Where
 
 from .._conditions import outcomes_that_meet
+from ._drawn_rows import drawn_rows
 from ._mesh_forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._mesh_scene import MeshScene, lay_out_meshes
 from ._mesh_shade import LIGHTS, VIEWS, paint
-from ._scene_spec import read_colour
+from ._scene_spec import checked_weights, read_colour
 
 _NAME = "image.meshes"
 _N_SCENES = 40
@@ -136,13 +136,7 @@ class Meshes(Generator):
             for level in weights:
                 if level not in known:
                     raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
-            if any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
-                raise ParameterError(
-                    f"the weights of factors.{name} cannot be used",
-                    got=str(weights),
-                    allowed="numbers of 0 or more, one of them above 0",
-                )
-            made[name] = {str(k): float(v) for k, v in weights.items()}
+            made[name] = checked_weights(name, weights)
         return made
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
@@ -202,17 +196,7 @@ class FittedMeshes(FittedGenerator):
             if self._settings.depth:
                 row["depth"] = {"bytes": encode_lossless(scene.depth), "path": None}
             rows.append(row)
-        arrays = {
-            f.name: pa.array(
-                [row[f.name] for row in rows],
-                BLOB if f.kind in ("image", "mask") else f.stored_type,
-            )
-            for f in self.schema.fields
-        }
-        card = Card(
-            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
-        )
-        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+        return drawn_rows(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, n_objects: int, view: str, light: str, rng: np.random.Generator

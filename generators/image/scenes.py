@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from twinset.core.camera import CAMERA
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.pixels import encode_png
-from twinset.core.schema import BLOB, Field, Schema, Taxonomy
+from twinset.core.schema import Field, Schema, Taxonomy
 from twinset.core.weather import WEATHER
 from twinset.core.where import Where
 
+from ._drawn_rows import drawn_rows
 from ._scene_choices import Choices
 from ._scene_ground import paint_ground
 from ._scene_layout import Scene, lay_out
@@ -204,17 +204,7 @@ class FittedScenes(FittedGenerator):
             row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
             row["objects"] = list(scene.objects)
             rows.append(row)
-        arrays = {
-            f.name: pa.array(
-                [row[f.name] for row in rows],
-                BLOB if f.kind in ("image", "mask") else f.stored_type,
-            )
-            for f in self.schema.fields
-        }
-        card = Card(
-            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
-        )
-        return Dataset.from_arrow(pa.table(arrays), self.schema, card)
+        return drawn_rows(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
