@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 
 

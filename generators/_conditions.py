@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, TwinsetError
-from twinset.core.schema import Schema
-from twinset.core.where import Where
 
 
 def outcomes_that_meet(
@@ -48,7 +48,7 @@ def outcomes_that_meet(
     kinds = schema.select(columns)
     table = pa.table({c: pa.array(v, kinds[c].stored_type) for c, v in outcomes.items()})
     try:
-        keep = where.mask(Dataset.from_arrow(table, kinds))
+        keep = Dataset.from_arrow(table, kinds).mask(where)
     except TwinsetError as error:
         raise ParameterError(f"'{name}' cannot read the condition: {error}") from error
     if not keep.any():

@@ -12,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from twinset._settings import documented_settings
-from twinset.registry import KINDS, component_class, component_names, list_components, parameters
+from twinset.registry import (
+    KINDS,
+    component_class,
+    component_names,
+    documented_settings,
+    list_components,
+    parameters,
+)
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("twinset", "generators", "augment", "evaluation")

@@ -12,12 +12,7 @@ from pathlib import Path
 import pytest
 
 import twinset.generators
-from twinset.core.errors import (
-    MissingExtraError,
-    ParameterError,
-    TwinsetError,
-    UnknownNameError,
-)
+from twinset.core.errors import MissingExtraError, ParameterError, TwinsetError, UnknownNameError
 from twinset.registry import (
     build,
     component_class,
@@ -35,9 +30,9 @@ TOY = '''
     import numpy as np
     import pyarrow as pa
     from twinset.core.contracts import FittedGenerator, Generator, silent
-    from twinset.core.dataset import Card, Dataset
+    from twinset.core.data.dataset import Card, Dataset
     from twinset.core.errors import ParameterError
-    from twinset.core.schema import Field, Schema
+    from twinset.core.data.schema import Field, Schema
 
     @dataclass(frozen=True, kw_only=True)
     class Toy(Generator):

@@ -5,39 +5,39 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from twinset.core.version import __version__
+
 if TYPE_CHECKING:
-    from twinset.advising import advise
-    from twinset.appraisal import evaluate
     from twinset.catalog import Catalog
-    from twinset.comparing import compare
-    from twinset.core.dataset import Dataset
+    from twinset.core.data.dataset import Dataset
+    from twinset.core.data.schema import Field, Schema
+    from twinset.core.data.where import Where
     from twinset.core.errors import TwinsetError
-    from twinset.core.schema import Field, Schema
-    from twinset.core.where import Where
-    from twinset.filling import gaps
-    from twinset.oneshot import twin
-    from twinset.pipeline import run
     from twinset.recipe import load_recipe
     from twinset.registry import list_components
-
-__version__ = "0.1.0"
+    from twinset.workflows.advise import advise
+    from twinset.workflows.compare import compare
+    from twinset.workflows.evaluate import evaluate
+    from twinset.workflows.gaps import gaps
+    from twinset.workflows.run import run
+    from twinset.workflows.twin import twin
 
 # Name -> module that holds it; imported on first use, so that `import twinset` costs nothing.
 _HOMES = {
     "Catalog": "twinset.catalog",
-    "Dataset": "twinset.core.dataset",
-    "Field": "twinset.core.schema",
-    "Schema": "twinset.core.schema",
+    "Dataset": "twinset.core.data.dataset",
+    "Field": "twinset.core.data.schema",
+    "Schema": "twinset.core.data.schema",
     "TwinsetError": "twinset.core.errors",
-    "Where": "twinset.core.where",
-    "advise": "twinset.advising",
-    "compare": "twinset.comparing",
-    "evaluate": "twinset.appraisal",
-    "gaps": "twinset.filling",
+    "Where": "twinset.core.data.where",
+    "advise": "twinset.workflows.advise",
+    "compare": "twinset.workflows.compare",
+    "evaluate": "twinset.workflows.evaluate",
+    "gaps": "twinset.workflows.gaps",
     "list_components": "twinset.registry",
     "load_recipe": "twinset.recipe",
-    "run": "twinset.pipeline",
-    "twin": "twinset.oneshot",
+    "run": "twinset.workflows.run",
+    "twin": "twinset.workflows.twin",
 }
 
 __all__ = [

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.clipping import clip_ring
 from twinset.core.errors import DataError
-from twinset.core.instances import ObjectLabel, objects_from_ids
-from twinset.core.keypoints import Keypoint, move_keypoints
-from twinset.core.outlines import signed_area
+from twinset.core.image.instance_maps import ObjectLabel, objects_from_ids
+from twinset.core.image.keypoints import Keypoint, move_keypoints
+from twinset.core.image.polygons import clip_ring, signed_area
 
 from ._motion import Moves, Points
 

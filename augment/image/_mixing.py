@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError
-from twinset.core.instances import ObjectLabel
+from twinset.core.image.instance_maps import ObjectLabel
 
 from .._seeded import with_parents
 from ._labels import objects_from_map, objects_from_outlines

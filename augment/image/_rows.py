@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS, Schema
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import KINDS, Schema
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 
 from .._seeded import Seeded, with_parents
 from ._labels import Objects

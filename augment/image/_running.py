@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
-from twinset.core.instances import ObjectLabel
+from twinset.core.image.instance_maps import ObjectLabel
 
 from ._depth import from_working, to_working
 from ._labels import Objects, objects_from_map, objects_from_outlines

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.defect_marks import DEFECTS, marked
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
-from twinset.core.instances import extents_of, objects_from_ids
-from twinset.core.keypoints import SEEN, in_frame, keypoints_from_ids
+from twinset.core.image.instance_maps import extents_of, objects_from_ids
+from twinset.core.image.keypoints import SEEN, in_frame, keypoints_from_ids
+from twinset.core.image.surface_defects import DEFECTS, marked
 
 from ._depth import from_working, to_working
 from ._labels import Objects

@@ -46,8 +46,8 @@ class Albumentations(SeededImages):
     --------
     >>> import numpy as np
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> from twinset.core.seeding import rng_for
     >>> png = encode_png(np.array([[0, 9]], np.uint8))
     >>> data = Dataset.from_arrow(pa.table({"image": [{"bytes": png, "path": None}]}))

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
-from twinset.core.schema import KINDS
 
 from ._labels import objects_from_map
 from ._mixing import Canvas, Mixing, check_most_ids, check_range, corner, covering_scale
@@ -43,8 +43,8 @@ class Cutmix(Mixing):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((10, 10), k, np.uint8)), "path": None} for k in range(9)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
     >>> cut = Cutmix(area_range=(0.25, 0.25))

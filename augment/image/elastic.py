@@ -51,8 +51,8 @@ class Elastic(SeededImages):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> png = encode_png(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1)))
     >>> data = Dataset.from_arrow(pa.table({"image": [{"bytes": png, "path": None}]}))
     >>> bend = Elastic(shift=0.03)

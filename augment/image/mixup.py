@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import DataError
-from twinset.core.schema import KINDS
 
 from ._mixing import Mixing, check_range, resized
 from ._rows import Row
@@ -39,8 +39,8 @@ class Mixup(Mixing):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((2, 2), k, np.uint8)), "path": None} for k in (0, 100)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
     >>> mix = Mixup(share_range=(0.3, 0.3))

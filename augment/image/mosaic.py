@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.schema import KINDS
+from twinset.core.data.schema import KINDS
 
 from ._mixing import Canvas, Mixing, check_range, corner, covering_scale
 from ._rows import Row
@@ -42,8 +42,8 @@ class Mosaic(Mixing):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> cells = [{"bytes": encode_png(np.full((8, 8), k, np.uint8)), "path": None} for k in range(9)]
     >>> data = Dataset.from_arrow(pa.table({"image": cells}))
     >>> mosaic = Mosaic()

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.camera import CAMERA
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.weather import WEATHER
+from twinset.core.image.effects import CAMERA, WEATHER
 
 from ._depth import from_working, to_working
 from ._labels import Objects
@@ -48,8 +47,8 @@ class Weather(SeededImages):
     --------
     >>> from twinset.core.seeding import rng_for
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
-    >>> from twinset.core.pixels import decode_pixels, encode_png
+    >>> from twinset.core.data.dataset import Dataset
+    >>> from twinset.core.image.codec import decode_pixels, encode_png
     >>> png = encode_png(np.full((32, 32, 3), 40, np.uint8))
     >>> data = Dataset.from_arrow(pa.table({"image": [{"bytes": png, "path": None}]}))
     >>> foggy = Weather(kinds_of_weather=["fog"], amount_range=(0.6, 0.6))

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.conditions import parents_of
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import TableEncoding, round_to_step, to_arrow
+from twinset.core.data.conditions import parents_of
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import TableEncoding, round_to_step, to_arrow
+from twinset.core.data.schema import KINDS, Field
 from twinset.core.errors import ParameterError
-from twinset.core.schema import KINDS, Field
 
 _KEPT_ROLES = frozenset({"target", "identifier", "group", "time", "split"})
 

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.dataset import Dataset
-from twinset.core.edits import Ints
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError
-from twinset.core.schema import SPAN_FACTS
+from twinset.core.text.edits import Ints
 
 COLUMN = SPAN_FACTS
 """Column with a JSON list a row, an entry a span in the order of the spans, as `text.templates` writes."""

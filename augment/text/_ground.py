@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.edits import Codes, Ints, Mask
-from twinset.core.graphemes import by_character
-from twinset.core.marked_texts import MarkedTexts
-from twinset.core.mixing import GOLDEN, spread
+from twinset.core.data.hashing import GOLDEN, spread
+from twinset.core.text.edits import Codes, Ints, Mask
+from twinset.core.text.graphemes import by_character
+from twinset.core.text.spans import MarkedTexts
 
 Floats = npt.NDArray[np.float64]
 Protect = Literal["entities", "values", "none"]

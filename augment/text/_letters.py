@@ -6,8 +6,8 @@ import unicodedata
 
 import numpy as np
 
-from twinset.core.edits import Edits, text_of
-from twinset.core.graphemes import by_character
+from twinset.core.text.edits import Edits, text_of
+from twinset.core.text.graphemes import by_character
 
 from ._ground import Ground
 from ._keyboards import CONFUSED, Keyboard, neighbours

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from twinset.core.edits import Edits, Mask
+from twinset.core.text.edits import Edits, Mask
 
 from ._ground import BLANK, DIGIT, PUNCTUATION, Ground
 

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from twinset.core.edits import Codes, Edits, Ints, Mask, codes_of, text_of
-from twinset.core.graphemes import by_character
-from twinset.core.mixing import Bits, scramble
+from twinset.core.data.hashing import Bits, scramble
+from twinset.core.text.edits import Codes, Edits, Ints, Mask, codes_of, text_of
+from twinset.core.text.graphemes import by_character
 
 from ._ground import DIGIT, Ground
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.marked_texts import MarkedTexts
+from twinset.core.text.spans import MarkedTexts
 
 from ._facts import COLUMN, Facts, read_facts, with_canonical, write_facts
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.edits import Edits
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.schema import KINDS
 from twinset.core.seeding import draw_seed
+from twinset.core.text.edits import Edits
 
 from .._seeded import with_parents
 from ._agreement import article_edit, in_case_of_place
@@ -73,7 +73,7 @@ class EntitySwap(Augmenter):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> span = {"start": 5, "end": 10, "label": "dish", "value": "pizza"}
     >>> table = pa.table({"text": ["get a pizza"], "spans": [[span | {"start": 6, "end": 11}]]})
     >>> fields = (Field(name="text", kind="text"), Field(name="spans", kind="spans"))

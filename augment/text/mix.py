@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import FewRowsWarning, ParameterError
-from twinset.core.schema import KINDS
 
 from .._seeded import with_parents
 from ._facts import COLUMN, write_facts
@@ -61,7 +61,7 @@ class Mix(Augmenter):
 
     Examples
     --------
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> texts = ["Please go away, it is late.", "Now listen to me, the train has left."]
     >>> schema = Schema((Field(name="text", kind="text"),))
     >>> data = Dataset.from_arrow(pa.table({"text": texts}), schema)

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.edits import Edits
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.hashing import scramble
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.marked_texts import MarkedTexts
-from twinset.core.mixing import scramble
-from twinset.core.schema import KINDS
+from twinset.core.text.edits import Edits
+from twinset.core.text.spans import MarkedTexts
 
 from .._seeded import Seeded, with_parents
 from ._covered import NoiseAccount, Tell
@@ -95,7 +95,7 @@ class Noise(Seeded):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> span = {"start": 7, "end": 12, "label": "city", "value": "Paris"}
     >>> table = pa.table({"text": ["Off to Paris tomorrow, please."], "spans": [[span]]})
     >>> fields = (Field(name="text", kind="text"), Field(name="spans", kind="spans"))

@@ -32,11 +32,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import twinset
 from benchmarks.tabular.sets import Roles, code, load
-from twinset.core.dataset import Dataset
-from twinset.core.factors import infer_factors
-from twinset.core.shares import two_sample
-from twinset.core.where import Where
-from twinset.measure import default_metrics, measure
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.features.discretize import infer_factors
+from twinset.core.stats.hypothesis_tests import two_sample
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
 
 SLICE = "sex = Female and hours-per-week >= 50"
 KEPT = 0.1
@@ -111,7 +112,7 @@ def _starve(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _mask(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    return Where.parse(SLICE).mask(_dataset(frame[["sex", "hours-per-week"]]))
+    return _dataset(frame[["sex", "hours-per-week"]]).mask(Where.parse(SLICE))
 
 
 def _dataset(frame: pd.DataFrame) -> Dataset:

@@ -25,12 +25,12 @@ import pyarrow.parquet
 import torch
 
 import twinset
-from twinset.core.dataset import Dataset
-from twinset.core.pixels import decode_pixels
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.measure import default_metrics, measure
-from twinset.registry import build
+from twinset.measurement.harness import measure
+from twinset.registry import build, default_metrics
 
 SLICE = Where.parse("light = night and main_shape = star")
 KEPT = 0.1
@@ -52,11 +52,11 @@ def one_round(seed: int, rows: int, folder: Path) -> dict[str, Any]:
     world = build("generator", "image.shapes", WORLD).fit(None, rng_for(seed, "fit"))
     whole = world.sample(rows, rng_for(seed, "train")).without_reserved()
     holdout = world.sample(rows, rng_for(seed, "holdout")).without_reserved()
-    keep = ~SLICE.mask(whole) | (rng_for(seed, "starve").random(len(whole)) < KEPT)
+    keep = ~whole.mask(SLICE) | (rng_for(seed, "starve").random(len(whole)) < KEPT)
     starved = whole.take(np.flatnonzero(keep))
     file = folder / "real.parquet"
     pyarrow.parquet.write_table(starved.records, file)
-    true = float(SLICE.mask(whole).mean())
+    true = float(whole.mask(SLICE).mean())
     found = twinset.gaps(file, file, want={str(SLICE): true}, seed=seed, folder=folder)
     (folder / "recipe.yaml").write_text(found.recipe)
     done = twinset.run(
@@ -83,7 +83,7 @@ def one_round(seed: int, rows: int, folder: Path) -> dict[str, Any]:
 
 
 def _share(rows: Dataset) -> float:
-    return float(SLICE.mask(rows).mean())
+    return float(rows.mask(SLICE).mean())
 
 
 def _metrics(
@@ -121,7 +121,7 @@ def _metrics(
 def _recalls(sets: Mapping[str, Dataset], holdout: Dataset, seed: int) -> dict[str, Any]:
     """Return the recall of 'star' on real stars at night, and the accuracy on all real images."""
     levels = holdout.codes("main_shape")[1]
-    inside = SLICE.mask(holdout)
+    inside = holdout.mask(SLICE)
     truth = _labels(holdout, levels)
     pixels = _pixels(holdout)
     hits = {

@@ -25,10 +25,10 @@ import pandas as pd
 
 from benchmarks.tabular import sets
 from twinset.core.contracts import Comparison, Metric, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
+from twinset.measurement.comparison import independent_columns
 from twinset.registry import build
-from twinset.sides import independent_columns
 
 TRUTH = 1000.0
 METRIC = "utility.exchange_rate"

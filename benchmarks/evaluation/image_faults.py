@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.evaluation.image_sets import ImageSet
-from twinset.core.dataset import Dataset
-from twinset.core.pixels import decode_pixels, encode_png
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_pixels, encode_png
 
 Rng = np.random.Generator
 Pixels = npt.NDArray[Any]

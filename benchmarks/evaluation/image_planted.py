@@ -29,12 +29,13 @@ from benchmarks.evaluation.image_sets import SETS
 from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
-from twinset.core.dataset import Dataset
-from twinset.core.embedders import Classical, Embedding, SmallNet, with_vectors
-from twinset.core.image_properties import box_labels, with_properties
-from twinset.core.schema import BLOB
-from twinset.measure import default_metrics, measure
-from twinset.report.worst_first import worst_first
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB
+from twinset.core.features.embedders import Classical, Embedding, SmallNet, with_vectors
+from twinset.core.features.image_statistics import box_labels, with_properties
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
+from twinset.report.ordering import worst_first
 
 HERE = Path(__file__).parent
 _TRAIN = 0.3

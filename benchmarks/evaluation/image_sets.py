@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_pixels, encode_png
-from twinset.core.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.data.where import Where
+from twinset.core.image.codec import decode_pixels, encode_png
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.registry import build
 
 VISION = Path(__file__).parents[3] / "shared" / "data" / "vision"
@@ -105,7 +105,7 @@ SETS = {
         shapes,
         "main_shape",
         "star",
-        lambda d: Where.parse("light = night and main_shape = ring").mask(d),
+        lambda d: d.mask(Where.parse("light = night and main_shape = ring")),
     ),
 }
 

@@ -27,12 +27,12 @@ import pandas as pd
 
 from benchmarks.tabular.sets import DataAbsentError, Roles, load
 from twinset.core.contracts import Generator, Score
-from twinset.core.dataset import Dataset
-from twinset.core.features import FeatureEncoder
-from twinset.core.neighbours import nearest
-from twinset.core.schema import Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
+from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.seeding import rng_for
-from twinset.measure import measure
+from twinset.core.stats.neighbors import nearest
+from twinset.measurement.harness import measure
 from twinset.registry import build
 
 N_ROWS = 5_000

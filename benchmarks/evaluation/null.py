@@ -24,7 +24,8 @@ import numpy as np
 from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
-from twinset.measure import default_metrics, measure
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
 
 HERE = Path(__file__).parent
 ROWS = 3_000

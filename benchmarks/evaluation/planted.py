@@ -33,8 +33,9 @@ from benchmarks.evaluation.log import Log
 from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
-from twinset.measure import default_metrics, measure
-from twinset.report.worst_first import worst_first
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
+from twinset.report.ordering import worst_first
 
 HERE = Path(__file__).parent
 _NAMED = 2

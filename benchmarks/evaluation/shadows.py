@@ -27,11 +27,11 @@ from benchmarks.evaluation.memorisers import N_ROWS, Draw
 from benchmarks.evaluation.versions import versions
 from benchmarks.tabular.sets import DataAbsentError, load
 from twinset.core.contracts import Generator, Remake
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.measure import measure
+from twinset.generation.refit import remake_of
+from twinset.measurement.harness import measure
 from twinset.registry import build
-from twinset.remaking import remake_of
 
 METRICS = ("privacy.shadow_models", "privacy.membership")
 GENERATORS = ("tabular.copula", "tabular.trees", "minority.smote")

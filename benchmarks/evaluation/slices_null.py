@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.tabular.sets import load
-from twinset.core.dataset import Dataset
-from twinset.core.factors import infer_factors
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.discretize import infer_factors
+from twinset.core.features.slice_search import search_slices
 from twinset.core.seeding import rng_for
-from twinset.core.slices import search_slices
 
 
 def main() -> None:

@@ -33,10 +33,10 @@ from benchmarks.evaluation.tables import PLACES, Cut, every_row
 from benchmarks.evaluation.versions import versions
 from benchmarks.tabular.jobs import VENVS
 from twinset.core.contracts import Comparison, Measurement
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.measure import default_metrics, measure
-from twinset.registry import build
+from twinset.measurement.harness import measure
+from twinset.registry import build, default_metrics
 
 HERE = Path(__file__).parent
 ROWS = 200_000

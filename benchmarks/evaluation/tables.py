@@ -9,10 +9,10 @@ import pandas as pd
 
 from benchmarks.evaluation.faults import Places
 from benchmarks.tabular.sets import load
-from twinset.core.dataset import Dataset
-from twinset.core.inference import infer_schema
-from twinset.core.intake import to_table
-from twinset.core.schema import Schema
+from twinset.core.data.arrow_input import to_table
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.inference import infer_schema
+from twinset.core.data.schema import Schema
 
 PLACES = {
     "adult": Places(

@@ -34,8 +34,9 @@ from benchmarks.evaluation.text_faults_more import last_text_faults, more_text_f
 from benchmarks.evaluation.text_sets import TextCut, dataset
 from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
-from twinset.measure import default_metrics, measure
-from twinset.report.worst_first import AT_ONCE, worst_first
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
+from twinset.report.ordering import AT_ONCE, worst_first
 
 HERE = Path(__file__).parent
 SETS = ("snips", "sms")

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.tabular.sets import DATA, DataAbsentError
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 
 Row = dict[str, Any]
 """said, about, and where the set has spans: marks."""

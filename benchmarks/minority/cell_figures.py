@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.choice import choose
-from twinset.advising.differences import Difference
-from twinset.advising.strategies import NONE, Strategy
 from twinset.core.seeding import rng_for
+from twinset.workflows.advise.paired_tests import Difference
+from twinset.workflows.advise.select_strategy import choose
+from twinset.workflows.advise.strategies import NONE, Strategy
 
 Floats = npt.NDArray[np.float64]
 Figure = Callable[[Sequence["CellResult"]], float]

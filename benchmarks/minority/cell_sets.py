@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from twinset.advising.case import Case, Columns, open_case
+from twinset.workflows.advise.labelled_table import Case, Columns, open_case
 
 ABSENT = (
     "The data are absent: put the folder 'data' with fraud and tabular sets into shared/ beside the "
@@ -115,7 +115,7 @@ def _tabular(file: str, **settings: object) -> Callable[[Path], pd.DataFrame]:
 
 
 def _ulb(folder: Path) -> pd.DataFrame:
-    from twinset.fetch import fetch
+    from twinset.io.fetch import fetch
 
     return pd.read_csv(fetch("ulb-creditcard"))
 

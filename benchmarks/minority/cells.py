@@ -21,16 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.minority.cell_sets import SETS, CellParts, CellSet, data_folder, parts_of
-from twinset.advising import strategies
-from twinset.advising.case import Case
-from twinset.advising.choice import Race, race, restored
-from twinset.advising.cuts import GAP_DAYS, GAP_SHARE, Cut
-from twinset.advising.headline import Drawn
-from twinset.advising.judges import fit, view_of
-from twinset.advising.scores import Ranking, average_precision, log_loss
-from twinset.advising.strategies import Strategy, candidates
-from twinset.advising.trials import Bench, FoldResult
 from twinset.core.seeding import draw_seed, rng_for
+from twinset.workflows.advise import strategies
+from twinset.workflows.advise.cross_validation import Bench, FoldResult
+from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, Cut
+from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.models import fit, view_of
+from twinset.workflows.advise.ranking_metrics import Ranking, average_precision, log_loss
+from twinset.workflows.advise.select_strategy import Race, race, restored
+from twinset.workflows.advise.strategies import Strategy, candidates
+from twinset.workflows.advise.test_results import Drawn
 
 JUDGES = ("boosted", "linear")
 ALERT_RATE = 0.01

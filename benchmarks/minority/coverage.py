@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from twinset.advising.headline import Drawn, of_few
-from twinset.advising.scores import Ranking, average_precision
 from twinset.core.seeding import rng_for
+from twinset.workflows.advise.ranking_metrics import Ranking, average_precision
+from twinset.workflows.advise.test_results import Drawn, of_few
 
 Floats = npt.NDArray[np.float64]
 

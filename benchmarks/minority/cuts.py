@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.minority.real_sets import RealSet
-from twinset.core.dataset import Dataset
-from twinset.core.splitting import split_rows
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.splitting import split_rows
 
 _NEIGHBOURS = 5
 

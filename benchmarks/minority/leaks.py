@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.minority.clean_cuts import CLEAN
 from benchmarks.minority.planted_leaks import KINDS, plant
 from benchmarks.minority.real_sets import ABSENT, DATA, RealSet, real_sets
-from twinset.leaks import check
+from twinset.measurement.leakage import check
 
 HERE = Path(__file__).parent
 PLANTED_SETS = (

@@ -14,13 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from twinset.advising.case import Columns, open_case
-from twinset.advising.choice import race
-from twinset.advising.cuts import outer_cut
-from twinset.advising.strategies import candidates
-from twinset.advising.trials import Bench
 from twinset.core.seeding import rng_for
 from twinset.registry import component_names
+from twinset.workflows.advise.cross_validation import Bench
+from twinset.workflows.advise.folds import outer_cut
+from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.select_strategy import race
+from twinset.workflows.advise.strategies import candidates
 
 SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
 """Rows and share of rare ones, in turn."""

@@ -20,8 +20,8 @@ from benchmarks.minority.cuts import (
     rows_of,
 )
 from benchmarks.minority.real_sets import RealSet, as_dataset
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.seeding import rng_for
 
 

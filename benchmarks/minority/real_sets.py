@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Schema
-from twinset.tables import name_target
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
+from twinset.ingest.input_table import name_target
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ABSENT = "The data sets are absent: put the folders fraud and tabular into shared/data."

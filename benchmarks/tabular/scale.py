@@ -45,7 +45,7 @@ def table(rows: int, columns: int, seed: int = 0) -> pa.Table:
 
 def measure(rows: int, columns: int) -> dict[str, float]:
     """Return the costs of one fit and of as many rows sampled in chunks, at most a million."""
-    from twinset.core.dataset import Dataset
+    from twinset.core.data.dataset import Dataset
     from twinset.core.seeding import rng_for
     from twinset.registry import build
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.text.sets import Row, dataset, snips
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import FewRowsWarning
 from twinset.core.seeding import rng_for
 from twinset.registry import build

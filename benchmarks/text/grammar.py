@@ -20,14 +20,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.generation.sampling import fit_source
 from twinset.recipe import load_recipe
 from twinset.registry import build
-from twinset.sampling import fit_source
 
 HERE = Path(__file__).parent
-POOLS = import_module("twinset.generators.text._faker")
-TEMPLATES = import_module("twinset.generators.text._tickets").TEMPLATES
+POOLS = import_module("twinset.generators.text._faker.faker")
+TEMPLATES = import_module("twinset.generators.text._grammar.demo_templates").TEMPLATES
 PACKS = ("built-in", "finance", "legal", "clinical", "support.en", "support.de")
 PROVIDERS = {
     "en_US": ("name", "city", "company", "ascii_safe_email", "street_address", "job"),

@@ -24,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
-from twinset.core.mixing import scramble
-from twinset.core.schema import SPAN, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.hashing import scramble
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 
 NOISE: Any = importlib.import_module("twinset.augment.text.noise")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.vision.scene_probes import PLAIN, PROBED, drawer, recalls
-from twinset.core.covering import Coverage, covering_rows
 from twinset.core.seeding import rng_for
+from twinset.core.stats.covering_arrays import Coverage, covering_rows
 
 EIGHT = (4, 4, 3, 3, 3, 4, 3, 2)
 

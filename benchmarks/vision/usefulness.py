@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks.vision.usefulness_page import WORDS, page
 from benchmarks.vision.usefulness_sets import blood_cells, nuclei, opened, with_platelets
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
+from twinset.generation.coverage_plan import plan_scenes
 from twinset.registry import build
-from twinset.scene_plans import plan_scenes
 
 OUT = Path(__file__).parent / "usefulness.jsonl"
 N_OPEN_NUCLEI = 20

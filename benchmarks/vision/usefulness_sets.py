@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_png
-from twinset.core.schema import Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_png
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.io.reading import read_dataset
 

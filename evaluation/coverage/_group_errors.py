@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
-from twinset.core.judge import fit_judge, judge_table
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.discriminator import fit_judge, judge_table
 
 from ._subgroups import Subgroups
 from ._target_outcome import Outcome

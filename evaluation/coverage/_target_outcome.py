@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 Floats = npt.NDArray[np.float64]
 

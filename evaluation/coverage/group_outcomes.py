@@ -17,10 +17,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups
 
 from ._group_errors import errors_by_group, worst_off
 from ._subgroups import Subgroups, audited_columns
@@ -72,7 +72,7 @@ class GroupOutcomes(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> sex, ill = ["f", "m"] * 100, ["yes", "no", "no", "no"] * 50
     >>> real = Dataset.from_arrow(pa.table({"sex": sex, "ill": ill}))
     >>> made = Dataset.from_arrow(pa.table({"sex": sex, "ill": ["no", "no", "no", "yes"] * 50}))

@@ -16,13 +16,13 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import Matrix, shared_encoder
-from twinset.core.resampling import Groups, total_variation
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups, total_variation
 
-from ._mode_names import mode_names
+from ._cluster_names import mode_names
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ class Modes(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> rng = np.random.default_rng(0)
     >>> at = np.repeat([0.0, 100.0], 200)
     >>> parts = [Dataset.from_arrow(pa.table({"x": at + rng.normal(size=400)})) for _ in range(3)]

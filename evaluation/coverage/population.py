@@ -10,17 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.shares import declared_columns
+from twinset.core.stats.hypothesis_tests import declared_columns
 
 Codes = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]

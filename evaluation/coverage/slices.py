@@ -9,23 +9,24 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.coverage import Codes, Tuple, factor_tuples, held_combinations
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.factors import N_BINS, Factor, infer_factors
-from twinset.core.image_properties import described
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.slices import Slice, search_slices
+from twinset.core.features.discretize import N_BINS, Factor, infer_factors
+from twinset.core.features.image_statistics import described
+from twinset.core.features.slice_search import Slice, search_slices
+from twinset.core.stats.bootstrap import Groups
+from twinset.core.stats.covering_arrays import Codes, Tuple, factor_tuples, held_combinations
 
-from ._starved import chance_calls, least_share, least_z, rows_for, starved_rows, watched_cells
+from ._underrepresented import (
+    chance_calls,
+    least_share,
+    least_z,
+    rows_for,
+    starved_rows,
+    watched_cells,
+)
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import Matrix, shared_encoder
-from twinset.core.neighbours import squared_distances
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.stats.neighbors import squared_distances
 
 Floats = npt.NDArray[np.float64]
 

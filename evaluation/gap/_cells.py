@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 from ._labels import labeller
 

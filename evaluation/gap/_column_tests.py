@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ._grain import grains_of
 from ._pooled import PooledColumn, quantile_places
+from ._rounding import grains_of
 from ._two_sample import chi_square_p, kolmogorov_p
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ def column_p(column: PooledColumn) -> float:
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> real = Dataset.from_arrow(pa.table({"x": [0.5 + i for i in range(200)]}))
     >>> column_p(PooledColumn.of(real, real, "x"))
     1.0
@@ -49,7 +49,7 @@ def ks_distance(column: PooledColumn) -> float:
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> sides = [[1.5, 2.5], [2.5, None, 3.5, 4.5]]
     >>> made, real = (Dataset.from_arrow(pa.table({"x": side})) for side in sides)
     >>> ks_distance(PooledColumn.of(made, real, "x"))
@@ -69,7 +69,7 @@ def wasserstein_distance(column: PooledColumn) -> float:
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> made, real = (Dataset.from_arrow(pa.table({"x": x})) for x in ([1.5, 3.5], [2.5, 4.5]))
     >>> wasserstein_distance(PooledColumn.of(made, real, "x"))
     1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 
 def chosen_columns(dataset: Dataset, target: str | None, most: int) -> list[str]:

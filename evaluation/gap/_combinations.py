@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 Labels = npt.NDArray[np.int64]
 Labeller = Callable[[Dataset], tuple[Labels, int]]

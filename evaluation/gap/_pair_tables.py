@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.resampling import Groups
+from twinset.core.stats.bootstrap import Groups
 
-from ._coded import CodedColumn
+from ._coded_column import CodedColumn
 from ._pooled import PooledColumn, cut_at, quantile_places
 
 Floats = npt.NDArray[np.float64]
@@ -91,7 +91,7 @@ def cells_of(column: PooledColumn, n_bins: int) -> SmallCodes:
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> made, real = (Dataset.from_arrow(pa.table({"c": c})) for c in (["a", "z"], ["a", "b", "b"]))
     >>> cells_of(PooledColumn.of(made, real, "c"), 10).tolist()  # of a, b, z and missing
     [1, 0, 2, 3]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
-from ._coded import NUMERIC, CodedColumn
+from ._coded_column import NUMERIC, CodedColumn
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from twinset.core.dataset import Dataset
-from twinset.core.resampling import Groups
+from twinset.core.data.dataset import Dataset
+from twinset.core.stats.bootstrap import Groups
 
 from ._text_patterns import Pattern, apart, strings, uses, words_of
 

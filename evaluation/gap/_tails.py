@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.resampling import Groups
+from twinset.core.data.dataset import Dataset
+from twinset.core.stats.bootstrap import Groups
 
 from ._pooled import PooledColumn
 

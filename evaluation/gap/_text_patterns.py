@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.resampling import Groups, total_variation
+from twinset.core.data.dataset import Dataset
+from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._near_repeats import near_repeats
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinset.core._content_vectors import Reduction
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
-from twinset.core.embedders import TextEmbedding, vectors_held
-from twinset.core.features import CONTENT_FIT_ROWS, Matrix, shared_encoder
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.embedders import TextEmbedding, vectors_held
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, shared_encoder
+from twinset.core.features.reduction import Reduction
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.areas import areas
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import shared_encoder
-from twinset.core.judge import fit_judge
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.discriminator import fit_judge
+from twinset.core.features.encoder import shared_encoder
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.roc_auc import areas
 
-from ._surest import Judged, common_rule, surest_rows
-from ._telltale import (
+from ._confident_rows import Judged, common_rule, surest_rows
+from ._feature_importance import (
     Opinion,
     SideTable,
     column_importance,
@@ -68,7 +68,7 @@ class Classifier(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset, some_places
+    >>> from twinset.core.data.dataset import Dataset, some_places
     >>> rng = np.random.default_rng(0)
     >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
     >>> told = Comparison(train=real, synthetic=made, reference=real)

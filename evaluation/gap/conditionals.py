@@ -16,10 +16,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups
 
 from ._columns import chosen_columns
 from ._forecasts import Forecasts, stray_fractions, stray_slopes
@@ -63,7 +63,7 @@ class Conditionals(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> x = np.arange(200) % 4
     >>> real = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": x.astype(str)}))
     >>> made = Dataset.from_arrow(pa.table({"x": x.astype(str), "y": np.roll(x, 1).astype(str)}))

@@ -17,10 +17,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import Matrix
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import Matrix
+from twinset.core.stats.bootstrap import Groups
 
 from ._views import View, views_of
 
@@ -66,7 +66,7 @@ class Frechet(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> rng = np.random.default_rng(0)
     >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 400)})) for m in (0, 2))
     >>> found = Frechet().compute(Comparison(real, made, real), rng)

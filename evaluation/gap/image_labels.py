@@ -16,11 +16,11 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.features import Matrix, shared_encoder
-from twinset.core.image_properties import box_labels, largest_objects
-from twinset.core.resampling import Groups
+from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.features.image_statistics import box_labels, largest_objects
+from twinset.core.stats.bootstrap import Groups
 
 Codes = npt.NDArray[np.int64]
 
@@ -62,8 +62,8 @@ class ImageLabels(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.pixels import encode_png
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.image.codec import encode_png
+    >>> from twinset.core.data.schema import Field, Schema
     >>> def pictures(light):
     ...     cells = [{"bytes": encode_png(np.full((8, 8), light[i % 2] + i // 2, np.uint8)), "path": ""}
     ...              for i in range(60)]

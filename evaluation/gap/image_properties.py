@@ -17,10 +17,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.image_properties import box_labels, image_properties
-from twinset.core.resampling import Groups
+from twinset.core.features.image_statistics import box_labels, image_properties
+from twinset.core.stats.bootstrap import Groups
 
 from ._pooled import PooledColumn
 from ._two_sample import kolmogorov_p
@@ -56,8 +56,8 @@ class ImageProperties(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.pixels import encode_png
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.image.codec import encode_png
+    >>> from twinset.core.data.schema import Field, Schema
     >>> def pictures(grey):
     ...     cells = [{"bytes": encode_png(np.full((8, 8), grey + i, np.uint8)), "path": ""}
     ...              for i in range(20)]

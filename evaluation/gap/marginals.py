@@ -17,10 +17,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups, total_variation
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.shares import discoveries
+from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.hypothesis_tests import discoveries
 
 from ._column_tests import column_p, ks_distance, wasserstein_distance
 from ._pooled import PooledColumn, cut_at, places_of
@@ -62,7 +62,7 @@ class Marginals(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> sets = [Dataset.from_arrow(pa.table({"x": x})) for x in ([1.0, 2.0], [2.0, None, 3.0, 4.0])]
     >>> told = Comparison(train=sets[1], synthetic=sets[0], reference=sets[1])
     >>> Marginals(replicates=2).compute(told, np.random.default_rng(0)).value

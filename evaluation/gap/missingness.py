@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.shares import discoveries
+from twinset.core.stats.bootstrap import Groups
+from twinset.core.stats.hypothesis_tests import discoveries
 
 from ._cells import Codes, column_cells
 from ._two_sample import chi_square_p

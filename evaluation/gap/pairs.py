@@ -18,9 +18,9 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups, total_variation
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._columns import chosen_columns
 from ._pair_tables import CountedSide, cells_of
@@ -54,7 +54,7 @@ class Pairs(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> up = [1.5, 2.5, 3.5, 4.5]
     >>> made, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
     >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).details["pairs"]

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.rule import Rule
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.rule_discovery import discover_rules
-from twinset.core.rules import Rule
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.shares import discoveries, excess_p
+from twinset.core.rules.discover import discover_rules
+from twinset.core.rules.violations import violations
+from twinset.core.stats.bootstrap import Groups
+from twinset.core.stats.hypothesis_tests import discoveries, excess_p
 
 from ._combinations import (
     breaks_apart,
@@ -129,7 +130,7 @@ class RulesKept(Metric):
         found = [one.rule for one in discover_rules(looked_at, nearly=self.nearly)]
         found = [rule for rule in found if (rule.kind, rule.columns) not in known]
         if looked_at is not train:
-            found = [rule for rule in found if rule.violations(train).mean() <= self.nearly]
+            found = [rule for rule in found if violations(rule, train).mean() <= self.nearly]
         rules = declared + found
         said = {frozenset(rule.columns) for rule in rules}
         pairs = [pair for pair in pairs_apart(train) if frozenset(pair) not in said]
@@ -196,7 +197,7 @@ class _Check:
         if self.kind == "combination" and self.rule.settings.get("allowed") is None:
             here, there = joint_codes(rows, train, self.columns)
             return np.asarray((here >= 0) & ~np.isin(here, there))
-        return self.rule.violations(rows)
+        return violations(self.rule, rows)
 
 
 def _told(checks: Sequence[_Check], made: Mask, real: Mask) -> list[dict[str, Any]]:

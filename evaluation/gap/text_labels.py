@@ -16,10 +16,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.word_features import word_features, word_model
+from twinset.core.features.hashed_words import word_features, word_model
+from twinset.core.stats.bootstrap import Groups
 
 from ._forecasts import stray_fractions, stray_slopes
 

@@ -17,9 +17,9 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
+from twinset.core.stats.bootstrap import Groups
 
 from ._span_slips import KnownSpans, MarkedText
 from ._text_patterns import strings
@@ -61,7 +61,7 @@ class TextSlips(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> schema = Schema((Field(name="said", kind="text"),))
     >>> texts = [["please play some jazz"] * 100, ["please play some jazz", "plaese play some jazz"] * 50]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups
 
 from ._text_patterns import shapes_of, strings, words_of
 
@@ -57,7 +57,7 @@ class TextTelltale(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> schema = Schema((Field(name="said", kind="text"),))
     >>> texts = [f"{'play' if i % 3 else 'stop'} number {i % 50}" for i in range(600)]
     >>> polite = [f"{text} please" if i % 5 == 0 else text for i, text in enumerate(texts)]

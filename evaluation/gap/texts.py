@@ -18,14 +18,14 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
-from twinset.core.embedders import TextEmbedding
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder
-from twinset.core.resampling import Groups
+from twinset.core.features.embedders import TextEmbedding
+from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups
 
-from ._frontier import frontier_area
+from ._divergence_frontier import frontier_area
 from ._span_patterns import span_patterns
 from ._text_patterns import (
     Pattern,
@@ -93,7 +93,7 @@ class Texts(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.schema import Field, Schema
+    >>> from twinset.core.data.schema import Field, Schema
     >>> schema = Schema((Field(name="said", kind="text"),))
     >>> texts = [["book a table", "play some jazz"] * 50, ["book a table now"] * 100]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)

@@ -18,12 +18,12 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups, total_variation
-from twinset.core.schema import TABULAR_KINDS, Schema
+from twinset.core.stats.bootstrap import Groups, total_variation
 
-from ._clocks import (
+from ._calendar_features import (
     DAY,
     autocorrelations,
     gaps_within,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset, some_places
-from twinset.core.neighbours import nearest
+from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.stats.neighbors import nearest
 
-from ._attack import Floats, Mask, Positions, Victims, distances_to_others
+from ._membership_attack import Floats, Mask, Positions, Victims, distances_to_others
 
 _NEIGHBOURS = 5
 _SMALL = 1e-6
@@ -141,7 +141,7 @@ def release_signals(victims: Victims, synthetic: Dataset, scale: float) -> Float
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.features import FeatureEncoder
+    >>> from twinset.core.features.encoder import FeatureEncoder
     >>> rows = Dataset.from_arrow(pa.table({"x": [0.0, 1.0, 2.0]}))
     >>> encoder = FeatureEncoder.fit(rows)
     >>> seen = Victims(encoder.transform(rows), np.array([True, True, False]), encoder)

@@ -9,21 +9,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder, robust_scale
-from twinset.core.judge import judge_table
-from twinset.core.neighbours import nearest
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.discriminator import judge_table
+from twinset.core.features.encoder import FeatureEncoder, robust_scale
+from twinset.core.stats.neighbors import nearest
 
-from ._attacks import Floats, excess, in_words, thresholds, told_shares
+from ._excess_risk import Floats, excess, in_words, thresholds, told_shares
 
 Matrix = npt.NDArray[np.float32]
 

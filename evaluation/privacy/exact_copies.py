@@ -12,19 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.hashing import spread
+from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.errors import ParameterError
-from twinset.core.mixing import spread
-from twinset.core.picture_keys import picture_keys
-from twinset.core.schema import TABULAR_KINDS, TILE_COLUMNS
-from twinset.core.shares import excess_p
+from twinset.core.image.codec import picture_keys
+from twinset.core.stats.hypothesis_tests import excess_p
 
 Keys = npt.NDArray[np.uint64]
 

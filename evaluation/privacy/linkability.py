@@ -9,20 +9,14 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import FeatureEncoder
-from twinset.core.neighbours import squared_distances
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.stats.neighbors import squared_distances
 
-from ._attacks import excess, in_words, thresholds, told_shares
+from ._excess_risk import excess, in_words, thresholds, told_shares
 
 Matrix = npt.NDArray[np.float32]
 Halves = tuple[Matrix, Matrix]

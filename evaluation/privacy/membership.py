@@ -7,17 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import distances_to
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import distances_to
 
-from ._attack import (
+from ._membership_attack import (
     Floats,
     Positions,
     Victims,

@@ -10,20 +10,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features import distances_to
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.encoder import distances_to
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.core.shares import excess_p
+from twinset.core.stats.hypothesis_tests import excess_p
 
-from ._attack import Floats, Mask, auc, draws, pick, weighted_aucs
-from ._isolated import isolated_rows
+from ._membership_attack import Floats, Mask, auc, draws, pick, weighted_aucs
+from ._outlier_rows import isolated_rows
 
 _NEAR, _BACK, _EXACT = 0.5, 0.1, 0.001
 """Of the way to the nearest other real row: near enough to betray, nearly exact, exact."""

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 
-from ._attack import Positions, Victims, auc, draws, pick, weighted_aucs
+from ._membership_attack import Positions, Victims, auc, draws, pick, weighted_aucs
 from ._shadows import Pool, Shadows, release_signals, row_scale
 from .membership import told_alarms, true_alarms
 

@@ -8,19 +8,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.judge import judge_table
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.discriminator import judge_table
 
-from ._attacks import Excess, in_words, resampled, thresholds, told_shares
 from ._combinations import Combinations, Floats, count_matches, isolated_shares, isolating
+from ._excess_risk import Excess, in_words, resampled, thresholds, told_shares
 
 _DRAWS = 8
 """How often columns are drawn around a row; the rarest draw is tried."""
@@ -61,7 +55,7 @@ class SinglingOut(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> rng = np.random.default_rng(0)
     >>> draw = lambda: Dataset.from_arrow(pa.table(dict(zip("abcd", rng.normal(size=(4, 400))))))
     >>> train, control = draw(), draw()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.embedders.classical import as_colour
-from twinset.core.embedders.embedder import decoded
-from twinset.core.pixels import decode_ids, open_cv
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.embedders.base import decoded
+from twinset.core.features.embedders.handcrafted import as_colour
+from twinset.core.image.codec import decode_ids, open_cv
 
 Bytes = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.pixels import open_cv
+from twinset.core.image.codec import open_cv
 
 from ._annotated import Annotated, Codes, Floats, Matrix
 from ._dense_net import LOGIT_AT_START

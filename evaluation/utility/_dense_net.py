@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twinset.core.features.torch_device import one_thread
 from twinset.core.seeding import torch_generator
-from twinset.core.torch_device import one_thread
 
 from ._annotated import Annotated, Matrix, Variation, normal, windows
 

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.features.torch_device import device_of, require_torch
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.core.torch_device import device_of, require_torch
 
 from ._annotated import Annotated, Floats, Matrix, Variation, variations
-from ._answers import compared
 from ._dense_net import Task, Training, taught
+from ._model_comparison import compared
 
 Judged = Callable[[Floats], Floats]
 """How often each unseen picture counts -> all measures, the one that decides first."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 from ._tagger import fit_tagger, predict_tags
 from ._tokens import Entity, Ints, Tokens

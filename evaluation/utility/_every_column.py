@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.judge import judge_table
-from twinset.core.resampling import Groups
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.discriminator import judge_table
+from twinset.core.stats.bootstrap import Groups
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.embedders.embedder import decoded
-from twinset.core.embedders.net import small
+from twinset.core.features.embedders.base import decoded
+from twinset.core.features.embedders.small_cnn import small
+from twinset.core.features.torch_device import one_thread
 from twinset.core.seeding import torch_generator
-from twinset.core.torch_device import one_thread
 
 Matrix = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._learners import Learner, Rows, learner
-from ._plan import Plan
+from ._data_splits import Plan
+from ._models import Learner, Rows, learner
 
 Floats = npt.NDArray[np.float64]
 

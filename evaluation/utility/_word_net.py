@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.features.hashed_words import word_model
+from twinset.core.features.torch_device import one_thread, require_torch
 from twinset.core.seeding import rng_for, torch_generator
-from twinset.core.torch_device import one_thread, require_torch
-from twinset.core.word_features import word_model
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
+from ._data_splits import Plan
 from ._entities import Marked, Rows, found_by, labels_of, text_and_spans
-from ._plan import Plan
-from ._rates import flat_curve, summary
+from ._exchange_rates import flat_curve, summary
 from ._real_and_synthetic import Losses
 from ._task import Task
 from .exchange_rate import rates, reaching, sweep
@@ -52,7 +52,7 @@ class EntityExchangeRate(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> def texts(names: list[str]) -> Dataset:
     ...     spans = [[{"start": 5, "end": 5 + len(n), "label": "name", "value": n}] for n in names]
     ...     return Dataset.from_arrow(pa.table({"text": [f"call {n} now" for n in names], "spans": spans}))

@@ -12,9 +12,9 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
-from ._answers import MODES, compared
 from ._entities import Found, Marked, found_by, labels_of
 from ._holdout_scores import replicate
+from ._model_comparison import MODES, compared
 
 _MOST_LABELS = 10
 
@@ -48,7 +48,7 @@ class EntityLabelling(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> def texts(names: list[str]) -> Dataset:
     ...     spans = [[{"start": 5, "end": 5 + len(n), "label": "name", "value": n}] for n in names]
     ...     return Dataset.from_arrow(pa.table({"text": [f"call {n} now" for n in names], "spans": spans}))

@@ -15,10 +15,10 @@ from twinset.core.contracts import (
     NotMeasurable,
     Parts,
 )
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
+from twinset.core.stats.bootstrap import Groups
 
 from ._every_column import Losses, losses
 
@@ -59,7 +59,7 @@ class EveryColumn(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> x = np.random.default_rng(0).normal(size=(3, 300))
     >>> real, held, made = (Dataset.from_arrow(pa.table({"x": v, "y": -v})) for v in x)
     >>> found = EveryColumn().compute(Comparison(real, made, held), np.random.default_rng(1))

@@ -8,26 +8,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._learners import JUDGES, judges_of
-from ._learning_curve import (
-    EXPONENT,
-    EXPONENT_SPREAD,
-    LearningCurve,
-    TrainingNoise,
-)
-from ._plan import Plan
-from ._rates import Rates, counted_in, flat_curve, summary
+from ._data_splits import Plan
+from ._exchange_rates import Rates, counted_in, flat_curve, summary
+from ._learning_curve import EXPONENT, EXPONENT_SPREAD, LearningCurve, TrainingNoise
+from ._models import JUDGES, judges_of
 from ._real_and_synthetic import Losses, measured_losses
 from ._task import Task
 from ._word_net import check_text_judge
@@ -74,7 +63,7 @@ class ExchangeRate(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.dataset import Dataset
+    >>> from twinset.core.data.dataset import Dataset
     >>> def rows(seed):
     ...     x = np.random.default_rng(seed).normal(size=(1000, 40))
     ...     x[:, 0] += x[:, 1:].sum(axis=1)

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.features.torch_device import device_of, require_torch
 from twinset.core.seeding import rng_for
-from twinset.core.torch_device import device_of, require_torch
 
-from ._answers import compared
 from ._image_net import AUGMENTATIONS, Augmentation, Floats, Pictures, trained_forecast
+from ._model_comparison import compared
 
 Bools = npt.NDArray[np.bool_]
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 from ._annotated import Annotated, Floats, Matrix, annotated
 from ._box_maps import Centres, boxes_of

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 from ._annotated import Annotated, Floats, Matrix, annotated
 from ._dense_trial import DenseTrial, Judged, measured

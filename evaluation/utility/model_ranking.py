@@ -8,20 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._contestants import Contestants
 from ._holdout_scores import Scorer, replicate
+from ._model_pool import Contestants
 from ._task import Task
 
 Floats = npt.NDArray[np.float64]

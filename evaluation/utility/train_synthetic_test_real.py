@@ -9,22 +9,16 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.dataset import Dataset
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.judge import fit_judge, judge_table
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.discriminator import fit_judge, judge_table
+from twinset.core.features.hashed_words import has_texts, stacked, word_features
 from twinset.core.seeding import draw_seed
-from twinset.core.word_features import has_texts, stacked, word_features
 
-from ._answers import MODES, compared
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
+from ._model_comparison import MODES, compared
 from ._task import Task
 from ._word_net import TEXT_JUDGES, check_text_judge, text_model
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from twinset.core.contracts import Generator
-from twinset.core.dataset import Card, Dataset
-from twinset.core.schema import BLOB, Schema
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, Schema
 
 
 def drawn_rows(

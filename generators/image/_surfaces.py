@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.camera import grain
+from twinset.core.image.effects import grain
 
 Canvas = npt.NDArray[np.float32]
 

@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS
 from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNameError
-from twinset.core.schema import KINDS
 
-from ._copy_pasting import FittedCopyPaste
-from ._cutouts import MASKS_FROM_BOXES, ImageColumns, cut_out
-from ._pasting import BLENDS
+from ._copy_paste.blend import BLENDS
+from ._copy_paste.cutouts import MASKS_FROM_BOXES, ImageColumns, cut_out
+from ._copy_paste.fitted import FittedCopyPaste
 
 _NAME = "image.copy_paste"
 _MADE = frozenset(KINDS) - {"id", "text", "spans"}

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
-from twinset.core.defect_marks import DEFECTS, marked
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Label, Schema, Taxonomy
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import encode_png
-from twinset.core.schema import Field, Label, Schema, Taxonomy
-from twinset.core.where import Where
+from twinset.core.image.codec import encode_png
+from twinset.core.image.instance_maps import objects_from_ids
+from twinset.core.image.surface_defects import DEFECTS, marked
 
 from .._conditions import outcomes_that_meet
 from .._quotas import deal

@@ -10,18 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema, Taxonomy
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.pixels import encode_lossless, encode_png
-from twinset.core.schema import Field, Schema, Taxonomy
-from twinset.core.where import Where
+from twinset.core.image.codec import encode_lossless, encode_png
 
 from .._conditions import outcomes_that_meet
 from ._drawn_rows import drawn_rows
-from ._mesh_forms import EXTRA, Triangles, forms_of, read_mesh_classes
-from ._mesh_scene import MeshScene, lay_out_meshes
-from ._mesh_shade import LIGHTS, VIEWS, paint
-from ._scene_spec import checked_weights, read_colour
+from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
+from ._meshes.scene import MeshScene, lay_out_meshes
+from ._meshes.shade import LIGHTS, VIEWS, paint
+from ._scenes.spec import checked_weights, read_colour
 
 _NAME = "image.meshes"
 _N_SCENES = 40

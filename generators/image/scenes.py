@@ -8,22 +8,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from twinset.core.camera import CAMERA
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema, Taxonomy
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.pixels import encode_png
-from twinset.core.schema import Field, Schema, Taxonomy
-from twinset.core.weather import WEATHER
-from twinset.core.where import Where
+from twinset.core.image.codec import encode_png
+from twinset.core.image.effects import CAMERA, WEATHER
 
 from ._drawn_rows import drawn_rows
-from ._scene_choices import Choices
-from ._scene_ground import paint_ground
-from ._scene_layout import Scene, lay_out
-from ._scene_pictures import Pictures
-from ._scene_render import lay
-from ._scene_spec import (
+from ._scenes.choices import Choices
+from ._scenes.ground import paint_ground
+from ._scenes.layout import Scene, lay_out
+from ._scenes.pictures import Pictures
+from ._scenes.render import lay
+from ._scenes.spec import (
     DEFAULT_CLASSES,
     LEVELS,
     PICTURE,
@@ -33,7 +32,7 @@ from ._scene_spec import (
     read_colour,
     read_levels,
 )
-from ._scene_view import View
+from ._scenes.view import View
 
 _NAME = "image.scenes"
 _EFFECTS = {**WEATHER, **CAMERA}

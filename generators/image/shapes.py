@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, Field, Label, Schema, Taxonomy
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.pixels import encode_png
-from twinset.core.schema import BLOB, Field, Label, Schema, Taxonomy
-from twinset.core.where import Where
+from twinset.core.image.codec import encode_png
 
 from .._conditions import outcomes_that_meet
 from .._quotas import deal
-from ._contours import DEFINITIONS
-from ._painting import paint
-from ._placement import Scene, place
+from ._shapes.contours import DEFINITIONS
+from ._shapes.painting import paint
+from ._shapes.placement import Scene, place
 
 _NAME = "image.shapes"
 

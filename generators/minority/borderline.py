@@ -8,20 +8,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
-from twinset.core.schema import TABULAR_KINDS
 
-from ._crowd import Crowd
-from ._danger import TESTS, Test, in_danger
-from ._engine import Maker
-from ._fitted import FittedSampler
-from ._grid import Grid
-from ._kin import Bond
-from ._segments import LABELS, Labels, Segments
-from ._streams import Positions
+from ._engine.borderline_rows import TESTS, Test, in_danger
+from ._engine.class_points import Crowd
+from ._engine.engine import Maker
+from ._engine.fitted import FittedSampler
+from ._engine.interpolation import LABELS, Labels, Segments
+from ._engine.matrices import Grid
+from ._engine.pair_rules import Bond
+from ._engine.streams import Positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Borderline(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.where import Where
+    >>> from twinset.core.data.where import Where
     >>> table = pa.table({"x": [0.5, 1.5, 2.25, 3.0, 3.5, 9.5], "y": list("aaabab")})
     >>> real = Dataset.from_arrow(table)
     >>> real = real.with_schema(real.schema.with_target("y"))

@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.aggregates import Aggregate
-from twinset.core.conditions import (
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.data.conditions import (
     column_masks,
     keep_drawing,
     parents_of,
     rows_to_learn_from,
     unmet,
 )
-from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import TABULAR_KINDS, Field
+from twinset.core.data.where import Where
+from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import FitError, ParameterError
-from twinset.core.neighbours import nearest
-from twinset.core.schema import TABULAR_KINDS, Field
-from twinset.core.where import Where
+from twinset.core.stats.neighbors import nearest
 
-from ._burst_templates import Floats, Ints, Templates, Usual, numeric_columns, place_columns
+from ._engine.burst_templates import Floats, Ints, Templates, Usual, numeric_columns, place_columns
 
 _ALIKE = 20
 _GAP_NOISE = 0.2
@@ -172,7 +172,7 @@ class _FittedBursts(FittedGenerator):
         if where is None or self.group not in where.conditions:
             return np.unique(self.cards)
         asked = Where({self.group: where.conditions[self.group]})
-        return np.unique(self.cards[asked.mask(self.train)])
+        return np.unique(self.cards[self.train.mask(asked)])
 
     def _draw(self, n: int, rng: np.random.Generator, cards: Ints) -> Dataset:
         named = cards[cards >= 0]

@@ -8,16 +8,16 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
 
-from ..tabular._crowd import Crowd
-from ..tabular._latent import LatentNormal
-from ._by_label import FittedByLabel, Rows
+from ..tabular._copula.class_copula import Crowd
+from ..tabular._copula.correlation import LatentNormal
+from ._engine.per_class import FittedByLabel, Rows
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,14 +7,14 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
 
-from ._filter import FittedFilter
+from ._engine.filter import FittedFilter
 from .copula import Copula
 from .rose import Rose
 from .smote import Smote

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from twinset.core.conditions import keep_drawing, rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import Matrix
+from twinset.core.data.conditions import keep_drawing, rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import Matrix
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import (
     FitError,
     MissingExtraError,
@@ -19,12 +21,10 @@ from twinset.core.errors import (
     did_you_mean,
     without_values,
 )
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed
-from twinset.core.where import Where
 
-from ._by_label import FittedByLabel, Rows
-from ._indicator_space import IndicatorSpace
+from ._engine.one_hot_space import IndicatorSpace
+from ._engine.per_class import FittedByLabel, Rows
 
 SAMPLERS = ("ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE")
 _ALONE = ("RandomOverSampler", "SMOTE")

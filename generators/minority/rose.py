@@ -8,16 +8,16 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 
-from ._crowd import Crowd
-from ._engine import Made, Maker
-from ._fitted import FittedSampler
-from ._streams import NOISE, PARENTS, Draws, Floats
+from ._engine.class_points import Crowd
+from ._engine.engine import Made, Maker
+from ._engine.fitted import FittedSampler
+from ._engine.streams import NOISE, PARENTS, Draws, Floats
 
 _HEAP_FRACTION = 0.05
 

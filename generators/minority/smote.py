@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 
-from ._crowd import Crowd
-from ._fitted import FittedSampler
-from ._kin import Bond
-from ._segments import LABELS, Labels, Segments
+from ._engine.class_points import Crowd
+from ._engine.fitted import FittedSampler
+from ._engine.interpolation import LABELS, Labels, Segments
+from ._engine.pair_rules import Bond
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.core.where import Where
 
 from ..tabular.trees import Trees as Chains
-from ._by_label import FittedByLabel, Rows
+from ._engine.per_class import FittedByLabel, Rows
 
 _REDRAWS = 8
 
@@ -52,7 +52,7 @@ class Trees(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.where import Where
+    >>> from twinset.core.data.where import Where
     >>> x = np.random.default_rng(0).normal(size=400).round(3)
     >>> table = pa.table({"x": x, "fraud": np.where(x > 1.5, "yes", "no")})
     >>> real = Dataset.from_arrow(table)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import EncodedColumn, Matrix, TableEncoding
-from twinset.core.rules import Rule
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import EncodedColumn, Matrix, TableEncoding
+from twinset.core.data.rule import Rule
+from twinset.core.rules.violations import violations
 
 if TYPE_CHECKING:
     import pandas
@@ -77,7 +78,7 @@ def constraints(train: Dataset, frame: pandas.DataFrame) -> list[Any]:
             continue
         if taken & set(rule.columns) or frame[list(rule.columns)].isna().to_numpy().any():
             continue
-        if rule.violations(train).any():
+        if violations(rule, train).any():
             continue
         taken |= set(rule.columns)
         found.append(_constraint(rule, cag))

@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.conditions import column_masks, rows_to_learn_from, unmet
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import column_masks, rows_to_learn_from, unmet
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
 
-from ._crowd import Crowd
+from ._copula.class_copula import Crowd
 
 Rows = npt.NDArray[np.int64]
 

@@ -7,21 +7,21 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
+from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.seeding import torch_generator
-from twinset.core.torch_device import device_of, one_thread, require_torch
 
-from ._gan_fitted import FittedGan
-from ._gan_layout import Layout
-from ._gan_margins import calibrate
-from ._gan_rows import Features, RealRows
-from ._gan_sampler import Sampler
-from ._gan_states import Floats, StateTable
-from ._gan_training import Plan, train
+from ._gan.fitted import FittedGan
+from ._gan.layout import Layout
+from ._gan.margins import calibrate
+from ._gan.rows import Features, RealRows
+from ._gan.sampler import Sampler
+from ._gan.states import Floats, StateTable
+from ._gan.training import Plan, train
 
 _RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 10_000_000),
@@ -104,7 +104,7 @@ class Gan(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.where import Where
+    >>> from twinset.core.data.where import Where
     >>> x = np.random.default_rng(0).normal(size=300)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "big": np.where(x > 1, "yes", "no")}))
     >>> fitted = Gan(steps=5, width=16).fit(real, np.random.default_rng(1))

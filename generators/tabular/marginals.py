@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.conditions import column_masks, rows_to_learn_from
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.where import Where
+from twinset.core.data.conditions import column_masks, rows_to_learn_from
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 
 
 @dataclass(frozen=True, kw_only=True)

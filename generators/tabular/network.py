@@ -8,18 +8,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import FitError, ParameterError
-from twinset.core.schema import TABULAR_KINDS
-from twinset.core.torch_device import one_thread, require_torch
+from twinset.core.features.torch_device import one_thread, require_torch
 
-from ._network_fitted import FittedNetwork
-from ._network_layout import Layout
-from ._network_model import MaskedNet
-from ._network_table import TableCells
-from ._network_training import Plan, begin, train
+from ._network.fitted import FittedNetwork
+from ._network.layout import Layout
+from ._network.model import MaskedNet
+from ._network.table import TableCells
+from ._network.training import Plan, begin, train
 
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
@@ -95,7 +95,7 @@ class Network(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.where import Where
+    >>> from twinset.core.data.where import Where
     >>> x = np.random.default_rng(0).integers(0, 2, (400, 2)).astype(bool)
     >>> table = pa.table({"a": x[:, 0], "b": x[:, 1], "differ": x[:, 0] ^ x[:, 1]})
     >>> fitted = Network(epochs=2, width=16).fit(

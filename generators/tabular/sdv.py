@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
 
 import numpy as np
 
-from twinset.core.conditions import Mask, column_masks, keep_drawing, rows_to_learn_from, unmet
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import TableEncoding
+from twinset.core.data.conditions import Mask, column_masks, keep_drawing, rows_to_learn_from, unmet
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import TableEncoding
+from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, MissingExtraError, ParameterError
-from twinset.core.schema import TABULAR_KINDS
 from twinset.core.seeding import draw_seed, seeded_globals
-from twinset.core.where import Where
 
 from ._sdv_frame import TABLE, constraints, fill_column, metadata, to_frame
 

@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.conditions import rows_to_learn_from
 from twinset.core.contracts import Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.schema import TABULAR_KINDS
 
-from ._chain import Chain
-from ._chain_growth import LinkSettings
-from ._chain_table import ChainTable, Matrix
-from ._copy_guard import CopyGuard
-from ._refinement import Refinement
-from ._trees_fitted import FittedTrees, check_shares
+from ._trees.chain import Chain
+from ._trees.copy_guard import CopyGuard
+from ._trees.fitted import FittedTrees, check_shares
+from ._trees.link import LinkSettings
+from ._trees.refinement import Refinement
+from ._trees.table import ChainTable, Matrix
 
 _LEAF_OF_MIXED, _LEAF_OF_NUMBERS = 8, 40
 _MIXED = 0.25
@@ -92,7 +92,7 @@ class Trees(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.where import Where
+    >>> from twinset.core.data.where import Where
     >>> x = np.random.default_rng(0).normal(size=500).round(2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "big": np.where(x > 1, "yes", "no")}))
     >>> fitted = Trees().fit(real, np.random.default_rng(1))

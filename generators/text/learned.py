@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.conditions import column_masks, rows_to_learn_from, unmet
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.conditions import column_masks, rows_to_learn_from, unmet
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import Schema
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError, SchemaError
-from twinset.core.schema import Schema
-from twinset.core.where import Where
 
 from .._quotas import deal
-from ._induced_tokens import Lexicon, Sentence, Words
-from ._induced_values import Source, Values
-from ._induced_writer import TRIES, Chances, Writer, Written
+from ._induction.tokens import Lexicon, Sentence, Words
+from ._induction.values import Source, Values
+from ._induction.writer import TRIES, Chances, Writer, Written
 
 _NAME = "text.learned"
 
@@ -71,7 +71,7 @@ class Learned(Generator):
 
     Examples
     --------
-    >>> from twinset.core.schema import Field
+    >>> from twinset.core.data.schema import Field
     >>> said = ["play some jazz", "put on the blues", "stop it now", "please stop this"]
     >>> places = [(10, 14), (11, 16), None, None]
     >>> marks = [[{"start": p[0], "end": p[1], "label": "genre"}] if p else [] for p in places]

@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.seeding import draw_seed, rng_for
 
-from ._checks import check_grammar
-from ._fitted import FittedTemplates
-from ._grammar import Grammar, read_grammar
-from ._grammar_schema import grammar_schema
-from ._opened import check_slots
-from ._plan import NoRoomError
-from ._sources import CALLS
-from ._tickets import SLOTS, TEMPLATES
+from ._grammar.checks import check_grammar
+from ._grammar.demo_templates import SLOTS, TEMPLATES
+from ._grammar.fitted import FittedTemplates
+from ._grammar.grammar import Grammar, read_grammar
+from ._grammar.grammar_schema import grammar_schema
+from ._grammar.open_grammar import check_slots
+from ._grammar.plan import NoRoomError
+from ._grammar.sources import CALLS
 
 _FEW_CALLS = 50
 

@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.minority.cell_figures import figures, read
 from benchmarks.minority.cell_sets import CellSet, parts_of
-from twinset.advising.case import Columns, open_case
 from twinset.core.seeding import rng_for
+from twinset.workflows.advise.labelled_table import Columns, open_case
 
 
 def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:

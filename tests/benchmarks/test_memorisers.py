@@ -6,7 +6,7 @@ import pytest
 from benchmarks.evaluation import memorisers
 from benchmarks.evaluation.memorisers import CANDIDATES, Draw, scores, table
 from benchmarks.tabular.sets import DataAbsentError, load
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 OURS = ("privacy.membership", "privacy.outliers")
 LEAKING = [name for name in CANDIDATES if name not in ("copula twin", "fresh real rows")]

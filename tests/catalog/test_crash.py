@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.catalog import Catalog
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
 
 CARD = Card(name="s", origin="real")
 DATA = Dataset.from_arrow(pa.table({"x": [i / 4 for i in range(100)]}), card=CARD)
@@ -23,7 +23,7 @@ import pyarrow as pa
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from twinset.catalog import Catalog
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
 
 root, what, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 left = [number]
@@ -97,7 +97,7 @@ WRITER = """
 import sys
 import pyarrow as pa
 from twinset.catalog import Catalog
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
 for i in range(10):
     card = Card(name="s", origin="real", seed=int(sys.argv[2]) * 100 + i)
     Catalog(sys.argv[1]).register("s", [Dataset.from_arrow(pa.table({"x": [0.5, i]}))], card)

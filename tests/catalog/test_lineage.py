@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from twinset.catalog import Catalog, Version
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
 
 DATA = Dataset.from_arrow(pa.table({"x": [1.5, 2.5]}))
 

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from twinset.catalog import Catalog, Version
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import Label, Taxonomy
 from twinset.core.errors import CatalogError, RecipeError
-from twinset.core.schema import Label, Taxonomy
 
 CARD = Card(name="people", origin="real", licence="CC0-1.0", provenance={"citation": "nobody"})
 

@@ -161,7 +161,7 @@ def test_interruption_is_exit_code_130(
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twinset.oneshot.fit_source", interrupted)
+    monkeypatch.setattr("twinset.workflows.twin.fit_source", interrupted)
     before = listing(folder)
     outcome = twinset("twin", "people.csv", "t.csv")
     assert outcome.code == 130
@@ -175,7 +175,7 @@ def test_our_own_bugs_keep_their_traceback(
     def broken(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("twinset.oneshot.fit_source", broken)
+    monkeypatch.setattr("twinset.workflows.twin.fit_source", broken)
     assert not issubclass(ZeroDivisionError, TwinsetError)
     with pytest.raises(ZeroDivisionError):
         twinset("twin", "people.csv", "t.csv")

@@ -104,8 +104,8 @@ def test_rows_that_a_twin_locked_away_stay_locked_away(folder: Path, twinset: Tw
     assert (recipe.seed, recipe.split.holdout_fraction) == (5, 0.3)
     assert recipe.brief.target == "label"
     from twinset.catalog import Catalog
-    from twinset.pipeline import run
-    from twinset.tables import lock_away, name_target, open_table
+    from twinset.ingest.input_table import lock_away, name_target, open_table
+    from twinset.workflows.run import run
 
     done = run(folder / "gaps.yaml", root=folder / ".twinset")
     (train,) = [ref for name, ref in done.versions.items() if name.endswith(".train")]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.test_embedders import pictures
+from tests.core.features.test_embedders import pictures
 
 pytest.importorskip("cv2")
 

@@ -30,11 +30,11 @@ twinset.run(recipe, root=root)
 
 MOMENTS = {
     "registering the real set": ("os", "", "replace", 1),
-    "generation, second chunk": ("twinset.sampling", "Source", "_with_fresh", 2),
+    "generation, second chunk": ("twinset.generation.sampling", "Source", "_with_fresh", 2),
     "catalogue write, in a file": ("pyarrow.parquet", "ParquetWriter", "write_table", 3),
     "catalogue write, before the last rename": ("os", "", "replace", 6),
     "evaluation": ("twinset.evaluation.gap.marginals", "Marginals", "compute", 2),
-    "delivery": ("twinset.delivery", "", "_checksums", 1),
+    "delivery": ("twinset.io.delivery", "", "_checksums", 1),
 }
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.image.shapes import Shapes
 from twinset.generators.text.templates import Templates
 

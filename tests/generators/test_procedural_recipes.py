@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from twinset.core.where import Where
+from twinset.core.data.where import Where
 from twinset.recipe import load_recipe
 from twinset.registry import build
 

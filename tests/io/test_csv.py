@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError
-from twinset.core.schema import Field, Schema
 from twinset.io import read_dataset, read_table, write_dataset
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_pixels
+from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
 from twinset.io.dicom import image_of_dicom

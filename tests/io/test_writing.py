@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, UnknownNameError
-from twinset.io import FORMATS, open_writer, parquet, read_dataset, write_dataset
+from twinset.io import open_writer, parquet, read_dataset, write_dataset
+from twinset.io.formats import FORMATS
 
 
 def sha(path: Path) -> str:

@@ -264,8 +264,8 @@ def test_only_one_step_may_follow_the_brief() -> None:
 def test_labels_and_declared_columns_become_fields() -> None:
     import pyarrow as pa
 
+    from twinset.core.data.inference import infer_schema
     from twinset.core.errors import SchemaError
-    from twinset.core.inference import infer_schema
 
     text = changed(
         "schema: {Time: {role: time}}",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Score
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 
 FLAGS = (
     "--headless",

@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import OBJECT, SPAN, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import OBJECT, SPAN, Field, Schema
 from twinset.report.columns import Bars, Histogram, column_panels
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT, Field, Schema
 from twinset.report.contact_sheet import (
     ImageSample,
     box_names,

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Card, Dataset
-from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Schema
-from twinset.plan_coverage import covered
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Schema
+from twinset.measurement.plan_coverage import covered
 from twinset.report import CandidateReport, apply_gates, build_report
 
 pytestmark = pytest.mark.browser

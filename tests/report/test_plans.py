@@ -6,8 +6,8 @@ import re
 
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.plan_coverage import Covered, covered
+from twinset.core.data.dataset import Dataset
+from twinset.measurement.plan_coverage import Covered, covered
 from twinset.report import build_report
 from twinset.report.plans import plan_figure, plan_groups, plan_rule, plan_sentence
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 import twinset.report
-from twinset.core.dataset import Card, Dataset
-from twinset.core.schema import Field, Schema
-from twinset.core.where import Where
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import Field, Schema
+from twinset.core.data.where import Where
 from twinset.report import Report, apply_gates, build_report
 
 HOSTILE = "<script>window.hacked=1</script>"

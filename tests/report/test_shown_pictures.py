@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Card, Dataset
-from twinset.core.pixels import encode_png
-from twinset.core.schema import BLOB, Field, Schema
-from twinset.core.where import Where
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, Field, Schema
+from twinset.core.data.where import Where
+from twinset.core.image.codec import encode_png
 from twinset.report import build_report
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from twinset.report.unmeasured import merged, unmeasured
-from twinset.report.verdict import judge
+from twinset.report.verdict import judge, merged, unmeasured
 
 NONE = "not measurable: there is no real set to compare with"
 

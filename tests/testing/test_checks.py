@@ -20,9 +20,9 @@ from twinset.core.contracts import (
     NotMeasurable,
     silent,
 )
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS, TABULAR_KINDS
 from twinset.core.errors import FitError, ParameterError
-from twinset.core.schema import KINDS, TABULAR_KINDS
 from twinset.testing import (
     check_augmenter,
     check_generator,
@@ -310,7 +310,7 @@ def test_example_sets_are_valid_for_every_kind(kind: str) -> None:
 
 
 def test_example_images_maps_and_boxes_speak_of_the_same_squares() -> None:
-    from twinset.core.pixels import decode_pixels
+    from twinset.core.image.codec import decode_pixels
 
     made = example_dataset({"image", "mask", "boxes"}, rows=8)
     for row in made.records.to_pylist():

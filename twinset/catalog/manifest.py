@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from twinset.core.dataset import Card
-from twinset.core.schema import Schema
+from twinset.core.data.dataset import Card
+from twinset.core.data.schema import Schema
 
 DATA_FILE = "data.parquet"
 
@@ -30,7 +30,7 @@ class Manifest:
 
     Examples
     --------
-    >>> from twinset.core.schema import Field
+    >>> from twinset.core.data.schema import Field
     >>> schema = Schema((Field(name="age", kind="integer"),))
     >>> made = Manifest({"data.parquet": "ab" * 32}, 3, schema, Card(name="x", origin="real"))
     >>> Manifest.from_bytes(made.to_bytes()) == made

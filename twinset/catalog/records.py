@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-import twinset
 from twinset.catalog.database import insert_new, insert_or_update
 from twinset.catalog.manifest import Manifest, canonical_json
 from twinset.catalog.tables import blob, dataset, note, parent, step, version, version_file
 from twinset.catalog.version import Version
+from twinset.core.version import __version__
 
 Blob = tuple[str, str, int]
 """Digest, suffix and size of a stored file."""
@@ -61,7 +61,7 @@ def _insert_version(
         "licence": card.licence,
         "schema": canonical_json(manifest.schema.to_json()),
         "card": canonical_json(card.to_json()),
-        "software": f"twinset {twinset.__version__}",
+        "software": f"twinset {__version__}",
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     inserted = connection.execute(version.insert().values(**row)).inserted_primary_key

@@ -21,9 +21,9 @@ from twinset.catalog.records import (
 )
 from twinset.catalog.tables import note
 from twinset.catalog.version import Version, is_digest_prefix, split_ref
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
-from twinset.core.schema import Schema
 from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
 

@@ -6,7 +6,7 @@ import html
 import re
 from dataclasses import dataclass
 
-from twinset.core.dataset import Origin
+from twinset.core.data.dataset import Origin
 
 SHORTEST_DIGEST = 6
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_overview())
         return EXIT_OK
     if words[0] in ("--version", "-V"):
-        from twinset import __version__
+        from twinset.core.version import __version__
 
         print(f"twinset {__version__}")
         return EXIT_OK
@@ -106,8 +106,8 @@ def _parsed(words: Sequence[str]) -> int:
 def _app() -> App:
     from cyclopts import App, Parameter
 
-    from twinset import __version__
     from twinset.cli.help import PlainHelp
+    from twinset.core.version import __version__
 
     app = App(
         name="twinset",

@@ -92,8 +92,8 @@ def command(
         raise RecipeError(
             f"there is a '{recipe}' already", todo="choose another --recipe, or --force"
         )
-    from twinset.advising import advise
-    from twinset.advising.judges import DEFAULT_JUDGES
+    from twinset.workflows.advise import advise
+    from twinset.workflows.advise.models import DEFAULT_JUDGES
 
     with progress_bar() as progress:
         found = advise(

@@ -94,8 +94,8 @@ def command(
     outputs = {"--html": html, "--markdown": markdown, "--junit": junit}
     check_places(outputs, (real, holdout, *candidates))
     named = dict(zip(names_of(candidates), candidates))
-    from twinset.comparing import compare
     from twinset.report import read_gates
+    from twinset.workflows.compare import compare
 
     gates = read_gates(gate or ())
     with progress_bar() as progress:
@@ -169,7 +169,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def _line(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
-    from twinset.report.wording import short
+    from twinset.report.phrases import short
 
     cells = []
     for name in names:

@@ -45,7 +45,7 @@ def command(
             f"the set '{version.ref}' holds real rows",
             todo="name a synthetic set (see: twinset sets), or say --real",
         )
-    from twinset.delivery import deliver
+    from twinset.io.delivery import deliver
 
     with progress_bar() as progress:
         deliver(

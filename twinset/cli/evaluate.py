@@ -89,8 +89,8 @@ def command(
     """
     outputs = {"--html": html, "--markdown": markdown, "--junit": junit}
     check_places(outputs, (real, synthetic, holdout))
-    from twinset.appraisal import evaluate
     from twinset.report import read_gates
+    from twinset.workflows.evaluate import evaluate
 
     gates = read_gates(gate or ())
     with progress_bar() as progress:

@@ -15,7 +15,7 @@ def command(name: str, /) -> None:
     name : str
         Name of the data set, e.g. ulb-creditcard.
     """
-    from twinset.fetch import fetch
+    from twinset.io.fetch import fetch
 
     with progress_bar() as progress:
         path = fetch(name, progress)

@@ -64,7 +64,7 @@ def command(
         check_place(out)
     wanted = dict(_share(text) for text in want or ())
     shares = dict(_levels(text) for text in population or ())
-    from twinset.filling import gaps
+    from twinset.workflows.gaps import gaps
 
     found = gaps(
         real,

@@ -30,10 +30,10 @@ def command(
     force : bool
         Overwrite the recipe if there is one.
     """
-    from twinset.drafting import draft_recipe, recipe_name, seen_from
-    from twinset.guessing import guess_target
-    from twinset.local_formats import local_notes
-    from twinset.tables import name_target, open_table
+    from twinset.ingest.draft_recipe import draft_recipe, recipe_name, seen_from
+    from twinset.ingest.guess_roles import guess_target
+    from twinset.ingest.input_table import name_target, open_table
+    from twinset.ingest.locale_formats import local_notes
 
     if out.exists() and not force:
         raise RecipeError(f"there is a '{out}' already", todo="choose --out, or --force")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from twinset.paraphrasing import Asked, Endpoint, Plan, Sheet
-    from twinset.paraphrasing.cache import Cache
-    from twinset.paraphrasing.sheet import Item
+    from twinset.workflows.paraphrase import Asked, Endpoint, Plan, Sheet
+    from twinset.workflows.paraphrase.cache import Cache
+    from twinset.workflows.paraphrase.sheet import Item
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
 _MOST_NAMED = 5
@@ -76,9 +76,9 @@ def command(
         Overwrite the file if there is one.
     """
     from twinset.core.errors import RecipeError
-    from twinset.fetch import cache_folder
-    from twinset.paraphrasing import Endpoint, plan_requests, read_sheet
-    from twinset.paraphrasing.cache import Cache
+    from twinset.io.fetch import cache_folder
+    from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
+    from twinset.workflows.paraphrase.cache import Cache
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
@@ -121,7 +121,7 @@ def _check_out(out: Path, templates: Path, force: bool) -> None:
 
 
 def _print_plan(plan: Plan, address: str) -> None:
-    from twinset.paraphrasing.prompts import SYSTEM
+    from twinset.workflows.paraphrase.prompts import SYSTEM
 
     if plan.jobs:
         print(f"{SYSTEM}\n")
@@ -155,8 +155,8 @@ def _ask_and_write(
     from twinset.cli.files import write_text
     from twinset.cli.progress import progress_bar
     from twinset.core.errors import DataError
-    from twinset.paraphrasing import paraphrase
-    from twinset.paraphrasing.prompts import prompt_digest
+    from twinset.workflows.paraphrase import paraphrase
+    from twinset.workflows.paraphrase.prompts import prompt_digest
 
     with progress_bar() as progress:
         asked = paraphrase(

@@ -14,7 +14,7 @@ from twinset.cli.files import check_places, write_text
 from twinset.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
-    from twinset.scene_plans import Plan
+    from twinset.generation.coverage_plan import Plan
 
 _MOST_SHOWN = 20
 
@@ -48,7 +48,7 @@ def command(
         Print everything as JSON.
     """
     check_places({"--csv": csv_file}, (recipe, predictions))
-    from twinset.plans import plans
+    from twinset.workflows.preview import plans
 
     made = plans(recipe, root=root, overrides=tuple(set_ or ()), predictions=predictions)
     if csv_file is not None:

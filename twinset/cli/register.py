@@ -30,10 +30,10 @@ def command(
         Folder of the catalogue.
     """
     from twinset.catalog import Catalog
-    from twinset.core.dataset import Origin
+    from twinset.core.data.dataset import Origin
     from twinset.core.errors import RecipeError
-    from twinset.drafting import recipe_name
-    from twinset.tables import open_table
+    from twinset.ingest.draft_recipe import recipe_name
+    from twinset.ingest.input_table import open_table
 
     origin: Origin = "synthetic" if synthetic else "real"
     dataset = open_table(file)

@@ -16,8 +16,8 @@ from twinset.cli.terminal import paint, print_json, print_paths, print_summary, 
 from twinset.core.errors import TwinsetError
 
 if TYPE_CHECKING:
-    from twinset.pipeline import RunResult
     from twinset.recipe import AugmentStep, GenerateStep, Recipe
+    from twinset.workflows.run import RunResult
 
 
 def command(
@@ -59,7 +59,7 @@ def command(
     check_places({"--junit": junit}, (recipe,))
     if dry_run:
         return _tell(recipe, changes, root, json)
-    from twinset.pipeline import run
+    from twinset.workflows.run import run
 
     was_there = root.exists()
     try:
@@ -120,8 +120,8 @@ def _plain(result: RunResult) -> dict[str, object]:
 
 
 def _tell(path: Path, changes: tuple[str, ...], root: Path, json: bool) -> int:
-    from twinset.pipeline import plan
     from twinset.recipe import load_recipe
+    from twinset.workflows.run import plan
 
     recipe = load_recipe(path, changes)
     steps = plan(recipe, root=root)
@@ -156,7 +156,7 @@ def _texts(recipe: Recipe) -> dict[str, str]:
 
 
 def _rows(step: GenerateStep | AugmentStep, recipe: Recipe) -> str:
-    from twinset.core.where import Where
+    from twinset.core.data.where import Where
     from twinset.recipe import AugmentStep
 
     where = f" where {Where.of(step.where)}" if step.where else ""

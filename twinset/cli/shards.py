@@ -44,7 +44,7 @@ def command(
     json : bool
         Print the result as JSON.
     """
-    from twinset.sharding import make_shards
+    from twinset.workflows.shards import make_shards
 
     with progress_bar() as progress:
         made = make_shards(

@@ -61,7 +61,7 @@ def command(
         Print the verdict and every score as JSON.
     """
     from twinset.cli.values import settings_of
-    from twinset.oneshot import twin
+    from twinset.workflows.twin import twin
 
     with progress_bar() as progress:
         result = twin(

@@ -124,7 +124,7 @@ class LeakError(TwinsetError):
     what, got, allowed, todo : str
         As for every error.
     kind : str
-        Name of the leak, by which it can be allowed: see `twinset.leaks.LEAKS`.
+        Name of the leak, by which it can be allowed: see `twinset.measurement.leakage.LEAKS`.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.schema import Field
+from twinset.core.data.schema import Field
 
 
 def cell_texts(column: pa.ChunkedArray, field: Field | None) -> pa.StringArray:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from twinset.core.data.schema import RESERVED, Schema
 from twinset.core.errors import DataError, without_values
-from twinset.core.schema import RESERVED, Schema
 from twinset.io.cells import cell_texts
 
 _BLOCK = 16 << 20

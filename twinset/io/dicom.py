@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError, MissingExtraError, without_values
-from twinset.core.pixels import encode_lossless
+from twinset.core.image.codec import encode_lossless
 
 _MOST_16_BITS = 65_535
 

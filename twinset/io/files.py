@@ -146,3 +146,16 @@ def cannot_write(path: Path, error: OSError) -> DataError:
         got=error.strerror or type(error).__name__,
         todo="check the path, its rights and the free space",
     )
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files of a folder, with their names."""
+    # The ending tells how the bytes are read.
+    sink = hashlib.sha256("".join(path.suffixes).lower().encode())
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        sink.update(str(file.relative_to(path)).encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                sink.update(block)
+    return sink.hexdigest()

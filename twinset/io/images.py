@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from twinset.core.data.schema import BLOB
 from twinset.core.errors import DataError
-from twinset.core.image_facts import check_whole
-from twinset.core.schema import BLOB
+from twinset.core.image.header import check_whole
 from twinset.io.csv import read_csv
 from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import flush_file, flush_folder, inside

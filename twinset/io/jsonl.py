@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as arrow_json
 
+from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError
-from twinset.core.schema import Schema
 from twinset.io.cells import cell_texts
 
 _BLOCK = 16 << 20

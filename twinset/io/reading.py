@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, did_you_mean, without_values
-from twinset.core.schema import RESERVED, Field, Schema
 from twinset.io.csv import read_csv
 from twinset.io.images import (
     IMAGE_ENDINGS,

@@ -10,12 +10,12 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
 from twinset.core.errors import DataError, UnknownNameError
-from twinset.core.schema import Schema
-from twinset.io import FORMATS, IMAGE_FORMATS, TEXT_FORMATS
 from twinset.io.csv import CsvWriter
 from twinset.io.files import replacing
+from twinset.io.formats import FORMATS, IMAGE_FORMATS, TEXT_FORMATS
 from twinset.io.images import SideFiles
 from twinset.io.jsonl import JsonlWriter
 from twinset.io.parquet import ParquetWriter, plain

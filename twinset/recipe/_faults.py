@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from twinset.core.contracts import ChecksSettings, TakesAssets
 from twinset.core.errors import (
     MissingExtraError,
     ParameterError,
@@ -15,18 +16,11 @@ from twinset.core.errors import (
     UnknownNameError,
     did_you_mean,
 )
-from twinset.core.whole_sets import ChecksSettings, TakesAssets
 from twinset.recipe._json_schema import known_keys
 from twinset.recipe._recipe import RESERVED_STEPS, Recipe
 from twinset.recipe._steps import MakingStep
 from twinset.recipe._yaml import Document, Fault, Path, spell_path
-from twinset.registry import (
-    ComponentKind,
-    build,
-    component_class,
-    component_names,
-    setting_faults,
-)
+from twinset.registry import ComponentKind, build, component_class, component_names, setting_faults
 
 _SECTIONS: tuple[tuple[Path, ComponentKind], ...] = (
     (("generate",), "generator"),
@@ -118,7 +112,7 @@ def component_faults(data: Any) -> Iterator[Fault]:
                 yield _unknown("metric", metric, metrics, ("evaluate", "gates", metric))
     wanted = _at(data, ("source", "fetch"))
     if isinstance(wanted, str):
-        from twinset.fetch import SOURCES
+        from twinset.io.fetch import SOURCES
 
         if wanted not in SOURCES:
             yield _unknown("public set", wanted, SOURCES, ("source", "fetch"))

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from twinset.core.embedders import EmbedderName
 from twinset.core.errors import ParameterError, RecipeError
+from twinset.core.features.embedders import EmbedderName
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
 from twinset.recipe._included import include_files, shipped_grammars
 from twinset.recipe._recipe import Recipe

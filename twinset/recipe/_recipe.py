@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
-from twinset.core.embedders import EmbedderName
 from twinset.core.errors import ParameterError
+from twinset.core.features.embedders import EmbedderName
 from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
 from twinset.recipe._source import Source
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep

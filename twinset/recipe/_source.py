@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from twinset.core import schema as columns
-from twinset.core.aggregates import Aggregate
+from twinset.core.data import schema as columns
+from twinset.core.data.rule import RULE_KINDS, rules_from_json
+from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
-from twinset.core.rules import RULE_KINDS, rules_from_json
+from twinset.io.tiling.grid import Tiling
 from twinset.recipe._sections import Label, Name, Section, fault
-from twinset.tiles.grid import Tiling
 
 NOT_STATED = "NOASSERTION"
 """SPDX's word for a licence that nobody has stated."""

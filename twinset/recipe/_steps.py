@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from twinset.core.contracts import Metric
-from twinset.core.embedders import EmbedderName
-from twinset.core.embedders.names import FORMS
+from twinset.core.contracts import LeakKind, Metric
 from twinset.core.errors import ParameterError
-from twinset.leaks import LeakKind
+from twinset.core.features.embedders import EmbedderName
+from twinset.core.features.embedders.names import FORMS
 from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
 from twinset.registry import build, component_names
 
@@ -241,7 +240,7 @@ class Evaluate(Section):
 
     def built_metrics(self, kinds: frozenset[str]) -> list[tuple[str, Metric]]:
         """Return the metrics by name; of the default ones those that can look at `kinds`."""
-        from twinset.measure import attack_metrics, default_metrics
+        from twinset.registry import attack_metrics, default_metrics
 
         if self.metrics is None:
             chosen = default_metrics(kinds)

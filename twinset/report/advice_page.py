@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from twinset.report.advice import Candidate, Measure, alerts_told, between, change, written
+from twinset.report.advice_model import Candidate, Measure, alerts_told, between, change, written
 from twinset.report.charts import change_figure
 from twinset.report.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
-from twinset.report.wording import percent, short
+from twinset.report.phrases import percent, short
 
 if TYPE_CHECKING:
-    from twinset.report.advice import Advice
+    from twinset.report.advice_model import AdviceContent
 
 _MARKS = {"helps": "good", "hurts": "bad", "no evidence": "unclear"}
 _RATES = Axis(
@@ -26,7 +26,7 @@ _PERCENT = ((0.0, "0"), (0.25, "25 %"), (0.5, "50 %"), (0.75, "75 %"), (1.0, "10
 _LOG_SHARE = ((1e-4, "0.01 %"), (1e-3, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (1.0, "100 %"))
 
 
-def render_advice(advice: Advice) -> str:
+def render_advice(advice: AdviceContent) -> str:
     """Return the page: one string, the same bytes for the same advice."""
     is_pair = advice.challenger != "none"
     return (
@@ -49,7 +49,7 @@ def render_advice(advice: Advice) -> str:
     )
 
 
-def _facts(advice: Advice) -> list[tuple[str, str]]:
+def _facts(advice: AdviceContent) -> list[tuple[str, str]]:
     facts = advice.facts
     label = f"{facts['target']} = {facts['positive']}"
     lines = [
@@ -88,7 +88,7 @@ def _measure_line(measure: Measure, is_pair: bool) -> dict[str, Any]:
     return line
 
 
-def _charts(advice: Advice, is_pair: bool) -> list[tuple[str, str, Markup]]:
+def _charts(advice: AdviceContent, is_pair: bool) -> list[tuple[str, str, Markup]]:
     curves = advice.curves
     if not curves:
         return []
@@ -136,7 +136,7 @@ def _charts(advice: Advice, is_pair: bool) -> list[tuple[str, str, Markup]]:
     ]
 
 
-def _cost_words(advice: Advice) -> str:
+def _cost_words(advice: AdviceContent) -> str:
     facts = advice.facts
     price = f"{facts['cost']:,.12g}"
     told = f"a missed positive row costs {price}"
@@ -147,7 +147,7 @@ def _cost_words(advice: Advice) -> str:
     return f"An alert costs 1, {told}{assumed}. Upright lines: the threshold that these prices ask for."
 
 
-def _calibration(advice: Advice) -> list[dict[str, str]]:
+def _calibration(advice: AdviceContent) -> list[dict[str, str]]:
     titles = {
         "none": "nothing added",
         "before": "the second model, as it says",
@@ -165,7 +165,7 @@ def _calibration(advice: Advice) -> list[dict[str, str]]:
     ]
 
 
-def _reliability(advice: Advice) -> Markup:
+def _reliability(advice: AdviceContent) -> Markup:
     lines = [
         Line(
             kind,
@@ -180,7 +180,7 @@ def _reliability(advice: Advice) -> Markup:
     return chart([*lines, *dots], *axes, label=label, diagonal=True)
 
 
-def _candidate_lines(advice: Advice) -> list[dict[str, Any]]:
+def _candidate_lines(advice: AdviceContent) -> list[dict[str, Any]]:
     """Return those of the last round, then the others by kind: the best kind first, ratios rising."""
     best: dict[str, float] = {}
     for one in advice.candidates:
@@ -193,7 +193,7 @@ def _candidate_lines(advice: Advice) -> list[dict[str, Any]]:
     return [_candidate_line(one, advice, reach) for one in ordered if one.name != "none"]
 
 
-def _candidate_line(one: Candidate, advice: Advice, reach: float) -> dict[str, Any]:
+def _candidate_line(one: Candidate, advice: AdviceContent, reach: float) -> dict[str, Any]:
     low, high = (max(-reach, min(reach, one.difference + s * one.error)) for s in (-1, 1))
     middle = max(-reach, min(reach, one.difference))
     return {

@@ -2,125 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import Score
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
-from twinset.core.where import Where
-from twinset.plan_coverage import Covered
-from twinset.report.columns import ColumnPanel, column_panels
+from twinset.measurement.plan_coverage import Covered
+from twinset.report.columns import column_panels
 from twinset.report.contact_sheet import ImageSample, image_samples, numbered_images
-from twinset.report.details import column_distances, surest_rows
+from twinset.report.findings import column_distances, surest_rows
+from twinset.report.fitness_for_use import in_short
 from twinset.report.gates import Gate
-from twinset.report.plans import plan_sentence
-from twinset.report.samples import RowSample, TextSample, row_samples, text_samples
-from twinset.report.unmeasured import merged
-from twinset.report.uses import Use, caution, in_short, uses
-from twinset.report.verdict import Sentence, judge
-from twinset.report.wording import plain
+from twinset.report.model import Exhibits, ReportContent
+from twinset.report.samples import TextSample, row_samples, text_samples
+from twinset.report.verdict import judge
 
-SCHEMA_VERSION = 1
 _MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
 
 
-@dataclass(frozen=True)
-class Exhibits:
-    """What a reader looks at: figures and samples, without any real row unless asked for."""
-
-    panels: tuple[ColumnPanel, ...] = ()
-    n_panels_left: int = 0
-    images: tuple[ImageSample, ...] = ()
-    surest: Mapping[int, ImageSample] = field(default_factory=dict)
-    texts: tuple[TextSample, ...] = ()
-    rows: tuple[RowSample, ...] = ()
-    withheld: bool = False
-
-
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """The verdict on a synthetic set and all that it rests on; it holds no clock, host or path.
-
-    Parameters
-    ----------
-    title : str
-        Heading of the page.
-    scores : tuple of Score
-        Every metric with its baseline, floor, interval and verdict.
-    gates : tuple of Gate
-        Every gate with its outcome.
-    verdict : tuple of Sentence
-        The four answers in plain words.
-    cards : tuple of Card
-        What was done to get the sets.
-    lineage : mapping, optional
-        Nested tree of the sets that it was made from.
-    notes : tuple of str
-        What must be read with care.
-    facts : mapping
-        Counts of rows and columns, condition, target.
-    exhibits : Exhibits
-        Figures and samples.
-    plans : tuple of Covered
-        How often each combination came that the rows were planned by.
-    """
-
-    title: str
-    scores: tuple[Score, ...]
-    gates: tuple[Gate, ...]
-    verdict: tuple[Sentence, ...]
-    cards: tuple[Card, ...] = ()
-    lineage: Mapping[str, Any] | None = None
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    exhibits: Exhibits = Exhibits()
-    plans: tuple[Covered, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate was passed; true where there is none."""
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def uses(self) -> tuple[Use, ...]:
-        """What the set may be used for."""
-        made = [card for card in self.cards if card.origin != "real"]
-        return uses(
-            self.scores,
-            from_real=any(card.is_from_real for card in made),
-            leak_allowed=any(note.startswith("Allowed leak") for note in self.notes),
-        )
-
-    @property
-    def answers(self) -> tuple[Sentence, ...]:
-        """What became of the plans, then the four answers; one where none could be given."""
-        return (*map(plan_sentence, self.plans), *merged(self.verdict))
-
-    @property
-    def caution(self) -> str:
-        """What is to be said before any use; empty where nothing is."""
-        return caution(self.scores)
-
-    def to_json(self) -> str:
-        """Return the report as JSON text, without the figures and samples."""
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "title": self.title,
-            "passed": self.passed,
-            "verdict": [sentence.to_json() for sentence in self.verdict],
-            "caution": self.caution,
-            "uses": [use.to_json() for use in self.uses],
-            "facts": self.facts,
-            "gates": [gate.to_json() for gate in self.gates],
-            "scores": [score.to_json() for score in self.scores],
-            "notes": self.notes,
-            "cards": [card.to_json() for card in self.cards],
-            "lineage": self.lineage,
-        }
-        return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+class Report(ReportContent):
+    """A report that renders itself: as page, Markdown, JUnit, terminal lines and notebook table."""
 
     def to_html(self) -> str:
         """Return the report as one self-contained page that asks nothing of the network."""

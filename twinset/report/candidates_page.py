@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twinset.report.page import VERDICT_MARKS, embedders_told, environment
-from twinset.report.wording import FAMILIES
+from twinset.report.phrases import FAMILIES
 
 if TYPE_CHECKING:
-    from twinset.report.candidates import CandidateReport
+    from twinset.report.model import CandidateContent
 
 
-def render_candidates(report: CandidateReport) -> str:
+def render_candidates(report: CandidateContent) -> str:
     """Return the page: one string, the same bytes for the same report."""
     families = [
         (question, [row for row in report.rows if row.family == family])
@@ -30,7 +30,7 @@ def render_candidates(report: CandidateReport) -> str:
     )
 
 
-def _facts(report: CandidateReport) -> list[tuple[str, str]]:
+def _facts(report: CandidateContent) -> list[tuple[str, str]]:
     facts = report.facts
     named = [
         ("candidates", len(report.scores)),

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from twinset.core.contracts import Score
 from twinset.report.columns import SERIES, Bars, Histogram, Shares
-from twinset.report.wording import percent, short
+from twinset.report.phrases import percent, short
 
 WIDTH = 300.0
 _PLOT_HEIGHT = 104.0

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Field
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field
 from twinset.report.binning import MAX_BINS, shared_bins
-from twinset.report.wording import axis_label, date_label
+from twinset.report.phrases import axis_label, date_label
 
 SERIES = ("real", "synthetic", "holdout")
 MAX_LEVELS = 6

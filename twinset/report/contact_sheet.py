@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import MissingExtraError
-from twinset.core.picture_keys import picture_keys
+from twinset.core.image.codec import picture_keys
 from twinset.report.samples import label_of, unseen_rows
 
 N_IMAGES = 24

@@ -8,7 +8,7 @@ from html import escape
 
 from twinset.core.contracts import Score
 from twinset.report.gates import Gate
-from twinset.report.wording import short
+from twinset.report.phrases import short
 
 # What XML 1.0 cannot hold, however it is written.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twinset.core.contracts import Score
+from twinset.report.ordering import by_question
+from twinset.report.phrases import NOTHING, metric_title, short, signed
 from twinset.report.ranking import MetricRow
-from twinset.report.unmeasured import unmeasured
-from twinset.report.wording import NOTHING, metric_title, short, signed
-from twinset.report.worst_first import by_question
+from twinset.report.verdict import unmeasured
 
 if TYPE_CHECKING:
-    from twinset.report.build import Report
-    from twinset.report.candidates import CandidateReport
+    from twinset.report.model import CandidateContent, ReportContent
 
 _SIGNS = {"good": "✅", "bad": "❌", "unclear": "❔", "unmeasured": "➖", "mixed": "↔️"}
 _VERDICT_SIGNS = {
@@ -27,7 +26,7 @@ _JOINER = "\u2060"
 _LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurable."
 
 
-def report_markdown(report: Report) -> str:
+def report_markdown(report: ReportContent) -> str:
     """Return verdict, gates, scores and notes of a report."""
     lines = [f"## {_text(report.title)}", ""]
     if report.caution:
@@ -75,7 +74,7 @@ def report_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def candidates_markdown(report: CandidateReport) -> str:
+def candidates_markdown(report: CandidateContent) -> str:
     """Return recommendation, answers and the table of all candidates."""
     found = report.recommendation
     lines = [f"## {_text(report.title)}", "", f"{_SIGNS[found.mark]} **{_text(found.text)}**", ""]

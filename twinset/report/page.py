@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from twinset.core.contracts import Score
-from twinset.core.dataset import Card
-from twinset.report import charts, contact_sheet, wording
-from twinset.report.crowd_map import crowd_map, is_hole
-from twinset.report.details import (
+from twinset.core.data.dataset import Card
+from twinset.report import charts, contact_sheet
+from twinset.report import phrases as wording
+from twinset.report.cluster_map import crowd_map, is_hole
+from twinset.report.findings import (
     asides,
     audited_groups,
     comparisons,
@@ -24,21 +25,13 @@ from twinset.report.details import (
     surest_rows,
     usefulness,
 )
-from twinset.report.plans import (
-    N_LACKING,
-    combination_words,
-    plan_figure,
-    plan_groups,
-    plan_rule,
-)
-from twinset.report.reading import how_to_read
-from twinset.report.unmeasured import Unmeasured, unmeasured
-from twinset.report.verdict import reasons
-from twinset.report.wording import metric_title, plain, short
-from twinset.report.worst_first import by_question
+from twinset.report.ordering import by_question
+from twinset.report.phrases import how_to_read, metric_title, plain, short
+from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
+from twinset.report.verdict import Unmeasured, reasons, unmeasured
 
 if TYPE_CHECKING:
-    from twinset.report.build import Report
+    from twinset.report.model import ReportContent
 
 VERDICT_MARKS = {
     "as good as real": "good",
@@ -53,7 +46,7 @@ N_GROUPS = 16
 N_CROWDS = 8
 
 
-def render_page(report: Report) -> str:
+def render_page(report: ReportContent) -> str:
     """Return the page: one string, the same bytes for the same report."""
     shown = report.exhibits
     colours = contact_sheet.category_colours(shown.images)
@@ -95,7 +88,7 @@ def render_page(report: Report) -> str:
     )
 
 
-def render_notebook(report: Report) -> str:
+def render_notebook(report: ReportContent) -> str:
     """Return verdict and scores as a short piece of HTML."""
     return (
         environment()
@@ -168,7 +161,7 @@ def embedders_told(found: Mapping[str, Any]) -> str:
     return ", ".join(dict.fromkeys(name for embedders in own for name in embedders))
 
 
-def _heatmap(report: Report) -> dict[str, Any] | None:
+def _heatmap(report: ReportContent) -> dict[str, Any] | None:
     errors = next((e for e in map(pair_errors, report.scores) if e), None)
     if errors is None:
         return None

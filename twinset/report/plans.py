@@ -10,9 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from twinset.plan_coverage import Covered
+from twinset.measurement.plan_coverage import Covered
+from twinset.report.phrases import joined
 from twinset.report.verdict import Sentence
-from twinset.report.wording import joined
 
 QUESTION = "Does every planned combination come?"
 N_LACKING = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import MetricFamily, Score
-from twinset.report.wording import NOTHING, joined, metric_title, short
+from twinset.report.phrases import NOTHING, joined, metric_title, short
 
 
 @dataclass(frozen=True)

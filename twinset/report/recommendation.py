@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from twinset.report.phrases import FAMILIES, joined
 from twinset.report.ranking import MetricRow, is_ahead
 from twinset.report.verdict import Mark, Sentence
-from twinset.report.wording import FAMILIES, joined
 
 Verdicts = Mapping[str, Mapping[str, Sentence]]
 """Candidate -> family -> its sentence."""

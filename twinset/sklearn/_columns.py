@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.inference import count_decimals, infer_schema
-from twinset.core.schema import Field, Kind
+from twinset.core.data.inference import count_decimals, infer_schema
+from twinset.core.data.schema import Field, Kind
 from twinset.sklearn._errors import SamplerInputError
 
 Rows = npt.NDArray[np.int64]

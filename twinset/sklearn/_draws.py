@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.contracts import FittedGenerator, TracedGenerator
-from twinset.core.dataset import Dataset
-from twinset.core.rule_repair import RuleKeeper
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.rules.enforce import RuleKeeper
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._intake import Table
 

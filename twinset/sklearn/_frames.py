@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.sklearn._arrays import ArrayTable, whole_column
 from twinset.sklearn._columns import (
     Column,

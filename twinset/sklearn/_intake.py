@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import RESERVED, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import RESERVED, Schema
 from twinset.sklearn._arrays import ArrayTable
 from twinset.sklearn._columns import Column, Rows, is_finite_sum
 from twinset.sklearn._errors import SamplerInputError

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.dataset import Dataset
-from twinset.core.mixing import spread
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.hashing import spread
 from twinset.core.seeding import rng_for
 
 Hashes = npt.NDArray[np.uint64]

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from twinset.core.contracts import FittedGenerator, Generator
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.rule import Rule
+from twinset.core.data.schema import Field, Schema
+from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rule_repair import RuleKeeper
-from twinset.core.rules import Rule
-from twinset.core.schema import Field, Schema
+from twinset.core.rules.enforce import RuleKeeper
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn

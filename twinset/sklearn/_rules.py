@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.rule_discovery import discover_rules
-from twinset.core.rules import Rule, rules_from_json
+from twinset.core.data.rule import Rule, rules_from_json
+from twinset.core.rules.discover import discover_rules
+from twinset.core.rules.violations import violations
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._intake import Table, dataset_of
@@ -71,7 +72,7 @@ def _found(table: Table, rare: Rows) -> tuple[Rule, ...]:
         # A key says that rows differ, which new rows do anyway, and copies are looked for apart.
         if (
             rule.kind != "unique"
-            and not rule.violations(dataset_of(table, every, rule.columns)).any()
+            and not violations(rule, dataset_of(table, every, rule.columns)).any()
         ):
             kept.append(rule)
     return tuple(kept)

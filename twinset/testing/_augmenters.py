@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.testing._examples import example_dataset
 from twinset.testing._shared import (
     as_instance,

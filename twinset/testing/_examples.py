@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import Comparison, Positions
-from twinset.core.dataset import Card, Dataset
-from twinset.core.schema import BLOB, OBJECT, SPAN, Field, Kind, Schema
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Kind, Schema
 from twinset.core.seeding import rng_for
 
 Labels = npt.NDArray[np.bool_]
@@ -187,7 +187,7 @@ def _boxes(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
 
 
 def _drawn(label: Labels, what: str, rng: np.random.Generator) -> list[bytes]:
-    from twinset.core.pixels import encode_png
+    from twinset.core.image.codec import encode_png
 
     files = []
     # The squares have a stream of their own: image, id map and boxes speak of the same ones.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS
+from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, TwinsetError
-from twinset.core.schema import KINDS
-from twinset.core.where import Where
 from twinset.testing._examples import example_dataset
 from twinset.testing._shared import (
     as_instance,
@@ -178,7 +178,7 @@ def where_honoured(generator: Generator, real: Dataset | None) -> None:
         def call(where: Where = where) -> None:
             made = fitted.sample(9, stream("draw"), where)
             check_valid(made, 9)
-            hold(bool(where.mask(made).all()), f"rows do not meet the condition: {where}")
+            hold(bool(made.mask(where).all()), f"rows do not meet the condition: {where}")
 
         fits_or_refuses(call)
 

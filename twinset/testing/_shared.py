@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import KINDS, RESERVED
 from twinset.core.errors import MissingExtraError, TwinsetError
-from twinset.core.schema import KINDS, RESERVED
 from twinset.core.seeding import rng_for
 
 

@@ -13,10 +13,10 @@ import _job
 import numpy as np
 import pandas as pd
 
-from twinset.core.dataset import Dataset
-from twinset.core.inference import infer_schema
-from twinset.core.intake import to_table
-from twinset.core.schema import Field, Schema
+from twinset.core.data.arrow_input import to_table
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.inference import infer_schema
+from twinset.core.data.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 

@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from twinset.augment.image.add_defects import AddDefects
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
 from twinset.core.errors import DataError, ParameterError, SchemaError, UnknownNameError
-from twinset.core.instances import extents_of, objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from twinset.augment.image.albumentations import Albumentations
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
 from twinset.core.errors import (
     DataError,
     MissingExtraError,
@@ -14,9 +15,8 @@ from twinset.core.errors import (
     SchemaError,
     UnknownNameError,
 )
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_pixels, encode_lossless, encode_png
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_pixels, encode_lossless, encode_png
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 
 pytest.importorskip("albumentations")

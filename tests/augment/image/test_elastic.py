@@ -3,11 +3,11 @@ import pyarrow as pa
 import pytest
 
 from twinset.augment.image.elastic import Elastic
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
 from twinset.core.errors import DataError, ParameterError
-from twinset.core.instances import extents_of, objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
 
 pytest.importorskip("cv2")

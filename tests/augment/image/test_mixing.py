@@ -5,11 +5,11 @@ import pytest
 from twinset.augment.image.cutmix import Cutmix
 from twinset.augment.image.mixup import Mixup
 from twinset.augment.image.mosaic import Mosaic
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
 from twinset.core.errors import DataError, ParameterError
-from twinset.core.instances import extents_of, objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
 
 pytest.importorskip("cv2")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twinset.augment.image.albumentations import Albumentations
-from twinset.core.pixels import decode_pixels
+from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.generators.image.shapes import Shapes
 

@@ -10,11 +10,11 @@ import pytest
 from twinset.augment.image.albumentations import Albumentations
 from twinset.augment.image.elastic import Elastic
 from twinset.augment.image.weather import Weather
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
 from twinset.core.errors import DataError, ParameterError
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 
 pytest.importorskip("albumentations")

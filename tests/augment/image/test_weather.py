@@ -3,9 +3,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.augment.image.weather import EFFECTS, Weather, put_effect
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, ParameterError, UnknownNameError
-from twinset.core.pixels import decode_pixels, encode_lossless
+from twinset.core.image.codec import decode_pixels, encode_lossless
 from twinset.core.seeding import rng_for
 
 pytest.importorskip("cv2")

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.augment.tabular.jitter import Jitter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 
 RNG = np.random.default_rng(0)

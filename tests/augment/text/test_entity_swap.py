@@ -12,9 +12,9 @@ import pytest
 
 import twinset
 from twinset.augment.text.entity_swap import EntitySwap
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
-from twinset.core.schema import SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 
 SCHEMA = Schema((Field(name="text", kind="text"), Field(name="spans", kind="spans")))

@@ -9,9 +9,9 @@ import pytest
 
 from twinset.augment.text._word_index import WordIndex
 from twinset.augment.text.mix import Mix
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FewRowsWarning, ParameterError
-from twinset.core.schema import SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 
 SCHEMA = Schema(

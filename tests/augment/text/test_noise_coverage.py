@@ -12,9 +12,9 @@ import pytest
 
 from twinset import run
 from twinset.augment.text.noise import NOISES, Noise
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import SchemaError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 
 OFF = dict.fromkeys(NOISES, 0.0)

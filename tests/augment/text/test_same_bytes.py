@@ -8,8 +8,8 @@ import sys
 
 CODE = """
 import pyarrow as pa
-from twinset.core.dataset import Dataset
-from twinset.core.schema import SPAN, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Augmenter
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import DataError
-from twinset.core.schema import SPAN, Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 

@@ -8,7 +8,7 @@ import pytest
 from twinset.augment.text._ground import Ground
 from twinset.augment.text._phrases import Lexicon, rewrite
 from twinset.augment.text._wordings import LANGUAGES, wordings
-from twinset.core.marked_texts import MarkedTexts
+from twinset.core.text.spans import MarkedTexts
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage.density_coverage import DensityCoverage, density_coverage
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns, members
 from twinset.evaluation.coverage._target_outcome import Outcome

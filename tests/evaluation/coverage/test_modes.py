@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.evaluation.coverage._mode_names import mode_names
+from twinset.evaluation.coverage._cluster_names import mode_names
 from twinset.evaluation.coverage.modes import Modes
 
 CENTRES = np.array([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.evaluation.coverage.population import Population, declared_shares
 
 

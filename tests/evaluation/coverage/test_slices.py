@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.core.contracts import NotMeasurable, Score
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.coverage._starved import (
+from twinset.evaluation.coverage._underrepresented import (
     is_starved,
     least_share,
     least_z,
@@ -22,7 +22,7 @@ from twinset.evaluation.coverage._starved import (
     starved_rows,
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
-from twinset.verdicts import Against, judge
+from twinset.measurement.verdict import Against, judge
 
 PAIRS = [(0,), (1,), (0, 1)]
 

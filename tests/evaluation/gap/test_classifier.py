@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from twinset.core.areas import areas
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
+from twinset.core.stats.roc_auc import areas
 from twinset.evaluation.gap.classifier import Classifier
 
 scores = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=25)

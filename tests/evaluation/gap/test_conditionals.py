@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
-from twinset.core.resampling import Groups
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
+from twinset.core.stats.bootstrap import Groups
 from twinset.evaluation.gap._forecasts import (
     Forecasts,
     _out_of_bag,
@@ -19,7 +19,7 @@ from twinset.evaluation.gap._forecasts import (
 )
 from twinset.evaluation.gap._labels import labeller
 from twinset.evaluation.gap.conditionals import Conditionals, _resampled
-from twinset.part_verdicts import different_parts
+from twinset.measurement.verdict import different_parts
 
 
 def staff(n: int, seed: int) -> dict[str, np.ndarray]:

@@ -4,11 +4,11 @@ import pytest
 from scipy.linalg import sqrtm
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.frechet import Frechet, at_infinity, between, frechet_distance
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 
 def numbers(x: np.ndarray) -> Dataset:
@@ -88,8 +88,8 @@ def test_verdicts_of_fresh_and_of_moved_rows() -> None:
 
 def test_images_have_one_embedding_an_embedder() -> None:
     pytest.importorskip("cv2")
-    from tests.core.test_embedders import pictures
-    from twinset.core.embedders import Classical
+    from tests.core.features.test_embedders import pictures
+    from twinset.core.features.embedders import Classical
     from twinset.evaluation.gap.image_properties import ImageProperties
 
     train, made, holdout = pictures(160, 0), pictures(160, 1, noise=9.0), pictures(320, 2)

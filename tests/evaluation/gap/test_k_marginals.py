@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.k_marginals import KMarginals, choose_triples, joint_cells

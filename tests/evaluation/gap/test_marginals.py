@@ -7,14 +7,14 @@ from scipy.stats import ks_2samp
 from scipy.stats import wasserstein_distance as scipy_wasserstein
 
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
 from twinset.evaluation.gap._pooled import PooledColumn
 from twinset.evaluation.gap._tails import tail_weights
 from twinset.evaluation.gap.marginals import Marginals
-from twinset.part_verdicts import different_parts
+from twinset.measurement.verdict import different_parts
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.missingness import Missingness, share_gap, where_gap
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 
 def draw(n: int, seed: int, how: str = "real") -> Dataset:

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._pair_tables import rank_scores
 from twinset.evaluation.gap.marginals import Marginals

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
-from twinset.evaluation.gap._grain import grains, grains_of
+from twinset.core.data.dataset import Dataset
 from twinset.evaluation.gap._pooled import PooledColumn, cut_at, places_of, quantile_places
+from twinset.evaluation.gap._rounding import grains, grains_of
 
 values = st.one_of(
     st.none(),

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.rule import Rule
 from twinset.core.errors import ParameterError
-from twinset.core.rules import Rule
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._combinations import apart
 from twinset.evaluation.gap.rules_kept import RulesKept, unlike_train

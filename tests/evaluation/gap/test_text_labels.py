@@ -3,12 +3,13 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.text_labels import TextLabels
-from twinset.measure import default_metrics, measure
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
 
 SCHEMA = Schema((Field(name="said", kind="text"), Field(name="about", kind="category")))
 WORDS = {"rain": ["wet", "cloud", "umbrella"], "song": ["band", "tune", "drum"]}

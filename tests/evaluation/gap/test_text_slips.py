@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable, Score
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._near_repeats import near_repeats
 from twinset.evaluation.gap._span_slips import MarkedText
 from twinset.evaluation.gap._text_slips import KnownTexts
 from twinset.evaluation.gap.text_slips import TextSlips
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 CITIES = ["Ulm", "Rom", "Bonn", "Köln"]
 

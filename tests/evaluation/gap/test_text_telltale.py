@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable, Score
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.text_telltale import TextTelltale
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 
 def said(texts: Sequence[str | None]) -> Dataset:

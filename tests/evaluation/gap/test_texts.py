@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._frontier import frontier_area
+from twinset.evaluation.gap._divergence_frontier import frontier_area
 from twinset.evaluation.gap.texts import Texts
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 SNIPS = Path(__file__).parents[4] / "shared/data/text/snips2017"
 

@@ -9,10 +9,16 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Schema
-from twinset.evaluation.gap._clocks import DAY, autocorrelations, gaps_within, hours, months
+from twinset.evaluation.gap._calendar_features import (
+    DAY,
+    autocorrelations,
+    gaps_within,
+    hours,
+    months,
+)
 from twinset.evaluation.gap.time_patterns import TimePatterns
 
 HOUR = DAY // 24

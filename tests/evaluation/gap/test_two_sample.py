@@ -5,11 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, fisher_exact
 
 from twinset.core.seeding import rng_for
-from twinset.core.shares import excess_p
-from twinset.evaluation.gap._two_sample import (
-    chance_distance,
-    chi_square_p,
-)
+from twinset.core.stats.hypothesis_tests import excess_p
+from twinset.evaluation.gap._two_sample import chance_distance, chi_square_p
 
 counts = st.lists(st.tuples(st.integers(5, 60), st.integers(5, 60)), min_size=2, max_size=8)
 

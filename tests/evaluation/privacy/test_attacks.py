@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import Comparison, Metric, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._attacks import FEW, excess, resampled, told_shares
+from twinset.evaluation.privacy._excess_risk import FEW, excess, resampled, told_shares
 from twinset.evaluation.privacy.attribute_inference import AttributeInference
 from twinset.evaluation.privacy.linkability import Linkability
 from twinset.evaluation.privacy.singling_out import SinglingOut
-from twinset.verdicts import Against, judge
+from twinset.measurement.verdict import Against, judge
 
 Rows = dict[str, np.ndarray]
 Makers = dict[str, Callable[[Rows, np.random.Generator], Rows]]

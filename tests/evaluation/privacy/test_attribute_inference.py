@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
 from twinset.evaluation.privacy.attribute_inference import (
     AttributeInference,
     choose_secrets,

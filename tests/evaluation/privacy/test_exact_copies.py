@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from twinset.core.contracts import Comparison
-from twinset.core.dataset import Dataset
-from twinset.core.schema import BLOB, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.exact_copies import (
     ExactCopies,

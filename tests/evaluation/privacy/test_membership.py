@@ -9,9 +9,9 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._attack import Victims, auc, draws, weighted_aucs
+from twinset.evaluation.privacy._membership_attack import Victims, auc, draws, weighted_aucs
 from twinset.evaluation.privacy.membership import Membership, attack_signals, true_alarms
 
 SIGNALS = st.integers(1, 12).flatmap(

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._isolated import most_isolated
+from twinset.evaluation.privacy._outlier_rows import most_isolated
 from twinset.evaluation.privacy.outliers import Outliers, outlier_attack
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 
 @given(st.integers(2, 40), st.integers(1, 5), st.integers(0, 10**6))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.quasi_identifiers import QuasiIdentifiers, rows_sharing
 

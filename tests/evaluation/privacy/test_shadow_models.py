@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy._shadows import Pool, Shadows
@@ -79,7 +79,7 @@ def test_the_same_stream_gives_the_same_numbers() -> None:
 
 
 def test_every_row_is_in_half_of_the_shadows(rng) -> None:
-    from twinset.evaluation.privacy._attack import Victims
+    from twinset.evaluation.privacy._membership_attack import Victims
 
     train, control = rows(40, "train", 0), rows(30, "control", 0)
     told = Comparison(train, train, control)

@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import encode_png
-from twinset.core.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT, Field, Schema
+from twinset.core.image.codec import encode_png
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 
 

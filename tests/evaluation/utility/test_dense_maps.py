@@ -3,9 +3,9 @@ import pyarrow as pa
 import pytest
 
 from tests.evaluation.utility.pictures_of_discs import discs
-from twinset.core.dataset import Dataset
-from twinset.core.pixels import encode_lossless
-from twinset.core.schema import BLOB, Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, Field, Schema
+from twinset.core.image.codec import encode_lossless
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import (
     Annotated,

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._entities import Marked, score_tags
 from twinset.evaluation.utility._tagger import fit_tagger, predict_tags

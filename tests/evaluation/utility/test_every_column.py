@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.core.resampling import Groups
 from twinset.core.seeding import rng_for
+from twinset.core.stats.bootstrap import Groups
 from twinset.evaluation.utility._every_column import Losses, _outcomes, _squared, losses
 from twinset.evaluation.utility.every_column import EveryColumn
-from twinset.part_verdicts import different_parts
+from twinset.measurement.verdict import different_parts
 
 
 def shop(n: int, seed: int) -> dict[str, np.ndarray]:

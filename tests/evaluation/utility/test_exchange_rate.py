@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _real_and_synthetic as module
+from twinset.evaluation.utility._data_splits import Plan
+from twinset.evaluation.utility._exchange_rates import summary
 from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
-from twinset.evaluation.utility._plan import Plan
-from twinset.evaluation.utility._rates import summary
 from twinset.evaluation.utility._real_and_synthetic import Losses
 from twinset.evaluation.utility._task import Task
 from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 SIZES = np.array([1.0, 0.5, 0.25, 0.125])
 

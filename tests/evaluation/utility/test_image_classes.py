@@ -2,17 +2,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.core.test_embedders import pictures
+from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, Pictures
-from twinset.evaluation.utility.image_classes import (
-    ImageClasses,
-    mean_recall,
-    replicated_recall,
-)
+from twinset.evaluation.utility.image_classes import ImageClasses, mean_recall, replicated_recall
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
-from twinset.evaluation.utility._contestants import models
+from twinset.evaluation.utility._model_pool import models
 from twinset.evaluation.utility._task import Task
 from twinset.evaluation.utility.model_ranking import ModelRanking, rank_correlation, regrets
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import MissingExtraError, ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.evaluation.utility._word_net import WordNet, text_model
 from twinset.evaluation.utility.exchange_rate import ExchangeRate
 from twinset.evaluation.utility.train_synthetic_test_real import TrainSyntheticTestReal
-from twinset.measure import measure
+from twinset.measurement.harness import measure
 
 torch = pytest.importorskip("torch")
 

@@ -2,13 +2,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, ParameterError, SchemaError, UnknownNameError
-from twinset.core.instances import extents_of, objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_lossless
-from twinset.core.schema import BLOB, OBJECT
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.image.copy_paste import CopyPaste
 
 pytest.importorskip("cv2")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from twinset.core.defect_marks import DEFECTS
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.instances import extents_of
-from twinset.core.pixels import decode_ids, decode_pixels
+from twinset.core.image.codec import decode_ids, decode_pixels
+from twinset.core.image.instance_maps import extents_of
+from twinset.core.image.surface_defects import DEFECTS
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.image.defects import Defects
 
 pytest.importorskip("cv2")

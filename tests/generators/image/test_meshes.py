@@ -5,22 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, UnknownNameError
-from twinset.core.instances import extents_of
-from twinset.core.outlines import fill
-from twinset.core.pixels import decode_ids, decode_pixels
+from twinset.core.image.codec import decode_ids, decode_pixels
+from twinset.core.image.instance_maps import extents_of
+from twinset.core.image.polygons import fill
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.io import read_dataset
-from twinset.pipeline import run
+from twinset.workflows.run import run
 
 pytest.importorskip("cv2")
 trimesh = pytest.importorskip("trimesh", reason="the extra '3d' is not installed")
 pytest.importorskip("embreex", reason="the extra '3d' is not installed")
 
-from twinset.generators.image._mesh_forms import read_mesh_classes, solid  # noqa: E402
-from twinset.generators.image._mesh_rays import Camera, Scenery, silhouette  # noqa: E402
-from twinset.generators.image._mesh_scene import _Placed, _seen  # noqa: E402
+from twinset.generators.image._meshes.forms import read_mesh_classes, solid  # noqa: E402
+from twinset.generators.image._meshes.rays import Camera, Scenery, silhouette  # noqa: E402
+from twinset.generators.image._meshes.scene import _Placed, _seen  # noqa: E402
 from twinset.generators.image.meshes import Meshes  # noqa: E402
 
 SIZE = (120, 160)

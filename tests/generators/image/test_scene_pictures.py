@@ -5,19 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, RecipeError
-from twinset.core.pixels import decode_ids, decode_pixels, encode_jpeg, encode_png
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_jpeg, encode_png
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.image._scene_layout import sprite_of
-from twinset.generators.image._scene_pictures import Pictures
-from twinset.generators.image._scene_spec import read_classes
-from twinset.generators.image._scene_view import View
+from twinset.generators.image._scenes.layout import sprite_of
+from twinset.generators.image._scenes.pictures import Pictures
+from twinset.generators.image._scenes.spec import read_classes
+from twinset.generators.image._scenes.view import View
 from twinset.generators.image.scenes import Scenes
 from twinset.io import read_dataset
-from twinset.pipeline import run
 from twinset.recipe import load_recipe
-from twinset.sharding import make_shards
+from twinset.workflows.run import run
+from twinset.workflows.shards import make_shards
 
 pytest.importorskip("cv2")
 

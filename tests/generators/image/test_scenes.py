@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.instances import extents_of
-from twinset.core.outlines import fill
-from twinset.core.pixels import decode_ids, decode_pixels
+from twinset.core.image.codec import decode_ids, decode_pixels
+from twinset.core.image.instance_maps import extents_of
+from twinset.core.image.polygons import fill
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.image._scene_shapes import FORMS
-from twinset.generators.image._scene_spec import LEVELS
-from twinset.generators.image._scene_view import View
+from twinset.generators.image._scenes.shapes import FORMS
+from twinset.generators.image._scenes.spec import LEVELS
+from twinset.generators.image._scenes.view import View
 from twinset.generators.image.scenes import Scenes
 
 pytest.importorskip("cv2")

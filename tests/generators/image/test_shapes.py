@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.pixels import decode_pixels
+from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.image._contours import DEFINITIONS, outline
-from twinset.generators.image._placement import FULL, Scene, Shape, place, render
+from twinset.generators.image._shapes.contours import DEFINITIONS, outline
+from twinset.generators.image._shapes.placement import FULL, Scene, Shape, place, render
 from twinset.generators.image.shapes import Shapes
 
 cv2 = pytest.importorskip("cv2")
@@ -124,7 +124,7 @@ def test_the_image_shows_what_the_map_says():
 def test_conditions_are_met(where):
     data = draw(20, where, size=64)
     assert len(data) == 20
-    assert Where(where).mask(data).all()
+    assert data.mask(Where(where)).all()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.minority import _danger
+from twinset.generators.minority._engine import borderline_rows as _danger
 from twinset.generators.minority.borderline import Borderline
 
 

@@ -11,15 +11,15 @@ import pyarrow.parquet
 import pytest
 
 from twinset.catalog import Catalog
-from twinset.core.aggregates import recomputed
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Schema
+from twinset.core.data.where import Where
+from twinset.core.data.window_features import recomputed
 from twinset.core.errors import FitError, ParameterError
-from twinset.core.schema import Schema
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.minority._burst_templates import Templates, Usual, medians
+from twinset.generators.minority._engine.burst_templates import Templates, Usual, medians
 from twinset.generators.minority.bursts import Bursts
-from twinset.pipeline import run
+from twinset.workflows.run import run
 
 HANDBOOK = Path(__file__).parents[4] / "shared/data/fraud/handbook_sim/transactions_3weeks.parquet"
 HOUR = 3_600_000_000

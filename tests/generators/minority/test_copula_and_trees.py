@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.minority.copula import Copula, shrinkage
 from twinset.generators.minority.trees import Trees
 
@@ -54,7 +54,7 @@ def test_labels_come_at_their_shares(generator) -> None:
 def test_further_conditions_are_met(generator) -> None:
     fitted = generator.fit(two_classes(), rng_for(0, "fit"))
     where = Where({"y": "yes", "kind": "v", "a": {"ge": 6}})
-    assert where.mask(fitted.sample(50, rng_for(0, "draw"), where)).all()
+    assert fitted.sample(50, rng_for(0, "draw"), where).mask(where).all()
 
 
 @pytest.mark.parametrize("generator", [Copula(), Trees()])

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.core.contracts import Generator, TracedGenerator
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FewRowsWarning
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.minority._streams import BLOCK_ROWS
+from twinset.generators.minority._engine.streams import BLOCK_ROWS
 from twinset.generators.minority.borderline import Borderline
 from twinset.generators.minority.rose import Rose
 from twinset.generators.minority.smote import Smote

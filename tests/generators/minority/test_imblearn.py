@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("imblearn", reason="the extra 'imbalanced' is not installed")
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.minority.imblearn import SAMPLERS, Imblearn
 
 SETTINGS = {"KMeansSMOTE": {"kmeans_estimator": 4, "cluster_balance_threshold": 0.0}}

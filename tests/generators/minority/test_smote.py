@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.minority.smote import Smote
 
 
@@ -139,7 +139,7 @@ def test_conditions_are_met_by_rows_that_meet_them() -> None:
         {"x": rng.normal(size=200), "n": rng.integers(0, 9, 200), "Class": [0, 1] * 100}
     )
     made = draw(table, 300, {"Class": 1, "n": {"not": [4, 5]}, "x": {"ge": -1}})
-    assert Where({"Class": 1, "n": {"not": [4, 5]}, "x": {"ge": -1}}).mask(made).all()
+    assert made.mask(Where({"Class": 1, "n": {"not": [4, 5]}, "x": {"ge": -1}})).all()
     with pytest.raises(ParameterError, match="'n'"):
         draw(table, 5, {"n": 77})
     with pytest.raises(ParameterError, match="'x'"):

@@ -10,9 +10,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Generator
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.minority.borderline import Borderline
 from twinset.generators.minority.rose import Rose
 from twinset.generators.minority.smote import Smote

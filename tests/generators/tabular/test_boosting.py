@@ -7,7 +7,13 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from generators.tabular._boosting import SymmetricTrees, averaged, bin_edges, binned, boosted
+from twinset.generators.tabular._trees.boosting import (
+    SymmetricTrees,
+    averaged,
+    bin_edges,
+    binned,
+    boosted,
+)
 
 
 def _sigmoid(odds: np.ndarray) -> np.ndarray:

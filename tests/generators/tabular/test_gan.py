@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, MissingExtraError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.tabular._gan_states import StateTable
+from twinset.generators.tabular._gan.states import StateTable
 from twinset.generators.tabular.gan import Gan
 
 INSTALLED = importlib.util.find_spec("torch") is not None
@@ -122,7 +122,7 @@ def test_rare_levels_share_a_state() -> None:
 def test_layout_works_span_by_span() -> None:
     import torch
 
-    from twinset.generators.tabular._gan_layout import Layout
+    from twinset.generators.tabular._gan.layout import Layout
 
     table, _ = StateTable.of(mixed(), n_modes=5, max_levels=9)
     layout = Layout.of(table)
@@ -160,8 +160,8 @@ def test_batches_have_the_asked_state_and_moments_are_their_means() -> None:
 def test_generated_rows_are_one_hot_and_hold_the_condition() -> None:
     import torch
 
-    from twinset.generators.tabular._gan_networks import new_generator
-    from twinset.generators.tabular._gan_training import draw_rows
+    from twinset.generators.tabular._gan.networks import new_generator
+    from twinset.generators.tabular._gan.training import draw_rows
 
     real = real_rows(mixed())
     features, random = real.features, torch.Generator().manual_seed(0)
@@ -184,7 +184,7 @@ def test_gradient_penalty_of_a_linear_critic() -> None:
     """A critic with slope 3 everywhere pays (3 - 1)^2 times the weight."""
     import torch
 
-    from twinset.generators.tabular import _gan_training
+    from twinset.generators.tabular._gan import training as _gan_training
 
     rows = torch.randn(8, 1, generator=torch.Generator().manual_seed(0))
     slots = torch.zeros(8, dtype=torch.int64)
@@ -213,7 +213,7 @@ def test_moment_distance_is_unbiased_and_sees_dependence(
 ) -> None:
     import torch
 
-    from twinset.generators.tabular import _gan_training
+    from twinset.generators.tabular._gan import training as _gan_training
 
     monkeypatch.setattr(_gan_training, "_MOST_FEATURES", most)
     x = np.random.default_rng(0).random(4000) < 0.5
@@ -240,7 +240,7 @@ def test_moment_distance_is_unbiased_and_sees_dependence(
 def test_settled_normalisation_gives_the_same_rows() -> None:
     import torch
 
-    from twinset.generators.tabular._gan_networks import generate, new_generator, settled
+    from twinset.generators.tabular._gan.networks import generate, new_generator, settled
 
     random = torch.Generator().manual_seed(0)
     weights = new_generator(4, 16, 10, 3, random)
@@ -339,7 +339,7 @@ def fitted():  # type: ignore[no-untyped-def]
 def test_conditions_are_met_exactly(fitted, where: dict, n: int) -> None:  # type: ignore[no-untyped-def]
     made = fitted.sample(n, rng_for(0, "draw"), Where(where))
     assert len(made) == n
-    assert Where(where).mask(made).all()
+    assert made.mask(Where(where)).all()
     assert made.digest == fitted.sample(n, rng_for(0, "draw"), Where(where)).digest
 
 
@@ -416,8 +416,8 @@ def test_a_graphics_card_gives_what_the_processor_gives() -> None:
 
 
 def real_rows(data: Dataset):  # type: ignore[no-untyped-def]
-    from twinset.generators.tabular._gan_layout import Layout
-    from twinset.generators.tabular._gan_rows import Features, RealRows
+    from twinset.generators.tabular._gan.layout import Layout
+    from twinset.generators.tabular._gan.rows import Features, RealRows
 
     table, matrix = StateTable.of(data, n_modes=5, max_levels=9)
     layout = Layout.of(table)

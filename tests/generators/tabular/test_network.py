@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import TableEncoding
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import TableEncoding
+from twinset.core.data.schema import Field, Schema
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, MissingExtraError, ParameterError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.tabular import _network_drawing
-from twinset.generators.tabular._network_cells import Cells
-from twinset.generators.tabular._network_table import TableCells
+from twinset.generators.tabular._network import drawing as _network_drawing
+from twinset.generators.tabular._network.cells import Cells
+from twinset.generators.tabular._network.table import TableCells
 from twinset.generators.tabular.network import Network
 from twinset.io.checkpoint import write_checkpoint
 
@@ -199,7 +199,7 @@ def test_margins_and_dependence_come_back(real: Dataset, fitted) -> None:
 def test_conditions_are_met_exactly(fitted, where: dict, n: int) -> None:
     made = fitted.sample(n, rng_for(3, "draw"), Where(where))
     assert len(made) == n
-    assert Where(where).mask(made).all()
+    assert made.mask(Where(where)).all()
 
 
 def random_conditions(real: Dataset, rng: np.random.Generator) -> dict:
@@ -225,7 +225,7 @@ def test_random_condition_sets_are_met_exactly(real: Dataset, fitted) -> None:
         where = Where(random_conditions(real, rng))
         made = fitted.sample(12, rng, where)
         assert len(made) == 12
-        assert where.mask(made).all(), where
+        assert made.mask(where).all(), where
 
 
 def test_two_open_conditions_are_weighed_together(real: Dataset, fitted) -> None:
@@ -284,7 +284,7 @@ def test_a_checkpoint_gives_the_same_bytes_in_a_fresh_process(fitted, tmp_path: 
     code = f"""
 from pathlib import Path
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
+from twinset.core.data.where import Where
 from twinset.generators.tabular.network import Network
 from twinset.io.checkpoint import read_checkpoint
 fitted = Network().from_arrays(*read_checkpoint(Path({str(tmp_path)!r})))
@@ -394,7 +394,7 @@ def test_a_graphics_card_learns_the_same_table(real: Dataset, fitted) -> None:
     assert min(on_card.losses) == pytest.approx(min(fitted.losses), abs=0.3)
     where = Where({"x": {"gt": 0}, "label": "yes"})
     made = on_card.sample(200, rng_for(0, "draw"), where)
-    assert where.mask(made).all()
+    assert made.mask(where).all()
     assert made.digest == on_card.sample(200, rng_for(0, "draw"), where).digest
 
 

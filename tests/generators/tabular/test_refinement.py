@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from generators.tabular._chain_parents import ParentView
-from generators.tabular._chain_table import ChainTable
-from generators.tabular._rejection import Rejection
-from generators.tabular._target_correction import coupled
-from generators.tabular.trees import Trees
 from twinset.core.contracts import FittedGenerator
-from twinset.core.dataset import Dataset
-from twinset.core.where import Where
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.generators.tabular._trees.parents import ParentView
+from twinset.generators.tabular._trees.refinement import Rejection, coupled
+from twinset.generators.tabular._trees.table import ChainTable
+from twinset.generators.tabular.trees import Trees
 
 SEED = 20_240_501
 

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
 from twinset.generators.tabular.bootstrap import Bootstrap
 from twinset.generators.tabular.marginals import Marginals
 

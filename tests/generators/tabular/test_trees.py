@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.tabular._copy_guard import CopyGuard
+from twinset.generators.tabular._trees.copy_guard import CopyGuard
 from twinset.generators.tabular.trees import Trees
 from twinset.io.checkpoint import read_checkpoint, write_checkpoint
 
@@ -134,7 +134,7 @@ def test_shares_are_hit_also_under_conditions(real: Dataset) -> None:
     for where in (None, Where({"y": {"ge": 0.5}})):
         made = fitted.sample(n, rng_for(0, "draw"), where)
         assert len(made) == n
-        assert where is None or where.mask(made).all()
+        assert where is None or made.mask(where).all()
         for name, level, share in (("label", "yes", 0.5), ("flag", True, 0.8)):
             error = 4 * np.sqrt(share * (1 - share) / n)
             assert (labels(made, name) == level).mean() == pytest.approx(share, abs=error)
@@ -194,7 +194,7 @@ def test_a_private_chain_holds_no_real_row(real: Dataset) -> None:
                 assert len(np.unique(column)) < 50 or (array == column).mean() < 0.05, position
     for where in (None, Where({"label": "yes", "y": {"ge": 1}}), Where({"gap": None})):
         made = fitted.sample(300, rng_for(0, "draw"), where)
-        assert where is None or where.mask(made).all()
+        assert where is None or made.mask(where).all()
     pairs = [np.corrcoef(d.values("x"), d.values("y"))[0, 1]
              for d in (real, fitted.sample(4000, rng_for(0, "draw")))]  # fmt: skip
     assert pairs[1] == pytest.approx(pairs[0], abs=0.04)
@@ -271,7 +271,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
+from twinset.core.data.where import Where
 from twinset.generators.tabular.trees import Trees
 from twinset.io.checkpoint import read_checkpoint
 wheres, *folders = sys.argv[1:]

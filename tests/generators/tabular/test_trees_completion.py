@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from twinset.core.dataset import Dataset
-from twinset.core.encoding import TableEncoding
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.encoding import TableEncoding
 from twinset.core.seeding import rng_for
 from twinset.generators.tabular.trees import Trees
 

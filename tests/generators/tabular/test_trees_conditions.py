@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Condition, Where
 from twinset.core.errors import ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Condition, Where
 from twinset.generators.tabular.trees import Trees
 from twinset.io import read_dataset
 
@@ -73,7 +73,7 @@ def assert_conditions_hold(data: Dataset, sets: int, seed: int) -> None:
         where, n = random_where(data, rng), int(rng.integers(1, 60))
         made = fitted.sample(n, rng_for(seed, "draw"), where)
         assert len(made) == n
-        assert where.mask(made).all(), str(where)
+        assert made.mask(where).all(), str(where)
     assert len(fitted._orders) <= 16
 
 
@@ -114,7 +114,7 @@ def fitted():
 def test_conditioned_rows_are_like_real_rows_that_meet_it(fitted) -> None:
     real, where = mixed(), Where({"y": {"ge": 2}})
     made, meant = fitted.sample(2000, rng_for(0, "draw"), where), real.where(where)
-    assert where.mask(made).all()
+    assert made.mask(where).all()
     for name in ("x", "y"):
         far = abs(made.values(name).mean() - meant.values(name).mean())
         assert far < 0.25 * meant.values(name).std()
@@ -126,7 +126,7 @@ def test_conditioned_rows_are_like_real_rows_that_meet_it(fitted) -> None:
 def test_null_and_not_null(fitted, condition: Condition) -> None:
     where = Where({"gap": condition})
     made = fitted.sample(300, rng_for(0, "draw"), where)
-    assert where.mask(made).all()
+    assert made.mask(where).all()
     missing = made.is_null("gap")
     assert missing.all() == (condition is None)
     # It is missing just where x > 1.
@@ -135,9 +135,9 @@ def test_null_and_not_null(fitted, condition: Condition) -> None:
 
 def test_conditions_that_no_row_meets_together_are_met_all_the_same(fitted) -> None:
     where = Where({"x": {"ge": 1.5}, "gap": {"ge": 1.5}, "kind": "c"})
-    assert not where.mask(mixed()).any()
+    assert not mixed().mask(where).any()
     made = fitted.sample(100, rng_for(0, "draw"), where)
-    assert where.mask(made).all()
+    assert made.mask(where).all()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_no_rows_and_one_row(fitted) -> None:
 
 def test_a_value_that_the_tree_of_a_long_table_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trees learn from a part of the rows; conditions may mean any row."""
-    monkeypatch.setattr("twinset.generators.tabular._chain.MOST_TREE_ROWS", 300)
+    monkeypatch.setattr("twinset.generators.tabular._trees.chain.MOST_TREE_ROWS", 300)
     real = mixed()
     fitted = Trees().fit(real, rng_for(0, "fit"))
     for value in np.unique(real.values("x"))[:5]:

@@ -10,9 +10,8 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from twinset.core.errors import ParameterError
-from twinset.generators.text._faker import _faker, faker_values
-from twinset.generators.text._faker_changes import has_no_sigma
-from twinset.generators.text._faker_draws import (
+from twinset.generators.text._faker.changes import has_no_sigma
+from twinset.generators.text._faker.draws import (
     AnyOf,
     Called,
     Changed,
@@ -23,7 +22,8 @@ from twinset.generators.text._faker_draws import (
     changed,
     joined,
 )
-from twinset.generators.text._faker_plan import Planner
+from twinset.generators.text._faker.faker import _faker, faker_values
+from twinset.generators.text._faker.plan import Planner
 
 faker = pytest.importorskip("faker")
 
@@ -251,7 +251,7 @@ def test_a_text_is_changed_beforehand_only_where_its_parts_change_alone(
 
 def test_one_seed_gives_one_pool_whatever_was_asked_before() -> None:
     def pool(provider: str, seed: int = 3, **arguments: object) -> tuple[str, ...]:
-        from twinset.generators.text._faker import _pool
+        from twinset.generators.text._faker.faker import _pool
 
         _pool.cache_clear()
         return faker_values(

@@ -6,8 +6,8 @@ from scipy.stats import chisquare
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._nodes import Choice, Literal, Maybe, SlotUse
-from twinset.generators.text._parse import escape, parse
+from twinset.generators.text._grammar.nodes import Choice, Literal, Maybe, SlotUse
+from twinset.generators.text._grammar.parse import escape, parse
 from twinset.generators.text.templates import Templates
 
 

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pytest
 
 import twinset
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
+from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, ParameterError, SchemaError
-from twinset.core.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.text._induced_guard import Classes, RealTexts
-from twinset.generators.text._induced_tokens import Lexicon, Sentence, words_of
-from twinset.generators.text._induced_values import Values
-from twinset.generators.text._induced_walk import Walk
+from twinset.generators.text._induction.guard import Classes, RealTexts
+from twinset.generators.text._induction.tokens import Lexicon, Sentence, words_of
+from twinset.generators.text._induction.values import Values
+from twinset.generators.text._induction.walk import Walk
 from twinset.generators.text.learned import Learned
 
 SONGS = [

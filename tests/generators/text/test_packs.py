@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from twinset.core.seeding import rng_for
-from twinset.generators.text._parse import parse
+from twinset.generators.text._grammar.parse import parse
 from twinset.recipe import file_schema, load_recipe, read_yaml
 from twinset.registry import build, parameters
 

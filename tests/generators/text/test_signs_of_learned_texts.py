@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import Field, Schema
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.seeding import rng_for
-from twinset.generators.text._induced_tokens import Lexicon, Sentence
+from twinset.generators.text._induction.tokens import Lexicon, Sentence
 from twinset.generators.text.learned import Learned
 
 SIGNS = (

@@ -11,9 +11,9 @@ from scipy.stats import chisquare
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._formats import date_writer, number_writer
-from twinset.generators.text._pattern import mask_pattern, pattern_source
-from twinset.generators.text._values import Shuffle
+from twinset.generators.text._grammar.formats import date_writer, number_writer
+from twinset.generators.text._grammar.pattern import mask_pattern, pattern_source
+from twinset.generators.text._grammar.values import Shuffle
 from twinset.generators.text.templates import Templates
 
 HARD = ["👩‍👩‍👧‍👦", "é", "שלום", "مرحبا بك", "👍🏽", "ﬁ", "क्षि", "𝒳", "\u200fab", "a b"]

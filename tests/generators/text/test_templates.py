@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.text._parse import escape
+from twinset.generators.text._grammar.parse import escape
 from twinset.generators.text.templates import Templates
 
 pytest.importorskip("faker")
@@ -100,7 +100,7 @@ def test_labels_are_alike_by_default():
 def test_conditions_are_met(where, expected):
     data = write(30, where)
     assert set(column(data, "label")) == expected
-    assert Where(where).mask(data).all()
+    assert data.mask(Where(where)).all()
 
 
 @pytest.mark.parametrize(

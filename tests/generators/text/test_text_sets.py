@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinset
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.core.where import Where
-from twinset.generators.text._near import near_duplicate_fraction
-from twinset.generators.text._turns import Turns
+from twinset.generation.sampling import fit_source
+from twinset.generators.text._grammar.apportion import Turns
+from twinset.generators.text._grammar.near_duplicates import near_duplicate_fraction
 from twinset.generators.text.templates import Templates
-from twinset.sampling import fit_source
 
 SLOTS = {
     "n": {"number": [1, 9_999]},
@@ -69,7 +69,7 @@ def test_the_same_bytes_on_any_number_of_workers_and_for_any_number_of_rows():
 
 def test_the_same_bytes_in_a_second_process():
     code = (
-        "from twinset.sampling import fit_source\n"
+        "from twinset.generation.sampling import fit_source\n"
         "from twinset.generators.text.templates import Templates\n"
         "made = fit_source(Templates(), None, seed=3, path=('x',)).draw(300)\n"
         "print(*[chunk.digest for chunk in made])"

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FormatLossWarning
-from twinset.core.schema import SPAN, Field, Schema
-from twinset.io import TEXT_FORMATS, file_name, open_writer, read_dataset
+from twinset.io import open_writer, read_dataset
+from twinset.io.formats import TEXT_FORMATS, file_name
 from twinset.io.text.losses import Losses
-from twinset.io.text.writing import TextWriter
+from twinset.io.text.writer import TextWriter
 
 _WITHOUT_SPACY = pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")
 FORMATS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twinset.core.dataset import Card
+from twinset.core.data.dataset import Card
 from twinset.core.errors import DataError
 from twinset.io import read_dataset
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twinset.cli import main
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.io import read_dataset
 
 from .conftest import FORMATS, content, read_again, written

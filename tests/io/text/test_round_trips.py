@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
-from twinset.core.schema import Field, Schema
-from twinset.io import TEXT_FORMATS, read_dataset, write_dataset
+from twinset.io import read_dataset, write_dataset
+from twinset.io.formats import TEXT_FORMATS
 from twinset.io.text.losses import Losses
 
 from .conftest import AWKWARD, FORMATS, content, read_again, spanned, text_set, written

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_pixels, encode_jpeg, encode_lossless
+from twinset.core.image.codec import decode_pixels, encode_jpeg, encode_lossless
 from twinset.io import read_dataset
 
 pytest.importorskip("cv2")

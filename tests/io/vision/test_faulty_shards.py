@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_ids, encode_jpeg, encode_lossless
+from twinset.core.image.codec import decode_ids, encode_jpeg, encode_lossless
 from twinset.io import read_dataset
 
 pytest.importorskip("cv2")

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError
-from twinset.core.pixels import decode_ids, encode_lossless
-from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
+from twinset.core.image.codec import decode_ids, encode_lossless
 from twinset.io import read_dataset, write_dataset
 from twinset.io.vision.samples import new_object
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_ids, decode_pixels, encode_jpeg, encode_lossless
-from twinset.core.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB, OBJECT, Field, Label, Schema, Taxonomy
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_jpeg, encode_lossless
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.io import read_dataset, write_dataset
 
 pytest.importorskip("cv2")

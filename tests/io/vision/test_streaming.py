@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
-from twinset.core.pixels import encode_lossless
+from twinset.core.image.codec import encode_lossless
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset, stream_dataset, write_dataset
 from twinset.registry import build

@@ -9,7 +9,7 @@ from twinset.io.text.escapes import escaped, escaped_line
 from twinset.io.text.rows import Columns, Row, span_at
 from twinset.io.text.tags import Scheme, fit_spans, tags_of
 from twinset.io.text.tokens import gaps_of, tokens_of
-from twinset.io.text.writing import TextWriter, Written, check_label
+from twinset.io.text.writer import TextWriter, Written, check_label
 
 
 class ConllWriter(TextWriter):

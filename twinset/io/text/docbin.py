@@ -11,7 +11,7 @@ from twinset.core.errors import DataError, MissingExtraError, without_values
 from twinset.io.text.rows import LABEL, Columns, Row, span_at
 from twinset.io.text.tags import Run, fit_spans
 from twinset.io.text.tokens import Place, gaps_of, tokens_of
-from twinset.io.text.writing import TextWriter, Written, check_label
+from twinset.io.text.writer import TextWriter, Written, check_label
 
 _GROUP = "sc"  # where spaCy's own categoriser of spans looks
 _CELLS = "twinset"

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
 from twinset.io.text.rows import LABEL, Row, to_dataset
 from twinset.io.text.tags import split_tag

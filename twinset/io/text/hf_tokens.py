@@ -13,7 +13,7 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.io.text.rows import TEXT, Columns, Row, cells_of, span_at
 from twinset.io.text.tags import fit_spans, runs_of, scheme_of, tags_of
 from twinset.io.text.tokens import Place, joined, tokens_of
-from twinset.io.text.writing import TextWriter, Written
+from twinset.io.text.writer import TextWriter, Written
 from twinset.io.vision.faults import Faults
 
 ROWS, FEATURES = "rows.jsonl", "features.json"

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 from twinset.core.errors import DataError, SchemaError
 from twinset.io.text.rows import SPANS, TEXT, Columns, Row, Span, cells_of, span_at
-from twinset.io.text.writing import TextWriter, Written
+from twinset.io.text.writer import TextWriter, Written
 from twinset.io.vision.faults import Faults
 
 TASKS, CONFIG = "tasks.json", "config.xml"

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError
-from twinset.core.schema import SPAN_FACTS
 from twinset.io.text.rows import LABEL, Row, Span, facts_cell, span_at
 from twinset.io.vision.faults import Faults
 

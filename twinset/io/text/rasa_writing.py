@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import SchemaError
-from twinset.core.schema import SPAN_FACTS
 from twinset.io.text.rasa import BLANKS, Fact, parse_example
 from twinset.io.text.rows import LABEL, Columns, Row, Span, facts_cell, facts_of, span_at
-from twinset.io.text.writing import TextWriter, Written
+from twinset.io.text.writer import TextWriter, Written
 
 _LINES_AT_ONCE = 1_000
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*")

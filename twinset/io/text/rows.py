@@ -10,9 +10,9 @@ from typing import TypedDict
 
 import pyarrow as pa
 
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import RESERVED, SPAN, SPAN_FACTS, Field, Schema
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.schema import RESERVED, SPAN, SPAN_FACTS, Field, Schema
 from twinset.io.cells import cell_texts
 
 TEXT, SPANS, LABEL = "text", "spans", "label"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from twinset.core.dataset import Dataset
-from twinset.core.schema import SPAN
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN
 from twinset.io.text.rows import SPANS, TEXT
 from twinset.io.vision.faults import Faults, OnFault
 

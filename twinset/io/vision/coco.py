@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts
-from twinset.core.instances import ObjectLabel
-from twinset.core.keypoints import Keypoint
-from twinset.core.rle import decompress, mask_of_runs
-from twinset.core.schema import Label
+from twinset.core.image.header import ImageFacts
+from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.keypoints import Keypoint
+from twinset.core.image.rle import decompress, mask_of_runs
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.numbers import MOST_IDS
 from twinset.io.vision.samples import (

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import outlines_of, signed_area
-from twinset.core.rle import compress, run_lengths
+from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.polygons import outlines_of, signed_area
+from twinset.core.image.rle import compress, run_lengths
 from twinset.io.vision.numbers import MOST_IDS, short
 from twinset.io.vision.samples import Ids
-from twinset.io.vision.writing import LayoutWriter, Picture
+from twinset.io.vision.writer import LayoutWriter, Picture
 
 _LISTS = ("images", "annotations")
 

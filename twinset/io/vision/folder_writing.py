@@ -10,14 +10,14 @@ from xml.sax.saxutils import escape
 import numpy as np
 import yaml
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import Ring, fill, fill_parts, outlines_of
-from twinset.core.pixels import encode_lossless
-from twinset.core.schema import Label
+from twinset.core.image.codec import encode_lossless
+from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.polygons import Ring, fill, fill_parts, outlines_of
 from twinset.io.vision.numbers import share, short
 from twinset.io.vision.samples import Ids
-from twinset.io.vision.writing import LayoutWriter, Picture
+from twinset.io.vision.writer import LayoutWriter, Picture
 
 _MOST_VOC = 254  # 255 is VOC's border that belongs to nobody
 

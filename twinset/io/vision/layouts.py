@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.schema import Label
 from twinset.io.vision.coco import is_coco, read_coco
 from twinset.io.vision.faults import Faults, OnFault
 from twinset.io.vision.masks import MASK_FOLDERS, has_maps, read_masks

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.instances import objects_from_ids
-from twinset.core.pixels import decode_ids
-from twinset.core.schema import Label
+from twinset.core.image.codec import decode_ids
+from twinset.core.image.instance_maps import objects_from_ids
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import Sample, Samples, encoded, read_picture
 from twinset.io.vision.yolo import PICTURES

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.dataset import Card, Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts, image_facts, whole_image_facts
-from twinset.core.instances import ObjectLabel
-from twinset.core.outlines import fill_window
-from twinset.core.pixels import encode_lossless
-from twinset.core.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
+from twinset.core.image.codec import encode_lossless
+from twinset.core.image.header import ImageFacts, image_facts, whole_image_facts
+from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.polygons import fill_window
 from twinset.io.files import inside
 from twinset.io.vision.faults import Faults
 

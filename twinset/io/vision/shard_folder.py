@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from twinset.core.dataset import Dataset
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError, ParameterError
-from twinset.core.schema import Label, Schema
 from twinset.io.files import cannot_write, replacing, sha256_of, write_text
 from twinset.io.vision.shard_writing import ROWS_A_SHARD, OneShard, description, shard_name
 from twinset.io.vision.shards import DESCRIPTION, JOURNAL

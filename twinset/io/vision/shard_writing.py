@@ -8,9 +8,9 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from twinset.core.schema import Label
+from twinset.core.data.schema import Label
 from twinset.io.vision.shards import DESCRIPTION, IDS
-from twinset.io.vision.writing import LayoutWriter, Picture
+from twinset.io.vision.writer import LayoutWriter, Picture
 
 ROWS_A_SHARD = 1_000
 

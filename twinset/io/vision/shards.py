@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts
-from twinset.core.instances import ObjectLabel
-from twinset.core.pixels import decode_ids
-from twinset.core.schema import Label
+from twinset.core.image.codec import decode_ids
+from twinset.core.image.header import ImageFacts
+from twinset.core.image.instance_maps import ObjectLabel
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Ids,

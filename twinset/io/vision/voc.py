@@ -7,10 +7,10 @@ from xml.parsers import expat
 
 import numpy as np
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image_facts import ImageFacts
-from twinset.core.pixels import decode_ids
-from twinset.core.schema import Label
+from twinset.core.image.codec import decode_ids
+from twinset.core.image.header import ImageFacts
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Ids,

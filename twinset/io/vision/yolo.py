@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image_facts import ImageFacts
-from twinset.core.instances import ObjectLabel
-from twinset.core.keypoints import Keypoint
-from twinset.core.outlines import signed_area
-from twinset.core.schema import Label
+from twinset.core.image.header import ImageFacts
+from twinset.core.image.instance_maps import ObjectLabel
+from twinset.core.image.keypoints import Keypoint
+from twinset.core.image.polygons import signed_area
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Sample,

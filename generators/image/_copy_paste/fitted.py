@@ -1,0 +1,442 @@
+"""Make images from a bank of cutouts: which image lies below, and what is pasted onto it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.contracts import FittedGenerator
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.where import Where
+from twinset.core.errors import FitError, ParameterError
+from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
+from twinset.core.image.instance_maps import ObjectLabel, extents_of
+from twinset.core.image.keypoints import Keypoint, in_frame
+
+from ..._quotas import deal
+from .blend import Paste, lay, place_slices, prepare
+from .counts import CountWish, counts_of
+from .cutouts import Cutout, ImageColumns, Pixels, look_of
+
+_N_PLACES = 15
+_EDGES = ("none", "feather", "poisson")
+
+
+class PasteSettings(Protocol):
+    """The settings of `image.copy_paste` that a fitted generator reads."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def n_pastes_range(self) -> tuple[int, int]:
+        """Smallest and largest number of pastes."""
+
+    @property
+    def classes(self) -> Sequence[str] | Mapping[str, float] | None:
+        """Classes to paste, with weights."""
+
+    @property
+    def scale_range(self) -> tuple[float, float]:
+        """Smallest and largest factor of size."""
+
+    @property
+    def turn(self) -> float:
+        """Largest rotation, in degrees."""
+
+    @property
+    def mirror(self) -> bool:
+        """True where pastes may be mirrored."""
+
+    @property
+    def blend(self) -> str:
+        """Kind of edge."""
+
+    @property
+    def match(self) -> float:
+        """How far the colours of a paste move to its new ground, 0 to 1."""
+
+    @property
+    def max_hidden_fraction(self) -> float:
+        """Largest share of an object that a paste may hide."""
+
+    @property
+    def min_inside_fraction(self) -> float:
+        """Smallest share of a paste that lies inside the image."""
+
+    @property
+    def look_distance(self) -> float:
+        """Largest difference in colour between a paste and its new ground."""
+
+
+@dataclass
+class PasteScene:
+    """A real image and its labels, changed paste by paste.
+
+    Where the image has an id map, it is the truth. Without one, boxes of the objects below stay as they
+    are, and no paste may lie over more than the allowed share of a box.
+    """
+
+    columns: ImageColumns
+    image: Pixels
+    is_grey: bool
+    ids: npt.NDArray[Any] | None
+    objects: list[ObjectLabel]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], columns: ImageColumns) -> Self:
+        """Return the scene of a real row."""
+        pixels = decode_pixels(row[columns.image]["bytes"])
+        blob = row[columns.mask] if columns.mask else None
+        ids = None if blob is None else decode_ids(blob["bytes"])
+        if ids is not None:
+            ids = ids.astype(np.uint16 if ids.max(initial=0) < 60_000 else np.int32)
+        image = (pixels if pixels.ndim == 3 else pixels[..., None]).copy()
+        return cls(columns, image, pixels.ndim == 2, ids, list(row[columns.boxes] or ()))
+
+    def look(self) -> npt.NDArray[np.float64]:
+        """Return how the image looks at a glance."""
+        return look_of(self.image)
+
+    def paste(self, cutout: Cutout, settings: PasteSettings, rng: np.random.Generator) -> bool:
+        """Paste a cutout where it may lie; return whether there was such a place."""
+        if cutout.pixels.dtype != self.image.dtype or cutout.pixels.shape[2] != self.image.shape[2]:
+            return False
+        edge = settings.blend if settings.blend != "mixed" else _EDGES[int(rng.integers(3))]
+        paste = prepare(
+            cutout,
+            scale=float(rng.uniform(*settings.scale_range)),
+            turn=float(rng.uniform(-settings.turn, settings.turn)),
+            mirrored=bool(settings.mirror and rng.random() < 0.5),
+            soft=edge != "none",
+        )
+        height, width = self.image.shape[:2]
+        h, w = paste.mask.shape
+        for _ in range(_N_PLACES):
+            left, top = (
+                int(rng.integers(-w // 2, width - w // 2)),
+                int(rng.integers(-h // 2, height - h // 2)),
+            )
+            if self._may_lie(paste, left, top, settings):
+                lay(self.image, paste, left, top, blend=edge, match=settings.match)
+                self._label(cutout.category, paste, left, top)
+                return True
+        return False
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells of the made row."""
+        image = self.image[..., 0] if self.is_grey else self.image
+        made: dict[str, Any] = {self.columns.image: {"bytes": encode_lossless(image), "path": None}}
+        if self.columns.mask is not None:
+            blob = None if self.ids is None else {"bytes": encode_lossless(self.ids), "path": None}
+            made[self.columns.mask] = blob
+        made[self.columns.boxes] = self.objects
+        return made
+
+    def _may_lie(self, paste: Paste, left: int, top: int, settings: PasteSettings) -> bool:
+        place, own = place_slices(paste, left, top, *self.image.shape[:2])
+        mask = paste.mask[own]
+        total = int(paste.mask.sum())
+        if total == 0 or mask.sum() < max(settings.min_inside_fraction * total, 1):
+            return False
+        most = settings.max_hidden_fraction
+        if self.ids is not None:
+            hidden = np.bincount(self.ids[place][mask].ravel().astype(np.int64))
+            areas = {item["id"]: item["area"] for item in self.objects}
+            return all(
+                hidden[i] <= most * areas.get(int(i), np.inf) for i in np.flatnonzero(hidden) if i
+            )
+        box = _box_of(mask, place)
+        return all(_overlap(box, item["box"]) <= most * _area(item["box"]) for item in self.objects)
+
+    def _label(self, category: str, paste: Paste, left: int, top: int) -> None:
+        place, own = place_slices(paste, left, top, *self.image.shape[:2])
+        mask = paste.mask[own]
+        number = max((item["id"] for item in self.objects), default=0) + 1
+        if self.ids is not None:
+            number = max(number, int(self.ids.max(initial=0)) + 1)
+            self.ids[place][mask] = number
+            self.objects = self._seen()
+        self._hide_points(mask, place)
+        total, inside = int(paste.mask.sum()), int(mask.sum())
+        whole = _box_of(paste.mask, (slice(top, None), slice(left, None)))
+        self.objects.append(
+            ObjectLabel(
+                id=number,
+                category=category,
+                box=_box_of(mask, place),
+                area=float(inside),
+                visible_fraction=inside / total,
+                truncated=inside < total,
+                keypoints=self._points(paste, left, top),
+                amodal_box=whole,
+            )
+        )
+
+    def _seen(self) -> list[ObjectLabel]:
+        """Return the labels of the objects below as the map shows them now."""
+        assert self.ids is not None
+        found = {int(i): (b, a) for i, b, a in zip(*extents_of(self.ids))}
+        kept = []
+        for item in self.objects:
+            if item["id"] not in found:
+                continue
+            box, area = found[item["id"]]
+            share = float(area) / item["area"] if item["area"] else 1.0
+            label = item.copy()
+            if share < 1:
+                seen = item["visible_fraction"]
+                label["visible_fraction"] = None if seen is None else seen * share
+                label["polygons"] = None
+            label["box"], label["area"] = [float(edge) for edge in box], float(area)
+            kept.append(label)
+        return kept
+
+    def _hide_points(self, mask: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> None:
+        """Mark the keypoints below that the paste lies over as hidden."""
+        rows, columns = place
+        for item in self.objects:
+            for point in item["keypoints"] or ():
+                y, x = int(point["y"]) - rows.start, int(point["x"]) - columns.start
+                inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
+                if point["v"] == 2 and inside and mask[y, x]:
+                    point["v"] = 1
+
+    def _points(self, paste: Paste, left: int, top: int) -> list[Keypoint]:
+        made = []
+        for name, (x, y, v) in paste.points.items():
+            at = (x + left, y + top)
+            stays = v > 0 and in_frame(*at, self.image.shape)
+            if paste.is_mirrored:  # in a mirror a left hand looks like a right one
+                swapped = name.replace("left", "right")
+                name = swapped if swapped != name else name.replace("right", "left")
+            made.append(
+                Keypoint(
+                    name=name,
+                    x=at[0] if stays else 0.0,
+                    y=at[1] if stays else 0.0,
+                    v=v if stays else 0,
+                )
+            )
+        return made
+
+
+def _box_of(mask: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> list[float]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = place[0].start, place[1].start
+    ends = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
+    return [float(end) for end in ends]
+
+
+def _overlap(a: list[float], b: list[float]) -> float:
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(wide, 0.0) * max(high, 0.0)
+
+
+def _area(box: list[float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+_NAME = "image.copy_paste"
+_N_IMAGES = 40  # that are tried before a number of objects is given up
+_N_PASTES = 4  # times the most pastes that are tried on one image
+
+
+class FittedCopyPaste(FittedGenerator):
+    """Pastes the cutouts of its bank onto the real images."""
+
+    def __init__(
+        self, settings: PasteSettings, real: Dataset, columns: ImageColumns, bank: list[Cutout]
+    ) -> None:
+        self._settings, self._real, self._columns = settings, real, columns
+        self._bank: dict[str, list[Cutout]] = {}
+        for cutout in bank:
+            self._bank.setdefault(cutout.category, []).append(cutout)
+        self._weights = self._class_weights()
+        self._objects = [row or [] for row in real.records[columns.boxes].to_pylist()]
+        self._labels = sorted({item["category"] for row in self._objects for item in row})
+        self.schema = real.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` images; the first of them do not depend on how many are asked for.
+
+        `where` may speak of the columns of the set, which choose the image below, and of the numbers of
+        objects, of all of them (`all objects`) or of a label (`objects 'WBC'`), which pastes bring about.
+        """
+        most = self._settings.n_pastes_range[1]
+        plain, wish = CountWish.of(
+            where, self.schema.names, self._labels, max(map(len, self._objects)) + 2 * most
+        )
+        usable = self._usable(plain, wish, where)
+        names = list(self._weights)
+        turns = (names[k] for k in deal(list(self._weights.values()), rng))
+        owed: list[str] = []
+        positions, cells, parents = [], [], []
+        for _ in range(n):
+            rows, scene = self._made(usable, wish, turns, owed, rng)
+            positions.append(rows[0])
+            cells.append(scene.cells())
+            parents.append(list(dict.fromkeys(rows)))
+        return self._dataset(positions, cells, parents)
+
+    def _usable(
+        self, plain: Where | None, wish: CountWish, where: Where | None
+    ) -> np.ndarray[Any, Any]:
+        """Return the positions of the real images that the made ones may begin with."""
+        meets = np.ones(len(self._real), bool) if plain is None else self._real.mask(plain)
+        usable = np.flatnonzero(meets & ~self._real.is_null(self._columns.image))
+        if wish:
+            room = self._settings.n_pastes_range[1]
+            needs = [wish.lacking(counts_of(self._objects[k]), room) for k in usable]
+            known = {"", *(name for name, weight in self._weights.items() if weight)}
+            can = [need is not None and need.keys() <= known for need in needs]
+            usable = usable[np.array(can, bool)]
+        if not len(usable):
+            raise ParameterError(
+                f"'{_NAME}' can make no row that meets the condition",
+                got=str(where),
+                todo="raise n_pastes_range, or name the classes in 'classes', so that real images and "
+                "pastes have so many objects"
+                if wish
+                else "no real image meets it: correct the condition",
+            )
+        return usable
+
+    def _made(
+        self,
+        usable: np.ndarray[Any, Any],
+        wish: CountWish,
+        turns: Iterator[str],
+        owed: list[str],
+        rng: np.random.Generator,
+    ) -> tuple[list[int], PasteScene]:
+        """Return a made image with the positions of the rows whose pixels it holds."""
+        low, high = self._settings.n_pastes_range
+        for _ in range(_N_IMAGES):
+            at = int(usable[int(rng.integers(len(usable)))])
+            scene = PasteScene.of(self._real.records.slice(at, 1).to_pylist()[0], self._columns)
+            rows, look = [at], scene.look()
+            if not wish:
+                for _ in range(int(rng.integers(low, high + 1))):
+                    cutout = self._paste(scene, look, turns, owed, rng)
+                    if cutout is not None:
+                        rows.append(cutout.row)
+                return rows, scene
+            rows += self._paste_as_wished(scene, look, wish, rng)
+            if len(rows) > 1 and wish.is_met(counts_of(scene.objects)):
+                return rows, scene
+        raise ParameterError(
+            f"'{_NAME}' finds no place for the objects that the condition asks for",
+            todo="raise max_hidden_fraction or look_distance, lower scale_range, or ask for fewer objects",
+        )
+
+    def _paste_as_wished(
+        self,
+        scene: PasteScene,
+        look: np.ndarray[Any, Any],
+        wish: CountWish,
+        rng: np.random.Generator,
+    ) -> list[int]:
+        """Paste what the condition lacks, and no more: numbers that it is silent on stay as real as can be.
+
+        Where it lacks fewer than the fewest pastes, others follow that it allows: no made image is a real
+        one. Returned are the rows that the cutouts come from.
+        """
+        rows: list[int] = []
+        low, high = self._settings.n_pastes_range
+        names = list(self._weights)
+        weights = np.array(list(self._weights.values()))
+        for _ in range(_N_PASTES * high):
+            counts = counts_of(scene.objects)
+            lacking = wish.lacking(counts, high - len(rows))
+            if lacking is None or (len(rows) >= low and not sum(lacking.values())):
+                break
+            due = [name for name in lacking if name] or names
+            may = np.array([name in due and wish.allows(name, counts) for name in names])
+            shares = np.where(may, weights, 0.0)
+            if not shares.sum():
+                break
+            name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+            cutout = self._cutout(name, look, rng)
+            if cutout is not None and scene.paste(cutout, self._settings, rng):
+                rows.append(cutout.row)
+        return rows
+
+    def _paste(
+        self,
+        scene: PasteScene,
+        look: np.ndarray[Any, Any],
+        turns: Iterator[str],
+        owed: list[str],
+        rng: np.random.Generator,
+    ) -> Cutout | None:
+        """Paste one object and return it: of a class that is owed a place, else of the one in turn.
+
+        A class that finds no place stays in `owed` and comes first next time, so that shares are kept.
+        """
+        for name in [*dict.fromkeys(owed), None]:
+            if name is None:
+                name, known = next(turns), set(owed)
+                owed.append(name)
+                if name in known:  # tried on this image just now
+                    return None
+            cutout = self._cutout(name, look, rng)
+            if cutout is not None and scene.paste(cutout, self._settings, rng):
+                owed.remove(name)
+                return cutout
+        return None
+
+    def _cutout(
+        self, name: str, look: np.ndarray[Any, Any], rng: np.random.Generator
+    ) -> Cutout | None:
+        """Return an object of a class from an image that looks alike; None when there is none."""
+        bank = self._bank[name]
+        looks = [c.look if len(c.look) == len(look) else np.full(len(look), np.inf) for c in bank]
+        far = np.abs(np.array(looks) - look).max(axis=1)
+        fitting = np.flatnonzero(far <= self._settings.look_distance)
+        return bank[int(fitting[int(rng.integers(len(fitting)))])] if len(fitting) else None
+
+    def _dataset(
+        self, positions: list[int], cells: list[dict[str, Any]], parents: list[list[int]]
+    ) -> Dataset:
+        base = self._real.records.select(list(self.schema.names))
+        records = base.take(pa.array(positions, pa.int64()))
+        for name in (self._columns.image, self._columns.mask, self._columns.boxes):
+            if name is not None:
+                column = pa.array([cell[name] for cell in cells], self.schema[name].arrow_type)
+                records = records.set_column(records.schema.get_field_index(name), name, column)
+        card = Card(
+            name=_NAME, origin="synthetic", component=_NAME, settings=asdict(self._settings)
+        )
+        made = replace(self._real, records=records, card=card)
+        if "_id" not in self._real.records.column_names:
+            return made
+        ids = self._real.records.column("_id").to_pylist()
+        named = [[ids[k] for k in rows] for rows in parents]
+        return made.with_reserved(
+            ids=[f"{rows[0]}+{k}" for k, rows in enumerate(named)], parents=named
+        )
+
+    def _class_weights(self) -> dict[str, float]:
+        given = self._settings.classes
+        weights = (
+            dict(given)
+            if isinstance(given, Mapping)
+            else dict.fromkeys(given or sorted(self._bank), 1.0)
+        )
+        for name, weight in weights.items():
+            if weight and name not in self._bank:
+                raise FitError(
+                    f"there is no object of class '{name}' to cut out",
+                    allowed="objects that are seen whole and are not tiny",
+                    todo="leave the class out of 'classes'",
+                )
+            if not 0 <= weight < float("inf"):
+                raise ParameterError(f"the weight of '{name}' is out of its range", got=str(weight))
+        if not sum(weights.values()):
+            raise ParameterError("'classes' gives no class a weight above 0")
+        return {name: float(weight) for name, weight in weights.items()}

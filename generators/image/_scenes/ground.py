@@ -1,0 +1,151 @@
+"""What lies behind the objects of a scene: clouds, a gradient, a plain colour, a road, a smear of fluid."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.image.effects import grain
+
+Canvas = npt.NDArray[np.float32]
+
+_GRAIN = 0.012
+_WARM = np.array([1.0, 0.92, 0.8], np.float32)
+_HORIZON = (0.3, 0.5)
+_SKY, _VERGE, _ASPHALT, _PAINT = np.array(
+    [(0.62, 0.74, 0.88), (0.36, 0.44, 0.24), (0.36, 0.36, 0.38), (0.8, 0.8, 0.75)], np.float32
+)
+_DASHES = tuple((6 / ((2 * k + 1) * np.pi), 6 / (2 * k * np.pi)) for k in range(1, 13))
+_MARKS = (
+    *((-0.03, 0.03, far, near) for far, near in _DASHES),
+    (-0.955, -0.905, 0.0, 1.0),
+    (0.905, 0.955, 0.0, 1.0),
+)  # left and right edge, where the road's are -1 and 1; far and near end, horizon 0 to lower rim 1
+_FINE_BITS = 4
+_FINE = 1 << _FINE_BITS  # parts of a pixel in which corners are given
+
+
+def paint_ground(
+    name: str,
+    height: int,
+    width: int,
+    colour: tuple[float, float, float] | None,
+    rng: np.random.Generator,
+) -> Canvas:
+    """Return a ground, shape (h, w, 3), 0 to 1.
+
+    Parameters
+    ----------
+    name : str
+        A key of `_GROUNDS`.
+    height, width : int
+        Size in pixels.
+    colour : tuple of float, optional
+        Its colour; drawn when not given. A road has its own ones.
+    rng : numpy.random.Generator
+        Draws the rest.
+    """
+    rgb = colour or colorsys.hsv_to_rgb(
+        rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.75)
+    )
+    return _GROUNDS[name](height, width, np.asarray(rgb, np.float32), rng)
+
+
+def _clouds(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
+    return _tinted(_noise(height, width, ((4, 0.7), (12, 0.4), (48, 0.2)), rng), rgb, 0.42, rng)
+
+
+def _gradient(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
+    angle = rng.uniform(0, 2 * np.pi)
+    x = np.linspace(-0.5, 0.5, width, dtype=np.float32) * np.float32(np.cos(angle))
+    y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
+    return _tinted(np.asarray(x + y, np.float32), rgb, 0.5, rng)
+
+
+def _plain(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
+    return _tinted(np.zeros((height, width), np.float32), rgb, 0.0, rng)
+
+
+def _smear(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
+    """Return a thin film under a microscope: nearly even, a little darker towards the corners."""
+    film = _noise(height, width, ((3, 0.7), (7, 0.3)), rng)
+    x = np.linspace(-1, 1, width, dtype=np.float32)
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    dim = np.asarray(film - np.float32(0.5) * (x * x + y * y - np.float32(0.6)), np.float32)
+    return _tinted(dim, rgb, 0.12, rng)
+
+
+def _road(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Canvas:
+    """Return a sky over verges and a road that runs to a point on the horizon."""
+    import cv2
+
+    horizon = float(rng.uniform(*_HORIZON))
+    middle = float(rng.uniform(-0.2, 0.2))
+    made = np.empty((height, width, 3), np.float32)
+    first = math.ceil(horizon * (height - 1))
+    made[:first], made[first:] = _SKY, _VERGE
+    for colour, strips in ((_ASPHALT, ((-1.0, 1.0, 0.0, 1.0),)), (_PAINT, _MARKS)):
+        for left, right, far, near in strips:
+            # The road's half width grows with the depth, from a twentieth of the picture's half.
+            x = [edge * (0.05 + 0.8 * depth) for depth in (far, near) for edge in (left, right)]
+            columns = [(1 + middle + at) / 2 * (width - 1) for at in (x[0], x[1], x[3], x[2])]
+            rows = [(horizon + (1 - horizon) * at) * (height - 1) for at in (far, far, near, near)]
+            corners = np.round(np.stack([columns, rows], axis=1) * _FINE).astype(np.int32)
+            cv2.fillConvexPoly(made, corners, colour.tolist(), shift=_FINE_BITS)
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    above, below = y / np.float32(horizon), (y - horizon) / (1 - horizon)
+    shade = np.where(y < horizon, 1 + np.float32(0.3) * above, 1 + np.float32(0.15) * below)
+    bumps = _noise(height, width, ((9, 0.5), (40, 0.5)), rng)
+    bumps *= np.float32(0.16)
+    bumps += 1
+    bumps *= shade
+    dust = grain((height, width), rng)
+    dust *= np.float32(2 * _GRAIN)
+    bumps += dust
+    made *= bumps[..., None]
+    return made
+
+
+_GROUNDS: Mapping[str, Callable[[int, int, Canvas, np.random.Generator], Canvas]] = {
+    "clouds": _clouds,
+    "gradient": _gradient,
+    "plain": _plain,
+    "road": _road,
+    "smear": _smear,
+}
+
+
+def _noise(
+    height: int, width: int, layers: tuple[tuple[int, float], ...], rng: np.random.Generator
+) -> Canvas:
+    """Return noise about 0, shape (h, w), of cells of several sizes."""
+    import cv2
+
+    made: Canvas | None = None
+    for n, weight in layers:
+        cells = rng.uniform(-0.5, 0.5, (n, n)).astype(np.float32) * np.float32(weight)
+        layer = np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR))
+        made = layer if made is None else np.add(made, layer, out=made)
+    assert made is not None
+    return made
+
+
+def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator) -> Canvas:
+    """Return the colour, lighter and darker as the plane says, a touch warmer where it is light; grainy.
+
+    The plane is used up: fresh memory is what costs most here.
+
+    One plane of grain for all colours: it is as quick again, and that is how dust and paper look.
+    """
+    import cv2
+
+    plane *= np.float32(spread)
+    dust = grain(plane.shape, rng)
+    dust *= np.float32(_GRAIN)
+    plane += dust
+    # One pass over the plane: each colour is rgb + warmth * plane.
+    return np.asarray(cv2.transform(plane[..., None], np.stack([_WARM, rgb], axis=1)))

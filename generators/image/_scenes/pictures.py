@@ -1,0 +1,267 @@
+"""Pictures that a recipe hands to scenes: cutouts with an alpha channel, and photographs as grounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.errors import DataError, ParameterError, did_you_mean
+from twinset.core.image.codec import decode_pixels
+
+Canvas = npt.NDArray[np.float32]
+Quad = npt.NDArray[np.float64]
+"""Four corners as x, y, shape (4, 2)."""
+
+HALF = 128
+"""Least alpha, of 255, of a pixel that belongs to a cutout: a half, as with all other objects."""
+
+_SUB = 2  # sub-pixels along each side of a pixel, where a cutout is shown smaller than it is
+_NEARLY_ALL = 0.99
+_EDGE = 1  # empty pixels around an object
+_LEAST_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
+_FINER = 2  # times the side of the scenes that a photograph is kept at
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """One object with transparent surroundings.
+
+    Parameters
+    ----------
+    name : str
+        Name of its file.
+    pixels : numpy.ndarray of float32, shape (h, w, 4)
+        Red, green and blue times alpha, then alpha, each 0 to 1: what is transparent has no colour.
+    box : tuple of int
+        x0, y0, x1, y1 of the pixels that are opaque to a half or more.
+    """
+
+    name: str
+    pixels: Canvas
+    box: tuple[int, int, int, int]
+
+    @property
+    def corners(self) -> Quad:
+        """The corners of its box, clockwise from the upper left one."""
+        x0, y0, x1, y1 = self.box
+        return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)
+
+    def seen_at(self, corners: Quad) -> tuple[Canvas, npt.NDArray[np.uint8], tuple[int, int]]:
+        """Return how it looks with the corners of its box at four places of an image.
+
+        Returns
+        -------
+        colours : numpy.ndarray of float32, shape (h, w, 3)
+            Without alpha.
+        cover : numpy.ndarray of uint8, shape (h, w)
+            Share of each pixel that it covers, 0 to 255.
+        place : tuple of int
+            x and y of the arrays' first pixel in the image.
+        """
+        import cv2
+
+        height, width = self.pixels.shape[:2]
+        matrix = _homography(self.corners, corners)
+        frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
+        seen = _project(matrix, frame)
+        low = np.floor(seen.min(axis=0)).astype(int) - _EDGE
+        columns, rows = (np.ceil(seen.max(axis=0)).astype(int) + _EDGE - low).tolist()
+        # Sampling a large picture at few points would miss most of it: it is averaged down first.
+        ratio = np.sqrt(abs(_area(corners) / _area(self.corners)))
+        sub = 1 if ratio > _NEARLY_ALL else _SUB  # at its own size every pixel stays itself
+        source = _shrunk(self.pixels, sub * ratio)
+        to_source = np.diag([width / source.shape[1], height / source.shape[0], 1.0])
+        to_fine = np.array([[sub, 0, -sub * low[0]], [0, sub, -sub * low[1]], [0, 0, 1.0]])
+        half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])  # OpenCV's first centre is 0
+        table = half @ to_fine @ matrix @ to_source @ np.linalg.inv(half)
+        fine = cv2.warpPerspective(source, table, (columns * sub, rows * sub))
+        made = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
+        alpha = made[..., 3]
+        colours = np.clip(made[..., :3] / np.maximum(alpha, 1e-6)[..., None], 0, 1)
+        cover = np.rint(alpha * 255).clip(0, 255).astype(np.uint8)
+        return np.asarray(colours, np.float32), cover, (int(low[0]), int(low[1]))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of the assets that a declaration of scenes names."""
+
+    cutouts: Mapping[str, tuple[Cutout, ...]]
+    grounds: tuple[npt.NDArray[np.uint8], ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        cutouts: Mapping[str, str],
+        grounds: str | None,
+        assets: Mapping[str, Dataset],
+        size: tuple[int, int],
+    ) -> Pictures:
+        """Return the pictures of the named assets, no finer than scenes of this size can show.
+
+        Parameters
+        ----------
+        cutouts : mapping
+            Place in the settings -> asset of cutouts.
+        grounds : str, optional
+            Asset of photographs.
+        assets : mapping
+            The recipe's assets.
+        size : tuple of int
+            Height and width of the scenes.
+
+        Raises
+        ------
+        ParameterError
+            The recipe has no such asset, or it holds no pictures.
+        DataError
+            A picture cannot be used; the sentence names its file.
+        """
+        found: dict[str, tuple[Cutout, ...]] = {}
+        for place, name in cutouts.items():
+            if name not in found:
+                rows = _cells(name, place, assets)
+                found[name] = tuple(_cutout(name, path, data, max(size)) for path, data in rows)
+        if grounds is None:
+            return cls(found)
+        rows = _cells(grounds, "backgrounds", assets)
+        return cls(found, tuple(_ground(grounds, path, data, size) for path, data in rows))
+
+    def ground(self, height: int, width: int, rng: np.random.Generator) -> Canvas:
+        """Return a window of one of the photographs, 0 to 1, shape (h, w, 3), mirrored half the time."""
+        import cv2
+
+        picture = self.grounds[int(rng.integers(len(self.grounds)))]
+        share = rng.uniform(_LEAST_WINDOW, 1.0)
+        scale = share * min(picture.shape[0] / height, picture.shape[1] / width)
+        rows, columns = max(1, int(scale * height)), max(1, int(scale * width))
+        top = int(rng.integers(picture.shape[0] - rows + 1))
+        left = int(rng.integers(picture.shape[1] - columns + 1))
+        window = picture[top : top + rows, left : left + columns]
+        if rng.random() < 0.5:
+            window = window[:, ::-1]
+        how = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
+        made = cv2.resize(np.ascontiguousarray(window), (width, height), interpolation=how)
+        return np.asarray(made.astype(np.float32) * np.float32(1 / 255))
+
+
+def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
+    """Return file name and content of each picture of an asset."""
+    if name not in assets:
+        raise ParameterError(
+            f"{place} names an asset that the recipe does not have",
+            got=name,
+            allowed=", ".join(assets) or "none: the recipe names no assets",
+            todo=did_you_mean(name, assets) or f"add assets: {{{name}: FOLDER}} to the recipe",
+        )
+    images = assets[name].schema.of_kind("image")
+    if not images:
+        raise ParameterError(
+            f"the asset '{name}', which {place} names, holds no pictures",
+            got="columns " + ", ".join(assets[name].schema.names[:8]),
+            allowed="a folder of PNG files",
+        )
+    cells = assets[name].records.column(images[0].name).drop_null().to_pylist()
+    return [(cell["path"] or f"picture {k}", cell["bytes"]) for k, cell in enumerate(cells)]
+
+
+def _cutout(asset: str, file: str, data: bytes, most: int) -> Cutout:
+    pixels = _decoded(asset, file, data)
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        raise DataError(
+            f"the cutout '{file}' of the asset '{asset}' has no alpha channel",
+            got=f"{channels} channel{'' if channels == 1 else 's'}",
+            allowed="PNG files with red, green, blue and alpha",
+            todo="save it with transparent surroundings, or take it out of the folder",
+        )
+    whole = _in_parts(pixels)
+    whole[..., :3] *= whole[..., 3:]
+    seen = whole[..., 3] > 0
+    if not (whole[..., 3] * 255 >= HALF - 0.5).any():
+        raise DataError(
+            f"the cutout '{file}' of the asset '{asset}' holds no object",
+            got=f"a greatest alpha of {round(float(whole[..., 3].max()) * 255)} of 255",
+            allowed=f"pixels with an alpha of {HALF} or more: they are the object",
+            todo="make it opaque, or take it out of the folder",
+        )
+    x0, y0, x1, y1 = _box(seen)
+    kept = np.ascontiguousarray(whole[y0:y1, x0:x1])
+    kept = _shrunk(kept, most / max(kept.shape[:2]))
+    opaque = kept[..., 3] * 255 >= HALF - 0.5
+    if not opaque.any():  # so thin that averaging has thinned it out
+        opaque = kept[..., 3] >= kept[..., 3].max()
+    return Cutout(file, kept, _box(opaque))
+
+
+def _ground(asset: str, file: str, data: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    pixels = _decoded(asset, file, data)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.shape[2] != 3:
+        raise DataError(
+            f"the background '{file}' of the asset '{asset}' is no colour picture",
+            got=f"{pixels.shape[2]} channels",
+            allowed="1 channel (grey) or 3 (red, green, blue)",
+            todo="save it without transparency, or take it out of the folder",
+        )
+    fits = min(pixels.shape[0] / size[0], pixels.shape[1] / size[1])
+    return np.rint(_shrunk(_in_parts(pixels), _FINER / fits) * 255).clip(0, 255).astype(np.uint8)
+
+
+def _decoded(asset: str, file: str, data: bytes) -> npt.NDArray[Any]:
+    try:
+        return decode_pixels(data)
+    except DataError as error:
+        raise DataError(
+            f"the picture '{file}' of the asset '{asset}' cannot be read",
+            got=error.got,
+            allowed=error.allowed,
+            todo="replace it, or take it out of the folder",
+        ) from error
+
+
+def _in_parts(pixels: npt.NDArray[Any]) -> Canvas:
+    """Return pixels as parts of their whole range, 0 to 1."""
+    if np.issubdtype(pixels.dtype, np.integer):
+        return np.asarray(pixels / np.float32(np.iinfo(pixels.dtype).max), np.float32)
+    return np.asarray(np.clip(pixels, 0, 1), np.float32)
+
+
+def _shrunk(pixels: Canvas, scale: float) -> Canvas:
+    """Return a picture averaged down to a scale; one that is small enough stays as it is."""
+    if scale >= 1:
+        return pixels
+    import cv2
+
+    height, width = (max(1, round(scale * length)) for length in pixels.shape[:2])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _homography(start: Quad, end: Quad) -> npt.NDArray[np.float64]:
+    """Return the perspective map that takes four points to four others."""
+    lines = []
+    for (x, y), (u, v) in zip(start, end):
+        lines += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    found = np.linalg.solve(np.array(lines), end.ravel())
+    return np.append(found, 1.0).reshape(3, 3)
+
+
+def _project(matrix: npt.NDArray[np.float64], points: Quad) -> Quad:
+    wide = np.hstack([points, np.ones((len(points), 1))]) @ matrix.T
+    return np.asarray(wide[:, :2] / wide[:, 2:])
+
+
+def _area(quad: Quad) -> float:
+    x, y = quad.T
+    return 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))

@@ -1,0 +1,284 @@
+"""What a scene may hold, as a recipe declares it: classes of objects and the levels of each condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twinset.core.data.schema import Label
+from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
+
+from .pictures import Cutout
+from .shapes import FORMS, KEYPOINTS, Form, Make
+
+TEXTURES = ("plain", "stripes", "checks", "spots", "mottled")
+GROUNDS = ("clouds", "gradient", "plain", "road", "smear")
+PICTURE = "picture"
+"""The ground that is a window of one of the user's photographs; there only where they are named."""
+
+LEVELS: Mapping[str, Mapping[str, Any]] = {
+    "weather": {
+        "clear": None, "fog": ("fog", 0.45, 0.8), "rain": ("rain", 0.5, 0.9), "snow": ("snow", 0.5, 0.9),
+    },
+    "light": {
+        "day": None, "dusk": ("night", 0.45, 0.6), "night": ("night", 0.85, 1.0),
+        "glare": ("glare", 0.55, 0.9),
+    },
+    "blur": {"none": None, "motion": ("motion_blur", 0.5, 1.0), "defocus": ("defocus", 0.35, 0.7)},
+    "sensor": {
+        "good": None, "noisy": ("noise", 0.5, 1.0), "jpeg": ("jpeg", 0.75, 1.0),
+        "dirty": ("dirt", 0.6, 1.0),
+    },
+    "scale": {"small": (0.08, 0.13), "medium": (0.18, 0.28), "large": (0.36, 0.5)},
+    "occlusion": {"none": (0.0, 0.02), "partial": (0.15, 0.45), "heavy": (0.45, 0.75)},
+    "truncation": {"none": (0.0, 0.0), "partial": (0.15, 0.4), "heavy": (0.4, 0.7)},
+    "ground": dict.fromkeys(GROUNDS),
+}  # fmt: skip
+"""Condition -> its levels. Of weather, light, blur and sensor: the effect and its least and greatest
+amount. Of scale: the main object's longer side over that of the image. Of occlusion and truncation: the
+share of the main object that others hide, or that lies out of the frame."""
+
+PLAIN: Mapping[str, Mapping[str, float]] = {
+    "weather": {"clear": 1},
+    "light": {"day": 1},
+    "blur": {"none": 1},
+    "sensor": {"good": 1},
+    "scale": {"small": 1, "medium": 2, "large": 1},
+    "occlusion": {"none": 3, "partial": 1},
+    "truncation": {"none": 5, "partial": 1},
+    "ground": {"clouds": 1},
+}
+"""Weights of the levels where the recipe says nothing."""
+
+DEFAULT_CLASSES: Mapping[str, Mapping[str, Any]] = {
+    "sign": {"shape": "sign", "colours": ["#d22", "#eee", "#888"]},
+    "pedestrian": {"shape": "figure"},
+    "ball": {"shape": "circle", "texture": "stripes"},
+}
+
+_KEYS = ("shape", "outline", "points", "cutouts", "colours", "texture", "weight", "turn", "tilt")
+_NOT_OF_CUTOUTS = ("shape", "outline", "points", "colours", "texture")
+_COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+
+
+@dataclass(frozen=True)
+class ObjectClass:
+    """One class of objects.
+
+    Parameters
+    ----------
+    name : str
+        Its label.
+    make : callable
+        Draws a form.
+    colours : tuple
+        Red, green, blue (0 to 1) of the parts by their number; None where they are drawn at random.
+    textures : tuple of str
+        What its surface may look like.
+    weight : float
+        How often it comes.
+    turn : float
+        Greatest turn either way, in degrees.
+    tilt : float
+        How far it may be seen from the side, 0 to 0.5.
+    label : Label
+        Its entry in the taxonomy, with keypoints.
+    """
+
+    name: str
+    make: Make
+    colours: tuple[tuple[float, float, float], ...] | None
+    textures: tuple[str, ...]
+    weight: float
+    turn: float
+    tilt: float
+    label: Label
+
+
+def read_classes(
+    given: Mapping[str, Mapping[str, Any]],
+    cutouts: Mapping[str, tuple[Cutout, ...]] | None = None,
+) -> tuple[ObjectClass, ...]:
+    """Return the classes that a recipe declares.
+
+    Parameters
+    ----------
+    given : mapping
+        Class -> what it looks like.
+    cutouts : mapping, optional
+        Asset -> its cutouts; without them, classes of cutouts can be named but not drawn.
+
+    Raises
+    ------
+    ParameterError
+        There is no class, a key is not known, or a value does not fit.
+    UnknownNameError
+        A shape or a texture is none of those there are.
+    """
+    if not given:
+        raise ParameterError("'classes' holds no class", allowed="{ball: {shape: circle}}")
+    return tuple(_read_class(name, spec or {}, cutouts or {}) for name, spec in given.items())
+
+
+def assets_of(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return place in the settings -> asset, for each class of cutouts."""
+    return {
+        f"classes.{name}.cutouts": str(spec["cutouts"])
+        for name, spec in given.items()
+        if spec and "cutouts" in spec
+    }
+
+
+def known_levels(condition: str) -> tuple[str, ...]:
+    """Return the levels that a condition can have."""
+    return (*LEVELS[condition], *([PICTURE] if condition == "ground" else ()))
+
+
+def read_levels(
+    given: Mapping[str, Sequence[str] | Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
+    """Return condition -> {level: weight}; conditions that the recipe leaves out are plain.
+
+    Raises
+    ------
+    UnknownNameError
+        A condition or a level is none of those there are.
+    ParameterError
+        A weight is negative, or all of them are 0.
+    """
+    for name in given:
+        if name not in LEVELS:
+            raise UnknownNameError.of("condition", name, LEVELS, "factors")
+    made = {}
+    for name in LEVELS:
+        known = known_levels(name)
+        levels = given.get(name, PLAIN[name])
+        weights = dict(levels) if isinstance(levels, Mapping) else dict.fromkeys(levels, 1.0)
+        for level in weights:
+            if level not in known:
+                raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
+        made[name] = checked_weights(name, weights)
+    return made
+
+
+def checked_weights(name: str, weights: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the weights of a factor's levels, level -> weight.
+
+    Raises
+    ------
+    ParameterError
+        There is none, one is below 0, or all are 0.
+    """
+    if any(not w >= 0 for w in weights.values()) or not sum(weights.values()):
+        raise ParameterError(
+            f"the weights of factors.{name} cannot be used",
+            got=str(weights),
+            allowed="numbers of 0 or more, one of them above 0",
+        )
+    return {str(k): float(v) for k, v in weights.items()}
+
+
+def check_keys(spec: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    """Raise ParameterError at a setting of a class that is none of the known ones."""
+    for key in spec:
+        if key not in known:
+            raise ParameterError(
+                f"{place} has no setting '{key}'",
+                allowed=", ".join(known),
+                todo=did_you_mean(str(key), known),
+            )
+
+
+def _read_class(
+    name: str, spec: Mapping[str, Any], cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> ObjectClass:
+    place = f"classes.{name}"
+    check_keys(spec, _KEYS, place)
+    make, label = _shape(name, spec, place, cutouts)
+    texture = spec.get("texture", "plain")
+    textures = (texture,) if isinstance(texture, str) else tuple(texture)
+    for one in textures:
+        if one not in TEXTURES:
+            raise UnknownNameError.of("texture", str(one), TEXTURES, place)
+    weight = _number(spec, "weight", 1.0, (0.0, 1e9), place)
+    turn = _number(spec, "turn", 180.0 if label.keypoints == () else 8.0, (0.0, 180.0), place)
+    tilt = _number(spec, "tilt", 0.15, (0.0, 0.5), place)
+    colours = spec.get("colours")
+    rgb = None if colours is None else tuple(read_colour(c, f"{place}.colours") for c in colours)
+    return ObjectClass(name, make, rgb, textures, weight, turn, tilt, label)
+
+
+def _shape(
+    name: str, spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> tuple[Make, Label]:
+    if "cutouts" in spec:
+        return _of_cutouts(spec, place, cutouts), Label(name)
+    if "outline" in spec:
+        corners = np.asarray(spec["outline"], dtype=float)
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+            raise ParameterError(
+                f"{place}.outline is no outline",
+                allowed="three corners or more: [[0, 0], [1, 0], [0, 1]]",
+            )
+        points = {str(k): (float(x), float(y)) for k, (x, y) in spec.get("points", {}).items()}
+        form = Form(((corners, 0),), points)
+        return lambda rng: form, Label(name, keypoints=tuple(points))
+    shape = spec.get("shape", "ellipse")
+    if shape not in FORMS:
+        raise UnknownNameError.of("shape", str(shape), FORMS, place)
+    points_of, skeleton = KEYPOINTS.get(shape, ((), ()))
+    return FORMS[shape], Label(name, keypoints=points_of, skeleton=skeleton)
+
+
+def _of_cutouts(
+    spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+) -> Make:
+    for key in _NOT_OF_CUTOUTS:
+        if key in spec:
+            raise ParameterError(
+                f"{place}.{key} does not go with cutouts, which bring their own form and colours",
+                allowed=", ".join(k for k in _KEYS if k not in _NOT_OF_CUTOUTS),
+                todo=f"take out {key} or cutouts",
+            )
+    if not isinstance(spec["cutouts"], str):
+        raise ParameterError(
+            f"{place}.cutouts is no name of an asset",
+            got=str(spec["cutouts"]),
+            allowed="a name under the recipe's assets, e.g. assets: {leaves: FOLDER}",
+        )
+    bank = cutouts.get(spec["cutouts"], ())
+
+    def make(rng: np.random.Generator) -> Form:
+        cutout = bank[int(rng.integers(len(bank)))]
+        return Form(((cutout.corners, 0),), cutout=cutout)
+
+    return make
+
+
+def _number(
+    spec: Mapping[str, Any], key: str, default: float, bounds: tuple[float, float], place: str
+) -> float:
+    value = spec.get(key, default)
+    if not isinstance(value, int | float) or not bounds[0] <= value <= bounds[1]:
+        raise ParameterError(
+            f"{place}.{key} is out of its range",
+            got=str(value),
+            allowed=f"{bounds[0]:g} to {bounds[1]:g}",
+        )
+    return float(value)
+
+
+def read_colour(text: Any, place: str) -> tuple[float, float, float]:
+    """Return red, green and blue, 0 to 1, of a colour such as '#c33'; `place` is told when it is none."""
+    found = _COLOUR.fullmatch(str(text))
+    if found is None:
+        raise ParameterError(
+            f"{place} holds no colour", got=str(text), allowed="'#c33' or '#cc3333'"
+        )
+    digits = found[1] if len(found[1]) == 6 else "".join(2 * d for d in found[1])
+    red, green, blue = (int(digits[k : k + 2], 16) / 255 for k in (0, 2, 4))
+    return red, green, blue

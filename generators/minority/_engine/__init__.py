@@ -1,0 +1,1 @@
+"""Neighbours, interpolation and filters shared by the minority samplers."""

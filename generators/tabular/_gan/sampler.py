@@ -1,0 +1,206 @@
+"""Draws from a trained conditional GAN: states, places and values, all on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from .layout import Layout
+from .margins import Margins, with_asked
+from .networks import generate
+from .rows import Features
+from .states import Floats, StateColumn, StateTable
+from .training import gumbel
+
+if TYPE_CHECKING:
+    import torch
+
+    from .networks import Weights
+
+_CELLS_AT_ONCE = 8_000_000
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A trained generator with all that turns its scores into values.
+
+    Parameters
+    ----------
+    table : StateTable
+        What the states mean.
+    features : Features
+        Where they stand.
+    weights : mapping
+        Generator of `settled`.
+    margins : Margins
+        Corrections of its margins.
+    shares : torch.Tensor
+        Share of each slot among the real rows, shape (p,).
+    """
+
+    table: StateTable
+    features: Features
+    weights: Weights
+    margins: Margins
+    shares: torch.Tensor
+
+    @classmethod
+    def of_constants(cls, table: StateTable, layout: Layout, device: str) -> Sampler:
+        """Return the sampler of a table in which nothing varies."""
+        import torch
+
+        features = Features.of(layout, (np.zeros((0, 0)), np.zeros((0, 0))), device)
+        shares = torch.zeros(0, device=device)
+        return cls(table, features, {}, Margins.untouched(features), shares)
+
+    def draw(
+        self,
+        n: int,
+        random: torch.Generator,
+        *,
+        asked: torch.Tensor | None = None,
+        allowed: torch.Tensor | None = None,
+    ) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Return `n` rows for the encoding of the table, shape (n, d), and their states.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows.
+        random : torch.Generator
+            Source of noise, on the device.
+        asked : torch.Tensor, optional
+            Chances of each slot to be the condition, shape (p,); the real shares by default.
+        allowed : torch.Tensor, optional
+            Slots that may be chosen, shape (p,); all by default.
+        """
+        layout = self.features.layout
+        at_once = max(_CELLS_AT_ONCE // max(layout.n_slots, 1), 1)
+        values = np.tile(self._constants, (n, 1))
+        states = np.zeros((n, len(self.table.columns)), dtype=np.int64)
+        for start in range(0, n if layout.spans else 0, at_once):
+            part = slice(start, min(start + at_once, n))
+            slots, places = self._slots_and_places(part.stop - start, random, asked, allowed)
+            for span, i in enumerate(layout.spans):
+                state = slots[:, span] - int(layout.starts[span])
+                drawn = self._values(span, state, places, random)
+                column = self.table.columns[i].column
+                states[part, i] = state.cpu().numpy()
+                values[part, column.value] = drawn.cpu().numpy()
+                if column.missing is not None:
+                    values[part, column.missing] = states[part, i] == self.table.columns[i].missing
+        return values, states
+
+    def _slots_and_places(
+        self,
+        n: int,
+        random: torch.Generator,
+        asked: torch.Tensor | None,
+        allowed: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the slot of every span, shape (n, s), and evenly spread places, shape (n, h)."""
+        import torch
+
+        layout, device = self.features.layout, self.shares.device
+        chances = self.shares if asked is None else asked
+        if allowed is not None:
+            chances = _leave(chances, allowed)
+        slots = torch.multinomial(chances, n, replacement=True, generator=random)
+        width = self.weights["condition"].shape[1]
+        noise = torch.randn(n, width, generator=random, device=device)
+        scores, places = generate(self.weights, noise, slots).split(
+            [layout.n_slots, len(self.features.interval_slots)], 1
+        )
+        usable = self.features.used if allowed is None else allowed
+        scores = scores + self.margins.bias + gumbel(scores, random)
+        chosen = layout.choose(scores.masked_fill(~usable, -1e9))
+        places = self.margins.places(torch.tanh(places))
+        return with_asked(chosen, slots, self.features), places
+
+    def _values(
+        self, span: int, state: torch.Tensor, places: torch.Tensor, random: torch.Generator
+    ) -> torch.Tensor:
+        """Return the values of one column, shape (n,), float64."""
+        import torch
+
+        column, lookup = self.table.columns[self.features.layout.spans[span]], self._lookups[span]
+        n_atoms, n_intervals = len(column.atoms), column.n_intervals
+        values = lookup.by_state[state]
+        if n_intervals:
+            interval = (state - n_atoms).clamp(0, n_intervals - 1)
+            place = places.gather(1, (lookup.first_place + interval)[:, None])[:, 0].double()
+            numbers = _interpolate(lookup.corners, (interval + (place + 1) / 2) / n_intervals)
+            is_between = (state >= n_atoms) & (state < n_atoms + n_intervals)
+            values = torch.where(is_between, numbers, values)
+        if column.other is not None:
+            along = torch.rand(len(state), generator=random, device=state.device)
+            rare = torch.searchsorted(lookup.rest[1], along.double())
+            rare = lookup.rest[0][rare.clamp_max(lookup.rest.shape[1] - 1)]
+            values = torch.where(state == column.other, rare, values)
+        return values
+
+    @cached_property
+    def _constants(self) -> Floats:
+        """Values and missing indicators of a row in which every column is in its first state."""
+        row = np.zeros(self.table.encoding.width)
+        for state in self.table.columns:
+            column = state.column
+            row[column.value] = state.atoms[0] if len(state.atoms) else column.fill
+            if column.missing is not None:
+                row[column.missing] = state.missing == 0
+        return row
+
+    @cached_property
+    def _lookups(self) -> list[_Lookup]:
+        device, layout = self.shares.device, self.features.layout
+        first_places, total = {}, 0
+        for span in layout.numbers:
+            first_places[span] = total
+            total += layout.n_intervals[span]
+        return [
+            _Lookup.of(self.table.columns[i], first_places.get(span, 0), device)
+            for span, i in enumerate(layout.spans)
+        ]
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """Tables of one column on the device."""
+
+    by_state: torch.Tensor
+    corners: torch.Tensor
+    rest: torch.Tensor
+    first_place: int
+
+    @classmethod
+    def of(cls, column: StateColumn, first_place: int, device: torch.device) -> _Lookup:
+        import torch
+
+        by_state = np.full(column.n_states, column.column.fill)
+        by_state[: len(column.atoms)] = column.atoms
+        by_state_, corners, rest = (
+            torch.tensor(values, dtype=torch.float64, device=device)
+            for values in (by_state, column.corners, column.rest)
+        )
+        return cls(by_state_, corners, rest, first_place)
+
+
+def _interpolate(corners: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+    """Return the values of the inverse distribution with these corners, as `numpy.interp` does."""
+    import torch
+
+    after = torch.searchsorted(corners[0].contiguous(), along, right=True)
+    after = after.clamp(1, corners.shape[1] - 1)
+    low, high = corners[0][after - 1], corners[0][after]
+    within = ((along - low) / (high - low).clamp_min(1e-300)).clamp(0, 1)
+    return torch.lerp(corners[1][after - 1], corners[1][after], within)
+
+
+def _leave(chances: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.where(allowed, chances, torch.zeros((), device=chances.device))

@@ -1,0 +1,237 @@
+"""The masked network of `tabular.network`: from the visible cells of a row to every hidden one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .layout import FINE_RANK, Layout, bases, fine_shares, waves_of_slots
+from .ramp import Ramp
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MaskedNet:
+    """The network on a device: reads weights by name from the mapping it is given.
+
+    Codes are the cells of the network's own columns, shape (n, d). What is hidden enters as a token
+    of its own, so that one set of weights serves every set of visible columns.
+    """
+
+    def __init__(self, layout: Layout, blocks: int, device: str) -> None:
+        import torch
+
+        self.layout, self.blocks, self.device = layout, blocks, device
+
+        def put(array: Any) -> torch.Tensor:
+            return torch.as_tensor(np.asarray(array), device=device)
+
+        cells, slot = layout.cells, layout.slot
+        self.base = put(bases([len(c.coarse) for c in cells]))
+        self.token = put(np.concatenate([c.coarse + slot[p] for p, c in enumerate(cells)]))
+        self.hidden_token = put(layout.n_slots + np.arange(layout.n_columns))
+        self.wide = put(np.array(layout.wide_labels, dtype=np.int64))
+        self.nothing = layout.shapes(1, 0)["embed"][0] - 1
+        self.fine = put(np.concatenate([c.fine for c in cells]))
+        first = layout.n_slots + layout.n_columns
+        self.wide_base = put(first + bases([layout.n_fine[p] for p in layout.wide_labels]))
+        self.numbers = put(np.array(layout.numbers, dtype=np.int64))
+        smooth = layout.smooth
+        self.ramps = {p: Ramp.of(cells[p], device) for p in smooth}
+        self.smooth = put(np.array(smooth, dtype=np.int64))
+        self.last_cell = put(np.array([len(cells[p].coarse) - 1 for p in smooth], dtype=np.int64))
+        per_bin = [len(cells[p].coarse) / layout.n_coarse[p] for p in smooth]
+        self.bin_cells = put(np.array(per_bin, dtype=np.float32))
+        # A cell with a coarse token to itself is a heap, a label or "missing": it has no neighbours.
+        self.is_heap = put(np.concatenate([np.bincount(c.coarse)[c.coarse] == 1 for c in cells]))
+        if layout.numbers:
+            self.waves = put(np.concatenate(layout.waves))
+            self.wave_base = put(bases([len(w) for w in layout.waves]))
+            self.slot_waves, self.wave_of_slot = (put(a) for a in waves_of_slots(layout))
+        self.slot = put(slot)
+        self.fine_columns = [put(np.array(group.columns)) for group in layout.fine_groups]
+        self.fine_shares = [
+            put(
+                np.concatenate(
+                    [fine_shares(cells[p], layout.n_coarse[p], g.width) for p in g.columns]
+                )
+            )
+            for g in layout.fine_groups
+        ]
+        self.fine_rows = [
+            put(bases([layout.n_coarse[p] for p in group.columns])) for group in layout.fine_groups
+        ]
+
+    def hidden(
+        self,
+        weights: dict[str, torch.Tensor],
+        codes: torch.Tensor,
+        visible: torch.Tensor,
+        noise: Noise | None = None,
+    ) -> torch.Tensor:
+        """Return what the network makes of the visible cells, shape (n, width)."""
+        return self.trunk(weights, self.inputs(weights, codes, visible), noise)
+
+    def inputs(
+        self, weights: dict[str, torch.Tensor], codes: torch.Tensor, visible: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the sum of what the visible cells put into the network, shape (n, width)."""
+        import torch
+        import torch.nn.functional as functional
+
+        at = codes + self.base
+        tokens = torch.where(visible, self.token[at], self.hidden_token)
+        if len(self.wide):
+            fine = self.fine[at[:, self.wide]] + self.wide_base
+            fine = fine.masked_fill(~visible[:, self.wide], self.nothing)
+            tokens = torch.cat([tokens, fine], dim=1)
+        x = functional.embedding_bag(tokens, weights["embed"], mode="sum", padding_idx=self.nothing)
+        if len(self.numbers):
+            waves = self.waves[codes[:, self.numbers] + self.wave_base]
+            waves = waves * visible[:, self.numbers, None]
+            x = x + waves.flatten(1) @ weights["waves"]
+        return x + weights["start"]
+
+    def input_of(
+        self, weights: dict[str, torch.Tensor], p: int, cells: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what is added to `inputs` when these cells of column `p` come to light."""
+        at = cells + self.base[p]
+        x = weights["embed"][self.token[at]] - weights["embed"][self.hidden_token[p]]
+        if p in self.layout.wide_labels:
+            first = self.wide_base[self.layout.wide_labels.index(p)]
+            x = x + weights["embed"][self.fine[at] + first]
+        if p in self.layout.numbers:
+            i = self.layout.numbers.index(p)
+            own = weights["waves"].view(len(self.numbers), -1, x.shape[1])[i]
+            x = x + self.waves[cells + self.wave_base[i]] @ own
+        return x
+
+    def trunk(
+        self, weights: dict[str, torch.Tensor], x: torch.Tensor, noise: Noise | None = None
+    ) -> torch.Tensor:
+        """Return what the residual blocks make of `inputs`, shape (n, width)."""
+        import torch.nn.functional as functional
+
+        for b in range(self.blocks):
+            gate, value = (_even(x) @ weights[f"in{b}"]).chunk(2, dim=1)
+            inner = functional.silu(gate) * value
+            if noise is not None:
+                inner = noise.drop(inner)
+            x = x + inner @ weights[f"back{b}"]
+        return _even(x)
+
+    def output(self, weights: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the output vector of every coarse token, shape (slots, width).
+
+        Tokens of numbers have a part that varies smoothly along the number, which neighbours share.
+        """
+        import torch
+        import torch.nn.functional as functional
+
+        if not self.layout.numbers:
+            return weights["out"]
+        smooth = torch.bmm(self.slot_waves, weights["out_waves"]).flatten(0, 1)
+        smooth = torch.cat([smooth, smooth.new_zeros(1, smooth.shape[1])])
+        return weights["out"] + functional.embedding(self.wave_of_slot, smooth)
+
+    def losses(
+        self,
+        weights: dict[str, torch.Tensor],
+        codes: torch.Tensor,
+        visible: torch.Tensor,
+        noise: Noise | None = None,
+    ) -> torch.Tensor:
+        """Return -log p of every cell given the visible ones, shape (n, d), in nats."""
+        import torch
+
+        seen = codes if noise is None else noise.jitter(self, codes)
+        hidden = self.hidden(weights, seen, visible, noise)
+        logits = (hidden @ self.output(weights).T + weights["out_bias"]).float()
+        at = codes + self.base
+        tokens = self.token[at]
+        parts = []
+        for group in self.layout.groups:
+            n = len(group.columns)
+            part = logits[:, group.start : group.start + n * group.width]
+            parts.append(torch.logsumexp(part.reshape(-1, n, group.width), dim=2))
+        # Groups follow one another in the order of columns.
+        lost = torch.cat(parts, dim=1) - logits.gather(1, tokens)
+        for g in range(len(self.layout.fine_groups)):
+            columns = self.fine_columns[g]
+            coarse = tokens[:, columns] - self.slot[columns]
+            scores = self.fine_scores(weights, g, hidden, coarse)
+            chosen = scores.gather(2, self.fine[at[:, columns], None])[:, :, 0]
+            lost = lost.index_add(1, columns, torch.logsumexp(scores, dim=2) - chosen)
+        return lost
+
+    def fine_scores(
+        self,
+        weights: dict[str, torch.Tensor],
+        g: int,
+        hidden: torch.Tensor,
+        coarse: torch.Tensor,
+        members: slice = slice(None),
+    ) -> torch.Tensor:
+        """Return the scores of fine tokens given coarse ones, shape (n, columns, width of group)."""
+        import torch
+
+        rows = coarse + self.fine_rows[g][members]
+        n = rows.shape[1]
+        down = weights[f"fine{g}_down"]
+        down = down.view(down.shape[0], -1, FINE_RANK)[:, members].flatten(1)
+        given = (hidden @ down).view(len(hidden), n, FINE_RANK)
+        given = given * weights[f"fine{g}_scale"][rows] + weights[f"fine{g}_shift"][rows]
+        scores = torch.einsum("nkr,krw->nkw", given, weights[f"fine{g}_out"][members])
+        return (scores + self.fine_shares[g][rows]).float()
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What training adds to the network so that it learns no row by heart.
+
+    Parameters
+    ----------
+    dropout : float
+        Part of the units left out at random, 0 to 1.
+    blur : float
+        Standard deviation, in bins, of the steps by which visible numbers are moved.
+    generator : torch.Generator
+        Source of randomness.
+    """
+
+    dropout: float
+    blur: float
+    generator: torch.Generator
+
+    def drop(self, units: torch.Tensor) -> torch.Tensor:
+        """Return the units, some of them 0 and the others larger for it."""
+        import torch
+
+        if not self.dropout:
+            return units
+        drawn = torch.rand(units.shape, generator=self.generator, device=units.device)
+        return units * (drawn >= self.dropout).mul(1 / (1 - self.dropout))
+
+    def jitter(self, net: MaskedNet, codes: torch.Tensor) -> torch.Tensor:
+        """Return the codes with those of smooth numbers moved to a cell near by."""
+        import torch
+
+        if not self.blur or not len(net.smooth):
+            return codes
+        own = codes[:, net.smooth]
+        drawn = torch.randn(own.shape, generator=self.generator, device=own.device)
+        moved = (own + (self.blur * net.bin_cells * drawn).round().long()).clamp(min=0)
+        moved = torch.minimum(moved, net.last_cell)
+        base = net.base[net.smooth]
+        stays = net.is_heap[own + base] | net.is_heap[moved + base]
+        codes = codes.clone()
+        codes[:, net.smooth] = torch.where(stays, own, moved)
+        return codes
+
+
+def _even(x: torch.Tensor) -> torch.Tensor:
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-6).rsqrt()

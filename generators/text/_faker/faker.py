@@ -1,0 +1,170 @@
+"""Pools of values from Faker: filled once per provider and locale, never of another country."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from twinset.core.errors import MissingExtraError, ParameterError, did_you_mean
+from twinset.core.seeding import draw_seed, rng_for
+
+from .._grammar.nodes import Place
+from .draws import Pick
+from .plan import Planner
+
+_LOCK = Lock()
+
+# Faker falls back to another country without a word. That does no harm in these providers, which
+# hold no words; in all others it is an error.
+_WORDLESS = ("barcode", "credit_card", "geo", "isbn", "misc", "passport")
+
+# These read the clock, so the same seed would give other texts tomorrow.
+_CLOCKED = ("date_time", "passport", "profile")
+_CLOCKED_METHODS = ("credit_card_expire", "credit_card_full")
+
+
+def faker_values(
+    provider: str,
+    arguments: Mapping[str, object],
+    *,
+    locale: str,
+    calls: int,
+    seed: int,
+    what: str,
+    place: Place = (),
+) -> tuple[str, ...]:
+    """Return the different values that a provider gives in `calls` calls, blanks made single.
+
+    A pool is kept in memory: the same provider, locale and seed are asked once.
+
+    Parameters
+    ----------
+    provider : str
+        Method of Faker, e.g. name.
+    arguments : mapping
+        Arguments of the method.
+    locale : str
+        Locale, e.g. en_US.
+    calls : int
+        How often it is asked, 1 or more.
+    seed : int
+        Decides the values, 0 or more.
+    what, place : str, tuple
+        Whose values they are, for errors, and where that stands.
+
+    Raises
+    ------
+    ParameterError
+        Faker lacks the locale, the provider, or the provider in that locale, or refuses arguments.
+    MissingExtraError
+        Faker is not installed.
+    """
+    try:
+        key = json.dumps(dict(arguments), sort_keys=True)
+    except TypeError as error:
+        raise ParameterError(
+            f"{what} gives Faker an argument that is no plain value", place=place
+        ) from error
+    try:
+        return _pool(provider, key, locale, calls, seed, what)
+    except ParameterError as error:
+        raise ParameterError(
+            error.what, got=error.got, allowed=error.allowed, todo=error.todo, place=place
+        ) from error.__cause__
+
+
+@lru_cache(maxsize=128)
+def _pool(
+    provider: str, arguments: str, locale: str, calls: int, seed: int, what: str
+) -> tuple[str, ...]:
+    fake, planner = _faker(locale)
+    rng = rng_for(seed, provider, locale, arguments)
+    method = _provider(what, provider, locale, fake)
+    try:
+        # One Faker a locale is shared, and what is not planned draws from its own numbers.
+        with _LOCK:
+            plan = planner.plan(method, json.loads(arguments))
+            fake.seed_instance(draw_seed(rng))
+            if isinstance(plan, Pick):
+                values = plan.distinct(calls, rng)
+            else:
+                values = list(dict.fromkeys(plan.draw(calls, rng)))
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise ParameterError(
+            f"the Faker provider of {what} refuses its arguments", got=str(error)
+        ) from error
+    if not plan.is_plain:
+        values = list(dict.fromkeys(" ".join(value.split()) for value in values))
+        if "" in values:
+            raise ParameterError(f"the Faker provider of {what} gave an empty text")
+    return tuple(values)
+
+
+@lru_cache(maxsize=128)
+def _faker(locale: str) -> tuple[Any, Planner]:
+    """Return the Faker of a locale, its weights switched off, and what plans its draws."""
+    try:
+        from faker import Faker
+        from faker.config import AVAILABLE_LOCALES
+    except ImportError as error:
+        raise MissingExtraError.of("faker", "text") from error
+    if locale not in AVAILABLE_LOCALES:
+        raise ParameterError(
+            f"Faker does not know the locale '{locale}'",
+            allowed="e.g. en_US, en_GB, de_DE, fr_FR, es_ES, it_IT, ja_JP",
+            todo=did_you_mean(locale, AVAILABLE_LOCALES),
+        )
+    # The inner generator: the outer one looks for a locale at every call.
+    fake = Faker(locale, use_weighting=False).factories[0]
+    return fake, Planner(fake)
+
+
+def _is_known(fake: Any, method: str) -> bool:
+    return not method.startswith("_") and any(
+        callable(getattr(provider, method, None)) for provider in fake.get_providers()
+    )
+
+
+def _methods(fake: Any) -> set[str]:
+    return {
+        name
+        for provider in fake.get_providers()
+        for name in dir(provider)
+        if not name.startswith("_") and callable(getattr(provider, name))
+    }
+
+
+def _provider(what: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
+    """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
+    from faker.providers import BaseProvider
+
+    if not _is_known(fake, method):
+        known = _methods(fake)
+        raise ParameterError(
+            f"{what} asks for an unknown Faker provider",
+            got=method,
+            todo=did_you_mean(method, known)
+            or "see the list of providers in Faker's documentation",
+        )
+    found: Callable[..., Any] = getattr(fake, method)
+    own: Any = getattr(fake, method).__self__
+    group = own.__provider__.rpartition(".")[2]
+    if hasattr(BaseProvider, method):
+        return found
+    if group in _CLOCKED or method in _CLOCKED_METHODS:
+        raise ParameterError(
+            f"{what} depends on today's date, so a run could not be repeated",
+            got=method,
+            todo="use {date_range: [2025-01-01, 2025-12-31]} or a list of values",
+        )
+    spoken = own.__lang__
+    if spoken not in (None, locale) and group not in _WORDLESS:
+        raise ParameterError(
+            f"Faker has no '{method}' for the locale '{locale}' ({what})",
+            got=f"it would give {spoken}",
+            todo=f"say so with {{faker: {method}, locale: {spoken}}}, or give a list of values",
+        )
+    return found

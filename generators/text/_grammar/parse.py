@@ -1,0 +1,244 @@
+"""Read a template: ``{slot}``, ``[optional ?0.3]``, ``(one|other *2)``, ``<rule>`` and escapes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from twinset.core.errors import ParameterError
+
+from .nodes import Call, Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
+
+CHANGES = ("upper", "lower", "capital")
+_SLOT = re.compile(r"(\w+)(?:#(\d+))?(?:\.([\w -]+))?(?:\|(\w+))?")
+_RULE = re.compile(r"<([^\W\d]\w*)>")
+_WEIGHT = re.compile(r"\s*\*\s*([0-9]+(?:\.[0-9]+)?)\s*$")
+_CHANCE = re.compile(r"\s*\?\s*([0-9]+(?:\.[0-9]+)?)\s*$")
+_SPECIAL = "{}[]()|<>\\"
+_SIGNS = _SPECIAL + "*?#"
+_DEEPEST = 20
+
+
+def escape(text: str) -> str:
+    """Return the template that writes `text` as it stands.
+
+    Examples
+    --------
+    >>> escape("a [b] {c}")
+    'a \\\\[b\\\\] \\\\{c\\\\}'
+    """
+    return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in text)
+
+
+def parse(text: str, *, what: str, place: Place = ()) -> Nodes:
+    """Return what a template is made of; whether its slots and rules exist is not looked at.
+
+    ``{slot}`` is filled; ``{slot#2}`` is another value of it, ``{table.column}`` a cell of a record,
+    ``{slot|upper}`` written otherwise. ``[words]`` come in half of the texts, ``[words ?0.3]`` in three
+    of ten. Of ``(one|other *2)`` the second comes twice as often; brackets without ``|`` are text.
+    ``<rule>`` calls a rule. ``{{``, ``}}`` and a backslash before a sign write the sign.
+
+    Parameters
+    ----------
+    text : str
+        The template.
+    what, place : str, tuple
+        How the template is called in errors, and where it stands.
+
+    Raises
+    ------
+    ParameterError
+        A bracket has no partner, or a weight or a probability is out of range.
+
+    Examples
+    --------
+    >>> parse("Hi[ {name} ?0.2]", what="the template 'greet-1'")
+    (Literal(text='Hi'), Maybe(nodes=(Literal(text=' '), {name}), probability=0.2))
+    """
+    return _Parser(text, what, place).whole()
+
+
+class _Parser:
+    def __init__(self, text: str, what: str, place: Place) -> None:
+        self.text, self.what, self.place, self.at = text, what, place, 0
+        self.marks, self.depth = _brackets(text), 0
+
+    def whole(self) -> Nodes:
+        nodes = self.sequence("")
+        if self.at < len(self.text) or self.marks.is_lame:
+            raise self.unbalanced()
+        return nodes
+
+    def sequence(self, stops: str) -> Nodes:
+        """Read up to one of `stops`, which is left standing."""
+        nodes: list[Node] = []
+        plain = ""
+        while self.at < len(self.text):
+            if self.text[self.at] in stops and self.at not in self.marks.plain:
+                break
+            found = self.sign()
+            if isinstance(found, str):
+                plain += found
+                continue
+            if plain:
+                nodes.append(Literal(plain))
+                plain = ""
+            nodes.append(found)
+        return (*nodes, Literal(plain)) if plain else tuple(nodes)
+
+    def sign(self) -> str | Node:
+        """Read one sign, or what begins with it."""
+        letter, pair = self.text[self.at], self.text[self.at : self.at + 2]
+        if _is_escaped(pair):
+            self.at += 2
+            # As a node of its own it ends no weight and no probability.
+            return Literal(pair[1]) if pair[1] in "*?" else pair[1]
+        if letter == "{":
+            return self.slot()
+        if letter == "[":
+            return self.maybe()
+        if letter == "(" and self.at not in self.marks.plain:
+            self.at += 1
+            return self.choice(self.parts(")"))
+        if letter in "}]":
+            raise self.unbalanced()
+        call = _RULE.match(self.text, self.at)
+        if call:
+            self.at = call.end()
+            return Call(call[1])
+        self.at += 1
+        return letter
+
+    def slot(self) -> SlotUse:
+        end = self.text.find("}", self.at)
+        if end < 0 or "{" in self.text[self.at + 1 : end]:
+            raise self.unbalanced()
+        inside = self.text[self.at + 1 : end]
+        found = _SLOT.fullmatch(inside)
+        self.at = end + 1
+        if not found or found[1][0].isdigit():
+            # Told with the slots that exist, where they are known.
+            return SlotUse(inside)
+        name, number, column, change = found.groups()
+        if change is not None and change not in CHANGES:
+            raise self.fault(
+                f"writes a slot in an unknown way: '{change}'", allowed=", ".join(CHANGES)
+            )
+        if number is not None and int(number) == 0:
+            raise self.fault("counts a slot from 0", allowed=f"{{{name}}}, {{{name}#2}}, ...")
+        return SlotUse(name, column or "", int(number or 1), change or "")
+
+    def maybe(self) -> Maybe:
+        self.at += 1
+        parts = self.parts("]")
+        parts[-1], probability = self.ending(parts[-1], _CHANCE, 0.5)
+        if not 0 < probability <= 1:
+            raise self.fault(
+                "has an optional part with a probability out of range",
+                got=str(probability),
+                allowed="above 0 and at most 1, e.g. [please ?0.3]",
+            )
+        if len(parts) == 1:
+            return Maybe(parts[0], probability)
+        return Maybe((self.choice(parts),), probability)
+
+    def parts(self, close: str) -> list[Nodes]:
+        """Read ``a|b|c`` and the closing bracket."""
+        parts = []
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.fault("nests brackets too deep", allowed=f"{_DEEPEST} levels")
+        while True:
+            parts.append(self.sequence(f"|{close}"))
+            if self.at >= len(self.text):
+                raise self.unbalanced()
+            self.at += 1
+            if self.text[self.at - 1] == close:
+                self.depth -= 1
+                return parts
+
+    def choice(self, parts: list[Nodes]) -> Choice:
+        found = [self.ending(part, _WEIGHT, 1.0) for part in parts]
+        for _, weight in found:
+            if not weight > 0:
+                raise self.fault(
+                    "has an alternative with a weight that is not above 0",
+                    got=str(weight),
+                    todo="leave the alternative out",
+                )
+        return Choice(tuple(nodes for nodes, _ in found), tuple(weight for _, weight in found))
+
+    def ending(self, nodes: Nodes, pattern: re.Pattern[str], default: float) -> tuple[Nodes, float]:
+        """Return the nodes without the number that `pattern` finds at their end, and the number."""
+        last = nodes[-1] if nodes else None
+        found = pattern.search(last.text) if isinstance(last, Literal) else None
+        if not isinstance(last, Literal) or found is None:
+            return nodes, default
+        kept = last.text[: found.start()]
+        return ((*nodes[:-1], Literal(kept)) if kept else nodes[:-1]), float(found[1])
+
+    def unbalanced(self) -> ParameterError:
+        return ParameterError(
+            f"a bracket in {self.what} has no partner",
+            got=repr(self.text),
+            allowed="{slot}, [optional], (one|other), and a backslash before a sign meant as text",
+            place=self.place,
+        )
+
+    def fault(
+        self, what: str, *, got: str = "", allowed: str = "", todo: str = ""
+    ) -> ParameterError:
+        return ParameterError(
+            f"{self.what} {what}", got=got, allowed=allowed, todo=todo, place=self.place
+        )
+
+
+@dataclass
+class _Brackets:
+    """Which round brackets are plain text, and whether a choice lacks its other end."""
+
+    plain: set[int]
+    is_lame: bool = False
+
+
+def _brackets(text: str) -> _Brackets:
+    """Tell round brackets of a choice from those of an aside or a smile: the latter hold no ``|``."""
+    found = _Brackets(set())
+    open_: list[tuple[int, str]] = []
+    barred: set[int] = set()
+    at = 0
+    while at < len(text):
+        letter = text[at]
+        if _is_escaped(text[at : at + 2]):
+            at += 2
+            continue
+        if letter == "{":
+            at = max(text.find("}", at), at)
+        elif letter in "[(":
+            open_.append((at, letter))
+        elif letter == "|":
+            barred.add(open_[-1][0] if open_ else -1)
+        elif letter == "]":
+            while open_ and open_[-1][1] == "(":
+                _lone(found, open_.pop()[0], barred)
+            del open_[-1:]
+        elif letter == ")":
+            start = open_.pop()[0] if open_ and open_[-1][1] == "(" else None
+            if start is None:
+                found.is_lame |= not open_ and -1 in barred
+            if start is None or start not in barred:
+                found.plain |= {at} if start is None else {at, start}
+        at += 1
+    for start, letter in open_:
+        if letter == "(":
+            _lone(found, start, barred)
+    return found
+
+
+def _lone(found: _Brackets, start: int, barred: set[int]) -> None:
+    found.plain.add(start)
+    found.is_lame |= start in barred
+
+
+def _is_escaped(pair: str) -> bool:
+    return pair in ("{{", "}}") or (pair[:1] == "\\" and pair[1:] != "" and pair[1:] in _SIGNS)

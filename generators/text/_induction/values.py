@@ -1,0 +1,102 @@
+"""What may fill a slot: the values that real texts hold there, and those of a lexicon."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from twinset.core.errors import FitError
+
+from .tokens import Lexicon, Sentence, Token, Value
+
+Source = Literal["real and lexicon", "lexicon"]
+_FROM_LEXICON = 0.5
+
+
+class Values:
+    """The values of every slot.
+
+    A class takes its own n values, d of them distinct, or with probability d / (n + d) those of all
+    classes: the chance that the next value would have been a new one. So where values come back
+    (ratings, kinds of restaurant) a class mostly keeps to its own; names and titles are shared.
+
+    Parameters
+    ----------
+    sentences : sequence of Sentence
+        The real texts.
+    lexicon : Lexicon
+        More values by name of the slot.
+    source : {"real and lexicon", "lexicon"}
+        Whether values of real spans are written at all.
+
+    Raises
+    ------
+    FitError
+        Only the lexicon may be used, and it has no list for one of the labels.
+
+    References
+    ----------
+    Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.
+    """
+
+    def __init__(self, sentences: Sequence[Sentence], lexicon: Lexicon, source: Source) -> None:
+        real: dict[str, dict[int, list[Value]]] = defaultdict(lambda: defaultdict(list))
+        for sentence in sentences:
+            for token in sentence.tokens:
+                if token.value is not None and token.value.spans:
+                    real[token.key][sentence.group].append(token.value)
+        self._of_class: dict[tuple[str, int], list[Value]] = {}
+        self._new: dict[tuple[str, int], float] = {}
+        self._shared: dict[str, list[Value]] = {}
+        for key, by_group in real.items() if source == "real and lexicon" else ():
+            self._shared[key] = [value for own in by_group.values() for value in own]
+            for group, own in by_group.items():
+                self._of_class[key, group] = own
+                self._new[key, group] = _chance_of_new(own)
+        self._lexicon = {
+            "{" + name + "}": [_as_value(name, text, "{" + name + "}" in real) for text in texts]
+            for name, texts in lexicon.lists.items()
+        }
+        self._weights = {
+            "{" + name + "}": np.cumsum(weights) / sum(weights)
+            for name, weights in lexicon.weights.items()
+        }
+        if source == "lexicon" and (lacking := sorted(set(real) - set(self._lexicon))):
+            raise FitError(
+                f"the lexicon has no list for the spans '{lacking[0][1:-1]}'",
+                todo="give one, or allow the values of the real texts",
+            )
+
+    def draw(self, token: Token, group: int, rng: np.random.Generator) -> Value:
+        """Return a value for a slot in a text of a class."""
+        own = self._of_class.get((token.key, group), [])
+        if not own or rng.random() < self._new[token.key, group]:
+            own = self._shared.get(token.key, [])
+        listed = self._lexicon.get(token.key, [])
+        take_listed = bool(listed) and (not own or rng.random() < _FROM_LEXICON)
+        if take_listed and token.key in self._weights:
+            at = int(np.searchsorted(self._weights[token.key], rng.random(), side="right"))
+            value = listed[min(at, len(listed) - 1)]
+        else:
+            chosen = listed if take_listed else own
+            value = chosen[int(rng.integers(len(chosen)))]
+        return _in_the_case_of(token.text, value) if take_listed and not value.spans else value
+
+
+def _chance_of_new(values: Sequence[Value]) -> float:
+    distinct = len({value.text.lower() for value in values})
+    return distinct / (len(values) + distinct)
+
+
+def _as_value(name: str, text: str, is_label: bool) -> Value:
+    return Value(text, ((0, len(text), name),) if is_label else ())
+
+
+def _in_the_case_of(said: str, value: Value) -> Value:
+    """Return a phrase with a capital where the phrase that it replaces has one, at its beginning."""
+    if said[:1].isupper() and said[1:] == said[1:].lower():
+        return Value(value.text[:1].upper() + value.text[1:], value.spans)
+    return value

@@ -1,0 +1,136 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import OBJECT, Field, Label, Taxonomy
+from twinset.core.data.where import Where, implies
+from twinset.core.errors import RecipeError, SchemaError
+
+TABLE = Dataset.from_arrow(
+    pa.table(
+        {
+            "cls": [0, 1, 1, 0, None],
+            "amount": [5.0, 100.0, 250.5, None, 99.99],
+            "sex": ["f", "m", "f", "m", "f"],
+            "paid": [True, False, None, True, True],
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cls = 1", [False, True, True, False, False]),
+        ("cls = 1 and amount >= 100", [False, True, True, False, False]),
+        ("amount > 100", [False, False, True, False, False]),
+        ("amount is null", [False, False, False, True, False]),
+        ("cls is not null and sex = 'f'", [True, False, True, False, False]),
+        ("sex in (f, m)", [True, True, True, True, True]),
+        ("sex != f", [False, True, False, True, False]),
+        ("paid = true", [True, False, False, True, True]),
+        ("amount >= 5 and amount < 100", [True, False, False, False, True]),
+    ],
+)
+def test_the_text_form_means_these_rows(text: str, expected: list[bool]) -> None:
+    assert TABLE.mask(Where.parse(text)).tolist() == expected
+
+
+def test_the_mapping_form_means_the_same_as_the_text_form() -> None:
+    mapping = Where({"cls": 1, "amount": {"ge": 100}})
+    assert mapping == Where.parse("cls = 1 and amount >= 100")
+    assert TABLE.mask(Where({"sex": ["f"], "amount": None})).sum() == 0
+    assert TABLE.mask(Where({"amount": {"not": None}})).sum() == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "cls", "cls =", "cls = 1 or sex = f", "cls ~ 1", "in (1)", "sex in (f", "= 3", "a is b"],
+)
+def test_unreadable_conditions_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError):
+        Where.parse(text)
+
+
+def test_an_unknown_column_is_named_with_the_nearest_one() -> None:
+    with pytest.raises(SchemaError, match="did you mean 'amount'"):
+        TABLE.mask(Where.parse("amout > 3"))
+
+
+def test_a_value_of_another_type_is_refused() -> None:
+    with pytest.raises(SchemaError, match="amount"):
+        TABLE.mask(Where({"amount": "lots"}))
+
+
+@pytest.mark.parametrize("conditions", [{"a": {"above": 3}}, {"a": {}}, {"a": [[1]]}, [1]])
+def test_conditions_of_no_known_shape_are_refused(conditions: object) -> None:
+    with pytest.raises(RecipeError):
+        Where(conditions)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.floats(-100, 100) | st.none(), min_size=1, max_size=20), st.floats(-100, 100))
+def test_a_condition_and_its_opposite_part_the_present_values(
+    values: list[float | None], bound: float
+) -> None:
+    data = Dataset.from_arrow(pa.table({"x": pa.array(values, pa.float64())}))
+    below, above = data.mask(Where({"x": {"lt": bound}})), data.mask(Where({"x": {"ge": bound}}))
+    assert not (below & above).any()
+    assert (below | above).sum() == sum(v is not None for v in values)
+
+
+def test_numbers_of_objects_are_columns_where_there_are_objects() -> None:
+    rows = [[{"category": "cat"}, {"category": "cat"}, {"category": "dog"}], [], None]
+    table = pa.table({"objects": pa.array(rows, pa.list_(OBJECT)), "x": [1, 2, 3]})
+    data = Dataset.from_arrow(table)
+    assert data.mask(Where({"objects 'cat'": {"ge": 2}})).tolist() == [True, False, False]
+    assert data.mask(Where({"all objects": [0, 3], "x": {"ge": 2}})).tolist() == [False, True, True]
+    assert data.mask(Where.parse("\"objects 'dog'\" = 0")).tolist() == [False, True, True]
+    closed = Field(name="objects", kind="boxes", taxonomy=Taxonomy((Label("cat"), Label("dog"))))
+    with pytest.raises(SchemaError, match="objects 'cow'"):
+        data.with_schema(data.schema.with_field(closed)).mask(Where({"objects 'cow'": 0}))
+    # A column of that name goes first.
+    own = Dataset.from_arrow(table.append_column("all objects", pa.array([7, 8, 9])))
+    assert own.mask(Where({"all objects": 8})).tolist() == [False, True, False]
+    with pytest.raises(SchemaError, match="does not exist"):
+        Dataset.from_arrow(pa.table({"x": [1]})).mask(Where({"all objects": 1}))
+
+
+def test_numbers_of_objects_are_read_as_they_are_printed() -> None:
+    found = Where.parse("objects 'white cell' >= 3 and all objects < 9 and light = night")
+    assert found.conditions == {
+        "objects 'white cell'": {"ge": 3},
+        "all objects": {"lt": 9},
+        "light": "night",
+    }
+    assert Where.parse(str(found)) == found
+    assert Where.parse("objects = 2").conditions == {"objects": 2}
+
+
+def test_a_name_with_spaces_is_told_to_go_in_quotes() -> None:
+    with pytest.raises(RecipeError, match="put a name or text with spaces in quotes"):
+        Where.parse("hours per week >= 3")
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "follows"),
+    [
+        ("amount >= 5", "amount >= 5", True),
+        ("amount >= 5 and sex = f", "amount > 4", True),
+        ("amount >= 5", "amount > 5", False),
+        ("amount = 5", "amount >= 5 and amount <= 5", True),
+        ("amount >= 5", "amount >= 4 and amount < 9", False),
+        ("amount >= 5", "sex = f", False),
+        ("sex = f", "sex = f", True),
+        ("amount is null", "amount >= 0", False),
+        ("objects 'car' >= 3", "all objects >= 2", True),
+        ("objects 'car' >= 1 and objects 'dog' >= 1", "all objects >= 2", True),
+        ("objects 'car' < 3", "all objects >= 1", False),
+        ("objects 'car' >= 3", "all objects < 9", False),
+        ("all objects >= 3", "objects 'car' >= 1", False),
+        ("sex = f", "sex is not null", False),
+    ],
+)
+def test_what_follows_from_conditions_alone(given: str, other: str, follows: bool) -> None:
+    assert implies(Where.parse(given), Where.parse(other)) is follows

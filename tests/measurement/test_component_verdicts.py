@@ -1,0 +1,86 @@
+"""One part that is off makes the whole different, and chance over many parts does not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.measurement.test_verdict import Distance, Merit, spread
+from twinset.core.contracts import Measurement, Parts
+from twinset.measurement.verdict import Against, different_parts, judge
+
+
+def parts(values: Sequence[float], error: float, names: str = "abcdefghij") -> Parts:
+    replicates = np.column_stack([spread(error, value) for value in values])
+    return Parts("column", tuple(names[: len(values)]), np.array(values), replicates, 0.1)
+
+
+def flat(values: Sequence[float], names: str = "abcdefghij") -> Parts:
+    return parts(values, 0.0, names)
+
+
+def test_a_part_beyond_its_margin_is_named_the_worst_first() -> None:
+    base = flat([0.0, 0.05, 0.0, 0.0])
+    # Harms 0.12, 0.35, 0.3 and 0.02, each +- 0.02: the first is 1 standard error beyond the margin.
+    found = different_parts(Distance(), parts([0.12, 0.4, 0.3, 0.02], 0.02), base, 1000)
+    assert found is not None
+    assert found.names == ("b", "c")
+    assert found.sentence() == (
+        "2 columns (b, c); 0.400, real rows 0.050 for the worst, allowed is 0.100 more"
+    )
+
+
+def test_of_a_merit_less_is_harm() -> None:
+    found = different_parts(Merit(), parts([0.5, 0.9], 0.01), flat([0.9, 0.5]), 1000)
+    assert found is not None
+    assert found.names == ("a",)
+
+
+def test_a_mean_inside_its_margin_does_not_hide_a_part() -> None:
+    values = [0.5, *[0.01] * 9]  # mean 0.059
+    measured = Measurement(0.059, spread(0.005, 0.059), parts=parts(values, 0.01))
+    baseline = Measurement(0.01, np.full(100, 0.01), parts=flat([0.01] * 10))
+    score = judge("toy", Distance(), measured, Against(baseline, None, 1000), {})
+    assert score.verdict == "different"
+    assert score.sentence.startswith("different: 1 column (a); 0.500, real rows 0.010")
+    told = dict(score.details["different"])
+    # The harm of 0.49 is sure but for 1.96 errors of 0.01, in margins of 0.1.
+    assert told.pop("beyond") == pytest.approx(4.704)
+    assert told == {"what": "column", "names": ["a"], "margin": 0.1}
+    whole = Measurement(0.059, spread(0.005, 0.059))
+    alone = judge("toy", Distance(), whole, Against(baseline, None, 1000), {})
+    assert alone.verdict == "as good as real"
+
+
+@pytest.mark.parametrize("n_rows", [5, 19])
+def test_few_rows_decide_nothing(n_rows: int) -> None:
+    assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0]), n_rows) is None
+
+
+def test_parts_that_both_have_are_compared_whatever_else_one_of_them_has() -> None:
+    measured = parts([0.5, 0.0, 0.4], 0.01, "abc")
+    found = different_parts(Distance(), measured, flat([0.3, 0.9, 0.0], "cxa"), 1000)
+    assert found is not None
+    # c is 0.1 above its own baseline and within the margin, b has none.
+    assert (found.names, found.values, found.baselines) == (("a",), (0.5,), (0.0,))
+
+
+def test_other_parts_cannot_be_compared() -> None:
+    assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0], "z"), 1000) is None
+    assert different_parts(Distance(), None, flat([0.0]), 1000) is None
+
+
+def test_many_parts_are_seldom_different_by_chance() -> None:
+    """Each part lies right on its margin: at 5 % a test each, 95 % of 60 would name one."""
+    rng = np.random.default_rng(0)
+    names = tuple(f"c{i}" for i in range(60))
+    named = 0
+    for _ in range(200):
+        error = rng.normal(size=(200, 60)) * 0.02
+        values = 0.1 + rng.normal(size=60) * 0.02
+        measured = Parts("column", names, values, values + error, 0.1)
+        baseline = Parts("column", names, np.zeros(60), np.zeros((200, 60)), 0.1)
+        found = different_parts(Distance(), measured, baseline, 1000)
+        assert found is not None
+        named += bool(found.names)
+    assert named <= 20

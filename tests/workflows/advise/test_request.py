@@ -1,0 +1,117 @@
+"""What is asked by file, by recipe or by guess, and the recipe that comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+import twinset as tw
+from twinset.core.errors import RecipeError, SchemaError
+from twinset.core.seeding import rng_for
+from twinset.recipe import load_recipe
+from twinset.workflows.advise.folds import outer_cut
+from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.request import asked
+from twinset.workflows.advise.strategies import GENERATORS, NONE, Strategy
+from twinset.workflows.advise.write_recipe import recipe_of
+
+RECIPE = """\
+name: cards
+seed: 9
+brief: {task: classification, target: fraud, positive: "yes"}
+source: {name: payments, path: payments.csv, licence: CC0-1.0}
+split: {by: time, on: day, holdout_fraction: 0.4}
+generate: [{use: tabular.copula, rows: 10}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, table: pa.Table) -> Path:
+    """payments.csv and a recipe for it."""
+    pyarrow.csv.write_csv(table, tmp_path / "payments.csv")
+    (tmp_path / "cards.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_a_recipe_tells_table_target_split_and_seed(folder: Path) -> None:
+    found = asked(folder / "cards.yaml", None, Columns(), None, None)
+    assert (found.columns.target, found.columns.positive) == ("fraud", "yes")
+    assert (found.columns.time, found.test_fraction, found.seed) == ("day", 0.4, 9)
+    assert len(found.table) == 3_000
+    assert asked(folder / "cards.yaml", None, Columns(), 0.2, 3).seed == 3
+
+
+def test_a_target_is_guessed_by_its_name_and_the_guess_is_told(folder: Path) -> None:
+    found = asked(folder / "payments.csv", None, Columns(), None, None)
+    assert found.columns.target == "fraud"
+    assert "'fraud' is taken as the target" in found.notes[0]
+
+
+def test_a_table_without_labels_needs_a_target() -> None:
+    with pytest.raises(RecipeError, match="no column looks like the one to predict"):
+        asked(pa.table({"x": np.arange(50) / 7}), None, Columns(), None, None)
+
+
+def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
+    question = asked(folder / "payments.csv", "fraud", Columns(), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    # 105 of 2,100 train rows are rare: a tenth of the 1,995 others is 200, less those there are.
+    copula = Strategy("copula 0.1", "rows", ratio=0.1, component="tabular.copula")
+    place = folder / "balanced.yaml"
+    place.write_text(recipe_of(case, cut, copula, question))
+    recipe = load_recipe(place)
+    (step,) = recipe.generate
+    assert (step.use, step.rows, step.where) == ("tabular.copula", 95, {"fraud": "yes"})
+    assert recipe.split.holdout_fraction == 0.3
+    assert recipe_of(case, cut, NONE, question) == ""
+    assert recipe_of(case, cut, Strategy("thin", "thin"), question) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("component", [name for _, names in GENERATORS for name in names[:1]])
+def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, component: str) -> None:
+    monkeypatch.chdir(folder)
+    question = asked("payments.csv", "fraud", Columns(), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    chosen = Strategy("made 0.1", "rows", ratio=0.1, component=component)
+    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    tw.run(folder / "balanced.yaml", overrides=["evaluate.metrics=[privacy.exact_copies]"])
+    made = next(folder.rglob("synthetic.csv"))
+    assert pyarrow.csv.read_csv(made)["fraud"].to_pylist() == ["yes"] * 95
+
+
+def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
+    question = asked(folder / "payments.csv", "fraud", Columns(group="card"), None, None)
+    case = open_case(question.table, question.columns)
+    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
+    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    (step,) = load_recipe(folder / "balanced.yaml").generate
+    assert step.with_ == {"across_entities": True}
+
+
+def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table) -> None:
+    n = len(table)
+    table = table.append_column("betrag", pa.array([f"{i},50" for i in range(n)]))
+    table = table.append_column("datum", pa.array([f"{1 + i % 28}.12.2024" for i in range(n)]))
+    with pytest.raises(SchemaError, match=r"got texts like 31\.12\.2024; .*2024-12-31"):
+        open_case(table, Columns(target="fraud", time="datum"))
+    with pytest.raises(SchemaError, match=r"got texts like 1\.234,56; write them like 1234\.56"):
+        open_case(table, Columns(target="fraud", amount="betrag"))
+    notes = asked(table, "fraud", Columns(group="card"), None, None).notes
+    assert [note.split()[0] for note in notes] == ["'betrag'", "'datum'"]
+
+
+def test_what_looks_like_a_time_or_a_card_is_told_unless_it_was_named(table: pa.Table) -> None:
+    n = len(table)
+    table = table.append_column("time", pa.array(np.arange(n)))
+    hints = asked(table, "fraud", Columns(), None, None).notes
+    assert "with --time time the latest are tested on" in hints[0]
+    assert "with --group card no such group" in hints[1]
+    assert asked(table, "fraud", Columns(time="time", group="card"), None, None).notes == ()

@@ -1,0 +1,1 @@
+"""Data sets, schemas, conditions, splits and encodings."""

@@ -1,0 +1,274 @@
+"""Tables as float matrices and back: the one encoding that every numeric generator shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import TABULAR_KINDS, Field, Schema
+from twinset.core.errors import DataError, SchemaError
+
+Matrix = npt.NDArray[np.float64]
+
+MICROSECONDS = {"day": 86_400e6, "hour": 3_600e6, "minute": 60e6, "second": 1e6, "milli": 1e3}
+
+
+@dataclass(frozen=True)
+class EncodedColumn:
+    """Where one field stands in the matrix, and what is needed to bring it back.
+
+    Parameters
+    ----------
+    field : Field
+        The field.
+    value : int
+        Matrix column of its values: the number itself, microseconds since 1970, or a level's code.
+    missing : int or None
+        Matrix column that is 1 where the value is missing, 0 elsewhere; None if it never is.
+    levels : tuple of str
+        What the codes 0, 1, ... stand for; empty for numbers and datetimes.
+    step : float or None
+        Grid that the values lie on (0.01 for cents, a day for dates); None for a free number.
+    low, high : float
+        Smallest and greatest value seen.
+    fill : float
+        What stands in the value column where the value is missing: the median, or the commonest code.
+    """
+
+    field: Field
+    value: int
+    missing: int | None
+    levels: tuple[str, ...]
+    step: float | None
+    low: float
+    high: float
+    fill: float
+
+    @property
+    def is_nominal(self) -> bool:
+        """Whether the values are codes of levels (category, boolean)."""
+        return self.field.kind in ("category", "boolean")
+
+
+@dataclass(frozen=True)
+class TableEncoding:
+    """A reversible map between the rows of a table and rows of floats.
+
+    Each field takes one column, and a second one, the missing indicator, if a value is missing
+    anywhere in the table that the encoding was made from. Values are left in their own unit: scale
+    them as your method needs.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"age": [31, 47, None], "sex": ["f", "m", "m"]}))
+    >>> encoding = TableEncoding.of(real)
+    >>> encoding.encode(real).tolist()
+    [[31.0, 0.0, 0.0], [47.0, 0.0, 1.0], [39.0, 1.0, 1.0]]
+    >>> encoding.decode(encoding.encode(real)).records.column("age").to_pylist()
+    [31, 47, None]
+    """
+
+    schema: Schema
+    columns: tuple[EncodedColumn, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> TableEncoding:
+        """Return the encoding that fits `dataset`.
+
+        Raises
+        ------
+        SchemaError
+            A column is neither number, integer, category, boolean nor datetime.
+        """
+        columns, width = [], 0
+        for field in dataset.schema.fields:
+            if field.kind not in TABULAR_KINDS:
+                raise SchemaError(
+                    f"the column '{field.name}' cannot be encoded as numbers",
+                    got=field.kind,
+                    allowed=", ".join(sorted(TABULAR_KINDS)),
+                )
+            column = _describe(dataset, field, width)
+            columns.append(column)
+            width += 1 if column.missing is None else 2
+        return cls(dataset.schema, tuple(columns))
+
+    @property
+    def width(self) -> int:
+        """Number of matrix columns, d."""
+        return sum(1 if column.missing is None else 2 for column in self.columns)
+
+    def encode(self, dataset: Dataset) -> Matrix:
+        """Return the rows as floats, shape (n, d), free of NaN.
+
+        Raises
+        ------
+        DataError
+            A label, or a missing value, stands where the encoding knows none.
+        """
+        matrix = np.empty((len(dataset), self.width))
+        for column in self.columns:
+            name = column.field.name
+            values = _values(dataset, column)
+            missing = np.isnan(values)
+            if column.missing is not None:
+                matrix[:, column.missing] = missing
+            elif missing.any():
+                raise DataError(
+                    f"the column '{name}' has missing values that the train set did not have",
+                    got=f"{int(missing.sum())} of them",
+                )
+            matrix[:, column.value] = np.where(missing, column.fill, values)
+        return matrix
+
+    def decode(
+        self,
+        matrix: npt.NDArray[np.floating[Any]],
+        rng: np.random.Generator | None = None,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> Dataset:
+        """Return the rows that the floats stand for.
+
+        Numbers are held inside the range seen and put on their grid (integers, decimals, whole
+        days): to the nearest point, or, when `rng` is given, up or down at random so that the mean
+        stays as it is. Codes go to the nearest level; an indicator of 0.5 or more means missing.
+
+        Parameters
+        ----------
+        matrix : numpy.ndarray
+            Rows of floats, shape (n, d), finite.
+        rng : numpy.random.Generator, optional
+            Stream for rounding at random.
+        names : sequence of str, optional
+            The fields wanted; all by default.
+        """
+        schema = self.schema if names is None else self.schema.select(names)
+        own = {column.field.name: column for column in self.columns}
+        arrays = []
+        for column in (own[name] for name in schema.names):
+            missing = (
+                np.zeros(len(matrix), dtype=bool)
+                if column.missing is None
+                else matrix[:, column.missing] >= 0.5
+            )
+            values = np.asarray(matrix[:, column.value], dtype=np.float64)
+            arrays.append(to_arrow(column, values, missing, rng))
+        records = pa.table(arrays, names=list(schema.names))
+        return Dataset(records, schema, Card(name="synthetic", origin="synthetic"))
+
+
+def to_arrow(
+    column: EncodedColumn,
+    values: Matrix,
+    missing: npt.NDArray[np.bool_],
+    rng: np.random.Generator | None = None,
+) -> pa.Array:
+    """Return one column of floats, shape (n,), as the field's Arrow array."""
+    values = np.clip(values, column.low, column.high)
+    kind = column.field.arrow_type
+    if column.is_nominal:
+        if not column.levels:
+            return pa.nulls(len(values), kind)
+        codes = np.rint(values).astype(np.int32)
+        if column.field.kind == "boolean":
+            return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
+        indices = pa.array(codes, mask=missing)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+    if column.step is not None:
+        values = round_to_step(values, column.step, rng)
+    if column.field.kind == "number":
+        return pa.array(values, mask=missing).cast(kind, safe=False)
+    whole = _as_integers(values, kind)
+    return pa.array(whole, mask=missing).cast(kind)
+
+
+def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None = None) -> Matrix:
+    """Return the values on the grid of `step`: the nearest point, or with `rng` unbiased at random.
+
+    Examples
+    --------
+    >>> round_to_step(np.array([0.123, 7.0]), 0.01).tolist()
+    [0.12, 7.0]
+    >>> drawn = round_to_step(np.full(10_000, 0.3), 1.0, np.random.default_rng(0))
+    >>> sorted(set(drawn.tolist())), round(float(drawn.mean()), 1)
+    ([0.0, 1.0], 0.3)
+    """
+    scaled = values / step
+    points = np.rint(scaled)
+    if rng is not None:
+        floor = np.floor(scaled)
+        drawn = floor + (rng.random(len(values)) < scaled - floor)
+        # A value that is on the grid but for the last bits stays where it is.
+        points = np.where(np.abs(scaled - points) < 1e-6, points, drawn)
+    if step < 1:
+        return np.asarray(np.round(points * step, round(-np.log10(step))))
+    return np.asarray(points * step)
+
+
+def _describe(dataset: Dataset, field: Field, position: int) -> EncodedColumn:
+    nulls = bool(dataset.is_null(field.name).any())
+    levels: tuple[str, ...] = ()
+    if field.kind in ("category", "boolean"):
+        codes, levels = dataset.codes(field.name)
+        counts = np.bincount(codes[codes >= 0], minlength=1)
+        low, high, fill = 0.0, float(max(len(levels) - 1, 0)), float(counts.argmax())
+    else:
+        present = dataset.values(field.name)
+        present = present[~np.isnan(present)]
+        low, high, fill = 0.0, 0.0, 0.0
+        if len(present):
+            low, high, fill = float(present.min()), float(present.max()), float(np.median(present))
+    return EncodedColumn(
+        field=field,
+        value=position,
+        missing=position + 1 if nulls else None,
+        levels=levels,
+        step=_step(dataset, field),
+        low=low,
+        high=high,
+        fill=fill,
+    )
+
+
+def _step(dataset: Dataset, field: Field) -> float | None:
+    if field.kind == "integer":
+        return 1.0
+    if field.kind == "number":
+        return None if field.decimals is None else 10.0**-field.decimals
+    if field.kind == "datetime":
+        values = dataset.values(field.name)
+        values = values[~np.isnan(values)]
+        fits = (step for step in MICROSECONDS.values() if not np.any(values % step))
+        return next(fits, 1.0)
+    return None
+
+
+def _values(dataset: Dataset, column: EncodedColumn) -> Matrix:
+    name = column.field.name
+    if not column.is_nominal:
+        return dataset.values(name)
+    codes, levels = dataset.codes(name)
+    known = {level: float(code) for code, level in enumerate(column.levels)}
+    strangers = [level for level in levels if level not in known]
+    if strangers:
+        raise DataError(
+            f"the column '{name}' holds labels that the train set did not have",
+            got=f"{len(strangers)} of them",
+        )
+    table = np.array([*(known[level] for level in levels), np.nan])
+    return np.asarray(table[codes])
+
+
+def _as_integers(values: Matrix, kind: pa.DataType) -> npt.NDArray[Any]:
+    """Convert without overflow: the greatest 64-bit integers have no exact float."""
+    if pa.types.is_unsigned_integer(kind):
+        return np.clip(values, 0, np.nextafter(2.0**64, 0)).astype(np.uint64)
+    return np.clip(values, -(2.0**63), np.nextafter(2.0**63, 0)).astype(np.int64)

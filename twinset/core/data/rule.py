@@ -1,0 +1,219 @@
+"""Rules: what must hold in every row of a table; declared with the schema, checked on any set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from twinset.core.data.predicate import Predicate
+from twinset.core.errors import RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    pass
+
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "range": ("low", "high"),
+    "order": ("strict",),
+    "sum": ("tolerance",),
+    "linear": ("coefficients", "equals", "at_least", "at_most", "tolerance"),
+    "combination": ("allowed",),
+    "predicate": ("expression",),
+}
+_LEAST = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
+_ONE = {"range"}
+_WANTED = {
+    "allowed": "a list of rows, each a list of values",
+    "coefficients": "column: number",
+    "strict": "true or false",
+    "expression": "a text",
+}
+
+
+def check_rule(kind: str, columns: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    """Raise RecipeError for columns or settings that a rule of this kind cannot have."""
+    _check_columns(kind, columns)
+    known = _SETTINGS.get(kind, ())
+    for name, value in settings.items():
+        if name not in known:
+            raise RecipeError(
+                f"a rule '{kind}' has no setting '{name}'",
+                allowed=", ".join(known) or "none: it takes no settings",
+                todo=did_you_mean(name, known),
+            )
+        if not _fits(kind, name, value):
+            raise RecipeError(
+                f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
+                got=type(value).__name__,
+                allowed=_WANTED.get(name, "a number"),
+            )
+    if kind == "combination":
+        _check_allowed(columns, settings)
+    if kind == "linear":
+        _check_linear(columns, settings)
+    low, high = settings.get("low"), settings.get("high")
+    if low is not None and high is not None and low > high:
+        raise RecipeError("a rule 'range' leaves no value", got=f"low {low}, high {high}")
+    if settings.get("tolerance", 0) < 0:
+        raise RecipeError(f"the tolerance of a rule '{kind}' is negative", allowed="0 or more")
+
+
+def _check_columns(kind: str, columns: tuple[str, ...]) -> None:
+    least = _LEAST.get(kind, 1)
+    if len(columns) < least:
+        raise RecipeError(
+            f"a rule '{kind}' needs at least {least} column" + "s" * (least > 1),
+            got=str(len(columns)),
+        )
+    if kind in _ONE and len(columns) > 1:
+        raise RecipeError(f"a rule '{kind}' speaks of one column", got=str(len(columns)))
+    if len(set(columns)) < len(columns):
+        raise RecipeError(f"a rule '{kind}' names a column twice", got=", ".join(columns))
+
+
+def _fits(kind: str, name: str, value: object) -> bool:
+    if name == "allowed":
+        return isinstance(value, list | tuple) and all(isinstance(v, list | tuple) for v in value)
+    if name == "coefficients":
+        return isinstance(value, Mapping) and bool(value) and all(map(_is_number, value.values()))
+    if name == "strict":
+        return isinstance(value, bool)
+    if name == "expression":
+        return isinstance(value, str)
+    return _is_number(value) or (value is None and kind == "range")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_allowed(columns: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    allowed = settings.get("allowed")
+    if allowed is None:
+        return
+    if not allowed:
+        raise RecipeError(
+            "a rule 'combination' allows nothing",
+            allowed="rows of values, or no setting 'allowed': then what the real rows show",
+        )
+    wrong = [row for row in allowed if len(row) != len(columns)]
+    if wrong:
+        raise RecipeError(
+            "a rule 'combination' lists a row of another length than its columns",
+            got=f"{len(wrong[0])} values",
+            allowed=f"{len(columns)}: one for each of {', '.join(columns)}",
+        )
+
+
+def _check_linear(columns: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    coefficients = settings.get("coefficients")
+    if coefficients is None or set(coefficients) != set(columns) or not all(coefficients.values()):
+        raise RecipeError(
+            "a rule 'linear' needs a coefficient other than 0 for each of its columns",
+            allowed="coefficients: {price: 1, cost: -1}, at_least: 0",
+        )
+    ends = [settings.get(key) for key in ("equals", "at_least", "at_most")]
+    if (ends[0] is None) == (ends[1] is None and ends[2] is None):
+        raise RecipeError(
+            "a rule 'linear' needs 'equals', or 'at_least' and / or 'at_most'",
+            got="both" if ends[0] is not None else "none of them",
+        )
+    if ends[1] is not None and ends[2] is not None and ends[1] > ends[2]:
+        raise RecipeError(
+            "a rule 'linear' leaves no value", got=f"at_least {ends[1]}, at_most {ends[2]}"
+        )
+
+
+RuleKind = Literal[
+    "range", "order", "sum", "linear", "one_hot", "combination", "dependency", "unique", "predicate"
+]
+RULE_KINDS: tuple[str, ...] = get_args(RuleKind)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One statement about every row. A missing value breaks no rule.
+
+    Parameters
+    ----------
+    kind : RuleKind
+        range: `low` <= column <= `high`; order: each column <= the next (< when `strict`); sum: the
+        first column is the sum of the others; linear: the columns times their `coefficients` add up
+        to `equals`, or lie between `at_least` and `at_most`; one_hot: exactly one of the columns is
+        1; combination: only `allowed` tuples of values occur (those of the real rows when none are
+        given); dependency: the columns before the last one decide the last; unique: no tuple of
+        values twice; predicate: `expression` holds, see `twinset.core.data.predicate.Predicate`.
+    columns : tuple of str
+        The columns it speaks of; of a predicate those in its expression.
+    settings : mapping
+        What the kind needs. `tolerance` (sum, linear) is the difference that still counts as none,
+        1e-6 by default.
+
+    Raises
+    ------
+    RecipeError
+        The kind is unknown, or columns or settings do not suit it.
+
+    Examples
+    --------
+    >>> str(Rule("order", ("start", "end")))
+    'order(start, end)'
+    """
+
+    kind: RuleKind
+    columns: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    predicate: Predicate | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in RULE_KINDS:
+            raise RecipeError(
+                f"unknown kind of rule '{self.kind}'",
+                allowed=", ".join(RULE_KINDS),
+                todo=did_you_mean(str(self.kind), RULE_KINDS),
+            )
+        if self.kind == "predicate":
+            predicate = Predicate.parse(self.settings.get("expression"))
+            if self.columns and set(self.columns) != set(predicate.columns):
+                raise RecipeError(
+                    "a rule 'predicate' lists other columns than its expression names",
+                    allowed=", ".join(predicate.columns),
+                    todo="leave the list out",
+                )
+            object.__setattr__(self, "columns", predicate.columns)
+            object.__setattr__(self, "predicate", predicate)
+        check_rule(self.kind, self.columns, self.settings)
+
+    def __str__(self) -> str:
+        if self.predicate is not None:
+            return f"predicate({self.predicate.text})"
+        return f"{self.kind}({', '.join(self.columns)})"
+
+
+def rules_to_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return rules as plain JSON values."""
+    return [{"kind": r.kind, "columns": list(r.columns), **r.settings} for r in rules]
+
+
+def rules_from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Return the rules that `rules_to_json`, or a recipe, wrote.
+
+    A linear rule and a predicate name their columns themselves.
+    """
+    rules = []
+    for value in values:
+        rest = {k: v for k, v in value.items() if k not in ("kind", "columns")}
+        columns = value.get("columns")
+        if columns is None and isinstance(rest.get("coefficients"), Mapping):
+            columns = list(rest["coefficients"])
+        elif columns is None and value.get("kind") == "predicate":
+            columns = []
+        if "kind" not in value or not isinstance(columns, list | tuple):
+            raise RecipeError(
+                "a rule needs 'kind' and 'columns'", allowed="{kind: order, columns: [start, end]}"
+            )
+        if isinstance(rest.get("coefficients"), Mapping):
+            rest["coefficients"] = {str(k): v for k, v in rest["coefficients"].items()}
+        rules.append(Rule(value["kind"], tuple(str(c) for c in columns), rest))
+    return tuple(rules)

@@ -1,0 +1,1 @@
+"""Pixels, headers, instance maps, outlines and effects."""

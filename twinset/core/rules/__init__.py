@@ -1,0 +1,1 @@
+"""Check, learn, repair and discover the rules of a table."""

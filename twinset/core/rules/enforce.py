@@ -1,0 +1,371 @@
+"""Make rules hold in drawn rows: move values, draw again, and say how often each was needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.rule import Rule
+from twinset.core.data.where import Where
+from twinset.core.errors import RecipeError
+from twinset.core.rules.columns import Mask, Rows, RuleTable
+from twinset.core.rules.repair_rows import RowRules, Touched
+
+Redraw = Callable[[int], Dataset]
+_GENTLE_ROUNDS, _ROUNDS, _PATIENT_ROUNDS = 2, 8, 150
+_LEAST_DRAW, _LEAST_FULL_DRAW, _HOPELESS = 64, 1_024, 2_000
+_BORROWINGS = 6
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows in which the rules hold, and what was done to them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The rows, n of them.
+    moved, redrawn, borrowed : numpy.ndarray
+        For each rule, in the order of the keeper, the rows that were changed for it, drawn again
+        for it, or given the values of its columns from one real row; each of shape (rules, n).
+    """
+
+    dataset: Dataset
+    moved: Touched
+    redrawn: Touched
+    borrowed: Touched
+
+    @classmethod
+    def untouched(cls, dataset: Dataset) -> Held:
+        """Return rows that no rule speaks of."""
+        nothing = np.zeros((0, len(dataset)), dtype=bool)
+        return cls(dataset, nothing, nothing, nothing)
+
+    @staticmethod
+    def concat(parts: Sequence[Held]) -> Held:
+        """Return the rows of all parts, one after the other."""
+        return Held(
+            Dataset.concat([part.dataset for part in parts]),
+            *(
+                np.concatenate(marks, axis=1)
+                for marks in zip(*(p.marks for p in parts), strict=True)
+            ),
+        )
+
+    @property
+    def marks(self) -> tuple[Touched, Touched, Touched]:
+        """What was moved, drawn again and borrowed."""
+        return self.moved, self.redrawn, self.borrowed
+
+    def slice(self, length: int, start: int = 0) -> Held:
+        """Return `length` rows from position `start` on."""
+        rows = slice(start, start + length)
+        return Held(self.dataset.slice(start, length), *(mark[:, rows] for mark in self.marks))
+
+    def take(self, rows: Rows) -> Held:
+        """Return the rows with these positions, in this order."""
+        return Held(self.dataset.take(rows), *(mark[:, rows] for mark in self.marks))
+
+
+class Holding:
+    """One call of `RuleKeeper.hold`."""
+
+    def __init__(
+        self,
+        keeper: RuleKeeper,
+        made: Dataset,
+        rng: np.random.Generator,
+        where: Where | None,
+        redraw: Redraw | None,
+    ) -> None:
+        self.keeper, self.made, self.rng = keeper, made, rng
+        self.where, self.redraw = where, redraw
+        self.levels = keeper.row_rules.new_levels()
+        asked = frozenset() if where is None else frozenset(where.conditions)
+        self.frozen = asked & {name for rule in keeper.rules for name in rule.columns}
+        n = len(made)
+        shape = (len(keeper.rules), n)
+        self.redrawn, self.borrowed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        # The rows that were drawn beside `made`, and where each delivered row is found.
+        self.parts: list[Dataset] = []
+        self.moves: list[Touched] = []
+        self.place = np.arange(n)
+
+    def run(self) -> Held:
+        """Return the rows in which the rules hold."""
+        first, good, touched = self._repair(self.made, gentle=True)
+        self._keep(first, touched)
+        open_ = np.flatnonzero(~good)
+        if len(open_):
+            drawn = [len(good), len(good) - len(open_)]
+            broken = self._broken(first.take(open_))
+            self.redrawn[: len(broken), open_] = broken
+            open_ = self._draw_again(open_, drawn, _GENTLE_ROUNDS, gentle=True)
+            open_ = self._repair_harder(open_)
+            open_ = self._draw_again(open_, drawn, _ROUNDS, gentle=False)
+            open_ = self._borrow(open_)
+            open_ = self._draw_again(open_, drawn, _PATIENT_ROUNDS, gentle=False)
+        if len(open_):
+            raise self._cannot(open_)
+        dataset, moved = self.parts[0], self.moves[0]
+        if len(self.parts) > 1:
+            dataset = Dataset.concat(self.parts).take(self.place)
+            moved = np.concatenate(self.moves, axis=1)[:, self.place]
+        return Held(dataset, moved, self.redrawn, self.borrowed)
+
+    def _repair(self, made: Dataset, *, gentle: bool) -> tuple[Dataset, Mask, Touched]:
+        """Move the rows; return them, which of them are good, and which rules moved each."""
+        rules = self.keeper.row_rules
+        before = rules.read(made, self.levels)
+        table = before.copy()
+        unsettled, touched = rules.settle(table, self.frozen, gentle, self.rng)
+        moved = [rule for rule, rows in zip(rules.rules, touched, strict=True) if rows.any()]
+        names = {name for rule in moved for name in rule.columns}
+        return *self._written(made, before, table, unsettled, names), touched
+
+    def _written(
+        self,
+        made: Dataset,
+        before: RuleTable,
+        table: RuleTable,
+        unsettled: Mask,
+        names: Iterable[str],
+    ) -> tuple[Dataset, Mask]:
+        dataset = table.onto(made, before, names)
+        good = ~unsettled
+        if self.frozen:
+            assert self.where is not None
+            good &= dataset.mask(self.where)
+        return dataset, good
+
+    def _keep(self, dataset: Dataset, touched: Touched) -> None:
+        keys = len(self.keeper.rules) - len(touched)
+        self.parts.append(dataset)
+        self.moves.append(np.vstack([touched, np.zeros((keys, len(dataset)), dtype=bool)]))
+
+    def _fill(self, open_: Rows, dataset: Dataset, good: Mask, touched: Touched) -> Rows:
+        """Put good rows into open places; return the places that stay open."""
+        rows = np.flatnonzero(good)[: len(open_)]
+        first = sum(len(part) for part in self.parts)
+        self.place[open_[: len(rows)]] = first + np.arange(len(rows))
+        self._keep(dataset.take(rows), touched[:, rows])
+        return open_[len(rows) :]
+
+    def _draw_again(self, open_: Rows, drawn: list[int], rounds: int, *, gentle: bool) -> Rows:
+        """Fill open places with new rows, unless that would take more than these rounds."""
+        largest = max(len(self.made), _LEAST_FULL_DRAW)
+        for _ in range(rounds):
+            # `drawn`: rows so far, and how many of them were good.
+            share = max(drawn[1], 1) / drawn[0]
+            hopeless = drawn[1] == 0 and drawn[0] >= _HOPELESS * (1 if gentle else 2)
+            too_slow = len(open_) > rounds * largest * share
+            if not len(open_) or self.redraw is None or hopeless or (too_slow and not gentle):
+                break
+            size = int(np.clip(1.3 * len(open_) / share, _LEAST_DRAW, largest))
+            fresh, good, touched = self._repair(self.redraw(size), gentle=gentle)
+            drawn[0] += size
+            drawn[1] += int(good.sum())
+            open_ = self._fill(open_, fresh, good, touched)
+        return open_
+
+    def _repair_harder(self, open_: Rows) -> Rows:
+        """Move values that lie out of their range, too, in the rows that were drawn at first."""
+        if not len(open_):
+            return open_
+        fresh, good, touched = self._repair(self.made.take(open_), gentle=False)
+        rows = np.flatnonzero(good)
+        self._fill(open_[rows], fresh, good, touched)
+        return open_[~good]
+
+    def _borrow(self, open_: Rows) -> Rows:
+        """Take the columns of broken rules together from a real row, then those of their neighbours."""
+        rules = self.keeper.row_rules
+        if not len(open_):
+            return open_
+        donors = self.keeper.donors(self.where)
+        if not len(donors):
+            return open_
+        every = set(self.made.schema.names)
+        source = self._state(open_)
+        for attempt in range(_BORROWINGS):
+            before = rules.read(source, self.levels)
+            table = before.copy()
+            given = self._donate(table, donors, hops=attempt // 2, every=every)
+            unsettled, touched = rules.settle(table, self.frozen, False, self.rng)
+            fresh, good = self._written(source, before, table, unsettled, table.columns)
+            rows = np.flatnonzero(good)
+            if len(rows):
+                self.borrowed[: len(given), open_[rows]] |= given[:, rows]
+                self._fill(open_[rows], fresh, good, touched)
+            open_, source = open_[~good], source.filter(~good)
+            if not len(open_):
+                break
+        return open_
+
+    def _donate(self, table: RuleTable, donors: Rows, hops: int, every: set[str]) -> Touched:
+        """Copy, row by row, the columns of broken rules from a donor; return the rules of each row."""
+        rules = self.keeper.row_rules
+        given = rules.broken(table)
+        patterns, member = np.unique(given, axis=1, return_inverse=True)
+        for p in range(patterns.shape[1]):
+            rows = np.flatnonzero(member.ravel() == p)
+            names = {n for i in np.flatnonzero(patterns[:, p]) for n in rules.rules[i].columns}
+            # A condition that the moves have broken is met again by its own columns.
+            names |= self.frozen
+            for _ in range(hops):
+                near = [r for r in rules.rules if names & set(r.columns)]
+                names |= {name for rule in near for name in rule.columns}
+            if names >= every:
+                # A whole real row is never handed out.
+                continue
+            chosen = donors[self.rng.integers(0, len(donors), len(rows))]
+            donor = rules.read(self.keeper.train.take(chosen), self.levels)
+            for name in names:
+                table.columns[name][rows] = donor.columns[name]
+        return given
+
+    def _state(self, open_: Rows) -> Dataset:
+        return self.parts[0].take(open_)
+
+    def _broken(self, dataset: Dataset) -> Touched:
+        rules = self.keeper.row_rules
+        return rules.broken(rules.read(dataset, self.levels))
+
+    def _cannot(self, open_: Rows) -> RecipeError:
+        counts = self._broken(self._state(open_)).sum(axis=1)
+        order = np.argsort(-counts, kind="stable")
+        names = [str(self.keeper.rules[i]) for i in order if counts[i]]
+        under = f" under the condition {self.where}" if self.where is not None else ""
+        return RecipeError(
+            f"no row can be made in which these rules hold together{under}: "
+            + (", ".join(names) or ", ".join(str(rule) for rule in self.keeper.rules)),
+            got=f"{len(open_):,} of {len(self.made):,} rows that cannot be mended",
+            todo="correct or loosen the rules, or choose a generator that keeps their columns together",
+        )
+
+
+__all__ = ["MENDED", "Held", "Redraw", "RuleKeeper", "RuleTally"]
+
+MENDED = "was mended"
+"""Words by which the notes on repairs are known."""
+
+
+@dataclass(frozen=True)
+class RuleKeeper:
+    """Holds the rules of a schema in the rows of any generator.
+
+    Rules with a computable answer (range, order, sum, linear, one_hot, combination, dependency) are
+    met by moving as little as can be; what is left over, and predicates, by drawing again, a bounded
+    number of times; and where no draw will do, by taking the columns in question together from one
+    real row. Keys are the matter of `twinset.core.rules.unique_keys`. Build one with `RuleKeeper.learn`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from dataclasses import replace
+    >>> d = Dataset.from_arrow(pa.table({"net": [1.5, 7.0], "tax": [0.5, 2.5], "all": [2.0, 9.5]}))
+    >>> d = replace(d, schema=replace(d.schema, rules=(Rule("sum", ("all", "net", "tax")),)))
+    >>> keeper = RuleKeeper.learn(d)
+    >>> wrong = Dataset.from_arrow(pa.table({"net": [3.5], "tax": [1.0], "all": [2.0]}), d.schema)
+    >>> keeper.hold(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
+    [{'net': 3.5, 'tax': 1.0, 'all': 4.5}]
+    """
+
+    rules: tuple[Rule, ...]
+    row_rules: RowRules
+    train: Dataset
+    _donors: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def learn(cls, train: Dataset, rules: Sequence[Rule] | None = None) -> RuleKeeper | None:
+        """Return the keeper of `rules` (by default the schema's); None if there are none."""
+        kept = tuple(train.schema.rules if rules is None else rules)
+        if not kept:
+            return None
+        alone = [rule for rule in kept if rule.kind != "unique"]
+        named = {name for rule in kept for name in rule.columns}
+        names = [name for name in train.schema.names if name in named]
+        ordered = (*alone, *(rule for rule in kept if rule.kind == "unique"))
+        return cls(ordered, RowRules.learn(alone, train, names), train)
+
+    def hold(
+        self,
+        made: Dataset,
+        rng: np.random.Generator,
+        where: Where | None = None,
+        redraw: Redraw | None = None,
+    ) -> Held:
+        """Return as many rows as `made` has, in which every rule but keys holds.
+
+        Parameters
+        ----------
+        made : Dataset
+            Drawn rows; left as they are.
+        rng : numpy.random.Generator
+            The stream.
+        where : Where, optional
+            Condition that the rows meet, and must still meet.
+        redraw : callable, optional
+            Returns that many new rows under the same condition.
+
+        Raises
+        ------
+        RecipeError
+            Some rules cannot be met together.
+        """
+        return Holding(self, made, rng, where, redraw).run()
+
+    def donors(self, where: Where | None) -> Rows:
+        """Return the real rows that meet `where` and in which every rule holds."""
+        key = str(where)
+        if key not in self._donors:
+            table = self.row_rules.read(self.train, self.row_rules.levels)
+            good = ~self.row_rules.broken(table).any(axis=0)
+            if where is not None:
+                good &= self.train.mask(where)
+            self._donors[key] = np.flatnonzero(good)
+        return self._donors[key]
+
+    def none_broken(self, made: Dataset, where: Where | None = None) -> Mask:
+        """Return the rows of `made` in which every rule but keys, and `where`, holds; shape (n,)."""
+        table = self.row_rules.read(made, self.row_rules.new_levels())
+        good = ~self.row_rules.broken(table).any(axis=0)
+        return np.asarray(good if where is None else good & made.mask(where))
+
+
+class RuleTally:
+    """How often each rule was mended in the rows that are delivered.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+        The rules, in the order of their keeper.
+
+    Examples
+    --------
+    >>> RuleTally(()).notes()
+    ()
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules, self.n_rows = tuple(rules), 0
+        self.counts = np.zeros((len(self.rules), 3), dtype=np.int64)
+
+    def add(self, held: Held) -> None:
+        """Count the rows of one chunk."""
+        self.n_rows += len(held.dataset)
+        for j, part in enumerate(held.marks):
+            self.counts[:, j] += part.sum(axis=1)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return one sentence for each rule that was mended, for the card."""
+        told = []
+        words = ("changed", "drawn again", "with its columns taken together from one real row")
+        for rule, counts in zip(self.rules, self.counts, strict=True):
+            parts = [f"{n:,} {word}" for n, word in zip(counts, words, strict=True) if n]
+            if parts:
+                told.append(f"Rule {rule} {MENDED}; of {self.n_rows:,} rows {', '.join(parts)}.")
+        return tuple(told)

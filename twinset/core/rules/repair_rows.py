@@ -1,0 +1,395 @@
+"""Move the rows of a table until all rules hold in them, or until nothing moves any more."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.rules.columns import NUMERIC, Levels, Mask, Rows, RuleTable, TupleIndex
+from twinset.core.rules.statistics import ColumnFacts, Floats, Lesson, learn
+from twinset.core.rules.violations import broken_rows, excess, flag_value, linear_form, ones
+
+if TYPE_CHECKING:
+    from twinset.core.data.dataset import Dataset
+    from twinset.core.data.rule import Rule
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a move works on.
+
+    Parameters
+    ----------
+    table : RuleTable
+        The rows; moves write into it.
+    facts : mapping
+        Facts of the numeric columns.
+    frozen : frozenset of str
+        Columns that a condition speaks of: left alone as long as there is another way.
+    attempt : int
+        0 for the first, best move; later ones vary at random, so that overlapping rules can settle.
+    rng : numpy.random.Generator
+        The stream.
+    determined : mapping
+        Position of a linear rule -> its columns, the one to recompute first.
+    """
+
+    table: RuleTable
+    facts: Mapping[str, ColumnFacts]
+    frozen: frozenset[str]
+    attempt: int
+    rng: np.random.Generator
+    determined: Mapping[int, tuple[str, ...]]
+
+
+def move_range(rule: Rule, scene: Scene, rows: Rows) -> None:
+    """Reflect values at the end that they passed, or, where that leads out again, set them to it."""
+    name = rule.columns[0]
+    facts, values = scene.facts[name], scene.table.columns[name][rows]
+    low, high = facts.rule_low, facts.rule_high
+    if scene.attempt and len(facts.values):
+        values = scene.rng.choice(facts.values, len(rows))
+    low_side = values < low
+    least, most = max(low, facts.low), min(high, facts.high)
+    mirrored = np.where(
+        low_side, 2 * low - values, np.where(values > high, 2 * high - values, values)
+    )
+    leads_out = (mirrored < least) | (mirrored > most)
+    inside = np.where(leads_out, np.where(low_side, least, most), mirrored)
+    made = np.where(low_side, facts.snap(inside, 1), facts.snap(inside, -1))
+    scene.table.columns[name][rows] = np.clip(made, low, high)
+
+
+def move_order(rule: Rule, scene: Scene, rows: Rows) -> None:
+    """Sort values that fit one another's columns, else shift them just as far as needed."""
+    if scene.attempt >= 4:
+        rows = _jolt(rule.columns, scene, rows)
+    names, table = rule.columns, scene.table
+    strict = bool(rule.settings.get("strict"))
+    matrix = np.column_stack([table.numbers(name)[rows] for name in names])
+    if scene.attempt == 0 and not scene.frozen & set(names):
+        ordered = np.sort(matrix, axis=1)
+        fits = ~np.isnan(matrix).any(axis=1)
+        for j, name in enumerate(names):
+            facts, column = scene.facts[name], ordered[:, j]
+            fits &= (column >= facts.low) & (column <= facts.high) & (facts.snap(column) == column)
+        matrix[fits] = ordered[fits]
+    forward = scene.attempt % 2 == 0
+    for upwards in (forward, not forward):
+        _shift(matrix, names, scene, strict, upwards)
+    for j, name in enumerate(names):
+        table.columns[name][rows] = matrix[:, j]
+
+
+def _shift(
+    matrix: Floats, names: tuple[str, ...], scene: Scene, strict: bool, upwards: bool
+) -> None:
+    """Raise each value to the one before it, or lower each to the one behind it."""
+    columns = range(1, len(names)) if upwards else range(len(names) - 2, -1, -1)
+    for j in columns:
+        if names[j] in scene.frozen:
+            continue
+        other = j - 1 if upwards else j + 1
+        facts, sign = scene.facts[names[j]], 1 if upwards else -1
+        gap = sign * max(facts.gap, scene.facts[names[other]].gap) if strict else 0.0
+        bound = facts.snap(matrix[:, other] + gap, sign)
+        wrong = matrix[:, j] < bound if upwards else matrix[:, j] > bound
+        matrix[wrong, j] = bound[wrong]
+
+
+def move_linear(rule: Rule, scene: Scene, rows: Rows, position: int) -> None:
+    """Recompute the column that the others determine; later on, one that is drawn at random."""
+    if scene.attempt >= 4:
+        rows = _jolt(rule.columns, scene, rows)
+    table, (coefficients, low, high) = scene.table, linear_form(rule)
+    free = [name for name in scene.determined[position] if name not in scene.frozen]
+    if not free or not len(rows):
+        return
+    outside = excess(rule, table.take(rows))
+    if scene.attempt == 0:
+        picks = np.zeros(len(rows), dtype=np.int64)
+    else:
+        picks = scene.rng.integers(0, len(free), len(rows))
+    for j in np.unique(picks):
+        name, own = free[j], rows[picks == j]
+        facts, slope = scene.facts[name], coefficients[free[j]]
+        values = table.columns[name][own] - outside[picks == j] / slope
+        towards = 0
+        if low != high:
+            # Round to the side on which the inequality holds.
+            towards = int(np.sign(slope)) * (1 if np.isinf(high) else -1)
+            if np.isfinite(low) and np.isfinite(high):
+                towards = 0
+        first = scene.attempt == 0 and name == scene.determined[position][0] and low == high
+        ends = (facts.rule_low, facts.rule_high) if first else (facts.low, facts.high)
+        table.columns[name][own] = np.clip(facts.snap(values, towards), *ends)
+
+
+def _jolt(names: tuple[str, ...], scene: Scene, rows: Rows) -> Rows:
+    """Give some rows a fresh real value in one column, so that rules in conflict come loose."""
+    free = [n for n in names if n not in scene.frozen and len(scene.facts[n].values)]
+    if not free:
+        return rows
+    shaken = rows[scene.rng.random(len(rows)) < 0.3]
+    picks = scene.rng.integers(0, len(free), len(shaken))
+    for j, name in enumerate(free):
+        own = shaken[picks == j]
+        own = own[~np.isnan(scene.table.columns[name][own])]
+        scene.table.columns[name][own] = scene.rng.choice(scene.facts[name].values, len(own))
+    return rows
+
+
+def columns_to_recompute(
+    rule: Rule, facts: Mapping[str, ColumnFacts], taken: set[str]
+) -> tuple[str, ...]:
+    """Return the columns of a linear rule, the one to recompute first.
+
+    Of an equality, a column goes first when its grid can take the answer up and no other equality
+    recomputes it (`taken`); of an inequality, the one whose values lie widest; of equals, the first
+    one named.
+    """
+    coefficients, low, high = linear_form(rule)
+    tolerance = float(rule.settings.get("tolerance", 1e-6))
+
+    def cost(item: tuple[int, str]) -> tuple[bool, bool, float, int]:
+        position, name = item
+        own, slope = facts[name], coefficients[name]
+        if low != high:
+            spread = abs(slope) * (own.high - own.low)
+            return (False, False, -spread if np.isfinite(spread) else 0.0, position)
+        off_grid = own.step is not None and not (
+            abs(slope) * own.step / 2 <= tolerance
+            or all(_is_multiple(coefficients[n], facts[n].step, slope * own.step) for n in facts_of)
+        )
+        return (off_grid, name in taken, 0.0, position)
+
+    facts_of = tuple(coefficients)
+    return tuple(name for _, name in sorted(enumerate(coefficients), key=cost))
+
+
+def _is_multiple(coefficient: float, step: float | None, unit: float) -> bool:
+    if step is None:
+        return False
+    ratio = coefficient * step / unit
+    return abs(ratio - round(ratio)) < 1e-9
+
+
+_MOST_SUBSETS = 40
+
+
+def move_one_hot(rule: Rule, lesson: Lesson, scene: Scene, rows: Rows) -> None:
+    """Keep one of the flags that are set, or set one; which one is drawn by the real shares."""
+    assert lesson.shares is not None
+    table = scene.table
+    flags = np.column_stack([ones(table, name)[rows] for name in rule.columns])
+    frozen = np.array([name in scene.frozen for name in rule.columns])
+    weights = np.where(flags.any(axis=1, keepdims=True), flags, True) * lesson.shares
+    kept_set, kept_unset = flags & frozen, ~flags & frozen
+    weights = np.where(kept_set.any(axis=1, keepdims=True), kept_set * lesson.shares, weights)
+    possible = weights * ~kept_unset
+    # Where the flags that are set may not be kept, any other may be set.
+    open_ = np.where(
+        possible.any(axis=1, keepdims=True), possible, ~kept_unset * lesson.shares + 1e-12
+    )
+    cumulated = np.cumsum(open_, axis=1)
+    at = scene.rng.random((len(rows), 1)) * cumulated[:, -1:]
+    chosen = np.minimum((cumulated <= at).sum(axis=1), len(frozen) - 1)
+    for j, name in enumerate(rule.columns):
+        if not frozen[j]:
+            one, zero = flag_value(table, name, True), flag_value(table, name, False)
+            table.columns[name][rows] = np.where(chosen == j, one, zero)
+
+
+def move_to_tuple(
+    tuples: TupleIndex, scene: Scene, rows: Rows, keep: frozenset[str] = frozenset()
+) -> None:
+    """Replace tuples by allowed ones that share as many columns as possible, drawn by frequency."""
+    if not len(tuples):
+        return
+    kept = (scene.frozen | keep) & set(tuples.names)
+    if len(kept) == len(tuples.names):
+        return
+    pending = rows
+    for shared in _subsets(tuples.names, kept, scene):
+        found = tuples.draw(scene.table, pending, shared, scene.rng)
+        hit = found >= 0
+        for name, values in zip(tuples.names, tuples.values, strict=True):
+            if name not in shared:
+                scene.table.columns[name][pending[hit]] = values[found[hit]]
+        pending = pending[~hit]
+        if not len(pending):
+            return
+
+
+def _subsets(
+    names: tuple[str, ...], kept: frozenset[str] | set[str], scene: Scene
+) -> list[tuple[str, ...]]:
+    """Return the sets of columns to share, largest first, those of one size in random order."""
+    free = [name for name in names if name not in kept]
+    most = len(free) - 1 if scene.attempt < 3 else int(scene.rng.integers(0, len(free)))
+    every: list[tuple[str, ...]] = []
+    for size in range(most, -1, -1):
+        chosen = list(itertools.islice(itertools.combinations(free, size), _MOST_SUBSETS))
+        for at in scene.rng.permutation(len(chosen)):
+            shared = {*kept, *chosen[at]}
+            every.append(tuple(name for name in names if name in shared))
+    return every
+
+
+def move_dependency(rule: Rule, lesson: Lesson, scene: Scene, rows: Rows) -> None:
+    """Look the last column up; where it must stay, or now and then later on, move what decides it."""
+    assert lesson.tuples is not None
+    last = rule.columns[-1]
+    backwards = np.zeros(len(rows), dtype=bool)
+    if last in scene.frozen:
+        backwards[:] = True
+    elif scene.attempt and not scene.frozen >= set(rule.columns[:-1]):
+        backwards = scene.rng.random(len(rows)) < 0.4
+    move_to_tuple(lesson.tuples, scene, rows[backwards], frozenset({last}))
+    own = rows[~backwards]
+    column = scene.table.columns[last]
+    column[own] = lesson.decided(scene.table.take(own)).astype(column.dtype)
+
+
+_PASSES = 30
+Touched = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """The rules that can be asked of one row alone, with what real rows taught about them.
+
+    Build one with `RowRules.learn`.
+
+    Parameters
+    ----------
+    rules : tuple of Rule
+        All kinds but unique.
+    lessons : tuple of Lesson
+        One for each rule.
+    facts : mapping
+        Numeric column -> its range and grid.
+    levels : mapping
+        Any other column -> its values.
+    determined : mapping
+        Position of a linear rule -> its columns, the one to recompute first.
+    """
+
+    rules: tuple[Rule, ...]
+    lessons: tuple[Lesson, ...]
+    facts: Mapping[str, ColumnFacts]
+    levels: Mapping[str, Levels]
+    determined: Mapping[int, tuple[str, ...]]
+
+    @classmethod
+    def learn(cls, rules: Sequence[Rule], train: Dataset, names: Sequence[str]) -> RowRules:
+        """Return the rules with what the rows of `train` teach; `names` are their columns."""
+        table = RuleTable.of(train, names)
+        lessons = tuple(learn(rule, table) for rule in rules)
+        facts = {
+            name: ColumnFacts.of(table.fields[name], table.columns[name], rules)
+            for name in names
+            if table.fields[name].kind in NUMERIC
+        }
+        determined, taken = {}, set[str]()
+        for position, rule in enumerate(rules):
+            if rule.kind in ("sum", "linear"):
+                order = columns_to_recompute(rule, facts, taken)
+                determined[position] = order
+                low, high = linear_form(rule)[1:]
+                taken |= {order[0]} if low == high else set()
+        return cls(tuple(rules), lessons, facts, table.levels, determined)
+
+    def read(self, dataset: Dataset, levels: Mapping[str, Levels]) -> RuleTable:
+        """Return the columns that the rules speak of, in the given levels (see `new_levels`)."""
+        return RuleTable.of(dataset, (*self.facts, *self.levels), levels)
+
+    def new_levels(self) -> dict[str, Levels]:
+        """Return the levels for one chunk, which may meet texts that no real row has."""
+        return {name: levels.copy() for name, levels in self.levels.items()}
+
+    def broken(self, table: RuleTable) -> Touched:
+        """Return which rule each row breaks, shape (rules, n)."""
+        every = np.zeros((len(self.rules), len(table)), dtype=bool)
+        for i, rule in enumerate(self.rules):
+            every[i] = broken_rows(rule, table, self.lessons[i])
+        return every
+
+    def settle(
+        self, table: RuleTable, frozen: frozenset[str], gentle: bool, rng: np.random.Generator
+    ) -> tuple[Mask, Touched]:
+        """Move rows, in place, until the rules hold; the moves vary at random after the first pass.
+
+        Parameters
+        ----------
+        table : RuleTable
+            The rows.
+        frozen : frozenset of str
+            Columns to leave alone in the first half of the passes.
+        gentle : bool
+            Whether rows that break a range are left for a new draw.
+        rng : numpy.random.Generator
+            The stream.
+
+        Returns
+        -------
+        numpy.ndarray
+            Rows that still break a rule, shape (n,).
+        numpy.ndarray
+            Rows that each rule moved, shape (rules, n).
+        """
+        touched = np.zeros((len(self.rules), len(table)), dtype=bool)
+        unsettled = np.zeros(len(table), dtype=bool)
+        alive = np.arange(len(table))
+        for attempt in range(_PASSES + 1):
+            part = table if attempt == 0 else table.take(alive)
+            held = frozen if attempt < _PASSES // 2 else frozenset[str]()
+            scene = Scene(part, self.facts, held, attempt, rng, self.determined)
+            hit, moved = self._pass(scene, gentle, touched, alive, check_only=attempt == _PASSES)
+            if attempt:
+                table.put(alive, part)
+            unsettled[alive] = hit
+            # A row that only rules without a move complain of stays as it is.
+            alive = alive[moved]
+            if not len(alive):
+                break
+        return unsettled, touched
+
+    def _pass(
+        self, scene: Scene, gentle: bool, touched: Touched, at: Rows, *, check_only: bool
+    ) -> tuple[Mask, Mask]:
+        hit = np.zeros(len(scene.table), dtype=bool)
+        moved = hit.copy()
+        for i, rule in enumerate(self.rules):
+            mask = broken_rows(rule, scene.table, self.lessons[i])
+            if not mask.any():
+                continue
+            hit |= mask
+            if check_only or rule.kind == "predicate" or (gentle and rule.kind == "range"):
+                continue
+            rows = np.flatnonzero(mask)
+            self._move(i, scene, rows)
+            moved |= mask
+            touched[i, at[rows]] = True
+        return hit, moved
+
+    def _move(self, i: int, scene: Scene, rows: Rows) -> None:
+        rule, lesson = self.rules[i], self.lessons[i]
+        if rule.kind == "range":
+            move_range(rule, scene, rows)
+        elif rule.kind == "order":
+            move_order(rule, scene, rows)
+        elif rule.kind in ("sum", "linear"):
+            move_linear(rule, scene, rows, i)
+        elif rule.kind == "one_hot":
+            move_one_hot(rule, lesson, scene, rows)
+        elif rule.kind == "combination":
+            assert lesson.tuples is not None
+            move_to_tuple(lesson.tuples, scene, rows)
+        else:
+            move_dependency(rule, lesson, scene, rows)

@@ -1,0 +1,1 @@
+"""Intervals, tests, covering arrays and nearest neighbours."""

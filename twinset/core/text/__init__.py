@@ -1,0 +1,1 @@
+"""Texts with labelled spans, edits and graphemes."""

@@ -1,0 +1,1 @@
+"""Run the generate and augment steps of a recipe."""

@@ -1,0 +1,193 @@
+"""Make rows as one step of a recipe asks: draw from a generator, or vary rows that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+from twinset.core.contracts import Progress, TakesAssets
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.where import Where
+from twinset.core.data.window_features import declared, recomputed
+from twinset.core.errors import DataError, SchemaError
+from twinset.core.stats.hypothesis_tests import declared_columns
+from twinset.generation.augment_step import open_varying
+from twinset.generation.requests import wanted_rows
+from twinset.generation.sampling import OpenSet, fit_source
+from twinset.generation.step import Making, Part, part_card, stamped
+from twinset.measurement.leakage import refuse_sets
+from twinset.recipe import GenerateStep, Recipe
+from twinset.registry import build
+
+_LABELLED = ("category", "boolean")
+_MOST_SHOWN = 20
+
+
+def open_part(part: Part, workers: int, progress: Progress) -> Making:
+    """Return a step of a recipe that is ready to make its rows; `workers` threads draw them.
+
+    The card tells how often each rule was mended.
+
+    Raises
+    ------
+    DataError
+        The training part lacks rows that the step needs.
+    RecipeError
+        There is no real set to vary.
+    """
+    with part.recipe.faults_of(part.name):
+        making = (
+            _open_generating(part, workers, progress)
+            if part.is_generated
+            else open_varying(part, progress)
+        )
+
+    def chunks(skip: int) -> Iterator[Dataset]:
+        with part.recipe.faults_of(part.name):
+            yield from making.chunks(skip)
+
+    return replace(making, chunks=chunks)
+
+
+def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
+    step = cast(GenerateStep, part.step)
+    generator = build("generator", step.use, step.settings, part.name)
+    if isinstance(generator, TakesAssets):
+        generator = generator.with_assets(part.assets)
+    requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
+    wheres = {str(where): where for where, _ in requests}
+    asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
+    fit_where = Where.of(step.where) if step.counts or plan is not None else asked
+    path = ("generate", part.name)
+
+    def told(_: str, done: int, total: int) -> None:
+        progress(f"generate {part.name}", done, total)
+
+    train = part.train.without_parents() if part.train is not None else None
+    source = fit_source(
+        generator,
+        train,
+        seed=part.recipe.seed,
+        path=path,
+        where=fit_where,
+        known=part.known,
+        progress=progress,
+    )
+    card = part_card(part, "synthetic", step.use, step.settings, type(generator).note, asked)
+    made = source.open_set()
+
+    def chunks(skip: int) -> Iterator[Dataset]:
+        start = 0
+        _account_for(part.earlier, made)
+        for i, (where, rows) in enumerate(requests):
+            left_out = min(max(0, skip - start), rows)
+            drawn = source.draw(
+                rows,
+                where=where,
+                start=part.first + start,
+                part=f"part-{i}",
+                into=made,
+                skip=left_out,
+                workers=workers,
+                progress=told,
+            )
+            start += left_out
+            for chunk in drawn:
+                yield stamped(chunk, card, start)
+                start += len(chunk)
+
+    def final() -> Card:
+        told_plan = () if plan is None else (plan.summary,)
+        return replace(card, notes=(*card.notes, *told_plan, *made.notes()))
+
+    aggregates = train is not None and bool(declared(train.schema))
+    return Making(
+        sum(rows for _, rows in requests),
+        lambda skip: with_aggregates(chunks(skip), train),
+        final,
+        is_seekable=made.ledger is None and made.whole is None and not aggregates,
+    )
+
+
+def _account_for(earlier: Iterable[Dataset], made: OpenSet) -> None:
+    """Tell what keeps account of rows about earlier ones; nothing else reads them, they may be many."""
+    account = made.ledger if made.ledger is not None and made.has_keys else made.whole
+    if account is not None:
+        for rows in earlier:
+            account.record(rows)
+
+
+def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
+    """Yield the chunks with every declared aggregate computed from all of them and the train part."""
+    if train is None or not declared(train.schema):
+        yield from chunks
+        return
+    # A row's window may reach into any chunk: this step alone is held in memory.
+    parts = list(chunks)
+    if parts:
+        whole, start = recomputed(Dataset.concat(parts), [train]), 0
+        for part in parts:
+            yield whole.slice(start, len(part))
+            start += len(part)
+
+
+def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:
+    """Raise for a brief that speaks of columns or labels which the sets do not have.
+
+    Raises
+    ------
+    SchemaError
+        A column whose population is declared does not exist, or rows per label are wanted of a target
+        without labels.
+    DataError
+        No training row has the positive label.
+    """
+    brief = recipe.brief
+    for key in brief.population:
+        for dataset in (train, made):
+            if dataset is not None:
+                for column in declared_columns(key, dataset.schema.names):
+                    dataset.schema[column]
+    if train is None or brief.target is None:
+        return
+    field = train.schema[brief.target]
+    if brief.want and field.kind not in _LABELLED:
+        raise SchemaError(
+            f"brief.want speaks of labels, and the target '{brief.target}' has none",
+            got=f"a column of kind {field.kind}",
+            allowed=", ".join(_LABELLED),
+            todo="say rows: in the step, or declare the column a category",
+        )
+    if brief.positive_label is not None:
+        labels = train.codes(brief.target)[1]
+        if brief.positive_label not in labels:
+            raise DataError(
+                f"no training row of the target '{brief.target}' has the positive label "
+                f"'{brief.positive_label}'",
+                allowed=", ".join(labels[:_MOST_SHOWN]) if field.kind in _LABELLED else "",
+                todo="correct brief.positive, or split another way",
+            )
+
+
+def refuse_leaks(
+    recipe: Recipe, train: Dataset, holdout: Dataset, made: Mapping[str, Dataset] | None = None
+) -> list[str]:
+    """Return what to note of leaks that the recipe allows.
+
+    Raises
+    ------
+    LeakError
+        The holdout does not stand apart from the train part, or from what was made.
+    """
+    return refuse_sets(
+        train,
+        holdout,
+        made or {},
+        target=recipe.brief.target,
+        split_by=recipe.split.by,
+        split_on=recipe.split.on if recipe.split.by == "time" else None,
+        allow=recipe.evaluate.allow_leaks,
+        seed=recipe.seed,
+    )

@@ -1,0 +1,336 @@
+"""Fit a generator and draw rows from it in chunks: the same rows on any number of workers."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from twinset.core.contracts import (
+    FittedGenerator,
+    Generator,
+    Progress,
+    SetGenerator,
+    WholeSet,
+    silent,
+)
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.placeholders import FreshColumns
+from twinset.core.data.rule import Rule
+from twinset.core.data.schema import SPAN_FACTS, Schema
+from twinset.core.data.where import Where
+from twinset.core.errors import DataError, RecipeError, SchemaError
+from twinset.core.rules.enforce import Held, Redraw, RuleKeeper, RuleTally
+from twinset.core.rules.unique_keys import KeyLedger
+from twinset.core.seeding import rng_for
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """One set while it is drawn, in one part or several: its keys so far, and what was mended.
+
+    Get one from `Source.open_set`.
+    """
+
+    ledger: KeyLedger | None
+    tally: RuleTally
+    whole: WholeSet | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the card tells of the set, once it is drawn."""
+        return (*(() if self.whole is None else self.whole.notes()), *self.tally.notes())
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a rule says that values occur once, so that chunks depend on those before."""
+        return self.ledger is not None and bool(self.ledger.rules)
+
+
+@dataclass(frozen=True)
+class _Request:
+    n: int
+    where: Where | None
+    start: int
+    part: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A fitted generator, the columns that are made afresh beside it, and the rules to hold.
+
+    Build one with `fit_source`.
+    """
+
+    fitted: FittedGenerator
+    schema: Schema
+    fresh: FreshColumns | None
+    chunk_rows: int
+    seed: int
+    path: tuple[str, ...]
+    keeper: RuleKeeper | None = None
+
+    def open_set(self) -> OpenSet:
+        """Return the state of one set that is drawn in several parts; give it to each `draw`."""
+        whole = self.fitted.open_set() if isinstance(self.fitted, SetGenerator) else None
+        if self.keeper is None:
+            return OpenSet(None, RuleTally(()), whole)
+        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules), whole)
+
+    def draw(
+        self,
+        n: int,
+        *,
+        where: Where | None = None,
+        start: int = 0,
+        part: str = "",
+        into: OpenSet | None = None,
+        skip: int = 0,
+        workers: int = 1,
+        progress: Progress = silent,
+    ) -> Iterator[Dataset]:
+        """Yield chunks that hold exactly `n` rows in all, in order; every rule holds in them.
+
+        Every chunk is drawn whole from a stream of its own and the last one is cut, so the first n
+        rows of a request for 2n are the rows of a request for n, on any number of workers.
+
+        Parameters
+        ----------
+        n : int
+            Rows wanted, 0 or more.
+        where : Where, optional
+            Condition for every row.
+        start : int
+            Position of the first row in the whole set; fresh ids count from here.
+        part : str
+            Name of this request when one set is drawn in several parts.
+        into : OpenSet, optional
+            What all parts of the set share: keys used so far, and how often rules were mended.
+        skip : int
+            Rows at the beginning that are left out; their chunks are drawn only where keys need them.
+        workers : int
+            Threads that draw chunks, 1 or more.
+        progress : Progress
+            Told the rows done after each chunk.
+        """
+
+        request = _Request(n, where, start, part)
+        shared = into if into is not None else self.open_set()
+        if shared.whole is not None:
+            shared.whole.begin(n, where)
+        in_turn = shared.has_keys or shared.whole is not None
+
+        def chunk(index: int) -> Held:
+            held = self._held(request, index, shared.whole)
+            return held if in_turn else self._cut(held, request, index)
+
+        first = 0 if in_turn else skip // self.chunk_rows
+        wanted_chunks = range(first, -(-n // self.chunk_rows))
+        done = first * self.chunk_rows
+        for index, held in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
+            if shared.whole is not None:
+                held = self._admitted(held, request, index, shared.whole)
+            if shared.ledger is not None and shared.has_keys:
+                rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
+                wanted = min(self.chunk_rows, n - index * self.chunk_rows)
+                redraw = self._redraw(rng, where)
+                held = shared.ledger.admit(held, wanted, rng, where, redraw)
+            if in_turn:
+                held = self._cut(held, request, index)
+            shared.tally.add(held)
+            done += len(held.dataset)
+            progress("draw", done, n)
+            made = held.dataset
+            if done > skip:
+                yield made.slice(max(0, len(made) - (done - skip)), len(made))
+
+    def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
+        return lambda more: self.fitted.sample(more, rng, where)
+
+    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> Held:
+        """Draw one whole chunk, in which all rules but keys hold."""
+        rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
+        if whole is None:
+            made = self.fitted.sample(self.chunk_rows, rng, request.where)
+        else:
+            made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
+        if self.keeper is None:
+            return Held.untouched(made)
+        return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
+
+    def _admitted(self, held: Held, request: _Request, index: int, whole: WholeSet) -> Held:
+        """Keep the rows that were asked for, mended where earlier chunks forbid them."""
+        first = index * self.chunk_rows
+        rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
+        kept = min(self.chunk_rows, request.n - first)
+        mended = whole.admit(held.dataset, first, kept, rng, request.where)
+        return replace(held.slice(kept), dataset=mended)
+
+    def _cut(self, held: Held, request: _Request, index: int) -> Held:
+        """Keep the rows that were asked for, with their fresh columns."""
+        first = index * self.chunk_rows
+        kept = held.slice(min(self.chunk_rows, request.n - first))
+        return replace(kept, dataset=self._with_fresh(kept.dataset, request.start + first))
+
+    def _with_fresh(self, made: Dataset, start: int) -> Dataset:
+        if self.fresh is None:
+            return made
+        columns = self.fresh.fill(len(made), start, self.seed, self.schema.fields)
+        kept = made.records
+        if SPAN_FACTS in self.schema.names and SPAN_FACTS not in (*kept.column_names, *columns):
+            columns[SPAN_FACTS] = _nothing_told(made)
+        names = list(self.schema.names)
+        arrays = [columns[name] if name in columns else kept.column(name) for name in names]
+        records = pa.table(arrays, names=names)
+        if "_parents" in kept.column_names:
+            records = records.append_column("_parents", kept.column("_parents"))
+        return replace(made, records=records, schema=self.schema)
+
+
+def fit_source(
+    generator: Generator,
+    real: Dataset | None,
+    *,
+    seed: int,
+    path: tuple[str, ...],
+    where: Where | None = None,
+    known: Dataset | None = None,
+    progress: Progress = silent,
+) -> Source:
+    """Return `generator` fitted on the rows of `real` that `where` means.
+
+    One that looks at the other classes sees these beside: rows that meet all of `where` but what it says
+    of the target.
+
+    Identifiers and free text are withheld from generators that do not make them, and are made afresh
+    when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
+    identifier in it is made again, and nothing else is read from it but the share that is missing.
+    The rules of the schema hold in every row that is drawn; what they need to know (which values go
+    together, the range of a column) is learnt from `real`.
+
+    Raises
+    ------
+    RecipeError
+        A rule speaks of a column that is made afresh, and cannot hold by construction.
+    DataError
+        A real set is needed and there is none, or `where` means no row of it.
+    SchemaError
+        A column is of a kind that the generator can neither make nor leave to be made afresh.
+    """
+    rng = rng_for(seed, *path, "fit")
+    if real is None or not type(generator).needs_real:
+        if real is None and type(generator).needs_real:
+            raise DataError(
+                "this generator learns from real rows and there is no real set",
+                todo="give the recipe a source",
+            )
+        fitted = generator.fit(None, rng, progress)
+        keeper = None if real is None else _keeper(real, fitted.schema, [])
+        return Source(fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, keeper)
+    meant = real.where(where)
+    if len(meant) == 0:
+        raise DataError(
+            f"no row of the training part meets the condition: {where}",
+            got=f"0 of {len(real)} rows",
+            todo="correct the condition, or give data that hold such rows",
+        )
+    kinds = type(generator).kinds
+    withheld = [
+        f.name for f in real.schema.fields if f.kind in ("id", "text") and f.kind not in kinds
+    ]
+    _refuse_unmakeable(meant.schema, kinds, withheld)
+    taught = _with_others(real, where) if type(generator).needs_others else meant
+    learnt = taught.select([name for name in real.schema.names if name not in withheld])
+    fresh = _fresh_columns(real, known or real, withheld) if withheld else None
+    keeper = _keeper(real, learnt.schema, withheld)
+    fitted = generator.fit(learnt, rng, progress)
+    return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
+
+
+def _with_others(real: Dataset, where: Where | None) -> Dataset:
+    """Return the rows that `where` means, whatever their class."""
+    target = real.schema.target
+    if where is None or target is None:
+        return real.where(where)
+    rest = {name: told for name, told in where.conditions.items() if name != target.name}
+    return real.where(Where(rest) if rest else None)
+
+
+def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleKeeper | None:
+    """Return the keeper of the rules on columns that the generator makes."""
+    for rule in real.schema.rules:
+        afresh = [name for name in rule.columns if name in withheld]
+        if afresh and not _holds_by_itself(rule, real.schema):
+            raise RecipeError(
+                f"the rule {rule} speaks of the column '{afresh[0]}', which is made afresh",
+                allowed="there: unique, and dependency on an identifier",
+                todo="drop the rule, or declare another kind for the column",
+            )
+    alike = {field.name for field in made.fields if field.name in real.schema.names}
+    alike = {name for name in alike if made[name].kind == real.schema[name].kind}
+    kept = [rule for rule in real.schema.rules if set(rule.columns) <= alike]
+    return RuleKeeper.learn(real, kept)
+
+
+def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
+    """Return whether fresh identifiers, none of which repeats, meet a rule."""
+    deciding = rule.columns if rule.kind == "unique" else rule.columns[:-1]
+    keys = any(schema[name].kind == "id" for name in deciding)
+    return rule.kind in ("unique", "dependency") and keys
+
+
+def _nothing_told(made: Dataset) -> pa.Array:
+    """Return the facts of new spans: an entry for each, in which nothing is told."""
+    lists = made.records.column(made.schema.of_kind("spans")[0].name).to_pylist()
+    counts = [len(spans or ()) for spans in lists]
+    return pa.array([json.dumps([{}] * count) for count in counts], pa.string())
+
+
+def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshColumns:
+    if real.schema.of_kind("spans"):  # what is told of spans is no identifier
+        withheld = [name for name in withheld if name != SPAN_FACTS]
+    of_kind = {
+        kind: [name for name in withheld if real.schema[name].kind == kind]
+        for kind in ("id", "text")
+    }
+    ids = FreshColumns.fit(known.select(of_kind["id"])) if of_kind["id"] else None
+    texts = FreshColumns.fit(real.select(of_kind["text"])) if of_kind["text"] else None
+    return FreshColumns(
+        ids.ids if ids else {}, texts.texts if texts else {}, ids.missing if ids else {}
+    )
+
+
+def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str]) -> None:
+    for field in schema.fields:
+        if field.kind not in kinds and field.name not in withheld:
+            raise SchemaError(
+                f"the generator cannot make the column '{field.name}'",
+                got=f"a column of kind {field.kind}",
+                allowed=", ".join(sorted(kinds)),
+                todo="choose another generator or leave the column out",
+            )
+    if len(withheld) == len(schema.fields):
+        raise SchemaError(
+            "there is no column to learn from",
+            got="only identifiers and free text",
+            todo="give a table with at least one number, category, boolean or date",
+        )
+
+
+def _in_order(make: Callable[[int], Held], wanted: range, workers: int) -> Iterator[Held]:
+    """Yield what is made of each index, in order; at most a few chunks are held at any time."""
+    if workers <= 1 or len(wanted) <= 1:
+        yield from map(make, wanted)
+        return
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting: deque[Future[Held]] = deque()
+        for index in wanted:
+            waiting.append(pool.submit(make, index))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,1 @@
+"""Read real data and guess what its columns are."""

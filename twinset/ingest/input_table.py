@@ -1,0 +1,232 @@
+"""The real table of a one-shot job: read, its target named, some of its rows locked away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
+from twinset.core.data.splitting import part_of, split_rows
+from twinset.core.errors import DataError, ParameterError, SchemaError
+from twinset.core.seeding import rng_for
+from twinset.io import read_dataset
+
+_KINDS = TABULAR_KINDS | {"id", "text"}
+_TARGET_KINDS = ("category", "boolean", "integer", "number")
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A real table cut in two.
+
+    Parameters
+    ----------
+    train : Dataset
+        Rows that a generator may see.
+    holdout : Dataset or None
+        Rows locked away.
+    locked : numpy.ndarray
+        Positions of the locked rows in the table, ascending, shape (n,).
+    """
+
+    train: Dataset
+    holdout: Dataset | None
+    locked: npt.NDArray[np.int64]
+
+    @property
+    def whole(self) -> Dataset:
+        """All rows, those of the train part first."""
+        return self.train if self.holdout is None else Dataset.concat([self.train, self.holdout])
+
+
+def open_table(
+    source: object, schema: Schema | None = None, name: str = "data", *, lineage: bool = False
+) -> Dataset:
+    """Return the table that `source` is: a path, a set, or any object with an Arrow stream.
+
+    Parameters
+    ----------
+    source : path or Arrow object
+        What to read.
+    schema : Schema, optional
+        What the columns are; inferred when not given.
+    name : str
+        Name for a table that has none; a file is called by its stem.
+    lineage : bool
+        Whether rows keep what they tell of their origin, ids and parents.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or every value is missing.
+    SchemaError
+        It does not fit `schema`.
+    """
+    if isinstance(source, Dataset) and schema is None:
+        found = source.without_reserved()
+    elif isinstance(source, str | Path):
+        path = Path(source)
+        card = Card(name=path.name.partition(".")[0] or name, origin="real")
+        found = read_dataset(path, schema, card)
+    else:
+        found = Dataset.from_arrow(source, schema, Card(name=name, origin="real"))
+        found = found if lineage else found.without_reserved()
+        if lineage and isinstance(source, Dataset):
+            found = _with_lineage(found, source)
+    if len(found) == 0:
+        raise DataError(f"the table '{found.card.name}' has no rows", todo="give at least one row")
+    if all(column.null_count == len(found) for column in found.records.columns):
+        raise DataError(
+            f"every value of the table '{found.card.name}' is missing",
+            todo="give a table that holds values",
+        )
+    return found
+
+
+def same_columns(source: object, real: Dataset, name: str) -> Dataset:
+    """Return the table read by the real one's schema."""
+    try:
+        found = open_table(source, real.schema, name, lineage=True)
+    except SchemaError as error:
+        raise SchemaError(
+            f"the {name} table does not fit the real one: {error.what}",
+            got=error.got,
+            allowed=error.allowed,
+            todo=error.todo,
+        ) from error
+    return found if name == "holdout" else found.with_card(origin="synthetic")
+
+
+def label_beside_texts(schema: Schema) -> str | None:
+    """Return the only label of a set of texts, identifiers and spans apart; None of any other set.
+
+    Examples
+    --------
+    >>> from twinset.core.data.schema import Field
+    >>> said, about = Field(name="said", kind="text"), Field(name="about", kind="category")
+    >>> label_beside_texts(Schema((said, about))), label_beside_texts(Schema((about,)))
+    ('about', None)
+    """
+    others = [field for field in schema.fields if field.kind not in ("id", "text", "spans")]
+    labels = [field.name for field in others if field.kind in ("category", "boolean")]
+    alone = len(others) == len(labels) == 1 and bool(schema.of_kind("text"))
+    return labels[0] if alone else None
+
+
+def refuse_media(schema: Schema, also: frozenset[str] = frozenset()) -> None:
+    """Raise SchemaError for a column that is no cell, identifier or free text, nor of a kind in `also`."""
+    for field in schema.fields:
+        if field.kind not in _KINDS | also:
+            raise SchemaError(
+                f"the column '{field.name}' cannot be twinned from one file",
+                got=f"a column of kind {field.kind}",
+                allowed=", ".join(sorted(_KINDS | also)),
+                todo="write a recipe for such a set, or leave the column out",
+            )
+
+
+def name_target(real: Dataset, target: str | None, positive: str | None = None) -> Dataset:
+    """Return the table with `target` as the column to predict.
+
+    A target of at most 20 whole numbers is read as labels.
+
+    Raises
+    ------
+    SchemaError
+        There is no such column, or it is of a kind that cannot be predicted.
+    DataError
+        It never changes, or `positive` is none of its labels.
+    """
+    if target is None:
+        if positive is not None:
+            raise ParameterError("a positive label needs a target", todo="name the target column")
+        return real
+    field = real.schema[target]
+    if field.kind not in _TARGET_KINDS:
+        raise SchemaError(
+            f"the target '{target}' cannot be predicted",
+            got=f"a column of kind {field.kind}",
+            allowed=", ".join(_TARGET_KINDS),
+        )
+    values = pc.unique(real.records.column(target)).drop_null()
+    if len(values) < 2:
+        raise DataError(
+            f"the target '{target}' never changes",
+            got="one value in all rows" if len(values) else "missing values only",
+            todo="name a column with at least two different values, or no target",
+        )
+    as_labels = field.kind == "integer" and len(values) <= _MOST_CLASSES
+    found = real.with_schema(
+        real.schema.with_target(target, kind="category" if as_labels else None)
+    )
+    if positive is not None and positive not in found.codes(target)[1]:
+        raise DataError(
+            f"no row of the target '{target}' has the label '{positive}'",
+            allowed=", ".join(found.codes(target)[1][:_MOST_CLASSES]),
+        )
+    return found
+
+
+def with_role(real: Dataset, column: str, role: Role) -> Dataset:
+    """Return the table with a role given to one of its columns.
+
+    Raises
+    ------
+    SchemaError
+        There is no such column, or a time that is neither a date nor a number.
+    """
+    field = real.schema[column]
+    if role == "time" and field.kind not in ("datetime", "integer", "number"):
+        raise SchemaError(
+            f"the column '{column}' cannot tell the time",
+            got=f"a column of kind {field.kind}",
+            allowed="datetime, integer, number",
+        )
+    return replace(real, schema=real.schema.with_field(replace(field, role=role)))
+
+
+def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
+    """Return the table cut in a train part and a holdout; the cut depends on table and seed alone.
+
+    Rows are drawn at random; if the target holds labels, each label keeps its share. Where a column has
+    the role group, whole groups are drawn.
+
+    Raises
+    ------
+    ParameterError
+        The fraction lies outside [0, 1).
+    DataError
+        A part would be empty.
+    """
+    if not (math.isfinite(holdout_fraction) and 0 <= holdout_fraction < 1):
+        raise ParameterError(
+            "the holdout fraction is out of range", got=str(holdout_fraction), allowed="0 <= f < 1"
+        )
+    if holdout_fraction == 0:
+        return Parts(real, None, np.empty(0, dtype=np.int64))
+    groups = [field.name for field in real.schema.with_role("group")]
+    train, locked = split_rows(
+        real,
+        # Rows of one card or patient stay together, or the holdout would not stand apart.
+        by="group" if groups else "stratified",
+        on=groups[0] if groups else None,
+        holdout_fraction=holdout_fraction,
+        rng=rng_for(seed, "split"),
+    )
+    return Parts(part_of(real, train), part_of(real, locked), locked)
+
+
+def _with_lineage(table: Dataset, source: Dataset) -> Dataset:
+    """Return the table with the origin and the ids that its source tells of every row."""
+    records = table.records
+    for name in RESERVED:
+        if name in source.records.column_names and name not in records.column_names:
+            records = records.append_column(name, source.records.column(name))
+    return replace(table, records=records).with_card(origin=source.card.origin)

@@ -1,0 +1,106 @@
+"""Files of labelled texts that hold fewer columns than what they are compared with: Rasa's NLU data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import RESERVED, SPAN, Schema
+from twinset.core.errors import SchemaError
+from twinset.ingest.input_table import open_table
+from twinset.io.text import find_text
+from twinset.io.text.rows import Columns
+
+
+class TextSides(NamedTuple):
+    """The sets of a comparison with the columns that every one of them can hold.
+
+    Parameters
+    ----------
+    real : Dataset
+        The real set.
+    others : tuple of object
+        The other sets, as they were given or as tables with the real one's columns.
+    notes : tuple of str
+        What is not compared.
+    """
+
+    real: Dataset
+    others: tuple[object, ...]
+    notes: tuple[str, ...] = ()
+
+
+def text_sides(
+    real: Dataset, source: object, others: tuple[object, ...], target: str | None
+) -> TextSides:
+    """Return the sides of a comparison; where one is a Rasa file, text, spans and label of each.
+
+    Rasa holds no other columns, and calls these three its own way. All other sets stay as they are.
+
+    Parameters
+    ----------
+    real : Dataset
+        The real set as it was read.
+    source : object
+        What it was read from.
+    others : tuple of object
+        What the other sets are read from; None where there is none.
+    target : str, optional
+        The real set's column of labels.
+
+    Raises
+    ------
+    SchemaError
+        It is not clear which column holds the labels.
+    """
+    given = (source, *others)
+    files = [Path(one).name for one in given if isinstance(one, str | Path) and _is_rasa(Path(one))]
+    if not files:
+        return TextSides(real, others)
+    columns = _columns_of(real, target)
+    kept = [name for name in (columns.text, columns.spans, columns.label) if name]
+    schema = Schema(tuple(real.schema[name] for name in kept))
+    lost = [name for name in real.schema.names if name not in kept]
+    notes = [f"{', '.join(files)}: Rasa holds texts, spans and labels, so these alone are compared"]
+    if lost:
+        notes += [f"Not compared: {', '.join(lost)}."]
+    narrow = real.select(kept).with_schema(schema)
+    tables = [None if one is None else _renamed(one, columns, target) for one in others]
+    return TextSides(narrow, tuple(tables), tuple(notes))
+
+
+def _is_rasa(path: Path) -> bool:
+    found = find_text(path)
+    return found is not None and found[0] == "rasa"
+
+
+def _columns_of(rows: Dataset, target: str | None) -> Columns:
+    schema = rows.schema
+    known = target is not None and target in schema.names
+    columns = Columns.of(schema.with_target(str(target)) if known else schema)
+    classes = [f.name for f in schema.of_kind("category") if f.name != columns.text]
+    if not columns.label and classes:
+        raise SchemaError(
+            "it is not clear which column holds the labels that Rasa files examples by",
+            got=", ".join(classes),
+            todo="name it as the target",
+        )
+    return columns
+
+
+def _renamed(source: object, wanted: Columns, target: str | None) -> pa.Table:
+    """Return a set as a table of the wanted columns; one without any span gets empty lists."""
+    rows = open_table(source, lineage=True)
+    own = _columns_of(rows, target if target in rows.schema.names else None)
+    table = rows.to_arrow()
+    pairs = ((wanted.text, own.text), (wanted.spans, own.spans), (wanted.label, own.label))
+    columns = {name: table.column(had) for name, had in pairs if name and had}
+    if wanted.spans and not own.spans:
+        columns[wanted.spans] = pa.array([[]] * len(rows), pa.list_(SPAN))
+    for name in RESERVED:
+        if name in table.column_names:
+            columns[name] = table.column(name)
+    return pa.table(columns)

@@ -1,0 +1,222 @@
+"""The delivered folder: data, schemas, cards, report and checksums, put in place as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twinset.core.contracts import Progress, silent
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import Schema
+from twinset.core.errors import DataError, RecipeError, UnknownNameError
+from twinset.io import open_writer
+from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
+from twinset.io.formats import FORMATS, IMAGE_FORMATS, TEXT_FORMATS, file_name
+from twinset.io.text.writer import TextWriter
+
+CHECKSUMS = "CHECKSUMS.sha256"
+Chunks = Dataset | Iterable[Dataset]
+
+
+def deliver(
+    to: Path,
+    *,
+    sets: Mapping[str, tuple[Chunks, Card]],
+    formats: Sequence[str],
+    report_html: str = "",
+    report_json: str = "",
+    escape_formulas: bool = False,
+    progress: Progress = silent,
+) -> str:
+    """Write sets and their report to a folder; return the text of its checksum file.
+
+    The folder holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`,
+    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); beside formats of texts
+    also `formats.json`, which counts what each of them could not hold. It is built beside its place and
+    renamed, so it is whole or not there. An earlier delivery is replaced.
+
+    Parameters
+    ----------
+    to : Path
+        The folder to make.
+    sets : mapping
+        Name -> its rows, as one set or a stream of chunks, and its card.
+    formats : sequence of str
+        Formats that every set is written in, of `twinset.io.formats.FORMATS`, `IMAGE_FORMATS` (folders) and
+        `TEXT_FORMATS`.
+    report_html, report_json : str
+        The report; left out when empty.
+    escape_formulas : bool
+        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
+    progress : Progress
+        Told of every chunk; the total is not known beforehand and given as 0.
+
+    Raises
+    ------
+    RecipeError
+        The name of a set or a format cannot be used.
+    DataError
+        The place holds something else than an earlier delivery, or cannot be written to.
+    """
+    _check_sets(sets, formats)
+    to = Path(os.path.abspath(to))
+    check_place(to)
+    draft = to.with_name(f".{to.name}.twinset-draft")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        schemas, losses = dict[str, Schema](), dict[str, Any]()
+        for name, (chunks, _) in sets.items():
+            schemas[name], told = _write_set(
+                draft / name, chunks, formats, escape_formulas, progress
+            )
+            losses |= {name: told} if told else {}
+        _write_json(draft / "schema.json", {n: schema.to_json() for n, schema in schemas.items()})
+        _write_json(draft / "cards.json", {n: card.to_json() for n, (_, card) in sets.items()})
+        if losses:
+            _write_json(draft / "formats.json", losses)
+        for name, text in (("report.html", report_html), ("report.json", report_json)):
+            if text:
+                write_text(draft / name, text)
+        checksums = _checksums(draft)
+        write_text(draft / CHECKSUMS, checksums)
+        _put_in_place(draft, to)
+    except OSError as error:
+        raise cannot_write(to, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return checksums
+
+
+def is_delivered(folder: Path, checksums: str) -> bool:
+    """Return whether `folder` holds exactly the files, byte by byte, that `checksums` lists."""
+    if folder.is_symlink() or not (folder / CHECKSUMS).is_file():
+        return False
+    return (folder / CHECKSUMS).read_text() == checksums == _checksums(folder)
+
+
+def check_place(to: Path) -> None:
+    """Raise DataError unless `to` is free, empty, or an earlier delivery that may be replaced."""
+    if to.is_symlink():
+        raise DataError(f"'{to}' is a link", todo="give the folder that it leads to")
+    if not to.exists():
+        return
+    if not to.is_dir():
+        raise DataError(f"'{to}' is a file, not a folder", todo="choose another place")
+    foreign = _first_foreign(to)
+    if foreign is not None:
+        raise DataError(
+            f"the folder '{to}' holds something that is no part of an earlier delivery",
+            got=f"'{foreign}'",
+            todo="choose another folder, or move it away",
+        )
+
+
+def _check_sets(sets: Mapping[str, object], formats: Sequence[str]) -> None:
+    if not sets or not formats:
+        raise RecipeError("there is nothing to deliver", todo="name at least one set and format")
+    for name in sets:
+        check_name(name)
+    # On many systems 'A.csv' and 'a.csv' are one file.
+    if len({name.casefold() for name in sets}) < len(sets):
+        raise RecipeError("two delivered sets have the same name", got=", ".join(sets))
+    known = (*FORMATS, *IMAGE_FORMATS, *TEXT_FORMATS)
+    for word in formats:
+        if word not in known:
+            raise UnknownNameError.of("format", word, known, "deliver.formats")
+
+
+def _write_set(
+    stem: Path, chunks: Chunks, formats: Sequence[str], escape_formulas: bool, progress: Progress
+) -> tuple[Schema, dict[str, Any]]:
+    """Write all formats in one pass, as a stream can be read only once; also return what they lose."""
+    schema: Schema | None = None
+    levels: dict[str, set[str]] = {}
+    done = 0
+    with ExitStack() as stack:
+        writers = {
+            word: stack.enter_context(
+                open_writer(
+                    stem.with_name(file_name(stem.name, word)),
+                    word,
+                    escape_formulas=escape_formulas,
+                )
+            )
+            for word in dict.fromkeys(formats)
+        }
+        for chunk in [chunks] if isinstance(chunks, Dataset) else chunks:
+            if schema is not None and chunk.schema.names != schema.names:
+                raise DataError(
+                    f"the rows of '{stem.name}' do not have the same columns",
+                    got=", ".join(chunk.schema.names[:30]),
+                    allowed=", ".join(schema.names[:30]),
+                    todo="deliver the made rows alone (deliver.include: synthetic)",
+                )
+            schema = schema or chunk.schema
+            for field in chunk.schema.fields:
+                if field.levels is not None:
+                    levels.setdefault(field.name, set()).update(chunk.codes(field.name)[1])
+            for writer in writers.values():
+                writer.write(chunk)
+            done += len(chunk)
+            progress(f"deliver {stem.name}", done, 0)
+        if schema is None:
+            raise DataError(f"the set '{stem.name}' has nothing to deliver")
+    # Only levels that stand in the delivered rows: others may be somebody's.
+    fields = tuple(
+        replace(f, levels=tuple(sorted(levels[f.name]))) if f.name in levels else f
+        for f in schema.fields
+    )
+    lost = {w: one.losses.to_json() for w, one in writers.items() if isinstance(one, TextWriter)}
+    return replace(schema, fields=fields), lost
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+
+
+def _checksums(folder: Path) -> str:
+    lines = []
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name != CHECKSUMS:
+            lines.append(f"{sha256_of(path)}  {name}\n")
+    return "".join(lines)
+
+
+def _first_foreign(folder: Path) -> str | None:
+    """Return a file that no earlier delivery wrote, None if there is no such file."""
+    listed = _listed(folder)
+    if not {"schema.json", "cards.json"} <= listed:
+        # Not searched: this may be anybody's home.
+        return next((path.name for path in sorted(folder.iterdir())), None)
+    names = (path.relative_to(folder).as_posix() for path in _files(folder))
+    return next((name for name in names if name not in listed), None)
+
+
+def _listed(folder: Path) -> set[str]:
+    file = folder / CHECKSUMS
+    if not file.is_file():
+        return set()
+    lines = file.read_text(errors="replace").splitlines()
+    return {CHECKSUMS, *(line[66:] for line in lines)}
+
+
+def _put_in_place(draft: Path, to: Path) -> None:
+    former = to.with_name(f".{to.name}.twinset-former")
+    shutil.rmtree(former, ignore_errors=True)
+    if to.exists():
+        os.replace(to, former)
+    os.replace(draft, to)
+    flush_folder(to.parent)
+    shutil.rmtree(former, ignore_errors=True)

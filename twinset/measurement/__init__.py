@@ -1,0 +1,1 @@
+"""Run metrics beside their baselines and decide verdicts."""

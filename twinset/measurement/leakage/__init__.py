@@ -1,0 +1,16 @@
+"""The leakage guard: whether a holdout stands apart from what was trained on."""
+
+from twinset.measurement.leakage.findings import LEAKS, Findings, Leak, check_allowed
+from twinset.measurement.leakage.guard import check, check_made, guard, refuse, refuse_sets
+
+__all__ = [
+    "LEAKS",
+    "Findings",
+    "Leak",
+    "check",
+    "check_allowed",
+    "check_made",
+    "guard",
+    "refuse",
+    "refuse_sets",
+]

@@ -1,0 +1,218 @@
+"""Strategies tried on folds: every one on the same cuts, bins and seeds, so that they can be paired."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.where import Where
+from twinset.core.errors import FitError, ParameterError, SchemaError
+from twinset.core.seeding import draw_seed, rng_for
+from twinset.registry import build
+from twinset.workflows.advise.design_matrix import RawRows, Reader
+from twinset.workflows.advise.folds import Cut
+from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.models import TREES, fit, view_of
+from twinset.workflows.advise.ranking_metrics import precision_at_positives
+from twinset.workflows.advise.strategies import (
+    NONE,
+    Strategy,
+    extra_rows,
+    settings_of,
+    training_rows,
+)
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one strategy reached on one fold.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (n_test,)
+        Probabilities of the test rows as the model says them.
+    precision : numpy.ndarray, shape (n_test_positives,)
+        See `precision_at_positives`.
+    odds_factor : float
+        By how much the odds were raised in training.
+    n_train : int
+        Rows that the model was trained on.
+    """
+
+    scores: Floats
+    precision: Floats
+    odds_factor: float
+    n_train: int
+
+
+@dataclass
+class Bench:
+    """Where strategies are tried; it counts the rows that models were trained on.
+
+    Parameters
+    ----------
+    case : Case
+        The table.
+    seed : int
+        Decides every draw together with the path of the fold.
+    workers : int
+        Folds tried at a time; the result does not depend on it.
+    refused : dict of str
+        Generator -> why it could not be used on the first fold that it refused.
+    """
+
+    case: Case
+    seed: int
+    workers: int = 1
+    fitted_rows: int = 0
+    fits: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.reader = Reader.of(self.case.dataset, self.case.features)
+        self.raw = self.reader.read(self.case.dataset)
+        self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
+        self._refusals: dict[str, dict[str, str]] = {}
+
+    def try_all(
+        self,
+        cuts: Sequence[tuple[str, Cut]],
+        strategies: Sequence[Strategy],
+        judge: str,
+        done: Callable[[int], None] = lambda n: None,
+        trees: int = TREES,
+    ) -> list[dict[str, FoldResult]]:
+        """Return for each fold what each strategy reached; a strategy that cannot be used is left out.
+
+        Parameters
+        ----------
+        cuts : sequence of (str, Cut)
+            A name that decides the draws, and the fold.
+        strategies : sequence of Strategy
+            What to try.
+        judge : str
+            See `judges`.
+        done : callable
+            Told after every fold how many models it took.
+        trees : int
+            Trees of a boosted model.
+        """
+
+        def one(named: tuple[str, Cut]) -> dict[str, FoldResult]:
+            found = self._try(named[0], named[1], strategies, judge, trees)
+            done(len(strategies))
+            return found
+
+        with threadpool_limits(limits=1):
+            if self.workers == 1 or len(cuts) == 1:
+                found = [one(named) for named in cuts]
+            else:
+                # OpenMP counts its threads for each calling thread, so each worker must be told once.
+                with ThreadPoolExecutor(
+                    self.workers, initializer=threadpool_limits, initargs=(1,)
+                ) as pool:
+                    found = list(pool.map(one, cuts))
+        self._note_refusals([path for path, _ in cuts])
+        self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
+        self.fits += sum(len(fold) for fold in found)
+        return found
+
+    def made_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
+        """Return `n` rare rows made from the rare rows among `train`.
+
+        Raises
+        ------
+        FitError, SchemaError, ParameterError
+            The generator cannot learn from these rows.
+        """
+        case = self.case
+        rare = train[case.truth[train]]
+        rng = rng_for(self.seed, "advise", path, component)
+        generator = build("generator", component, settings_of(component))
+        with warnings.catch_warnings():
+            # Generators wonder about few rows; advice is asked because there are few.
+            warnings.simplefilter("ignore", UserWarning)
+            if generator.needs_others:
+                fitted = generator.fit(case.dataset.take(train), rng)
+                made = fitted.sample(n, rng, Where({case.target: case.positive}))
+            else:
+                alone = case.dataset.take(rare).select(case.features)
+                made = generator.fit(alone, rng).sample(n, rng)
+        return made.select(case.features)
+
+    def _note_refusals(self, paths: Sequence[str]) -> None:
+        """Keep why each generator refused on the first of these folds, whichever worker came first."""
+        for path in paths:
+            for component, why in self._refusals.get(path, {}).items():
+                self.refused.setdefault(component, why)
+
+    def _try(
+        self, path: str, cut: Cut, strategies: Sequence[Strategy], judge: str, trees: int
+    ) -> dict[str, FoldResult]:
+        truth, test_truth = self.case.truth[cut.train], self.case.truth[cut.test]
+        raw = self.raw.take(cut.train)
+        view = view_of(judge, raw)
+        x, test_x = view.transform(raw), view.transform(self.raw.take(cut.test))
+        seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
+        made = self._made(path, cut.train, strategies)
+        hardness: Floats | None = None
+        found: dict[str, FoldResult] = {}
+        for strategy in sorted(strategies, key=lambda s: s.family == "thin"):
+            if strategy.component and strategy.component not in made:
+                continue
+            if strategy.family == "thin" and hardness is None:
+                hardness = fit(judge, x, truth, None, seed, trees=trees)(x)
+            rows = training_rows(
+                strategy,
+                x,
+                truth,
+                made=view.transform(made[strategy.component]) if strategy.component else None,
+                hardness=hardness,
+                rng=rng_for(self.seed, "advise", path, strategy.kind),
+            )
+            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees)
+            scores = predict(test_x)
+            if strategy is NONE and any(s.family == "thin" for s in strategies):
+                hardness = predict(x)
+            found[strategy.name] = FoldResult(
+                scores,
+                precision_at_positives(scores, test_truth),
+                rows.odds_factor,
+                len(rows.truth),
+            )
+        return found
+
+    def _made(
+        self, path: str, train: Rows, strategies: Sequence[Strategy]
+    ) -> Mapping[str, RawRows]:
+        """Return the made rows of every generator, as many as its greatest ratio asks for."""
+        truth = self.case.truth[train]
+        wanted: dict[str, int] = {}
+        for strategy in strategies:
+            if strategy.component:
+                n = max(wanted.get(strategy.component, 0), extra_rows(strategy, truth))
+                wanted[strategy.component] = n
+        found = {}
+        for component, n in wanted.items():
+            key = (component, path, len(train), n)
+            if key in self._drawn:
+                # Every model of a fold sees the same made rows.
+                found[component] = self._drawn[key]
+                continue
+            try:
+                rows = self.made_rows(component, train, n, path)
+            except (FitError, SchemaError, ParameterError) as error:
+                self._refusals.setdefault(path, {})[component] = str(error)
+                continue
+            found[component] = self._drawn[key] = self.reader.read(rows)
+        return found

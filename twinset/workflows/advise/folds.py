@@ -1,0 +1,193 @@
+"""How rows are cut: the untouched test part, and the folds inside the rest. Positions throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.errors import DataError
+from twinset.workflows.advise.labelled_table import Case, Floats, Mask
+
+Rows = npt.NDArray[np.int64]
+
+GAP_SHARE = 0.05
+GAP_DAYS = 7.0
+_MOST_LOST = 0.5
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Rows to learn from and rows to test on, each ascending.
+
+    Parameters
+    ----------
+    train, test : numpy.ndarray of int
+        Positions.
+    how : str
+        The cut in plain words.
+    gap : float
+        Length of the stretch left out before the test part, in the unit of the time; 0 without time.
+    """
+
+    train: Rows
+    test: Rows
+    how: str = ""
+    gap: float = 0.0
+
+
+def outer_cut(
+    case: Case, test_fraction: float, delay: float | None, rng: np.random.Generator
+) -> Cut:
+    """Return the cut whose test part nothing is chosen by.
+
+    With a time the latest rows are tested on, and the rows just before them are left out, because
+    their labels are not known yet when the model is trained. With a group no group is on both sides.
+    Otherwise rows are drawn at random, each class at its share.
+
+    Parameters
+    ----------
+    case : Case
+        The table.
+    test_fraction : float
+        Share of rows to test on, in (0, 1).
+    delay : float, optional
+        How long labels take to arrive, in the unit of the time; by default 5 % of the time before the
+        test part, at most 7 days.
+    rng : numpy.random.Generator
+        Draws rows or groups.
+
+    Raises
+    ------
+    DataError
+        One of the parts lacks one of the two classes.
+    """
+    test, how = np.zeros(len(case), dtype=bool), "at random, each class at its share"
+    gap = 0.0
+    if case.time is not None:
+        cut = np.sort(case.time)[int(np.ceil(len(case) * (1 - test_fraction))) - 1]
+        test = case.time > cut
+        span = float(cut - case.time.min())
+        gap = (
+            min(GAP_SHARE * span, GAP_DAYS if case.in_days else np.inf) if delay is None else delay
+        )
+        train = case.time <= cut - gap
+        how = "the latest rows are tested on"
+        if case.group is not None:
+            train, test = _apart(case.group, case.truth, train, test, rng)
+            how += ", no group on both sides"
+    elif case.group is not None:
+        test = _whole_groups(case, test_fraction, rng)
+        train, how = ~test, "whole groups are tested on"
+    else:
+        test[_drawn(case.truth, test_fraction, rng)] = True
+        train = ~test
+    for name, part in (("train part", train), ("test part", test)):
+        if not _has_both(case.truth[part]):
+            raise DataError(
+                f"the {name} lacks one of the two classes",
+                got=f"{int(part.sum()):,} rows, {int(case.truth[part].sum()):,} positive",
+                todo="give more rows, another test fraction, or no time or group",
+            )
+    return Cut(np.flatnonzero(train), np.flatnonzero(test), how, gap)
+
+
+def inner_folds(
+    case: Case, rows: Rows, n_folds: int, repeat: int, gap: float, rng: np.random.Generator
+) -> Iterator[Cut]:
+    """Yield the folds of one repeat inside `rows`; every fold learns and tests on real rows only.
+
+    With a time: the positives are cut into stretches of equal size, and each of the last `n_folds` is
+    tested on after learning from all that came before, less the gap. With a group: whole groups, and
+    with both no group is on both sides. A fold that lacks a class on either side is passed over.
+
+    Parameters
+    ----------
+    case : Case
+        The table.
+    rows : numpy.ndarray of int
+        The outer train part.
+    n_folds : int
+        Folds, 2 or more.
+    repeat : int
+        Which repeat; with a time all repeats have the same folds.
+    gap : float
+        As in `Cut`.
+    rng : numpy.random.Generator
+        Deals the rows.
+    """
+    truth = case.truth[rows]
+    if case.time is not None:
+        parts = _chained(case.time[rows], truth, n_folds, gap)
+        if case.group is not None:
+            group = case.group[rows]
+            parts = (_apart(group, truth, train, test, rng) for train, test in parts)
+    else:
+        units = case.group[rows] if case.group is not None else np.arange(len(rows))
+        fold = _dealt(units, truth, n_folds, rng)
+        parts = ((fold != k, fold == k) for k in range(n_folds))
+    for train, test in parts:
+        if _has_both(truth[train]) and _has_both(truth[test]):
+            yield Cut(rows[train], rows[test])
+
+
+def _has_both(truth: Mask) -> bool:
+    return bool(truth.any() and not truth.all())
+
+
+def _chained(time: Floats, truth: Mask, n_folds: int, gap: float) -> Iterator[tuple[Mask, Mask]]:
+    positives = np.sort(time[truth])
+    # The first stretch to be tested on begins after 40 % of the positives.
+    shares = np.linspace(0.4, 1.0, n_folds + 1)
+    at = np.clip((shares * len(positives)).astype(int) - 1, 0, len(positives) - 1)
+    edges = positives[at]
+    edges[-1] = time.max()
+    for start, end in pairwise(edges):
+        test = (time > start) & (time <= end)
+        train = time <= start - min(gap, 0.25 * (start - time.min()))
+        yield train, test
+
+
+def _dealt(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
+    """Return the fold of each row: units with positives and units without are dealt separately."""
+    _, code = np.unique(units, return_inverse=True)
+    held = np.bincount(code, weights=truth) > 0
+    fold = np.empty(len(held), dtype=np.int64)
+    for kind in (held, ~held):
+        members = rng.permutation(np.flatnonzero(kind))
+        fold[members] = np.arange(len(members)) % n_folds
+    return fold[code]
+
+
+def _drawn(truth: Mask, fraction: float, rng: np.random.Generator) -> Rows:
+    parts = [np.flatnonzero(truth == label) for label in (False, True)]
+    return np.concatenate([rng.permutation(p)[: max(1, round(fraction * len(p)))] for p in parts])
+
+
+def _whole_groups(case: Case, fraction: float, rng: np.random.Generator) -> Mask:
+    """Return the rows of this share of the groups with positives, and of the groups without."""
+    assert case.group is not None
+    _, code = np.unique(case.group, return_inverse=True)
+    held = np.bincount(code, weights=case.truth) > 0
+    taken = np.zeros(len(held), dtype=bool)
+    for kind in (held, ~held):
+        members = rng.permutation(np.flatnonzero(kind))
+        # One group at least stays on either side.
+        n = int(np.clip(round(fraction * len(members)), 1, max(1, len(members) - 1)))
+        taken[members[:n]] = True
+    return np.asarray(taken[code])
+
+
+def _apart(
+    group: Rows, truth: Mask, train: Mask, test: Mask, rng: np.random.Generator
+) -> tuple[Mask, Mask]:
+    """Return both without a common group; where nearly all groups go on, half are kept for the test."""
+    shared = np.isin(group, group[test])
+    before = int(truth[train].sum())
+    if truth[train & ~shared].sum() > (1 - _MOST_LOST) * before:
+        return train & ~shared, test
+    half = _dealt(group, truth, 2, rng) == 0
+    return train & ~half, test & half

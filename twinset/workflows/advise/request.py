@@ -1,0 +1,160 @@
+"""What was asked: a table and its columns, or a recipe that tells both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from twinset.core.contracts import Progress, silent
+from twinset.core.data.dataset import Dataset
+from twinset.core.errors import RecipeError
+from twinset.ingest.guess_roles import guess_owners, guess_target
+from twinset.ingest.input_table import open_table
+from twinset.ingest.locale_formats import local_notes
+from twinset.ingest.real_data import declare
+from twinset.recipe import Recipe, load_recipe
+from twinset.workflows.advise.labelled_table import Columns
+
+TEST_FRACTION, SEED = 0.3, 1
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A table, the meaning of its columns, and the numbers that go with them.
+
+    Parameters
+    ----------
+    table : Dataset
+        The rows.
+    columns : Columns
+        Which column means what.
+    test_fraction : float
+        Share of rows to test on.
+    seed : int
+        Decides every draw.
+    name : str
+        What the table is called.
+    place : str
+        Where it is, as the source of a recipe says it; empty for a table in memory.
+    notes : tuple of str
+        What was guessed.
+    """
+
+    table: Dataset
+    columns: Columns
+    test_fraction: float
+    seed: int
+    name: str
+    place: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def asked(
+    source: object,
+    target: str | None,
+    columns: Columns,
+    test_fraction: float | None,
+    seed: int | None,
+    progress: Progress = silent,
+) -> Asked:
+    """Return what was asked; what is given by name goes before what a recipe says.
+
+    Parameters
+    ----------
+    source : path or Arrow object
+        A table, or a recipe (.yaml, .yml).
+    target : str, optional
+        The column to predict; without it, the recipe's, or the column that looks most like one.
+    columns : Columns
+        The other columns; its target is passed over.
+    test_fraction, seed : float, int, optional
+        By default those of the recipe, else 0.3 and 1.
+    progress : callable
+        Told how much is downloaded.
+
+    Raises
+    ------
+    RecipeError
+        There is no target, or the recipe has no table that can be opened.
+    """
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
+        return _of_recipe(load_recipe(Path(source)), target, columns, test_fraction, seed, progress)
+    table = open_table(source)
+    notes = (*_hints(table, columns), *local_notes(table))
+    if target is None:
+        found, why = guess_target(table)
+        if found is None:
+            raise RecipeError(
+                "no column looks like the one to predict",
+                allowed=", ".join(table.schema.names[:_MOST_NAMED]),
+                todo="name it by --target, in Python by target",
+            )
+        target = found.name
+        notes = (f"'{target}' is taken as the target: {why}", *notes)
+    is_file = isinstance(source, str | Path)
+    return Asked(
+        table,
+        replace(columns, target=target),
+        TEST_FRACTION if test_fraction is None else test_fraction,
+        SEED if seed is None else seed,
+        Path(str(source)).name.partition(".")[0] if is_file else table.card.name,
+        f"path: {Path(str(source)).as_posix()}" if is_file else "",
+        notes,
+    )
+
+
+def _hints(table: Dataset, columns: Columns) -> list[str]:
+    """Return what looks like a time or a group and was not named as one."""
+    found = guess_owners(table)
+    hints = []
+    if columns.time is None and found.time:
+        hints.append(
+            f"'{found.time}' looks like when rows happened: with --time {found.time} the latest are "
+            "tested on"
+        )
+    if columns.group is None and found.groups:
+        name = found.groups[0]
+        hints.append(
+            f"values of '{name}' come back: with --group {name} no such group is on both sides of the cut"
+        )
+    return hints
+
+
+def _of_recipe(
+    recipe: Recipe,
+    target: str | None,
+    columns: Columns,
+    test_fraction: float | None,
+    seed: int | None,
+    progress: Progress,
+) -> Asked:
+    source, split = recipe.source, recipe.split
+    target = target or recipe.brief.target
+    if target is None or source is None or source.set_ is not None:
+        raise RecipeError(
+            f"the recipe '{recipe.name}' cannot be advised on",
+            got="no target" if target is None else "no file as its source",
+            allowed="a brief with a target, and a source with path or fetch",
+        )
+    if source.fetch is not None:
+        from twinset.io.fetch import fetch
+
+        path, place = fetch(source.fetch, progress), f"fetch: {source.fetch}"
+    else:
+        path, place = recipe.source_path(), f"path: {source.path}"
+    by = {split.by: split.on}
+    return Asked(
+        declare(open_table(path), recipe),
+        replace(
+            columns,
+            target=target,
+            positive=columns.positive or recipe.brief.positive_label,
+            time=columns.time or by.get("time"),
+            group=columns.group or by.get("group"),
+        ),
+        split.holdout_fraction if test_fraction is None else test_fraction,
+        recipe.seed if seed is None else seed,
+        recipe.source_name,
+        place,
+    )

@@ -1,0 +1,281 @@
+"""Which strategy is taken: a race over folds, then a rule of 1.2 standard errors with "none" in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from twinset.core.seeding import rng_for
+from twinset.workflows.advise.calibration import HeldOut, Restored, restore
+from twinset.workflows.advise.cross_validation import Bench, FoldResult
+from twinset.workflows.advise.folds import Cut, inner_folds
+from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.paired_tests import (
+    Difference,
+    compare,
+    is_above_chance,
+    mean_change,
+    shrunk,
+)
+from twinset.workflows.advise.strategies import NONE, Strategy, extra_rows
+
+Rows = npt.NDArray[np.int64]
+
+N_FOLDS = 3
+BUDGET_ROWS = 20 * 60_000
+"""What the choice may cost a judge on a large table: about 20 models of 60,000 rows."""
+
+ERRORS = 1.2
+"""Standard errors that a strategy must be ahead. One is the usual rule for one rival; the best of some
+twenty rivals is ahead by chance more often, and what is then taken may do harm."""
+
+_SCREEN_ROWS, _SCREEN_TREES = 10_000, 40
+_FIXED_ROWS = 15_000
+"""A model of few rows takes as long as if it had so many more (measured: 30 columns, 100 trees)."""
+_KEPT = 4
+_MOST_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Race:
+    """The inner choice for one judge.
+
+    Parameters
+    ----------
+    judge : str
+        Whose models.
+    strategies : mapping
+        Name -> strategy, of all that were tried.
+    differences : mapping
+        Name -> difference to "none", from the last round that the strategy took part in.
+    finalists : tuple of str
+        Those of the last round.
+    chosen : str
+        "none", or the best strategy of those that beat it by more than 1.2 standard errors.
+    challenger : str
+        The best of the others; the chosen one unless that is "none".
+    folds : sequence of (str, Cut)
+        Folds of the last round.
+    results : sequence of mapping
+        Their results, by name of the strategy.
+    is_chance : bool
+        Whether no model ranks rows better than chance does, so that there is nothing to choose by.
+    untried : tuple of str
+        Ratios that the thinned rows of the first round have anyway, and that did not come to the last.
+    """
+
+    judge: str
+    strategies: Mapping[str, Strategy]
+    differences: Mapping[str, Difference]
+    finalists: tuple[str, ...]
+    chosen: str
+    challenger: str
+    folds: Sequence[tuple[str, Cut]]
+    results: Sequence[Mapping[str, FoldResult]]
+    is_chance: bool = False
+    untried: tuple[str, ...] = ()
+
+
+def race(
+    bench: Bench,
+    rows: Rows,
+    strategies: Sequence[Strategy],
+    judge: str,
+    gap: float = 0.0,
+    budget_rows: float = BUDGET_ROWS,
+    done: Callable[[int], None] = lambda n: None,
+) -> Race:
+    """Return the race of strategies inside `rows`: all of them cheaply, then the best few thoroughly.
+
+    Parameters
+    ----------
+    bench : Bench
+        Where models are fitted.
+    rows : numpy.ndarray of int
+        The outer train part; nothing else is looked at.
+    strategies : sequence of Strategy
+        What is tried, "none" among them.
+    judge : str
+        See `judges`.
+    gap : float
+        See `inner_folds`.
+    budget_rows : float
+        Rows that models may be trained on in all.
+    done : callable
+        Told how many models were fitted.
+    """
+    folds = _folds(bench, rows, 0, gap)
+    thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
+    is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
+    idle = [] if is_whole else _idle(strategies, bench.case.truth[thin[0][1].train])
+    before = bench.fitted_rows + _FIXED_ROWS * bench.fits
+    if is_whole:
+        first = bench.try_all(folds, strategies, judge, done)
+        differences = compare(first, strategies, folds, bench.case)
+    else:
+        tried = [strategy for strategy in strategies if strategy not in idle]
+        first, differences = [], _screen(bench, thin, tried, judge, done)
+    kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
+    kept = [*kept, *_sibling(kept, idle)]
+    # Models of the screen have fewer than half the trees.
+    left = budget_rows - 0.5 * (bench.fitted_rows + _FIXED_ROWS * bench.fits - before)
+    named = _last_folds(bench, rows, gap, len(kept), np.inf if is_whole else left)
+    if not is_whole and len(named) < 2:
+        named = folds
+    results = bench.try_all(named, kept, judge, done)
+    if is_whole:
+        named, results = [*folds, *named], [*first, *results]
+    last = compare(results, kept, named, bench.case)
+    differences = shrunk({**differences, **last}, strategies)
+    # A generator that refused a later fold has an early difference only.
+    kept = [strategy for strategy in kept if strategy.name in last]
+    chosen, challenger = choose(kept, differences)
+    rng = rng_for(bench.seed, "advise", "chance")
+    is_chance = not is_above_chance(results, challenger, named, bench.case, rng)
+    if is_chance:
+        chosen = NONE.name
+    return Race(
+        judge,
+        {strategy.name: strategy for strategy in strategies},
+        differences,
+        tuple(s.name for s in kept),
+        chosen,
+        challenger,
+        named,
+        results,
+        is_chance,
+        tuple(one.name for one in idle if one not in kept),
+    )
+
+
+def _last_folds(
+    bench: Bench, rows: Rows, gap: float, n_kept: int, left: float
+) -> list[tuple[str, Cut]]:
+    """Return the folds of the last round: as many repeats with `n_kept` strategies as the rows that are
+    left allow; infinitely many are left where the first round saw whole folds."""
+    folds = _folds(bench, rows, 0, gap)
+    each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
+    repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    if bench.case.time is not None:
+        # By time the folds of all repeats are the same: a second look at them tells nothing new.
+        repeats = 0 if np.isinf(left) else 1
+    return [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
+
+
+def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
+    """Return how many folds of the first repeat hold both classes to learn from and to test on."""
+    return len(_folds(bench, rows, 0, gap))
+
+
+def pick(races: Sequence[Race], case: Case | None = None) -> Race:
+    """Return the race of the model to take: the first, unless another is ahead by more than its error.
+
+    Models are compared on the folds that their last rounds share, each with what it chose. `case` tells
+    whose rows are, as in `compare`.
+    """
+    best = races[0]
+    for other in races[1:]:
+        theirs = {path: (cut, fold) for (path, cut), fold in zip(other.folds, other.results)}
+        mine, base, folds = [], [], []
+        for (path, cut), fold in zip(best.folds, best.results):
+            if path in theirs:
+                mine.append(theirs[path][1][other.chosen].precision)
+                base.append(fold[best.chosen].precision)
+                folds.append((path, cut))
+        if folds:
+            change, error = mean_change(mine, base, folds, case)
+            if change > ERRORS * error:
+                best = other
+    return best
+
+
+def restored(won: Race, name: str, case: Case) -> Restored:
+    """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
+    first = won.folds[0][0].partition("/")[0]
+    folds = [
+        HeldOut(
+            fold[name].scores,
+            fold[NONE.name].scores,
+            case.truth[cut.test],
+            fold[name].odds_factor,
+        )
+        for (path, cut), fold in zip(won.folds, won.results)
+        if path.partition("/")[0] == first
+    ]
+    return restore(folds, drifts=case.time is not None)
+
+
+def _screen(
+    bench: Bench,
+    folds: Sequence[tuple[str, Cut]],
+    strategies: Sequence[Strategy],
+    judge: str,
+    done: Callable[[int], None],
+) -> dict[str, Difference]:
+    """Return differences from thinned folds and small models; the worst two thirds see one fold alone."""
+    first = bench.try_all(folds[:1], strategies, judge, done, _SCREEN_TREES)
+    early = compare(first, strategies, folds[:1], bench.case)
+    better = _kept(strategies, early, len(strategies) // 3)
+    rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
+    return shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
+
+
+def choose(
+    strategies: Sequence[Strategy], differences: Mapping[str, Difference], errors: float = ERRORS
+) -> tuple[str, str]:
+    """Return the name of the strategy to take and of the best one that is not "none".
+
+    A strategy is taken only if its difference to "none" is greater than `errors` standard errors.
+    """
+    others = [s.name for s in strategies if s.name in differences and s.name != NONE.name]
+    if not others:
+        return NONE.name, NONE.name
+    challenger = max(others, key=lambda name: differences[name].shrunk)
+    passed = [n for n in others if differences[n].shrunk > errors * differences[n].error]
+    if not passed:
+        return NONE.name, challenger
+    best = max(passed, key=lambda name: differences[name].shrunk)
+    return best, best
+
+
+def _kept(
+    strategies: Sequence[Strategy], differences: Mapping[str, Difference], n: int
+) -> list[Strategy]:
+    """Return "none" and the `n` best others."""
+    there = [s for s in strategies if s.name in differences]
+    others = [s for s in there if s is not NONE]
+    ranked = sorted(others, key=lambda s: -differences[s.name].shrunk)
+    return [NONE, *ranked[:n]]
+
+
+def _idle(strategies: Sequence[Strategy], truth: npt.NDArray[np.bool_]) -> list[Strategy]:
+    """Return those whose ratio thinned rows of these classes have anyway: nothing would be added."""
+    return [one for one in strategies if one.ratio and extra_rows(one, truth) == 0]
+
+
+def _sibling(kept: Sequence[Strategy], idle: Sequence[Strategy]) -> list[Strategy]:
+    """Return the greatest idle ratio of the best kept kind that has one: the last round can try it."""
+    found = (one for best in kept for one in reversed(idle) if one.kind == best.kind)
+    return list(islice(found, 1))
+
+
+def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:
+    rng = rng_for(bench.seed, "advise", "folds", repeat)
+    cuts = inner_folds(bench.case, rows, N_FOLDS, repeat, gap, rng)
+    return [(f"repeat-{repeat}/fold-{k}", cut) for k, cut in enumerate(cuts)]
+
+
+def _at_most(bench: Bench, cut: Cut, path: str) -> Cut:
+    """Return the fold with so many of its common train rows that it has at most 10,000 rows."""
+    truth = bench.case.truth[cut.train]
+    rare, common = cut.train[truth], cut.train[~truth]
+    room = max(_SCREEN_ROWS - len(rare), 2 * len(rare))
+    if len(common) <= room:
+        return cut
+    rng = rng_for(bench.seed, "advise", path, "screen")
+    kept = rng.choice(common, room, replace=False)
+    return replace(cut, train=np.sort(np.concatenate([rare, kept])))

@@ -1,0 +1,108 @@
+"""The report on what a recipe made: scores and gates, cards, plans, and what a reader must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.core.data.dataset import Card, Dataset
+from twinset.generation.cards import shared_where
+from twinset.measurement.embedder_notes import card_notes, facts_in, image_notes
+from twinset.measurement.notes import kept_values, rule_notes
+from twinset.measurement.plan_coverage import Covered, covered
+from twinset.recipe import GenerateStep, Recipe
+from twinset.registry import component_class
+from twinset.report import Report, apply_gates, build_report
+
+
+def recipe_report(
+    recipe: Recipe,
+    *,
+    train: Dataset | None,
+    synthetic: Dataset,
+    holdout: Dataset | None,
+    scores: Sequence[Score],
+    source_cards: Sequence[Card],
+    made_cards: Sequence[Card],
+    lineage: Mapping[str, Any] | None,
+    leaks: Sequence[str],
+) -> Report:
+    """Return the report on a set that a recipe made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was asked for.
+    train, synthetic, holdout : Dataset
+        The sets that were compared.
+    scores : sequence of Score
+        What was measured.
+    source_cards, made_cards : sequence of Card
+        Cards of the real set and of what each step made.
+    lineage : mapping
+        Nested tree of the sets.
+    leaks : sequence of str
+        What to note of leaks that the recipe allows.
+    """
+    facts = facts_in(scores)
+    looked = card_notes(facts)
+    cards = [*source_cards, *(replace(c, notes=(*c.notes, *looked)) for c in made_cards)]
+    return build_report(
+        title=recipe.name,
+        train=train,
+        synthetic=synthetic,
+        holdout=holdout,
+        scores=scores,
+        gates=apply_gates(scores, recipe.evaluate.gates_json()),
+        cards=cards,
+        lineage=lineage,
+        target=recipe.brief.target,
+        where=shared_where(made_cards),
+        show_real_rows=recipe.report.show_real_rows,
+        embedders=facts,
+        plans=plans_of(recipe, train, synthetic),
+        notes=[
+            *leaks,
+            *image_notes(scores),
+            *rule_notes(train, synthetic, cards),
+            *(kept_values(train, synthetic) if _has_learnt(recipe) else ()),
+        ],
+    )
+
+
+def _has_learnt(recipe: Recipe) -> bool:
+    """Return whether any step saw real rows; a value that others share with these is no real one kept."""
+    return any(
+        not isinstance(step, GenerateStep) or component_class("generator", step.use).needs_real
+        for _, step in recipe.named_steps()
+    )
+
+
+def plans_of(recipe: Recipe, train: Dataset | None, synthetic: Dataset) -> list[Covered]:
+    """Return, for each step that covers combinations, how often each of them came in the end.
+
+    All rows that the recipe made count, whichever step made them; so do the real ones, where the real
+    set has the conditions as columns.
+    """
+    found = []
+    for name, step in recipe.named_steps():
+        if not isinstance(step, GenerateStep) or step.cover is None:
+            continue
+        cover, own = step.cover, set(step.cover.factors)
+        if own <= set(synthetic.schema.names):
+            has_real = train is not None and own <= set(train.schema.names)
+            found.append(
+                covered(
+                    cover.factors,
+                    strength=cover.strength,
+                    at_least=cover.at_least,
+                    forbidden=cover.forbidden,
+                    real=train if has_real else None,
+                    synthetic=synthetic,
+                    counts_real=cover.beyond_real,
+                    step=name,
+                )
+            )
+    return found

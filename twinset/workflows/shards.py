@@ -1,0 +1,279 @@
+"""A recipe's rows straight into WebDataset shards: memory holds a chunk, and a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from twinset.catalog import Catalog
+from twinset.core.contracts import Progress, silent
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
+from twinset.generation.assets import predictions_of, read_assets
+from twinset.generation.cards import joint_card
+from twinset.generation.run_step import check_brief, open_part, refuse_leaks
+from twinset.generation.step import Making, Part
+from twinset.ingest.real_data import register_real, register_split
+from twinset.io.files import sha256_of, write_text
+from twinset.io.vision.shard_folder import ShardFolder
+from twinset.io.vision.shard_writing import ROWS_A_SHARD
+from twinset.recipe import AugmentStep, Recipe, load_recipe
+from twinset.workflows.step_addresses import address, candidate_address, step_addresses
+
+_CHECKSUMS = "CHECKSUMS.sha256"
+_POLL = 0.5  # seconds between looks at what the other processes have finished
+
+
+@dataclass(frozen=True)
+class ShardsMade:
+    """What `make_shards` ended with.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the shards are.
+    n_rows, n_shards : int
+        How many samples and shards they are.
+    n_kept : int
+        Shards that an earlier run had finished.
+    """
+
+    folder: Path
+    n_rows: int
+    n_shards: int
+    n_kept: int
+
+
+def make_shards(
+    recipe: Recipe | Path | str,
+    to: Path | str,
+    *,
+    root: Path | str = Path(".twinset"),
+    overrides: Sequence[str] = (),
+    rows_a_shard: int = ROWS_A_SHARD,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> ShardsMade:
+    """Make what a recipe asks for and write it straight to WebDataset shards; nothing is measured.
+
+    The samples are those that `run` delivers as `webdataset`, in the same order, and with 1,000 samples a
+    shard the files are the same. A run that was interrupted, or killed, goes on with the shards that
+    are missing, and ends with the same bytes.
+
+    Parameters
+    ----------
+    recipe : Recipe or path
+        What to make: its generate and augment steps; evaluate, report and deliver are not looked at.
+    to : path
+        Folder of the shards: new, empty, or begun by an earlier run.
+    root : path
+        Folder of the catalogue; used where the recipe has a source.
+    overrides : sequence of str
+        Changes to the recipe, each ``"a.b=value"``; only with a path.
+    rows_a_shard : int
+        Samples in a shard.
+    workers : int
+        Processes, each making whole shards; a script that asks for more than one needs the usual
+        ``if __name__ == "__main__":``.
+    progress : Progress
+        Told ``("shards", rows done, rows in all)``.
+
+    Raises
+    ------
+    ParameterError
+        A number is out of its range.
+    RecipeError
+        The recipe makes nothing, or rows that depend on each other.
+    SchemaError
+        It makes something else than images.
+    DataError
+        The folder holds something else, or cannot be written to.
+    """
+    if workers < 1:
+        raise ParameterError(
+            "the number of workers is out of range", got=str(workers), allowed="1 or more"
+        )
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe), overrides)
+    with threadpool_limits(limits=1):
+        maker = _Maker.open(recipe, Path(root), progress)
+        folder = ShardFolder(Path(to), maker.key(rows_a_shard), maker.n_rows, rows_a_shard)
+        folder.open()
+        missing = folder.missing()
+        if workers == 1 or len(missing) == 1:
+            _make_here(maker, folder, missing, progress)
+        else:
+            _make_beside(recipe, Path(root), folder, missing, workers, progress)
+        _finish(folder, maker.card())
+    return ShardsMade(folder.path, folder.n_rows, folder.n_shards, folder.n_shards - len(missing))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """The making steps of a recipe, opened, as one sequence of rows."""
+
+    parts: tuple[Making, ...]
+    name: str
+    address: str
+
+    @classmethod
+    def open(cls, recipe: Recipe, root: Path, progress: Progress) -> _Maker:
+        """Bring the real set in, where there is one, and fit every step.
+
+        Raises
+        ------
+        RecipeError
+            The recipe makes nothing, or rows that depend on each other.
+        """
+        catalog = Catalog(root) if recipe.source is not None or root.exists() else None
+        addresses = step_addresses(recipe, catalog)
+        parent, train, known = None, None, None
+        if recipe.source is not None:
+            assert catalog is not None
+            whole = register_real(recipe, catalog, addresses["source"], progress)
+            real = register_split(recipe, catalog, whole, addresses["split"])
+            parent, train = real.train, catalog.load(real.train)
+            check_brief(recipe, train)
+            refuse_leaks(recipe, train, catalog.load(real.holdout))
+            known = catalog.load(real.whole) if train.schema.of_kind("id") else None
+        parts: list[Making] = []
+        for name, step in recipe.named_steps():
+            if isinstance(step, AugmentStep) and step.of is not None:
+                raise RecipeError(
+                    f"the step '{name}' varies the rows of the step '{step.of}', which no shard has",
+                    todo="make them with: twinset run",
+                )
+            first = sum(part.n_rows for part in parts)
+            part = Part(name, addresses[name], step, recipe, parent, train, known, first)
+            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            opened = open_part(replace(part, assets=given, predictions=told), 1, silent)
+            if not opened.is_seekable:
+                raise RecipeError(
+                    f"the rows of the step '{name}' depend on each other, through rules, aggregates or "
+                    "what they cover",
+                    todo="make them with: twinset run",
+                )
+            parts.append(opened)
+        if not sum(part.n_rows for part in parts):
+            raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
+        steps = [addresses[name] for name, _ in recipe.named_steps()]
+        return cls(tuple(parts), recipe.name, candidate_address(recipe, steps))
+
+    @property
+    def n_rows(self) -> int:
+        return sum(part.n_rows for part in self.parts)
+
+    def key(self, rows_a_shard: int) -> str:
+        return address("shards", self.address, rows_a_shard)
+
+    def rows(self, first: int, n: int) -> Iterator[Dataset]:
+        """Yield `n` rows from position `first` on, in chunks."""
+        for part in self.parts:
+            if first < part.n_rows and n > 0:
+                for chunk in part.chunks(first):
+                    kept = chunk.slice(0, n)
+                    n -= len(kept)
+                    yield kept
+                    if n == 0:
+                        break
+            first = max(0, first - part.n_rows)
+
+    def card(self) -> Card:
+        joint = joint_card([part.card() for part in self.parts])
+        return replace(joint, name=self.name, recipe_digest=self.address)
+
+
+def _make_here(
+    maker: _Maker, folder: ShardFolder, wanted: Sequence[int], progress: Progress, parent: int = 0
+) -> None:
+    done = folder.n_rows - sum(folder.rows_of(k)[1] for k in wanted)
+
+    def told(rows: Iterator[Dataset]) -> Iterator[Dataset]:
+        nonlocal done
+        for chunk in rows:
+            yield chunk
+            done += len(chunk)
+            progress("shards", done, folder.n_rows)
+
+    for number in wanted:
+        if parent and os.getppid() != parent:
+            return  # who asked for it is gone, and another run may be at it
+        folder.make(number, told(maker.rows(*folder.rows_of(number))))
+
+
+def _make_beside(
+    recipe: Recipe,
+    root: Path,
+    folder: ShardFolder,
+    missing: Sequence[int],
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Let other processes make the shards, every one each of which is a share of them."""
+    context = get_context("spawn")
+    started, ears = [], []
+    try:
+        for k in range(min(workers, len(missing))):
+            ear, mouth = context.Pipe(duplex=False)
+            share = list(missing[k::workers])
+            process = context.Process(
+                target=_worker, args=(recipe, root, folder, share, mouth, os.getpid())
+            )
+            process.start()
+            mouth.close()
+            started.append(process)
+            ears.append(ear)
+        while any(process.is_alive() for process in started):
+            wait([process.sentinel for process in started if process.is_alive()], _POLL)
+            done = min(folder.n_entries() * folder.rows_a_shard, folder.n_rows)
+            progress("shards", done, folder.n_rows)
+            if any(process.exitcode for process in started):
+                break
+        for process, ear in zip(started, ears):
+            if process.exitcode:
+                raise DataError(_heard(ear) or "a process that made shards has ended early")
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _heard(ear: Connection) -> str:
+    try:
+        return ear.recv_bytes().decode()
+    except EOFError:
+        return ""
+
+
+def _worker(
+    recipe: Recipe,
+    root: Path,
+    folder: ShardFolder,
+    share: list[int],
+    mouth: Connection,
+    parent: int,
+) -> None:
+    """Make a share of the shards; a mistake of the user is told in the words of its error."""
+    try:
+        with threadpool_limits(limits=1):
+            _make_here(_Maker.open(recipe, root, silent), folder, share, silent, parent)
+    except TwinsetError as error:
+        mouth.send_bytes(str(error).encode())
+        raise SystemExit(1) from error
+
+
+def _finish(folder: ShardFolder, card: Card) -> None:
+    schema, digests = folder.finish()
+    described = {"schema.json": schema.to_json(), "cards.json": card.to_json()}
+    for name, value in described.items():
+        text = json.dumps({"synthetic": value}, indent=2, ensure_ascii=False) + "\n"
+        write_text(folder.path / name, text)
+        digests[name] = sha256_of(folder.path / name)
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    write_text(folder.path / _CHECKSUMS, "".join(lines))
