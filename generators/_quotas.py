@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 
-def deal(shares: Sequence[float], rng: np.random.Generator) -> Iterator[int]:
+def allocate(shares: Sequence[float], rng: np.random.Generator) -> Iterator[int]:
     """Yield positions of `shares` without end; after t of them, each count is within 1 of t * share.
 
     Tijdeman's rule: among the labels that are not ahead of their share, take the one that would fall
@@ -26,7 +26,7 @@ def deal(shares: Sequence[float], rng: np.random.Generator) -> Iterator[int]:
 
     Examples
     --------
-    >>> turns = deal([0.5, 0.25, 0.25], np.random.default_rng(0))
+    >>> turns = allocate([0.5, 0.25, 0.25], np.random.default_rng(0))
     >>> sorted(next(turns) for _ in range(8))
     [0, 0, 0, 0, 1, 1, 2, 2]
     """

@@ -19,9 +19,9 @@ def test_every_name_of_the_face_is_there() -> None:
 
 
 def test_the_functions_stay_functions_after_their_modules_are_imported() -> None:
-    import twinset.appraisal
-    import twinset.oneshot
-    import twinset.pipeline
+    import twinset.workflows.evaluate
+    import twinset.workflows.run
+    import twinset.workflows.twin
 
     assert callable(twinset.twin)
     assert callable(twinset.evaluate)

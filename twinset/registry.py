@@ -16,9 +16,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints, overload
 
-from twinset.core.contracts import (
-    Metric,
-)
 from twinset.core.errors import (
     MissingExtraError,
     ParameterError,
@@ -26,11 +23,13 @@ from twinset.core.errors import (
     UnknownNameError,
     did_you_mean,
 )
+from twinset.core.parameters import describe_type
 
 if TYPE_CHECKING:
     from twinset.core.contracts import Augmenter, Generator, Metric
 
 _LONGEST_SHOWN = 60
+_ALIASES = ("Fraction", "Margin", "Replicates")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def parameters_of(cls: type[Any]) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
             name=field.name,
-            type=field.type if isinstance(field.type, str) else _type_text(field.type),
+            type=_type_of(cls, field),
             default=None if _is_required(field) else _default(field),
             help=helps.get(field.name, ""),
             required=_is_required(field),
@@ -194,6 +193,14 @@ def _default(field: dataclasses.Field[Any]) -> object:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
+
+
+def _type_of(cls: type[Any], field: dataclasses.Field[Any]) -> str:
+    """Return the type of a field as the code writes it; a declared range as words."""
+    text = field.type if isinstance(field.type, str) else _type_text(field.type)
+    if "Annotated[" in text or text in _ALIASES:
+        return describe_type(get_type_hints(cls, include_extras=True)[field.name])
+    return text
 
 
 def _type_text(kind: object) -> str:

@@ -17,7 +17,7 @@ from twinset.core.image.instance_maps import ObjectLabel
 from .._seeded import with_parents
 from ._labels import objects_from_map, objects_from_outlines
 from ._motion import Shift
-from ._rows import Columns, Pixels, Row, put_columns, read_row, write_row
+from ._rows import AugmentColumns, Pixels, Row, put_columns, read_row, write_row
 
 _MOST_IDS = 65_535
 
@@ -126,7 +126,7 @@ def mix_rows(
     mix : callable
         Takes the row, the list of its partners' rows and an rng, and returns the row it makes.
     """
-    columns = Columns.of(dataset.schema)
+    columns = AugmentColumns.of(dataset.schema)
     cells = dataset.records.select(columns.names).to_pylist()
     decoded: list[Row | None] = [read_row(row, columns) for row in cells]
     varied: dict[str, list[Any]] = {name: [] for name in columns.names}

@@ -54,7 +54,7 @@ class SeededImages(Seeded):
         DataError
             An image cannot be decoded, or its labels cannot follow.
         """
-        columns = Columns.of(dataset.schema)
+        columns = AugmentColumns.of(dataset.schema)
         change = self.change()
         varied: dict[str, list[Any]] = {name: [] for name in columns.names}
         for row, seed in zip(dataset.records.select(columns.names).to_pylist(), params["seed"]):
@@ -64,7 +64,7 @@ class SeededImages(Seeded):
 
 
 @dataclass(frozen=True)
-class Columns:
+class AugmentColumns:
     """Names of the columns that go together."""
 
     image: str
@@ -77,7 +77,7 @@ class Columns:
         return [name for name in (self.image, self.mask, self.boxes) if name is not None]
 
     @classmethod
-    def of(cls, schema: Schema) -> Columns:
+    def of(cls, schema: Schema) -> AugmentColumns:
         """Return the columns of a schema.
 
         Raises
@@ -99,7 +99,7 @@ class Columns:
         return cls(found["image"][0], *(next(iter(found[k]), None) for k in ("mask", "boxes")))
 
 
-def read_row(row: Mapping[str, Any], columns: Columns) -> Row | None:
+def read_row(row: Mapping[str, Any], columns: AugmentColumns) -> Row | None:
     """Return the decoded cells of a row; None when it has no image.
 
     Raises
@@ -137,7 +137,7 @@ def compact(ids: Pixels) -> tuple[Pixels, Pixels]:
     return small.reshape(ids.shape).astype(np.uint16), seen
 
 
-def write_row(row: Mapping[str, Any], made: Row, columns: Columns) -> dict[str, Any]:
+def write_row(row: Mapping[str, Any], made: Row, columns: AugmentColumns) -> dict[str, Any]:
     """Return the cells of a row with the changed ones encoded."""
     image, ids, objects = made
     cells = dict(row)
@@ -158,7 +158,9 @@ def put_columns(dataset: Dataset, varied: Mapping[str, list[Any]]) -> Dataset:
     return replace(dataset, records=records)
 
 
-def _vary(row: Mapping[str, Any], seed: int, change: Change, columns: Columns) -> Mapping[str, Any]:
+def _vary(
+    row: Mapping[str, Any], seed: int, change: Change, columns: AugmentColumns
+) -> Mapping[str, Any]:
     given = read_row(row, columns)
     return row if given is None else write_row(row, change(*given, seed), columns)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 _ARTICLE = re.compile(r"(?:^|[^\w'’-])([Aa]n?) $")
 _SENTENCE_END = re.compile(r"(?:^|[.!?…])[\s\"'“”‘’«»(¿¡]*$")
@@ -38,7 +38,7 @@ def in_case_of_place(word: str, text: str, start: int, old: str) -> str:
 
 
 def article_edit(
-    marked: MarkedTexts, text: str, first: int, start: int, new: str
+    marked: AnnotatedTexts, text: str, first: int, start: int, new: str
 ) -> list[tuple[int, int, str]]:
     """Return the edit, if one is needed, that makes "a" or "an" before a value agree with it.
 

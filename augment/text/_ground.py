@@ -13,7 +13,7 @@ import numpy.typing as npt
 from twinset.core.data.hashing import GOLDEN, spread
 from twinset.core.text.edits import Codes, Ints, Mask
 from twinset.core.text.graphemes import by_character
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 Floats = npt.NDArray[np.float64]
 Protect = Literal["entities", "values", "none"]
@@ -42,7 +42,7 @@ class Ground:
         Texts in which one unit is touched whatever the rate, where they have any.
     """
 
-    marked: MarkedTexts
+    marked: AnnotatedTexts
     keys: npt.NDArray[np.uint64]
     protect: Protect
     sure: Mask | None = None

@@ -35,14 +35,14 @@ CONFUSED: dict[str, tuple[str, ...]] = {
 
 
 @cache
-def neighbours(keyboard: Keyboard) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def adjacent_keys(keyboard: Keyboard) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Return the keys beside each key by code point, shape (256, 8), and how many there are, (256,).
 
     Capital letters have capital neighbours.
 
     Examples
     --------
-    >>> beside, counts = neighbours("qwerty")
+    >>> beside, counts = adjacent_keys("qwerty")
     >>> "".join(chr(code) for code in beside[ord("s"), : counts[ord("s")]])
     'weadzx'
     """

@@ -10,7 +10,7 @@ from twinset.core.text.edits import Edits, text_of
 from twinset.core.text.graphemes import by_character
 
 from ._ground import Ground
-from ._keyboards import CONFUSED, Keyboard, neighbours
+from ._keyboards import CONFUSED, Keyboard, adjacent_keys
 
 _FIRST_ACCENT, _LAST_ACCENT = 0x300, 0x36F
 _PAIRS = tuple(key for key in CONFUSED if len(key) == 2)
@@ -18,7 +18,7 @@ _PAIRS = tuple(key for key in CONFUSED if len(key) == 2)
 
 def mistype(ground: Ground, rate: float, salt: int, keyboard: Keyboard) -> Edits:
     """Return edits that put a key beside it in place of a letter; unit: letters on the keyboard."""
-    beside, counts = neighbours(keyboard)
+    beside, counts = adjacent_keys(keyboard)
     small = np.where(ground.codes < len(counts), ground.codes, 0)
     units = np.flatnonzero((counts[small] > 0) & ground.is_single & ground.is_open())
     places = units[ground.touched(units, rate, salt)]

@@ -24,7 +24,7 @@ _LOWER_SHARE, _UPPER_SHARE = 0.6, 0.25
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class PhraseLexicon:
     """Other ways to write words and phrases.
 
     Parameters
@@ -52,7 +52,7 @@ class Lexicon:
         return max((1 + phrase.count(" ") for phrase in self.entries), default=0)
 
 
-def rewrite(ground: Ground, rate: float, salt: int, lexicon: Lexicon) -> Edits:
+def rewrite(ground: Ground, rate: float, salt: int, lexicon: PhraseLexicon) -> Edits:
     """Return edits that write phrases another way; unit: phrases of the lexicon, the longest first."""
     starts, ends, which = _found(ground, lexicon)
     touched = np.flatnonzero(ground.touched(starts, rate, salt))
@@ -135,7 +135,7 @@ def _by_cluster(ground: Ground, after: Codes) -> Edits:
     return Edits(starts[hit], ends[hit], letters, sizes)
 
 
-def _found(ground: Ground, lexicon: Lexicon) -> tuple[Ints, Ints, Ints]:
+def _found(ground: Ground, lexicon: PhraseLexicon) -> tuple[Ints, Ints, Ints]:
     """Return start, end and number of each phrase that stands in the texts, none overlapping."""
     starts, ends = ground.words
     prefix = _Prefix.of(ground.codes)

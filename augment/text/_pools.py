@@ -13,7 +13,7 @@ from ._rows import TextRows
 
 
 @dataclass(frozen=True)
-class Pool:
+class EntityPool:
     """Values of one label, no two alike but for case.
 
     Parameters
@@ -51,7 +51,7 @@ class Pool:
 
         Examples
         --------
-        >>> Pool.of_lexicon({"Paris": 3, "Rome": 1}, -2).other_than("lima", 0.8)
+        >>> EntityPool.of_lexicon({"Paris": 3, "Rome": 1}, -2).other_than("lima", 0.8)
         -3
         """
         weights = words if isinstance(words, Mapping) else dict.fromkeys(words, 1.0)
@@ -70,7 +70,7 @@ class Pool:
         return self.donors[min(found, len(self.donors) - 1)]
 
 
-def pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, Pool]:
+def pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, EntityPool]:
     """Return the values of each label in the texts of a set, told of by the span they first stand at."""
     entries: dict[str, dict[str, tuple[str, int, float]]] = {}
     for k, (label, surface) in enumerate(zip(rows.labels, rows.marked.surfaces())):
@@ -81,6 +81,6 @@ def pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, Pool
         own[surface.casefold()] = (value, first, count + 1)
     even = weights == "even"
     return {
-        label: Pool.of((value, k, 1.0 if even else count) for value, k, count in own.values())
+        label: EntityPool.of((value, k, 1.0 if even else count) for value, k, count in own.values())
         for label, own in entries.items()
     }

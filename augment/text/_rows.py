@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 from ._facts import COLUMN, Facts, read_facts, with_canonical, write_facts
 
@@ -40,7 +40,7 @@ class TextRows:
     dataset: Dataset
     text: str
     spans: str | None
-    marked: MarkedTexts
+    marked: AnnotatedTexts
     labels: list[str | None]
     values: list[str | None]
 
@@ -65,12 +65,12 @@ class TextRows:
             )
         strings = pc.fill_null(dataset.records.column(texts[0].name), "").to_pylist()
         if not marks:
-            return cls(dataset, texts[0].name, None, MarkedTexts.of(strings), [], [])
+            return cls(dataset, texts[0].name, None, AnnotatedTexts.of(strings), [], [])
         lists = _whole(dataset.records.column(marks[0].name))
         structs = lists.flatten()
         owners = np.repeat(np.arange(len(lists)), _counts(lists))
         starts, ends = (_numbers(structs, key, owners) for key in ("start", "end"))
-        marked = MarkedTexts.of(strings, starts, ends, owners)
+        marked = AnnotatedTexts.of(strings, starts, ends, owners)
         labels, values = (structs.field(key).to_pylist() for key in ("label", "value"))
         return cls(dataset, texts[0].name, marks[0].name, marked, labels, values)
 
@@ -88,7 +88,7 @@ class TextRows:
 
     def written(
         self,
-        marked: MarkedTexts,
+        marked: AnnotatedTexts,
         values: Mapping[int, str | None] | None = None,
         canonical: Mapping[int, str | None] | None = None,
     ) -> Dataset:
@@ -124,7 +124,7 @@ class TextRows:
         owners = self.marked.owners
         return write_facts(self.dataset, owners, facts, owners[list(canonical)].tolist())
 
-    def _lists(self, marked: MarkedTexts, values: Sequence[str | None]) -> pa.ListArray:
+    def _lists(self, marked: AnnotatedTexts, values: Sequence[str | None]) -> pa.ListArray:
         assert self.spans is not None
         lists = _whole(self.dataset.records.column(self.spans))
         structs = lists.flatten()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from ._phrases import Lexicon
+from ._phrases import PhraseLexicon
 
 Language = Literal["en", "de", "fr", "es"]
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr", "es")
@@ -102,9 +102,9 @@ _HOMOPHONES: Mapping[str, str] = {
 class Wordings:
     """What noise knows of one language."""
 
-    contractions: Lexicon
-    abbreviations: Lexicon
-    homophones: Lexicon
+    contractions: PhraseLexicon
+    abbreviations: PhraseLexicon
+    homophones: PhraseLexicon
     fillers: tuple[str, ...]
 
 
@@ -125,7 +125,7 @@ def wordings(language: Language) -> Wordings:
     )
 
 
-def _two_way(text: str) -> Lexicon:
+def _two_way(text: str) -> PhraseLexicon:
     ways: dict[str, list[str]] = {}
     for entry in text.split(","):
         one_way = ">" in entry
@@ -133,16 +133,16 @@ def _two_way(text: str) -> Lexicon:
         ways.setdefault(long, []).append(short)
         if not one_way and _is_phrase(short):
             ways.setdefault(short.lower(), []).append("I" + long[1:] if short[0] == "I" else long)
-    return Lexicon(ways)
+    return PhraseLexicon(ways)
 
 
-def _alike(text: str) -> Lexicon:
+def _alike(text: str) -> PhraseLexicon:
     ways: dict[str, list[str]] = {}
     for group in text.split(","):
         words = [word.replace("_", " ") for word in group.split()]
         for word in words:
             ways.setdefault(word, []).extend(other for other in words if other != word)
-    return Lexicon(ways)
+    return PhraseLexicon(ways)
 
 
 def _is_phrase(text: str) -> bool:

@@ -19,7 +19,7 @@ from twinset.core.text.edits import Edits
 
 from .._seeded import with_parents
 from ._agreement import article_edit, in_case_of_place
-from ._pools import Pool, pools_of
+from ._pools import EntityPool, pools_of
 from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
@@ -137,7 +137,7 @@ class EntitySwap(Augmenter):
         chance = np.random.default_rng(draw_seed(rng)).random((len(rows.labels), 3))
         pools = pools_of(rows, self.weights)
         lexicons = {
-            label: Pool.of_lexicon(words, _FIRST_OF_LEXICON)
+            label: EntityPool.of_lexicon(words, _FIRST_OF_LEXICON)
             for label, words in self.lexicon.items()
         }
         surfaces, done = rows.marked.surfaces(), {}
@@ -156,8 +156,8 @@ class EntitySwap(Augmenter):
         label: str,
         key: str,
         chance: npt.NDArray[np.float64],
-        pools: Mapping[str, Pool],
-        lexicons: Mapping[str, Pool],
+        pools: Mapping[str, EntityPool],
+        lexicons: Mapping[str, EntityPool],
     ) -> int:
         in_lexicon = label in lexicons and chance[1] < self.lexicon_share
         pool = lexicons[label] if in_lexicon else pools.get(label)
@@ -215,7 +215,7 @@ class EntitySwap(Augmenter):
 
     @cached_property
     def _words(self) -> dict[str, tuple[str, ...]]:
-        """By label the entries of its lexicon, each once: as `Pool.of_lexicon` counts them."""
+        """By label the entries of its lexicon, each once: as `EntityPool.of_lexicon` counts them."""
         return {label: tuple(dict.fromkeys(words)) for label, words in self.lexicon.items()}
 
 

@@ -15,7 +15,7 @@ from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.text.edits import Edits
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 from .._seeded import Seeded, with_parents
 from ._covered import NoiseAccount, Tell
@@ -23,7 +23,7 @@ from ._ground import Ground, Protect
 from ._keyboards import KEYBOARDS
 from ._letters import double, drop, misread, mistype, plain, swap
 from ._marks import decorate, fill, punctuate, space
-from ._phrases import Lexicon, recase, rewrite
+from ._phrases import PhraseLexicon, recase, rewrite
 from ._rows import TextRows
 from ._wordings import EMOJI, LANGUAGES, wordings
 
@@ -201,8 +201,8 @@ class Noise(Seeded):
         return with_parents(made, params["seed"])
 
     def vary(
-        self, marked: MarkedTexts, seeds: npt.NDArray[np.int64], tell: Tell | None = None
-    ) -> MarkedTexts:
+        self, marked: AnnotatedTexts, seeds: npt.NDArray[np.int64], tell: Tell | None = None
+    ) -> AnnotatedTexts:
         """Return texts with noise, their marks moved along.
 
         Parameters
@@ -231,7 +231,7 @@ class Noise(Seeded):
         """Yield each kind of noise with what plans its edits, in the order in which they are made."""
         known = wordings(self.language)
         lexicons = {
-            "synonym": Lexicon(self.synonyms),
+            "synonym": PhraseLexicon(self.synonyms),
             "contraction": known.contractions,
             "abbreviation": known.abbreviations,
             "homophone": known.homophones,

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import fit_judge, judge_table
+from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 
 from ._subgroups import Subgroups
-from ._target_outcome import Outcome
+from ._target_outcome import TargetOutcome
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ _PARTS = 4
 
 
 def errors_by_group(
-    comparison: Comparison, outcome: Outcome, groups: Subgroups, max_rows: int, seed: int
+    comparison: Comparison, outcome: TargetOutcome, groups: Subgroups, max_rows: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return of each group its loss, calibration and the growth of its loss, with an interval.
 
@@ -96,18 +96,18 @@ def _forecasts(
     parts: Sequence[npt.NDArray[np.int64]],
     holdout: Dataset,
     names: list[str],
-    outcome: Outcome,
+    outcome: TargetOutcome,
     seed: int,
 ) -> tuple[Floats, Floats]:
     """Return losses and how far forecasts lie above the truth: one line a model, shape (k, h)."""
-    table = judge_table([rows, holdout], names)
+    table = build_discriminator_table([rows, holdout], names)
     task: Literal["classification", "regression"] = (
         "classification" if outcome.classes else "regression"
     )
     y, truth = outcome.truth(rows), outcome.truth(holdout)
     losses, aboves = [], []
     for part in parts:
-        model = fit_judge(
+        model = fit_discriminator(
             table.parts[0][part], y[part], table.categorical,
             task=task, seed=seed, iterations=_ITERATIONS,
         )  # fmt: skip
@@ -117,7 +117,7 @@ def _forecasts(
     return np.array(losses), np.array(aboves)
 
 
-def _losses(model: Any, x: Floats, truth: Floats, outcome: Outcome) -> tuple[Floats, Floats]:
+def _losses(model: Any, x: Floats, truth: Floats, outcome: TargetOutcome) -> tuple[Floats, Floats]:
     if not outcome.classes:
         above = (model.predict(x) - truth) / outcome.scale
         return above**2, above

@@ -17,7 +17,7 @@ _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TargetOutcome:
     """The outcome of a row: which class it has, or a number in standard deviations.
 
     Parameters
@@ -36,7 +36,7 @@ class Outcome:
     scale: float = 1.0
 
     @classmethod
-    def of(cls, comparison: Comparison) -> Outcome:
+    def of(cls, comparison: Comparison) -> TargetOutcome:
         """Return the outcome that the comparison's target is.
 
         Raises

@@ -17,7 +17,7 @@ _POWER = 0.84
 """Standard errors beyond a bar that a number must lie to exceed it four times in five."""
 
 
-def starved_rows(
+def find_underrepresented_rows(
     real: Codes,
     synthetic: Codes,
     sizes: Sequence[int],
@@ -36,7 +36,7 @@ def starved_rows(
     --------
     >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
     >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
-    >>> int(starved_rows(real, made, [2], [(0,)], 20).sum())
+    >>> int(find_underrepresented_rows(real, made, [2], [(0,)], 20).sum())
     100
     """
     watched = watched_cells(real, sizes, tuples, least_rows)
@@ -48,16 +48,16 @@ def starved_rows(
         there, made = (
             np.bincount(side, minlength=n_cells)[cells] / len(side) for side in (mine, others)
         )
-        bar = least_z(n_tests[len(factors)])
+        bar = compute_critical_z(n_tests[len(factors)])
         starved = np.zeros(n_cells, dtype=bool)
-        starved[cells] = is_starved(there, made, len(real), len(synthetic), bar, less_than)
+        starved[cells] = is_underrepresented(there, made, len(real), len(synthetic), bar, less_than)
         if starved.any():
             lost |= starved[mine]
     return lost
 
 
 def chance_calls(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
-    """Return among how many tests one of each number of factors counts, for `least_z`.
+    """Return among how many tests one of each number of factors counts, for `compute_critical_z`.
 
     Examples
     --------
@@ -83,14 +83,14 @@ def watched_cells(
     return found
 
 
-def least_z(n_tests: int) -> float:
+def compute_critical_z(n_tests: int) -> float:
     """Return how many standard errors are beyond chance in the worst of `n_tests` (Bonferroni, 2 %)."""
     from scipy.special import ndtri
 
     return -float(ndtri(_ALPHA / max(n_tests, 1)))
 
 
-def least_share(n: int, m: int, bar: float) -> float:
+def compute_min_share(n: int, m: int, bar: float) -> float:
     """Return the smallest real share whose halving is found four times in five, in (0, 1].
 
     Parameters
@@ -98,7 +98,7 @@ def least_share(n: int, m: int, bar: float) -> float:
     n, m : int
         Real and synthetic rows.
     bar : float
-        Standard errors that a difference must exceed, see `least_z`.
+        Standard errors that a difference must exceed, see `compute_critical_z`.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def least_share(n: int, m: int, bar: float) -> float:
 
     Examples
     --------
-    >>> round(least_share(10_000, 10_000, 4.0), 3), least_share(20, 20, 4.0)
+    >>> round(compute_min_share(10_000, 10_000, 4.0), 3), least_share(20, 20, 4.0)
     (0.014, 1.0)
     """
     shares = np.geomspace(1e-6, 1.0, 2_000)
@@ -127,18 +127,20 @@ def rows_for(share: float, n_tests: int) -> int:
     >>> rows_for(0.02, 1_000)
     7300
     """
-    bar = least_z(n_tests)
+    bar = compute_critical_z(n_tests)
     low, high = 1, 2
-    while least_share(high, high, bar) > share and high < 10**12:
+    while compute_min_share(high, high, bar) > share and high < 10**12:
         low, high = high, 2 * high
     while high - low > max(1, low // 100):
         middle = (low + high) // 2
-        low, high = (low, middle) if least_share(middle, middle, bar) <= share else (middle, high)
+        low, high = (
+            (low, middle) if compute_min_share(middle, middle, bar) <= share else (middle, high)
+        )
     digit = 10 ** max(len(str(high)) - 2, 0)
     return int(-(-high // digit) * digit)
 
 
-def is_starved(
+def is_underrepresented(
     real: Floats, made: Floats, n: int, m: int, bar: float, less_than: float = 0.5
 ) -> Bools:
     """Return which shares `made` are less than that part of `real`, and surely lower.
@@ -154,7 +156,7 @@ def is_starved(
 
     Examples
     --------
-    >>> is_starved(np.array([0.1, 0.1, 0.01]), np.array([0.01, 0.06, 0.0]), 1000, 1000, 4.0)
+    >>> is_underrepresented(np.array([0.1, 0.1, 0.01]), np.array([0.01, 0.06, 0.0]), 1000, 1000, 4.0)
     array([ True, False, False])
     """
     pooled = (real * n + made * m) / (n + m)

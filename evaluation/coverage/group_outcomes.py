@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
@@ -24,7 +24,7 @@ from twinset.core.stats.bootstrap import Groups
 
 from ._group_errors import errors_by_group, worst_off
 from ._subgroups import Subgroups, audited_columns
-from ._target_outcome import Outcome
+from ._target_outcome import TargetOutcome
 
 Floats = npt.NDArray[np.float64]
 
@@ -109,7 +109,7 @@ class GroupOutcomes(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean difference of the groups' outcomes, 0 or more."""
-        outcome = Outcome.of(comparison)
+        outcome = TargetOutcome.of(comparison)
         real = outcome.known(comparison.reference)
         made = outcome.known(comparison.synthetic)
         if not len(real) or not len(made):
@@ -144,7 +144,7 @@ class GroupOutcomes(Metric):
             float(values[0].mean()),
             drawn.mean(axis=1),
             details,
-            Parts("group", groups.names, values[0], drawn, self.group_margin),
+            ComponentResults("group", groups.names, values[0], drawn, self.group_margin),
         )
 
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
@@ -136,7 +136,7 @@ class Modes(Metric):
             float(total_variation(ours, theirs)[0]),
             total_variation(our_draws, their_draws),
             details,
-            Parts("crowd", titles, apart, drawn, self.mode_margin),
+            ComponentResults("crowd", titles, apart, drawn, self.mode_margin),
         )
 
 

@@ -17,14 +17,19 @@ from twinset.core.features.discretize import N_BINS, Factor, infer_factors
 from twinset.core.features.image_statistics import described
 from twinset.core.features.slice_search import Slice, search_slices
 from twinset.core.stats.bootstrap import Groups
-from twinset.core.stats.covering_arrays import Codes, Tuple, factor_tuples, held_combinations
+from twinset.core.stats.covering_arrays import (
+    Codes,
+    Tuple,
+    count_covered_combinations,
+    factor_tuples,
+)
 
 from ._underrepresented import (
     chance_calls,
-    least_share,
-    least_z,
+    compute_critical_z,
+    compute_min_share,
+    find_underrepresented_rows,
     rows_for,
-    starved_rows,
     watched_cells,
 )
 
@@ -126,7 +131,7 @@ class Slices(Metric):
             return Measurement(value)
         n_tests = chance_calls(watched_cells(real, sizes, flat, self.least_rows))
         n_cells = max(n_tests.values(), default=1)
-        shows = least_share(len(real), len(made), least_z(n_cells))
+        shows = compute_min_share(len(real), len(made), compute_critical_z(n_cells))
         ways = {
             str(t): _way(real, made, seen, sizes, group, self.least_rows)
             for t, group in enumerate(tuples, start=1)
@@ -218,7 +223,7 @@ def covered_fraction(
     >>> covered_fraction(real, made, [2], [(0,)], 10, np.random.default_rng(0))[0]
     0.9
     """
-    lost = starved_rows(real, synthetic, sizes, tuples, least_rows, less_than)
+    lost = find_underrepresented_rows(real, synthetic, sizes, tuples, least_rows, less_than)
     groups = Groups.deal(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
@@ -265,8 +270,8 @@ def _way(
     least_rows: int,
 ) -> dict[str, Any]:
     """Return the t-way coverage of one t; `train` is that of real rows, None where there are none."""
-    held, wanted = held_combinations(real, made, sizes, tuples, least_rows=least_rows)
-    by_train, _ = held_combinations(real, train, sizes, tuples, least_rows=least_rows)
+    held, wanted = count_covered_combinations(real, made, sizes, tuples, least_rows=least_rows)
+    by_train, _ = count_covered_combinations(real, train, sizes, tuples, least_rows=least_rows)
     return {
         "tuples": len(tuples),
         "combinations": wanted,

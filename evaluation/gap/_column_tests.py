@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._pooled import PooledColumn, quantile_places
-from ._rounding import grains_of
+from ._rounding import compute_value_roundness
 from ._two_sample import chi_square_p, kolmogorov_p
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ def column_p(column: PooledColumn) -> float:
         return 1.0
     n_made, n_real = int(column.made.sum()), int(column.real.sum())
     p = [kolmogorov_p(ks_distance(column), n_made, n_real), chi_square_p(*_heaps(column))]
-    if (grain := grains_of(column)) is not None:
+    if (grain := compute_value_roundness(column)) is not None:
         p.append(chi_square_p(*(_by_grain(grain, held) for held in (column.made, column.real))))
     return min(1.0, len(p) * min(p))
 

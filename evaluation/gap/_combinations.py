@@ -52,7 +52,7 @@ def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Co
     return joint[:n], joint[n:]
 
 
-def pairs_apart(train: Dataset) -> list[tuple[str, str]]:
+def find_exclusive_pairs(train: Dataset) -> list[tuple[str, str]]:
     """Return the pairs of labels columns some values of which train never shows together.
 
     Values count that chance would bring together in 15 rows or more, were the columns independent:
@@ -62,13 +62,15 @@ def pairs_apart(train: Dataset) -> list[tuple[str, str]]:
     --------
     >>> import pyarrow as pa
     >>> real = {"sex": ["f", "m"] * 50, "role": ["wife", "husband"] * 50}
-    >>> pairs_apart(Dataset.from_arrow(pa.table(real)))
+    >>> find_exclusive_pairs(Dataset.from_arrow(pa.table(real)))
     [('sex', 'role')]
     """
     names = _labels(train)[:_MOST_COLUMNS]
     coded = {name: joint_codes(train.slice(0, 0), train, [name])[1] for name in names}
     kept = [name for name in names if 2 <= coded[name].max(initial=-1) + 1 <= _MOST_LEVELS]
-    return [(a, b) for a, b in combinations(kept, 2) if apart(coded[a], coded[b]).any()]
+    return [
+        (a, b) for a, b in combinations(kept, 2) if find_exclusive_codes(coded[a], coded[b]).any()
+    ]
 
 
 def closed_labels(train: Dataset, open_fraction: float) -> list[str]:
@@ -110,13 +112,13 @@ def unseen_labels(rows: Dataset, train: Dataset, name: str) -> Mask:
     return np.array([*[level not in known for level in levels], False])[codes]
 
 
-def columns_left_out(train: Dataset) -> int:
-    """Return how many columns of labels `pairs_apart` does not look at, being so many.
+def count_excluded_columns(train: Dataset) -> int:
+    """Return how many columns of labels `find_exclusive_pairs` does not look at, being so many.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> columns_left_out(Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] for i in range(33)})))
+    >>> count_excluded_columns(Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] for i in range(33)})))
     3
     """
     return max(len(_labels(train)) - _MOST_COLUMNS, 0)
@@ -126,7 +128,7 @@ def _labels(train: Dataset) -> list[str]:
     return [field.name for field in train.schema.of_kind("category", "boolean")]
 
 
-def apart(a: Codes, b: Codes) -> Mask:
+def find_exclusive_codes(a: Codes, b: Codes) -> Mask:
     """Return which codes never stand together though chance would bring them, shape (k, l).
 
     Parameters
@@ -137,7 +139,7 @@ def apart(a: Codes, b: Codes) -> Mask:
     Examples
     --------
     >>> a, b = np.repeat([0, 1], 50), np.repeat([0, 1], 50)
-    >>> apart(a, b).tolist()
+    >>> find_exclusive_codes(a, b).tolist()
     [[False, True], [True, False]]
     """
     both = (a >= 0) & (b >= 0)
@@ -148,10 +150,10 @@ def apart(a: Codes, b: Codes) -> Mask:
     return np.asarray((table == 0) & (expected >= _LEAST_EXPECTED))
 
 
-def breaks_apart(rows: Dataset, train: Dataset, pair: tuple[str, str]) -> Mask:
+def find_exclusivity_violations(rows: Dataset, train: Dataset, pair: tuple[str, str]) -> Mask:
     """Return the rows that show two values together which train keeps apart, shape (n,)."""
     (a, train_a), (b, train_b) = (joint_codes(rows, train, [name]) for name in pair)
-    table = apart(train_a, train_b)
+    table = find_exclusive_codes(train_a, train_b)
     # A value that train does not have is kept apart from nothing.
     inside = (a >= 0) & (b >= 0) & (a < table.shape[0]) & (b < table.shape[1])
     out = np.zeros(len(rows), dtype=bool)

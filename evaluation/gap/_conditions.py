@@ -12,7 +12,7 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 
-from ._rounding import grain, grain_steps
+from ._rounding import choose_rounding_steps, count_rounding_steps
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -25,16 +25,16 @@ _WHOLE_TIMES = ("milliseconds", "seconds", "minutes", "hours", "days")
 
 
 @dataclass(frozen=True)
-class Literal:
+class ColumnCondition:
     """A condition: the words for it, and in which rows it holds, shape (m + n,)."""
 
     words: str
     holds: Mask
 
 
-def literals_of(
+def list_conditions(
     reference: Dataset, synthetic: Dataset, names: Sequence[str], among: npt.NDArray[np.int64]
-) -> list[Literal]:
+) -> list[ColumnCondition]:
     """Return conditions that some, not all, of the synthetic rows `among` meet.
 
     Numbers and dates: at least, or at most, a round number near a quantile of these rows; a value that
@@ -54,7 +54,7 @@ def literals_of(
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"c": ["a", "b", "a", "a"]}))
-    >>> found = literals_of(real, real, ["c"], np.arange(4))
+    >>> found = list_conditions(real, real, ["c"], np.arange(4))
     >>> [literal.words for literal in found], found[1].holds.tolist()[:4]
     (['c = a', 'c = b'], [False, True, False, False])
     """
@@ -71,49 +71,49 @@ def literals_of(
 
 def _labels(
     reference: Dataset, synthetic: Dataset, name: str, among: npt.NDArray[np.int64]
-) -> Iterator[Literal]:
+) -> Iterator[ColumnCondition]:
     (real, of_real), (made, of_made) = reference.codes(name), synthetic.codes(name)
     shares = np.bincount(made[among] + 1, minlength=len(of_made) + 1) / len(among)
     if shares[0] >= _LEAST_SHARE:
-        yield Literal(f"{name} is missing", np.concatenate([real, made]) < 0)
+        yield ColumnCondition(f"{name} is missing", np.concatenate([real, made]) < 0)
     for code in np.flatnonzero(shares[1:] >= _LEAST_SHARE):
         text = of_made[code]
         same = of_real.index(text) if text in of_real else len(of_real)
         holds = np.concatenate([real == same, made == code])
         if synthetic.schema[name].kind == "boolean":
-            yield Literal(name if text == "true" else f"not {name}", holds)
+            yield ColumnCondition(name if text == "true" else f"not {name}", holds)
         else:
-            yield Literal(f"{name} = {text.strip()}", holds)
+            yield ColumnCondition(f"{name} = {text.strip()}", holds)
 
 
 def _numbers(
     reference: Dataset, synthetic: Dataset, name: str, among: npt.NDArray[np.int64]
-) -> Iterator[Literal]:
+) -> Iterator[ColumnCondition]:
     kind = synthetic.schema[name].kind
     made = synthetic.values(name)
     values, own = np.concatenate([reference.values(name), made]), made[among]
     gone = np.isnan(own)
     if gone.mean() >= _LEAST_SHARE:
-        yield Literal(f"{name} is missing", np.isnan(values))
+        yield ColumnCondition(f"{name} is missing", np.isnan(values))
     own = own[np.isfinite(own)]
     if not len(own):
         return
     least, most = _cuts(own, kind)
     for cut in least:
-        yield Literal(f"{name} >= {_told(cut, kind)}", values >= cut)
+        yield ColumnCondition(f"{name} >= {_told(cut, kind)}", values >= cut)
     for cut in most:
-        yield Literal(f"{name} <= {_told(cut, kind)}", values <= cut)
+        yield ColumnCondition(f"{name} <= {_told(cut, kind)}", values <= cut)
     distinct, counts = np.unique(own, return_counts=True)
     for value in distinct[counts >= max(2, _LEAST_SHARE * len(among))]:
-        yield Literal(f"{name} = {_told(value, kind)}", values == value)
-    steps = grain_steps(reference, name)
-    rounds = grain(values, steps)
+        yield ColumnCondition(f"{name} = {_told(value, kind)}", values == value)
+    steps = choose_rounding_steps(reference, name)
+    rounds = count_rounding_steps(values, steps)
     levels = rounds[np.isfinite(rounds)]
     # Of steps that tell alike the coarsest is said: the first of equals is taken.
     for level in range(int(levels.max()), int(levels.min()), -1):
         words = _whole(name, kind, float(steps[level - 1]), level)
-        yield Literal(f"{name} is {words}", rounds >= level)
-        yield Literal(f"{name} is not {words}", rounds < level)
+        yield ColumnCondition(f"{name} is {words}", rounds >= level)
+        yield ColumnCondition(f"{name} is not {words}", rounds < level)
 
 
 def _cuts(values: Floats, kind: str) -> tuple[list[float], list[float]]:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.features.slice_search import told_share
+from twinset.core.features.slice_search import format_share
 from twinset.core.stats.hypothesis_tests import excess_p
 
-from ._conditions import Literal, literals_of
+from ._conditions import ColumnCondition, list_conditions
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.floating]
@@ -35,7 +35,7 @@ _SURE = 0.001
 
 
 @dataclass(frozen=True)
-class Judged:
+class DiscriminatorScores:
     """Rows of both sides with what a judge said of each without having seen it.
 
     Parameters
@@ -59,8 +59,8 @@ class Judged:
         return np.arange(len(self.said)) >= len(self.reference)
 
 
-def surest_rows(
-    judged: Judged, columns: Sequence[str], places: Places | None, train: Dataset
+def find_confident_rows(
+    judged: DiscriminatorScores, columns: Sequence[str], places: Places | None, train: Dataset
 ) -> list[dict[str, Any]]:
     """Return the synthetic rows that the judge is surest of, surest first, as plain JSON values.
 
@@ -92,7 +92,7 @@ def surest_rows(
     return rows
 
 
-def common_rule(judged: Judged, columns: Sequence[str]) -> dict[str, Any] | None:
+def common_rule(judged: DiscriminatorScores, columns: Sequence[str]) -> dict[str, Any] | None:
     """Return what the surest twentieth of the synthetic rows has in common, in one or two conditions.
 
     Of all pairs of conditions the one is taken that tells these rows from real ones best. It is looked
@@ -117,7 +117,7 @@ def common_rule(judged: Judged, columns: Sequence[str]) -> dict[str, Any] | None
     surest = candidates[np.argsort(-said[candidates], kind="stable")[:n_surest]]
     real = np.flatnonzero(~made & looked_at)
     named = columns[:_MOST_COLUMNS]
-    literals = literals_of(
+    literals = list_conditions(
         judged.reference, judged.synthetic, named, surest - len(judged.reference)
     )
     rule = _best(literals, surest, real, n_surest / len(candidates))
@@ -130,11 +130,13 @@ def common_rule(judged: Judged, columns: Sequence[str]) -> dict[str, Any] | None
     if not beyond or excess_p(hits[0], sizes[0], hits[1], sizes[1]) > _SURE:
         return None
     words = " and ".join(literal.words for literal in rule)
-    told = [told_share(k, n, side) for k, n, side in zip(hits, sizes, ("synthetic", "real"))]
+    told = [format_share(k, n, side) for k, n, side in zip(hits, sizes, ("synthetic", "real"))]
     return {"words": words, "sentence": f"{words}: {told[0]}, {told[1]}"}
 
 
-def _best(literals: Sequence[Literal], surest: Places, real: Places, share: float) -> list[Literal]:
+def _best(
+    literals: Sequence[ColumnCondition], surest: Places, real: Places, share: float
+) -> list[ColumnCondition]:
     """Return the one or two conditions with the best F1 at finding the surest rows among real ones.
 
     `share` is what part the surest rows are of all synthetic ones: as many real rows count.

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.discriminator import judge_table
+from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.stats.hypothesis_tests import excess_p
 
-from ._rounding import grains
+from ._rounding import compute_roundness
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -36,7 +36,7 @@ class SideTable:
     Parameters
     ----------
     x : numpy.ndarray, shape (n, d)
-        Columns of `judge_table`, then how round each number is.
+        Columns of `build_discriminator_table`, then how round each number is.
     y : numpy.ndarray of int, shape (n,)
         0 for real, 1 for synthetic.
     categorical : numpy.ndarray of bool, shape (d,)
@@ -59,7 +59,7 @@ class SideTable:
         """
         names = list(real.schema.names)
         plain = [name for name in names if real.schema[name].kind in TABULAR_KINDS]
-        table = judge_table([real, synthetic], plain)
+        table = build_discriminator_table([real, synthetic], plain)
         parts, categorical = [np.concatenate(table.parts)], [table.categorical]
         places = {name: [i] for i, name in enumerate(plain)}
         width = len(plain)
@@ -70,7 +70,7 @@ class SideTable:
                 told = [encoder.transform(part.select([name])) for part in (real, synthetic)]
                 parts.append(np.concatenate(told).astype(np.float64))
                 categorical.append(np.zeros(parts[-1].shape[1], dtype=bool))
-            elif (found := grains(real, [synthetic], name)) is not None:
+            elif (found := compute_roundness(real, [synthetic], name)) is not None:
                 parts.append(np.concatenate(found)[:, None])
                 categorical.append(np.zeros(1, dtype=bool))
             else:
@@ -217,12 +217,12 @@ def _top_hits(real: Floats, synthetic: Floats) -> tuple[int, int]:
     return int((synthetic > least).sum()), int((real > least).sum())
 
 
-def who_told(importance: Mapping[str, float]) -> list[str]:
+def find_important_columns(importance: Mapping[str, float]) -> list[str]:
     """Return the one to three columns that gave it away: the first, and those that come near it.
 
     Examples
     --------
-    >>> who_told({"age": 0.2, "sex": 0.06, "job": 0.001})
+    >>> find_important_columns({"age": 0.2, "sex": 0.06, "job": 0.001})
     ['age', 'sex']
     """
     if not importance:
@@ -232,7 +232,7 @@ def who_told(importance: Mapping[str, float]) -> list[str]:
     return named[:_MOST_NAMED]
 
 
-def logistic_opinions(
+def predict_logistic(
     features: npt.NDArray[np.float32], y: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]
 ) -> Floats:
     """Return out-of-fold opinions of a logistic regression, shape (n,).

@@ -22,7 +22,7 @@ _TOP_LEVELS = 20
 
 
 @dataclass(frozen=True)
-class CountedSide:
+class PairCounts:
     """The rows of one set, with a cell of a contingency table for each of their values.
 
     Parameters
@@ -50,7 +50,7 @@ class CountedSide:
     @classmethod
     def of(
         cls, columns: Sequence[PooledColumn], side: int, cuts: Sequence[SmallCodes], groups: Groups
-    ) -> CountedSide:
+    ) -> PairCounts:
         """Return the synthetic rows (`side` 0) or the reference (1); `cuts` are those of `cells_of`."""
         own = tuple(column.sides[side] for column in columns)
         places = [column.places[side] for column in columns]

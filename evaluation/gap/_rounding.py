@@ -16,7 +16,7 @@ _OF_A_STEP = 0.01
 _TIME_STEPS = np.array([1e3, 1e6, 6e7, 3.6e9, 8.64e10])
 
 
-def grains(reference: Dataset, others: list[Dataset], name: str) -> list[Floats] | None:
+def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> list[Floats] | None:
     """Return how round each value of a column is, once a set: the reference, then the others.
 
     Rounding to tens, to half hours or to whole days moves a distribution by almost nothing, and yet
@@ -26,28 +26,28 @@ def grains(reference: Dataset, others: list[Dataset], name: str) -> list[Floats]
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
-    >>> found = grains(real, [real], "x")
+    >>> found = compute_roundness(real, [real], "x")
     >>> (found[0] - found[0].min()).tolist()
     [0.0, 1.0, 0.0, 2.0, 0.0]
     """
     kind = reference.schema[name].kind
     if kind not in ("number", "integer", "datetime"):
         return None
-    steps = grain_steps(reference, name)
-    found = [grain(part.values(name), steps) for part in (reference, *others)]
+    steps = choose_rounding_steps(reference, name)
+    found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]
     present = np.concatenate(found)
     present = present[~np.isnan(present)]
     return found if len(present) and present.min() < present.max() else None
 
 
-def grain_steps(reference: Dataset, name: str) -> Floats:
+def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
     """Return the rising steps that roundness is told in: of a datetime 1 ms to 1 day, else decimal ones.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0]}))
-    >>> grain_steps(real, "x")[-4:].tolist()
+    >>> choose_rounding_steps(real, "x")[-4:].tolist()
     [10.0, 50.0, 100.0, 500.0]
     """
     if reference.schema[name].kind == "datetime":
@@ -55,14 +55,14 @@ def grain_steps(reference: Dataset, name: str) -> Floats:
     return _decimal_steps(_median_size(reference.values(name)))
 
 
-def grains_of(column: PooledColumn) -> Floats | None:
-    """Return how round each distinct value of a column is, shape (k,); None as in `grains`.
+def compute_value_roundness(column: PooledColumn) -> Floats | None:
+    """Return how round each distinct value of a column is, shape (k,); None as in `compute_roundness`.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
-    >>> found = grains_of(PooledColumn.of(real, real, "x"))  # of 12, 18, 21, 35 and 40
+    >>> found = compute_value_roundness(PooledColumn.of(real, real, "x"))  # of 12, 18, 21, 35 and 40
     >>> (found - found.min()).tolist()
     [0.0, 0.0, 0.0, 1.0, 2.0]
     """
@@ -70,11 +70,11 @@ def grains_of(column: PooledColumn) -> Floats | None:
         return None
     is_time = column.kind == "datetime"
     steps = _TIME_STEPS if is_time else _decimal_steps(_usual_size(column))
-    found = grain(column.values, steps)
+    found = count_rounding_steps(column.values, steps)
     return found if len(found) and found.min() < found.max() else None
 
 
-def grain(values: Floats, steps: Floats) -> Floats:
+def count_rounding_steps(values: Floats, steps: Floats) -> Floats:
     """Return of how many of the `steps` each value is a multiple, shape (n,); NaN where missing.
 
     Parameters
@@ -86,7 +86,7 @@ def grain(values: Floats, steps: Floats) -> Floats:
 
     Examples
     --------
-    >>> grain(np.array([12.0, 35.0, 40.0]), np.array([1.0, 5.0, 10.0])).tolist()
+    >>> count_rounding_steps(np.array([12.0, 35.0, 40.0]), np.array([1.0, 5.0, 10.0])).tolist()
     [1.0, 2.0, 3.0]
     """
     out = np.zeros(len(values))

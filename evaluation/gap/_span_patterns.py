@@ -9,7 +9,7 @@ from typing import Any
 from twinset.core.data.dataset import Dataset
 from twinset.core.stats.bootstrap import Groups
 
-from ._text_patterns import Pattern, apart, strings, uses, words_of
+from ._text_patterns import Pattern, strings, uses, variation_pattern, words_of
 
 _LEAST_USES = 10
 _MOST_TERMS = 2_000
@@ -45,7 +45,9 @@ def span_patterns(
         used = Counter(piece for own in pieces[0] for piece in own)
         known = [piece for piece, n in used.most_common(_MOST_TERMS) if n >= _LEAST_USES]
         place = {piece: i for i, piece in enumerate(known)}
-        yield apart(title, [uses(own, place, deal) for own, deal in zip(pieces[1:], deals)], deals)
+        yield variation_pattern(
+            title, [uses(own, place, deal) for own, deal in zip(pieces[1:], deals)], deals
+        )
 
 
 def _spans(rows: Dataset, mark: str) -> list[Spans]:

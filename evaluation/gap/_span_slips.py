@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._text_slips import Slip
+from ._text_slips import TextAnomaly
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _SMOOTHING = 0.5
 
 
 @dataclass(frozen=True)
-class MarkedText:
+class AnnotatedText:
     """The words of a text in small letters, and which of them each span covers, whole or in part.
 
     Spans that are off by a letter cover the same words: where spans end is another question.
@@ -37,13 +37,13 @@ class MarkedText:
     """First word, word after the last, and label."""
 
     @classmethod
-    def read(cls, text: str, spans: Sequence[Mapping[str, Any]]) -> MarkedText:
+    def read(cls, text: str, spans: Sequence[Mapping[str, Any]]) -> AnnotatedText:
         """Return the text and its spans in words.
 
         Examples
         --------
-        >>> MarkedText.read("Fly to Ulm", [{"start": 7, "end": 10, "label": "city"}])
-        MarkedText(words=('fly', 'to', 'ulm'), spans=((2, 3, 'city'),))
+        >>> AnnotatedText.read("Fly to Ulm", [{"start": 7, "end": 10, "label": "city"}])
+        AnnotatedText(words=('fly', 'to', 'ulm'), spans=((2, 3, 'city'),))
         """
         found = list(_WORD.finditer(text))
         starts, ends = [m.start() for m in found], [m.end() for m in found]
@@ -99,7 +99,7 @@ class KnownSpans:
     _weights: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, rows: Sequence[MarkedText]) -> KnownSpans:
+    def of(cls, rows: Sequence[AnnotatedText]) -> KnownSpans:
         """Return what these real rows mark."""
         given = Counter(label for row in rows for _, _, label in row.spans)
         labels = tuple(sorted(given))
@@ -112,7 +112,7 @@ class KnownSpans:
         counts = np.array([given[label] for label in labels], dtype=np.float64)
         return cls(labels, counts, dict(clues), _mentions(rows), _plain(rows))
 
-    def slips(self, mark: str, rows: Sequence[MarkedText]) -> Iterator[Slip]:
+    def slips(self, mark: str, rows: Sequence[AnnotatedText]) -> Iterator[TextAnomaly]:
         """Yield what the spans of a column do that real ones do not.
 
         Parameters
@@ -124,7 +124,7 @@ class KnownSpans:
         """
         if not self.labels:
             return
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"contradicted labels of {mark}",
             f"spans of {mark} whose words speak for another label",
             (
@@ -133,12 +133,12 @@ class KnownSpans:
             ),
         )
         if self.mentions:
-            yield Slip.counted(
+            yield TextAnomaly.counted(
                 f"unmarked mentions of {mark}",
                 f"mentions that {mark} leaves out though real texts nearly always mark them",
                 (_left_out(row, self.mentions) for row in rows),
             )
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"needless marks of {mark}",
             f"words within {mark} that real texts hardly ever mark",
             (self._needless(row) for row in rows),
@@ -162,13 +162,13 @@ class KnownSpans:
             self._weights[clue] = np.log(by_label)
         return self._weights[clue]
 
-    def _needless(self, row: MarkedText) -> tuple[int, int]:
+    def _needless(self, row: AnnotatedText) -> tuple[int, int]:
         inside = zip(row.words, row.is_marked)
         marked = [word for word, is_in in inside if is_in and word.isalnum()]
         return sum(word in self.plain for word in marked), len(marked)
 
 
-def _mentions(rows: Sequence[MarkedText]) -> dict[str, frozenset[tuple[str, ...]]]:
+def _mentions(rows: Sequence[AnnotatedText]) -> dict[str, frozenset[tuple[str, ...]]]:
     uses = Counter(row.words[first:last] for row in rows for first, last, _ in row.spans)
     known = _by_first([phrase for phrase, n in uses.items() if n >= _MENTION_USES])
     seen: Counter[tuple[str, ...]] = Counter()
@@ -186,7 +186,7 @@ def _mentions(rows: Sequence[MarkedText]) -> dict[str, frozenset[tuple[str, ...]
     )
 
 
-def _plain(rows: Sequence[MarkedText]) -> frozenset[str]:
+def _plain(rows: Sequence[AnnotatedText]) -> frozenset[str]:
     used: Counter[str] = Counter()
     marked: Counter[str] = Counter()
     for row in rows:
@@ -205,7 +205,7 @@ def _by_first(phrases: Sequence[tuple[str, ...]]) -> dict[str, frozenset[tuple[s
 
 
 def _phrases(
-    row: MarkedText, known: Mapping[str, frozenset[tuple[str, ...]]]
+    row: AnnotatedText, known: Mapping[str, frozenset[tuple[str, ...]]]
 ) -> Iterator[tuple[tuple[str, ...], bool]]:
     """Yield known phrases of a text, the longest at each place, and whether a span touches them."""
     marked, at = row.is_marked, 0
@@ -221,7 +221,7 @@ def _phrases(
 
 
 def _left_out(
-    row: MarkedText, mentions: Mapping[str, frozenset[tuple[str, ...]]]
+    row: AnnotatedText, mentions: Mapping[str, frozenset[tuple[str, ...]]]
 ) -> tuple[int, int]:
     found = [is_marked for _, is_marked in _phrases(row, mentions)]
     return found.count(False), len(found)

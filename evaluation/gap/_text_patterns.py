@@ -125,7 +125,7 @@ def uses(pieces: Sequence[Sequence[str]], place: Mapping[str, int], deal: Groups
     return counts
 
 
-def apart(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
+def variation_pattern(title: str, counts: Sequence[Floats], deals: Sequence[Groups]) -> Pattern:
     """Return the total variation distance of two sides, from the counts of each group of either."""
     if any(not table.sum() for table in counts):  # no text of one side has two words, say
         whole = float(counts[0].sum() != counts[1].sum())
@@ -158,7 +158,7 @@ def last_words(
     for texts, deal in zip(sides, deals):
         new = [bool(words) and words[-1] not in known for words in map(words_of, texts)]
         counts.append(deal.counts(np.array(new, dtype=np.int64), 2))
-    return apart(f"unknown last words of {name}", counts, deals)
+    return variation_pattern(f"unknown last words of {name}", counts, deals)
 
 
 def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> Iterator[Pattern]:
@@ -173,10 +173,12 @@ def repetition(name: str, sides: Sequence[Dataset], deals: Sequence[Groups]) -> 
         times = Counter(texts)
         repeats = np.array([times[text] > 1 for text in texts], dtype=np.int64)
         counts.append(deal.counts(repeats, 2))
-    yield apart(f"repeats of {name}", counts, deals)
-    yield apart(f"near repeats of {name}", [_near(*pair) for pair in zip(told, deals)], deals)
+    yield variation_pattern(f"repeats of {name}", counts, deals)
+    yield variation_pattern(
+        f"near repeats of {name}", [_near(*pair) for pair in zip(told, deals)], deals
+    )
     counts = [_variety(texts, deal) for texts, deal in zip(told, deals)]
-    yield apart(f"different words of {name}", counts, deals)
+    yield variation_pattern(f"different words of {name}", counts, deals)
 
 
 def _near(texts: Sequence[str], deal: Groups) -> Floats:

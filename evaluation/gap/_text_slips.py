@@ -21,7 +21,7 @@ _SPELT_USES = 3
 
 
 @dataclass(frozen=True)
-class Slip:
+class TextAnomaly:
     """Something that real texts hardly do: how often each row does it, of how many chances.
 
     Parameters
@@ -40,7 +40,7 @@ class Slip:
     chances: Floats
 
     @classmethod
-    def counted(cls, name: str, told: str, rows: Iterable[tuple[float, float]]) -> Slip:
+    def counted(cls, name: str, told: str, rows: Iterable[tuple[float, float]]) -> TextAnomaly:
         """Return a slip from (slips, chances) of every row."""
         slips, chances = np.array(list(rows), dtype=np.float64).reshape(-1, 2).T
         return cls(name, told, slips, chances)
@@ -96,7 +96,7 @@ class KnownTexts:
             lengths=(min(lengths), max(lengths)),
         )
 
-    def slips(self, name: str, texts: Sequence[str]) -> Iterator[Slip]:
+    def slips(self, name: str, texts: Sequence[str]) -> Iterator[TextAnomaly]:
         """Yield what these texts of a column do that the real ones do not.
 
         Parameters
@@ -108,28 +108,28 @@ class KnownTexts:
         """
         # Numbers are new in every real text too, and say nothing.
         words = [[word for word in words_of(text) if word.isalpha()] for text in texts]
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"unknown words of {name}",
             f"words of {name} that no real train text has",
             ((sum(word not in self.words for word in own), len(own)) for own in words),
         )
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"misspelt words of {name}",
             f"words of {name} that are one letter off a real one",
             ((sum(self._is_misspelt(word) for word in own), len(own)) for own in words),
         )
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"unknown order of words of {name}",
             f"common words of {name} that no real train text has side by side in this order",
             (self._out_of_order(text) for text in texts),
         )
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"unknown characters of {name}",
             f"texts of {name} with a character that no real train text has",
             ((not self.characters.issuperset(text), 1) for text in texts),
         )
         least, most = self.lengths
-        yield Slip.counted(
+        yield TextAnomaly.counted(
             f"unknown lengths of {name}",
             f"texts of {name} shorter or longer than any real train text",
             ((not least <= len(words_of(text)) <= most, 1) for text in texts),

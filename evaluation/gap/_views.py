@@ -9,13 +9,13 @@ import numpy as np
 
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.embedders import TextEmbedding, vectors_held
+from twinset.core.features.embedders import TextEmbedding, read_embeddings
 from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, shared_encoder
 from twinset.core.features.reduction import Reduction
 
 
 @dataclass(frozen=True)
-class View:
+class EmbeddingView:
     """One embedding, on the main directions of the train rows, in which their total variance is 1.
 
     Parameters
@@ -36,16 +36,16 @@ class View:
     of: Callable[[Dataset], Matrix]
 
 
-def views_of(comparison: Comparison, n_directions: int) -> list[View]:
+def list_embedding_views(comparison: Comparison, n_directions: int) -> list[EmbeddingView]:
     """Return the embeddings of a comparison, kept in its cache; empty ones are left out."""
     key = f"views of {comparison.reference.schema.names} on {n_directions}"
     if key not in comparison.cache:
         comparison.cache[key] = _views(comparison, n_directions)
-    found: list[View] = comparison.cache[key]
+    found: list[EmbeddingView] = comparison.cache[key]
     return found
 
 
-def _views(comparison: Comparison, n_directions: int) -> list[View]:
+def _views(comparison: Comparison, n_directions: int) -> list[EmbeddingView]:
     names = comparison.reference.schema.names
     images = [field.name for field in comparison.reference.schema.of_kind("image")]
     texts = [field.name for field in comparison.reference.schema.of_kind("text")]
@@ -55,7 +55,7 @@ def _views(comparison: Comparison, n_directions: int) -> list[View]:
     train = comparison.train.take(rows.astype(np.int64))
     views = []
     for column in images:
-        for embedder in vectors_held(train.records.column(column)):
+        for embedder in read_embeddings(train.records.column(column)):
             title = embedder if len(images) == 1 else f"{column}: {embedder}"
             views.append(_view(title, train, n_directions, _by_embedder(column, embedder)))
     for column in texts:
@@ -72,7 +72,7 @@ def _views(comparison: Comparison, n_directions: int) -> list[View]:
 
 
 def _by_embedder(column: str, embedder: str) -> Callable[[Dataset], Matrix]:
-    return lambda dataset: vectors_held(dataset.records.column(column))[embedder]
+    return lambda dataset: read_embeddings(dataset.records.column(column))[embedder]
 
 
 def _by_text_embedder(column: str, one: TextEmbedding) -> Callable[[Dataset], Matrix]:
@@ -81,7 +81,7 @@ def _by_text_embedder(column: str, one: TextEmbedding) -> Callable[[Dataset], Ma
 
 def _view(
     name: str, train: Dataset, n_directions: int, features: Callable[[Dataset], Matrix]
-) -> View:
+) -> EmbeddingView:
     vectors = features(train)
     reduction = Reduction.fit(vectors, size=n_directions, variance=1.0)
     size = reduction.directions.shape[1]
@@ -90,4 +90,6 @@ def _view(
     scale = np.sqrt((reduction.directions**2).sum(axis=0)) if size else np.ones(0)
     inside = float((reduction.apply(known).var(axis=0) / scale**2).sum()) if size else 0.0
     held = inside / total if total > 0 else 0.0
-    return View(name, size, round(held, 4), lambda dataset: reduction.apply(features(dataset)))
+    return EmbeddingView(
+        name, size, round(held, 4), lambda dataset: reduction.apply(features(dataset))
+    )

@@ -14,22 +14,22 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset, some_places
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features.discriminator import fit_judge
+from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.features.encoder import shared_encoder
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
-from ._confident_rows import Judged, common_rule, surest_rows
+from ._confident_rows import DiscriminatorScores, common_rule, find_confident_rows
 from ._feature_importance import (
     Opinion,
     SideTable,
     column_importance,
+    find_important_columns,
     is_clear,
     is_clear_at_the_top,
-    logistic_opinions,
+    predict_logistic,
     settled,
     top_lift,
-    who_told,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -134,7 +134,7 @@ class Classifier(Metric):
             if clear:
                 found = settled(found, partial(self._area_without, table, fold, seed))
             places = kept if comparison.places is None else comparison.places[kept]
-            judged = Judged(reference, synthetic, told, fold)
+            judged = DiscriminatorScores(reference, synthetic, told, fold)
             details |= _gave_away(judged, found, places, comparison.train)
         return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
 
@@ -143,7 +143,7 @@ class Classifier(Metric):
     ) -> list[Opinion]:
         """Return for each fold, or the first `most`, a judge that was fitted on the others."""
         judges = [
-            fit_judge(
+            fit_discriminator(
                 table.x[fold != k],
                 table.y[fold != k],
                 table.categorical,
@@ -181,7 +181,7 @@ class Classifier(Metric):
         features = np.concatenate([encoder.transform(part) for part in parts])
         y = np.repeat([0, 1], [len(part) for part in parts])
         fold = self._folds(len(parts[0]), len(parts[1]), rng)
-        told = logistic_opinions(features, y, fold)
+        told = predict_logistic(features, y, fold)
         return _area(told[y == 0], told[y == 1])
 
     def _folds(
@@ -193,13 +193,13 @@ class Classifier(Metric):
 
 
 def _gave_away(
-    judged: Judged,
+    judged: DiscriminatorScores,
     importance: Mapping[str, float],
     places: npt.NDArray[np.int64],
     train: Dataset,
 ) -> dict[str, Any]:
     """Return what gave the synthetic rows away: columns, the rows that look least real, and a rule."""
-    named = who_told(importance)
+    named = find_important_columns(importance)
     if not named:
         return {"columns_that_tell": importance}
     summary, rule = f"what gave it away: {', '.join(named)}", common_rule(judged, list(importance))
@@ -207,7 +207,7 @@ def _gave_away(
         summary += f". In most of the rows that look least real, {rule['sentence']}"
     return {
         "columns_that_tell": importance,
-        "surest": {"rows": surest_rows(judged, named, places, train), "rule": rule},
+        "surest": {"rows": find_confident_rows(judged, named, places, train), "rule": rule},
         "summary": summary,
     }
 

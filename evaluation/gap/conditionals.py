@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
@@ -128,7 +128,7 @@ class Conditionals(Metric):
             value,
             drawn.mean(axis=1),
             details,
-            Parts(
+            ComponentResults(
                 "column",
                 (*names, *(f"{name} (too neat)" for name in names)),
                 np.concatenate([fractions, 1 - fractions]),

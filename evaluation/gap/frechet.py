@@ -11,18 +11,18 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix
 from twinset.core.stats.bootstrap import Groups
 
-from ._views import View, views_of
+from ._views import EmbeddingView, list_embedding_views
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ class Frechet(Metric):
         n = min(len(comparison.reference), len(comparison.synthetic), self.max_rows)
         if min(n, len(comparison.train)) < _FEWEST:
             raise NotMeasurable(f"it needs at least {_FEWEST} rows of each side")
-        views = views_of(comparison, self.n_directions)
+        views = list_embedding_views(comparison, self.n_directions)
         widest = max((view.size for view in views), default=0)
         if not widest:
             raise NotMeasurable("all real rows are the same")
@@ -122,7 +122,7 @@ class Frechet(Metric):
         drawn = np.column_stack([_replicates(*pair, groups) for pair in rows.values()])
         endless = {name: at_infinity(*pair, order) for name, pair in rows.items()}
         details = _details(views, values, endless, n)
-        parts = Parts("embedding", tuple(rows), values, drawn, self.view_margin)
+        parts = ComponentResults("embedding", tuple(rows), values, drawn, self.view_margin)
         return Measurement(
             float(values.mean()), drawn.mean(axis=1), details, parts if len(views) > 1 else None
         )
@@ -220,7 +220,7 @@ def _replicates(real: Matrix, made: Matrix, groups: tuple[Groups, Groups]) -> Fl
 
 
 def _details(
-    views: list[View], values: Floats, endless: Mapping[str, float], n: int
+    views: list[EmbeddingView], values: Floats, endless: Mapping[str, float], n: int
 ) -> dict[str, Any]:
     worst = int(values.argmax())
     told = {

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
@@ -134,7 +134,7 @@ class ImageLabels(Metric):
         }
         if commonest := next(iter(pairs[names[worst[0]]]), ""):
             details["summary"] = f"most often in '{names[worst[0]]}': {commonest}"
-        parts = Parts("column", tuple(names), shares, drawn, self.column_margin)
+        parts = ComponentResults("column", tuple(names), shares, drawn, self.column_margin)
         return Measurement(float(shares.mean()), drawn.mean(axis=1), details, parts)
 
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
@@ -122,7 +122,7 @@ class ImageProperties(Metric):
             "max_rows": self.max_rows,
             "summary": _summary([(names[i], values[i]) for i in worst], len(real), len(made)),
         }
-        parts = Parts("measure", tuple(names), values, drawn, self.property_margin)
+        parts = ComponentResults("measure", tuple(names), values, drawn, self.property_margin)
         return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
 
 

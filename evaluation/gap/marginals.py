@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
@@ -111,7 +111,7 @@ class Marginals(Metric):
                 columns[name], Tails.of(comparison.train, name, cache), name, groups
             )
         ]
-        parts = Parts(
+        parts = ComponentResults(
             "column",
             (*names, *(tail.name for tail in tails)),
             np.append(distances, [tail.gap for tail in tails]),

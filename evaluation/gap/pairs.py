@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._columns import chosen_columns
-from ._pair_tables import CountedSide, cells_of
+from ._pair_tables import PairCounts, cells_of
 from ._pooled import PooledColumn
 
 Floats = npt.NDArray[np.float64]
@@ -93,11 +93,11 @@ class Pairs(Metric):
         cache = comparison.cache
         columns = [PooledColumn.of(synthetic, reference, name, cache) for name in names]
         cuts = [cells_of(column, self.n_bins) for column in columns]
-        made = CountedSide.of(columns, 0, cuts, of_synthetic)
-        real: CountedSide | None = cache.get("counted")
+        made = PairCounts.of(columns, 0, cuts, of_synthetic)
+        real: PairCounts | None = cache.get("counted")
         # Only an equal deal, which is what equal streams give, may be counted on.
         if real is None or not real.groups.equals(of_reference):
-            real = cache["counted"] = CountedSide.of(columns, 1, cuts, of_reference)
+            real = cache["counted"] = PairCounts.of(columns, 1, cuts, of_reference)
         matrix = np.zeros((len(names), len(names)))
         drawn = np.zeros((self.replicates, len(names), len(names)))
         numbers = np.array(real.numbers, dtype=np.int64)
@@ -116,11 +116,11 @@ class Pairs(Metric):
             float(values.mean()),
             replicates.mean(axis=1),
             _details(names, matrix, left_out),
-            Parts("pair", called, values, replicates, self.pair_margin),
+            ComponentResults("pair", called, values, replicates, self.pair_margin),
         )
 
 
-def _correlation_gaps(made: CountedSide, real: CountedSide) -> tuple[Floats, Floats]:
+def _correlation_gaps(made: PairCounts, real: PairCounts) -> tuple[Floats, Floats]:
     """Return half the differences of the rank correlations, shape (d, d), and replicates, (b, d, d)."""
     found = []
     for side in (made, real):
@@ -146,7 +146,7 @@ def _correlations(draws: Floats, sizes: Floats, sums: Floats, products: Floats) 
     return out
 
 
-def _table_gap(made: CountedSide, real: CountedSide, i: int, j: int) -> tuple[float, Floats]:
+def _table_gap(made: PairCounts, real: PairCounts, i: int, j: int) -> tuple[float, Floats]:
     """Return the distance of two contingency tables and its replicates, shape (b,)."""
     (whole_s, drawn_s), (whole_r, drawn_r) = made.shares(i, j), real.shares(i, j)
     return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)

@@ -20,11 +20,11 @@ from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries, excess_p
 
 from ._combinations import (
-    breaks_apart,
     closed_labels,
-    columns_left_out,
+    count_excluded_columns,
+    find_exclusive_pairs,
+    find_exclusivity_violations,
     joint_codes,
-    pairs_apart,
     unseen_labels,
 )
 
@@ -110,7 +110,7 @@ class RulesKept(Metric):
             "rows": len(synthetic),
             "summary": _summary(broken, len(checks)),
         }
-        left_out = columns_left_out(train) if self.discover else 0
+        left_out = count_excluded_columns(train) if self.discover else 0
         if left_out:
             details["note"] = (
                 f"combinations were not looked for in {left_out} columns of labels, the last ones"
@@ -133,7 +133,7 @@ class RulesKept(Metric):
             found = [rule for rule in found if violations(rule, train).mean() <= self.nearly]
         rules = declared + found
         said = {frozenset(rule.columns) for rule in rules}
-        pairs = [pair for pair in pairs_apart(train) if frozenset(pair) not in said]
+        pairs = [pair for pair in find_exclusive_pairs(train) if frozenset(pair) not in said]
         known_labels = closed_labels(train, self.nearly)
         return [
             *(_Check(rule.kind, rule.columns, rule) for rule in rules),
@@ -142,7 +142,9 @@ class RulesKept(Metric):
         ]
 
 
-def unlike_train(left: Codes, right: Codes, train_left: Codes, train_right: Codes) -> Mask:
+def find_rows_unlike_train(
+    left: Codes, right: Codes, train_left: Codes, train_right: Codes
+) -> Mask:
     """Return the rows whose right side is not the one that train shows beside their left, shape (n,).
 
     Of several right sides in train the commonest counts, of equally common ones the least. A left
@@ -158,7 +160,7 @@ def unlike_train(left: Codes, right: Codes, train_left: Codes, train_right: Code
     Examples
     --------
     >>> train = np.array([0, 0, 1]), np.array([5, 5, 6])
-    >>> unlike_train(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 6]), *train).tolist()
+    >>> find_rows_unlike_train(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 6]), *train).tolist()
     [False, True, False, False]
     """
     present = (train_left >= 0) & (train_right >= 0)
@@ -189,11 +191,11 @@ class _Check:
         if self.kind == "labels" and self.rule is None:
             return unseen_labels(rows, train, self.columns[0])
         if self.rule is None:
-            return breaks_apart(rows, train, (self.columns[0], self.columns[1]))
+            return find_exclusivity_violations(rows, train, (self.columns[0], self.columns[1]))
         if self.kind == "dependency":
             left, train_left = joint_codes(rows, train, self.columns[:-1])
             right, train_right = joint_codes(rows, train, self.columns[-1:])
-            return unlike_train(left, right, train_left, train_right)
+            return find_rows_unlike_train(left, right, train_left, train_right)
         if self.kind == "combination" and self.rule.settings.get("allowed") is None:
             here, there = joint_codes(rows, train, self.columns)
             return np.asarray((here >= 0) & ~np.isin(here, there))

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
@@ -119,7 +119,7 @@ class TextLabels(Metric):
             "stray_fractions": {labels[i]: float(fractions[i]) for i in worst},
             "rows": {"train": len(train), "synthetic": len(synthetic)},
         }
-        parts = Parts("label", tuple(labels), fractions, drawn, self.margin)
+        parts = ComponentResults("label", tuple(labels), fractions, drawn, self.margin)
         return Measurement(value, drawn.mean(axis=1), details, parts)
 
 

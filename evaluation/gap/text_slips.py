@@ -11,19 +11,19 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.stats.bootstrap import Groups
 
-from ._span_slips import KnownSpans, MarkedText
+from ._span_slips import AnnotatedText, KnownSpans
 from ._text_patterns import strings
-from ._text_slips import KnownTexts, Slip
+from ._text_slips import KnownTexts, TextAnomaly
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ _LEAST_ROWS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSlips(Metric):
+class TextAnomalies(Metric):
     """Counts what texts and their spans do though real train texts never, or hardly ever, do it.
 
     Distances between distributions hide small faults under the chance of many rare words. Slips are shares
@@ -65,7 +65,7 @@ class TextSlips(Metric):
     >>> schema = Schema((Field(name="said", kind="text"),))
     >>> texts = [["please play some jazz"] * 100, ["please play some jazz", "plaese play some jazz"] * 50]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
-    >>> found = TextSlips(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
+    >>> found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
     >>> found.details["slips"]["misspelt words of said"]
     0.125
     """
@@ -121,7 +121,7 @@ class TextSlips(Metric):
                 f"{slips[worst].told}: {values[worst]:.1%} against {usual[worst]:.1%} in held-out "
                 "real texts"
             ).replace("%", " %")
-        parts = Parts("slip", names, values, drawn, self.margin)
+        parts = ComponentResults("slip", names, values, drawn, self.margin)
         # Not the mean of all kinds: one bad kind of nine would hardly be seen in it.
         most = np.maximum((drawn - usual).max(axis=1), 0.0)
         return Measurement(max(float(excess[worst]), 0.0), most, details, parts)
@@ -143,7 +143,7 @@ class _Known:
             {mark: KnownSpans.of(_read(train, names[0], mark)) for mark in marks},
         )
 
-    def slips(self, rows: Dataset) -> list[Slip]:
+    def slips(self, rows: Dataset) -> list[TextAnomaly]:
         found = [
             slip
             for name, known in self.texts.items()
@@ -155,12 +155,12 @@ class _Known:
         return found
 
 
-def _read(rows: Dataset, name: str, mark: str) -> list[MarkedText]:
+def _read(rows: Dataset, name: str, mark: str) -> list[AnnotatedText]:
     spans = rows.records.column(mark).to_pylist()
-    return [MarkedText.read(text, own or ()) for text, own in zip(strings(rows, name), spans)]
+    return [AnnotatedText.read(text, own or ()) for text, own in zip(strings(rows, name), spans)]
 
 
-def _replicated(slips: Sequence[Slip], groups: Groups) -> Floats:
+def _replicated(slips: Sequence[TextAnomaly], groups: Groups) -> Floats:
     """Return the rate of each slip in each replicate, shape (b, p)."""
     sums = [
         np.column_stack([np.bincount(groups.group, row, groups.size) for row in rows])

@@ -32,7 +32,7 @@ _WORDS_A_STEP = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTelltale(Metric):
+class TextClassifier(Metric):
     """Counts texts that a simple model surely tells from real ones, and says what gives them away.
 
     A logistic model of words, pairs of words, shapes of words ("Aa"), first and last words and length
@@ -62,7 +62,8 @@ class TextTelltale(Metric):
     >>> texts = [f"{'play' if i % 3 else 'stop'} number {i % 50}" for i in range(600)]
     >>> polite = [f"{text} please" if i % 5 == 0 else text for i, text in enumerate(texts)]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in (texts, polite))
-    >>> found = TextTelltale(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
+    >>> sets = Comparison(real, made, real)
+    >>> found = TextClassifier(replicates=10).compute(sets, np.random.default_rng(0))
     >>> round(found.value, 1), found.details["tells"][0]
     (0.2, '"please"')
     """

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
@@ -29,7 +29,6 @@ from ._divergence_frontier import frontier_area
 from ._span_patterns import span_patterns
 from ._text_patterns import (
     Pattern,
-    apart,
     ends_of,
     last_words,
     numbers_of,
@@ -40,6 +39,7 @@ from ._text_patterns import (
     shifted,
     strings,
     uses,
+    variation_pattern,
     words_of,
 )
 
@@ -159,7 +159,7 @@ class Texts(Metric):
             float(values.mean()),
             drawn.mean(axis=1),
             details,
-            Parts("pattern", titles, values, drawn, self.pattern_margin),
+            ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
         )
 
 
@@ -199,7 +199,7 @@ def _terms(
         counts = [
             uses([cut(text) for text in texts], place, deal) for texts, deal in zip(told, deals)
         ]
-        yield apart(f"{what} of {name}", counts, deals)
+        yield variation_pattern(f"{what} of {name}", counts, deals)
 
 
 def _frontier(

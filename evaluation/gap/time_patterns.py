@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS, Schema
@@ -126,7 +126,7 @@ class TimePatterns(Metric):
             float(values.mean()),
             drawn.mean(axis=1),
             details,
-            Parts("pattern", titles, values, drawn, self.pattern_margin),
+            ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
         )
 
 

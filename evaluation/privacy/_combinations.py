@@ -124,7 +124,7 @@ def count_matches(rows: Floats, tried: Combinations) -> Counts:
     return counts
 
 
-def isolated_shares(
+def estimate_match_probability(
     members: Counts, n_members: int, control: Counts, n_control: int
 ) -> tuple[Floats, Floats]:
     """Return how likely each combination picks out one row of a subset of the smaller set's size.
@@ -140,7 +140,7 @@ def isolated_shares(
 
     Examples
     --------
-    >>> on_members, on_control = isolated_shares(np.array([1, 2]), 20, np.array([1, 2]), 10)
+    >>> on_members, on_control = estimate_match_probability(np.array([1, 2]), 20, np.array([1, 2]), 10)
     >>> on_members.round(3).tolist(), on_control.tolist()
     ([0.5, 0.526], [1.0, 0.0])
     """

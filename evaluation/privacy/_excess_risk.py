@@ -80,7 +80,7 @@ def resampled(
     return picked
 
 
-def told_shares(
+def round_shares(
     members: float, n_members: int, control: float, n_control: int
 ) -> tuple[float | str, float | str]:
     """Return the two shares for the report; one that stands for 1 to 10 real rows is not told.
@@ -89,9 +89,9 @@ def told_shares(
 
     Examples
     --------
-    >>> told_shares(0.25, 1000, 0.1, 1000)
+    >>> round_shares(0.25, 1000, 0.1, 1000)
     (0.25, 0.1)
-    >>> told_shares(0.254, 1000, 0.004, 1000)
+    >>> round_shares(0.254, 1000, 0.004, 1000)
     ('20 to 30 %', 'fewer than 11 rows')
     """
     small = [
@@ -105,7 +105,7 @@ def told_shares(
 
 
 def in_words(share: float | str) -> str:
-    """Return a share as `told_shares` gives it for a sentence.
+    """Return a share as `round_shares` gives it for a sentence.
 
     Examples
     --------

@@ -19,7 +19,7 @@ Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Victims:
+class AttackTargets:
     """Real rows under attack: members, which the generator saw, then control rows, which it did not.
 
     Everything here is symmetric in both: the encoder is fitted to them together and neighbours are
@@ -41,7 +41,7 @@ class Victims:
     encoder: FeatureEncoder
 
     @classmethod
-    def of(cls, comparison: Comparison, members: Positions, control: Positions) -> Victims:
+    def of(cls, comparison: Comparison, members: Positions, control: Positions) -> AttackTargets:
         """Return the rows of train and reference at these positions."""
         sides = [comparison.train.take(members), comparison.reference.take(control)]
         # A column may be integer on one side and number on the other.

@@ -12,7 +12,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.seeding import rng_for
 from twinset.core.stats.neighbors import nearest
 
-from ._membership_attack import Floats, Mask, Positions, Victims, distances_to_others
+from ._membership_attack import AttackTargets, Floats, Mask, Positions, distances_to_others
 
 SHARES = (0.01, 0.02, 0.05)
 """Parts of the real rows that are attacked: the most isolated 1, 2 and 5 %."""
@@ -24,7 +24,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Isolated:
+class OutlierRows:
     """Isolated rows, most isolated first.
 
     Parameters
@@ -39,7 +39,7 @@ class Isolated:
         Sizes of the most isolated 1, 2 and 5 %.
     """
 
-    victims: Victims
+    victims: AttackTargets
     rows: Positions
     isolation: Floats
     parts: tuple[int, ...]
@@ -55,9 +55,9 @@ class Isolated:
         return self.victims.is_member[self.rows]
 
 
-def isolated_rows(
+def find_outlier_rows(
     comparison: Comparison, members: Positions, control: Positions, seed: int
-) -> Isolated:
+) -> OutlierRows:
     """Return the isolated rows among those at these positions, kept for the next candidate.
 
     Raises
@@ -68,23 +68,23 @@ def isolated_rows(
     key = "isolated rows"
     known: Any = comparison.cache.get(key)
     if known is None or known[0] != (seed, len(members), len(control)):
-        victims = Victims.of(comparison, members, control)
+        victims = AttackTargets.of(comparison, members, control)
         n = len(victims.features)
         sizes = [min(n, max(_FEWEST, round(share * n))) for share in SHARES]
-        rows, isolation = most_isolated(victims.features, sizes[-1], rng_for(seed, "isolated"))
+        rows, isolation = rank_outliers(victims.features, sizes[-1], rng_for(seed, "isolated"))
         # Who has a twin among the other people does not stand alone.
         alone = isolation > 0
         rows, isolation = rows[alone], isolation[alone]
         parts = tuple(min(size, len(rows)) for size in sizes)
-        known = (seed, len(members), len(control)), Isolated(victims, rows, isolation, parts)
+        known = (seed, len(members), len(control)), OutlierRows(victims, rows, isolation, parts)
         comparison.cache[key] = known
-    found: Isolated = known[1]
+    found: OutlierRows = known[1]
     if not found.is_member.any() or found.is_member.all():
         raise NotMeasurable("too few real rows stand alone in the train part or in the holdout")
     return found
 
 
-def most_isolated(
+def rank_outliers(
     rows: npt.NDArray[np.floating], k: int, rng: np.random.Generator
 ) -> tuple[Positions, Floats]:
     """Return the `k` rows that are farthest from their nearest other row, and that distance.
@@ -112,7 +112,7 @@ def most_isolated(
     Examples
     --------
     >>> rows = np.array([[0.0], [1.0], [5.0], [5.5]])
-    >>> positions, distances = most_isolated(rows, 1, np.random.default_rng(0))
+    >>> positions, distances = rank_outliers(rows, 1, np.random.default_rng(0))
     >>> distances.tolist(), int(positions[0]) in (0, 1)
     ([1.0], True)
     """

@@ -11,7 +11,7 @@ from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset, some_places
 from twinset.core.stats.neighbors import nearest
 
-from ._membership_attack import Floats, Mask, Positions, Victims, distances_to_others
+from ._membership_attack import AttackTargets, Floats, Mask, Positions, distances_to_others
 
 _NEIGHBOURS = 5
 _SMALL = 1e-6
@@ -38,7 +38,12 @@ class Shadows:
 
     @classmethod
     def made(
-        cls, pool: Pool, victims: Victims, release: Release, k: int, rng: np.random.Generator
+        cls,
+        pool: ShadowPool,
+        victims: AttackTargets,
+        release: Release,
+        k: int,
+        rng: np.random.Generator,
     ) -> Shadows:
         """Make the generator `k` times on random halves of the pool, each row in half of them."""
         n = len(victims.features)
@@ -85,7 +90,7 @@ class Shadows:
 
 
 @dataclass(frozen=True)
-class Pool:
+class ShadowPool:
     """Positions of the real rows that shadow generators are made from, in train and in reference.
 
     Parameters
@@ -106,7 +111,7 @@ class Pool:
         attacked: tuple[Positions, Positions],
         most: int,
         rng: np.random.Generator,
-    ) -> Pool:
+    ) -> ShadowPool:
         """Return the attacked rows and at most `most` others, from both sides by their sizes."""
         sizes = len(comparison.train), len(comparison.reference)
         left = [np.setdiff1d(np.arange(n), at) for n, at in zip(sizes, attacked)]
@@ -123,14 +128,14 @@ class Pool:
         return parts[0], parts[1]
 
 
-def row_scale(victims: Victims) -> float:
+def row_scale(victims: AttackTargets) -> float:
     """Return the least distance that counts: a millionth of the rows' usual distance to each other."""
     apart = distances_to_others(victims.features)
     apart = apart[apart > 0]
     return _SMALL * (float(np.median(apart)) if len(apart) else 1.0)
 
 
-def release_signals(victims: Victims, synthetic: Dataset, scale: float) -> Floats:
+def release_signals(victims: AttackTargets, synthetic: Dataset, scale: float) -> Floats:
     """Return how near the synthetic rows come to each attacked row, shape (n, 2).
 
     Minus the logarithms of the distance to the nearest, and of the distances to the five nearest, on
@@ -144,7 +149,7 @@ def release_signals(victims: Victims, synthetic: Dataset, scale: float) -> Float
     >>> from twinset.core.features.encoder import FeatureEncoder
     >>> rows = Dataset.from_arrow(pa.table({"x": [0.0, 1.0, 2.0]}))
     >>> encoder = FeatureEncoder.fit(rows)
-    >>> seen = Victims(encoder.transform(rows), np.array([True, True, False]), encoder)
+    >>> seen = AttackTargets(encoder.transform(rows), np.array([True, True, False]), encoder)
     >>> found = release_signals(seen, rows.slice(0, 2), 1e-6)
     >>> bool(found[0, 0] > found[2, 0]), found.shape
     (True, (3, 2))

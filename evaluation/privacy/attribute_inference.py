@@ -13,11 +13,11 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features.discriminator import judge_table
+from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder, robust_scale
 from twinset.core.stats.neighbors import nearest
 
-from ._excess_risk import Floats, excess, in_words, thresholds, told_shares
+from ._excess_risk import Floats, excess, in_words, round_shares, thresholds
 
 Matrix = npt.NDArray[np.float32]
 
@@ -93,7 +93,7 @@ class AttributeInference(Metric):
         known, members, control = (
             part.at_most(limit, stream) for part, limit, stream in zip(sets, limits, streams)
         )
-        secrets = choose_secrets(comparison.train, names, self.max_secrets)
+        secrets = choose_sensitive_columns(comparison.train, names, self.max_secrets)
         ours, others = (
             _attack(known, part, secrets, self.tolerance) for part in (members, control)
         )
@@ -101,7 +101,7 @@ class AttributeInference(Metric):
         found = excess(ours.mean(axis=1), others.mean(axis=1), self.replicates, streams[3])
         gaps = ours.mean(axis=0) - others.mean(axis=0)
         told = {
-            secrets[j]: told_shares(ours[:, j].mean(), n, others[:, j].mean(), m)
+            secrets[j]: round_shares(ours[:, j].mean(), n, others[:, j].mean(), m)
             for j in np.argsort(-gaps, kind="stable")
         }
         worst, shares = next(iter(told.items()))
@@ -153,14 +153,14 @@ def is_right(guessed: Floats, truth: Floats, tolerance: float) -> npt.NDArray[np
     return near | (np.isnan(guessed) & np.isnan(truth))
 
 
-def choose_secrets(train: Dataset, names: Sequence[str], most: int) -> list[str]:
+def choose_sensitive_columns(train: Dataset, names: Sequence[str], most: int) -> list[str]:
     """Return the sensitive columns, or the `most` whose commonest value is rarest.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> table = pa.table({"ill": ["no", "no", "yes"], "town": ["a", "b", "c"], "x": [1, 1, 1]})
-    >>> choose_secrets(Dataset.from_arrow(table), ["ill", "town", "x"], 2)
+    >>> choose_sensitive_columns(Dataset.from_arrow(table), ["ill", "town", "x"], 2)
     ['town', 'ill']
     """
     declared = [field.name for field in train.schema.with_role("sensitive") if field.name in names]
@@ -176,7 +176,7 @@ def _attack(
     encoders = {name: FeatureEncoder.fit(known.select([name])) for name in names}
     theirs = {name: encoder.transform(known) for name, encoder in encoders.items()}
     asked = {name: encoder.transform(targets) for name, encoder in encoders.items()}
-    table = judge_table([known, targets], secrets)
+    table = build_discriminator_table([known, targets], secrets)
     right = np.zeros((len(targets), len(secrets)), dtype=bool)
     for j, secret in enumerate(secrets):
         others = [name for name in names if name != secret]

@@ -17,7 +17,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import spread
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.errors import ParameterError
-from twinset.core.image.codec import picture_keys
+from twinset.core.image.codec import hash_images
 from twinset.core.stats.hypothesis_tests import excess_p
 
 Keys = npt.NDArray[np.uint64]
@@ -179,7 +179,7 @@ def content_keys(dataset: Dataset, name: str) -> Keys:
     """Return one 64-bit key for each image (of its pixels) or text that is not missing."""
     column = dataset.records.column(name)
     if dataset.schema[name].kind == "image":
-        column = picture_keys(column)
+        column = hash_images(column)
     present = column.drop_null()
     return np.array([_digest(value.as_py()) for value in present], dtype=np.uint64)
 

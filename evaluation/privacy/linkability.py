@@ -16,7 +16,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.stats.neighbors import squared_distances
 
-from ._excess_risk import excess, in_words, thresholds, told_shares
+from ._excess_risk import excess, in_words, round_shares, thresholds
 
 Matrix = npt.NDArray[np.float32]
 Halves = tuple[Matrix, Matrix]
@@ -89,7 +89,7 @@ class Linkability(Metric):
         known, members, control = (
             part.at_most(limit, stream) for part, limit, stream in zip(sets, limits, streams)
         )
-        halves = deal_out(comparison.train, names)
+        halves = split_columns(comparison.train, names)
         # The scales too are the attacker's own: no real row has a part in them.
         encoders = [FeatureEncoder.fit(known.select(half)) for half in halves]
         known_halves, *targets = (
@@ -102,7 +102,7 @@ class Linkability(Metric):
             on_members.astype(float), on_control.astype(float), self.replicates, streams[3]
         )
         n, m = len(members), len(control)
-        shares = told_shares(float(on_members.mean()), n, float(on_control.mean()), m)
+        shares = round_shares(float(on_members.mean()), n, float(on_control.mean()), m)
         details = {
             "summary": f"Two halves of a row are linked for {in_words(shares[0])} of {n:,} "
             f"training rows and {in_words(shares[1])} of {m:,} rows the generator never saw",
@@ -142,14 +142,16 @@ def linked(targets: Halves, known: Halves, k: int) -> npt.NDArray[np.bool_]:
     return out
 
 
-def deal_out(dataset: Dataset, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split_columns(
+    dataset: Dataset, names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return two halves of the columns that tell about equally much.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> table = pa.table({"sex": ["f", "m", "f"], "id": [1.5, 2.5, 3.5], "one": ["x", "x", "x"]})
-    >>> deal_out(Dataset.from_arrow(table), ["sex", "id", "one"])
+    >>> split_columns(Dataset.from_arrow(table), ["sex", "id", "one"])
     (('id',), ('sex', 'one'))
     """
     by_information = sorted(names, key=lambda name: -_entropy(dataset, name))

@@ -13,9 +13,9 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import distances_to
 
 from ._membership_attack import (
+    AttackTargets,
     Floats,
     Positions,
-    Victims,
     auc,
     distances_to_others,
     draws,
@@ -101,8 +101,8 @@ class Membership(Metric):
         value = max(float(np.mean(list(aucs.values()))), 0.5)
         details = {
             "auc": aucs,
-            "true_alarms_at_1_percent_false": told_alarms(
-                true_alarms(*sides["density_ratio"]), len(members)
+            "true_alarms_at_1_percent_false": round_rate(
+                true_positive_rate(*sides["density_ratio"]), len(members)
             ),
             "rows": {
                 "train": len(members),
@@ -143,14 +143,14 @@ def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
     return {"distance": -to_synthetic, "density_ratio": ratio}
 
 
-def true_alarms(members: Floats, control: Floats) -> float | None:
+def true_positive_rate(members: Floats, control: Floats) -> float | None:
     """Return the share of members whose signal exceeds that of all but 1 % of the control rows.
 
     None below 100 control rows, of which 1 % is less than a row.
 
     Examples
     --------
-    >>> true_alarms(np.array([98.5, 97.0]), np.arange(100.0))
+    >>> true_positive_rate(np.array([98.5, 97.0]), np.arange(100.0))
     0.5
     """
     if len(control) < _FEWEST_FOR_RATE:
@@ -161,18 +161,18 @@ def true_alarms(members: Floats, control: Floats) -> float | None:
 
 def _prepared(
     comparison: Comparison, members: Positions, control: Positions
-) -> tuple[Victims, Floats]:
+) -> tuple[AttackTargets, Floats]:
     """Return what does not depend on the synthetic rows, kept for the next candidate."""
     key = "membership victims"
     known: Any = comparison.cache.get(key)
     if known is None or not _same(known[0], (members, control)):
-        victims = Victims.of(comparison, members, control)
+        victims = AttackTargets.of(comparison, members, control)
         known = (members, control), victims, distances_to_others(victims.features)
         comparison.cache[key] = known
     return known[1], known[2]
 
 
-def told_alarms(share: float | None, n_members: int) -> float | None:
+def round_rate(share: float | None, n_members: int) -> float | None:
     """Return a share of the members; None where it would speak of 1 to 10 of them."""
     if share is None or 1 <= round(share * n_members) < _SMALL_CELL:
         return None

@@ -18,7 +18,7 @@ from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.hypothesis_tests import excess_p
 
 from ._membership_attack import Floats, Mask, auc, draws, pick, weighted_aucs
-from ._outlier_rows import isolated_rows
+from ._outlier_rows import find_outlier_rows
 
 _NEAR, _BACK, _EXACT = 0.5, 0.1, 0.001
 """Of the way to the nearest other real row: near enough to betray, nearly exact, exact."""
@@ -97,7 +97,7 @@ class Outliers(Metric):
         members, control = pick(comparison, self.max_rows, rng)
         # Streams of their own: the number of synthetic rows moves nothing but themselves.
         seed = draw_seed(rng)
-        isolated = isolated_rows(comparison, members, control, seed)
+        isolated = find_outlier_rows(comparison, members, control, seed)
         synthetic = comparison.synthetic.at_most(self.max_synthetic, rng_for(seed, "synthetic"))
         found = distances_to(isolated.features, synthetic, isolated.victims.encoder)
         relative = found / isolated.isolation

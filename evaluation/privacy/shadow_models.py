@@ -12,9 +12,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 
-from ._membership_attack import Positions, Victims, auc, draws, pick, weighted_aucs
-from ._shadows import Pool, Shadows, release_signals, row_scale
-from .membership import told_alarms, true_alarms
+from ._membership_attack import AttackTargets, Positions, auc, draws, pick, weighted_aucs
+from ._shadows import ShadowPool, Shadows, release_signals, row_scale
+from .membership import round_rate, true_positive_rate
 
 _REACH = 1.96
 _FEWEST = 20
@@ -107,8 +107,8 @@ class ShadowModels(Metric):
         if min(len(members), len(control)) < _FEWEST:
             raise NotMeasurable(f"the attack needs at least {_FEWEST} rows of each side")
         weights = [draws(len(side), self.replicates, rng) for side in (members, control)]
-        victims = Victims.of(comparison, members, control)
-        pool = Pool.of(comparison, (members, control), self.max_others, rng)
+        victims = AttackTargets.of(comparison, members, control)
+        pool = ShadowPool.of(comparison, (members, control), self.max_others, rng)
 
         def release(rows: tuple[Positions, Positions], stream: np.random.Generator) -> Dataset:
             made = remake(*rows, self.max_synthetic, stream)
@@ -131,7 +131,7 @@ class ShadowModels(Metric):
         return {
             "auc": value,
             "upper_bound": upper,
-            "true_alarms_at_1_percent_false": told_alarms(true_alarms(*sides), n_members),
+            "true_alarms_at_1_percent_false": round_rate(true_positive_rate(*sides), n_members),
             "n_shadows": self.n_shadows,
             "rows": {"train": n_members, "control": n_control, "synthetic": n_synthetic},
             "deciding": {

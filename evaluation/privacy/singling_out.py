@@ -11,10 +11,16 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features.discriminator import judge_table
+from twinset.core.features.discriminator import build_discriminator_table
 
-from ._combinations import Combinations, Floats, count_matches, isolated_shares, isolating
-from ._excess_risk import Excess, in_words, resampled, thresholds, told_shares
+from ._combinations import (
+    Combinations,
+    Floats,
+    count_matches,
+    estimate_match_probability,
+    isolating,
+)
+from ._excess_risk import Excess, in_words, resampled, round_shares, thresholds
 
 _DRAWS = 8
 """How often columns are drawn around a row; the rarest draw is tried."""
@@ -97,7 +103,7 @@ class SinglingOut(Metric):
         if len(names) < 2:
             raise NotMeasurable("a combination needs two columns")
         learning, drawing = rng.spawn(2)
-        table = judge_table(sets, names)
+        table = build_discriminator_table(sets, names)
         # Missing is a level of its own, and lies outside every interval.
         known, train, control = (np.where(np.isnan(part), -np.inf, part) for part in table.parts)
         rows = learning.permutation(len(known))[: self.max_attacks]
@@ -107,7 +113,7 @@ class SinglingOut(Metric):
                 f"no {self.conditions} conditions pick out a single synthetic row, so there is "
                 "nothing to try"
             )
-        on_train, on_control = isolated_shares(
+        on_train, on_control = estimate_match_probability(
             count_matches(train, attacks),
             len(train),
             count_matches(control, attacks),
@@ -119,7 +125,7 @@ class SinglingOut(Metric):
         drawn = resampled(differences, self.replicates, drawing, (-scale, 0.0, scale))
         found = Excess(float(differences.mean()), drawn.mean(axis=1))
         n = len(attacks)
-        shares = told_shares(float(on_train.mean()), n, float(on_control.mean()), n)
+        shares = round_shares(float(on_train.mean()), n, float(on_control.mean()), n)
         details = {
             "summary": f"Of {n:,} combinations that one synthetic row meets, {in_words(shares[0])} "
             f"single out one of {min(len(train), len(control)):,} training rows and "

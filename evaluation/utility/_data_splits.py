@@ -11,7 +11,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 
 from ._models import Rows
-from ._task import Task
+from ._task import PredictionTask
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -24,7 +24,7 @@ _FAR_OFF = 4.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class DataSplits:
     """Which rows are trained on and tested on.
 
     Parameters
@@ -47,7 +47,7 @@ class Plan:
         Whether the train part has more rows than models are trained on.
     """
 
-    task: Task
+    task: PredictionTask
     train: Dataset
     synthetic: Dataset
     holdout: Dataset
@@ -62,12 +62,12 @@ class Plan:
     @classmethod
     def of(
         cls,
-        task: Task,
+        task: PredictionTask,
         comparison: Comparison,
         max_rows: int,
         max_holdout: int,
         rng: np.random.Generator,
-    ) -> Plan:
+    ) -> DataSplits:
         """Return the plan of a comparison.
 
         Raises
@@ -138,14 +138,14 @@ class Plan:
         return out
 
 
-def _labels(task: Task, dataset: Dataset) -> Labels:
+def _labels(task: PredictionTask, dataset: Dataset) -> Labels:
     """Return the class of each row; numbers are one class."""
     if task.name == "regression":
         return np.zeros(len(dataset), dtype=np.int64)
     return task.truth(dataset).astype(np.int64)
 
 
-def _made_for(task: Task, train: Dataset, synthetic: Dataset) -> tuple[int, ...]:
+def _made_for(task: PredictionTask, train: Dataset, synthetic: Dataset) -> tuple[int, ...]:
     """Return the classes that the synthetic rows are made for; nothing where it is all of them.
 
     Rows that lack the commonest class cannot stand for the whole table.
@@ -157,7 +157,7 @@ def _made_for(task: Task, train: Dataset, synthetic: Dataset) -> tuple[int, ...]
     return () if commonest in held else tuple(int(k) for k in held)
 
 
-def _enough(task: Task, labels: Labels, chosen: npt.NDArray[np.bool_]) -> None:
+def _enough(task: PredictionTask, labels: Labels, chosen: npt.NDArray[np.bool_]) -> None:
     """Hold that there are rows enough for an eighth of them to be learnt from."""
     counts = np.sort(np.bincount(labels))[::-1]
     second = counts[1] if task.name == "classification" else len(labels)

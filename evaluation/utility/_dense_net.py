@@ -20,7 +20,7 @@ LOGIT_AT_START = -2.0
 _DEEPEST = 16  # pixels of the picture to one of the deepest layer
 
 
-class Task(Protocol):
+class DenseTask(Protocol):
     """What a net is taught."""
 
     @property
@@ -73,9 +73,9 @@ class Training:
         return [self.batch - made, made]
 
 
-def taught(
+def train_network(
     sources: Sequence[Sequence[Annotated]],
-    task: Task,
+    task: DenseTask,
     variation: Variation,
     training: Training,
     rng: np.random.Generator,
@@ -135,7 +135,7 @@ def _said(net: Any, one: Annotated, step: int, device: str) -> Matrix:
     return np.asarray(said[:, : -(-height // step), : -(-width // step)])
 
 
-def _net(task: Task, generator: Any) -> Any:
+def _net(task: DenseTask, generator: Any) -> Any:
     """Return layers whose weights come from the generator alone; torch's own state stays as it is."""
     import torch
     from torch import nn

@@ -15,7 +15,7 @@ from twinset.core.features.torch_device import device_of, require_torch
 from twinset.core.seeding import draw_seed, rng_for
 
 from ._annotated import Annotated, Floats, Matrix, Variation, variations
-from ._dense_net import Task, Training, taught
+from ._dense_net import DenseTask, Training, train_network
 from ._model_comparison import compared
 
 Judged = Callable[[Floats], Floats]
@@ -74,7 +74,7 @@ def measured(
     settings: DenseTrial,
     comparison: Comparison,
     read: Read,
-    task: Task,
+    task: DenseTask,
     judge: Judge,
     measures: Sequence[str],
     what: str,
@@ -165,7 +165,7 @@ class Trial:
         Decides all that is drawn.
     """
 
-    task: Task
+    task: DenseTask
     judge: Judge
     training: Training
     nets: int
@@ -199,7 +199,7 @@ class Trial:
         rng: np.random.Generator,
     ) -> Judged:
         """Return the scores of one net."""
-        told = taught(sources, self.task, variation, self.training, rng)
+        told = train_network(sources, self.task, variation, self.training, rng)
         return self.judge(unseen, told(unseen))
 
     def all_nets(

@@ -21,7 +21,7 @@ FEWEST_ENTITIES = 20
 
 
 @dataclass(frozen=True)
-class Marked:
+class TokenizedTexts:
     """Texts as tokens, with the tags and the entities that their spans mean.
 
     Parameters
@@ -42,7 +42,7 @@ class Marked:
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, rows: Dataset, labels: Sequence[str]) -> Marked:
+    def of(cls, rows: Dataset, labels: Sequence[str]) -> TokenizedTexts:
         """Return the texts of a set's first text column with the spans of its first span column."""
         texts, marks = text_and_spans(rows)
         tokens = Tokens.of([text or "" for text in rows.records.column(texts).to_pylist()])
@@ -70,7 +70,7 @@ class Marked:
 
 
 @dataclass(frozen=True)
-class Found:
+class EntityCounts:
     """What a tagger found in the holdout: counts of each text and label.
 
     Parameters
@@ -137,7 +137,9 @@ def labels_of(train: Dataset, holdout: Dataset) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def found_by(parts: Sequence[tuple[Marked, Rows]], holdout: Marked, seed: int) -> Found:
+def found_by(
+    parts: Sequence[tuple[TokenizedTexts, Rows]], holdout: TokenizedTexts, seed: int
+) -> EntityCounts:
     """Return what a tagger finds in the holdout that was trained on these texts of each part."""
     chosen = [(part, part.of_texts(rows)) for part, rows in parts]
     features = np.concatenate([part.tokens.features[at] for part, at in chosen])
@@ -147,7 +149,7 @@ def found_by(parts: Sequence[tuple[Marked, Rows]], holdout: Marked, seed: int) -
     return score_tags(told, holdout)
 
 
-def score_tags(told: Ints, holdout: Marked) -> Found:
+def score_tags(told: Ints, holdout: TokenizedTexts) -> EntityCounts:
     """Return how far tags hit the entities of the holdout.
 
     Parameters
@@ -171,4 +173,4 @@ def score_tags(told: Ints, holdout: Marked) -> Found:
     wrong = np.bincount(holdout.tokens.text, weights=told != holdout.tags, minlength=n)
     hits = [entity for entity in guessed if entity in true]
     shares = wrong / np.maximum(n_tokens, 1)
-    return Found(counted(hits), counted(guessed), counted(sorted(true)), shares)
+    return EntityCounts(counted(hits), counted(guessed), counted(sorted(true)), shares)

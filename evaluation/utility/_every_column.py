@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import judge_table
+from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.stats.bootstrap import Groups
 
 Floats = npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ _LEVELS = 8
 
 
 @dataclass(frozen=True)
-class Losses:
+class ColumnLosses:
     """Squared errors of holdout rows, column by column, and those of guessing.
 
     Parameters
@@ -47,7 +47,7 @@ class Losses:
 
 def losses(
     real: Dataset, learn_from: Dataset, holdout: Dataset, names: Sequence[str], seed: int
-) -> Losses:
+) -> ColumnLosses:
     """Return what forests of `learn_from` lose on each column of the holdout.
 
     Parameters
@@ -63,7 +63,7 @@ def losses(
     seed : int
         Seed of the forests.
     """
-    table = judge_table([real, learn_from, holdout], names)
+    table = build_discriminator_table([real, learn_from, holdout], names)
     # Missing is a value below all others.
     low = np.nanmin(np.where(np.isnan(table.parts[0]), np.inf, table.parts[0]), axis=0, initial=0)
     _, x, held = (np.where(np.isnan(part), low - 1, part) for part in table.parts)
@@ -82,8 +82,8 @@ def losses(
         own.append(_squared(outcomes[1], predicted))
         guessing.append(usual)
     if not kept:
-        return Losses((), np.zeros((len(holdout), 0)), np.zeros((len(holdout), 0)))
-    return Losses(tuple(kept), np.column_stack(own), np.column_stack(guessing))
+        return ColumnLosses((), np.zeros((len(holdout), 0)), np.zeros((len(holdout), 0)))
+    return ColumnLosses(tuple(kept), np.column_stack(own), np.column_stack(guessing))
 
 
 def _varies(outcomes: Floats) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ._data_splits import Plan
+from ._data_splits import DataSplits
 from ._learning_curve import LEAST, MOST, LearningCurve
 
 Floats = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ class Rates:
         return float(self.real[0])
 
 
-def summary(plan: Plan, judge: str, found: Rates, replicates: Floats, best: int) -> str:
+def summary(plan: DataSplits, judge: str, found: Rates, replicates: Floats, best: int) -> str:
     """Return the headline, in words for somebody who knows no statistics."""
     value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
     # Whether they help is asked of the loss itself: the worth has the curve's doubts in it as well.
@@ -86,7 +86,7 @@ def summary(plan: Plan, judge: str, found: Rates, replicates: Floats, best: int)
     return ". ".join(parts)
 
 
-def flat_curve(found: Rates, plan: Plan, judge: str) -> str:
+def flat_curve(found: Rates, plan: DataSplits, judge: str) -> str:
     """Return why no rate is told, and what can be told in its place."""
     low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
     seen = (
@@ -102,7 +102,7 @@ def flat_curve(found: Rates, plan: Plan, judge: str) -> str:
     )
 
 
-def counted_in(plan: Plan) -> str:
+def counted_in(plan: DataSplits) -> str:
     """Return which real rows synthetic ones are counted in."""
     if not plan.classes:
         return "rows"
@@ -117,7 +117,7 @@ def _number(value: float, reach: float) -> str:
     return f"{_round(value, reach)} ± {_round(reach, reach)}"
 
 
-def _alone(plan: Plan, share: float) -> str:
+def _alone(plan: DataSplits, share: float) -> str:
     n = len(plan.pool)
     if share <= LEAST:
         like = f"fewer than {_round(LEAST * n, 0.1 * n)}"

@@ -26,7 +26,7 @@ _APPLIED_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageArrays:
     """Pictures of one size with their classes.
 
     Parameters
@@ -41,7 +41,7 @@ class Pictures:
     classes: Codes
 
     @classmethod
-    def of(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> Pictures:
+    def of(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> ImageArrays:
         """Return those that can be read and whose class is known (0 or more)."""
         found = [(row, small(one, side)) for row, one in decoded(images) if classes[row] >= 0]
         pixels = np.array([one for _, one in found], np.float32).reshape(-1, 3, side, side)
@@ -50,9 +50,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Pictures:
+    def take(self, rows: npt.NDArray[np.int64]) -> ImageArrays:
         """Return some of them."""
-        return Pictures(self.pixels[rows], self.classes[rows])
+        return ImageArrays(self.pixels[rows], self.classes[rows])
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ AUGMENTATIONS = (
 
 
 def trained_forecast(
-    sources: Sequence[Pictures],
-    unseen: Pictures,
+    sources: Sequence[ImageArrays],
+    unseen: ImageArrays,
     n_classes: int,
     augmentation: Augmentation,
     steps: int,
@@ -162,14 +162,14 @@ def trained_forecast(
     return np.concatenate(parts).astype(np.float64)
 
 
-def _batch(sources: Sequence[Pictures], rng: np.random.Generator) -> Pictures:
+def _batch(sources: Sequence[ImageArrays], rng: np.random.Generator) -> ImageArrays:
     """Return a batch of which each source fills an equal part."""
     parts = [
         part.take(rng.integers(0, len(part), len(share)))
         for part, share in zip(sources, np.array_split(np.arange(_BATCH), len(sources)))
     ]
     pixels = np.concatenate([part.pixels for part in parts])
-    return Pictures(pixels, np.concatenate([part.classes for part in parts]))
+    return ImageArrays(pixels, np.concatenate([part.classes for part in parts]))
 
 
 def _net(n_classes: int, side: int, generator: Any) -> Any:

@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer
-from ._task import Task
+from ._task import PredictionTask
 
 Floats = npt.NDArray[np.float64]
 Make = Callable[[int], Any]
@@ -23,7 +23,7 @@ _ALERTS = 0.01
 
 
 @dataclass(frozen=True)
-class Contestants:
+class ModelPool:
     """Feature matrices of sets in one coding, to race models on.
 
     Parameters
@@ -34,11 +34,11 @@ class Contestants:
         The coding, learnt from the rows that are trained on.
     """
 
-    task: Task
+    task: PredictionTask
     encoder: FeatureEncoder
 
     @classmethod
-    def of(cls, task: Task, rows: Dataset) -> Contestants:
+    def of(cls, task: PredictionTask, rows: Dataset) -> ModelPool:
         """Return contestants that read rows as those of `rows` are read."""
         return cls(task, FeatureEncoder.fit(rows.select(list(task.features))))
 
@@ -68,12 +68,12 @@ class Contestants:
         return classes_scorer(scores, truth.astype(np.int64))
 
 
-def models(task: Task, n: int) -> Mapping[str, Make]:
+def models(task: PredictionTask, n: int) -> Mapping[str, Make]:
     """Return name -> a way to make the model from a seed; seven kinds for `n` rows, plain and strong.
 
     Examples
     --------
-    >>> list(models(Task("regression", "y", ("x",)), 900))[:3]
+    >>> list(models(PredictionTask("regression", "y", ("x",)), 900))[:3]
     ['linear', 'linear, held back', 'nearest neighbours']
     """
     from sklearn.ensemble import (

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import fit_judge, judge_table
+from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
 
-from ._task import Task
+from ._task import PredictionTask
 from ._word_net import TEXT_JUDGES, text_model
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class Learner:
     holdout_x: Any
     holdout_y: Floats
     predict: Predict
-    task: Task
+    task: PredictionTask
 
     def losses(self, rows: Rows, weight: Floats | None = None) -> Floats:
         """Return the loss of a model of `rows` on each holdout row, shape (h,).
@@ -94,7 +94,7 @@ def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
     return out
 
 
-def judges_of(task: Task, rows: Dataset, text_judge: str = "linear") -> tuple[str, ...]:
+def list_models(task: PredictionTask, rows: Dataset, text_judge: str = "linear") -> tuple[str, ...]:
     """Return the names of the judges of a task: texts are read by their words."""
     if has_texts(rows, task.features):
         return TEXT_JUDGES[text_judge]
@@ -102,7 +102,13 @@ def judges_of(task: Task, rows: Dataset, text_judge: str = "linear") -> tuple[st
 
 
 def learner(
-    name: str, task: Task, sets: list[Dataset], holdout: Dataset, *, seed: int, iterations: int
+    name: str,
+    task: PredictionTask,
+    sets: list[Dataset],
+    holdout: Dataset,
+    *,
+    seed: int,
+    iterations: int,
 ) -> Learner:
     """Return a judge by name, to be trained on rows of `sets`, counted through all of them.
 
@@ -126,7 +132,7 @@ def learner(
     """
     y = np.concatenate([task.truth(part) for part in sets])
     if name == "boosted":
-        table = judge_table([*sets, holdout], task.features)
+        table = build_discriminator_table([*sets, holdout], task.features)
         *parts, held = table.parts
         predict = _boosted(table.categorical, task, seed, iterations)
     elif name in ("words", "net"):
@@ -141,11 +147,13 @@ def learner(
     return Learner(np.concatenate(parts), y, held, task.truth(holdout), predict, task)
 
 
-def _boosted(categorical: npt.NDArray[np.bool_], task: Task, seed: int, iterations: int) -> Predict:
+def _boosted(
+    categorical: npt.NDArray[np.bool_], task: PredictionTask, seed: int, iterations: int
+) -> Predict:
     def predict(x: Floats, y: Floats, weight: Floats | None, held: Floats) -> tuple[Floats, Floats]:
         if weight is not None:
             x, held = _in_steps(x, held, categorical)
-        model = fit_judge(
+        model = fit_discriminator(
             x, y, categorical, task=task.name, seed=seed, iterations=iterations, weight=weight
         )
         return _answers(model, held, task)
@@ -170,7 +178,7 @@ def _in_steps(x: Floats, held: Floats, categorical: npt.NDArray[np.bool_]) -> tu
     return x, held
 
 
-def _linear(task: Task) -> Predict:
+def _linear(task: PredictionTask) -> Predict:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     def predict(x: Floats, y: Floats, weight: Floats | None, held: Floats) -> tuple[Floats, Floats]:
@@ -180,14 +188,14 @@ def _linear(task: Task) -> Predict:
     return predict
 
 
-def _reader(model: Any, task: Task) -> Predict:
+def _reader(model: Any, task: PredictionTask) -> Predict:
     def predict(x: Any, y: Floats, weight: Floats | None, held: Any) -> tuple[Floats, Floats]:
         return _answers(model.fit(x, y, weight), held, task)
 
     return predict
 
 
-def _answers(model: Any, held: Any, task: Task) -> tuple[Floats, Floats]:
+def _answers(model: Any, held: Any, task: PredictionTask) -> tuple[Floats, Floats]:
     if task.name == "regression":
         return model.predict(held), np.empty(0)
     return model.predict_proba(held), model.classes_

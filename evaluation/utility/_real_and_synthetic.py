@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._data_splits import Plan
+from ._data_splits import DataSplits
 from ._models import Learner, Rows, learner
 
 Floats = npt.NDArray[np.float64]
@@ -18,7 +18,7 @@ _FEWEST_ALONE = 64
 
 
 @dataclass(frozen=True)
-class Losses:
+class HoldoutLosses:
     """Losses of models on the holdout rows.
 
     Parameters
@@ -57,8 +57,8 @@ class Losses:
 
 
 def measured_losses(
-    plan: Plan, name: str, cache: dict[str, Any], seed: int, iterations: int
-) -> Losses:
+    plan: DataSplits, name: str, cache: dict[str, Any], seed: int, iterations: int
+) -> HoldoutLosses:
     """Return the losses of one judge; those of real rows alone are kept in `cache`.
 
     Parameters
@@ -90,8 +90,8 @@ def measured_losses(
     only = np.append(plan.always, first + plan.made)
     learnable = task.name == "regression" or len(np.unique(judge.y[only])) > 1
     alone = _losses(plan, judge, only) if learnable and len(plan.made) >= _FEWEST_ALONE else None
-    return Losses(plan.sizes, real, mixed, alone, plan.strata, plan.shares)
+    return HoldoutLosses(plan.sizes, real, mixed, alone, plan.strata, plan.shares)
 
 
-def _losses(plan: Plan, judge: Learner, rows: Rows) -> Floats:
+def _losses(plan: DataSplits, judge: Learner, rows: Rows) -> Floats:
     return judge.losses(rows, plan.counterweight(judge.y[rows]))

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Task:
+class PredictionTask:
     """What is predicted from what; of two classes the second is the positive one."""
 
     name: Literal["classification", "regression"]
@@ -25,7 +25,7 @@ class Task:
     one_against_rest: bool = False
 
     @classmethod
-    def of(cls, comparison: Comparison) -> Task:
+    def of(cls, comparison: Comparison) -> PredictionTask:
         """Return what the comparison asks to predict.
 
         Raises

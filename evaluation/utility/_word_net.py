@@ -27,7 +27,7 @@ TEXT_JUDGES = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
 """Who reads texts: setting of a metric -> names of judges."""
 
 
-def check_text_judge(given: str, allowed: Sequence[str]) -> None:
+def check_text_model(given: str, allowed: Sequence[str]) -> None:
     """Raise ParameterError for a setting `text_judge` that is none of those allowed."""
     if given not in allowed:
         raise ParameterError(

@@ -12,11 +12,11 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
-from ._data_splits import Plan
-from ._entities import Marked, Rows, found_by, labels_of, text_and_spans
+from ._data_splits import DataSplits
+from ._entities import Rows, TokenizedTexts, found_by, labels_of, text_and_spans
 from ._exchange_rates import flat_curve, summary
-from ._real_and_synthetic import Losses
-from ._task import Task
+from ._real_and_synthetic import HoldoutLosses
+from ._task import PredictionTask
 from .exchange_rate import rates, reaching, sweep
 
 Floats = npt.NDArray[np.float64]
@@ -119,7 +119,7 @@ class EntityExchangeRate(Metric):
 
 def _plan(
     comparison: Comparison, max_rows: int, max_holdout: int, rng: np.random.Generator
-) -> Plan:
+) -> DataSplits:
     train = comparison.train.at_most(max_rows, rng)
     holdout = comparison.reference.at_most(max_holdout, rng)
     if len(train) < _FEWEST_ROWS or not len(comparison.synthetic):
@@ -128,8 +128,8 @@ def _plan(
         )
     texts, marks = text_and_spans(train)
     pool = rng.permutation(len(train))
-    return Plan(
-        task=Task("regression", marks, (texts,)),
+    return DataSplits(
+        task=PredictionTask("regression", marks, (texts,)),
         train=train,
         synthetic=comparison.synthetic,
         holdout=holdout,
@@ -143,10 +143,12 @@ def _plan(
     )
 
 
-def _losses(plan: Plan, labels: tuple[str, ...], cache: dict[str, Any], seed: int) -> Losses:
+def _losses(
+    plan: DataSplits, labels: tuple[str, ...], cache: dict[str, Any], seed: int
+) -> HoldoutLosses:
     """Return the losses of taggers; those of real texts alone are kept in `cache`."""
-    held, real = (Marked.of(part, labels) for part in (plan.holdout, plan.train))
-    made = Marked.of(plan.synthetic.take(plan.made), labels)
+    held, real = (TokenizedTexts.of(part, labels) for part in (plan.holdout, plan.train))
+    made = TokenizedTexts.of(plan.synthetic.take(plan.made), labels)
 
     def loss(rows: Rows, n_made: int = 0) -> Floats:
         parts = [(real, rows)] if len(rows) else []
@@ -159,4 +161,4 @@ def _losses(plan: Plan, labels: tuple[str, ...], cache: dict[str, Any], seed: in
     mixed = {dose: loss(plan.pool, len(rows)) for dose, rows in plan.doses.items()}
     none = np.empty(0, dtype=np.int64)
     alone = loss(none, len(plan.made)) if len(plan.made) >= _FEWEST_ROWS else None
-    return Losses(plan.sizes, cache[key], mixed, alone, plan.strata, plan.shares)
+    return HoldoutLosses(plan.sizes, cache[key], mixed, alone, plan.strata, plan.shares)

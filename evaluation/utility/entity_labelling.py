@@ -12,7 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
-from ._entities import Found, Marked, found_by, labels_of
+from ._entities import EntityCounts, TokenizedTexts, found_by, labels_of
 from ._holdout_scores import replicate
 from ._model_comparison import MODES, compared
 
@@ -80,13 +80,13 @@ class EntityLabelling(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 of the tagger on the holdout, 0 to 1; details compare all taggers."""
         labels = labels_of(comparison.train, comparison.reference)
-        holdout = Marked.of(comparison.reference.at_most(self.max_holdout, rng), labels)
+        holdout = TokenizedTexts.of(comparison.reference.at_most(self.max_holdout, rng), labels)
         rows_rng, draws_rng = rng.spawn(2)
         seed = draw_seed(rng)
-        real = Marked.of(comparison.train.at_most(self.max_rows, rows_rng), labels)
+        real = TokenizedTexts.of(comparison.train.at_most(self.max_rows, rows_rng), labels)
         sets = {"real": [real]}
         if comparison.synthetic is not comparison.train:
-            made = Marked.of(comparison.synthetic.at_most(self.max_rows, rows_rng), labels)
+            made = TokenizedTexts.of(comparison.synthetic.at_most(self.max_rows, rows_rng), labels)
             sets = {"real": [real], "mixed": [real, made], "synthetic": [made]}
         found = {}
         for name, parts in sets.items():
@@ -117,7 +117,9 @@ class EntityLabelling(Metric):
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
 
-def _by_label(found: Mapping[str, Found], labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def _by_label(
+    found: Mapping[str, EntityCounts], labels: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
     """Return the F1 of each label by what the tagger was trained on, those that lose most first."""
     scores = {name: one.f1_by_label() for name, one in found.items()}
     loss = scores["real"] - scores.get("synthetic", scores["real"])

@@ -9,18 +9,18 @@ import numpy as np
 
 from twinset.core.contracts import (
     Comparison,
+    ComponentResults,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
-    Parts,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._every_column import Losses, losses
+from ._every_column import ColumnLosses, losses
 
 _LEAST_ROWS = 60
 _LEAST_EXPLAINED = 0.05
@@ -111,7 +111,7 @@ class EveryColumn(Metric):
         key = f"every column: {names}, {self.max_rows}"
         if key not in comparison.cache:
             comparison.cache[key] = losses(train, train, holdout, names, seed)
-        real: Losses = comparison.cache[key]
+        real: ColumnLosses = comparison.cache[key]
         if not real.names:
             raise NotMeasurable("no column varies among the holdout rows")
         made = real
@@ -132,5 +132,5 @@ class EveryColumn(Metric):
         }
         if left_out > 0:
             details["note"] = f"{len(names)} of {len(names) + left_out} columns were predicted"
-        parts = Parts("column", real.names, values, drawn, self.column_margin)
+        parts = ComponentResults("column", real.names, values, drawn, self.column_margin)
         return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)

@@ -13,13 +13,13 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
-from ._data_splits import Plan
+from ._data_splits import DataSplits
 from ._exchange_rates import Rates, counted_in, flat_curve, summary
 from ._learning_curve import EXPONENT, EXPONENT_SPREAD, LearningCurve, TrainingNoise
-from ._models import JUDGES, judges_of
-from ._real_and_synthetic import Losses, measured_losses
-from ._task import Task
-from ._word_net import check_text_judge
+from ._models import JUDGES, list_models
+from ._real_and_synthetic import HoldoutLosses, measured_losses
+from ._task import PredictionTask
+from ._word_net import check_text_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class ExchangeRate(Metric):
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        check_text_judge(self.text_judge, ("linear", "net", "both"))
+        check_text_model(self.text_judge, ("linear", "net", "both"))
         if self.margin < 0 or self.iterations < 1 or self.replicates < 20:
             raise ParameterError(
                 "a setting is out of its range",
@@ -103,11 +103,11 @@ class ExchangeRate(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the worth of 1,000 synthetic rows in real ones; details hold curve and sweep."""
-        task = Task.of(comparison)
-        plan = Plan.of(task, comparison, self.max_rows, self.max_holdout, rng)
+        task = PredictionTask.of(comparison)
+        plan = DataSplits.of(task, comparison, self.max_rows, self.max_holdout, rng)
         seed = draw_seed(rng)
         judges: dict[str, Rates] = {}
-        names = judges_of(task, plan.train, self.text_judge)
+        names = list_models(task, plan.train, self.text_judge)
         for name, draws in zip(names, rng.spawn(len(names))):
             losses = measured_losses(plan, name, comparison.cache, seed, self.iterations)
             judges[name] = rates(losses, self.replicates, draws)
@@ -121,7 +121,7 @@ class ExchangeRate(Metric):
         return Measurement(float(found.worth[-1][0]), replicates, details)
 
 
-def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
+def rates(losses: HoldoutLosses, b: int, rng: np.random.Generator) -> Rates:
     """Put the losses of real and synthetic rows on the learning curve of the real ones.
 
     Parameters
@@ -139,7 +139,7 @@ def rates(losses: Losses, b: int, rng: np.random.Generator) -> Rates:
     >>> row = rng.normal(size=500) ** 2
     >>> real = [np.array([(1 + 0.1 * n**-0.5) * row] * m) for n, m in ((1, 1), (0.5, 2), (0.25, 4))]
     >>> mixed = {1.0: (1 + 0.1 * 2**-0.5) * row}
-    >>> found = rates(Losses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9), 50, rng)
+    >>> found = rates(HoldoutLosses(np.array([1, 0.5, 0.25]), real, mixed, None, row > 9), 50, rng)
     >>> bool(800 < found.worth[-1][0] < 1200)
     True
     """
@@ -183,7 +183,7 @@ def reaching(found: Floats) -> Floats:
     return out
 
 
-def sweep(plan: Plan, found: Rates) -> tuple[list[dict[str, Any]], int]:
+def sweep(plan: DataSplits, found: Rates) -> tuple[list[dict[str, Any]], int]:
     """Return what each number of added rows brings, none of them first, and the best number."""
     added = [len(rows) for rows in plan.doses.values()]
     tried = [
@@ -197,7 +197,7 @@ def sweep(plan: Plan, found: Rates) -> tuple[list[dict[str, Any]], int]:
 
 
 def _luck(
-    losses: Losses, added: Floats, noise: TrainingNoise, b: int, rng: np.random.Generator
+    losses: HoldoutLosses, added: Floats, noise: TrainingNoise, b: int, rng: np.random.Generator
 ) -> Floats:
     """Return draws of what training rows do to the mean losses by chance, shape (b, models).
 
@@ -224,7 +224,7 @@ def _exponents(b: int, rng: np.random.Generator) -> Floats:
     return np.append(EXPONENT, np.clip(drawn, 0.05, 1.6))
 
 
-def _details(plan: Plan, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
+def _details(plan: DataSplits, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
     found, n = judges[chosen], len(plan.pool)
     tried, best = sweep(plan, found)
     facts = plan.task.facts(plan.holdout)

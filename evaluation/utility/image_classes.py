@@ -15,7 +15,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, require_torch
 from twinset.core.seeding import rng_for
 
-from ._image_net import AUGMENTATIONS, Augmentation, Floats, Pictures, trained_forecast
+from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, trained_forecast
 from ._model_comparison import compared
 
 Bools = npt.NDArray[np.bool_]
@@ -104,11 +104,11 @@ class ImageClasses(Metric):
         draws_rng, nets_rng, *rows_rng = rng.spawn(5)
         seed = int(nets_rng.integers(2**31))
 
-        def pictures(rows: Dataset, part: int) -> Pictures:
+        def pictures(rows: Dataset, part: int) -> ImageArrays:
             rows = rows.at_most(self.max_rows, rows_rng[part])
             codes, own = rows.codes(target)
             place = np.array([*[levels.get(name, -1) for name in own], -1])[codes]
-            return Pictures.of(rows.records.column(image), place, self.side)
+            return ImageArrays.of(rows.records.column(image), place, self.side)
 
         real = comparison.cache.get("pictures") or (
             pictures(comparison.train, 0),
@@ -118,7 +118,7 @@ class ImageClasses(Metric):
         train, unseen = real
         _check(train, "train part")
         _check(unseen, "holdout")
-        sources: dict[str, tuple[Pictures, ...]] = {"real": (train,)}
+        sources: dict[str, tuple[ImageArrays, ...]] = {"real": (train,)}
         if comparison.synthetic is not comparison.train:
             made = pictures(comparison.synthetic, 2)
             if len(made) < _LEAST_ROWS:
@@ -153,7 +153,7 @@ class ImageClasses(Metric):
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
-    def _tuned(self, train: Pictures, n_classes: int, seed: int) -> Augmentation:
+    def _tuned(self, train: ImageArrays, n_classes: int, seed: int) -> Augmentation:
         """Return the augmentation that does best on a fifth of the training pictures."""
         order = rng_for(seed, "image_classes", "fold").permutation(len(train))
         kept, aside = train.take(order[len(order) // 5 :]), train.take(order[: len(order) // 5])
@@ -169,8 +169,8 @@ class ImageClasses(Metric):
 
     def _hits(
         self,
-        parts: tuple[Pictures, ...],
-        unseen: Pictures,
+        parts: tuple[ImageArrays, ...],
+        unseen: ImageArrays,
         n_classes: int,
         augmentation: Augmentation,
         seed: int,
@@ -245,7 +245,7 @@ def _task(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
     return images[0].name, target, {name: place for place, name in enumerate(kept)}
 
 
-def _check(pictures: Pictures, called: str) -> None:
+def _check(pictures: ImageArrays, called: str) -> None:
     if len(pictures) < _LEAST_ROWS or len(np.unique(pictures.classes)) < 2:
         raise NotMeasurable(
             f"it needs at least {_LEAST_ROWS} real pictures of two classes in the {called}"

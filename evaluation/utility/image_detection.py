@@ -92,7 +92,7 @@ class ImageDetection(DenseTrial):
             comparison,
             pictures,
             task,
-            partial(judged, task),
+            partial(score_detections, task),
             measures,
             "boxes",
             rng,
@@ -123,7 +123,9 @@ def classes_of(train: Dataset, holdout: Dataset, boxes: str) -> list[str]:
     return names
 
 
-def judged(task: Centres, pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:
+def score_detections(
+    task: Centres, pictures: Sequence[Annotated], said: Sequence[Matrix]
+) -> Judged:
     """Return average precisions, their mean first, and recalls, by how often each picture counts."""
     n_true = np.zeros((len(pictures), task.n_classes))
     found: list[list[tuple[Floats, Floats, Floats]]] = [[] for _ in range(task.n_classes)]

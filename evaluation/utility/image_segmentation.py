@@ -78,10 +78,12 @@ class ImageSegmentation(DenseTrial):
         def pictures(rows: Dataset) -> list[Annotated]:
             return annotated(rows, image, None, mask, {}, self.longest)
 
-        return measured(self, comparison, pictures, Instances(), judged, (_MEASURE,), "masks", rng)
+        return measured(
+            self, comparison, pictures, Instances(), score_segments, (_MEASURE,), "masks", rng
+        )
 
 
-def judged(pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:
+def score_segments(pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:
     """Return the F1 score of what a net says, as a function of how often each picture counts."""
     counts = np.array(
         [

@@ -15,8 +15,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, replicate
-from ._model_pool import Contestants
-from ._task import Task
+from ._model_pool import ModelPool
+from ._task import PredictionTask
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class ModelRanking(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return what choosing by the synthetic rows costs on real ones, 0 or more."""
-        task = Task.of(comparison)
+        task = PredictionTask.of(comparison)
         train, holdout, made = (
             task.labelled(part).at_most(self.max_rows, rng)
             for part in (comparison.train, comparison.reference, comparison.synthetic)
@@ -91,7 +91,7 @@ class ModelRanking(Metric):
         seed = draw_seed(rng)
         held = comparison.cache.get("ranking")
         if held is None:
-            held = Contestants.of(task, train).scorers(train, holdout, seed)
+            held = ModelPool.of(task, train).scorers(train, holdout, seed)
             comparison.cache["ranking"] = held
         order = rng.permutation(len(made))
         first = round(len(made) * _TEST_SHARE)
@@ -100,7 +100,7 @@ class ModelRanking(Metric):
             raise NotMeasurable(
                 "the synthetic rows hold too few cases of a class to rank models by"
             )
-        own = Contestants.of(task, fits).scorers(fits, tests, seed)
+        own = ModelPool.of(task, fits).scorers(fits, tests, seed)
         real, real_drawn = _scores(held, _strata(task, holdout), self.replicates, rng)
         told, told_drawn = _scores(own, _strata(task, tests), self.replicates, rng)
         names = list(held)
@@ -157,7 +157,7 @@ def rank_correlation(a: Floats, b: Floats) -> float | None:
     return float(ranks[0] @ ranks[1]) / spread if spread else None
 
 
-def _strata(task: Task, rows: Dataset) -> npt.NDArray[np.int64]:
+def _strata(task: PredictionTask, rows: Dataset) -> npt.NDArray[np.int64]:
     if task.name == "classification":
         return task.truth(rows).astype(np.int64)
     return np.zeros(len(rows), dtype=np.int64)

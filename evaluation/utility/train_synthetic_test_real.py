@@ -13,14 +13,14 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
-from twinset.core.features.discriminator import fit_judge, judge_table
+from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
 from ._model_comparison import MODES, compared
-from ._task import Task
-from ._word_net import TEXT_JUDGES, check_text_judge, text_model
+from ._task import PredictionTask
+from ._word_net import TEXT_JUDGES, check_text_model, text_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +84,7 @@ class TrainSyntheticTestReal(Metric):
     replicates: int = 200
 
     def __post_init__(self) -> None:
-        check_text_judge(self.text_judge, ("linear", "net"))
+        check_text_model(self.text_judge, ("linear", "net"))
         if self.margin < 0 or not 0 < self.alert_rate < 1 or self.replicates < 2:
             raise ParameterError(
                 "a setting is out of its range",
@@ -97,7 +97,7 @@ class TrainSyntheticTestReal(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the score of the model on the holdout; details compare all models."""
-        task = Task.of(comparison)
+        task = PredictionTask.of(comparison)
         holdout = task.labelled(comparison.reference)
         task.check(comparison.train, holdout)
         strata = np.zeros(len(holdout), dtype=np.int64)
@@ -130,7 +130,9 @@ class TrainSyntheticTestReal(Metric):
         }
         return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
 
-    def _scorer(self, task: Task, parts: Sequence[Dataset], holdout: Dataset, seed: int) -> Scorer:
+    def _scorer(
+        self, task: PredictionTask, parts: Sequence[Dataset], holdout: Dataset, seed: int
+    ) -> Scorer:
         """Fit a model on the rows of all parts and return how to score it on the holdout."""
         model, held = self._model(task, parts, holdout, seed)
         truth = task.truth(holdout)
@@ -143,7 +145,7 @@ class TrainSyntheticTestReal(Metric):
         return classes_scorer(scores, truth.astype(np.int64))
 
     def _model(
-        self, task: Task, parts: Sequence[Dataset], holdout: Dataset, seed: int
+        self, task: PredictionTask, parts: Sequence[Dataset], holdout: Dataset, seed: int
     ) -> tuple[Any, Any]:
         """Return a fitted model, and the holdout as it reads it; texts are read by their words."""
         y = np.concatenate([task.truth(part) for part in parts])
@@ -151,16 +153,16 @@ class TrainSyntheticTestReal(Metric):
             *read, held = word_features([*parts, holdout], task.features)
             (judge,) = TEXT_JUDGES[self.text_judge]
             return text_model(judge, task.name, seed).fit(stacked(read), y), held
-        table = judge_table([*parts, holdout], task.features)
+        table = build_discriminator_table([*parts, holdout], task.features)
         x, held = np.concatenate(table.parts[:-1]), table.parts[-1]
-        model = fit_judge(
+        model = fit_discriminator(
             x, y, table.categorical, task=task.name, seed=seed, iterations=self.iterations
         )
         return model, held
 
 
 def _training_sets(
-    task: Task, comparison: Comparison, most: int, rng: np.random.Generator
+    task: PredictionTask, comparison: Comparison, most: int, rng: np.random.Generator
 ) -> dict[str, tuple[Dataset, ...]]:
     """Return the sets to train on by name; "synthetic" only where it holds more than one class."""
     real = task.labelled(comparison.train).at_most(most, rng)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.image.effects import grain
+from twinset.core.image.effects import draw_film_grain
 
 Canvas = npt.NDArray[np.float32]
 
@@ -21,21 +21,21 @@ def paint_surface(name: str, height: int, width: int, rng: np.random.Generator) 
     lit = 1 + np.float32(0.14) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
     tint = np.asarray(colour, np.float32) * np.float32(rng.uniform(0.92, 1.08))
     made = ((1 + plane) * lit)[..., None] * tint
-    made += (grain((height, width), rng) * np.float32(0.008))[..., None]
+    made += (draw_film_grain((height, width), rng) * np.float32(0.008))[..., None]
     return np.asarray(np.clip(made, 0, 1), np.float32)
 
 
 def _brushed(height: int, width: int, rng: np.random.Generator) -> tuple[Canvas, tuple[float, ...]]:
     import cv2
 
-    lines = grain((height, width), rng)
+    lines = draw_film_grain((height, width), rng)
     return cv2.blur(lines, (max(3, width // 5), 1)) * np.float32(0.45), (0.58, 0.59, 0.6)
 
 
 def _cast(height: int, width: int, rng: np.random.Generator) -> tuple[Canvas, tuple[float, ...]]:
     import cv2
 
-    fine = cv2.GaussianBlur(grain((height, width), rng), (0, 0), 1.1)
+    fine = cv2.GaussianBlur(draw_film_grain((height, width), rng), (0, 0), 1.1)
     return fine * np.float32(0.22) + _clouds(height, width, 9, rng) * np.float32(0.1), (
         0.42,
         0.42,

@@ -18,7 +18,7 @@ from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
 
 from .._conditions import outcomes_that_meet
-from .._quotas import deal
+from .._quotas import allocate
 from ._drawn_rows import drawn_rows
 from ._surfaces import SURFACES, paint_surface
 
@@ -136,8 +136,8 @@ class _FittedDefects(FittedGenerator):
     ) -> Iterator[int]:
         """Yield outcomes: defects in their exact shares, and the surfaces of each defect in theirs."""
         table = weights.reshape(-1, self._n_surfaces)  # one row a defect
-        surfaces = {k: deal(row.tolist(), rng) for k, row in enumerate(table) if row.sum()}
-        for defect in deal(table.sum(axis=1).tolist(), rng):
+        surfaces = {k: allocate(row.tolist(), rng) for k, row in enumerate(table) if row.sum()}
+        for defect in allocate(table.sum(axis=1).tolist(), rng):
             yield defect * self._n_surfaces + next(surfaces[defect])
 
     def _draw(self, outcome: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from twinset.core.image.effects import CAMERA, WEATHER
 from ._drawn_rows import drawn_rows
 from ._scenes.choices import Choices
 from ._scenes.ground import paint_ground
-from ._scenes.layout import Scene, lay_out
-from ._scenes.pictures import Pictures
+from ._scenes.layout import SpriteScene, lay_out
+from ._scenes.pictures import SceneImages
 from ._scenes.render import lay
 from ._scenes.spec import (
     DEFAULT_CLASSES,
@@ -103,7 +103,7 @@ class Scenes(Generator):
     )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
-    _pictures: ClassVar[Pictures | None] = None
+    _pictures: ClassVar[SceneImages | None] = None
 
     size: int | tuple[int, int] = 256
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
@@ -165,7 +165,7 @@ class Scenes(Generator):
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its pixels.
-        pictures = Pictures.read(named, self.backgrounds, assets, size)
+        pictures = SceneImages.read(named, self.backgrounds, assets, size)
         object.__setattr__(supplied, "_pictures", pictures)
         return supplied
 
@@ -174,14 +174,14 @@ class Scenes(Generator):
     ) -> FittedGenerator:
         """Return the generator ready to draw; `real` is not looked at."""
         if self._pictures is None:
-            return FittedScenes(self.with_assets({}), Pictures({}))
+            return FittedScenes(self.with_assets({}), SceneImages({}))
         return FittedScenes(self, self._pictures)
 
 
 class FittedScenes(FittedGenerator):
     """Draws the scenes of a declaration."""
 
-    def __init__(self, settings: Scenes, pictures: Pictures) -> None:
+    def __init__(self, settings: Scenes, pictures: SceneImages) -> None:
         self._settings, self._pictures = settings, pictures
         classes = read_classes(settings.classes, pictures.cutouts)
         self._classes = {kind.name: kind for kind in classes}
@@ -207,7 +207,7 @@ class FittedScenes(FittedGenerator):
 
     def draw(
         self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
-    ) -> tuple[Scene, np.ndarray[Any, np.dtype[np.uint8]]]:
+    ) -> tuple[SpriteScene, np.ndarray[Any, np.dtype[np.uint8]]]:
         """Return one scene and its image, RGB, shape (h, w, 3), in memory.
 
         Parameters
@@ -244,7 +244,7 @@ class FittedScenes(FittedGenerator):
         )
 
     def _paint(
-        self, scene: Scene, levels: Mapping[str, str], view: View, rng: np.random.Generator
+        self, scene: SpriteScene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self._settings.height_width
         if levels["ground"] == PICTURE:

@@ -17,10 +17,10 @@ from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.image.codec import encode_png
 
 from .._conditions import outcomes_that_meet
-from .._quotas import deal
+from .._quotas import allocate
 from ._shapes.contours import DEFINITIONS
 from ._shapes.painting import paint
-from ._shapes.placement import Scene, place
+from ._shapes.placement import ShapeScene, place
 
 _NAME = "image.shapes"
 
@@ -129,7 +129,7 @@ class _FittedShapes(FittedGenerator):
                 todo="give the shape, or the night, a share above 0",
             )
         names = np.unique(mains)
-        turns = deal([weights[mains == name].sum() for name in names], rng)
+        turns = allocate([weights[mains == name].sum() for name in names], rng)
         for _ in range(n):
             chances = np.where(mains == names[next(turns)], weights, 0.0)
             outcome = int(rng.choice(len(chances), p=chances / chances.sum()))
@@ -157,10 +157,10 @@ class _FittedShapes(FittedGenerator):
         row["objects"] = scene.objects()
         return row
 
-    def _place(self, main: str | None, n_objects: int, rng: np.random.Generator) -> Scene:
+    def _place(self, main: str | None, n_objects: int, rng: np.random.Generator) -> ShapeScene:
         settings = self._settings
         if main is None:
-            return Scene((), np.zeros((settings.size, settings.size), np.uint16))
+            return ShapeScene((), np.zeros((settings.size, settings.size), np.uint16))
         names = list(settings.weights)
         shares = np.array([settings.weights[name] for name in names], dtype=float)
         others = rng.choice(len(names), size=n_objects - 1, p=shares / shares.sum())

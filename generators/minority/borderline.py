@@ -15,12 +15,12 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
 from ._engine.borderline_rows import TESTS, Test, in_danger
-from ._engine.class_points import Crowd
+from ._engine.class_points import ClassPoints
 from ._engine.engine import Maker
 from ._engine.fitted import FittedSampler
 from ._engine.interpolation import LABELS, Labels, Segments
 from ._engine.matrices import Grid
-from ._engine.pair_rules import Bond
+from ._engine.pair_rules import PairRule
 from ._engine.streams import Positions
 
 
@@ -99,7 +99,7 @@ class Borderline(Generator):
                     got=str(getattr(self, name)),
                     allowed=", ".join(allowed),
                 )
-        Bond(self.across_entities, self.time_window)
+        PairRule(self.across_entities, self.time_window)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -107,7 +107,7 @@ class Borderline(Generator):
         """Return the generator for all classes of these rows; who stands in danger is found later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.borderline", least=2)
         train = train.without_parents()
-        bond = Bond(self.across_entities, self.time_window)
+        bond = PairRule(self.across_entities, self.time_window)
         target = train.schema.target
         if target is None or target.kind not in ("category", "boolean"):
             raise FitError(
@@ -125,7 +125,7 @@ class Borderline(Generator):
             )
 
         def maker(grid: Grid, rows: Positions | None) -> Maker:
-            crowd = Crowd(grid, rows)
+            crowd = ClassPoints(grid, rows)
             own = np.unique(codes[crowd.cells.origin])
             segments = Segments(crowd, self.k_neighbors, self.labels, bond)
             if len(own) > 1:  # labels of a single row each, which take turns among all rows

@@ -24,7 +24,14 @@ from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.stats.neighbors import nearest
 
-from ._engine.burst_templates import Floats, Ints, Templates, Usual, numeric_columns, place_columns
+from ._engine.burst_templates import (
+    BurstTemplates,
+    ColumnBehaviour,
+    Floats,
+    Ints,
+    numeric_columns,
+    place_columns,
+)
 
 _ALIKE = 20
 _GAP_NOISE = 0.2
@@ -130,13 +137,14 @@ class _FittedBursts(FittedGenerator):
         self.unit = unit
         rare = self._rare()
         gap = settings.gap if settings.gap is None else Aggregate(how="count", over=settings.gap)
-        self.templates = Templates.of(
+        self.templates = BurstTemplates.of(
             self.cards, self.times, rare, gap if gap is None else gap.seconds
         )
         skipped = {group, time, target}
         n = max(1, len(levels))
         self.usual = [
-            Usual.of(train, name, self.cards, n, rare) for name in numeric_columns(train, skipped)
+            ColumnBehaviour.of(train, name, self.cards, n, rare)
+            for name in numeric_columns(train, skipped)
         ]
         self.places = place_columns(train, skipped)
         genuine = np.flatnonzero(~rare & (self.cards >= 0))
@@ -274,7 +282,7 @@ class _FittedBursts(FittedGenerator):
         return pa.array(values, known.type)
 
     def _numbers(
-        self, usual: Usual, rows: Ints, old: Ints, new: Ints, rng: np.random.Generator
+        self, usual: ColumnBehaviour, rows: Ints, old: Ints, new: Ints, rng: np.random.Generator
     ) -> pa.Array:
         values = self.train.values(usual.name)[rows]
         noise = self.settings.noise * rng.normal(size=len(rows))

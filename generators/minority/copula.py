@@ -15,7 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 
-from ..tabular._copula.class_copula import Crowd
+from ..tabular._copula.class_copula import ClassCopula
 from ..tabular._copula.correlation import LatentNormal
 from ._engine.per_class import FittedByLabel, Rows
 
@@ -80,18 +80,20 @@ class Copula(Generator):
         ).without_reserved()
 
         def part(number: int, rows: Rows) -> FittedGenerator:
-            crowd = Crowd.of(train.take(rows), self.min_repeats, progress)
+            crowd = ClassCopula.of(train.take(rows), self.min_repeats, progress)
             correlation = crowd.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink == -1 else self.shrink
             calm = correlation * (1 - share)
             np.fill_diagonal(calm, 1.0)
-            return _Part(Crowd(crowd.train, crowd.encoding, crowd.margins, LatentNormal(calm)))
+            return _Part(
+                ClassCopula(crowd.train, crowd.encoding, crowd.margins, LatentNormal(calm))
+            )
 
         return FittedByLabel(train, part, "minority.copula", 2)
 
 
 class _Part(FittedGenerator):
-    def __init__(self, crowd: Crowd) -> None:
+    def __init__(self, crowd: ClassCopula) -> None:
         self.crowd, self.schema = crowd, crowd.train.schema
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:

@@ -14,10 +14,10 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 
-from ._engine.class_points import Crowd
-from ._engine.engine import Made, Maker
+from ._engine.class_points import ClassPoints
+from ._engine.engine import Maker, NewRows
 from ._engine.fitted import FittedSampler
-from ._engine.streams import NOISE, PARENTS, Draws, Floats
+from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
 _HEAP_FRACTION = 0.05
 
@@ -73,11 +73,12 @@ class Rose(Generator):
         """Return the generator for the class of these rows; needs 2."""
         train = rows_to_learn_from(real, self.kinds, component="minority.rose", least=2)
         return FittedSampler(
-            train.without_parents(), lambda grid, rows: Noise(Crowd(grid, rows), self.shrinkage)
+            train.without_parents(),
+            lambda grid, rows: RoseMaker(ClassPoints(grid, rows), self.shrinkage),
         )
 
 
-class Noise(Maker):
+class RoseMaker(Maker):
     """Real rows with normal noise in their numbers.
 
     Parameters
@@ -88,7 +89,7 @@ class Noise(Maker):
         Times the width of Silverman's rule.
     """
 
-    def __init__(self, crowd: Crowd, shrinkage: float) -> None:
+    def __init__(self, crowd: ClassPoints, shrinkage: float) -> None:
         self.crowd = crowd
         cells, scale = crowd.cells, crowd.scale
         n, d = int(cells.counts.sum()), len(scale.columns)
@@ -101,7 +102,7 @@ class Noise(Maker):
         )
         self.up_to = np.cumsum(cells.counts)
 
-    def make(self, draws: Draws) -> Made:
+    def make(self, draws: RandomDraws) -> NewRows:
         """Return one row for each of `draws`."""
         cells, low, high = self.crowd.cells, self.crowd.low, self.crowd.high
         place = draws.uniform(PARENTS, 1)[:, 0] * self.up_to[-1]
@@ -112,7 +113,7 @@ class Noise(Maker):
         made += cells.numbers[seeds]
         made = np.where(made > high, 2 * high - made, made)
         made = np.where(made < low, 2 * low - made, made)
-        return Made(made, cells.codes[seeds], np.column_stack([seeds, seeds]))
+        return NewRows(made, cells.codes[seeds], np.column_stack([seeds, seeds]))
 
 
 def _is_free(values: Floats, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -13,10 +13,10 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 
-from ._engine.class_points import Crowd
+from ._engine.class_points import ClassPoints
 from ._engine.fitted import FittedSampler
 from ._engine.interpolation import LABELS, Labels, Segments
-from ._engine.pair_rules import Bond
+from ._engine.pair_rules import PairRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +84,17 @@ class Smote(Generator):
             raise ParameterError(
                 "labels is not known", got=str(self.labels), allowed=", ".join(LABELS)
             )
-        Bond(self.across_entities, self.time_window)
+        PairRule(self.across_entities, self.time_window)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for the class of these rows; needs 2. Neighbours are found later."""
         train = rows_to_learn_from(real, self.kinds, component="minority.smote", least=2)
-        bond = Bond(self.across_entities, self.time_window)
+        bond = PairRule(self.across_entities, self.time_window)
         return FittedSampler(
             train.without_parents(),
-            lambda grid, rows: Segments(Crowd(grid, rows), self.k_neighbors, self.labels, bond),
+            lambda grid, rows: Segments(
+                ClassPoints(grid, rows), self.k_neighbors, self.labels, bond
+            ),
         )

@@ -15,7 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 
-from ._copula.class_copula import Crowd
+from ._copula.class_copula import ClassCopula
 
 Rows = npt.NDArray[np.int64]
 
@@ -82,12 +82,12 @@ class Copula(Generator):
             real, self.kinds, component="tabular.copula", least=2
         ).without_reserved()
         groups = _rows_by_label(train) if self.per_label else [np.arange(len(train))]
-        crowds = [Crowd.of(train.take(rows), self.min_repeats, progress) for rows in groups]
+        crowds = [ClassCopula.of(train.take(rows), self.min_repeats, progress) for rows in groups]
         return _FittedCopula(train, groups, crowds)
 
 
 class _FittedCopula(FittedGenerator):
-    def __init__(self, train: Dataset, groups: list[Rows], crowds: list[Crowd]) -> None:
+    def __init__(self, train: Dataset, groups: list[Rows], crowds: list[ClassCopula]) -> None:
         self.train, self.schema = train, train.schema
         self.groups, self.crowds = groups, crowds
 

@@ -16,12 +16,12 @@ from twinset.core.features.torch_device import device_of, one_thread, require_to
 from twinset.core.seeding import torch_generator
 
 from ._gan.fitted import FittedGan
-from ._gan.layout import Layout
+from ._gan.layout import SlotLayout
 from ._gan.margins import calibrate
 from ._gan.rows import Features, RealRows
-from ._gan.sampler import Sampler
+from ._gan.sampler import GanSampler
 from ._gan.states import Floats, StateTable
-from ._gan.training import Plan, train
+from ._gan.training import GanTrainingOptions, train
 
 _RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 10_000_000),
@@ -165,10 +165,10 @@ class Gan(Generator):
         device: str,
         rng: np.random.Generator,
         progress: Progress,
-    ) -> Sampler:
-        layout = Layout.of(table)
+    ) -> GanSampler:
+        layout = SlotLayout.of(table)
         if not layout.spans:
-            return Sampler.of_constants(table, layout, device)
+            return GanSampler.of_constants(table, layout, device)
         states, positions = table.encode(matrix, rng)
         slots = states[:, list(layout.spans)] + layout.starts
         places = positions[:, [layout.spans[i] for i in layout.numbers]]
@@ -182,8 +182,8 @@ class Gan(Generator):
         average = train(real, self._plan(), span, random, progress)
         shares = (real.counts / len(real)).float()
         weights, margins = calibrate(average, features, shares, random)
-        return Sampler(table, features, weights, margins, shares)
+        return GanSampler(table, features, weights, margins, shares)
 
-    def _plan(self) -> Plan:
-        names = Plan.__dataclass_fields__
-        return Plan(**{name: getattr(self, name) for name in names})
+    def _plan(self) -> GanTrainingOptions:
+        names = GanTrainingOptions.__dataclass_fields__
+        return GanTrainingOptions(**{name: getattr(self, name) for name in names})

@@ -16,10 +16,10 @@ from twinset.core.errors import FitError, ParameterError
 from twinset.core.features.torch_device import one_thread, require_torch
 
 from ._network.fitted import FittedNetwork
-from ._network.layout import Layout
+from ._network.layout import TokenLayout
 from ._network.model import MaskedNet
 from ._network.table import TableCells
-from ._network.training import Plan, begin, train
+from ._network.training import NetworkTrainingOptions, begin, train
 
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
@@ -194,11 +194,11 @@ class Network(Generator):
 
     def _begin(self, rows: Dataset, rng: np.random.Generator) -> FittedNetwork:
         table = TableCells.of(rows, self.bins, _SPLITS)
-        state = begin(Layout(table.columns), self.width, self.blocks, rng)
+        state = begin(TokenLayout(table.columns), self.width, self.blocks, rng)
         return FittedNetwork(table, state, self.width, self.blocks, self.device)
 
-    def _plan(self) -> Plan:
-        return Plan(
+    def _plan(self) -> NetworkTrainingOptions:
+        return NetworkTrainingOptions(
             self.epochs,
             self.batch_rows,
             self.learning_rate,

@@ -18,10 +18,10 @@ from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError, SchemaError
 
-from .._quotas import deal
+from .._quotas import allocate
 from ._induction.tokens import Lexicon, Sentence, Words
 from ._induction.values import Source, Values
-from ._induction.writer import TRIES, Chances, Writer, Written
+from ._induction.writer import TRIES, Chances, NewText, TextComposer
 
 _NAME = "text.learned"
 
@@ -144,7 +144,7 @@ class _FittedLearned(FittedGenerator):
                 f"{_NAME} finds no word in any text", todo="give at least one text per class"
             )
         self._sentences = sentences
-        self._writer = Writer(
+        self._writer = TextComposer(
             sentences,
             Values(sentences, lexicon, settings.values),
             [text or "" for text in train.records.column(self._texts).to_pylist()],
@@ -176,7 +176,7 @@ class _FittedLearned(FittedGenerator):
         for k in bases:
             by_group.setdefault(self._sentences[k].group, []).append(k)
         groups = list(by_group)
-        turns = deal([len(by_group[g]) for g in groups], rng)
+        turns = allocate([len(by_group[g]) for g in groups], rng)
         rounds = {g: _take_turns(by_group[g], rng) for g in groups}
         made: set[str] = set()
         written = []
@@ -215,7 +215,7 @@ class _FittedLearned(FittedGenerator):
             raise unmet(where if where is not None else Where({}))
         return bases
 
-    def _dataset(self, written: Sequence[Written]) -> Dataset:
+    def _dataset(self, written: Sequence[NewText]) -> Dataset:
         rows = np.array([one.rows[0] for one in written], dtype=np.int64)
         records = self._train.without_reserved().take(rows).records
         columns: dict[str, list[Any]] = {self._texts: [one.text for one in written]}

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.minority.cell_figures import figures, read
 from benchmarks.minority.cell_sets import CellSet, parts_of
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 
 
 def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
@@ -70,7 +70,7 @@ def test_a_way_that_is_as_far_ahead_is_told_beside_the_hits(tmp_path: Path) -> N
 def test_parts_are_disjoint_and_have_the_same_share_of_rare_rows() -> None:
     fraud = np.arange(3_000) % 20 == 0
     table = pa.table({"x": np.arange(3_000), "fraud": fraud})
-    case = open_case(table, Columns(target="fraud"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud"))
     one = CellSet("toy", lambda folder: None, "fraud", "true", 40, 60)
     parts = parts_of(one, case, rng_for(1, "cells"))
     every = np.concatenate([parts.train, parts.test, parts.aside])

@@ -104,12 +104,12 @@ def test_rows_that_a_twin_locked_away_stay_locked_away(folder: Path, twinset: Tw
     assert (recipe.seed, recipe.split.holdout_fraction) == (5, 0.3)
     assert recipe.brief.target == "label"
     from twinset.catalog import Catalog
-    from twinset.ingest.input_table import lock_away, name_target, open_table
+    from twinset.ingest.input_table import name_target, open_table, split_holdout
     from twinset.workflows.run import run
 
     done = run(folder / "gaps.yaml", root=folder / ".twinset")
     (train,) = [ref for name, ref in done.versions.items() if name.endswith(".train")]
     catalog = Catalog(folder / ".twinset")
     seen = catalog.load(catalog.find(train))
-    parts = lock_away(name_target(open_table(folder / "real.csv"), "label"), 0.3, 5)
+    parts = split_holdout(name_target(open_table(folder / "real.csv"), "label"), 0.3, 5)
     assert seen.codes("customer")[1] == parts.train.codes("customer")[1]

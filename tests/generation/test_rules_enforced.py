@@ -16,10 +16,10 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rules.enforce import RuleKeeper
+from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
-from twinset.generation.sampling import Source, fit_source
+from twinset.generation.sampling import RowSource, fit_source
 from twinset.registry import build
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "tabular"
@@ -29,20 +29,20 @@ CONDITIONS = (
 )  # fmt: skip
 
 
-def source(real: Dataset, use: str = "tabular.marginals", where: Where | None = None) -> Source:
+def source(real: Dataset, use: str = "tabular.marginals", where: Where | None = None) -> RowSource:
     """Return a fitted source whose chunks are small, so that a set takes several."""
     fitted = fit_source(build("generator", use, {}, ""), real, seed=5, path=("rules",), where=where)
     return replace(fitted, chunk_rows=300)
 
 
-def drawn(of: Source, n: int, where: Where | None = None, workers: int = 1) -> Dataset:
+def drawn(of: RowSource, n: int, where: Where | None = None, workers: int = 1) -> Dataset:
     return Dataset.concat(list(of.draw(n, where=where, workers=workers)))
 
 
 def assert_held(real: Dataset, made: Dataset, n: int, where: Where | None = None) -> None:
     assert len(made) == n
     assert not {str(r): int(b) for r in real.schema.rules if (b := violations(r, made).sum())}
-    keeper = RuleKeeper.learn(real)
+    keeper = RuleEnforcer.learn(real)
     assert keeper is not None
     assert keeper.none_broken(made, where).all()
 

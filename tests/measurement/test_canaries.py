@@ -8,7 +8,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
-from twinset.measurement.canaries import look_for, plant
+from twinset.measurement.canaries import plant, recover_canaries
 from twinset.testing import example_dataset
 
 
@@ -37,11 +37,11 @@ def independent(dataset: Dataset, rng: np.random.Generator) -> Dataset:
 def test_all_come_back_in_a_copy_and_none_in_the_table_before() -> None:
     real = customers(800, 1)
     planted, canaries = plant(real, 20, rng_for(1, "plant"))
-    found = look_for(canaries, planted)
+    found = recover_canaries(canaries, planted)
     assert (found.n, found.recall, found.control_recall) == (20, 1.0, 0.0)
     assert found.auc == 1.0
     assert found.interval[0] > 0.9
-    before = look_for(canaries, real)
+    before = recover_canaries(canaries, real)
     assert before.recall == 0
     assert before.interval[0] < 0.5 < before.interval[1]
 
@@ -91,7 +91,7 @@ def test_a_generator_that_learns_nothing_by_heart_scores_chance() -> None:
     real, values = customers(400, 5), []
     for seed in range(12):
         planted, canaries = plant(real, 20, rng_for(seed, "plant"))
-        found = look_for(canaries, independent(planted, rng_for(seed, "shuffle")))
+        found = recover_canaries(canaries, independent(planted, rng_for(seed, "shuffle")))
         values.append(found.auc)
         assert found.recall <= 0.1
     assert np.mean(values) == pytest.approx(0.5, abs=0.08)
@@ -101,7 +101,7 @@ def test_rows_near_the_canaries_are_told_though_none_is_exact() -> None:
     planted, canaries = plant(customers(500, 6), 30, rng_for(6, "plant"))
     table = planted.to_arrow().to_pandas()
     table["income"] += 0.37
-    found = look_for(canaries, Dataset.from_arrow(table, planted.schema))
+    found = recover_canaries(canaries, Dataset.from_arrow(table, planted.schema))
     assert found.recall == 0
     assert found.interval[0] > 0.9
 
@@ -110,7 +110,7 @@ def test_recall_compares_what_is_delivered() -> None:
     planted, canaries = plant(customers(300, 7), 10, rng_for(7, "plant"))
     table = planted.to_arrow().to_pandas()
     table["income"] += 0.001
-    assert look_for(canaries, Dataset.from_arrow(table, planted.schema)).recall == 1.0
+    assert recover_canaries(canaries, Dataset.from_arrow(table, planted.schema)).recall == 1.0
 
 
 def test_rules_hold_in_canaries() -> None:
@@ -124,7 +124,7 @@ def test_rules_hold_in_canaries() -> None:
     )
     planted, canaries = plant(real, 10, rng_for(8, "plant"))
     assert not violations(schema.rules[0], planted).any()
-    assert look_for(canaries, planted).recall == 1.0
+    assert recover_canaries(canaries, planted).recall == 1.0
 
 
 def test_ids_are_fresh_and_texts_are_placeholders() -> None:
@@ -157,6 +157,6 @@ def test_what_cannot_be_planted_is_said() -> None:
         plant(example_dataset({"number", "boxes"}), 1, rng_for(1, "x"))
     planted, canaries = plant(real, 2, rng_for(1, "x"))
     with pytest.raises(DataError):
-        look_for(canaries, planted.slice(0, 0))
+        recover_canaries(canaries, planted.slice(0, 0))
     with pytest.raises(SchemaError, match="income"):
-        look_for(canaries, planted.select(["age", "town", "old"]))
+        recover_canaries(canaries, planted.select(["age", "town", "old"]))

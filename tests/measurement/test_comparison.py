@@ -13,8 +13,8 @@ from twinset.evaluation.gap.marginals import Marginals
 from twinset.evaluation.privacy.exact_copies import ExactCopies
 from twinset.evaluation.utility.train_synthetic_test_real import TrainSyntheticTestReal
 from twinset.measurement.comparison import (
-    Columns,
-    Sides,
+    ComparisonSets,
+    MetricColumns,
     compare_halves,
     independent_columns,
     matched,
@@ -82,13 +82,15 @@ def test_candidate_and_baseline_get_the_same_number_of_rows(made: int, expected:
     assert len(cut.reference) == 15
 
 
-def chosen(metric: object, sides: Sides, target: str | None = None, where: Where | None = None):
-    return Columns.of(metric, sides, target, where)  # type: ignore[arg-type]
+def chosen(
+    metric: object, sides: ComparisonSets, target: str | None = None, where: Where | None = None
+):
+    return MetricColumns.of(metric, sides, target, where)  # type: ignore[arg-type]
 
 
-def sides_of(*sets: Dataset, later: bool = False) -> Sides:
+def sides_of(*sets: Dataset, later: bool = False) -> ComparisonSets:
     train, synthetic, reference = sets
-    return Sides(train, synthetic, reference, reference, "half", later)
+    return ComparisonSets(train, synthetic, reference, reference, "half", later)
 
 
 def test_ids_texts_in_tables_and_odd_columns_are_left_out() -> None:

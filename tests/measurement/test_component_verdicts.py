@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 
 from tests.measurement.test_verdict import Distance, Merit, spread
-from twinset.core.contracts import Measurement, Parts
-from twinset.measurement.verdict import Against, different_parts, judge
+from twinset.core.contracts import ComponentResults, Measurement
+from twinset.measurement.verdict import Reference, compute_verdict, find_different_components
 
 
-def parts(values: Sequence[float], error: float, names: str = "abcdefghij") -> Parts:
+def parts(values: Sequence[float], error: float, names: str = "abcdefghij") -> ComponentResults:
     replicates = np.column_stack([spread(error, value) for value in values])
-    return Parts("column", tuple(names[: len(values)]), np.array(values), replicates, 0.1)
+    return ComponentResults(
+        "column", tuple(names[: len(values)]), np.array(values), replicates, 0.1
+    )
 
 
-def flat(values: Sequence[float], names: str = "abcdefghij") -> Parts:
+def flat(values: Sequence[float], names: str = "abcdefghij") -> ComponentResults:
     return parts(values, 0.0, names)
 
 
 def test_a_part_beyond_its_margin_is_named_the_worst_first() -> None:
     base = flat([0.0, 0.05, 0.0, 0.0])
     # Harms 0.12, 0.35, 0.3 and 0.02, each +- 0.02: the first is 1 standard error beyond the margin.
-    found = different_parts(Distance(), parts([0.12, 0.4, 0.3, 0.02], 0.02), base, 1000)
+    found = find_different_components(Distance(), parts([0.12, 0.4, 0.3, 0.02], 0.02), base, 1000)
     assert found is not None
     assert found.names == ("b", "c")
     assert found.sentence() == (
@@ -31,7 +33,7 @@ def test_a_part_beyond_its_margin_is_named_the_worst_first() -> None:
 
 
 def test_of_a_merit_less_is_harm() -> None:
-    found = different_parts(Merit(), parts([0.5, 0.9], 0.01), flat([0.9, 0.5]), 1000)
+    found = find_different_components(Merit(), parts([0.5, 0.9], 0.01), flat([0.9, 0.5]), 1000)
     assert found is not None
     assert found.names == ("a",)
 
@@ -40,7 +42,7 @@ def test_a_mean_inside_its_margin_does_not_hide_a_part() -> None:
     values = [0.5, *[0.01] * 9]  # mean 0.059
     measured = Measurement(0.059, spread(0.005, 0.059), parts=parts(values, 0.01))
     baseline = Measurement(0.01, np.full(100, 0.01), parts=flat([0.01] * 10))
-    score = judge("toy", Distance(), measured, Against(baseline, None, 1000), {})
+    score = compute_verdict("toy", Distance(), measured, Reference(baseline, None, 1000), {})
     assert score.verdict == "different"
     assert score.sentence.startswith("different: 1 column (a); 0.500, real rows 0.010")
     told = dict(score.details["different"])
@@ -48,26 +50,26 @@ def test_a_mean_inside_its_margin_does_not_hide_a_part() -> None:
     assert told.pop("beyond") == pytest.approx(4.704)
     assert told == {"what": "column", "names": ["a"], "margin": 0.1}
     whole = Measurement(0.059, spread(0.005, 0.059))
-    alone = judge("toy", Distance(), whole, Against(baseline, None, 1000), {})
+    alone = compute_verdict("toy", Distance(), whole, Reference(baseline, None, 1000), {})
     assert alone.verdict == "as good as real"
 
 
 @pytest.mark.parametrize("n_rows", [5, 19])
 def test_few_rows_decide_nothing(n_rows: int) -> None:
-    assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0]), n_rows) is None
+    assert find_different_components(Distance(), parts([0.9], 0.01), flat([0.0]), n_rows) is None
 
 
 def test_parts_that_both_have_are_compared_whatever_else_one_of_them_has() -> None:
     measured = parts([0.5, 0.0, 0.4], 0.01, "abc")
-    found = different_parts(Distance(), measured, flat([0.3, 0.9, 0.0], "cxa"), 1000)
+    found = find_different_components(Distance(), measured, flat([0.3, 0.9, 0.0], "cxa"), 1000)
     assert found is not None
     # c is 0.1 above its own baseline and within the margin, b has none.
     assert (found.names, found.values, found.baselines) == (("a",), (0.5,), (0.0,))
 
 
 def test_other_parts_cannot_be_compared() -> None:
-    assert different_parts(Distance(), parts([0.9], 0.01), flat([0.0], "z"), 1000) is None
-    assert different_parts(Distance(), None, flat([0.0]), 1000) is None
+    assert find_different_components(Distance(), parts([0.9], 0.01), flat([0.0], "z"), 1000) is None
+    assert find_different_components(Distance(), None, flat([0.0]), 1000) is None
 
 
 def test_many_parts_are_seldom_different_by_chance() -> None:
@@ -78,9 +80,9 @@ def test_many_parts_are_seldom_different_by_chance() -> None:
     for _ in range(200):
         error = rng.normal(size=(200, 60)) * 0.02
         values = 0.1 + rng.normal(size=60) * 0.02
-        measured = Parts("column", names, values, values + error, 0.1)
-        baseline = Parts("column", names, np.zeros(60), np.zeros((200, 60)), 0.1)
-        found = different_parts(Distance(), measured, baseline, 1000)
+        measured = ComponentResults("column", names, values, values + error, 0.1)
+        baseline = ComponentResults("column", names, np.zeros(60), np.zeros((200, 60)), 0.1)
+        found = find_different_components(Distance(), measured, baseline, 1000)
         assert found is not None
         named += bool(found.names)
     assert named <= 20

@@ -11,14 +11,20 @@ from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, FitError, ParameterError
-from twinset.core.features.embedders import Classical, Embedder, Embedding, SmallNet, vectors_held
-from twinset.core.image.codec import decode_pixels, encode_png, picture_key
+from twinset.core.features.embedders import (
+    Classical,
+    Embedder,
+    Embedding,
+    SmallNet,
+    read_embeddings,
+)
+from twinset.core.image.codec import decode_pixels, encode_png, hash_image
 from twinset.measurement.embedded_sets import embed_sets
 from twinset.measurement.embedder_notes import (
     card_notes,
     embedder_notes,
     image_notes,
-    unlike_embedders,
+    note_embedder_mismatch,
 )
 from twinset.measurement.harness import measure
 from twinset.measurement.leakage.row_overlap import copied_rows
@@ -63,7 +69,7 @@ def test_embedders_learn_from_train_alone() -> None:
     assert watching.labels == train.codes("size")[0].tolist()
     for part in (found.train, found.synthetic, found.holdout):
         assert part is not None
-        assert vectors_held(part.records.column("photo"))["watching"].shape == (20, 2)
+        assert read_embeddings(part.records.column("photo"))["watching"].shape == (20, 2)
     assert bytes_of(found.synthetic) == bytes_of(made)
 
 
@@ -149,8 +155,8 @@ def test_copies_are_known_by_their_pixels() -> None:
     data = pictures(30, 1)
     pixels = decode_pixels(bytes_of(data)[0])
     _, saved = cv2.imencode(".bmp", pixels[..., ::-1])
-    assert picture_key(bytes(saved)) == picture_key(bytes_of(data)[0])
-    assert picture_key(b"damaged") != picture_key(b"other")
+    assert hash_image(bytes(saved)) == hash_image(bytes_of(data)[0])
+    assert hash_image(b"damaged") != hash_image(b"other")
     cells = [{"bytes": bytes(saved), "path": ""}, *data.records.column("photo").to_pylist()[1:5]]
     cells += pictures(26, 2).records.column("photo").to_pylist()[:25]
     made = Dataset.from_arrow(
@@ -200,11 +206,11 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
 
 
 def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
-    notes = unlike_embedders({"a": [score_of("classical")], "b": [score_of("eye")]})
+    notes = note_embedder_mismatch({"a": [score_of("classical")], "b": [score_of("eye")]})
     assert "their numbers on images or texts must not be held beside" in notes[0]
     assert len(notes) == 1
     assert "a: images of 'photo' measured by: classical" in notes[0]
-    assert unlike_embedders({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
+    assert note_embedder_mismatch({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
 
 
 @pytest.fixture

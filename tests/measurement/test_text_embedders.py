@@ -15,8 +15,8 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.features.embedders import Looker, TextEmbedding
-from twinset.measurement.embedded_sets import embed_sets, split_lookers
-from twinset.measurement.embedder_notes import card_notes, embedder_notes, facts_in
+from twinset.measurement.embedded_sets import embed_sets, split_embedders
+from twinset.measurement.embedder_notes import card_notes, embedder_notes, list_score_embedders
 from twinset.measurement.harness import measure
 from twinset.measurement.load_embedders import embedders_of
 from twinset.recipe import parse_recipe
@@ -76,8 +76,8 @@ def test_the_default_and_words_by_name_are_one() -> None:
     plain, named = scores(made, None), scores(made, embedders_of(["words"]))
     for name in ("gap.mean_embedding", "coverage.density_coverage", "gap.texts"):
         assert plain[name].value == named[name].value
-    assert facts_in(list(plain.values())) == {}
-    assert set(facts_in(list(named.values()))["said"]) == {"words"}
+    assert list_score_embedders(list(plain.values())) == {}
+    assert set(list_score_embedders(list(named.values()))["said"]) == {"words"}
 
 
 def test_reports_and_cards_name_them() -> None:
@@ -89,12 +89,12 @@ def test_reports_and_cards_name_them() -> None:
 
 
 def test_those_of_one_kind_leave_the_other_its_default() -> None:
-    assert split_lookers([CAPITALS]) == ((CAPITALS,), None)
-    of_texts, of_images = split_lookers(embedders_of(["classical"]))
+    assert split_embedders([CAPITALS]) == ((CAPITALS,), None)
+    of_texts, of_images = split_embedders(embedders_of(["classical"]))
     assert of_texts == ()
     assert of_images is not None
     assert [one.name for one in of_images] == ["classical"]
-    assert split_lookers(None) == ((), None)
+    assert split_embedders(None) == ((), None)
 
 
 def test_evaluate_takes_them_by_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Score
 from twinset.core.seeding import rng_for
-from twinset.measurement.verdict import Against, judge, rows_needed
+from twinset.measurement.verdict import Reference, compute_verdict, rows_needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def verdict(
 ) -> Score:
     measured = Measurement(value, spread(error, value), details)
     baseline = Measurement(base, np.full(100, base))
-    return judge("toy", metric or Distance(), measured, Against(baseline, None, n), {})
+    return compute_verdict("toy", metric or Distance(), measured, Reference(baseline, None, n), {})
 
 
 @pytest.mark.parametrize(
@@ -93,19 +93,23 @@ def test_a_small_sample_without_any_spread_is_not_certain() -> None:
 def test_replicates_are_paired() -> None:
     shared = spread(0.2, 0.0)
     measured, baseline = Measurement(0.3, 0.3 + shared), Measurement(0.3, 0.3 + shared)
-    score = judge("toy", Distance(), measured, Against(baseline, None, 10_000), {})
+    score = compute_verdict("toy", Distance(), measured, Reference(baseline, None, 10_000), {})
     assert score.verdict == "as good as real"
     unpaired = Measurement(0.3, spread(0.2, 0.3)[:50])
-    score = judge("toy", Distance(), measured, Against(unpaired, None, 10_000), {})
+    score = compute_verdict("toy", Distance(), measured, Reference(unpaired, None, 10_000), {})
     assert score.interval is not None
     assert score.interval[1] > 0.3
 
 
 def test_without_replicates_the_value_is_exact_also_in_few_rows() -> None:
     metric = Distance(margin=0.0)
-    clean = judge("toy", metric, Measurement(0.0), Against(Measurement(0.0), None, 5), {})
+    clean = compute_verdict(
+        "toy", metric, Measurement(0.0), Reference(Measurement(0.0), None, 5), {}
+    )
     assert (clean.verdict, clean.detectable) == ("as good as real", None)
-    copied = judge("toy", metric, Measurement(0.001), Against(Measurement(0.0), None, 5), {})
+    copied = compute_verdict(
+        "toy", metric, Measurement(0.001), Reference(Measurement(0.0), None, 5), {}
+    )
     assert copied.verdict == "different"
 
 
@@ -135,7 +139,7 @@ def test_a_summary_of_the_metric_follows_the_verdict() -> None:
 
 
 def test_no_finite_number_is_not_measurable() -> None:
-    score = judge(
-        "toy", Distance(), Measurement(float("nan")), Against(Measurement(0.0), None, 99), {}
+    score = compute_verdict(
+        "toy", Distance(), Measurement(float("nan")), Reference(Measurement(0.0), None, 99), {}
     )
     assert (score.verdict, score.value) == ("not measurable", None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twinset.report.cluster_map import crowd_map
-from twinset.report.findings import crowds
+from twinset.report.cluster_map import draw_cluster_map
+from twinset.report.findings import read_clusters
 
 MODES = {
     "<b>age</b> low": {"real": 0.25, "synthetic": 0.25, "x": -1.0, "y": 0.0},
@@ -13,16 +13,18 @@ MODES = {
 
 def test_crowds_come_furthest_off_first_and_broken_ones_are_left_out(score) -> None:
     told = {"modes": {**MODES, "broken": {"real": "much"}}}
-    found = crowds([score("gap.a"), score("coverage.modes", details=told)])
+    found = read_clusters([score("gap.a"), score("coverage.modes", details=told)])
     assert [crowd.name for crowd in found] == ["age high", "<b>age</b> low"]
-    assert crowds([score("gap.a")]) == []
+    assert read_clusters([score("gap.a")]) == []
 
 
 def test_areas_are_shares_holes_are_marked_and_names_are_escaped(score) -> None:
-    drawn = str(crowd_map(crowds([score("coverage.modes", details={"modes": MODES})])))
+    drawn = str(
+        draw_cluster_map(read_clusters([score("coverage.modes", details={"modes": MODES})]))
+    )
     assert 'r="44.0"' in drawn, "the largest share has the largest ring"
     assert f'r="{44 * (1 / 3) ** 0.5:.1f}"' in drawn
     assert drawn.count('class="ring hole"') == 1
     assert "&lt;b&gt;age" in drawn
     assert "<b>" not in drawn
-    assert str(crowd_map([])) == ""
+    assert str(draw_cluster_map([])) == ""

@@ -6,10 +6,10 @@ from twinset.report.findings import (
     asides,
     column_distances,
     comparisons,
-    different_parts,
     pair_errors,
     population_levels,
-    surest_rows,
+    read_confident_rows,
+    read_different_components,
     usefulness,
 )
 
@@ -118,7 +118,7 @@ def test_one_different_part_is_named_and_escaped(people, score):
 
 @pytest.mark.parametrize("parts", [None, {}, {"names": []}, {"names": ["a"]}, ["a"]])
 def test_no_different_parts_are_no_block(score, parts):
-    assert different_parts(score("gap.a", details={"different": parts})) is None
+    assert read_different_components(score("gap.a", details={"different": parts})) is None
 
 
 def test_rows_that_look_least_real_are_shown_with_what_may_be_told(people, score):
@@ -128,7 +128,7 @@ def test_rows_that_look_least_real_are_shown_with_what_may_be_told(people, score
         {"row": None, "opinion": 0.4},
     ]
     scores = [score("gap.a", details={"surest": {"rows": rows, "rule": None}})]
-    columns, found = surest_rows(scores)
+    columns, found = read_confident_rows(scores)
     assert (columns, [row.number for row in found]) == (["town"], [1234, 7])
     page = build_report(
         title="x", train=people, synthetic=people, holdout=None, scores=scores, gates=[]
@@ -138,7 +138,7 @@ def test_rows_that_look_least_real_are_shown_with_what_may_be_told(people, score
     assert "98.0 %" in told
     assert "&lt;Ulm&gt;" in told
     assert told.count("not shown") == 2  # the cell, and the hint that says why
-    assert surest_rows([score("gap.a", details={"surest": {"rows": "abc"}})]) == ([], [])
+    assert read_confident_rows([score("gap.a", details={"surest": {"rows": "abc"}})]) == ([], [])
     assert (
         'id="surest"'
         not in build_report(

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from twinset.report import build_report, judge
+from twinset.report import build_report, summarize_families
 from twinset.report.fitness_for_use import uses
-from twinset.report.ordering import harm, sure_harm, worst_first
+from twinset.report.ordering import compute_certain_degradation, compute_degradation, worst_first
 
 
 def parts(beyond=None, names=("age",)):
@@ -15,16 +15,20 @@ def parts(beyond=None, names=("age",)):
 
 
 def test_harm_counts_margins_in_the_direction_of_harm(score):
-    assert harm(score("gap.a", value=0.3, baseline=0.1, margin=0.1)) == pytest.approx(2.0)
+    assert compute_degradation(
+        score("gap.a", value=0.3, baseline=0.1, margin=0.1)
+    ) == pytest.approx(2.0)
     better = score("coverage.a", value=0.3, baseline=0.1, margin=0.1, higher_is_better=True)
-    assert harm(better) == pytest.approx(-2.0)
-    assert harm(score("gap.a", "not measurable")) == 0.0
+    assert compute_degradation(better) == pytest.approx(-2.0)
+    assert compute_degradation(score("gap.a", "not measurable")) == 0.0
 
 
 def test_only_what_the_interval_leaves_no_doubt_of_is_sure(score):
-    assert sure_harm(score("gap.a", interval=(0.1, 0.9), margin=0.05)) == pytest.approx(2.0)
+    assert compute_certain_degradation(
+        score("gap.a", interval=(0.1, 0.9), margin=0.05)
+    ) == pytest.approx(2.0)
     merit = score("coverage.a", interval=(-0.9, -0.2), margin=0.05, higher_is_better=True)
-    assert sure_harm(merit) == pytest.approx(4.0)
+    assert compute_certain_degradation(merit) == pytest.approx(4.0)
 
 
 def test_the_worst_part_counts_where_the_mean_hides_it(score):
@@ -39,7 +43,7 @@ def test_the_worst_part_counts_where_the_mean_hides_it(score):
 
 def test_a_part_whose_distance_is_not_told_is_just_beyond_its_margin(score):
     told = score("gap.a", "different", interval=(-0.01, 0.01), details=parts())
-    assert sure_harm(told) == 1.0
+    assert compute_certain_degradation(told) == 1.0
 
 
 def test_verdicts_come_in_order_and_ties_by_name_whatever_the_order_given(score):
@@ -67,7 +71,9 @@ def scores(score):
 
 
 def test_the_verdict_and_the_uses_name_the_worst_part_first(scores):
-    told = next(sentence.text for sentence in judge(scores) if sentence.family == "gap")
+    told = next(
+        sentence.text for sentence in summarize_families(scores) if sentence.family == "gap"
+    )
     assert "Furthest off: single columns" in told
     assert told.endswith("by column salary.")
     why = next(use.why for use in uses(scores) if use.purpose.startswith("Explore"))
@@ -88,14 +94,18 @@ def test_a_test_of_everything_at_once_comes_after_what_names_a_place(score):
     sure = score("gap.classifier", "different", interval=(0.4, 0.5), value=0.95, baseline=0.5)
     slight = score("gap.marginals", "different", interval=(0.0, 0.1), details=parts(1.5, ["fee"]))
     assert [s.metric for s in worst_first([sure, slight])] == ["gap.marginals", "gap.classifier"]
-    told = next(sentence.text for sentence in judge([sure, slight]) if sentence.family == "gap")
+    told = next(
+        sentence.text for sentence in summarize_families([sure, slight]) if sentence.family == "gap"
+    )
     # What is worse all the same must not be hidden behind it.
     assert told == (
         "Different from real rows in both tests. The worst place: single columns (0.020, real rows get "
         "0.010), by column fee. All at once they are further off: telling real from synthetic (0.950, "
         "real rows get 0.500)."
     )
-    alone = next(sentence.text for sentence in judge([sure]) if sentence.family == "gap")
+    alone = next(
+        sentence.text for sentence in summarize_families([sure]) if sentence.family == "gap"
+    )
     assert "Furthest off: telling real from synthetic" in alone
     both_open = [
         score("gap.classifier", "cannot tell", value=0.9),

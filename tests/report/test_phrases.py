@@ -4,7 +4,7 @@ import pytest
 
 from twinset.registry import list_components
 from twinset.report import build_report
-from twinset.report.phrases import _READING, how_to_read
+from twinset.report.phrases import _READING, interpret_metric
 
 
 @pytest.mark.parametrize("metric", _READING)
@@ -16,12 +16,12 @@ def test_a_text_is_one_to_three_whole_sentences(metric):
 
 def test_every_metric_that_exists_can_be_read():
     for info in list_components("metric"):
-        assert how_to_read(info.name).endswith("."), info.name
+        assert interpret_metric(info.name).endswith("."), info.name
 
 
 def test_of_a_metric_without_a_text_the_first_docstring_line_is_taken(monkeypatch):
     monkeypatch.delitem(_READING, "gap.marginals")
-    assert how_to_read("gap.marginals").startswith("Compares single columns")
+    assert interpret_metric("gap.marginals").startswith("Compares single columns")
 
 
 def test_the_reading_is_folded_beside_the_score(people, score):
@@ -36,5 +36,5 @@ def test_the_reading_is_folded_beside_the_score(people, score):
 
 
 def test_the_text_says_what_the_value_is():
-    assert "0 is best" in how_to_read("gap.rules_kept")
-    assert how_to_read("coverage.alpha_beta").startswith("Beta-recall")
+    assert "0 is best" in interpret_metric("gap.rules_kept")
+    assert interpret_metric("coverage.alpha_beta").startswith("Beta-recall")

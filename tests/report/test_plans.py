@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.plan_coverage import Covered, covered
+from twinset.measurement.plan_coverage import PlanCoverage, covered
 from twinset.report import build_report
 from twinset.report.plans import plan_figure, plan_groups, plan_rule, plan_sentence
 
@@ -23,7 +23,7 @@ REAL = rows(*[("day", "clear", "small")] * 5, ("day", "clear", "large"))
 MADE = rows(("night", "fog", "small"), ("night", "clear", "large"), ("day", "fog", "large"))
 
 
-def held(**changes: object) -> Covered:
+def held(**changes: object) -> PlanCoverage:
     asked: dict = {"strength": 2, "at_least": 1, "synthetic": MADE, "real": REAL, **changes}
     return covered(FACTORS, **asked)
 

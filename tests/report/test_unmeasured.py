@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinset.report.verdict import judge, merged, unmeasured
+from twinset.report.verdict import merged, summarize_families, unmeasured
 
 NONE = "not measurable: there is no real set to compare with"
 
@@ -27,10 +27,10 @@ def test_where_nothing_was_measured_every_reason_is_told(score) -> None:
 
 def test_four_answers_become_one_only_where_all_are_the_same(score) -> None:
     names = ("gap.a", "coverage.a", "utility.a", "privacy.a")
-    (one,) = merged(judge(lacking(score, *names)))
+    (one,) = merged(summarize_families(lacking(score, *names)))
     assert one.text == "Not measurable: there is no real set to compare with."
     assert one.question.startswith("How far from real? What is missing?")
-    assert len(merged(judge([score("gap.a"), *lacking(score, *names[1:])]))) == 4
+    assert len(merged(summarize_families([score("gap.a"), *lacking(score, *names[1:])]))) == 4
 
 
 def test_a_page_without_a_real_set_says_so_once_above_and_once_in_the_scores(people, score) -> None:

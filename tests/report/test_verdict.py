@@ -1,11 +1,11 @@
 import pytest
 
-from twinset.report import judge
+from twinset.report import summarize_families
 from twinset.report.verdict import reasons
 
 
 def answer(scores, family):
-    return next(sentence for sentence in judge(scores) if sentence.family == family)
+    return next(sentence for sentence in summarize_families(scores) if sentence.family == family)
 
 
 def test_all_good_is_as_good_as_real(score):
@@ -54,7 +54,7 @@ def test_nothing_measurable_gives_the_reason(score):
 
 
 def test_a_family_without_scores_is_not_measured():
-    assert {sentence.text for sentence in judge([])} == {"Not measured."}
+    assert {sentence.text for sentence in summarize_families([])} == {"Not measured."}
 
 
 def test_what_could_not_be_measured_is_counted_beside_the_rest(score):
@@ -179,7 +179,7 @@ def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
 
 def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
-    found = judge([score("privacy.exact_copies"), *blind])[3]
+    found = summarize_families([score("privacy.exact_copies"), *blind])[3]
     assert (found.mark, found.text) == (
         "unclear",
         "No leak found, but only 1 of 3 tests could be made: that shows little.",
@@ -189,6 +189,8 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
 @pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
 def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
     later = score(metric, "different", details={"compared": {"train_rows_instead": 0.702}})
-    told = judge([later])[place].text
+    told = summarize_families([later])[place].text
     assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
-    assert "part of the distance" not in judge([score(metric, "different")])[place].text
+    assert (
+        "part of the distance" not in summarize_families([score(metric, "different")])[place].text
+    )

@@ -13,7 +13,7 @@ from twinset.sklearn import (
     FilteredSampler,
     NothingToAdd,
     RandomOverSampler,
-    RulesLeftOut,
+    RulesExcludedWarning,
     TreesSampler,
     restore_probabilities,
 )
@@ -231,15 +231,15 @@ def test_keys_are_copied_and_not_made_up() -> None:
 
 def test_rules_that_were_found_and_cannot_be_held_are_left_out_with_a_warning(monkeypatch) -> None:
     from twinset.core.errors import RecipeError
-    from twinset.core.rules.enforce import RuleKeeper
+    from twinset.core.rules.enforce import RuleEnforcer
 
     def refuse(*_: object) -> None:
         raise RecipeError("no row can be made")
 
-    monkeypatch.setattr(RuleKeeper, "hold", refuse)
+    monkeypatch.setattr(RuleEnforcer, "hold", refuse)
     X, y = ruled()
     sampler = SMOTE(random_state=0)
-    with pytest.warns(RulesLeftOut):
+    with pytest.warns(RulesExcludedWarning):
         made, _ = sampler.fit_resample(X, y)
     assert len(made) == 1020
     assert sampler.rules_ == ()

@@ -25,7 +25,7 @@ from twinset.core.errors import (
 )
 from twinset.core.seeding import rng_for
 from twinset.generation.provenance import Seal, TwinNote
-from twinset.ingest.input_table import lock_away, name_target, open_table
+from twinset.ingest.input_table import name_target, open_table, split_holdout
 from twinset.report import Report
 from twinset.workflows.evaluate import evaluate
 from twinset.workflows.twin import twin
@@ -64,15 +64,15 @@ def real(tmp_path: Path) -> Path:
 
 def test_a_fifth_is_locked_away_and_every_label_keeps_its_share() -> None:
     table = name_target(open_table(people(500)), "label")
-    parts = lock_away(table, 0.2, seed=4)
+    parts = split_holdout(table, 0.2, seed=4)
     assert len(parts.locked) == 100
     assert len(parts.train) == 400
     share = float(np.mean(np.array(table.records["label"].to_pylist()) == "yes"))
     locked = float(np.mean(np.array(parts.holdout.records["label"].to_pylist()) == "yes"))
     assert abs(share - locked) < 0.01
-    again = lock_away(table, 0.2, seed=4)
+    again = split_holdout(table, 0.2, seed=4)
     assert again.locked.tolist() == parts.locked.tolist()
-    assert lock_away(table, 0.2, seed=5).locked.tolist() != parts.locked.tolist()
+    assert split_holdout(table, 0.2, seed=5).locked.tolist() != parts.locked.tolist()
 
 
 def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.M
     monkeypatch.setattr("twinset.workflows.twin.fit_source", spy)
     twin(real, seed=2)
     whole = open_table(real)
-    locked = lock_away(whole, 0.2, 2).holdout
+    locked = split_holdout(whole, 0.2, 2).holdout
     ids = set(seen[0].records["customer"].to_pylist())
     assert len(ids) == 192
     assert not ids & set(locked.records["customer"].to_pylist())

@@ -20,7 +20,7 @@ Blob = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredVersion:
     """A version with the files it needs."""
 
     version: Version
@@ -98,7 +98,7 @@ def component_of(connection: Connection, digest: str) -> str:
     return str(json.loads(card)["component"]) if card else ""
 
 
-def step_row(connection: Connection, address: str) -> Found | None:
+def step_row(connection: Connection, address: str) -> StoredVersion | None:
     """Return the version that the step with this address made, and its files."""
     made = select(step.c.version_id).where(step.c.address == address)
     version_id = connection.execute(made).scalar_one_or_none()
@@ -108,7 +108,7 @@ def step_row(connection: Connection, address: str) -> Found | None:
     files = select(version_file.c.digest).where(version_file.c.version_id == version_id)
     columns = select(blob.c.digest, blob.c.suffix, blob.c.size)
     needed = columns.where(blob.c.digest.in_(files) | (blob.c.digest == found.digest))
-    return Found(found, tuple(_blob(row) for row in connection.execute(needed)))
+    return StoredVersion(found, tuple(_blob(row) for row in connection.execute(needed)))
 
 
 def note_row(connection: Connection, address: str) -> Blob | None:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from twinset.cli.files import check_places
 from twinset.cli.progress import progress_bar
-from twinset.cli.reports import tell
+from twinset.cli.reports import write_and_print_reports
 from twinset.cli.terminal import print_table
 from twinset.core.errors import RecipeError
 
@@ -116,7 +116,7 @@ def command(
             allow_leaks=allow_leak or (),
             embedders=embedder,
         )
-    return tell(
+    return write_and_print_reports(
         report,
         {"page": html, "markdown": markdown, "junit": junit},
         print_table=lambda: print_candidates(report),

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from twinset.cli.files import check_places
 from twinset.cli.progress import progress_bar
-from twinset.cli.reports import tell
+from twinset.cli.reports import write_and_print_reports
 from twinset.cli.terminal import print_scores
 
 
@@ -112,7 +112,7 @@ def command(
             embedders=embedder,
             attacks=attacks or (),
         )
-    return tell(
+    return write_and_print_reports(
         report,
         {"report": html, "markdown": markdown, "junit": junit},
         print_table=lambda: print_scores(report.scores),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from twinset.workflows.paraphrase import Asked, Endpoint, Plan, Sheet
+    from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
     from twinset.workflows.paraphrase.cache import Cache
     from twinset.workflows.paraphrase.sheet import Item
 
@@ -120,7 +120,7 @@ def _check_out(out: Path, templates: Path, force: bool) -> None:
         raise RecipeError(f"there is a '{out}' already", todo="choose --out, or --force")
 
 
-def _print_plan(plan: Plan, address: str) -> None:
+def _print_plan(plan: RequestPlan, address: str) -> None:
     from twinset.workflows.paraphrase.prompts import SYSTEM
 
     if plan.jobs:
@@ -135,7 +135,7 @@ def _print_plan(plan: Plan, address: str) -> None:
     _print_passed_over(plan)
 
 
-def _print_passed_over(plan: Plan) -> None:
+def _print_passed_over(plan: RequestPlan) -> None:
     if plan.odd:
         what = "passed over, as they write signs that mean something in templates or hold no words"
         print(f"Note: {what}: {_named(plan.odd)}")
@@ -150,7 +150,7 @@ def _named(items: Sequence[Item]) -> str:
 
 
 def _ask_and_write(
-    sheet: Sheet, plan: Plan, endpoint: Endpoint, cache: Cache, concurrency: int, out: Path
+    sheet: Sheet, plan: RequestPlan, endpoint: Endpoint, cache: Cache, concurrency: int, out: Path
 ) -> None:
     from twinset.cli.files import write_text
     from twinset.cli.progress import progress_bar
@@ -184,7 +184,7 @@ def _ask_and_write(
     _print_passed_over(plan)
 
 
-def _told(asked: Asked, plan: Plan) -> str:
+def _told(asked: ParaphraseResult, plan: RequestPlan) -> str:
     """Return in one sentence what was refused and what has no answer."""
     parts = [f"{count} refused because {why}" for why, count in asked.refused.most_common()]
     failed = [job.item for job in plan.jobs if job.position in asked.failed]

@@ -14,7 +14,7 @@ from twinset.cli.files import check_places, write_text
 from twinset.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
-    from twinset.generation.coverage_plan import Plan
+    from twinset.generation.coverage_plan import CoveragePlan
 
 _MOST_SHOWN = 20
 
@@ -64,7 +64,7 @@ def command(
         print(f"\nAll scenes: {csv_file}")
 
 
-def _print_scenes(plan: Plan) -> None:
+def _print_scenes(plan: CoveragePlan) -> None:
     counts = plan.counts()
     rows = [
         (n, *(where.conditions[name] for name in plan.factors)) for where, n in counts[:_MOST_SHOWN]
@@ -75,7 +75,7 @@ def _print_scenes(plan: Plan) -> None:
         print(f"... and {len(counts) - _MOST_SHOWN:,} more kinds of scenes")
 
 
-def _print_lacking(plan: Plan) -> None:
+def _print_lacking(plan: CoveragePlan) -> None:
     """Say what comes less often than the plan wants, which a limit on its scenes can bring about."""
     if plan.n_met == plan.n_wanted:
         return
@@ -85,7 +85,7 @@ def _print_lacking(plan: Plan) -> None:
         print("  " + ", ".join(f"{name}: {level}" for name, level in row["levels"].items()))
 
 
-def _plain(plan: Plan) -> dict[str, object]:
+def _plain(plan: CoveragePlan) -> dict[str, object]:
     return {
         "summary": plan.summary,
         "scenes": list(plan.rows),
@@ -96,7 +96,7 @@ def _plain(plan: Plan) -> dict[str, object]:
     }
 
 
-def _as_csv(made: Mapping[str, Plan]) -> str:
+def _as_csv(made: Mapping[str, CoveragePlan]) -> str:
     text = io.StringIO()
     names = list(dict.fromkeys(name for plan in made.values() for name in plan.factors))
     rows = csv.DictWriter(text, ["step", *names], lineterminator="\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twinset.report import CandidateReport, Report
 
 
-def tell(
+def write_and_print_reports(
     report: Report | CandidateReport,
     places: dict[str, Path | None],
     *,

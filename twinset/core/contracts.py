@@ -13,6 +13,7 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
+from twinset.core.parameters import check_parameters
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -113,6 +114,10 @@ class Generator(ABC):
     extra: ClassVar[str | None] = None
     note: ClassVar[str] = ""
 
+    def __post_init__(self) -> None:
+        """Check every setting against the range that its annotation declares."""
+        check_parameters(self)
+
     @abstractmethod
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -140,6 +145,10 @@ class Augmenter(ABC):
     chunk_rows: ClassVar[int] = 4_096
     extra: ClassVar[str | None] = None
     note: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check every setting against the range that its annotation declares."""
+        check_parameters(self)
 
     @abstractmethod
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
@@ -190,7 +199,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ComponentResults:
     """What a measurement is about in detail, e.g. single columns; the frame names those that differ.
 
     A mean over many columns hides one that is off. So each part is held against its own baseline, and
@@ -235,7 +244,7 @@ class Measurement:
     value: float
     replicates: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     details: Mapping[str, Any] = field(default_factory=dict)
-    parts: Parts | None = None
+    parts: ComponentResults | None = None
 
 
 class NotMeasurable(Exception):
@@ -285,6 +294,10 @@ class Metric(ABC):
     needs_same_time: ClassVar[bool] = False
     extra: ClassVar[str | None] = None
     margin: float
+
+    def __post_init__(self) -> None:
+        """Check every setting against the range that its annotation declares."""
+        check_parameters(self)
 
     @abstractmethod
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:

@@ -15,9 +15,9 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError
-from twinset.core.rules.enforce import Held, RuleKeeper, RuleTally
+from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer, RuleTally
 from twinset.core.seeding import rng_for
-from twinset.generation.step import Base, Making, Part, part_card, stamped
+from twinset.generation.step import Base, GenerationStep, OpenStep, part_card, stamped
 from twinset.recipe import AugmentStep
 from twinset.registry import build
 
@@ -32,7 +32,7 @@ class _Rows:
     chunks: Callable[[int], Iterator[Dataset]]
 
 
-def open_varying(part: Part, progress: Progress) -> Making:
+def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
     """Return an augmenting step that is ready to make its rows.
 
     Raises
@@ -47,15 +47,15 @@ def open_varying(part: Part, progress: Progress) -> Making:
     rows, card = _rows(part, step), _card(part, step, type(augmenter).note)
     train = part.train
     rules = [] if train is None else _rules(train.schema, part.base)
-    keeper = None if train is None else RuleKeeper.learn(train, rules)
+    keeper = None if train is None else RuleEnforcer.learn(train, rules)
     tally = RuleTally(rules)
     account = augmenter.open_account() if isinstance(augmenter, KeepsAccount) else None
 
-    def vary(chunk: Dataset, rng: np.random.Generator) -> Held:
+    def vary(chunk: Dataset, rng: np.random.Generator) -> EnforcedRows:
         told = augmenter if account is None else account
         varied = told.apply(chunk, told.draw(chunk, rng))
         if keeper is None:
-            return Held.untouched(varied)
+            return EnforcedRows.untouched(varied)
 
         def more(n: int) -> Dataset:
             again = chunk.take(rng.integers(0, len(chunk), n))
@@ -85,10 +85,10 @@ def open_varying(part: Part, progress: Progress) -> Making:
         told = () if account is None else account.notes()
         return replace(card, notes=(*card.notes, *told, *tally.notes()))
 
-    return Making(total, chunks, final, is_seekable=keeper is None and account is None)
+    return OpenStep(total, chunks, final, is_seekable=keeper is None and account is None)
 
 
-def _rows(part: Part, step: AugmentStep) -> _Rows:
+def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
     where = Where.of(step.where)
     if part.base is not None:
         stream = part.base.stream
@@ -135,7 +135,7 @@ def _resized(chunks: Iterator[Dataset], size: int) -> Iterator[Dataset]:
         yield Dataset.concat(kept)
 
 
-def _card(part: Part, step: AugmentStep, note: str) -> Card:
+def _card(part: GenerationStep, step: AugmentStep, note: str) -> Card:
     """Return the card; varied rows of a made set are as real as that set is."""
     base, where = part.base, Where.of(step.where)
     origin, first = ("augmented", _VARIED) if base is None else (base.card.origin, "")

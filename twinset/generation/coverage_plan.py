@@ -20,7 +20,7 @@ _MOST_TABLE_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class CoveragePlan:
     """What to make so that every combination comes often enough.
 
     Parameters
@@ -81,7 +81,7 @@ def plan_scenes(
     predictions: Dataset | None = None,
     correct: str = "correct",
     seed: int = 0,
-) -> Plan:
+) -> CoveragePlan:
     """Return the scenes to make: those that the real set lacks, where the model errs most first.
 
     The stop rule is the plan's: every combination of `strength` levels at least `at_least` times, in the
@@ -155,7 +155,7 @@ def plan_scenes(
     for row in _drawn((least or 0) - len(rows), levels, bans, seed):
         coverage.add(row)
         rows.append(row)
-    return Plan(
+    return CoveragePlan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
         n_wanted=coverage.n_wanted,

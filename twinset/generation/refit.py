@@ -16,12 +16,12 @@ from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.provenance import TwinNote
 from twinset.generation.run_step import open_part
 from twinset.generation.sampling import fit_source
-from twinset.generation.step import Base, Part
+from twinset.generation.step import Base, GenerationStep
 from twinset.recipe import AugmentStep, Recipe
 from twinset.registry import build
 
 
-def remake_of_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | None:
+def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | None:
     """Return what makes a twin again, as its note says; None where no attack needs it.
 
     Raises
@@ -40,16 +40,16 @@ def remake_of_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | No
         )
     generator = build("generator", note.use, note.settings)
     assert isinstance(generator, Generator)
-    return remake_of(generator, note.rows, Where.of(note.where))
+    return build_refit(generator, note.rows, Where.of(note.where))
 
 
-def remake_of(generator: Generator, rows: int, where: Where | None = None) -> Remake:
+def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Remake:
     """Return what fits a generator anew and draws as many rows as it was asked for, or fewer.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> remake = remake_of(build("generator", "tabular.bootstrap", {}), 50)
+    >>> remake = build_refit(build("generator", "tabular.bootstrap", {}), 50)
     >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0]}))
     >>> len(remake(real, 20, np.random.default_rng(0)))
     20
@@ -62,7 +62,7 @@ def remake_of(generator: Generator, rows: int, where: Where | None = None) -> Re
     return remake
 
 
-def remake_of_recipe(recipe: Recipe) -> Remake | None:
+def refit_from_recipe(recipe: Recipe) -> Remake | None:
     """Return what makes all rows of a recipe again; None where none of its steps learns."""
     steps = recipe.named_steps()
     if not steps:
@@ -78,7 +78,9 @@ def remake_of_recipe(recipe: Recipe) -> Remake | None:
             if isinstance(step, AugmentStep) and step.of is not None:
                 rows = made[step.of]
                 base = Base(rows.card, partial(iter, (rows,)))
-            part = Part(name, "", step, again, None, real, real, first, earlier, given, told, base)
+            part = GenerationStep(
+                name, "", step, again, None, real, real, first, earlier, given, told, base
+            )
             chunks = open_part(part, 1, silent).chunks(0)
             made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
         kept = [made[name] for name in recipe.delivered_steps()]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, did_you_mean
-from twinset.generation.coverage_plan import Plan, plan_scenes
+from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
 from twinset.recipe import GenerateStep, Recipe
 from twinset.recipe._steps import CoverSpec
 
@@ -53,13 +53,13 @@ def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str
     return made
 
 
-def wanted_rows(
+def list_requests(
     step: GenerateStep,
     name: str,
     recipe: Recipe,
     train: Dataset | None,
     predictions: Dataset | None = None,
-) -> tuple[list[tuple[Where | None, int]], Plan | None]:
+) -> tuple[list[tuple[Where | None, int]], CoveragePlan | None]:
     """Return (condition, rows) pairs, and the plan they come from where the step covers combinations.
 
     `predictions` are those that the step's plan asks for.
@@ -84,7 +84,7 @@ def wanted_rows(
 
 def plan_of(
     cover: CoverSpec, recipe: Recipe, train: Dataset | None, predictions: Dataset | None
-) -> Plan:
+) -> CoveragePlan:
     """Return the plan that a step asks for; it may be empty."""
     return plan_scenes(
         cover.factors,
@@ -100,7 +100,7 @@ def plan_of(
     )
 
 
-def _planned(step: GenerateStep, plan: Plan) -> list[tuple[Where | None, int]]:
+def _planned(step: GenerateStep, plan: CoveragePlan) -> list[tuple[Where | None, int]]:
     outer = step.where or {}
     return [(Where({**outer, **where.conditions}), n) for where, n in plan.counts()]
 

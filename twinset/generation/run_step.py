@@ -12,10 +12,10 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import declared, recomputed
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
-from twinset.generation.augment_step import open_varying
-from twinset.generation.requests import wanted_rows
+from twinset.generation.augment_step import open_augment_step
+from twinset.generation.requests import list_requests
 from twinset.generation.sampling import OpenSet, fit_source
-from twinset.generation.step import Making, Part, part_card, stamped
+from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
 from twinset.measurement.leakage import refuse_sets
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
@@ -24,7 +24,7 @@ _LABELLED = ("category", "boolean")
 _MOST_SHOWN = 20
 
 
-def open_part(part: Part, workers: int, progress: Progress) -> Making:
+def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenStep:
     """Return a step of a recipe that is ready to make its rows; `workers` threads draw them.
 
     The card tells how often each rule was mended.
@@ -40,7 +40,7 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
         making = (
             _open_generating(part, workers, progress)
             if part.is_generated
-            else open_varying(part, progress)
+            else open_augment_step(part, progress)
         )
 
     def chunks(skip: int) -> Iterator[Dataset]:
@@ -50,12 +50,12 @@ def open_part(part: Part, workers: int, progress: Progress) -> Making:
     return replace(making, chunks=chunks)
 
 
-def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
+def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> OpenStep:
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
     if isinstance(generator, TakesAssets):
         generator = generator.with_assets(part.assets)
-    requests, plan = wanted_rows(step, part.name, part.recipe, part.train, part.predictions)
+    requests, plan = list_requests(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
     # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
@@ -103,7 +103,7 @@ def _open_generating(part: Part, workers: int, progress: Progress) -> Making:
         return replace(card, notes=(*card.notes, *told_plan, *made.notes()))
 
     aggregates = train is not None and bool(declared(train.schema))
-    return Making(
+    return OpenStep(
         sum(rows for _, rows in requests),
         lambda skip: with_aggregates(chunks(skip), train),
         final,

@@ -25,7 +25,7 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.schema import SPAN_FACTS, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, RecipeError, SchemaError
-from twinset.core.rules.enforce import Held, Redraw, RuleKeeper, RuleTally
+from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer, RuleTally
 from twinset.core.rules.unique_keys import KeyLedger
 from twinset.core.seeding import rng_for
 
@@ -34,7 +34,7 @@ from twinset.core.seeding import rng_for
 class OpenSet:
     """One set while it is drawn, in one part or several: its keys so far, and what was mended.
 
-    Get one from `Source.open_set`.
+    Get one from `RowSource.open_set`.
     """
 
     ledger: KeyLedger | None
@@ -60,7 +60,7 @@ class _Request:
 
 
 @dataclass(frozen=True)
-class Source:
+class RowSource:
     """A fitted generator, the columns that are made afresh beside it, and the rules to hold.
 
     Build one with `fit_source`.
@@ -72,7 +72,7 @@ class Source:
     chunk_rows: int
     seed: int
     path: tuple[str, ...]
-    keeper: RuleKeeper | None = None
+    keeper: RuleEnforcer | None = None
 
     def open_set(self) -> OpenSet:
         """Return the state of one set that is drawn in several parts; give it to each `draw`."""
@@ -124,7 +124,7 @@ class Source:
             shared.whole.begin(n, where)
         in_turn = shared.has_keys or shared.whole is not None
 
-        def chunk(index: int) -> Held:
+        def chunk(index: int) -> EnforcedRows:
             held = self._held(request, index, shared.whole)
             return held if in_turn else self._cut(held, request, index)
 
@@ -151,7 +151,7 @@ class Source:
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
 
-    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> Held:
+    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> EnforcedRows:
         """Draw one whole chunk, in which all rules but keys hold."""
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
         if whole is None:
@@ -159,10 +159,12 @@ class Source:
         else:
             made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
         if self.keeper is None:
-            return Held.untouched(made)
+            return EnforcedRows.untouched(made)
         return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
 
-    def _admitted(self, held: Held, request: _Request, index: int, whole: WholeSet) -> Held:
+    def _admitted(
+        self, held: EnforcedRows, request: _Request, index: int, whole: WholeSet
+    ) -> EnforcedRows:
         """Keep the rows that were asked for, mended where earlier chunks forbid them."""
         first = index * self.chunk_rows
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
@@ -170,7 +172,7 @@ class Source:
         mended = whole.admit(held.dataset, first, kept, rng, request.where)
         return replace(held.slice(kept), dataset=mended)
 
-    def _cut(self, held: Held, request: _Request, index: int) -> Held:
+    def _cut(self, held: EnforcedRows, request: _Request, index: int) -> EnforcedRows:
         """Keep the rows that were asked for, with their fresh columns."""
         first = index * self.chunk_rows
         kept = held.slice(min(self.chunk_rows, request.n - first))
@@ -200,7 +202,7 @@ def fit_source(
     where: Where | None = None,
     known: Dataset | None = None,
     progress: Progress = silent,
-) -> Source:
+) -> RowSource:
     """Return `generator` fitted on the rows of `real` that `where` means.
 
     One that looks at the other classes sees these beside: rows that meet all of `where` but what it says
@@ -230,7 +232,9 @@ def fit_source(
             )
         fitted = generator.fit(None, rng, progress)
         keeper = None if real is None else _keeper(real, fitted.schema, [])
-        return Source(fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, keeper)
+        return RowSource(
+            fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, keeper
+        )
     meant = real.where(where)
     if len(meant) == 0:
         raise DataError(
@@ -248,7 +252,7 @@ def fit_source(
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
     keeper = _keeper(real, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
-    return Source(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
+    return RowSource(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
 
 
 def _with_others(real: Dataset, where: Where | None) -> Dataset:
@@ -260,7 +264,7 @@ def _with_others(real: Dataset, where: Where | None) -> Dataset:
     return real.where(Where(rest) if rest else None)
 
 
-def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleKeeper | None:
+def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleEnforcer | None:
     """Return the keeper of the rules on columns that the generator makes."""
     for rule in real.schema.rules:
         afresh = [name for name in rule.columns if name in withheld]
@@ -273,7 +277,7 @@ def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleKeeper 
     alike = {field.name for field in made.fields if field.name in real.schema.names}
     alike = {name for name in alike if made[name].kind == real.schema[name].kind}
     kept = [rule for rule in real.schema.rules if set(rule.columns) <= alike]
-    return RuleKeeper.learn(real, kept)
+    return RuleEnforcer.learn(real, kept)
 
 
 def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
@@ -321,13 +325,15 @@ def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str
         )
 
 
-def _in_order(make: Callable[[int], Held], wanted: range, workers: int) -> Iterator[Held]:
+def _in_order(
+    make: Callable[[int], EnforcedRows], wanted: range, workers: int
+) -> Iterator[EnforcedRows]:
     """Yield what is made of each index, in order; at most a few chunks are held at any time."""
     if workers <= 1 or len(wanted) <= 1:
         yield from map(make, wanted)
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting: deque[Future[Held]] = deque()
+        waiting: deque[Future[EnforcedRows]] = deque()
         for index in wanted:
             waiting.append(pool.submit(make, index))
             if len(waiting) > workers:

@@ -32,7 +32,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Part:
+class GenerationStep:
     """One making step with everything it needs.
 
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
@@ -63,7 +63,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Making:
+class OpenStep:
     """A step that is ready to make its rows, from any of them on.
 
     Parameters
@@ -110,7 +110,12 @@ def to_vary(
 
 
 def part_card(
-    part: Part, origin: Any, use: str, settings: dict[str, Any], note: str, where: Where | None
+    part: GenerationStep,
+    origin: Any,
+    use: str,
+    settings: dict[str, Any],
+    note: str,
+    where: Where | None,
 ) -> Card:
     """Return the card of what a part makes."""
     source = part.recipe.source

@@ -13,7 +13,7 @@ from twinset.core.data.rule import RULE_KINDS, rules_to_json
 from twinset.core.data.schema import TABULAR_KINDS, Field
 from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
-from twinset.ingest.guess_roles import Owners, guess_owners
+from twinset.ingest.guess_roles import GroupAndTime, guess_owners
 
 
 def flow(value: object) -> str:
@@ -171,7 +171,7 @@ seed: {seed}
         brief = f"brief: {{task: {task}, target: {quoted(target.name)}}}\n"
     by = f"by: group, on: {_TILE_OF}" if _TILE_OF in dataset.schema.names else "by: stratified"
     split = f"split: {{{by}, holdout_fraction: {holdout_fraction}}}\n"
-    source = _source(dataset, path, name, Owners())
+    source = _source(dataset, path, name, GroupAndTime())
     if dataset.schema.of_kind("image"):
         # Beside its image a row keeps the values of a real one, whatever rules these follow.
         rest = _few_slices(name, "[]", "they hold pixels of real images", "[parquet, coco]")
@@ -273,7 +273,7 @@ brief:
     return "\n".join(lines) + "\n"
 
 
-def _source(dataset: Dataset, path: str, name: str, owners: Owners) -> str:
+def _source(dataset: Dataset, path: str, name: str, owners: GroupAndTime) -> str:
     lines = [
         "source:",
         f"  name: {name}-real",
@@ -321,7 +321,7 @@ def _flow(one: ProposedRule) -> str:
     return flow(value)
 
 
-def _split(target: Field | None, owners: Owners) -> str:
+def _split(target: Field | None, owners: GroupAndTime) -> str:
     if owners.time or owners.groups:
         by, on = ("time", owners.time) if owners.time else ("group", owners.groups[0])
         told = {

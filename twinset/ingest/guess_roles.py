@@ -30,7 +30,7 @@ _OTHER_DATE = re.compile(r"birth|dob|born|expir|valid|due|until|end", re.IGNOREC
 
 
 @dataclass(frozen=True)
-class Owners:
+class GroupAndTime:
     """Whose the rows are, and when they happened; either may not be known.
 
     Parameters
@@ -68,7 +68,7 @@ def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
     return None, "no column looks like labels; name one here if models are to predict it"
 
 
-def guess_owners(dataset: Dataset) -> Owners:
+def guess_owners(dataset: Dataset) -> GroupAndTime:
     """Return the ids that come back, and the time of the rows.
 
     A column is taken for the time if no value is missing and the rows stand in its order, or if it is a
@@ -80,11 +80,11 @@ def guess_owners(dataset: Dataset) -> Owners:
     >>> n = np.arange(60)
     >>> table = pa.table({"card": [f"C-{i % 30}" for i in n], "when": n, "amount": n % 7 + 0.5})
     >>> guess_owners(Dataset.from_arrow(table))
-    Owners(groups=('card',), time='when')
+    GroupAndTime(groups=('card',), time='when')
     """
     groups = tuple(field.name for field in dataset.schema.of_kind("id") if _repeats(dataset, field))
     times = (field for field in dataset.schema.fields if _is_time(dataset, field, bool(groups)))
-    return Owners(groups, next((field.name for field in times), ""))
+    return GroupAndTime(groups, next((field.name for field in times), ""))
 
 
 def _repeats(dataset: Dataset, field: Field) -> bool:

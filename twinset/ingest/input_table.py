@@ -23,7 +23,7 @@ _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Parts:
+class RealSplit:
     """A real table cut in two.
 
     Parameters
@@ -192,7 +192,7 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
     return replace(real, schema=real.schema.with_field(replace(field, role=role)))
 
 
-def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
+def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSplit:
     """Return the table cut in a train part and a holdout; the cut depends on table and seed alone.
 
     Rows are drawn at random; if the target holds labels, each label keeps its share. Where a column has
@@ -210,7 +210,7 @@ def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
             "the holdout fraction is out of range", got=str(holdout_fraction), allowed="0 <= f < 1"
         )
     if holdout_fraction == 0:
-        return Parts(real, None, np.empty(0, dtype=np.int64))
+        return RealSplit(real, None, np.empty(0, dtype=np.int64))
     groups = [field.name for field in real.schema.with_role("group")]
     train, locked = split_rows(
         real,
@@ -220,7 +220,7 @@ def lock_away(real: Dataset, holdout_fraction: float, seed: int) -> Parts:
         holdout_fraction=holdout_fraction,
         rng=rng_for(seed, "split"),
     )
-    return Parts(part_of(real, train), part_of(real, locked), locked)
+    return RealSplit(part_of(real, train), part_of(real, locked), locked)
 
 
 def _with_lineage(table: Dataset, source: Dataset) -> Dataset:

@@ -12,10 +12,10 @@ from twinset.core.data.schema import RESERVED, SPAN, Schema
 from twinset.core.errors import SchemaError
 from twinset.ingest.input_table import open_table
 from twinset.io.text import find_text
-from twinset.io.text.rows import Columns
+from twinset.io.text.rows import TextColumns
 
 
-class TextSides(NamedTuple):
+class TextComparison(NamedTuple):
     """The sets of a comparison with the columns that every one of them can hold.
 
     Parameters
@@ -35,7 +35,7 @@ class TextSides(NamedTuple):
 
 def text_sides(
     real: Dataset, source: object, others: tuple[object, ...], target: str | None
-) -> TextSides:
+) -> TextComparison:
     """Return the sides of a comparison; where one is a Rasa file, text, spans and label of each.
 
     Rasa holds no other columns, and calls these three its own way. All other sets stay as they are.
@@ -59,7 +59,7 @@ def text_sides(
     given = (source, *others)
     files = [Path(one).name for one in given if isinstance(one, str | Path) and _is_rasa(Path(one))]
     if not files:
-        return TextSides(real, others)
+        return TextComparison(real, others)
     columns = _columns_of(real, target)
     kept = [name for name in (columns.text, columns.spans, columns.label) if name]
     schema = Schema(tuple(real.schema[name] for name in kept))
@@ -69,7 +69,7 @@ def text_sides(
         notes += [f"Not compared: {', '.join(lost)}."]
     narrow = real.select(kept).with_schema(schema)
     tables = [None if one is None else _renamed(one, columns, target) for one in others]
-    return TextSides(narrow, tuple(tables), tuple(notes))
+    return TextComparison(narrow, tuple(tables), tuple(notes))
 
 
 def _is_rasa(path: Path) -> bool:
@@ -77,10 +77,10 @@ def _is_rasa(path: Path) -> bool:
     return found is not None and found[0] == "rasa"
 
 
-def _columns_of(rows: Dataset, target: str | None) -> Columns:
+def _columns_of(rows: Dataset, target: str | None) -> TextColumns:
     schema = rows.schema
     known = target is not None and target in schema.names
-    columns = Columns.of(schema.with_target(str(target)) if known else schema)
+    columns = TextColumns.of(schema.with_target(str(target)) if known else schema)
     classes = [f.name for f in schema.of_kind("category") if f.name != columns.text]
     if not columns.label and classes:
         raise SchemaError(
@@ -91,7 +91,7 @@ def _columns_of(rows: Dataset, target: str | None) -> Columns:
     return columns
 
 
-def _renamed(source: object, wanted: Columns, target: str | None) -> pa.Table:
+def _renamed(source: object, wanted: TextColumns, target: str | None) -> pa.Table:
     """Return a set as a table of the wanted columns; one without any span gets empty lists."""
     rows = open_table(source, lineage=True)
     own = _columns_of(rows, target if target in rows.schema.names else None)

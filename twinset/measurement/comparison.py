@@ -21,7 +21,7 @@ _NUMERIC = ("number", "integer")
 
 
 @dataclass(frozen=True)
-class Sides:
+class ComparisonSets:
     """The sets of one family of metrics.
 
     Parameters
@@ -52,14 +52,16 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Columns:
+class MetricColumns:
     """The columns that a metric looks at, and why others are left out."""
 
     names: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, metric: Metric, sides: Sides, target: str | None, where: Where | None) -> Columns:
+    def of(
+        cls, metric: Metric, sides: ComparisonSets, target: str | None, where: Where | None
+    ) -> MetricColumns:
         """Return the columns of the metric's kinds that all sets hold.
 
         Ids are never looked at. A text is, only where it is what the set is about (beside spans, or
@@ -94,7 +96,7 @@ class Columns:
 
 def compare_halves(
     train: Dataset, synthetic: Dataset, holdout: Dataset | None, *, target: str | None, seed: int
-) -> Sides | None:
+) -> ComparisonSets | None:
     """Return the sides of gap, coverage and privacy; None where there are no two real halves.
 
     The holdout, or train where there is none, is cut once into halves A and B, whole groups together,
@@ -106,10 +108,10 @@ def compare_halves(
         return None
     called = "half of the holdout" if holdout is not None else "half of the train part (no holdout)"
     later = holdout is not None and _is_later(holdout, train)
-    return Sides(train, synthetic, halves[0], halves[1], called, later)
+    return ComparisonSets(train, synthetic, halves[0], halves[1], called, later)
 
 
-def matched(sides: Sides, *, seed: int) -> Sides:
+def matched(sides: ComparisonSets, *, seed: int) -> ComparisonSets:
     """Return the sides with the candidate and the baseline cut to the same number of rows."""
     n = min(len(sides.synthetic), len(sides.baseline))
     kept = some_places(len(sides.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
@@ -147,7 +149,7 @@ def _comparable(dataset: Dataset) -> list[Field]:
     ]
 
 
-def _mismatch(found: Field, sides: Sides) -> str:
+def _mismatch(found: Field, sides: ComparisonSets) -> str:
     """Return why a column of the reference has no counterpart in the other sets, or nothing."""
     for part in (sides.synthetic, sides.train):
         if found.name not in part.schema.names:

@@ -21,11 +21,11 @@ from twinset.core.features.embedders import (
     Looker,
     SmallNet,
     TextEmbedding,
-    vectors_held,
+    read_embeddings,
     with_vectors,
 )
 from twinset.core.features.image_statistics import box_labels, with_properties
-from twinset.measurement.cache import Remembered
+from twinset.measurement.cache import ResultCache
 from twinset.measurement.embedder_notes import LEFT_OUT
 
 _FEWEST_FOR_NET = 100
@@ -81,7 +81,7 @@ def embed_sets(
     target: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
-    remembered: Remembered | None = None,
+    remembered: ResultCache | None = None,
 ) -> EmbeddedSets:
     """Return the sets with vectors beside the images of every column that all of them hold.
 
@@ -105,7 +105,7 @@ def embed_sets(
     remembered : Remembered, optional
         Where what rests on train and holdout is kept for the next candidate.
     """
-    texts, of_images = split_lookers(embedders)
+    texts, of_images = split_embedders(embedders)
     if train is None:
         return EmbeddedSets(train, synthetic, holdout, texts=texts)
     sets = [part for part in (train, synthetic, holdout) if part is not None]
@@ -118,11 +118,11 @@ def embed_sets(
         held.name
         for held in train.schema.of_kind("image")
         if all(held.name in {f.name for f in part.schema.of_kind("image")} for part in sets)
-        and not all(vectors_held(part.records.column(held.name)) for part in sets)
+        and not all(read_embeddings(part.records.column(held.name)) for part in sets)
     ]
     if not columns:
         return EmbeddedSets(train, synthetic, holdout, facts, texts=texts)
-    kept = Remembered() if remembered is None else remembered
+    kept = ResultCache() if remembered is None else remembered
     fitted, left_out = kept.of(
         ("embedders", tuple(columns)),
         lambda: _fitted(columns, train, of_images, holdout is not None, target, seed),
@@ -149,14 +149,14 @@ def embed_sets(
     )
 
 
-def split_lookers(
+def split_embedders(
     chosen: Sequence[Looker] | None,
 ) -> tuple[tuple[TextEmbedding, ...], tuple[Embedder, ...] | None]:
     """Return the embedders of texts, and those of images; None where none of images is named.
 
     Examples
     --------
-    >>> split_lookers([Classical()])[1] == (Classical(),), split_lookers(None)
+    >>> split_embedders([Classical()])[1] == (Classical(),), split_lookers(None)
     (True, ((), None))
     """
     texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))

@@ -77,12 +77,12 @@ def image_notes(scores: Sequence[Score], guessed: str | None = None) -> list[str
 
     `guessed` is a column of labels that was taken as the target without being asked for.
     """
-    found = facts_in(scores)
+    found = list_score_embedders(scores)
     told = [] if guessed is None else [f"Models predict '{guessed}', the only column of labels."]
     return [*embedder_notes(found), *told, *([_OTHERS] if found else [])]
 
 
-def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
+def list_score_embedders(scores: Sequence[Score]) -> dict[str, Any]:
     """Return which embedders the scores rest on: image column -> embedder -> its facts.
 
     Scores may have looked at different columns; all are told.
@@ -95,9 +95,9 @@ def facts_in(scores: Sequence[Score]) -> dict[str, Any]:
     return found
 
 
-def unlike_embedders(scores: Mapping[str, Sequence[Score]]) -> list[str]:
+def note_embedder_mismatch(scores: Mapping[str, Sequence[Score]]) -> list[str]:
     """Return a warning where not every candidate was looked at by the same embedders."""
-    looked = {name: facts_in(own) for name, own in scores.items()}
+    looked = {name: list_score_embedders(own) for name, own in scores.items()}
     first, *others = looked.values()
     if all(found == first for found in others):
         return []

@@ -27,17 +27,17 @@ from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Looker
 from twinset.core.seeding import rng_for
-from twinset.measurement.cache import Remembered
+from twinset.measurement.cache import ResultCache
 from twinset.measurement.canaries import with_canaries
 from twinset.measurement.comparison import (
-    Columns,
-    Sides,
+    ComparisonSets,
+    MetricColumns,
     compare_halves,
     independent_columns,
     matched,
 )
 from twinset.measurement.embedded_sets import EmbeddedSets, embed_sets
-from twinset.measurement.verdict import Against, judge, not_measurable
+from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
 from twinset.registry import ATTACKS
 
 _MOST_REMEMBERED = 200_000
@@ -54,7 +54,7 @@ class _OfReal:
 
 
 @dataclass(frozen=True)
-class Frame:
+class MetricHarness:
     """Everything that the metrics of one run share.
 
     `remembered` keeps what rests on real rows alone, by the number of rows of the candidate; of tables so
@@ -62,8 +62,8 @@ class Frame:
     """
 
     has_real: bool
-    halves: Sides | None
-    models: Sides | None
+    halves: ComparisonSets | None
+    models: ComparisonSets | None
     synthetic: Dataset
     real_rows: Dataset | None
     where: Where | None
@@ -74,7 +74,7 @@ class Frame:
     has_holdout: bool
     embedded: EmbeddedSets
     remake: Remake | None = None
-    remembered: Remembered | None = None
+    remembered: ResultCache | None = None
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Frame:
         positive: str | None,
         population: Mapping[str, Mapping[str, float]],
         seed: int,
-    ) -> Frame:
+    ) -> MetricHarness:
         """Return what the metrics share: the sides of each family, under the condition."""
         train, synthetic, holdout = sets.train, sets.synthetic, sets.holdout
         kept = synthetic.where(where)
@@ -98,7 +98,9 @@ class Frame:
             real = train.where(where) if left is None else left
             if holdout is not None:
                 later = halves is not None and halves.later
-                models = Sides(train, synthetic, train, holdout, "the whole holdout", later)
+                models = ComparisonSets(
+                    train, synthetic, train, holdout, "the whole holdout", later
+                )
         # Shares of a population say nothing about rows that were picked by that very column.
         asked = set() if where is None else set(where.conditions)
         shares = {column: s for column, s in population.items() if column not in asked}
@@ -120,7 +122,7 @@ class Frame:
         except (NotMeasurable, MissingExtraError) as reason:
             return not_measurable(name, metric, str(reason))
 
-    def _sides(self, metric: Metric) -> Sides:
+    def _sides(self, metric: Metric) -> ComparisonSets:
         if not self.has_real:
             raise NotMeasurable("there is no real set to compare with")
         if metric.family in ("utility", "privacy") and not self.has_holdout:
@@ -140,8 +142,8 @@ class Frame:
         # A share of leaked rows must look at every row; distances between samples depend on size.
         return self.halves if metric.family == "privacy" else matched(self.halves, seed=self.seed)
 
-    def _against_real(self, name: str, metric: Metric, sides: Sides) -> Score:
-        columns = Columns.of(metric, sides, self.target, self.where)
+    def _against_real(self, name: str, metric: Metric, sides: ComparisonSets) -> Score:
+        columns = MetricColumns.of(metric, sides, self.target, self.where)
         if not columns.names:
             raise NotMeasurable("there is no column that it can look at")
         train, synthetic, reference = (
@@ -152,7 +154,7 @@ class Frame:
         about = (name, repr(metric), columns.names, len(synthetic))
         kept = self.remembered
         if kept is None or len(sides.train) + len(reference) > _MOST_REMEMBERED:
-            kept = Remembered()
+            kept = ResultCache()
         cache: dict[str, Any] = kept.of(("cache", *about), dict)
 
         def compute(candidate: Dataset, value_only: bool = False) -> Measurement:
@@ -195,12 +197,12 @@ class Frame:
         called = (
             "trained on real rows" if is_utility and metric.known_baseline is None else "real rows"
         )
-        against = Against(real.baseline, real.floor, n_rows, called)
-        return judge(
+        against = Reference(real.baseline, real.floor, n_rows, called)
+        return compute_verdict(
             name, metric, measured, against, {**measured.details, "compared": compared}, note
         )
 
-    def _remake(self, sides: Sides, names: Sequence[str]) -> Any:
+    def _remake(self, sides: ComparisonSets, names: Sequence[str]) -> Any:
         """Return what makes the generator anew on some rows of both real sides, with all columns."""
         remake, both = self.remake, [sides.train, sides.reference]
         if remake is None:
@@ -233,8 +235,8 @@ class Frame:
         if self.real_rows is not None and len(self.real_rows):
             details["real_rows"] = float(compute(self.real_rows).value)
         best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
-        against = Against(best, None, len(self.synthetic), "best possible", "synthetic rows")
-        return judge(name, metric, measured, against, details)
+        against = Reference(best, None, len(self.synthetic), "best possible", "synthetic rows")
+        return compute_verdict(name, metric, measured, against, details)
 
 
 FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
@@ -256,7 +258,7 @@ def measure(
     workers: int = 1,
     progress: Progress = silent,
     remake: Remake | None = None,
-    remembered: Remembered | None = None,
+    remembered: ResultCache | None = None,
 ) -> list[Score]:
     """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
 
@@ -324,14 +326,14 @@ def measure(
                 train, synthetic, holdout, embedders,
                 target=target, seed=seed, progress=progress, remembered=remembered,
             )  # fmt: skip
-        frame = Frame.of(sets, where, target, positive, population or {}, seed)
+        frame = MetricHarness.of(sets, where, target, positive, population or {}, seed)
         progress("measure", 0, len(ordered))
         frame = replace(frame, remake=remake, remembered=remembered)
         return _score_all(frame, ordered, workers, progress)
 
 
 def _score_all(
-    frame: Frame, metrics: Sequence[tuple[str, Metric]], workers: int, progress: Progress
+    frame: MetricHarness, metrics: Sequence[tuple[str, Metric]], workers: int, progress: Progress
 ) -> list[Score]:
     """Score the metrics on `workers` threads, each with one thread for its own numerics."""
     # OpenMP counts its threads for each calling thread, so each worker must be told once.

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
-from twinset.core.rules.enforce import MENDED, RuleKeeper
+from twinset.core.rules.enforce import MENDED, RuleEnforcer
 from twinset.core.rules.violations import violations
 
 _MOST_MENDED = 3
@@ -93,7 +93,7 @@ def rule_notes(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card])
     for rule in rules:
         broken = violations(rule, synthetic)
         if train is not None and rule.kind != "unique":
-            keeper = RuleKeeper.learn(train, [rule])
+            keeper = RuleEnforcer.learn(train, [rule])
             assert keeper is not None
             broken = broken | ~keeper.none_broken(synthetic)
         if broken.any():
@@ -113,7 +113,7 @@ def rule_notes(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card])
     return [*told, *mended]
 
 
-def one_label_note(
+def note_single_label(
     train: Dataset, synthetic: Dataset, target: str | None, where: Where | None
 ) -> list[str]:
     """Return what to note of a set of one label beside a real one of several: compare like with like."""

@@ -1,4 +1,4 @@
-"""`Question`: what is asked of a synthetic set, besides the sets themselves."""
+"""`EvaluateOptions`: what is asked of a synthetic set, besides the sets themselves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from twinset.core.contracts import Progress, Remake, silent
 from twinset.core.data.where import Where
 from twinset.core.features.embedders import Looker
-from twinset.measurement.cache import Remembered
+from twinset.measurement.cache import ResultCache
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class EvaluateOptions:
     """What is asked of a synthetic set, besides the sets themselves.
 
     Parameters
@@ -58,7 +58,7 @@ class Question:
     remake: Remake | None = None
     embedders: tuple[Looker, ...] | None = None
     guessed: str | None = None
-    remembered: Remembered | None = None
+    remembered: ResultCache | None = None
 
     @property
     def about_leaks(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _MOST_TABLE_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Covered:
+class PlanCoverage:
     """How often each combination of conditions came, in the real rows, the made ones and both.
 
     Parameters
@@ -93,7 +93,7 @@ def covered(
     forbidden: Sequence[Mapping[str, str]] = (),
     counts_real: bool = False,
     step: str = "",
-) -> Covered:
+) -> PlanCoverage:
     """Return how often each combination came in sets that are there.
 
     Parameters
@@ -138,7 +138,7 @@ def covered(
             found = {side: int(own.counts[group][tuple(cell)]) for side, own in counts.items()}
             levels = {names[f]: factors[names[f]][k] for f, k in zip(group, cell)}
             rows.append({"levels": levels, **found, "union": sum(found.values())})
-    return Covered(
+    return PlanCoverage(
         step, dict(factors), strength, at_least, counts_real, real is not None, tuple(rows)
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from twinset.core.contracts import Measurement, Metric, Parts, Score, Verdict
+from twinset.core.contracts import ComponentResults, Measurement, Metric, Score, Verdict
 from twinset.core.features.slice_search import FEWEST_TOLD
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -24,7 +24,7 @@ _REACH = 1.96
 
 
 @dataclass(frozen=True)
-class DifferentParts:
+class DifferentComponents:
     """Parts that are different, worst first; `values` and `baselines` are those of the parts.
 
     `beyond` is the greatest harm of a part that is sure, the near end of its 95 % interval, in margins.
@@ -59,9 +59,12 @@ class DifferentParts:
         }
 
 
-def different_parts(
-    metric: Metric, measured: Parts | None, baseline: Parts | None, n_rows: int
-) -> DifferentParts | None:
+def find_different_components(
+    metric: Metric,
+    measured: ComponentResults | None,
+    baseline: ComponentResults | None,
+    n_rows: int,
+) -> DifferentComponents | None:
     """Return the parts whose harm is beyond their margin; None where there are none to look at.
 
     Each part is tested one-sidedly against harm of at most the margin, by Student's t since errors are
@@ -84,12 +87,12 @@ def different_parts(
     sign = -1.0 if metric.higher_is_better else 1.0
     harm = sign * (measured.values - baseline.values)
     error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
-    error = np.maximum(error, least_error(metric, n_rows))
+    error = np.maximum(error, min_standard_error(metric, n_rows))
     p_values = np.asarray(stdtr(_DEGREES, -(harm - measured.margin) / error))
     found = np.flatnonzero(discoveries(p_values, _DISCOVERY_RATE))
     found = found[np.argsort(-harm[found], kind="stable")]
     sure = (harm - _REACH * error)[found] / max(measured.margin, 1e-12)
-    return DifferentParts(
+    return DifferentComponents(
         measured.what,
         tuple(measured.names[i] for i in found),
         tuple(float(measured.values[i]) for i in found),
@@ -99,7 +102,7 @@ def different_parts(
     )
 
 
-def _only(parts: Parts, names: Sequence[str]) -> Parts:
+def _only(parts: ComponentResults, names: Sequence[str]) -> ComponentResults:
     """Return the named parts, in this order."""
     place = {name: i for i, name in enumerate(parts.names)}
     rows = [place[name] for name in names]
@@ -111,7 +114,7 @@ def _only(parts: Parts, names: Sequence[str]) -> Parts:
     )
 
 
-def least_error(metric: Metric, n_rows: int) -> float:
+def min_standard_error(metric: Metric, n_rows: int) -> float:
     """Return the least standard error that is believed of a number from `n_rows` rows.
 
     It is the spread of the Jeffreys law of a share seen 0 times in n rows: about 0.7 / n.
@@ -135,7 +138,7 @@ _POWER = 0.84
 
 
 @dataclass(frozen=True)
-class Against:
+class Reference:
     """What a measurement is held against.
 
     Parameters
@@ -176,11 +179,11 @@ def not_measurable(name: str, metric: Metric, reason: str) -> Score:
     )
 
 
-def judge(
+def compute_verdict(
     name: str,
     metric: Metric,
     measured: Measurement,
-    against: Against,
+    against: Reference,
     details: Mapping[str, Any],
     note: str = "",
 ) -> Score:
@@ -191,7 +194,7 @@ def judge(
     all of it lies outside, else "cannot tell". Two guards keep small samples from passing: below 20
     rows nothing is decided, and no standard error counts as smaller than that of a share that was
     seen 0 times in n rows. Where the measurement has parts, one that is different makes the whole
-    different: see `different_parts`.
+    different: see `find_different_components`.
 
     Parameters
     ----------
@@ -220,7 +223,7 @@ def judge(
     interval = (difference - _REACH * error, difference + _REACH * error)
     harm = (-interval[1], -interval[0]) if metric.higher_is_better else interval
     verdict = _verdict(harm, metric.margin, enough=exact or n_rows >= FEWEST_ROWS)
-    parts = different_parts(metric, measured.parts, against.baseline.parts, n_rows)
+    parts = find_different_components(metric, measured.parts, against.baseline.parts, n_rows)
     said = _Said(value, base, against.called, harm, metric.margin, n_rows, str(deciding["what"]))
     sentence = said.sentence(verdict)
     if parts is not None and parts.names:
@@ -278,7 +281,7 @@ def _standard_error(
         error = float(np.std(mine - other, ddof=1))
     else:
         error = math.hypot(np.std(mine, ddof=1), np.std(other, ddof=1) if len(other) > 1 else 0.0)
-    return max(error, least_error(metric, n_rows))
+    return max(error, min_standard_error(metric, n_rows))
 
 
 def _verdict(harm: tuple[float, float], margin: float, enough: bool) -> Verdict:

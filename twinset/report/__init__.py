@@ -3,16 +3,16 @@
 from twinset.report.build import Report, build_report
 from twinset.report.candidates import CandidateReport
 from twinset.report.gates import Gate, apply_gates, check_gates, read_gates
-from twinset.report.verdict import Sentence, judge
+from twinset.report.verdict import VerdictLine, summarize_families
 
 __all__ = [
     "CandidateReport",
     "Gate",
     "Report",
-    "Sentence",
+    "VerdictLine",
     "apply_gates",
     "build_report",
     "check_gates",
-    "judge",
+    "summarize_families",
     "read_gates",
 ]

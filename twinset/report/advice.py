@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinset.report.advice_model import AdviceContent, alerts_told, told
+from twinset.report.advice_model import AdviceContent, format_alerts, format_measure
 from twinset.report.advice_page import render_advice
 from twinset.report.phrases import percent
 
@@ -37,10 +37,12 @@ class Advice(AdviceContent):
         if self.measures and self.challenger != "none":
             lines.append(f"  Without and with {self.challenger_title}:")
         width = max((len(m.title) for m in self.measures), default=0)
-        lines += [f"    {m.title:<{width}}  {told(m, self.challenger)}" for m in self.measures]
+        lines += [
+            f"    {m.title:<{width}}  {format_measure(m, self.challenger)}" for m in self.measures
+        ]
         if facts.get("alerts_a_day") is not None:
             lines.append(
                 f"  The alert rate of {percent(facts['alert_rate'])} is "
-                f"{alerts_told(facts['alerts_a_day'])} alerts a day."
+                f"{format_alerts(facts['alerts_a_day'])} alerts a day."
             )
         return "\n".join(lines)

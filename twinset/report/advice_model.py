@@ -164,7 +164,7 @@ class AdviceContent:
         return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def told(measure: Measure, challenger: str) -> str:
+def format_measure(measure: Measure, challenger: str) -> str:
     """Return a measure as words: both values, the difference and its interval."""
     none = written(measure.none, measure.unit)
     if challenger == "none":
@@ -176,12 +176,12 @@ def told(measure: Measure, challenger: str) -> str:
     )
 
 
-def alerts_told(count: float) -> str:
+def format_alerts(count: float) -> str:
     """Return a number of alerts, whole where it is not small.
 
     Examples
     --------
-    >>> alerts_told(1851.9), alerts_told(0.42)
+    >>> format_alerts(1851.9), alerts_told(0.42)
     ('1,852', '0.420')
     """
     return f"{count:,.0f}" if count >= 10 else short(count)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from twinset.report.advice_model import Candidate, Measure, alerts_told, between, change, written
+from twinset.report.advice_model import Candidate, Measure, between, change, format_alerts, written
 from twinset.report.charts import change_figure
 from twinset.report.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
@@ -64,7 +64,7 @@ def _facts(advice: AdviceContent) -> list[tuple[str, str]]:
         ("alert rate", percent(facts["alert_rate"])),
     ]
     if facts.get("alerts_a_day") is not None:
-        lines.append(("alerts a day", alerts_told(facts["alerts_a_day"])))
+        lines.append(("alerts a day", format_alerts(facts["alerts_a_day"])))
     return [*lines, ("seed", str(facts["seed"]))]
 
 

@@ -10,15 +10,15 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
-from twinset.measurement.plan_coverage import Covered
+from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.columns import column_panels
 from twinset.report.contact_sheet import ImageSample, image_samples, numbered_images
-from twinset.report.findings import column_distances, surest_rows
+from twinset.report.findings import column_distances, read_confident_rows
 from twinset.report.fitness_for_use import in_short
 from twinset.report.gates import Gate
-from twinset.report.model import Exhibits, ReportContent
+from twinset.report.model import ReportContent, ReportExamples
 from twinset.report.samples import TextSample, row_samples, text_samples
-from twinset.report.verdict import judge
+from twinset.report.verdict import summarize_families
 
 _MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
 
@@ -79,7 +79,7 @@ def build_report(
     where: Where | None = None,
     show_real_rows: bool = False,
     notes: Sequence[str] = (),
-    plans: Sequence[Covered] = (),
+    plans: Sequence[PlanCoverage] = (),
     embedders: Mapping[str, Any] | None = None,
 ) -> Report:
     """Return the report on `synthetic`.
@@ -141,7 +141,7 @@ def build_report(
         title=title,
         scores=tuple(scores),
         gates=tuple(gates),
-        verdict=judge(scores),
+        verdict=summarize_families(scores),
         cards=tuple(cards),
         lineage=lineage,
         notes=tuple(notes),
@@ -159,7 +159,7 @@ def _exhibits(
     target: str | None,
     show_real_rows: bool,
     notes: list[str],
-) -> Exhibits:
+) -> ReportExamples:
     synthetic = sets["synthetic"]
     # What is shown may stand in no real row, not only in none of those that are compared.
     real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
@@ -177,12 +177,12 @@ def _exhibits(
         try:
             images = image_samples(synthetic, real, target)
             # Rows are numbered in the set as it was given, whatever the condition.
-            numbers = [row.number for row in surest_rows(scores)[1]]
+            numbers = [row.number for row in read_confident_rows(scores)[1]]
             surest = numbered_images(whole["synthetic"], real, numbers)
         except MissingExtraError as error:
             notes.append(f"The images are not shown: {error}.")
     shown = {name: sets[name] for name in ("real", "synthetic") if name in sets}
-    return Exhibits(
+    return ReportExamples(
         panels=panels,
         n_panels_left=n_left,
         images=images,

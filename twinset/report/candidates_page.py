@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twinset.report.page import VERDICT_MARKS, embedders_told, environment
+from twinset.report.page import VERDICT_MARKS, environment, format_embedders
 from twinset.report.phrases import FAMILIES
 
 if TYPE_CHECKING:
@@ -39,6 +39,6 @@ def _facts(report: CandidateContent) -> list[tuple[str, str]]:
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
     if facts.get("embedders"):
-        lines.append(("images looked at by", embedders_told(facts["embedders"])))
+        lines.append(("images looked at by", format_embedders(facts["embedders"])))
     words = (("target", "target"), ("where", "only rows where"), ("seed", "seed"))
     return [*lines, *((label, str(facts[k])) for k, label in words if facts.get(k) is not None)]

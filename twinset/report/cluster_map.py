@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from twinset.report.findings import Crowd
+from twinset.report.findings import ClusterResult
 from twinset.report.phrases import percent
 
 _WIDTH, _HEIGHT, _EDGE = 560.0, 300.0, 34.0
@@ -14,18 +14,18 @@ _LARGEST = 44.0
 _HOLE, _LEAST_REAL = 0.3, 0.01
 
 
-def is_hole(crowd: Crowd) -> bool:
+def is_hole(crowd: ClusterResult) -> bool:
     """Return whether a crowd of real rows has hardly any synthetic ones.
 
     Examples
     --------
-    >>> is_hole(Crowd("a", 0.0, 0.0, 0.2, 0.01)), is_hole(Crowd("a", 0.0, 0.0, 0.2, 0.19))
+    >>> is_hole(ClusterResult("a", 0.0, 0.0, 0.2, 0.01)), is_hole(ClusterResult("a", 0.0, 0.0, 0.2, 0.19))
     (True, False)
     """
     return crowd.real >= _LEAST_REAL and crowd.synthetic < _HOLE * crowd.real
 
 
-def crowd_map(found: Sequence[Crowd]) -> Markup:
+def draw_cluster_map(found: Sequence[ClusterResult]) -> Markup:
     """Return the map as an SVG element: rings are real shares, discs synthetic ones, by area."""
     if not found:
         return Markup("")

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import MissingExtraError
-from twinset.core.image.codec import picture_keys
+from twinset.core.image.codec import hash_images
 from twinset.report.samples import label_of, unseen_rows
 
 N_IMAGES = 24
@@ -85,8 +85,8 @@ def numbered_images(
     if field is None or sum(map(len, held)) > MOST_CHECKED:
         return {}
     rows = [number - 1 for number in numbers if 1 <= number <= len(synthetic)]
-    keys = picture_keys(synthetic.records.column(field.name).take(pa.array(rows, pa.int64())))
-    known = {key for column in held for key in picture_keys(column).to_pylist()} if rows else set()
+    keys = hash_images(synthetic.records.column(field.name).take(pa.array(rows, pa.int64())))
+    known = {key for column in held for key in hash_images(column).to_pylist()} if rows else set()
     found = {}
     for row, key in zip(rows, keys.to_pylist()):
         drawn = None if key in known else _sample(synthetic, row, field.name, None)

@@ -80,7 +80,7 @@ class TrainedOn:
 
 
 @dataclass(frozen=True)
-class Different:
+class ComponentFindings:
     """Parts, e.g. single columns, that are each worse than real rows by more than `margin`.
 
     `beyond` counts the margins of harm that are sure of the worst one; 1, where that is not told.
@@ -132,7 +132,7 @@ def population_levels(score: Score) -> list[tuple[str, str, float, float]]:
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupResult:
     """A group of rows: its outcomes, and the losses of models, which may be None."""
 
     name: str
@@ -143,7 +143,7 @@ class Group:
     grows: bool
 
 
-def audited_groups(scores: Sequence[Score]) -> tuple[str, list[Group]]:
+def audited_groups(scores: Sequence[Score]) -> tuple[str, list[GroupResult]]:
     """Return what the outcome is, and all groups, those that are furthest off first."""
     for score in scores:
         found = []
@@ -154,7 +154,7 @@ def audited_groups(scores: Sequence[Score]) -> tuple[str, list[Group]]:
             loss, growth = _numbers(_mapping(told).get("loss")), _mapping(told).get("growth")
             grows = isinstance(growth, list | tuple) and is_number(growth[0]) and growth[0] > 0
             sides = loss.get("real"), loss.get("synthetic")
-            found.append(Group(str(name), float(real), float(synthetic), *sides, grows))
+            found.append(GroupResult(str(name), float(real), float(synthetic), *sides, grows))
         if found:
             found.sort(key=lambda group: -abs(group.synthetic - group.real))
             return str(score.details.get("outcome", "")), found
@@ -172,7 +172,7 @@ def group_outcome(score: Score, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class ClusterResult:
     """A crowd of rows that are alike: its place on the map and its shares."""
 
     name: str
@@ -182,7 +182,7 @@ class Crowd:
     synthetic: float
 
 
-def crowds(scores: Sequence[Score]) -> list[Crowd]:
+def read_clusters(scores: Sequence[Score]) -> list[ClusterResult]:
     """Return the crowds that a metric cut real rows into, those furthest off first."""
     for score in scores:
         found = []
@@ -190,14 +190,14 @@ def crowds(scores: Sequence[Score]) -> list[Crowd]:
             own = _numbers(_mapping(told))
             if {"x", "y", "real", "synthetic"} <= set(own):
                 place = (own["x"], own["y"], own["real"], own["synthetic"])
-                found.append(Crowd(str(name), *place))
+                found.append(ClusterResult(str(name), *place))
         if found:
             return sorted(found, key=lambda crowd: -abs(crowd.synthetic - crowd.real))
     return []
 
 
 @dataclass(frozen=True)
-class SurestRow:
+class ConfidentRow:
     """A synthetic row that a judge is sure of: its number, the judge's opinion, and telling values."""
 
     number: int
@@ -205,13 +205,13 @@ class SurestRow:
     values: Mapping[str, str]
 
 
-def surest_rows(scores: Sequence[Score]) -> tuple[list[str], list[SurestRow]]:
+def read_confident_rows(scores: Sequence[Score]) -> tuple[list[str], list[ConfidentRow]]:
     """Return columns that told, and the synthetic rows that look least real, surest first."""
     for score in scores:
         told = _mapping(score.details.get("surest")).get("rows")
         rows = [_mapping(row) for row in told] if isinstance(told, list | tuple) else []
         found = [
-            SurestRow(
+            ConfidentRow(
                 int(row["row"]),
                 float(row["opinion"]),
                 {str(k): str(v) for k, v in _mapping(row.get("values")).items()},
@@ -224,14 +224,14 @@ def surest_rows(scores: Sequence[Score]) -> tuple[list[str], list[SurestRow]]:
     return [], []
 
 
-def different_parts(score: Score) -> Different | None:
+def read_different_components(score: Score) -> ComponentFindings | None:
     """Return the parts that are different, worst first; None when the score names none."""
     found = _mapping(score.details.get("different"))
     names = found.get("names")
     if not isinstance(names, list | tuple) or not names or not is_number(found.get("margin")):
         return None
     beyond = found.get("beyond")
-    return Different(
+    return ComponentFindings(
         str(found.get("what", "part")),
         tuple(map(str, names)),
         float(found["margin"]),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinset.core.contracts import Score
-from twinset.report.findings import TrainedOn, different_parts, group_outcome, usefulness
+from twinset.report.findings import TrainedOn, group_outcome, read_different_components, usefulness
 from twinset.report.ordering import worst_first
 from twinset.report.phrases import joined, metric_title, short, signed
 from twinset.report.verdict import Mark
@@ -83,7 +83,7 @@ def caution(scores: Sequence[Score]) -> str:
     score = next((s for s in scores if s.metric == _PICTURES), None)
     if score is None or score.verdict != "different":
         return ""
-    parts = different_parts(score)
+    parts = read_different_components(score)
     if parts is None:
         return "its pictures are unlike real ones over all their properties"
     left = len(parts.names) - _MOST_IN_CAUTION
@@ -261,7 +261,7 @@ def _with_outcome(score: Score, part: str) -> str:
 
 def _named(score: Score) -> str:
     """Return a metric's name with the parts or the region that are off."""
-    parts, regions = different_parts(score), score.details.get("under_covered")
+    parts, regions = read_different_components(score), score.details.get("under_covered")
     name = metric_title(score.metric)
     if parts is not None:
         left = len(parts.names) - _MOST_NAMED

@@ -50,12 +50,12 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
     return "\n".join(lines) + "\n"
 
 
-def gate_told(gate: Gate) -> str:
+def format_gate(gate: Gate) -> str:
     """Return a gate and what was measured, in words.
 
     Examples
     --------
-    >>> gate_told(Gate("gap.a", "max", 0.1, "value", 0.25, False))
+    >>> format_gate(Gate("gap.a", "max", 0.1, "value", 0.25, False))
     'at most 0.100 is allowed, measured 0.250'
     """
     side = "at most" if gate.bound == "max" else "at least"
@@ -85,7 +85,7 @@ def _case(name: str, score: Score, failed: Sequence[Gate], is_skipped: bool) -> 
         f'    <testcase classname="{_text(name)}.{score.family}" name="{_text(score.metric)}">'
     ]
     if failed:
-        told = _text("; ".join(map(gate_told, failed)))
+        told = _text("; ".join(map(format_gate, failed)))
         lines.append(f'      <failure type="gate" message="{told}">{said}</failure>')
     if is_skipped:
         lines.append(f'      <skipped message="{said}"/>')

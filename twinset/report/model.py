@@ -10,7 +10,7 @@ from typing import Any
 
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card
-from twinset.measurement.plan_coverage import Covered
+from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.columns import ColumnPanel
 from twinset.report.contact_sheet import ImageSample
 from twinset.report.fitness_for_use import Use, caution, uses
@@ -20,13 +20,13 @@ from twinset.report.plans import plan_sentence
 from twinset.report.ranking import MetricRow, metric_rows
 from twinset.report.recommendation import Answer, Recommendation, answer, recommend
 from twinset.report.samples import RowSample, TextSample
-from twinset.report.verdict import Sentence, judge, merged
+from twinset.report.verdict import VerdictLine, merged, summarize_families
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Exhibits:
+class ReportExamples:
     """What a reader looks at: figures and samples, without any real row unless asked for."""
 
     panels: tuple[ColumnPanel, ...] = ()
@@ -69,13 +69,13 @@ class ReportContent:
     title: str
     scores: tuple[Score, ...]
     gates: tuple[Gate, ...]
-    verdict: tuple[Sentence, ...]
+    verdict: tuple[VerdictLine, ...]
     cards: tuple[Card, ...] = ()
     lineage: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    exhibits: Exhibits = Exhibits()
-    plans: tuple[Covered, ...] = ()
+    exhibits: ReportExamples = ReportExamples()
+    plans: tuple[PlanCoverage, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -93,7 +93,7 @@ class ReportContent:
         )
 
     @property
-    def answers(self) -> tuple[Sentence, ...]:
+    def answers(self) -> tuple[VerdictLine, ...]:
         """What became of the plans, then the four answers; one where none could be given."""
         return (*map(plan_sentence, self.plans), *merged(self.verdict))
 
@@ -167,10 +167,10 @@ class CandidateContent:
         return tuple(sorted(found, key=lambda row: order.index(row.family)))
 
     @cached_property
-    def verdicts(self) -> Mapping[str, Mapping[str, Sentence]]:
+    def verdicts(self) -> Mapping[str, Mapping[str, VerdictLine]]:
         """Candidate -> family -> the sentence that its own report would say."""
         return {
-            name: {sentence.family: sentence for sentence in judge(own)}
+            name: {sentence.family: sentence for sentence in summarize_families(own)}
             for name, own in self.scores.items()
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twinset.core.contracts import Score
-from twinset.report.findings import different_parts
+from twinset.report.findings import read_different_components
 from twinset.report.phrases import FAMILIES
 
 AT_ONCE = frozenset({"gap.classifier", "gap.text_telltale", "gap.mean_embedding", "gap.frechet"})
@@ -15,7 +15,7 @@ _VERDICTS = ("different", "cannot tell", "as good as real", "not measurable")
 _SMALLEST_MARGIN = 1e-12
 
 
-def harm(score: Score) -> float:
+def compute_degradation(score: Score) -> float:
     """Return how many margins the score lies on the bad side of its baseline; below 0 is better."""
     if score.value is None or score.baseline is None:
         return 0.0
@@ -23,7 +23,7 @@ def harm(score: Score) -> float:
     return (-worse if score.higher_is_better else worse) / max(score.margin, _SMALLEST_MARGIN)
 
 
-def sure_harm(score: Score) -> float:
+def compute_certain_degradation(score: Score) -> float:
     """Return how many margins of harm are sure, of the whole or of its worst part, the larger one.
 
     Sure is what lies at the near end of the 95 % interval, so that a part that is off by a wide guess
@@ -34,13 +34,13 @@ def sure_harm(score: Score) -> float:
     >>> parts = {"what": "column", "names": ["age"], "margin": 0.1, "beyond": 4.5}
     >>> score = Score("gap.a", "gap", 0.1, 0.0, None, (0.05, 0.15), 0.1, False, "different", None, "",
     ...               {"different": parts})
-    >>> sure_harm(score)
+    >>> compute_certain_degradation(score)
     4.5
     """
-    found = different_parts(score)
+    found = read_different_components(score)
     of_parts = -1.0 if found is None else found.beyond
     if score.interval is None:
-        return max(harm(score), of_parts)
+        return max(compute_degradation(score), of_parts)
     low, high = score.interval
     near = -high if score.higher_is_better else low
     return max(near / max(score.margin, _SMALLEST_MARGIN), of_parts)
@@ -77,5 +77,5 @@ def by_question(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
 def _place(score: Score) -> tuple[int, bool, float, str]:
     verdict = _VERDICTS.index(score.verdict)
     if verdict:
-        return verdict, False, -harm(score), score.metric
-    return verdict, score.metric in AT_ONCE, -sure_harm(score), score.metric
+        return verdict, False, -compute_degradation(score), score.metric
+    return verdict, score.metric in AT_ONCE, -compute_certain_degradation(score), score.metric

@@ -13,20 +13,20 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card
 from twinset.report import charts, contact_sheet
 from twinset.report import phrases as wording
-from twinset.report.cluster_map import crowd_map, is_hole
+from twinset.report.cluster_map import draw_cluster_map, is_hole
 from twinset.report.findings import (
     asides,
     audited_groups,
     comparisons,
-    crowds,
-    different_parts,
     pair_errors,
     population_levels,
-    surest_rows,
+    read_clusters,
+    read_confident_rows,
+    read_different_components,
     usefulness,
 )
 from twinset.report.ordering import by_question
-from twinset.report.phrases import how_to_read, metric_title, plain, short
+from twinset.report.phrases import interpret_metric, metric_title, plain, short
 from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
 from twinset.report.verdict import Unmeasured, reasons, unmeasured
 
@@ -68,13 +68,13 @@ def render_page(report: ReportContent) -> str:
             population=[line for score in report.scores for line in population_levels(score)],
             groups=audited_groups(report.scores),
             n_groups=N_GROUPS,
-            surest=surest_rows(report.scores),
+            surest=read_confident_rows(report.scores),
             thumbnails={
                 number: contact_sheet.image_figure(image, {}, number)
                 for number, image in shown.surest.items()
             },
             colours=colours,
-            crowds=crowds(report.scores),
+            read_clusters=read_clusters(report.scores),
             n_crowds=N_CROWDS,
             heatmap=_heatmap(report),
             images=[
@@ -115,10 +115,10 @@ def environment() -> jinja2.Environment:
         interval=charts.interval_figure,
         column_figure=charts.column_figure,
         change=charts.change_figure,
-        crowd_map=crowd_map,
+        draw_cluster_map=draw_cluster_map,
         is_hole=is_hole,
-        different_parts=different_parts,
-        how_to_read=how_to_read,
+        read_different_components=read_different_components,
+        interpret_metric=interpret_metric,
         reasons=reasons,
         asides=asides,
         plan_figure=plan_figure,
@@ -145,7 +145,7 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
     if facts.get("embedders"):
-        lines.append(("images looked at by", embedders_told(facts["embedders"])))
+        lines.append(("images looked at by", format_embedders(facts["embedders"])))
     if facts.get("target"):
         lines.append(("target", str(facts["target"])))
     if facts.get("where"):
@@ -155,7 +155,7 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def embedders_told(found: Mapping[str, Any]) -> str:
+def format_embedders(found: Mapping[str, Any]) -> str:
     """Return the names of all embedders, once each; what could not be used stands in the notes."""
     own = (embedders for embedders in found.values() if isinstance(embedders, Mapping))
     return ", ".join(dict.fromkeys(name for embedders in own for name in embedders))

@@ -365,16 +365,16 @@ _READING: Mapping[str, str] = {
 }
 
 
-def how_to_read(metric: str) -> str:
+def interpret_metric(metric: str) -> str:
     """Return how a metric is to be read; of one that is not known the first line of its docstring.
 
     Empty where no metric has that name.
 
     Examples
     --------
-    >>> how_to_read("gap.classifier").partition(":")[0]
+    >>> interpret_metric("gap.classifier").partition(":")[0]
     'A model tries to tell synthetic rows from real ones'
-    >>> how_to_read("gap.no_such_metric")
+    >>> interpret_metric("gap.no_such_metric")
     ''
     """
     if metric in _READING:

@@ -10,9 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from twinset.measurement.plan_coverage import Covered
+from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.phrases import joined
-from twinset.report.verdict import Sentence
+from twinset.report.verdict import VerdictLine
 
 QUESTION = "Does every planned combination come?"
 N_LACKING = 12
@@ -34,7 +34,7 @@ class PlanGroup:
     union: int
 
 
-def plan_sentence(plan: Covered) -> Sentence:
+def plan_sentence(plan: PlanCoverage) -> VerdictLine:
     """Return the answer to whether all that was planned came."""
     met, wanted, times = plan.n_met(plan.decides), len(plan.rows), _times(plan.at_least)
     nouns = f"{plan.noun}{'' if wanted == 1 else 's'} of levels" if plan.strength > 1 else "levels"
@@ -45,23 +45,23 @@ def plan_sentence(plan: Covered) -> Sentence:
         alone = f" Real rows alone hold {plan.n_met('real'):,} of them so often."
     if met == wanted:
         text = f"Yes: all {wanted:,} {nouns} {of} come {times} or more in {where}.{alone}"
-        return Sentence("plan", QUESTION, text, "good")
+        return VerdictLine("plan", QUESTION, text, "good")
     first = plan.lacking[0]
     text = (
         f"No: {met:,} of {wanted:,} {nouns} {of} come {times} or more in {where}. Rarest: "
         f"{combination_words(first['levels'])} ({_count(first[plan.decides])}).{alone}"
     )
-    return Sentence("plan", QUESTION, text, "bad")
+    return VerdictLine("plan", QUESTION, text, "bad")
 
 
-def plan_rule(plan: Covered) -> str:
+def plan_rule(plan: PlanCoverage) -> str:
     """Return the stop rule of a plan as a sentence."""
     counted = "real rows count" if plan.decides == "union" else "real rows do not count"
     aside = f"; {counted}" if plan.has_real else "; no real row tells these conditions"
     return f"The stop rule: every {plan.noun} of levels {_times(plan.at_least)} or more{aside}."
 
 
-def plan_groups(plan: Covered) -> list[PlanGroup]:
+def plan_groups(plan: PlanCoverage) -> list[PlanGroup]:
     """Return one line for each set of conditions, those that lack most first."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in plan.rows:
@@ -92,7 +92,7 @@ def combination_words(levels: Mapping[str, str]) -> str:
     return " and ".join(f"{name} = {level}" for name, level in levels.items())
 
 
-def plan_figure(plan: Covered) -> Markup:
+def plan_figure(plan: PlanCoverage) -> Markup:
     """Return a map of all pairs of levels as an SVG element; nothing where a plan is of single levels.
 
     The lower right of a square is the made rows, the upper left the real ones; the stronger the colour, the
@@ -120,7 +120,7 @@ def plan_figure(plan: Covered) -> Markup:
     ).format(left + end, height - top, label, Markup("").join(parts), top)
 
 
-def _cells(plan: Covered) -> dict[Cell, Mapping[str, Any]]:
+def _cells(plan: PlanCoverage) -> dict[Cell, Mapping[str, Any]]:
     """Return for each pair of levels the combination with it that comes most rarely."""
     found: dict[Cell, Mapping[str, Any]] = {}
     for row in plan.rows:

@@ -54,7 +54,7 @@ class MetricRow:
         return tuple(
             name
             for name, score in self.scores.items()
-            if name not in self.out and harm_range(score) is not None
+            if name not in self.out and compute_degradation_interval(score) is not None
         )
 
     @property
@@ -133,7 +133,7 @@ def metric_rows(
     return tuple(MetricRow(metric, found, out) for metric, found in rows.items())
 
 
-def harm_range(score: Score) -> tuple[float, float] | None:
+def compute_degradation_interval(score: Score) -> tuple[float, float] | None:
     """Return the 95 % interval of the harm, low to high; None where there is no number."""
     if score.value is None or score.interval is None:
         return None
@@ -154,6 +154,6 @@ def is_ahead(score: Score, other: Score) -> bool:
     >>> is_ahead(scored(0.1, 0.2), scored(0.3, 0.4)), is_ahead(scored(0.1, 0.3), scored(0.2, 0.4))
     (True, False)
     """
-    mine, theirs = harm_range(score), harm_range(other)
+    mine, theirs = compute_degradation_interval(score), compute_degradation_interval(other)
     # A billionth forgives rounding, as verdicts do.
     return mine is not None and theirs is not None and mine[1] + 1e-9 < theirs[0]

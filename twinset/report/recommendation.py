@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from twinset.report.phrases import FAMILIES, joined
 from twinset.report.ranking import MetricRow, is_ahead
-from twinset.report.verdict import Mark, Sentence
+from twinset.report.verdict import Mark, VerdictLine
 
-Verdicts = Mapping[str, Mapping[str, Sentence]]
+Verdicts = Mapping[str, Mapping[str, VerdictLine]]
 """Candidate -> family -> its sentence."""
 
 _RANK: Mapping[Mark, int] = {"good": 2, "unclear": 1, "unmeasured": 1, "bad": 0}
@@ -212,7 +212,7 @@ def _undecided(left: Sequence[str], verdicts: Verdicts, rows: Sequence[MetricRow
     return joined(told) if told else "they cannot be told apart"
 
 
-def _caveats(sentences: Mapping[str, Sentence]) -> list[str]:
+def _caveats(sentences: Mapping[str, VerdictLine]) -> list[str]:
     """Return what speaks against a candidate, or is not known of it."""
     told = [
         f"it {_said(family, 'bad')[0]}" for family in FAMILIES if sentences[family].mark == "bad"

@@ -12,13 +12,13 @@ from twinset.report.findings import (
     TrainedOn,
     Usefulness,
     column_distances,
-    different_parts,
     group_outcome,
     is_number,
     pair_errors,
+    read_different_components,
     usefulness,
 )
-from twinset.report.ordering import AT_ONCE, sure_harm, worst_first
+from twinset.report.ordering import AT_ONCE, compute_certain_degradation, worst_first
 from twinset.report.phrases import FAMILIES, joined, metric_title, short, signed
 
 Mark = Literal["good", "bad", "unclear", "unmeasured"]
@@ -27,7 +27,7 @@ _DENIES = r"^(none|no|nothing)\b|: none\b|does not differ|^chance alone"
 
 
 @dataclass(frozen=True)
-class Sentence:
+class VerdictLine:
     """One line of the verdict.
 
     Parameters
@@ -52,19 +52,19 @@ class Sentence:
         return asdict(self)
 
 
-def judge(scores: Sequence[Score]) -> tuple[Sentence, ...]:
+def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
     """Return one sentence for each of the four families, in the order of `FAMILIES`.
 
     Examples
     --------
-    >>> [sentence.mark for sentence in judge([])]
+    >>> [sentence.mark for sentence in summarize_families([])]
     ['unmeasured', 'unmeasured', 'unmeasured', 'unmeasured']
     """
     sentences = []
     for family, (question, _) in FAMILIES.items():
         own = [score for score in scores if score.family == family]
         mark, text = _JUDGES[family](own) if own else ("unmeasured", "Not measured.")
-        sentences.append(Sentence(family, question, text, mark))
+        sentences.append(VerdictLine(family, question, text, mark))
     return tuple(sentences)
 
 
@@ -107,7 +107,11 @@ def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
     """Return the test of everything at once that is surely further off than the worst place, if any."""
     whole = [s for s in scores if s.metric in AT_ONCE and s.verdict == "different"]
     found = next(iter(worst_first(whole)), None)
-    return None if found is None or sure_harm(found) <= sure_harm(worst) else found
+    return (
+        None
+        if found is None or compute_certain_degradation(found) <= compute_certain_degradation(worst)
+        else found
+    )
 
 
 def _due_to_time(score: Score) -> str:
@@ -303,7 +307,7 @@ _SPEAKS = frozenset({"coverage.slices"})
 
 def _told(score: Score) -> str:
     head = f"{metric_title(score.metric)} ({_numbers(score)})"
-    if different := different_parts(score):
+    if different := read_different_components(score):
         named = different.names[:_MOST_NAMED]
         left = len(different.names) - len(named)
         more = f" and {left} more" if left else ""
@@ -375,12 +379,12 @@ def unmeasured(scores: Sequence[Score]) -> list[Unmeasured]:
     return sorted(told, key=lambda one: -len(one.scores))
 
 
-def merged(verdict: Sequence[Sentence]) -> tuple[Sentence, ...]:
+def merged(verdict: Sequence[VerdictLine]) -> tuple[VerdictLine, ...]:
     """Return the sentences; one where none could be answered, and all for the same reason.
 
     Examples
     --------
-    >>> lacking = [Sentence(f, f"{f}?", "No real set.", "unmeasured") for f in ("gap", "utility")]
+    >>> lacking = [VerdictLine(f, f"{f}?", "No real set.", "unmeasured") for f in ("gap", "utility")]
     >>> [sentence.question for sentence in merged(lacking)]
     ['gap? utility?']
     """
@@ -388,5 +392,5 @@ def merged(verdict: Sequence[Sentence]) -> tuple[Sentence, ...]:
         (verdict[0].text, "unmeasured")
     }:
         question = " ".join(sentence.question for sentence in verdict)
-        return (Sentence("all", question, verdict[0].text, "unmeasured"),)
+        return (VerdictLine("all", question, verdict[0].text, "unmeasured"),)
     return tuple(verdict)

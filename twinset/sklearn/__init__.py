@@ -1,6 +1,6 @@
 """Samplers for scikit-learn and imbalanced-learn pipelines: `fit_resample`, with types and rules kept."""
 
-from twinset.sklearn._errors import NothingToAdd, RulesLeftOut, SamplerInputError
+from twinset.sklearn._errors import NothingToAdd, RulesExcludedWarning, SamplerInputError
 from twinset.sklearn.borderline import BorderlineSMOTE
 from twinset.sklearn.copula import CopulaSampler
 from twinset.sklearn.filtered import FilteredSampler
@@ -21,7 +21,7 @@ __all__ = [
     "NothingToAdd",
     "ROSE",
     "RandomOverSampler",
-    "RulesLeftOut",
+    "RulesExcludedWarning",
     "SMOTE",
     "SamplerInputError",
     "TreesSampler",

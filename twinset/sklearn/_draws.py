@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from twinset.core.contracts import FittedGenerator, TracedGenerator
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.rules.enforce import RuleKeeper
+from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import rng_for
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._intake import Table
@@ -44,7 +44,7 @@ class ClassSource:
     """
 
     fitted: FittedGenerator
-    keeper: RuleKeeper | None
+    keeper: RuleEnforcer | None
     path: tuple[int, str]
     names: tuple[str, ...]
     where: Where | None = None

@@ -24,5 +24,5 @@ class NothingToAdd(UserWarning):
     """No class is short of rows: the real rows came back as they are."""
 
 
-class RulesLeftOut(UserWarning):
+class RulesExcludedWarning(UserWarning):
     """Rules that all real rows keep, found by looking, could not be held in new rows."""

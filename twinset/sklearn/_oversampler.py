@@ -20,12 +20,12 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rules.enforce import RuleKeeper
+from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
-from twinset.sklearn._errors import NothingToAdd, RulesLeftOut
+from twinset.sklearn._errors import NothingToAdd, RulesExcludedWarning
 from twinset.sklearn._intake import Table, dataset_of, whole_dataset_of
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._order import canonical_order
@@ -132,7 +132,7 @@ class GeneratorSampler(OverSampler):
                 raise
             warnings.warn(
                 f"the rules that were found cannot be held and were left out: {error}",
-                RulesLeftOut,
+                RulesExcludedWarning,
                 stacklevel=4,
             )
         self.rules_ = ()
@@ -201,11 +201,11 @@ class _Together:
         return Where({self.name: f"{code}"})
 
 
-def _keeper(real: Dataset, rules: tuple[Rule, ...]) -> RuleKeeper | None:
+def _keeper(real: Dataset, rules: tuple[Rule, ...]) -> RuleEnforcer | None:
     if not rules:
         return None
     held = (*rules, *_ranges(real, rules))
-    return RuleKeeper.learn(replace(real, schema=replace(real.schema, rules=held)))
+    return RuleEnforcer.learn(replace(real, schema=replace(real.schema, rules=held)))
 
 
 def _ranges(real: Dataset, rules: tuple[Rule, ...]) -> Iterator[Rule]:

@@ -16,7 +16,7 @@ from twinset.testing._shared import (
     check_valid,
     fits_or_refuses,
     hard_cases,
-    hold,
+    require,
     stream,
     untouched_globals,
 )
@@ -56,27 +56,29 @@ def written_as_the_contract_asks(augmenter: Augmenter, real: Dataset) -> None:
         "note": str,
     }
     check_class(augmenter, facts)
-    hold(type(augmenter).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
+    require(type(augmenter).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
 
 
 def same_rng_same_bytes(augmenter: Augmenter, real: Dataset) -> None:
     """Hold that equal streams give equal parameters and equal bytes."""
     first, second = (augmenter.draw(real, stream("draw")) for _ in range(2))
-    hold(_bytes(first) == _bytes(second), "equal streams gave other parameters")
+    require(_bytes(first) == _bytes(second), "equal streams gave other parameters")
     made = augmenter.apply(real, first).digest
-    hold(augmenter.apply(real, second).digest == made, "equal parameters gave other bytes")
+    require(augmenter.apply(real, second).digest == made, "equal parameters gave other bytes")
 
 
 def parameters_are_one_a_row(augmenter: Augmenter, real: Dataset) -> None:
     """Hold that each parameter is an array with one entry a row, and that `apply` keeps it."""
     for n in (0, 1, len(real)):
         for name, values in augmenter.draw(real.slice(0, n), stream("draw")).items():
-            hold(isinstance(values, np.ndarray), f"the parameter '{name}' is no array")
-            hold(len(values) == n, f"the parameter '{name}' has {len(values)} entries for {n} rows")
+            require(isinstance(values, np.ndarray), f"the parameter '{name}' is no array")
+            require(
+                len(values) == n, f"the parameter '{name}' has {len(values)} entries for {n} rows"
+            )
     params = augmenter.draw(real, stream("draw"))
     before = _bytes(params)
     augmenter.apply(real, params)
-    hold(_bytes(params) == before, "'apply' changed the parameters")
+    require(_bytes(params) == before, "'apply' changed the parameters")
 
 
 def global_random_state_untouched(augmenter: Augmenter, real: Dataset) -> None:
@@ -89,7 +91,7 @@ def input_unmutated(augmenter: Augmenter, real: Dataset) -> None:
     """Hold that the given rows are left as they were."""
     before = real.digest
     _vary(augmenter, real)
-    hold(real.digest == before, "the given rows were changed")
+    require(real.digest == before, "the given rows were changed")
 
 
 def exact_n(augmenter: Augmenter, real: Dataset) -> None:
@@ -101,10 +103,10 @@ def exact_n(augmenter: Augmenter, real: Dataset) -> None:
 def schema_kept(augmenter: Augmenter, real: Dataset) -> None:
     """Hold that the rows come in the schema that went in, with its labels."""
     made = _vary(augmenter, real)
-    hold(made.schema == real.schema, "the rows come in another schema")
+    require(made.schema == real.schema, "the rows come in another schema")
     for field in real.schema.of_kind("category"):
         new = set(made.codes(field.name)[1]) - set(real.codes(field.name)[1])
-        hold(not new, f"{len(new)} labels of '{field.name}' did not occur before")
+        require(not new, f"{len(new)} labels of '{field.name}' did not occur before")
 
 
 def nulls_kept(augmenter: Augmenter, real: Dataset) -> None:
@@ -112,16 +114,18 @@ def nulls_kept(augmenter: Augmenter, real: Dataset) -> None:
     made = _vary(augmenter, real)
     for field in real.schema.fields:
         same = bool((made.is_null(field.name) == real.is_null(field.name)).all())
-        hold(same, f"'{field.name}' is missing in other rows than before")
+        require(same, f"'{field.name}' is missing in other rows than before")
 
 
 def parents_named(augmenter: Augmenter, real: Dataset) -> None:
     """Hold that each row names the row it was made from, in order."""
     made = _vary(augmenter, real)
-    hold("_parents" in made.records.column_names, "the rows do not say what they were made from")
+    require("_parents" in made.records.column_names, "the rows do not say what they were made from")
     ids = real.records.column("_id").to_pylist()
     parents = made.records.column("_parents").to_pylist()
-    hold(all(own == found[:1] for own, found in zip([[i] for i in ids], parents)), "wrong parents")
+    require(
+        all(own == found[:1] for own, found in zip([[i] for i in ids], parents)), "wrong parents"
+    )
 
 
 def something_varies(augmenter: Augmenter, real: Dataset) -> None:
@@ -129,7 +133,7 @@ def something_varies(augmenter: Augmenter, real: Dataset) -> None:
     first, second = (
         augmenter.apply(real, augmenter.draw(real, stream(name))).digest for name in ("a", "b")
     )
-    hold(first != second, "two streams gave the same rows")
+    require(first != second, "two streams gave the same rows")
 
 
 def hard_data_fit_or_are_refused(augmenter: Augmenter, real: Dataset) -> None:

@@ -20,7 +20,7 @@ from twinset.testing._shared import (
     check_valid,
     fits_or_refuses,
     hard_cases,
-    hold,
+    require,
     stream,
     untouched_globals,
 )
@@ -63,16 +63,16 @@ def written_as_the_contract_asks(generator: Generator, real: Dataset | None) -> 
         "note": str,
     }
     check_class(generator, facts)
-    hold(type(generator).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
+    require(type(generator).chunk_rows >= 1, "'chunk_rows' must be 1 or more")
 
 
 def same_rng_same_bytes(generator: Generator, real: Dataset | None) -> None:
     """Hold that equal streams give equal bytes, also from one fitted generator asked twice."""
     first = _fit(generator, real)
     made = first.sample(MANY, stream("draw")).digest
-    hold(first.sample(MANY, stream("draw")).digest == made, "asked twice, it gave other bytes")
+    require(first.sample(MANY, stream("draw")).digest == made, "asked twice, it gave other bytes")
     again = _fit(generator, real).sample(MANY, stream("draw"))
-    hold(again.digest == made, "fitted twice, it gave other bytes")
+    require(again.digest == made, "fitted twice, it gave other bytes")
 
 
 def same_bytes_in_threads(generator: Generator, real: Dataset | None) -> None:
@@ -84,7 +84,7 @@ def same_bytes_in_threads(generator: Generator, real: Dataset | None) -> None:
 
     alone = [draw(part) for part in range(4)]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        hold(list(pool.map(draw, range(4))) == alone, "in threads it gave other bytes")
+        require(list(pool.map(draw, range(4))) == alone, "in threads it gave other bytes")
 
 
 def global_random_state_untouched(generator: Generator, real: Dataset | None) -> None:
@@ -97,7 +97,7 @@ def input_unmutated(generator: Generator, real: Dataset | None) -> None:
     """Hold that the real set is left as it was."""
     before = real.digest if real is not None else ""
     _fit(generator, real).sample(MANY, stream("draw"))
-    hold(real is None or real.digest == before, "the real set was changed")
+    require(real is None or real.digest == before, "the real set was changed")
 
 
 def exact_n(generator: Generator, real: Dataset | None) -> None:
@@ -111,14 +111,14 @@ def schema_kept(generator: Generator, real: Dataset | None) -> None:
     """Hold that rows come in the fitted schema, which is the real one, with legal labels only."""
     fitted = _fit(generator, real)
     made = fitted.sample(MANY, stream("draw"))
-    hold(made.schema == fitted.schema, "the rows come in another schema than 'fitted.schema'")
-    hold(made.schema.kinds <= type(generator).kinds, "it makes kinds that 'kinds' does not list")
+    require(made.schema == fitted.schema, "the rows come in another schema than 'fitted.schema'")
+    require(made.schema.kinds <= type(generator).kinds, "it makes kinds that 'kinds' does not list")
     if real is None or not type(generator).needs_real:
         return
-    hold(made.schema == real.schema, "the schema is not that of the real set")
+    require(made.schema == real.schema, "the schema is not that of the real set")
     for field in real.schema.of_kind("category", "boolean"):
         new = set(made.codes(field.name)[1]) - set(real.codes(field.name)[1])
-        hold(not new, f"{len(new)} labels of '{field.name}' do not occur in the real set")
+        require(not new, f"{len(new)} labels of '{field.name}' do not occur in the real set")
 
 
 def nulls_kept(generator: Generator, real: Dataset | None) -> None:
@@ -130,8 +130,8 @@ def nulls_kept(generator: Generator, real: Dataset | None) -> None:
         made = _fit(generator, real).sample(300, stream("draw"))
         for field in real.schema.fields:
             gone, found = real.is_null(field.name).any(), made.is_null(field.name).any()
-            hold(bool(gone) or not found, f"'{field.name}' is never missing and became so")
-            hold(
+            require(bool(gone) or not found, f"'{field.name}' is never missing and became so")
+            require(
                 not gone or bool(found), f"'{field.name}' is sometimes missing and never became so"
             )
 
@@ -145,7 +145,7 @@ def hard_data_fit_or_are_refused(generator: Generator, real: Dataset | None) -> 
         def call(case: Dataset = case) -> None:
             made = _fit(generator, case).sample(7, stream("draw"))
             check_valid(made, 7)
-            hold(made.schema == case.schema, "the schema is not that of the real set")
+            require(made.schema == case.schema, "the schema is not that of the real set")
 
         try:
             fits_or_refuses(call)
@@ -178,7 +178,7 @@ def where_honoured(generator: Generator, real: Dataset | None) -> None:
         def call(where: Where = where) -> None:
             made = fitted.sample(9, stream("draw"), where)
             check_valid(made, 9)
-            hold(bool(made.mask(where).all()), f"rows do not meet the condition: {where}")
+            require(bool(made.mask(where).all()), f"rows do not meet the condition: {where}")
 
         fits_or_refuses(call)
 

@@ -15,7 +15,7 @@ from twinset.testing._shared import (
     check_class,
     fits_or_refuses,
     hard_cases,
-    hold,
+    require,
     stream,
     untouched_globals,
 )
@@ -60,12 +60,12 @@ def written_as_the_contract_asks(metric: Metric, comparison: Comparison) -> None
         "extra": (str, type(None)),
     }
     check_class(metric, facts)
-    hold(type(metric).family in FAMILIES, f"'family' must be one of {FAMILIES}")
+    require(type(metric).family in FAMILIES, f"'family' must be one of {FAMILIES}")
     low, high = type(metric).bounds
-    hold(low < high, "'bounds' must be (least, greatest)")
+    require(low < high, "'bounds' must be (least, greatest)")
     known = type(metric).known_baseline
-    hold(known is None or low <= known <= high, "'known_baseline' must lie within the bounds")
-    hold(metric.margin >= 0, "'margin' must be 0 or more")
+    require(known is None or low <= known <= high, "'known_baseline' must lie within the bounds")
+    require(metric.margin >= 0, "'margin' must be 0 or more")
 
 
 def same_rng_same_value(metric: Metric, comparison: Comparison) -> None:
@@ -74,15 +74,15 @@ def same_rng_same_value(metric: Metric, comparison: Comparison) -> None:
     first = metric.compute(fresh, stream("draw"))
     cached = metric.compute(fresh, stream("draw"))
     again = metric.compute(replace(comparison, cache={}), stream("draw"))
-    hold(_equal(first, again), "equal streams gave other numbers")
-    hold(_equal(first, cached), "a filled cache gave other numbers")
+    require(_equal(first, again), "equal streams gave other numbers")
+    require(_equal(first, cached), "a filled cache gave other numbers")
     rows = stream("another candidate").integers(
         0, len(comparison.synthetic), len(comparison.synthetic)
     )
     shared = replace(comparison, synthetic=comparison.synthetic.take(rows), cache={})
     metric.compute(shared, stream("draw"))
     after = metric.compute(replace(comparison, cache=shared.cache), stream("draw"))
-    hold(_equal(first, after), "what another candidate left in the cache gave other numbers")
+    require(_equal(first, after), "what another candidate left in the cache gave other numbers")
 
 
 def global_random_state_untouched(metric: Metric, comparison: Comparison) -> None:
@@ -95,7 +95,7 @@ def input_unmutated(metric: Metric, comparison: Comparison) -> None:
     """Hold that the compared sets are left as they were."""
     before = _digests(comparison)
     metric.compute(replace(comparison, cache={}), stream("draw"))
-    hold(_digests(comparison) == before, "a compared set was changed")
+    require(_digests(comparison) == before, "a compared set was changed")
 
 
 def measurement_is_sound(metric: Metric, comparison: Comparison) -> None:
@@ -108,7 +108,7 @@ def replicates_pair_up(metric: Metric, comparison: Comparison) -> None:
     other = replace(comparison, synthetic=comparison.reference, cache={})
     first = metric.compute(replace(comparison, cache={}), stream("draw"))
     second = metric.compute(other, stream("draw"))
-    hold(first.replicates.shape == second.replicates.shape, "replicates cannot be paired")
+    require(first.replicates.shape == second.replicates.shape, "replicates cannot be paired")
 
 
 def hard_data_measure_or_are_refused(metric: Metric, comparison: Comparison) -> None:
@@ -123,7 +123,7 @@ def hard_data_measure_or_are_refused(metric: Metric, comparison: Comparison) -> 
                 try:
                     _check_sound(metric, metric.compute(given, stream("draw")))
                 except NotMeasurable as reason:
-                    hold(bool(str(reason).strip()), "'not measurable' must say why")
+                    require(bool(str(reason).strip()), "'not measurable' must say why")
 
             try:
                 fits_or_refuses(call)
@@ -133,10 +133,10 @@ def hard_data_measure_or_are_refused(metric: Metric, comparison: Comparison) -> 
 
 def _check_sound(metric: Metric, found: Measurement) -> None:
     low, high = type(metric).bounds
-    hold(np.isfinite(found.value), "the value is no finite number")
-    hold(low - 1e-9 <= found.value <= high + 1e-9, f"the value {found.value} is out of bounds")
-    hold(found.replicates.ndim == 1, "replicates must have the shape (b,)")
-    hold(bool(np.isfinite(found.replicates).all()), "a replicate is no finite number")
+    require(np.isfinite(found.value), "the value is no finite number")
+    require(low - 1e-9 <= found.value <= high + 1e-9, f"the value {found.value} is out of bounds")
+    require(found.replicates.ndim == 1, "replicates must have the shape (b,)")
+    require(bool(np.isfinite(found.replicates).all()), "a replicate is no finite number")
     json.dumps(dict(found.details), allow_nan=False)
 
 

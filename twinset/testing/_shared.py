@@ -19,7 +19,7 @@ from twinset.core.errors import MissingExtraError, TwinsetError
 from twinset.core.seeding import rng_for
 
 
-def hold(condition: bool, sentence: str) -> None:
+def require(condition: bool, sentence: str) -> None:
     """Raise AssertionError with `sentence` unless `condition` holds."""
     if not condition:
         raise AssertionError(sentence)
@@ -42,7 +42,7 @@ def untouched_globals() -> Iterator[None]:
     yield
     for name, state in _global_states().items():
         same = name not in before or before[name] == state
-        hold(same, f"the global random state of {name} was changed: use the given rng")
+        require(same, f"the global random state of {name} was changed: use the given rng")
 
 
 def _global_states() -> dict[str, object]:
@@ -64,50 +64,50 @@ def fits_or_refuses(call: Callable[[], None]) -> None:
     except MissingExtraError:
         raise
     except TwinsetError as error:
-        hold(bool(str(error).strip()), "a refusal must say what is wrong")
+        require(bool(str(error).strip()), "a refusal must say what is wrong")
 
 
 def check_class(component: Any, facts: dict[str, type | tuple[type, ...]]) -> None:
     """Hold that a component's class is written as the contract asks."""
     cls = type(component)
     params = getattr(cls, "__dataclass_params__", None)
-    hold(params is not None and params.frozen, f"{cls.__name__} must be a frozen dataclass")
-    hold(
+    require(params is not None and params.frozen, f"{cls.__name__} must be a frozen dataclass")
+    require(
         all(field.kw_only for field in dataclasses.fields(cls) if field.init),
         f"{cls.__name__} must take its settings by keyword only",
     )
     text = (inspect.cleandoc(cls.__dict__.get("__doc__") or "")).partition("\n")[0]
-    hold(
+    require(
         text.endswith((".", ":")) and len(text) <= 100,
         "the docstring begins with one short sentence",
     )
     for name, kind in facts.items():
-        hold(hasattr(cls, name), f"the class attribute '{name}' is missing")
-        hold(isinstance(getattr(cls, name), kind), f"'{name}' is of a wrong type")
+        require(hasattr(cls, name), f"the class attribute '{name}' is missing")
+        require(isinstance(getattr(cls, name), kind), f"'{name}' is of a wrong type")
     unknown = set(cls.kinds) - set(KINDS)
-    hold(not unknown, f"'kinds' holds unknown kinds: {sorted(unknown)}")
-    hold(bool(cls.kinds), "'kinds' is empty")
+    require(not unknown, f"'kinds' holds unknown kinds: {sorted(unknown)}")
+    require(bool(cls.kinds), "'kinds' is empty")
 
 
 def check_valid(made: Dataset, n: int) -> None:
     """Hold that a set has exactly `n` rows which are what its schema says."""
-    hold(len(made) == n, f"asked for {n} rows, got {len(made)}")
+    require(len(made) == n, f"asked for {n} rows, got {len(made)}")
     strange = set(made.records.column_names) - {*made.schema.names, *RESERVED}
-    hold(not strange, f"the rows hold columns outside the schema: {sorted(strange)}")
+    require(not strange, f"the rows hold columns outside the schema: {sorted(strange)}")
     for field in made.schema.fields:
         column = made.records.column(field.name)
-        hold(
+        require(
             column.type == field.arrow_type,
             f"the column '{field.name}' is {column.type}, its schema says {field.arrow_type}",
         )
         if not field.nullable:
-            hold(column.null_count == 0, f"'{field.name}' must not be missing and is")
+            require(column.null_count == 0, f"'{field.name}' must not be missing and is")
         if pa.types.is_floating(column.type):
             values = column.to_numpy(zero_copy_only=False)
             stray = bool(np.isinf(values).any()) or int(np.isnan(values).sum()) > column.null_count
-            hold(not stray, f"the column '{field.name}' holds infinity or NaN")
+            require(not stray, f"the column '{field.name}' holds infinity or NaN")
     again = Dataset.from_arrow(made.to_arrow(), made.schema, made.card)
-    hold(again.digest == made.digest, "the rows do not survive a round trip through Arrow")
+    require(again.digest == made.digest, "the rows do not survive a round trip through Arrow")
 
 
 def with_missing(dataset: Dataset, names: list[str]) -> Dataset:

@@ -16,20 +16,24 @@ from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.features.embedders import Looker
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
-from twinset.ingest.input_table import Parts, open_table, same_columns
-from twinset.measurement.cache import Remembered
-from twinset.measurement.embedder_notes import facts_in, image_notes, unlike_embedders
+from twinset.ingest.input_table import RealSplit, open_table, same_columns
+from twinset.measurement.cache import ResultCache
+from twinset.measurement.embedder_notes import (
+    image_notes,
+    list_score_embedders,
+    note_embedder_mismatch,
+)
 from twinset.measurement.leakage import check_allowed, refuse_sets
 from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
 from twinset.measurement.load_embedders import embedders_of, label_of_images
 from twinset.measurement.notes import kept_values, rule_notes
-from twinset.measurement.options import Question
+from twinset.measurement.options import EvaluateOptions
 from twinset.registry import default_metrics
 from twinset.report import CandidateReport, apply_gates, check_gates
 from twinset.workflows.evaluate import (
     check_counts,
     holdout_notes,
-    left_out,
+    note_excluded_metrics,
     note_of,
     real_parts,
     scores_of,
@@ -103,7 +107,7 @@ def compare(
     allow_leaks : sequence of str
         Kinds of leaks (`twinset.measurement.leakage.LEAKS`) that are told on the report instead of refused.
     embedders : sequence of str, Embedder or TextEmbedding, optional
-        What to look at images and texts with: `twinset.measurement.load_embedders.embedders_of`. The same for every
+        Models that embed images and texts: see `twinset.measurement.load_embedders`. The same for every
         candidate; the report names them with the hashes of their weights.
 
     Raises
@@ -134,7 +138,7 @@ def compare(
         _question(told, target, positive, where, seed),
         quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
         embedders=None if embedders is None else embedders_of(embedders),
-        remembered=Remembered(),
+        remembered=ResultCache(),
     )  # fmt: skip
     if question.target is None and (own := label_of_images(plain)) is not None:
         question = replace(question, target=own, guessed=own)
@@ -156,21 +160,21 @@ def compare(
         gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
         notes=(
             *loud,
-            *unlike_embedders(scores),
+            *note_embedder_mismatch(scores),
             *image_notes(next(iter(scores.values())), question.guessed),
             *remarks,
-            *left_out(parts.train, question),
+            *note_excluded_metrics(parts.train, question),
             *_set_notes(parts, made),
         ),
-        facts=_facts(parts, made, question, facts_in(next(iter(scores.values())))),
+        facts=_facts(parts, made, question, list_score_embedders(next(iter(scores.values())))),
     )
 
 
 def _scored(
     made: Mapping[str, Dataset],
-    parts: Parts,
+    parts: RealSplit,
     told: _Told,
-    question: Question,
+    question: EvaluateOptions,
     blind: str,
     progress: Progress,
 ) -> tuple[dict[str, tuple[Score, ...]], list[str], list[str]]:
@@ -195,7 +199,7 @@ def _scored(
     return scores, copies, loud
 
 
-def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict[str, Dataset]:
+def _opened(candidates: Mapping[str, object], parts: RealSplit, told: _Told) -> dict[str, Dataset]:
     """Return the candidates as sets, with what the notes beside them tell."""
     made = {}
     for name, source in candidates.items():
@@ -207,7 +211,10 @@ def _opened(candidates: Mapping[str, object], parts: Parts, told: _Told) -> dict
 
 
 def _facts(
-    parts: Parts, made: Mapping[str, Dataset], question: Question, embedders: Mapping[str, Any]
+    parts: RealSplit,
+    made: Mapping[str, Dataset],
+    question: EvaluateOptions,
+    embedders: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         "train_rows": len(parts.train),
@@ -276,7 +283,7 @@ def _question(
     positive: str | None,
     where: Where | Mapping[str, Any] | str | None,
     seed: int | None,
-) -> Question:
+) -> EvaluateOptions:
     """Return what is asked; what is not given comes from the notes, which must agree on it."""
     notes = told.notes
     if target is None:
@@ -291,7 +298,7 @@ def _question(
         condition = next(iter(wheres.values()), None)
     if seed is None:
         seed = told.any.seed if told.any is not None else 0
-    return Question(target=target, positive=positive, where=condition, seed=seed)
+    return EvaluateOptions(target=target, positive=positive, where=condition, seed=seed)
 
 
 def _agreed(what: str, values: Mapping[str, T | None]) -> T | None:
@@ -328,7 +335,7 @@ def _named_progress(name: str, progress: Progress) -> Progress:
     return report
 
 
-def _set_notes(parts: Parts, made: Mapping[str, Dataset]) -> list[str]:
+def _set_notes(parts: RealSplit, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
     real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():

@@ -17,24 +17,29 @@ from twinset.core.errors import DataError, ParameterError
 from twinset.core.features.embedders import Looker
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import Seal, TwinNote, note_path
-from twinset.generation.refit import remake_of_note
+from twinset.generation.refit import refit_from_note
 from twinset.ingest.input_table import (
-    Parts,
+    RealSplit,
     label_beside_texts,
-    lock_away,
     name_target,
     open_table,
     same_columns,
+    split_holdout,
     with_role,
 )
 from twinset.ingest.text_columns import text_sides
-from twinset.measurement.embedder_notes import card_notes, facts_in, image_notes
+from twinset.measurement.embedder_notes import card_notes, image_notes, list_score_embedders
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.measurement.leakage import check_allowed, refuse_sets
-from twinset.measurement.leakage.row_overlap import copied_note, copied_rows, seen_note, seen_rows
+from twinset.measurement.leakage.row_overlap import (
+    copied_note,
+    copied_rows,
+    count_row_overlap,
+    seen_note,
+)
 from twinset.measurement.load_embedders import embedders_of, label_of_images
-from twinset.measurement.notes import kept_values, one_label_note, rule_notes
-from twinset.measurement.options import Question
+from twinset.measurement.notes import kept_values, note_single_label, rule_notes
+from twinset.measurement.options import EvaluateOptions
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
 from twinset.report import Report, apply_gates, build_report, check_gates
@@ -123,7 +128,7 @@ def evaluate(
     if target is None and (target := label_beside_texts(plain.schema)) is not None:
         notes += [f"Taken as the target: '{target}', the only label beside the texts."]
     own = label_of_images(plain) if target is None else None
-    question = Question(
+    question = EvaluateOptions(
         target=target or own,
         guessed=own,
         positive=positive,
@@ -137,7 +142,7 @@ def evaluate(
         allow_leaks=tuple(allow_leaks),
         embedders=None if embedders is None else embedders_of(embedders),
         attacks=tuple(attacks),
-        remake=remake_of_note(note, attacks),
+        remake=refit_from_note(note, attacks),
     )
     parts = real_parts(plain, holdout, note, question)
     seen, blind = ([], "") if holdout is None else holdout_notes(parts)
@@ -151,15 +156,15 @@ def evaluate(
         return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
 
 
-def _copies_without_holdout(parts: Parts, made: Dataset) -> list[str]:
+def _copies_without_holdout(parts: RealSplit, made: Dataset) -> list[str]:
     """Return what to say of copied rows where no holdout tells how many chance makes."""
     return [] if parts.holdout is not None else copied_note(copied_rows(parts.train, made))
 
 
 def appraise(
-    parts: Parts,
+    parts: RealSplit,
     synthetic: Dataset,
-    question: Question,
+    question: EvaluateOptions,
     *,
     notes: Sequence[str] = (),
     gates: Mapping[str, Mapping[str, Any]] | None = None,
@@ -175,7 +180,7 @@ def appraise(
         The condition means no row of a set.
     """
     scores = scores_of(parts, synthetic, question, blind=blind)
-    facts = facts_in(scores)
+    facts = list_score_embedders(scores)
     looked = card_notes(facts)
     return build_report(
         title=f"{synthetic.card.name} beside {parts.train.card.name}",
@@ -191,9 +196,9 @@ def appraise(
         embedders=facts,
         notes=[
             *image_notes(scores, question.guessed),
-            *one_label_note(parts.train, synthetic, question.target, question.where),
+            *note_single_label(parts.train, synthetic, question.target, question.where),
             *notes,
-            *left_out(parts.train, question),
+            *note_excluded_metrics(parts.train, question),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
             *kept_values(parts.train, synthetic),
@@ -202,7 +207,7 @@ def appraise(
 
 
 def scores_of(
-    parts: Parts, synthetic: Dataset, question: Question, *, blind: str = ""
+    parts: RealSplit, synthetic: Dataset, question: EvaluateOptions, *, blind: str = ""
 ) -> list[Score]:
     """Return what every default metric says of a synthetic set beside the two parts of a real one.
 
@@ -244,7 +249,7 @@ def scores_of(
     return sorted(found, key=lambda score: FAMILIES.index(score.family))
 
 
-def left_out(train: Dataset, question: Question) -> list[str]:
+def note_excluded_metrics(train: Dataset, question: EvaluateOptions) -> list[str]:
     """Return a note that names what a quick look leaves out."""
     every, looked = (
         {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
@@ -284,8 +289,8 @@ def note_of(
 
 
 def real_parts(
-    plain: Dataset, holdout: object | None, note: TwinNote | None, question: Question
-) -> Parts:
+    plain: Dataset, holdout: object | None, note: TwinNote | None, question: EvaluateOptions
+) -> RealSplit:
     """Return the real table cut as the holdout or the note says, or whole where neither does.
 
     Raises
@@ -300,11 +305,11 @@ def real_parts(
         real = with_role(real, question.group, "group")
     if holdout is not None:
         unseen = same_columns(holdout, real, "holdout")
-        return Parts(real, unseen, np.empty(0, dtype=np.int64))
+        return RealSplit(real, unseen, np.empty(0, dtype=np.int64))
     if note is None or note.holdout_fraction == 0:
-        return Parts(real, None, np.empty(0, dtype=np.int64))
+        return RealSplit(real, None, np.empty(0, dtype=np.int64))
     # The cut was made on the target that `twin` was told, which need not be the one asked for now.
-    parts = lock_away(name_target(plain, note.target), note.holdout_fraction, note.seed)
+    parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
     if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
         raise DataError(
             "the rows that were locked away cannot be found again",
@@ -315,10 +320,10 @@ def real_parts(
     return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
 
 
-def holdout_notes(parts: Parts) -> tuple[list[str], str]:
+def holdout_notes(parts: RealSplit) -> tuple[list[str], str]:
     """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can."""
     if parts.holdout is None:
         return [], ""
-    found = seen_rows(parts.train, parts.holdout)
+    found = count_row_overlap(parts.train, parts.holdout)
     notes = seen_note(found)
     return notes, notes[0] if notes and found.is_beyond_chance else ""

@@ -26,7 +26,7 @@ from twinset.ingest.draft_recipe import (
     seen_from,
 )
 from twinset.ingest.input_table import name_target, open_table
-from twinset.measurement.options import Question
+from twinset.measurement.options import EvaluateOptions
 from twinset.workflows.evaluate import check_counts, real_parts
 from twinset.workflows.gap_recipe import Filler
 from twinset.workflows.gap_slices import Aim, Gap, plan_rows
@@ -145,7 +145,7 @@ def gaps(
         target = target or note.target
     named = name_target(plain, target)
     # What was locked away from the generator is not looked at here either.
-    seen = real_parts(plain, None, note, Question(target=target)).train
+    seen = real_parts(plain, None, note, EvaluateOptions(target=target)).train
     seen, made = filler.seen(seen), filler.seen(made)
     asked = [*_wanted(want or {}), *_declared(seen, population or {})]
     for where, _ in asked:

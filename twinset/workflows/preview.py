@@ -10,7 +10,7 @@ from twinset.core.contracts import silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import RecipeError
 from twinset.generation.assets import predictions_of
-from twinset.generation.coverage_plan import Plan
+from twinset.generation.coverage_plan import CoveragePlan
 from twinset.generation.requests import plan_of
 from twinset.ingest.real_data import register_real, register_split
 from twinset.recipe import GenerateStep, Recipe, load_recipe
@@ -23,7 +23,7 @@ def plans(
     root: Path | str = Path(".twinset"),
     overrides: Sequence[str] = (),
     predictions: Path | None = None,
-) -> dict[str, Plan]:
+) -> dict[str, CoveragePlan]:
     """Return the name of each step that covers conditions -> its plan; no scene is made.
 
     Parameters

@@ -9,9 +9,9 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.generation.cards import shared_where
-from twinset.measurement.embedder_notes import card_notes, facts_in, image_notes
+from twinset.measurement.embedder_notes import card_notes, image_notes, list_score_embedders
 from twinset.measurement.notes import kept_values, rule_notes
-from twinset.measurement.plan_coverage import Covered, covered
+from twinset.measurement.plan_coverage import PlanCoverage, covered
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import component_class
 from twinset.report import Report, apply_gates, build_report
@@ -46,7 +46,7 @@ def recipe_report(
     leaks : sequence of str
         What to note of leaks that the recipe allows.
     """
-    facts = facts_in(scores)
+    facts = list_score_embedders(scores)
     looked = card_notes(facts)
     cards = [*source_cards, *(replace(c, notes=(*c.notes, *looked)) for c in made_cards)]
     return build_report(
@@ -80,7 +80,7 @@ def _has_learnt(recipe: Recipe) -> bool:
     )
 
 
-def plans_of(recipe: Recipe, train: Dataset | None, synthetic: Dataset) -> list[Covered]:
+def plans_of(recipe: Recipe, train: Dataset | None, synthetic: Dataset) -> list[PlanCoverage]:
     """Return, for each step that covers combinations, how often each of them came in the end.
 
     All rows that the recipe made count, whichever step made them; so do the real ones, where the real

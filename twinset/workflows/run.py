@@ -18,9 +18,9 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.cards import joint_card, shared_where, training_set_card
-from twinset.generation.refit import remake_of_recipe
+from twinset.generation.refit import refit_from_recipe
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
-from twinset.generation.step import Part, to_vary
+from twinset.generation.step import GenerationStep, to_vary
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
 from twinset.measurement.embedder_notes import card_notes
@@ -29,7 +29,7 @@ from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.step_addresses import Step, address, candidate_address, step_addresses
 
 
-def register_joint(
+def merge_steps(
     recipe: Recipe, catalog: Catalog, addresses: Mapping[str, str], made: Sequence[Version]
 ) -> Version:
     """Return what the delivered steps made as one registered set; an earlier run's is kept.
@@ -174,7 +174,7 @@ class _Run:
         real = self._real(addresses)
         made = self._make(addresses, real)
         kept = [made[name] for name in self.recipe.delivered_steps()]
-        candidate = register_joint(self.recipe, self.catalog, addresses, kept)
+        candidate = merge_steps(self.recipe, self.catalog, addresses, kept)
         report = self._report(addresses, real, kept, candidate)
         folder = self._deliver(addresses, real, candidate, report)
         versions = {
@@ -223,7 +223,7 @@ class _Run:
                 earlier = chain.from_iterable(map(self.catalog.stream, list(made.values())))
                 given = read_assets(self.recipe, step.use)
                 told = predictions_of(self.recipe, step)
-                part = Part(
+                part = GenerationStep(
                     name,
                     at,
                     step,
@@ -323,7 +323,7 @@ class _Run:
             seed=self.recipe.seed,
             workers=self.workers,
             progress=self.progress,
-            remake=remake_of_recipe(self.recipe),
+            remake=refit_from_recipe(self.recipe),
         )
         payload = json.dumps([score.to_json() for score in scores])
         self.catalog.note(addresses["measure"], "scores", payload.encode())

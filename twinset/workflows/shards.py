@@ -19,7 +19,7 @@ from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetE
 from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.cards import joint_card
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
-from twinset.generation.step import Making, Part
+from twinset.generation.step import GenerationStep, OpenStep
 from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shard_folder import ShardFolder
@@ -32,7 +32,7 @@ _POLL = 0.5  # seconds between looks at what the other processes have finished
 
 
 @dataclass(frozen=True)
-class ShardsMade:
+class ShardSummary:
     """What `make_shards` ended with.
 
     Parameters
@@ -60,7 +60,7 @@ def make_shards(
     rows_a_shard: int = ROWS_A_SHARD,
     workers: int = 1,
     progress: Progress = silent,
-) -> ShardsMade:
+) -> ShardSummary:
     """Make what a recipe asks for and write it straight to WebDataset shards; nothing is measured.
 
     The samples are those that `run` delivers as `webdataset`, in the same order, and with 1,000 samples a
@@ -111,14 +111,14 @@ def make_shards(
         else:
             _make_beside(recipe, Path(root), folder, missing, workers, progress)
         _finish(folder, maker.card())
-    return ShardsMade(folder.path, folder.n_rows, folder.n_shards, folder.n_shards - len(missing))
+    return ShardSummary(folder.path, folder.n_rows, folder.n_shards, folder.n_shards - len(missing))
 
 
 @dataclass(frozen=True)
 class _Maker:
     """The making steps of a recipe, opened, as one sequence of rows."""
 
-    parts: tuple[Making, ...]
+    parts: tuple[OpenStep, ...]
     name: str
     address: str
 
@@ -142,7 +142,7 @@ class _Maker:
             check_brief(recipe, train)
             refuse_leaks(recipe, train, catalog.load(real.holdout))
             known = catalog.load(real.whole) if train.schema.of_kind("id") else None
-        parts: list[Making] = []
+        parts: list[OpenStep] = []
         for name, step in recipe.named_steps():
             if isinstance(step, AugmentStep) and step.of is not None:
                 raise RecipeError(
@@ -150,7 +150,7 @@ class _Maker:
                     todo="make them with: twinset run",
                 )
             first = sum(part.n_rows for part in parts)
-            part = Part(name, addresses[name], step, recipe, parent, train, known, first)
+            part = GenerationStep(name, addresses[name], step, recipe, parent, train, known, first)
             given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
             opened = open_part(replace(part, assets=given, predictions=told), 1, silent)
             if not opened.is_seekable:

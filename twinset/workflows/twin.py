@@ -20,11 +20,17 @@ from twinset.core.version import __version__
 from twinset.generation.provenance import Seal, TwinNote, note_path, report_path
 from twinset.generation.run_step import with_aggregates
 from twinset.generation.sampling import fit_source
-from twinset.ingest.input_table import Parts, lock_away, name_target, open_table, refuse_media
+from twinset.ingest.input_table import (
+    RealSplit,
+    name_target,
+    open_table,
+    refuse_media,
+    split_holdout,
+)
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import FORMATS
 from twinset.measurement.leakage import refuse_sets
-from twinset.measurement.options import Question
+from twinset.measurement.options import EvaluateOptions
 from twinset.report import Report
 from twinset.workflows.evaluate import appraise, check_counts
 
@@ -118,8 +124,8 @@ def twin(
     plain = open_table(source)
     refuse_media(plain.schema)
     real = name_target(plain, target, positive)
-    parts = lock_away(real, holdout_fraction, seed)
-    question = Question(
+    parts = split_holdout(real, holdout_fraction, seed)
+    question = EvaluateOptions(
         target=target,
         positive=positive,
         where=condition,
@@ -183,7 +189,7 @@ def _learner(use: str, settings: Mapping[str, object]) -> Generator:
 
 
 def _draw(
-    parts: Parts, generator: Generator, note: TwinNote, question: Question
+    parts: RealSplit, generator: Generator, note: TwinNote, question: EvaluateOptions
 ) -> tuple[Iterator[Dataset], RuleTally]:
     """Fit at once; return chunks of the twin, with its card and without reserved columns.
 
@@ -217,8 +223,8 @@ def _write(
     place: Path,
     chunks: Iterator[Dataset],
     mended: RuleTally,
-    parts: Parts,
-    question: Question,
+    parts: RealSplit,
+    question: EvaluateOptions,
     note: TwinNote,
 ) -> TwinResult:
     """Write data, report and note into a hidden folder, then move them to their places."""
@@ -243,7 +249,7 @@ def _write(
     return TwinResult(made, report, final)
 
 
-def _appraised(parts: Parts, made: Dataset, question: Question) -> Report:
+def _appraised(parts: RealSplit, made: Dataset, question: EvaluateOptions) -> Report:
     """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
     try:
         refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
@@ -252,5 +258,5 @@ def _appraised(parts: Parts, made: Dataset, question: Question) -> Report:
     return appraise(parts, made, question)
 
 
-def _name(parts: Parts) -> str:
+def _name(parts: RealSplit) -> str:
     return f"twin of {parts.train.card.name}"

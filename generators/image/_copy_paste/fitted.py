@@ -18,7 +18,7 @@ from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import Keypoint, in_frame
 
-from ..._quotas import deal
+from ..._quotas import allocate
 from .blend import Paste, lay, place_slices, prepare
 from .counts import CountWish, counts_of
 from .cutouts import Cutout, ImageColumns, Pixels, look_of
@@ -273,7 +273,7 @@ class FittedCopyPaste(FittedGenerator):
         )
         usable = self._usable(plain, wish, where)
         names = list(self._weights)
-        turns = (names[k] for k in deal(list(self._weights.values()), rng))
+        turns = (names[k] for k in allocate(list(self._weights.values()), rng))
         owed: list[str] = []
         positions, cells, parents = [], [], []
         for _ in range(n):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.image.effects import grain
+from twinset.core.image.effects import draw_film_grain
 
 Canvas = npt.NDArray[np.float32]
 
@@ -103,7 +103,7 @@ def _road(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Can
     bumps *= np.float32(0.16)
     bumps += 1
     bumps *= shade
-    dust = grain((height, width), rng)
+    dust = draw_film_grain((height, width), rng)
     dust *= np.float32(2 * _GRAIN)
     bumps += dust
     made *= bumps[..., None]
@@ -144,7 +144,7 @@ def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator)
     import cv2
 
     plane *= np.float32(spread)
-    dust = grain(plane.shape, rng)
+    dust = draw_film_grain(plane.shape, rng)
     dust *= np.float32(_GRAIN)
     plane += dust
     # One pass over the plane: each colour is rgb + warmth * plane.

@@ -25,7 +25,7 @@ _SLACK = 0.03  # by which a hidden or cut share may miss its level: pixels are w
 
 
 @dataclass(frozen=True)
-class Scene:
+class SpriteScene:
     """Objects in painting order, and the map of who is seen: sprite k has the id k + 1."""
 
     sprites: tuple[Sprite, ...]
@@ -44,7 +44,7 @@ def lay_out(
     min_visible_fraction: float,
     view: View,
     rng: np.random.Generator,
-) -> Scene:
+) -> SpriteScene:
     """Return a scene whose main object meets its levels of scale, occlusion and truncation.
 
     Parameters
@@ -204,7 +204,7 @@ def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
 
 def _scene(
     sprites: Sequence[Sprite], main: int, size: tuple[int, int], min_visible_fraction: float
-) -> Scene:
+) -> SpriteScene:
     ids = np.zeros(size, np.uint16)
     full, boxes, cut = {}, {}, set()
     for i, sprite in enumerate(sprites, start=1):
@@ -221,10 +221,10 @@ def _scene(
         if points:
             label["keypoints"] = list(keypoints_from_ids(points, ids, label["id"]))
     kept_ids, kept = drop_hidden(ids, found, min_visible_fraction)
-    return Scene(tuple(sprites), np.asarray(kept_ids, np.uint16), tuple(kept), main)
+    return SpriteScene(tuple(sprites), np.asarray(kept_ids, np.uint16), tuple(kept), main)
 
 
-def _is_met(scene: Scene, levels: Mapping[str, str], size: tuple[int, int]) -> bool:
+def _is_met(scene: SpriteScene, levels: Mapping[str, str], size: tuple[int, int]) -> bool:
     """Whether the main object is hidden and cut as much as its levels ask."""
     chief = scene.sprites[scene.main]
     label = next((item for item in scene.objects if item["id"] == scene.main + 1), None)

@@ -28,7 +28,7 @@ _FINER = 2  # times the side of the scenes that a photograph is kept at
 
 
 @dataclass(frozen=True)
-class Cutout:
+class SceneCutout:
     """One object with transparent surroundings.
 
     Parameters
@@ -88,10 +88,10 @@ class Cutout:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SceneImages:
     """The pictures of the assets that a declaration of scenes names."""
 
-    cutouts: Mapping[str, tuple[Cutout, ...]]
+    cutouts: Mapping[str, tuple[SceneCutout, ...]]
     grounds: tuple[npt.NDArray[np.uint8], ...] = ()
 
     @classmethod
@@ -101,7 +101,7 @@ class Pictures:
         grounds: str | None,
         assets: Mapping[str, Dataset],
         size: tuple[int, int],
-    ) -> Pictures:
+    ) -> SceneImages:
         """Return the pictures of the named assets, no finer than scenes of this size can show.
 
         Parameters
@@ -122,7 +122,7 @@ class Pictures:
         DataError
             A picture cannot be used; the sentence names its file.
         """
-        found: dict[str, tuple[Cutout, ...]] = {}
+        found: dict[str, tuple[SceneCutout, ...]] = {}
         for place, name in cutouts.items():
             if name not in found:
                 rows = _cells(name, place, assets)
@@ -170,7 +170,7 @@ def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[s
     return [(cell["path"] or f"picture {k}", cell["bytes"]) for k, cell in enumerate(cells)]
 
 
-def _cutout(asset: str, file: str, data: bytes, most: int) -> Cutout:
+def _cutout(asset: str, file: str, data: bytes, most: int) -> SceneCutout:
     pixels = _decoded(asset, file, data)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -196,7 +196,7 @@ def _cutout(asset: str, file: str, data: bytes, most: int) -> Cutout:
     opaque = kept[..., 3] * 255 >= HALF - 0.5
     if not opaque.any():  # so thin that averaging has thinned it out
         opaque = kept[..., 3] >= kept[..., 3].max()
-    return Cutout(file, kept, _box(opaque))
+    return SceneCutout(file, kept, _box(opaque))
 
 
 def _ground(asset: str, file: str, data: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

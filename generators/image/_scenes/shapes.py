@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .pictures import Cutout
+from .pictures import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
@@ -31,7 +31,7 @@ class Form:
 
     parts: tuple[tuple[Ring, int], ...]
     points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    cutout: Cutout | None = None
+    cutout: SceneCutout | None = None
 
 
 FIGURE_POINTS = (

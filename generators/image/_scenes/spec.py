@@ -12,7 +12,7 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 
-from .pictures import Cutout
+from .pictures import SceneCutout
 from .shapes import FORMS, KEYPOINTS, Form, Make
 
 TEXTURES = ("plain", "stripes", "checks", "spots", "mottled")
@@ -101,7 +101,7 @@ class ObjectClass:
 
 def read_classes(
     given: Mapping[str, Mapping[str, Any]],
-    cutouts: Mapping[str, tuple[Cutout, ...]] | None = None,
+    cutouts: Mapping[str, tuple[SceneCutout, ...]] | None = None,
 ) -> tuple[ObjectClass, ...]:
     """Return the classes that a recipe declares.
 
@@ -194,7 +194,7 @@ def check_keys(spec: Mapping[str, Any], known: Sequence[str], place: str) -> Non
 
 
 def _read_class(
-    name: str, spec: Mapping[str, Any], cutouts: Mapping[str, tuple[Cutout, ...]]
+    name: str, spec: Mapping[str, Any], cutouts: Mapping[str, tuple[SceneCutout, ...]]
 ) -> ObjectClass:
     place = f"classes.{name}"
     check_keys(spec, _KEYS, place)
@@ -213,7 +213,7 @@ def _read_class(
 
 
 def _shape(
-    name: str, spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+    name: str, spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[SceneCutout, ...]]
 ) -> tuple[Make, Label]:
     if "cutouts" in spec:
         return _of_cutouts(spec, place, cutouts), Label(name)
@@ -235,7 +235,7 @@ def _shape(
 
 
 def _of_cutouts(
-    spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[Cutout, ...]]
+    spec: Mapping[str, Any], place: str, cutouts: Mapping[str, tuple[SceneCutout, ...]]
 ) -> Make:
     for key in _NOT_OF_CUTOUTS:
         if key in spec:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .placement import FULL, Scene, Shape
+from .placement import FULL, Shape, ShapeScene
 
 Canvas = npt.NDArray[np.float32]
 """Red, green and blue planes, shape (3, h, w), 0 to 1; planes are quicker to blend than pixels."""
@@ -20,7 +20,7 @@ _PLAIN, _STRIPES, _CHECKS = range(3)
 
 
 def paint(
-    scene: Scene, *, night: bool, brightness: float, noise: float, rng: np.random.Generator
+    scene: ShapeScene, *, night: bool, brightness: float, noise: float, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """Return the image of `scene`, RGB, shape (size, size, 3).
 

@@ -58,7 +58,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShapeScene:
     """Shapes in painting order, and the id map they leave: shape k has the id k + 1."""
 
     shapes: tuple[Shape, ...]
@@ -83,7 +83,7 @@ def place(
     size: int,
     scale_range: tuple[float, float],
     rng: np.random.Generator,
-) -> Scene:
+) -> ShapeScene:
     """Return a scene in which a `main` is the largest object that can be seen.
 
     Parameters
@@ -137,7 +137,7 @@ def render(
 
 def _try_scene(
     wanted: Sequence[tuple[str, float]], main: int, size: int, rng: np.random.Generator
-) -> Scene | None:
+) -> ShapeScene | None:
     ids = np.zeros((size, size), np.uint16)
     shapes: list[Shape] = []
     full: list[int] = []
@@ -155,7 +155,7 @@ def _try_scene(
         shapes.append(shape)
     seen = np.bincount(ids.ravel(), minlength=len(shapes) + 1)[1:]
     largest_is_main = seen[main] > np.delete(seen, main).max(initial=0)
-    return Scene(tuple(shapes), ids) if largest_is_main else None
+    return ShapeScene(tuple(shapes), ids) if largest_is_main else None
 
 
 def _paint_id(ids: npt.NDArray[np.uint16], shape: Shape, i: int) -> npt.NDArray[np.uint16]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from .class_points import Crowd
+from .class_points import ClassPoints
 from .distances import Points
 from .matrices import row_hashes
 from .nearest import Search, nearest_points
@@ -32,7 +32,7 @@ _WANTED_FOUND = 0.98
 
 
 def in_danger(
-    crowd: Crowd, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
+    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
 ) -> Positions:
     """Return the positions of the crowd's rows that stand in danger, ascending.
 
@@ -89,7 +89,7 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
 
 
 def _parts(
-    crowd: Crowd, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
 ) -> Iterator[tuple[Points, Positions]]:
     """Yield all rows, some at a time, and the positions of those of other classes among them."""
     for start in range(0, len(train), _READ_AT_ONCE):
@@ -100,7 +100,7 @@ def _parts(
 
 
 def _look_around(
-    search: Search, crowd: Crowd, points: Points, train: Dataset, is_other: Mask
+    search: Search, crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask
 ) -> None:
     """Let every row look into as many of the regions nearest to it as a pilot says are needed."""
     some = _some_others(crowd, points, train, is_other)
@@ -175,7 +175,7 @@ def _show(parts: list[_ByRegion], search: Search, looks: Mask) -> None:
             search.look(Points.concat([part.region(number) for part in parts]), only=lookers)
 
 
-def _some_others(crowd: Crowd, points: Points, train: Dataset, is_other: Mask) -> Points:
+def _some_others(crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask) -> Points:
     """Return a few thousand rows of other classes, chosen by what they hold, not where they stand."""
     rows = np.flatnonzero(is_other)
     marks = crowd.known.marks(train)[rows]

@@ -20,7 +20,7 @@ _FEWEST_GAPS = 10
 
 
 @dataclass(frozen=True)
-class Templates:
+class BurstTemplates:
     """Bursts of the rare class, one behind the other: rows of one card with no long pause between.
 
     Parameters
@@ -44,7 +44,7 @@ class Templates:
     begins: Floats
 
     @classmethod
-    def of(cls, cards: Ints, times: Floats, rare: Mask, gap: float | None) -> Templates:
+    def of(cls, cards: Ints, times: Floats, rare: Mask, gap: float | None) -> BurstTemplates:
         """Return the bursts of the rare rows; rows without a card or a time are bursts of their own.
 
         Without `gap` a burst ends where a pause is longer than nine in ten pauses between two rare
@@ -53,7 +53,7 @@ class Templates:
         Examples
         --------
         >>> cards, times = np.array([0, 0, 0, 1]), np.array([1.0, 9.0, 2.0, 3.0])
-        >>> found = Templates.of(cards, times, np.ones(4, dtype=bool), 5.0)
+        >>> found = BurstTemplates.of(cards, times, np.ones(4, dtype=bool), 5.0)
         >>> found.rows.tolist(), found.first.tolist(), found.gaps.tolist()
         ([0, 2, 1, 3], [0, 2, 3, 4], [0.0, 1.0, 0.0, 0.0])
         """
@@ -76,7 +76,7 @@ class Templates:
 
 
 @dataclass(frozen=True)
-class Usual:
+class ColumnBehaviour:
     """How a numeric column usually is for each card, and how it strays from that in the rare rows.
 
     Parameters
@@ -101,7 +101,9 @@ class Usual:
     high: float
 
     @classmethod
-    def of(cls, train: Dataset, name: str, cards: Ints, n_cards: int, rare: Mask) -> Usual:
+    def of(
+        cls, train: Dataset, name: str, cards: Ints, n_cards: int, rare: Mask
+    ) -> ColumnBehaviour:
         """Return how the column is usually."""
         values = train.values(name)
         there = np.isfinite(values)

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from .copies import KnownRows
 from .distances import Points, Scale
-from .matrices import Cells, Codes, Grid
+from .matrices import Codes, DistinctRows, Grid
 from .nearest import nearest_points
 from .streams import Floats, Positions
 
 
-class Crowd:
+class ClassPoints:
     """Rows among which new ones are made, each once, with the range of every number.
 
     Parameters
@@ -27,7 +27,7 @@ class Crowd:
 
     def __init__(self, grid: Grid, rows: Positions | None = None) -> None:
         self.grid = grid
-        self.cells = Cells.of(grid, rows)
+        self.cells = DistinctRows.of(grid, rows)
         numbers = self.cells.numbers
         self.has_gaps = bool(np.isnan(numbers).any())
         self.low = np.where(np.isnan(numbers), np.inf, numbers).min(axis=0)
@@ -39,7 +39,7 @@ class Crowd:
         return len(self.cells)
 
 
-class Neighbours:
+class ClassNeighbors:
     """The k nearest neighbours of a crowd's rows and what these vote for; row by row, when needed.
 
     Parameters
@@ -50,7 +50,7 @@ class Neighbours:
         Neighbours of each, 1 or more; rows of a smaller crowd have fewer. A lone row has itself.
     """
 
-    def __init__(self, crowd: Crowd, k: int) -> None:
+    def __init__(self, crowd: ClassPoints, k: int) -> None:
         self.crowd, self.k = crowd, max(min(k, len(crowd) - 1), 1)
         self.seeds: Positions = np.arange(len(crowd))
         self.points = Points.of(crowd.scale, crowd.cells.numbers, crowd.cells.codes)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from .matrices import Cells, Codes
+from .matrices import Codes, DistinctRows
 from .streams import Floats, Positions
 
 _BITS = 16
@@ -34,11 +34,11 @@ class KnownRows:
         Whether it is a number, its position, and a table of bits by the hash of a value.
     """
 
-    cells: Cells
+    cells: DistinctRows
     columns: tuple[tuple[bool, int, Seen], ...]
 
     @classmethod
-    def of(cls, cells: Cells) -> KnownRows:
+    def of(cls, cells: DistinctRows) -> KnownRows:
         """Return what is known of these rows."""
         bits = max(_BITS, int(np.ceil(np.log2(max(len(cells), 1)))) + 7)
         shift = np.uint64(64 - min(bits, 22))

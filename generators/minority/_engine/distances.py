@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .matrices import Cells, Codes
+from .matrices import Codes, DistinctRows
 from .streams import Floats, Positions
 
 Singles = npt.NDArray[np.float32]
@@ -39,7 +39,7 @@ class Scale:
     labels: Positions
 
     @classmethod
-    def of(cls, cells: Cells) -> Scale:
+    def of(cls, cells: DistinctRows) -> Scale:
         """Return the scale of these rows."""
         centre, spread = np.zeros(cells.numbers.shape[1]), np.zeros(cells.numbers.shape[1])
         for i, values in enumerate(cells.numbers.T):

@@ -10,15 +10,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .class_points import Crowd
+from .class_points import ClassPoints
 from .matrices import Codes, Grid
-from .streams import BLOCK_ROWS, CLASSES, ROUNDING, Draws, Floats, Positions, Streams
+from .streams import BLOCK_ROWS, CLASSES, ROUNDING, Floats, Positions, RandomDraws, Streams
 
 _REDRAWS = 5
 
 
 @dataclass(frozen=True)
-class Made:
+class NewRows:
     """New rows.
 
     Parameters
@@ -45,11 +45,11 @@ class Maker(ABC):
         Whether no number that it makes can lie outside the range of its crowd.
     """
 
-    crowd: Crowd
+    crowd: ClassPoints
     stays_in_range: ClassVar[bool] = False
 
     @abstractmethod
-    def make(self, draws: Draws) -> Made:
+    def make(self, draws: RandomDraws) -> NewRows:
         """Return one row for each of `draws`, from them alone, not yet rounded."""
 
 
@@ -78,7 +78,7 @@ class Rounding:
         times = np.where(step < 1, np.round(1 / np.where(step > 0, step, 1)), 1.0)
         return cls(np.array(list(steps), dtype=np.int64), times, np.maximum(step, 1.0))
 
-    def apply(self, numbers: Floats, draws: Draws) -> None:
+    def apply(self, numbers: Floats, draws: RandomDraws) -> None:
         """Round the columns of `numbers` in place."""
         if not len(self.columns):
             return
@@ -111,23 +111,23 @@ class Engine:
         self.grid, self.makers, self.shares = grid, tuple(makers), shares
         self.rounding = Rounding.of(grid)
 
-    def blocks(self, streams: Streams, start: int, stop: int) -> Iterator[tuple[slice, Made]]:
+    def blocks(self, streams: Streams, start: int, stop: int) -> Iterator[tuple[slice, NewRows]]:
         """Yield rows `start` to `stop` of the endless sequence of `streams`, with their places."""
         for block in range(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)):
             first = block * BLOCK_ROWS
             made = self._block(streams, block, min(stop - first, BLOCK_ROWS))
             skipped = max(start - first, 0)
             if skipped:
-                made = Made(made.numbers[skipped:], made.codes[skipped:], made.parents[skipped:])
+                made = NewRows(made.numbers[skipped:], made.codes[skipped:], made.parents[skipped:])
             at = first + skipped - start
             yield slice(at, at + len(made.numbers)), made
 
-    def _block(self, streams: Streams, block: int, n: int) -> Made:
+    def _block(self, streams: Streams, block: int, n: int) -> NewRows:
         """Return the first n rows of one block."""
         if len(self.makers) == 1:
-            return self._make(self.makers[0], Draws(streams, block, np.arange(n)))
-        whose = turns(self.shares, n, streams.at(block, CLASSES))
-        made = Made(
+            return self._make(self.makers[0], RandomDraws(streams, block, np.arange(n)))
+        whose = assign_makers(self.shares, n, streams.at(block, CLASSES))
+        made = NewRows(
             np.empty((n, len(self.grid.number_columns))),
             np.empty((n, len(self.grid.label_columns)), dtype=np.int32),
             np.empty((n, 2), dtype=np.int64),
@@ -135,23 +135,23 @@ class Engine:
         for i, maker in enumerate(self.makers):
             rows = np.flatnonzero(whose == i)
             if len(rows):
-                _put(made, rows, self._make(maker, Draws(streams, block, rows)))
+                _put(made, rows, self._make(maker, RandomDraws(streams, block, rows)))
         return made
 
-    def _make(self, maker: Maker, draws: Draws) -> Made:
+    def _make(self, maker: Maker, draws: RandomDraws) -> NewRows:
         """Return rows of one maker; those that copy a real row are drawn again, a few times."""
         made = self._finished(maker, draws)
         copies = maker.crowd.known.among(made.numbers, made.codes)
         for attempt in range(1, _REDRAWS + 1):
             if not len(copies):
                 break
-            fewer = Draws(draws.streams, draws.block, draws.rows[copies], attempt)
+            fewer = RandomDraws(draws.streams, draws.block, draws.rows[copies], attempt)
             again = self._finished(maker, fewer)
             _put(made, copies, again)
             copies = copies[maker.crowd.known.among(again.numbers, again.codes)]
-        return Made(made.numbers, made.codes, maker.crowd.cells.origin[made.parents])
+        return NewRows(made.numbers, made.codes, maker.crowd.cells.origin[made.parents])
 
-    def _finished(self, maker: Maker, draws: Draws) -> Made:
+    def _finished(self, maker: Maker, draws: RandomDraws) -> NewRows:
         made = maker.make(draws)
         self.rounding.apply(made.numbers, draws)
         if not maker.stays_in_range:
@@ -160,7 +160,7 @@ class Engine:
         return made
 
 
-def _put(made: Made, rows: Positions, some: Made) -> None:
+def _put(made: NewRows, rows: Positions, some: NewRows) -> None:
     made.numbers[rows], made.codes[rows], made.parents[rows] = (
         some.numbers,
         some.codes,
@@ -168,7 +168,7 @@ def _put(made: Made, rows: Positions, some: Made) -> None:
     )
 
 
-def turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
+def assign_makers(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np.intp]:
     """Return which maker makes each of n rows: every beginning holds each at nearly its share.
 
     Maker i is due at the times (j + u) / share, u drawn once; the rows are these times in order.
@@ -178,5 +178,5 @@ def turns(shares: Floats, n: int, stream: np.random.Generator) -> npt.NDArray[np
         (np.arange(int(np.ceil(n * share)) + 2) + offset) / share
         for share, offset in zip(shares, offsets, strict=True)
     ]
-    turns = np.repeat(np.arange(len(due)), [len(times) for times in due])
-    return turns[np.argsort(np.concatenate(due), kind="stable")[:n]]
+    assign_makers = np.repeat(np.arange(len(due)), [len(times) for times in due])
+    return assign_makers[np.argsort(np.concatenate(due), kind="stable")[:n]]

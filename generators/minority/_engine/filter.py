@@ -13,12 +13,12 @@ from twinset.core.contracts import FittedGenerator, Generator, TracedGenerator
 from twinset.core.data.conditions import column_masks, unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.features.discriminator import fit_judge
+from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.seeding import rng_for
 
-from .engine import turns
+from .engine import assign_makers
 from .fitted import classes_of, parents_column
-from .matrices import Cells, Grid
+from .matrices import DistinctRows, Grid
 from .streams import BLOCK_ROWS, CLASSES, Floats, Positions, Streams
 
 _TRAINED_ON_LEAST, _TRAINED_ON_MOST = 200, 20_000
@@ -63,7 +63,7 @@ class FittedFilter(FittedGenerator):
         """Return `n` rows and the positions of their two parents, shape (n, 2); -1 of a copula."""
         filters, shares = self._of(where)
         streams = Streams.of(rng)
-        whose = turns(shares, n, streams.at(0, CLASSES))
+        whose = assign_makers(shares, n, streams.at(0, CLASSES))
         parts, parents, places = [], [], []
         for i, one in enumerate(filters):
             places.append(np.flatnonzero(whose == i))
@@ -103,14 +103,14 @@ class FittedFilter(FittedGenerator):
             raise unmet(where or Where({}))
         # Labels of a single row each, the group None beside others, cannot be judged.
         several = [i for i, group in enumerate(groups) if group is not None] or [0]
-        filters = [_Filter(self, Cells.of(grid, groups[i])) for i in several]
+        filters = [_Filter(self, DistinctRows.of(grid, groups[i])) for i in several]
         return filters, shares[several] / shares[several].sum()
 
 
 class _Filter:
     """The rows of one class, a judge of them, and the line that draws must pass."""
 
-    def __init__(self, whole: FittedFilter, cells: Cells) -> None:
+    def __init__(self, whole: FittedFilter, cells: DistinctRows) -> None:
         rows = np.repeat(cells.origin, cells.counts)
         self.real, self.origin = whole.train.take(rows).without_reserved(), rows
         plain = self.real.without_reserved()
@@ -121,7 +121,7 @@ class _Filter:
         x = np.vstack([self.coding.apply(self.real), self.coding.apply(drawn)])
         y = np.repeat([1, 0], [len(self.real), len(drawn)])
         weight = np.repeat([1 / len(self.real), 1 / len(drawn)], [len(self.real), len(drawn)])
-        self.judge = fit_judge(
+        self.judge = fit_discriminator(
             x,
             y,
             self.coding.categorical,

@@ -9,14 +9,14 @@ import numpy as np
 
 from twinset.core.errors import FewRowsWarning
 
-from .class_points import Crowd
-from .engine import Made, Maker
-from .pair_rules import Bond
-from .streams import PARENTS, Draws, Positions
+from .class_points import ClassPoints
+from .engine import Maker, NewRows
+from .pair_rules import PairRule
+from .streams import PARENTS, Positions, RandomDraws
 
 Labels = Literal["vote", "parent"]
 LABELS: tuple[str, ...] = get_args(Labels)
-_ANY = Bond()
+_ANY = PairRule()
 
 
 class Segments(Maker):
@@ -36,14 +36,16 @@ class Segments(Maker):
 
     stays_in_range: ClassVar[bool] = True
 
-    def __init__(self, crowd: Crowd, k_neighbors: int, labels: Labels, bond: Bond = _ANY) -> None:
+    def __init__(
+        self, crowd: ClassPoints, k_neighbors: int, labels: Labels, bond: PairRule = _ANY
+    ) -> None:
         self.crowd, self.labels = crowd, labels
         self.neighbours = bond.neighbours(crowd, k_neighbors)
         self.seeds: Positions = self.neighbours.seeds
         if len(crowd) <= k_neighbors:
             warnings.warn(_few_rows(len(crowd), k_neighbors), FewRowsWarning, stacklevel=2)
 
-    def make(self, draws: Draws) -> Made:
+    def make(self, draws: RandomDraws) -> NewRows:
         """Return one row for each of `draws`."""
         chance = draws.uniform(PARENTS, 4)
         seeds = self.seeds[(chance[:, 0] * len(self.seeds)).astype(np.int64)]
@@ -62,7 +64,7 @@ class Segments(Maker):
             made[rows, columns] = cells.numbers[nearer[rows], columns]
         vote = self.labels == "vote"
         codes = self.neighbours.vote(seeds, chance[:, 3]) if vote else cells.codes[nearer]
-        return Made(made, codes, np.column_stack([seeds, others]))
+        return NewRows(made, codes, np.column_stack([seeds, others]))
 
 
 def _few_rows(n: int, k_neighbors: int) -> str:

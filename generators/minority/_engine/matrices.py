@@ -71,7 +71,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Cells:
+class DistinctRows:
     """Rows of a grid, each once and in an order that does not depend on theirs.
 
     Parameters
@@ -94,7 +94,7 @@ class Cells:
     counts: Positions
 
     @classmethod
-    def of(cls, grid: Grid, rows: Positions | None = None) -> Cells:
+    def of(cls, grid: Grid, rows: Positions | None = None) -> DistinctRows:
         """Return the given rows of `grid` (all by default)."""
         numbers = grid.numbers if rows is None else grid.numbers[rows]
         codes = grid.codes if rows is None else grid.codes[rows]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from twinset.core.data.window_spec import window_length
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
-from .class_points import Crowd, Neighbours
+from .class_points import ClassNeighbors, ClassPoints
 from .distances import Points
 from .streams import Floats, Positions
 
@@ -20,7 +20,7 @@ _CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Bond:
+class PairRule:
     """What two rows must share to be interpolated.
 
     Parameters
@@ -38,7 +38,7 @@ class Bond:
         if self.time_window and not window_length(self.time_window) > 0:
             raise ParameterError("time_window is empty", got=self.time_window, allowed="above 0")
 
-    def neighbours(self, crowd: Crowd, k: int) -> Neighbours:
+    def neighbours(self, crowd: ClassPoints, k: int) -> ClassNeighbors:
         """Return the neighbours of a crowd's rows among those that each may pair with.
 
         Raises
@@ -54,11 +54,11 @@ class Bond:
             times, unit = _times(crowd)
             window = window_length(self.time_window) * unit
         if entities is None and times is None:
-            return Neighbours(crowd, k)
-        return KinNeighbours(crowd, k, entities, times, window)
+            return ClassNeighbors(crowd, k)
+        return RelatedNeighbors(crowd, k, entities, times, window)
 
 
-class KinNeighbours(Neighbours):
+class RelatedNeighbors(ClassNeighbors):
     """The nearest neighbours of each row among those of its entity, within a window of time.
 
     Parameters
@@ -77,14 +77,14 @@ class KinNeighbours(Neighbours):
 
     def __init__(
         self,
-        crowd: Crowd,
+        crowd: ClassPoints,
         k: int,
         entities: npt.NDArray[np.int64] | None,
         times: Floats | None,
         window: float,
     ) -> None:
         super().__init__(crowd, k)
-        table = nearest_kin(self.points, self.k, entities, times, window)
+        table = find_nearest_related(self.points, self.k, entities, times, window)
         self._count = (table >= 0).sum(axis=1)
         self.seeds = np.flatnonzero(self._count)
         if not len(self.seeds):
@@ -109,7 +109,7 @@ class KinNeighbours(Neighbours):
         return np.asarray(self._table[rows, place], dtype=np.int64)
 
 
-def nearest_kin(
+def find_nearest_related(
     points: Points,
     k: int,
     entities: npt.NDArray[np.int64] | None,
@@ -153,7 +153,7 @@ def squared_distances(points: Points, mine: Positions, others: Positions) -> Flo
     return total
 
 
-def _entities(crowd: Crowd) -> npt.NDArray[np.int64] | None:
+def _entities(crowd: ClassPoints) -> npt.NDArray[np.int64] | None:
     """Return a code for the entity of each row, -1 where it is not known; None where none is declared."""
     owners = {field.name for field in crowd.grid.schema.with_role("group")}
     for column, codes in zip(crowd.grid.label_columns, crowd.cells.codes.T, strict=True):
@@ -166,7 +166,7 @@ def _entities(crowd: Crowd) -> npt.NDArray[np.int64] | None:
     return None
 
 
-def _times(crowd: Crowd) -> tuple[Floats, float]:
+def _times(crowd: ClassPoints) -> tuple[Floats, float]:
     """Return the time of each row, and how many of its units a second has."""
     timed = {field.name for field in crowd.grid.schema.with_role("time")}
     for column, values in zip(crowd.grid.number_columns, crowd.cells.numbers.T, strict=True):

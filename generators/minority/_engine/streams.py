@@ -37,7 +37,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class Draws:
+class RandomDraws:
     """What some rows of one block may draw from.
 
     Parameters

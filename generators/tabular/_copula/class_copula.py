@@ -18,7 +18,7 @@ _SEARCH_ROUNDS, _SEARCH_ROWS = 64, 16_384
 _ORDER_ROUNDS = 2
 
 
-class Crowd:
+class ClassCopula:
     """A Gaussian copula with the empirical margins of `train`; see `tabular.copula`."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Crowd:
         self.train, self.encoding, self.margins, self.latent = train, encoding, margins, latent
 
     @classmethod
-    def of(cls, train: Dataset, min_repeats: int, progress: Progress) -> Crowd:
+    def of(cls, train: Dataset, min_repeats: int, progress: Progress) -> ClassCopula:
         """Return the copula of these rows, 2 or more."""
         encoding = TableEncoding.of(train)
         matrix = encoding.encode(train)

@@ -16,12 +16,12 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.seeding import torch_generator
 
-from .layout import Layout
+from .layout import SlotLayout
 from .margins import Margins
 from .rows import Features
-from .sampler import Sampler
+from .sampler import GanSampler
 from .states import StateTable
-from .where import Admissible, admissible
+from .where import AdmissibleStates, admissible
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ _LEAST_DRAWN = 256
 class FittedGan(FittedGenerator):
     """A trained conditional GAN; `to_arrays` and `from_arrays` carry it between processes."""
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: GanSampler) -> None:
         self.sampler = sampler
         self.schema = sampler.table.encoding.schema
 
@@ -64,7 +64,7 @@ class FittedGan(FittedGenerator):
         n: int,
         rng: np.random.Generator,
         random: torch.Generator,
-        wanted: Mapping[int, Admissible],
+        wanted: Mapping[int, AdmissibleStates],
         asked: torch.Tensor | None,
     ) -> Dataset:
         """Return `n` rows whose conditioned columns may only be in admissible states.
@@ -120,12 +120,12 @@ class FittedGan(FittedGenerator):
             if name.startswith("weight-")
         }
         ranks = np.asarray(arrays["ranks-of-states"]), np.asarray(arrays["ranks-of-places"])
-        features = Features.of(Layout.of(table), ranks, device)
+        features = Features.of(SlotLayout.of(table), ranks, device)
         margins = Margins(tensors["bias"], tensors["knots"])
-        return cls(Sampler(table, features, weights, margins, tensors["shares"]))
+        return cls(GanSampler(table, features, weights, margins, tensors["shares"]))
 
 
-def _rarest(sampler: Sampler, wanted: Mapping[int, Admissible]) -> torch.Tensor | None:
+def _rarest(sampler: GanSampler, wanted: Mapping[int, AdmissibleStates]) -> torch.Tensor | None:
     """Return the chances of the network's condition: the admissible states of the rarest column."""
     import torch
 
@@ -141,7 +141,7 @@ def _rarest(sampler: Sampler, wanted: Mapping[int, Admissible]) -> torch.Tensor 
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _slots_of(layout: Layout, column: int) -> slice | None:
+def _slots_of(layout: SlotLayout, column: int) -> slice | None:
     """Return the slots of a column of the table; None if it has but one state."""
     if column not in layout.spans:
         return None

@@ -19,7 +19,7 @@ Whole = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Layout:
+class SlotLayout:
     """Slots of all states: one span a column, padded so that spans of one width lie together.
 
     A row of features is the one-hot of every span, then for every column with intervals the
@@ -46,7 +46,7 @@ class Layout:
     n_intervals: tuple[int, ...]
 
     @classmethod
-    def of(cls, table: StateTable) -> Layout:
+    def of(cls, table: StateTable) -> SlotLayout:
         """Return the layout of the columns that have more than one state, or an interval."""
         varying = [i for i, c in enumerate(table.columns) if c.n_states > 1 or c.n_intervals]
         widths = {i: _padded(table.columns[i].n_states) for i in varying}

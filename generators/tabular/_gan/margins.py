@@ -84,11 +84,11 @@ def calibrate(
     scores = scores.masked_fill(~features.used, -1e9) + gumbel(scores, random)
     bias = torch.zeros(len(shares), device=device)
     for _ in range(_ROUNDS):
-        chosen = with_asked(features.layout.choose(scores + bias), slots, features)
+        chosen = force_requested_slots(features.layout.choose(scores + bias), slots, features)
         found = torch.bincount(chosen.flatten(), minlength=len(shares)) / len(chosen)
         ratio = (shares + _LEAST_SHARE) / (found + _LEAST_SHARE)
         bias += _PACE * torch.log(ratio).clamp(-_LARGEST_STEP, _LARGEST_STEP)
-    states = with_asked(features.layout.choose(scores + bias), slots, features)
+    states = force_requested_slots(features.layout.choose(scores + bias), slots, features)
     knots = _quantiles(torch.tanh(places), features.one_hot(states)[:, features.interval_slots])
     return weights, Margins(bias.masked_fill(~features.used, 0.0), knots)
 
@@ -104,7 +104,9 @@ def _asked(
     return noise, torch.multinomial(shares, n, replacement=True, generator=random)
 
 
-def with_asked(states: torch.Tensor, asked: torch.Tensor, features: Features) -> torch.Tensor:
+def force_requested_slots(
+    states: torch.Tensor, asked: torch.Tensor, features: Features
+) -> torch.Tensor:
     """Return the chosen slots, shape (n, s), with the asked one, shape (n,), in its span."""
     return states.scatter(1, features.span_of[asked][:, None], asked[:, None])
 

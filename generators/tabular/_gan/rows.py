@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .layout import Layout
+from .layout import SlotLayout
 from .states import Floats, Whole
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class Features:
     interval_slots, owners : torch.Tensor
         Slot of each interval, and the one-hot of its column, shape (h,) and (h, a).
     rank_of_state, rank_of_place : torch.Tensor
-        See `Layout.rank_weights`.
+        See `SlotLayout.rank_weights`.
     """
 
-    layout: Layout
+    layout: SlotLayout
     used: torch.Tensor
     span_of: torch.Tensor
     interval_slots: torch.Tensor
@@ -44,8 +44,8 @@ class Features:
     rank_of_place: torch.Tensor
 
     @classmethod
-    def of(cls, layout: Layout, ranks: tuple[Floats, Floats], device: str) -> Features:
-        """Return the features of a layout with the matrices of `Layout.rank_weights`."""
+    def of(cls, layout: SlotLayout, ranks: tuple[Floats, Floats], device: str) -> Features:
+        """Return the features of a layout with the matrices of `SlotLayout.rank_weights`."""
         import torch
 
         spans = np.repeat(np.arange(len(layout.spans)), layout.widths)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .layout import Layout
-from .margins import Margins, with_asked
+from .layout import SlotLayout
+from .margins import Margins, force_requested_slots
 from .networks import generate
 from .rows import Features
 from .states import Floats, StateColumn, StateTable
@@ -25,7 +25,7 @@ _CELLS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True)
-class Sampler:
+class GanSampler:
     """A trained generator with all that turns its scores into values.
 
     Parameters
@@ -49,7 +49,7 @@ class Sampler:
     shares: torch.Tensor
 
     @classmethod
-    def of_constants(cls, table: StateTable, layout: Layout, device: str) -> Sampler:
+    def of_constants(cls, table: StateTable, layout: SlotLayout, device: str) -> GanSampler:
         """Return the sampler of a table in which nothing varies."""
         import torch
 
@@ -119,7 +119,7 @@ class Sampler:
         scores = scores + self.margins.bias + gumbel(scores, random)
         chosen = layout.choose(scores.masked_fill(~usable, -1e9))
         places = self.margins.places(torch.tanh(places))
-        return with_asked(chosen, slots, self.features), places
+        return force_requested_slots(chosen, slots, self.features), places
 
     def _values(
         self, span: int, state: torch.Tensor, places: torch.Tensor, random: torch.Generator

@@ -24,7 +24,7 @@ _REPORT_EVERY = 20
 
 
 @dataclass(frozen=True)
-class Plan:
+class GanTrainingOptions:
     """How to train: see the settings of `tabular.gan`."""
 
     steps: int
@@ -41,7 +41,7 @@ class Plan:
 
 def train(
     real: RealRows,
-    plan: Plan,
+    plan: GanTrainingOptions,
     target: int | None,
     random: torch.Generator,
     progress: Progress,
@@ -89,7 +89,7 @@ def draw_rows(
     weights: dict[str, torch.Tensor],
     features: Features,
     slots: torch.Tensor,
-    plan: Plan,
+    plan: GanTrainingOptions,
     random: torch.Generator,
 ) -> torch.Tensor:
     """Return generated rows of features that have the asked states, shape (n, f).
@@ -191,7 +191,7 @@ class PairMoments:
         return (one * two).sum() * (len(order) / _MOST_FEATURES) ** 2
 
 
-def _adam(weights: dict[str, torch.Tensor], plan: Plan) -> Any:
+def _adam(weights: dict[str, torch.Tensor], plan: GanTrainingOptions) -> Any:
     import torch
 
     for weight in weights.values():
@@ -206,7 +206,7 @@ def _step(optimizer: Any, loss: torch.Tensor) -> None:
     optimizer.step()
 
 
-def _slow_down(optimizers: list[Any], plan: Plan, step: int) -> None:
+def _slow_down(optimizers: list[Any], plan: GanTrainingOptions, step: int) -> None:
     """Lower the step size to zero along the second half of the training."""
     left = 2 * (1 - step / plan.steps)
     for optimizer in optimizers:

@@ -22,7 +22,7 @@ _POINTS_PER_INTERVAL = 16
 
 
 @dataclass(frozen=True)
-class Admissible:
+class AdmissibleStates:
     """Values of one column that meet a condition, and their states.
 
     Parameters
@@ -43,7 +43,7 @@ class Admissible:
     states: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, column: StateColumn, condition: Condition) -> Admissible:
+    def of(cls, column: StateColumn, condition: Condition) -> AdmissibleStates:
         """Return what meets `condition`: atoms, levels, and points inside the intervals.
 
         Raises
@@ -83,7 +83,7 @@ class Admissible:
 
 def admissible(
     where: Where, columns: Sequence[StateColumn], schema: Schema
-) -> dict[int, Admissible]:
+) -> dict[int, AdmissibleStates]:
     """Return, by position of the column, what each condition admits.
 
     Raises
@@ -96,7 +96,7 @@ def admissible(
     nothing = pa.table({f.name: pa.nulls(0, f.arrow_type) for f in schema.fields})
     Dataset(nothing, schema).mask(where)
     return {
-        schema.names.index(name): Admissible.of(columns[schema.names.index(name)], condition)
+        schema.names.index(name): AdmissibleStates.of(columns[schema.names.index(name)], condition)
         for name, condition in where.conditions.items()
     }
 

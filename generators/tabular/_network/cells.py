@@ -24,7 +24,7 @@ _KNOTS = 9
 
 
 @dataclass(frozen=True)
-class Cells:
+class ColumnCells:
     """The cells of one column.
 
     A cell is a level of a category, an interval of numbers, one often repeated number, or "missing"
@@ -57,7 +57,7 @@ class Cells:
     knots: Floats
 
     @classmethod
-    def of(cls, train: Dataset, column: EncodedColumn, bins: int, splits: int) -> Cells:
+    def of(cls, train: Dataset, column: EncodedColumn, bins: int, splits: int) -> ColumnCells:
         """Return the cells of a train column.
 
         Parameters
@@ -148,12 +148,12 @@ class Cells:
         }
 
     @classmethod
-    def from_arrays(cls, column: EncodedColumn, arrays: dict[str, npt.NDArray[Any]]) -> Cells:
+    def from_arrays(cls, column: EncodedColumn, arrays: dict[str, npt.NDArray[Any]]) -> ColumnCells:
         """Return the cells that `to_arrays` wrote."""
         return cls(column, **{**arrays, "has_missing": bool(arrays["has_missing"])})  # type: ignore[arg-type]
 
 
-def _nominal_cells(train: Dataset, column: EncodedColumn) -> Cells:
+def _nominal_cells(train: Dataset, column: EncodedColumn) -> ColumnCells:
     codes, _ = train.codes(column.field.name)
     n_levels, missing = len(column.levels), int((codes < 0).sum())
     mass = np.bincount(codes[codes >= 0], minlength=n_levels).astype(np.float64)
@@ -162,7 +162,7 @@ def _nominal_cells(train: Dataset, column: EncodedColumn) -> Cells:
         coarse = np.append(coarse, coarse.max(initial=-1) + 1)
         fine, mass = np.append(fine, 0), np.append(mass, missing)
     empty = np.empty(0)
-    return Cells(column, coarse, fine, mass, bool(missing), empty, np.empty((0, _KNOTS)))
+    return ColumnCells(column, coarse, fine, mass, bool(missing), empty, np.empty((0, _KNOTS)))
 
 
 def _level_tokens(mass: Floats) -> tuple[Codes, Codes]:

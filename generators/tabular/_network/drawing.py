@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .cells import Cells
+from .cells import ColumnCells
 from .model import MaskedNet
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _pick(
     return (total <= at * total[:, -1:]).sum(1).clamp(max=chances.shape[1] - 1)
 
 
-def _coarse_shares(cells: Cells, share: torch.Tensor) -> torch.Tensor:
+def _coarse_shares(cells: ColumnCells, share: torch.Tensor) -> torch.Tensor:
     """Return the part of each coarse token's train rows that is admissible, shape (tokens,)."""
     import torch
 

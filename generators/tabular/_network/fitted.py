@@ -19,11 +19,11 @@ from twinset.core.seeding import rng_for, torch_generator
 
 from .cells import Codes
 from .drawing import Drawer
-from .layout import Layout
+from .layout import TokenLayout
 from .model import MaskedNet
 from .table import Arrays, TableCells
 from .training import Progressed, named
-from .where import Admissible, admissible_parts
+from .where import AdmissibleCells, admissible_parts
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ class FittedNetwork(FittedGenerator):
     ) -> None:
         self.table, self.progressed, self.schema = table, progressed, table.schema
         self.width, self.blocks, self.device = width, blocks, device_of(device)
-        self.layout = Layout(table.columns)
+        self.layout = TokenLayout(table.columns)
         place = {j: p for p, j in enumerate(self.layout.columns)}
         self.order = np.array([place[j] for j in table.order if j in place], dtype=np.int64)
         none = np.zeros(self.layout.n_slots, dtype=np.float32)
@@ -240,7 +240,9 @@ class FittedNetwork(FittedGenerator):
             self._drawer = Drawer(net, weights, offset)
         return self._drawer
 
-    def _sample(self, n: int, rng: np.random.Generator, parts: Mapping[int, Admissible]) -> Dataset:
+    def _sample(
+        self, n: int, rng: np.random.Generator, parts: Mapping[int, AdmissibleCells]
+    ) -> Dataset:
         codes = np.zeros((n, len(self.table.columns)), dtype=np.int64)
         if self.layout.n_columns and n:
             codes[:, self.layout.columns] = self._draw(n, rng, parts)
@@ -249,7 +251,9 @@ class FittedNetwork(FittedGenerator):
             values[:, j] = part.draw(codes[:, j], rng)
         return self.table.decode(values, codes)
 
-    def _draw(self, n: int, rng: np.random.Generator, parts: Mapping[int, Admissible]) -> Codes:
+    def _draw(
+        self, n: int, rng: np.random.Generator, parts: Mapping[int, AdmissibleCells]
+    ) -> Codes:
         """Return cells of the network's columns, shape (n, d): first those under a condition."""
         import torch
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from .cells import Cells, Codes
+from .cells import Codes, ColumnCells
 
 N_WAVES = 16
 FINE_RANK = 32
@@ -18,7 +18,7 @@ _NEVER = -1e9
 
 
 @dataclass(frozen=True)
-class Group:
+class TokenGroup:
     """Columns whose tokens are padded to one width, so that one softmax serves all of them.
 
     Parameters
@@ -36,14 +36,14 @@ class Group:
     start: int
 
 
-class Layout:
+class TokenLayout:
     """Where the tokens of every column stand in the network's arrays.
 
     Columns are ordered by the width of their coarse tokens; `columns` says which column of the
     table stands where.
     """
 
-    def __init__(self, table: Sequence[Cells]) -> None:
+    def __init__(self, table: Sequence[ColumnCells]) -> None:
         n_coarse = [int(cells.coarse.max(initial=-1)) + 1 for cells in table]
         active = [j for j, cells in enumerate(table) if len(cells.coarse) > 1]
         self.columns = sorted(active, key=lambda j: (_padded(n_coarse[j]), j))
@@ -111,12 +111,12 @@ def _padded(n: int) -> int:
     return 1 << max(n - 1, 1).bit_length()
 
 
-def _grouped(widths: list[tuple[int, int]], own_rows: list[int] | None = None) -> list[Group]:
-    groups: list[Group] = []
+def _grouped(widths: list[tuple[int, int]], own_rows: list[int] | None = None) -> list[TokenGroup]:
+    groups: list[TokenGroup] = []
     start = 0
     for width in sorted({w for _, w in widths}):
         columns = [p for p, w in widths if w == width]
-        groups.append(Group(columns, width, start))
+        groups.append(TokenGroup(columns, width, start))
         start += width * len(columns) if own_rows is None else sum(own_rows[p] for p in columns)
     return groups
 
@@ -126,7 +126,7 @@ def bases(sizes: Sequence[int]) -> Codes:
     return np.append(0, np.cumsum(sizes, dtype=np.int64))[:-1].astype(np.int64)
 
 
-def _is_smooth(cells: Cells) -> bool:
+def _is_smooth(cells: ColumnCells) -> bool:
     """Return whether the fine cells of a number are mere pieces of bins, not values that repeat."""
     if not cells.is_number:
         return False
@@ -137,7 +137,7 @@ def _is_smooth(cells: Cells) -> bool:
     return not (is_discrete and repeats.mean() >= _ROWS_PER_REPEAT)
 
 
-def _waves(cells: Cells) -> npt.NDArray[np.float32]:
+def _waves(cells: ColumnCells) -> npt.NDArray[np.float32]:
     """Return cosines of each cell's rank, its rank and its value, shape (k, m)."""
     ranks = cells.ranks[:, None]
     waves = np.zeros((len(ranks), N_WAVES))
@@ -153,7 +153,7 @@ def _waves(cells: Cells) -> npt.NDArray[np.float32]:
     return waves.astype(np.float32)
 
 
-def waves_of_slots(layout: Layout) -> tuple[npt.NDArray[np.float32], Codes]:
+def waves_of_slots(layout: TokenLayout) -> tuple[npt.NDArray[np.float32], Codes]:
     """Return mean waves of coarse tokens, shape (numbers, most tokens, m), and each slot's row there."""
     most = max(layout.n_coarse[p] for p in layout.numbers)
     means = np.zeros((len(layout.numbers), most, N_WAVES), dtype=np.float32)
@@ -165,7 +165,7 @@ def waves_of_slots(layout: Layout) -> tuple[npt.NDArray[np.float32], Codes]:
     return means, row_of_slot
 
 
-def _mean_waves(cells: Cells) -> npt.NDArray[np.float32]:
+def _mean_waves(cells: ColumnCells) -> npt.NDArray[np.float32]:
     """Return the mean waves of each coarse token, shape (tokens, m)."""
     waves = _waves(cells)
     mass = np.bincount(cells.coarse, cells.mass)
@@ -173,7 +173,7 @@ def _mean_waves(cells: Cells) -> npt.NDArray[np.float32]:
     return (np.stack(sums, axis=1) / np.maximum(mass, 1)[:, None]).astype(np.float32)
 
 
-def fine_shares(cells: Cells, n_coarse: int, width: int) -> npt.NDArray[np.float32]:
+def fine_shares(cells: ColumnCells, n_coarse: int, width: int) -> npt.NDArray[np.float32]:
     """Return the log share of each fine token in its coarse one, shape (n_coarse, width)."""
     shares = np.zeros((n_coarse, width))
     shares[cells.coarse, cells.fine] = cells.mass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .layout import FINE_RANK, Layout, bases, fine_shares, waves_of_slots
+from .layout import FINE_RANK, TokenLayout, bases, fine_shares, waves_of_slots
 from .ramp import Ramp
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class MaskedNet:
     of its own, so that one set of weights serves every set of visible columns.
     """
 
-    def __init__(self, layout: Layout, blocks: int, device: str) -> None:
+    def __init__(self, layout: TokenLayout, blocks: int, device: str) -> None:
         import torch
 
         self.layout, self.blocks, self.device = layout, blocks, device
@@ -70,7 +70,7 @@ class MaskedNet:
         weights: dict[str, torch.Tensor],
         codes: torch.Tensor,
         visible: torch.Tensor,
-        noise: Noise | None = None,
+        noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
         """Return what the network makes of the visible cells, shape (n, width)."""
         return self.trunk(weights, self.inputs(weights, codes, visible), noise)
@@ -111,7 +111,10 @@ class MaskedNet:
         return x
 
     def trunk(
-        self, weights: dict[str, torch.Tensor], x: torch.Tensor, noise: Noise | None = None
+        self,
+        weights: dict[str, torch.Tensor],
+        x: torch.Tensor,
+        noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
         """Return what the residual blocks make of `inputs`, shape (n, width)."""
         import torch.nn.functional as functional
@@ -143,7 +146,7 @@ class MaskedNet:
         weights: dict[str, torch.Tensor],
         codes: torch.Tensor,
         visible: torch.Tensor,
-        noise: Noise | None = None,
+        noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
         """Return -log p of every cell given the visible ones, shape (n, d), in nats."""
         import torch
@@ -190,7 +193,7 @@ class MaskedNet:
 
 
 @dataclass(frozen=True)
-class Noise:
+class TrainingNoiseLayers:
     """What training adds to the network so that it learns no row by heart.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .cells import Cells
+from .cells import ColumnCells
 from .layout import fine_shares
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Ramp:
     after: torch.Tensor
 
     @classmethod
-    def of(cls, cells: Cells, device: str) -> Ramp:
+    def of(cls, cells: ColumnCells, device: str) -> Ramp:
         """Return the ramp of a column."""
         import torch
 

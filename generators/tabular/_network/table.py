@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.encoding import EncodedColumn, TableEncoding, to_arrow
 from twinset.core.data.schema import Schema
 
-from .cells import Cells, Codes
+from .cells import Codes, ColumnCells
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -33,7 +33,7 @@ class TableCells:
     """
 
     schema: Schema
-    columns: tuple[Cells, ...]
+    columns: tuple[ColumnCells, ...]
 
     @classmethod
     def of(cls, train: Dataset, bins: int, splits: int) -> TableCells:
@@ -42,7 +42,7 @@ class TableCells:
         n_numbers = sum(not column.is_nominal for column in encoding.columns)
         # Together the numbers of a wide table get no more bins than those of 128 columns.
         bins = min(bins, max(_MOST_BINS // max(n_numbers, 1), _LEAST_BINS))
-        columns = tuple(Cells.of(train, column, bins, splits) for column in encoding.columns)
+        columns = tuple(ColumnCells.of(train, column, bins, splits) for column in encoding.columns)
         return cls(train.schema, columns)
 
     @property
@@ -102,7 +102,7 @@ class TableCells:
             part = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             levels = _texts_of(part.pop("levels"))
             columns.append(
-                Cells.from_arrays(EncodedColumn(field=field, levels=levels, **own), part)
+                ColumnCells.from_arrays(EncodedColumn(field=field, levels=levels, **own), part)
             )
         return cls(schema, tuple(columns))
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from twinset.core.seeding import rng_for, torch_generator
 
-from .layout import Layout
-from .model import MaskedNet, Noise
+from .layout import TokenLayout
+from .model import MaskedNet, TrainingNoiseLayers
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ _AVERAGE_POWER = 8.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkTrainingOptions:
     """How to train: see the settings of `tabular.network`."""
 
     epochs: int
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass
 class Progressed:
-    """Where training stands: flat weight vectors in the order of `Layout.shapes`, and counters.
+    """Where training stands: flat weight vectors in the order of `TokenLayout.shapes`, and counters.
 
     `mean` is the running average of `weights`, `best` that average at the epoch of least held-out
     loss; `first` and `second` are the optimiser's moments. `losses` holds the held-out loss of each
@@ -67,7 +67,7 @@ class Progressed:
         return int(np.argmin(self.losses)) + 1 if self.losses else 0
 
 
-def begin(layout: Layout, width: int, blocks: int, rng: np.random.Generator) -> Progressed:
+def begin(layout: TokenLayout, width: int, blocks: int, rng: np.random.Generator) -> Progressed:
     """Return the state before the first step: weights drawn from `rng`, biases from the margins."""
     parts = []
     for name, shape in layout.shapes(width, blocks).items():
@@ -82,7 +82,9 @@ def begin(layout: Layout, width: int, blocks: int, rng: np.random.Generator) -> 
     return Progressed(flat, flat.copy(), flat.copy(), zeros, zeros.copy(), [], 0, seed)
 
 
-def named(layout: Layout, width: int, blocks: int, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+def named(
+    layout: TokenLayout, width: int, blocks: int, flat: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Return the weight arrays as views into one flat vector."""
     views, at = {}, 0
     for name, shape in layout.shapes(width, blocks).items():
@@ -96,7 +98,7 @@ def train(
     net: MaskedNet,
     codes: npt.NDArray[np.int64],
     state: Progressed,
-    plan: Plan,
+    plan: NetworkTrainingOptions,
     width: int,
     order: npt.NDArray[np.int64],
     tell: Callable[[int, int], None],
@@ -136,7 +138,7 @@ class _Trainer:
         net: MaskedNet,
         codes: npt.NDArray[np.int64],
         state: Progressed,
-        plan: Plan,
+        plan: NetworkTrainingOptions,
         width: int,
         order: npt.NDArray[np.int64],
     ) -> None:
@@ -236,7 +238,7 @@ class _Trainer:
 
         visible, share = self._masks(len(codes), generator, self.plan.next_weight)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.net.device != "cpu"):
-            noise = Noise(self.plan.dropout, self.plan.blur, generator)
+            noise = TrainingNoiseLayers(self.plan.dropout, self.plan.blur, generator)
             lost = self.net.losses(self.weights, codes, visible, noise)
         loss = (lost * share).sum() / len(codes)
         self.grad.zero_()

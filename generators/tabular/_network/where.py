@@ -14,7 +14,7 @@ from twinset.core.data.conditions import unmet
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Condition, Where
 
-from .cells import Cells, Codes, Floats
+from .cells import Codes, ColumnCells, Floats
 from .table import TableCells
 
 _POINTS = 33
@@ -22,7 +22,7 @@ _REDRAWS = 8
 
 
 @dataclass(frozen=True)
-class Admissible:
+class AdmissibleCells:
     """What a condition leaves of one column.
 
     Parameters
@@ -47,7 +47,7 @@ class Admissible:
     cells: Codes
 
     @classmethod
-    def of(cls, table: TableCells, j: int, condition: Condition) -> Admissible:
+    def of(cls, table: TableCells, j: int, condition: Condition) -> AdmissibleCells:
         """Return what `condition` leaves of column `j`.
 
         Raises
@@ -89,7 +89,7 @@ class Admissible:
         return values
 
 
-def admissible_parts(table: TableCells, where: Where | None) -> dict[int, Admissible]:
+def admissible_parts(table: TableCells, where: Where | None) -> dict[int, AdmissibleCells]:
     """Return what `where` leaves of each column that it names, by position in the table.
 
     Raises
@@ -105,7 +105,7 @@ def admissible_parts(table: TableCells, where: Where | None) -> dict[int, Admiss
     table.decode(none, none.astype(np.int64)).mask(where)
     names = table.schema.names
     return {
-        names.index(name): Admissible.of(table, names.index(name), condition)
+        names.index(name): AdmissibleCells.of(table, names.index(name), condition)
         for name, condition in where.conditions.items()
     }
 
@@ -118,7 +118,7 @@ def _meets(
     return Dataset(records, table.schema.select([field.name])).mask(where)
 
 
-def _candidates(column: Cells, condition: Condition) -> tuple[Floats, Codes, int]:
+def _candidates(column: ColumnCells, condition: Condition) -> tuple[Floats, Codes, int]:
     """Return values all over the column and their cells; those after the first n are named ones."""
     k = len(column.coarse)
     if not column.is_number or not column.n_present:
@@ -140,7 +140,7 @@ def _candidates(column: Cells, condition: Condition) -> tuple[Floats, Codes, int
     return np.append(values, named), np.append(cells, own), len(values)
 
 
-def _named_values(condition: object, column: Cells) -> Iterator[float]:
+def _named_values(condition: object, column: ColumnCells) -> Iterator[float]:
     """Yield the values that a condition on a number or time speaks of."""
     if isinstance(condition, Mapping):
         for part in condition.values():

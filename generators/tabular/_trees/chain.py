@@ -17,7 +17,7 @@ from twinset.core.errors import FitError
 from twinset.core.seeding import draw_seed, rng_for
 
 from .link import Link, LinkSettings, fit_link
-from .parents import Kinship, draw_order
+from .parents import DependenceMatrix, draw_order
 from .rounding import quantile_bins
 from .table import ChainTable, Matrix, is_there
 from .ties import Overlay
@@ -258,7 +258,7 @@ class Chain:
         known = {(link.position, frozenset(link.view.parents)): link for link in self.links}
         kinship = None
         if len(order) > MOST_PARENTS + 1:
-            kinship = Kinship(self.matrix, self.table.variables)
+            kinship = DependenceMatrix(self.matrix, self.table.variables)
         jobs: list[Callable[[], Link | None]] = []
         for place, position in enumerate(order):
             parents = list(order[:place])

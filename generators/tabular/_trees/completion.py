@@ -15,7 +15,7 @@ from twinset.core.seeding import draw_seed, rng_for
 
 from .chain import MOST_PARENTS, MOST_TREE_ROWS, Chain
 from .link import Link, fit_link
-from .parents import Kinship
+from .parents import DependenceMatrix
 from .table import Matrix, is_there
 
 MOST_LEVELS = 256
@@ -23,7 +23,7 @@ _PULL = 100.0
 
 
 @dataclass(frozen=True)
-class Outlook:
+class NodeExpectation:
     """A link's expectation in each node of its tree, drawn towards that of the nodes above.
 
     A leaf of a few rows says little by itself; shrunk along the path from the root, its mean errs
@@ -48,7 +48,7 @@ class Outlook:
     tilt: Matrix
 
     @classmethod
-    def of(cls, link: Link, n_levels: int) -> Outlook | None:
+    def of(cls, link: Link, n_levels: int) -> NodeExpectation | None:
         """Return the outlook of a link; None for a code with more than 256 levels."""
         if n_levels > MOST_LEVELS:
             return None
@@ -118,7 +118,7 @@ class Completion:
         # A guess is a mean: it wants larger leaves than a draw does.
         least = max(chain.settings.min_leaf, min(_MIN_LEAF, len(chain.matrix) // 50))
         settings = replace(chain.settings, min_leaf=least)
-        kinship = Kinship(chain.matrix, variables)
+        kinship = DependenceMatrix(chain.matrix, variables)
         links: dict[str, tuple[Link, ...]] = {}
         for name in columns:
             made = []
@@ -180,10 +180,12 @@ class Completion:
                     matrix[rows, link.position] = link.grain.on_grid(mean)
         return matrix
 
-    def _outlooks(self) -> dict[int, Outlook | None]:
+    def _outlooks(self) -> dict[int, NodeExpectation | None]:
         variables = self.chain.table.variables
         links = [link for made in self.links.values() for link in made]
-        return {one.position: Outlook.of(one, variables[one.position].n_levels) for one in links}
+        return {
+            one.position: NodeExpectation.of(one, variables[one.position].n_levels) for one in links
+        }
 
 
 def _commonest(draws: Matrix) -> Matrix:

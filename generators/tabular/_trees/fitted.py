@@ -29,7 +29,7 @@ from .link import Link, LinkSettings
 from .parents import Features, ParentView
 from .refinement import Refinement, Rejection, TargetCorrection
 from .residuals import Expectation, LeafSlopes, Residuals
-from .rounding import Grain
+from .rounding import NumberBins
 from .table import ChainTable, Matrix, Variable
 from .ties import Overlay, Tie
 from .tree import DonorTree
@@ -188,7 +188,9 @@ def _get_link(value: Mapping[str, Any], at: str, arrays: Mapping[str, npt.NDArra
         tree=DonorTree(**held(DonorTree, "tree")),
         donors=arrays[at + "donors"],
         rows=arrays[at + "rows"],
-        grain=None if value["grain"] is None else Grain(**held(Grain, "grain"), **value["grain"]),
+        grain=None
+        if value["grain"] is None
+        else NumberBins(**held(NumberBins, "grain"), **value["grain"]),
         ties=tuple(Tie(**tie) for tie in value["ties"]),
         tie=arrays[at + "tie"],
         slopes=LeafSlopes(**slopes) if slopes else None,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .parents import ParentView
 from .residuals import LeafSlopes, Residuals, find_leaning, with_expected
-from .rounding import Grain, quantile_bins
+from .rounding import NumberBins, quantile_bins
 from .table import Matrix, Variable
 from .ties import Overlay, Tie, find_ties
 from .tree import DonorTree, Nodes
@@ -25,7 +25,7 @@ _SURE = 10
 """A leaf of one level is no accident where this many other rows would be expected."""
 
 
-class Reached(NamedTuple):
+class LeafAssignment(NamedTuple):
     """Where rows are led: their leaves, and what a forest expects of them if the link has one."""
 
     leaves: Nodes
@@ -69,7 +69,7 @@ class Link:
     tree: DonorTree
     donors: npt.NDArray[np.int32]
     rows: npt.NDArray[np.int32]
-    grain: Grain | None = None
+    grain: NumberBins | None = None
     ties: tuple[Tie, ...] = ()
     tie: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
     slopes: LeafSlopes | None = None
@@ -159,17 +159,17 @@ class Link:
         """
         return self.draw_at(self.reach(matrix), matrix, rng, back_off, allowed)
 
-    def reach(self, matrix: Matrix) -> Reached:
+    def reach(self, matrix: Matrix) -> LeafAssignment:
         """Return where the tree leads each row of `matrix`, whose parents are drawn."""
         features, expected = self.view.features(matrix), None
         if self.residuals is not None:
             expected = self.residuals.expectation.expected(features)
             features = with_expected(features, expected)
-        return Reached(self.tree.route(features), expected)
+        return LeafAssignment(self.tree.route(features), expected)
 
     def draw_at(
         self,
-        reached: Reached,
+        reached: LeafAssignment,
         matrix: Matrix,
         rng: np.random.Generator,
         back_off: float,
@@ -287,7 +287,7 @@ class _Lesson:
         settings, variable = self.settings, self.variables[self.position]
         target = self.known[:, self.position]
         by_week = variable.part == "day" and variable.anchor is None
-        grain = Grain.of(target, settings.n_cells, variable.step, by_week=by_week)
+        grain = NumberBins.of(target, settings.n_cells, variable.step, by_week=by_week)
         codes = grain.codes(target) if len(target) else np.zeros(0, dtype=np.int64)
         counts = np.bincount(codes, minlength=len(grain.values))
         labels = quantile_bins(np.maximum(counts, 1), settings.n_bins)[0][codes]

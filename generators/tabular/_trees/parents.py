@@ -203,7 +203,7 @@ def draw_order(
     return tuple(order)
 
 
-class Kinship:
+class DependenceMatrix:
     """How closely variables go together, for tables too wide to look at every parent."""
 
     def __init__(self, matrix: Matrix, variables: Sequence[Variable]) -> None:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .rounding import Grain
+from .rounding import NumberBins
 from .table import Matrix
-from .tree import ROWS_AT_ONCE, Desk, DonorTree, Features, Nodes, Ways, route
+from .tree import ROWS_AT_ONCE, DonorTree, Features, FlatTree, Nodes, RoutingBuffer, route
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Expectation:
     @classmethod
     def fit(
         cls, features: Features, number: Floats, least_r2: float, rng: np.random.Generator
-    ) -> Learnt | None:
+    ) -> FittedExpectation | None:
         """Return the forest, and what its trees expect of the rows they have not seen.
 
         Each of 6 rounds cuts the rows into thirds and grows a tree on every two of them, so each
@@ -77,7 +77,7 @@ class Expectation:
     def expected(self, features: Features) -> Floats:
         """Return the mean over all trees in each row, shape (n,)."""
         total = np.zeros(len(features))
-        desk = Desk(min(len(features), ROWS_AT_ONCE))
+        desk = RoutingBuffer(min(len(features), ROWS_AT_ONCE))
         for first in range(0, len(features), ROWS_AT_ONCE):
             block = slice(first, first + ROWS_AT_ONCE)
             some = np.asfortranarray(features[block])
@@ -110,18 +110,18 @@ class Expectation:
         return all_rows
 
     @cached_property
-    def _trees(self) -> tuple[tuple[Ways, npt.NDArray[np.float32]], ...]:
+    def _trees(self) -> tuple[tuple[FlatTree, npt.NDArray[np.float32]], ...]:
         """The ways down each tree, and what its nodes add."""
         trees = []
         for first, end in pairwise([*self.roots.tolist(), len(self.mean)]):
             nodes = slice(first, end)
             children = self.children[nodes] - np.int32(first)
-            ways = Ways.of(self.feature[nodes], self.threshold[nodes], children)
+            ways = FlatTree.of(self.feature[nodes], self.threshold[nodes], children)
             trees.append((ways, self.mean[nodes]))
         return tuple(trees)
 
 
-class Learnt(NamedTuple):
+class FittedExpectation(NamedTuple):
     """A forest; what its trees expect of rows they have not seen, shape (n,); and `calm`.
 
     A rest beyond the mean of all trees is smaller by that factor than one beyond the third of the
@@ -135,7 +135,7 @@ class Learnt(NamedTuple):
 
 def _grown(
     features: Features, number: Floats, least_r2: float, rounds: int, rng: np.random.Generator
-) -> Learnt | None:
+) -> FittedExpectation | None:
     from sklearn.tree import ExtraTreeRegressor
 
     n = len(number)
@@ -169,7 +169,7 @@ def _grown(
         np.concatenate(means) * np.float32(whole),
         roots,
     )
-    return Learnt(forest, unseen, calm)
+    return FittedExpectation(forest, unseen, calm)
 
 
 def _stretches(number: Floats, unseen: Floats, excess: float) -> tuple[float, float, float]:
@@ -273,7 +273,7 @@ class Residuals:
 
 
 @dataclass(frozen=True)
-class Leaning:
+class ExpectationRegression:
     """Rows of a number that lean on an expectation, while its tree is being grown.
 
     Parameters
@@ -344,12 +344,12 @@ class Leaning:
 def find_leaning(
     features: Features,
     target: Floats,
-    grain: Grain,
+    grain: NumberBins,
     codes: Codes,
     free: Mask,
     in_steps: bool,
     rng: np.random.Generator,
-) -> Leaning | None:
+) -> ExpectationRegression | None:
     """Return how a number leans on its parents, or None where it does not.
 
     It does where nine tenths of its rows are no spikes, atoms or ties: a mixture of such has no
@@ -385,7 +385,7 @@ def find_leaning(
     if found is None:
         return None
     expectation, unseen, calm = found
-    return Leaning(rows, expectation, unseen, scores - unseen, calm, in_steps)
+    return ExpectationRegression(rows, expectation, unseen, scores - unseen, calm, in_steps)
 
 
 def with_expected(features: Features, expected: Floats) -> Features:

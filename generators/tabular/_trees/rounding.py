@@ -20,7 +20,7 @@ _SHARED = 5
 
 
 @dataclass(frozen=True)
-class Grain:
+class NumberBins:
     """The distinct values of a number in narrow bins of the same weight.
 
     A value that is frequent enough to fill a bin is an atom: it has a bin of its own and is drawn
@@ -52,7 +52,9 @@ class Grain:
     by_week: bool = False
 
     @classmethod
-    def of(cls, column: Floats, n_bins: int, step: float | None, *, by_week: bool = False) -> Grain:
+    def of(
+        cls, column: Floats, n_bins: int, step: float | None, *, by_week: bool = False
+    ) -> NumberBins:
         """Return the grain of a column in `n_bins` bins of about equal weight."""
         values, counts = np.unique(column, return_counts=True)
         if not len(values):

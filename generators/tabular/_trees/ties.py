@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .rounding import Grain
+from .rounding import NumberBins
 from .table import Matrix
 
 Mask = npt.NDArray[np.bool_]
@@ -165,7 +165,7 @@ class Overlay:
         ends = [np.sort(part)[(below * len(part)).astype(np.int64)] for part in (drawn, real)]
         return cls(ends[0], ends[1].astype(np.int32))
 
-    def laid(self, drawn: Matrix, grain: Grain, rng: np.random.Generator) -> Matrix:
+    def laid(self, drawn: Matrix, grain: NumberBins, rng: np.random.Generator) -> Matrix:
         """Return the real numbers at the ranks of the drawn ones, shape (n,).
 
         Equal numbers share the ranks between them out at random.

@@ -133,7 +133,7 @@ _WORTH_IT = 0.3
 
 
 @dataclass(frozen=True)
-class Ways:
+class FlatTree:
     """The nodes of a tree, numbered anew so that a right child comes next after the left one.
 
     Parameters
@@ -160,7 +160,7 @@ class Ways:
     depth: int
 
     @classmethod
-    def of(cls, feature: Nodes, threshold: Features, children: Nodes) -> Ways:
+    def of(cls, feature: Nodes, threshold: Features, children: Nodes) -> FlatTree:
         """Return the ways of a tree; see `DonorTree`."""
         own = np.arange(len(feature))
         is_leaf = children[:, 0] == own
@@ -182,7 +182,7 @@ class Ways:
             len(levels) - 1,
         )
 
-    def leaves(self, features: Features, desk: Desk) -> Nodes:
+    def leaves(self, features: Features, desk: RoutingBuffer) -> Nodes:
         """Return the leaf that each row reaches, by the tree's own numbers, shape (n,).
 
         Features of shape (n, f), feature by feature in memory: no copy then. n is at most the desk's.
@@ -215,7 +215,7 @@ class Ways:
         return self.node[reached]
 
 
-class Desk:
+class RoutingBuffer:
     """Room for the work on so many rows, asked for once."""
 
     def __init__(self, n: int) -> None:
@@ -224,14 +224,14 @@ class Desk:
         self.is_right, self.right = np.empty(n, dtype=bool), np.empty(n, dtype=np.intp)
 
 
-def route(features: Features, ways: Ways) -> Nodes:
+def route(features: Features, ways: FlatTree) -> Nodes:
     """Return the leaf that each row reaches, shape (n,), for any number of rows.
 
     Examples
     --------
     >>> children = np.array([[1, 2], [1, 1], [2, 2]], dtype=np.int32)
     >>> bars = np.array([0.5, np.inf, np.inf], dtype=np.float32)
-    >>> tree = Ways.of(np.zeros(3, dtype=np.int32), bars, children)
+    >>> tree = FlatTree.of(np.zeros(3, dtype=np.int32), bars, children)
     >>> route(np.array([[0.2], [0.5], [0.9]], dtype=np.float32), tree).tolist()
     [1, 1, 2]
     """
@@ -239,7 +239,7 @@ def route(features: Features, ways: Ways) -> Nodes:
     if len(ways.node) == 1:
         return np.zeros(n, dtype=np.int32)
     reached = np.empty(n, dtype=np.int32)
-    desk = Desk(min(n, ROWS_AT_ONCE))
+    desk = RoutingBuffer(min(n, ROWS_AT_ONCE))
     for first in range(0, n, ROWS_AT_ONCE):
         block = slice(first, first + ROWS_AT_ONCE)
         reached[block] = ways.leaves(np.asfortranarray(features[block]), desk)
@@ -381,8 +381,8 @@ class DonorTree:
         return route(features, self._ways)
 
     @cached_property
-    def _ways(self) -> Ways:
-        return Ways.of(self.feature, self.threshold, self.children)
+    def _ways(self) -> FlatTree:
+        return FlatTree.of(self.feature, self.threshold, self.children)
 
     def back_off(
         self,

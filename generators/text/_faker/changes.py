@@ -8,7 +8,7 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-from .draws import AnyOf, Change, Draws, Holds, Joined, Pick, any_of, joined
+from .draws import AnyOf, Change, ConcatenatedDraw, Holds, Pick, TextDraw, any_of, joined
 
 _MOST_FORMATS = 400
 
@@ -17,7 +17,7 @@ class NotUnderstoodError(Exception):
     """The code does something that is not known here."""
 
 
-def mended(plan: Pick) -> Pick:
+def normalize_blanks(plan: Pick) -> Pick:
     """Return a list with single blanks between words, as pools have them."""
     return Pick(tuple(" ".join(value.split()) for value in plan.values))
 
@@ -32,18 +32,18 @@ def elements(told: object) -> tuple[str, ...]:
     return values
 
 
-def each(told: Any, change: Callable[[object], Draws]) -> Draws:
+def each(told: Any, change: Callable[[object], TextDraw]) -> TextDraw:
     """Return what becomes of a fixed text, or of each one of a short list of formats."""
-    if not isinstance(told, Draws):
+    if not isinstance(told, TextDraw):
         return change(told)
     if not isinstance(told, Pick) or len(told.values) > _MOST_FORMATS:
         raise NotUnderstoodError
     return any_of([change(value) for value in told.values])
 
 
-def each_sign(told: Any, change: Callable[[object], Draws]) -> Draws:
+def each_sign(told: Any, change: Callable[[object], TextDraw]) -> TextDraw:
     """Return what becomes of texts whose signs are filled in one by one, wherever they stand."""
-    if isinstance(told, Joined):
+    if isinstance(told, ConcatenatedDraw):
         return joined([each_sign(part, change) for part in told.parts])
     if isinstance(told, AnyOf):
         return any_of([each_sign(choice, change) for choice in told.choices])
@@ -102,10 +102,10 @@ def decoration(code: ast.expr, func: FunctionType) -> tuple[Change, Holds]:
     return known[name]
 
 
-def as_draws(found: Any) -> Draws:
+def as_draws(found: Any) -> TextDraw:
     """Return what was read as a draw: a fixed text is a list of one."""
     if isinstance(found, str):
         return Pick((found,))
-    if not isinstance(found, Draws):
+    if not isinstance(found, TextDraw):
         raise NotUnderstoodError
     return found

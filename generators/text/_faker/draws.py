@@ -16,7 +16,7 @@ _MOST_MERGED = 1_000
 """So many combinations of two short lists are listed, rather than picked one by one."""
 
 
-class Draws(ABC):
+class TextDraw(ABC):
     """A way to draw texts, each by itself and all by the same law."""
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Draws(ABC):
 
 
 @dataclass(frozen=True)
-class Pick(Draws):
+class Pick(TextDraw):
     """One of a list, all equally likely; what stands there twice comes twice as often.
 
     Examples
@@ -77,10 +77,10 @@ class Pick(Draws):
 
 
 @dataclass(frozen=True)
-class Joined(Draws):
+class ConcatenatedDraw(TextDraw):
     """Several draws, one behind the other; build it with `joined`."""
 
-    parts: tuple[Draws, ...]
+    parts: tuple[TextDraw, ...]
 
     def draw(self, n: int, rng: np.random.Generator) -> list[str]:
         """Return `n` texts."""
@@ -107,10 +107,10 @@ class Joined(Draws):
 
 
 @dataclass(frozen=True)
-class AnyOf(Draws):
+class AnyOf(TextDraw):
     """One of several draws, all equally likely."""
 
-    choices: tuple[Draws, ...]
+    choices: tuple[TextDraw, ...]
     is_mixed = False
 
     def draw(self, n: int, rng: np.random.Generator) -> list[str]:
@@ -130,10 +130,10 @@ class AnyOf(Draws):
 
 
 @dataclass(frozen=True)
-class Changed(Draws):
+class MappedDraw(TextDraw):
     """A draw whose texts are changed, e.g. to capitals."""
 
-    of: Draws
+    of: TextDraw
     change: Callable[[str], str]
 
     def draw(self, n: int, rng: np.random.Generator) -> list[str]:
@@ -147,7 +147,7 @@ class Changed(Draws):
 
 
 @dataclass(frozen=True)
-class Called(Draws):
+class FakerCall(TextDraw):
     """A method of Faker that is called for each text: it is not understood, or draws in its own way."""
 
     method: Callable[..., object]
@@ -162,7 +162,7 @@ Holds = Callable[[str, str], bool]
 """Of a text and what becomes of it: whether a longer text changes here just so."""
 
 
-def changed(plan: Draws, change: Change, holds: Holds) -> Draws:
+def changed(plan: TextDraw, change: Change, holds: Holds) -> TextDraw:
     """Return a draw whose texts are changed, beforehand where the change of each part is that of the whole.
 
     Examples
@@ -171,18 +171,18 @@ def changed(plan: Draws, change: Change, holds: Holds) -> Draws:
     Pick(values=('ac', 'bc'))
     """
     found = _beforehand(plan, change, holds)
-    return Changed(plan, change) if found is None else found
+    return MappedDraw(plan, change) if found is None else found
 
 
-def _beforehand(plan: Draws, change: Change, holds: Holds) -> Draws | None:
+def _beforehand(plan: TextDraw, change: Change, holds: Holds) -> TextDraw | None:
     if isinstance(plan, Pick):
         new = tuple(map(change, plan.values))
         return Pick(new) if all(map(holds, plan.values, new)) else None
-    if isinstance(plan, Joined | AnyOf):
-        is_joined = isinstance(plan, Joined)
+    if isinstance(plan, ConcatenatedDraw | AnyOf):
+        is_joined = isinstance(plan, ConcatenatedDraw)
         parts = [
             _beforehand(part, change, holds)
-            for part in (plan.parts if isinstance(plan, Joined) else plan.choices)
+            for part in (plan.parts if isinstance(plan, ConcatenatedDraw) else plan.choices)
         ]
         known = [part for part in parts if part is not None]
         if len(known) < len(parts):
@@ -191,7 +191,7 @@ def _beforehand(plan: Draws, change: Change, holds: Holds) -> Draws | None:
     return None
 
 
-def joined(parts: Sequence[Draws]) -> Draws:
+def joined(parts: Sequence[TextDraw]) -> TextDraw:
     """Return draws one behind the other, with fixed texts and short lists put together beforehand.
 
     Examples
@@ -199,9 +199,9 @@ def joined(parts: Sequence[Draws]) -> Draws:
     >>> joined([Pick(("Mr",)), Pick((" ",)), Pick(("Ash", "Oak"))])
     Pick(values=('Mr Ash', 'Mr Oak'))
     """
-    flat: list[Draws] = []
+    flat: list[TextDraw] = []
     for part in parts:
-        for one in part.parts if isinstance(part, Joined) else (part,):
+        for one in part.parts if isinstance(part, ConcatenatedDraw) else (part,):
             before = flat[-1] if flat else None
             if one == Pick(("",)):
                 continue
@@ -211,10 +211,10 @@ def joined(parts: Sequence[Draws]) -> Draws:
                 flat.append(one)
     if not flat:
         return Pick(("",))
-    return flat[0] if len(flat) == 1 else Joined(tuple(flat))
+    return flat[0] if len(flat) == 1 else ConcatenatedDraw(tuple(flat))
 
 
-def any_of(choices: Sequence[Draws]) -> Draws:
+def any_of(choices: Sequence[TextDraw]) -> TextDraw:
     """Return one of several draws, all equally likely."""
     if all(isinstance(one, Pick) and len(one.values) == 1 for one in choices):
         return Pick(tuple(one.values[0] for one in choices if isinstance(one, Pick)))
@@ -226,7 +226,7 @@ def _is_small(one: Pick, other: Pick) -> bool:
     return 1 in (n, m) or n * m <= _MOST_MERGED
 
 
-def _is_plain_inside(part: Draws) -> bool:
+def _is_plain_inside(part: TextDraw) -> bool:
     """Whether no text of a part is empty or holds two blanks, or others than " ", in a row."""
     if isinstance(part, Pick):
         return all(v and " ".join(v.split()) == v.strip(" ") and "  " not in v for v in part.values)
@@ -235,12 +235,12 @@ def _is_plain_inside(part: Draws) -> bool:
     return part.is_plain
 
 
-def _may(part: Draws, has: Callable[[str, str], bool]) -> bool:
+def _may(part: TextDraw, has: Callable[[str, str], bool]) -> bool:
     """Whether a text of a part may begin, or end, with a blank."""
     if isinstance(part, Pick):
         return any(has(value, " ") for value in part.values)
     if isinstance(part, AnyOf):
         return any(_may(choice, has) for choice in part.choices)
-    if isinstance(part, Joined):
+    if isinstance(part, ConcatenatedDraw):
         return _may(part.parts[0 if has is str.startswith else -1], has)
     return True

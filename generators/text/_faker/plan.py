@@ -22,9 +22,9 @@ from .changes import (
     each_sign,
     elements,
     has_no_sigma,
-    mended,
+    normalize_blanks,
 )
-from .draws import Called, Change, Draws, Pick, changed, joined
+from .draws import Change, FakerCall, Pick, TextDraw, changed, joined
 
 _DEEPEST = 12
 _DIGITS = string.digits
@@ -53,11 +53,11 @@ class Planner:
         from faker.providers import BaseProvider
 
         self._fake, self._base = fake, BaseProvider
-        self._known: dict[tuple[int, int], Draws] = {}
-        self._mended: dict[int, Draws] = {}
+        self._known: dict[tuple[int, int], TextDraw] = {}
+        self._mended: dict[int, TextDraw] = {}
         self._depth = 0
 
-    def plan(self, method: Callable[..., Any], settings: Mapping[str, object]) -> Draws:
+    def plan(self, method: Callable[..., Any], settings: Mapping[str, object]) -> TextDraw:
         """Return how to draw what a method gives with these arguments."""
         if not settings:
             plan = self.of(method)
@@ -65,7 +65,7 @@ class Planner:
                 return plan
             # Lists are only made once, and kept with their method.
             if id(plan) not in self._mended:
-                self._mended[id(plan)] = mended(plan)
+                self._mended[id(plan)] = normalize_blanks(plan)
             return self._mended[id(plan)]
         name, own = getattr(method, "__name__", ""), getattr(method, "__self__", None)
         try:
@@ -73,31 +73,31 @@ class Planner:
                 return self.filled(name, settings["text"])
         except NotUnderstoodError:
             pass
-        return Called(lambda: method(**settings))
+        return FakerCall(lambda: method(**settings))
 
-    def of(self, method: Callable[..., Any]) -> Draws:
+    def of(self, method: Callable[..., Any]) -> TextDraw:
         """Return how to draw what a method gives; one that is not understood is called."""
         func, own = getattr(method, "__func__", None), getattr(method, "__self__", None)
         if not isinstance(func, FunctionType) or own is None or self._depth > _DEEPEST:
-            return Called(method)
+            return FakerCall(method)
         key = id(func), id(own)
         if key not in self._known:
             self._depth += 1
             try:
                 self._known[key] = _Reading(self, own, func).result()
             except NotUnderstoodError:
-                self._known[key] = Called(method)
+                self._known[key] = FakerCall(method)
             finally:
                 self._depth -= 1
         return self._known[key]
 
-    def parsed(self, text: object) -> Draws:
+    def parsed(self, text: object) -> TextDraw:
         """Return how to fill the tokens of a format, as `Generator.parse` does."""
         from faker.generator import _re_token
 
         if not isinstance(text, str):
             raise NotUnderstoodError
-        parts, at = list[Draws](), 0
+        parts, at = list[TextDraw](), 0
         for match in _re_token.finditer(text):
             token, group = match.groups()
             method = getattr(self._fake, token, None)
@@ -107,11 +107,11 @@ class Planner:
             at = match.end()
         return joined([*parts, Pick((text[at:],))])
 
-    def filled(self, name: str, text: object) -> Draws:
+    def filled(self, name: str, text: object) -> TextDraw:
         """Return how to fill the signs of a text, as numerify, lexify and bothify do."""
         if not isinstance(text, str):
             raise NotUnderstoodError
-        parts = list[Draws]()
+        parts = list[TextDraw]()
         for sign in text:
             if sign == "?" and name != "numerify":
                 parts.append(Pick(tuple(string.ascii_letters)))
@@ -143,7 +143,7 @@ class Planner:
             raise NotUnderstoodError
         return self.of(method)
 
-    def _in_ascii(self, own: Any, plan: Draws) -> Draws:
+    def _in_ascii(self, own: Any, plan: TextDraw) -> TextDraw:
         from faker.providers.internet import Provider
 
         if getattr(type(own), "_to_ascii", None) is not Provider._to_ascii:
@@ -165,7 +165,7 @@ class _Reading:
         self._names: dict[str, Any] = {}
         self._used: set[str] = set()
 
-    def result(self) -> Draws:
+    def result(self) -> TextDraw:
         """Return how to draw what the method returns."""
         inner = inspect.unwrap(self._func)
         try:
@@ -260,7 +260,7 @@ class _Reading:
         if name not in self._names:
             raise NotUnderstoodError
         found = self._names[name]
-        if isinstance(found, Draws):
+        if isinstance(found, TextDraw):
             # The same value in two places is one draw, which a plan cannot say.
             if name in self._used:
                 raise NotUnderstoodError
@@ -277,6 +277,6 @@ class _Reading:
 
     def _plain(self, code: ast.expr) -> Any:
         found = self._value(code)
-        if isinstance(found, Draws):
+        if isinstance(found, TextDraw):
             raise NotUnderstoodError
         return found

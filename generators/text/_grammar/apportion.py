@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from twinset.core.seeding import rng_for
 
-from ..._quotas import deal
+from ..._quotas import allocate
 
 Places = npt.NDArray[np.int64]
 _BLOCK = 1_024
@@ -44,7 +44,7 @@ class Round:
         self.n_items = len(weights)
         self.each = np.array([number // common for number in scaled], dtype=object)
         self.length = int(self.each.sum())
-        self._turns = deal([float(w) for w in weights], rng_for(seed, "turns"))
+        self._turns = allocate([float(w) for w in weights], rng_for(seed, "turns"))
         self._order = np.empty(0, dtype=np.int32)
         self._lock = Lock()
 
@@ -80,7 +80,7 @@ class _Stretch:
     turns: Round
 
 
-class Turns:
+class Apportionment:
     """Turns of items that can run out: who has had all it can give leaves its turns to the others.
 
     Parameters
@@ -94,7 +94,7 @@ class Turns:
 
     Examples
     --------
-    >>> turns = Turns([Fraction(1), Fraction(1)], most=[1, 9], seed=0)
+    >>> turns = Apportionment([Fraction(1), Fraction(1)], most=[1, 9], seed=0)
     >>> turns.total, turns.counts(7).tolist()
     (10, [1, 6])
     """

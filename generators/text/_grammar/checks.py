@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from twinset.core.errors import ParameterError, did_you_mean
 
 from .grammar import Grammar
-from .nodes import Call, Choice, Literal, Maybe, Nodes, Place, Rule, SlotUse, walk
+from .nodes import Call, Choice, GrammarRule, Literal, Maybe, Nodes, Place, SlotUse, walk
 
 
 def check_grammar(grammar: Grammar, *, max_depth: int, nested: bool) -> None:
@@ -50,7 +50,7 @@ def check_grammar(grammar: Grammar, *, max_depth: int, nested: bool) -> None:
     _check_slots(grammar)
 
 
-def _can_be_empty(nodes: Nodes, rules: Mapping[str, Rule]) -> bool:
+def _can_be_empty(nodes: Nodes, rules: Mapping[str, GrammarRule]) -> bool:
     for node in nodes:
         if isinstance(node, Literal):
             may_lack = not node.text.strip()
@@ -94,7 +94,7 @@ def _check_names(what: str, place: Place, nodes: Nodes, grammar: Grammar) -> Non
 
 
 def _check_end(
-    name: str, rules: Mapping[str, Rule], above: tuple[str, ...], max_depth: int
+    name: str, rules: Mapping[str, GrammarRule], above: tuple[str, ...], max_depth: int
 ) -> None:
     chain = (*above, name)
     place = rules[chain[0]].place
@@ -118,7 +118,7 @@ def _check_end(
             _check_end(node.rule, rules, chain, max_depth)
 
 
-def _check_apart(name: str, rule: Rule, grammar: Grammar) -> None:
+def _check_apart(name: str, rule: GrammarRule, grammar: Grammar) -> None:
     """Refuse a mark inside a mark."""
     inner = _first_mark((rule.choice,), grammar)
     if inner is not None:

@@ -8,22 +8,22 @@ from functools import cached_property
 
 from .grammar import Grammar, Template
 from .nodes import Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
-from .open_grammar import Opened, binding
+from .open_grammar import OpenedSources, binding
 from .pairwise_order import CELLS, buckets_of
 from .values import Shuffle, cumulated
 from .writer import (
     Emit,
     Fetch,
-    Sheet,
+    TextBuffer,
     cell_of,
     changed,
     choice_step,
-    drawn_apart,
+    draw_distinct,
+    draw_distinct_record,
     drawn_by_design,
     drawn_once,
     marked_step,
     maybe_step,
-    record_apart,
     record_by_design,
     record_once,
     text_step,
@@ -58,7 +58,7 @@ class Program:
     capital: bool
     cells: Shuffle
 
-    def write(self, sheet: Sheet, place: int, turn: int = CELLS) -> None:
+    def write(self, sheet: TextBuffer, place: int, turn: int = CELLS) -> None:
         """Write one text onto the sheet; the first turns of a template go through a design."""
         sheet.begin(place, self.cells.at(turn) if turn < CELLS else -1)
         for step in self.steps:
@@ -100,8 +100,8 @@ class Compiler:
     """
 
     grammar: Grammar
-    whole: Opened
-    opened: Opened
+    whole: OpenedSources
+    opened: OpenedSources
     marks: tuple[Mark, ...]
     watched: tuple[str, ...]
     seed: int
@@ -152,7 +152,7 @@ class Compiler:
             return drawn_once(lambda sheet: source.at(number(sheet)), use.key, self._column(use))
         if apart:
             return drawn_once(
-                drawn_apart(source.draw, apart, slot.what), use.key, self._column(use)
+                draw_distinct(source.draw, apart, slot.what), use.key, self._column(use)
             )
         column = self._column(use)
         buckets = None if column is None else buckets_of(source, self.whole.sources[use.name].size)
@@ -164,11 +164,11 @@ class Compiler:
     def _cell(self, use: SlotUse, table: str, column: str) -> Fetch:
         records = self.opened.records[table]
         row = SlotUse(table, number=use.number)
-        pick = record_apart(records.draw, table)
+        pick = draw_distinct_record(records.draw, table)
         if self.grammar.tables[table].unique:
             number = self._number(row, records.size)
 
-            def pick_next(sheet: Sheet) -> int:
+            def pick_next(sheet: TextBuffer) -> int:
                 return records.at(number(sheet))
 
             pick = pick_next
@@ -181,7 +181,7 @@ class Compiler:
         row_of = record_once(pick, row.key, watched, len(cells))
         return cell_of(row_of, cells)
 
-    def _number(self, use: SlotUse, size: int) -> Callable[[Sheet], int]:
+    def _number(self, use: SlotUse, size: int) -> Callable[[TextBuffer], int]:
         """Return what numbers the values of a set so that none comes twice."""
         shuffle = Shuffle.of(size, self.seed, use.name)
         n_uses, own = self.n_uses[use.name], use.number - 1

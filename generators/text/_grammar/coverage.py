@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .grammar import Grammar
-from .open_grammar import Opened
-from .values import MOST_BUCKETS, Pool, Source
+from .open_grammar import OpenedSources
+from .values import MOST_BUCKETS, Source, ValuePool
 
 _MOST_WATCHED = 24
 _MOST_TOLD = 30
@@ -20,7 +20,7 @@ _CODES = ("faker", "pattern", "mask")
 
 
 @dataclass(frozen=True)
-class Watched:
+class TrackedSlot:
     """A slot or a table whose values are sorted into at most 20 buckets.
 
     Parameters
@@ -38,7 +38,7 @@ class Watched:
     apart: frozenset[str]
 
 
-def watched_slots(grammar: Grammar, opened: Opened) -> tuple[Watched, ...]:
+def watched_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot, ...]:
     """Return what is watched: lists, numbers, dates and tables; codes and names have no end."""
     found = []
     for name in grammar.used():
@@ -51,7 +51,7 @@ def watched_slots(grammar: Grammar, opened: Opened) -> tuple[Watched, ...]:
         apart = set() if slot is None else set(slot.distinct_from)
         apart |= {other.name for other in grammar.slots.values() if name in other.distinct_from}
         if size > 1:
-            found.append(Watched(name, _buckets(source, size), frozenset(apart)))
+            found.append(TrackedSlot(name, _buckets(source, size), frozenset(apart)))
     return tuple(found[:_MOST_WATCHED])
 
 
@@ -59,7 +59,7 @@ def _buckets(source: Source | None, size: int) -> tuple[str, ...]:
     n = min(size, MOST_BUCKETS)
     if source is None:
         return tuple(f"rows {b + 1}/{n}" for b in range(n))
-    if isinstance(source, Pool) and size <= MOST_BUCKETS:
+    if isinstance(source, ValuePool) and size <= MOST_BUCKETS:
         return tuple(entry[0] for entry in source.entries)
     first = [bisect_left(range(size), b, key=source.bucket_at) for b in range(n + 1)]
     return tuple(f"{source.at(a)[0]} to {source.at(max(b - 1, a))[0]}" for a, b in pairwise(first))
@@ -75,7 +75,7 @@ class PairCoverage:
         The columns of what is added.
     """
 
-    watched: tuple[Watched, ...]
+    watched: tuple[TrackedSlot, ...]
     counts: dict[tuple[int, int], npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def add(self, seen: npt.NDArray[np.int8]) -> None:

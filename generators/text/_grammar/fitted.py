@@ -17,12 +17,12 @@ from ..._conditions import outcomes_that_meet
 from .compile import Compiler, Program, marks_of
 from .coverage import PairCoverage, watched_slots
 from .grammar import Grammar
-from .open_grammar import PARTS, Opened, bindings, capacity, open_sources, split_sources
-from .plan import Codes, Places, Plan, held_templates
+from .open_grammar import PARTS, OpenedSources, bindings, capacity, open_sources, split_sources
+from .plan import Codes, Places, TemplatePlan, split_templates
 from .rows import Columns
 from .set_constraints import Seen, TextSet
-from .values import Pool, Source, Uniform
-from .writer import Sheet, uniforms
+from .values import Source, Uniform, ValuePool
+from .writer import TextBuffer, uniforms
 
 _NAME = "text.templates"
 
@@ -102,7 +102,7 @@ class FittedTemplates(FittedGenerator):
         """Return what keeps the promises over one set: exact shares, and no text twice."""
         return self._text_set(strict=True)
 
-    def plan(self, where: Where | None) -> Plan:
+    def plan(self, where: Where | None) -> TemplatePlan:
         """Return who comes when under a condition.
 
         Raises
@@ -113,19 +113,19 @@ class FittedTemplates(FittedGenerator):
         fit = outcomes_that_meet(where, self._columns.outcomes, self.schema, _NAME)
         chosen = tuple(int(i) for i in np.flatnonzero(fit))
         counts = self._counts if self._unique_rows else None
-        return Plan(self._grammar, chosen, counts, self._seed)
+        return TemplatePlan(self._grammar, chosen, counts, self._seed)
 
     def write(
         self, templates: Codes, places: Places, turns: Places, rng: np.random.Generator
     ) -> tuple[Dataset, Seen]:
         """Return one text per template, place and turn, and the buckets of what is watched, (n, w)."""
-        sheet = Sheet(uniforms(rng).__next__, len(self._watched))
+        sheet = TextBuffer(uniforms(rng).__next__, len(self._watched))
         programs = self._programs
         for template, place, turn in zip(templates.tolist(), places.tolist(), turns.tolist()):
             programs[template].write(sheet, place, turn)
         return self.rows(sheet, templates)
 
-    def rows(self, sheet: Sheet, templates: Codes) -> tuple[Dataset, Seen]:
+    def rows(self, sheet: TextBuffer, templates: Codes) -> tuple[Dataset, Seen]:
         """Return what stands on a sheet as rows, and the buckets of what is watched, (n, w)."""
         made = self._columns.rows(sheet, templates, self._card)
         seen = np.array(sheet.seen, dtype=np.int8).reshape(len(made), len(self._watched))
@@ -133,7 +133,7 @@ class FittedTemplates(FittedGenerator):
 
     def retry(self) -> _Retry:
         """Return what writes single texts until one will do."""
-        return _Retry(self, self._programs, Sheet(_nothing, len(self._watched)))
+        return _Retry(self, self._programs, TextBuffer(_nothing, len(self._watched)))
 
     def _text_set(self, *, strict: bool) -> TextSet:
         return TextSet(self, PairCoverage(self._watched), self._room, self._unique_rows, strict)
@@ -145,7 +145,7 @@ class _Retry:
 
     fitted: FittedTemplates
     programs: Sequence[Program]
-    sheet: Sheet
+    sheet: TextBuffer
     templates: list[int] = field(default_factory=list)
 
     def write(self, template: int, place: int, u: Uniform) -> str:
@@ -167,22 +167,22 @@ def _nothing() -> float:
 
 
 def _divided(
-    grammar: Grammar, opened: Opened, held: tuple[float, tuple[str, ...]] | None, seed: int
-) -> tuple[tuple[str, ...], Mapping[str, Opened]]:
+    grammar: Grammar, opened: OpenedSources, held: tuple[float, tuple[str, ...]] | None, seed: int
+) -> tuple[tuple[str, ...], Mapping[str, OpenedSources]]:
     """Return the part of each template, if any are held out, and the sources of each part."""
     if held is None:
         return (), dict.fromkeys(PARTS, opened)
     fraction, slots = held
     order = rng_for(seed, "holdout", "templates").permutation(len(grammar.templates))
-    parts = held_templates(grammar, fraction, order.tolist())
+    parts = split_templates(grammar, fraction, order.tolist())
     return parts, split_sources(opened, grammar, slots, fraction, seed)
 
 
-def _has_meanings(opened: Opened) -> bool:
+def _has_meanings(opened: OpenedSources) -> bool:
     """Whether a value may be written otherwise than it is meant."""
 
     def differs(source: Source) -> bool:
-        if isinstance(source, Pool):
+        if isinstance(source, ValuePool):
             return any(entry[2] is not None for entry in source.entries)
         return source.at(0)[2] is not None or source.at(source.size - 1)[2] is not None
 

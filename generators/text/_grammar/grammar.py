@@ -9,7 +9,7 @@ from typing import Any
 
 from twinset.core.errors import ParameterError, did_you_mean
 
-from .nodes import Choice, Nodes, Place, Rule, SlotUse, slots_of
+from .nodes import Choice, GrammarRule, Nodes, Place, SlotUse, slots_of
 from .parse import parse
 from .slot import Slot
 from .slots import read_slot
@@ -71,7 +71,7 @@ class Grammar:
 
     templates: tuple[Template, ...]
     shares: Mapping[str, Fraction]
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, GrammarRule]
     slots: Mapping[str, Slot]
     tables: Mapping[str, BoundTable]
     keys: tuple[str, ...]
@@ -182,7 +182,7 @@ def _parsed(text: object, what: str, place: Place) -> Nodes:
     return parse(text, what=what, place=place)
 
 
-def _rule(name: str, said: object) -> Rule:
+def _rule(name: str, said: object) -> GrammarRule:
     place: Place = ("rules", name)
     told = said if isinstance(said, Mapping) else {"any_of": said}
     ways, label = told.get("any_of"), told.get("label")
@@ -209,7 +209,7 @@ def _rule(name: str, said: object) -> Rule:
         # A rule may give nothing: that is how an optional part with a name is written.
         options.append(() if text == "" else _parsed(text, what, (*at, k)))
         weights.append(float(_weight(way.get("weight", 1), f"the weight of {what}", (*at, k))))
-    return Rule(Choice(tuple(options), tuple(weights)), label, place)
+    return GrammarRule(Choice(tuple(options), tuple(weights)), label, place)
 
 
 def _weight(value: object, what: str, place: Place) -> Fraction:

@@ -76,7 +76,7 @@ Nodes = tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Rule:
+class GrammarRule:
     """A named choice; with a label, what it gives is marked as a span."""
 
     choice: Choice
@@ -101,7 +101,7 @@ def walk(nodes: Nodes) -> Iterator[Node]:
             yield from walk(node.nodes)
 
 
-def slots_of(nodes: Nodes, rules: Mapping[str, Rule]) -> Iterator[SlotUse]:
+def slots_of(nodes: Nodes, rules: Mapping[str, GrammarRule]) -> Iterator[SlotUse]:
     """Yield every use of a slot, also those in the rules that are called."""
     for node in walk(nodes):
         if isinstance(node, SlotUse):
@@ -124,7 +124,7 @@ class Counts:
         Slot -> the table whose record it reads.
     """
 
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, GrammarRule]
     sizes: Mapping[str, int]
     owners: Mapping[str, str]
 

@@ -13,13 +13,13 @@ from .nodes import Counts, SlotUse, slots_of
 from .slot import Slot
 from .sources import open_slot
 from .tables import BoundTable
-from .values import Pool, Records, Source
+from .values import Records, Source, ValuePool
 
 PARTS = ("train", "holdout")
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedSources:
     """Sources of one part of a set.
 
     Parameters
@@ -40,7 +40,7 @@ class Opened:
         return slots | {name: own.size for name, own in self.records.items()}
 
 
-def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> Opened:
+def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> OpenedSources:
     """Return the sources of all slots that texts can hold.
 
     Parameters
@@ -83,7 +83,7 @@ def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> Opened
             own = grammar.slots[str(slot.said["like"])] if slot.kind == "like" else slot
             sources[name] = open_slot(own, locale, seed, calls)
     records = {name: tables[name].records(own, locale) for name, own in columns.items()}
-    return Opened(sources, records)
+    return OpenedSources(sources, records)
 
 
 def check_slots(grammar: Grammar, locale: str) -> None:
@@ -95,8 +95,8 @@ def check_slots(grammar: Grammar, locale: str) -> None:
 
 
 def split_sources(
-    opened: Opened, grammar: Grammar, held: tuple[str, ...], fraction: float, seed: int
-) -> dict[str, Opened]:
+    opened: OpenedSources, grammar: Grammar, held: tuple[str, ...], fraction: float, seed: int
+) -> dict[str, OpenedSources]:
     """Return the sources of the train part and of the holdout: held values are in one of them only.
 
     Raises
@@ -108,7 +108,7 @@ def split_sources(
     places: dict[str, dict[str, list[int]]] = {}
     for name in held:
         source = opened.sources.get(name) or opened.records.get(name)
-        if not isinstance(source, Pool | Records):
+        if not isinstance(source, ValuePool | Records):
             raise ParameterError(
                 f"the slot '{name}' has no list of values that could be held out",
                 allowed=", ".join(_divisible(opened)) or "no slot of this grammar",
@@ -130,15 +130,15 @@ def split_sources(
         sources, records = dict(opened.sources), dict(opened.records)
         for name, chosen_in in places.items():
             source = sources.get(name)
-            if isinstance(source, Pool):
+            if isinstance(source, ValuePool):
                 sources[name] = source.part(chosen_in[part])
             else:
                 records[name] = records[name].part(chosen_in[part])
-        parts[part] = Opened(sources, records)
+        parts[part] = OpenedSources(sources, records)
     return parts
 
 
-def capacity(template: Template, grammar: Grammar, opened: Opened) -> int:
+def capacity(template: Template, grammar: Grammar, opened: OpenedSources) -> int:
     """Return about how many different texts a template can become.
 
     Raises
@@ -201,6 +201,6 @@ def _formatted(table: BoundTable, column: str, slot: Slot) -> BoundTable:
     return replace(table, formats={**table.formats, column: form})
 
 
-def _divisible(opened: Opened) -> list[str]:
-    pools = [name for name, source in opened.sources.items() if isinstance(source, Pool)]
+def _divisible(opened: OpenedSources) -> list[str]:
+    pools = [name for name, source in opened.sources.items() if isinstance(source, ValuePool)]
     return sorted([*pools, *opened.records])

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .values import MOST_BUCKETS, Pool, Ranked, Records, Source, Uniform, bucket_of
+from .values import MOST_BUCKETS, Ranked, Records, Source, Uniform, ValuePool, bucket_of
 
 PRIME = 23
 """At least as many levels as there are buckets; a prime, so that any two columns hold every pair once."""
@@ -80,7 +80,7 @@ def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
     if source.bounds is not None or (n_all % n and n_all < _EVEN):
         return None
     members: list[list[int]] = [[] for _ in range(n)]
-    if isinstance(source, Pool):
+    if isinstance(source, ValuePool):
         for i, entry in enumerate(source.entries):
             members[entry[3]].append(i)
     else:

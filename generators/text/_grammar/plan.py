@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
 
-from .apportion import Turns
+from .apportion import Apportionment
 from .grammar import Grammar
 from .nodes import spell_count
 
@@ -27,7 +27,7 @@ class NoRoomError(ParameterError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TemplatePlan:
     """Who comes when among the templates that a condition leaves.
 
     Parameters
@@ -57,15 +57,15 @@ class Plan:
         return found
 
     @cached_property
-    def labels(self) -> Turns:
+    def labels(self) -> Apportionment:
         """The turns of the classes."""
-        return Turns([self.grammar.shares[label] for label in self.by_label], self.seed)
+        return Apportionment([self.grammar.shares[label] for label in self.by_label], self.seed)
 
     @cached_property
-    def templates(self) -> tuple[Turns, ...]:
+    def templates(self) -> tuple[Apportionment, ...]:
         """The turns of the templates of each class."""
         return tuple(
-            Turns(
+            Apportionment(
                 [self.grammar.templates[i].weight for i in own],
                 self.seed + 1,
                 None if self.counts is None else [usable(self.counts[i]) for i in own],
@@ -132,7 +132,7 @@ def usable(count: int) -> int:
     return min(max(_LISTED, int(count * _USABLE)), _ENOUGH)
 
 
-def held_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> tuple[str, ...]:
+def split_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> tuple[str, ...]:
     """Return the part of each template, so that every class has templates in both parts.
 
     Parameters

@@ -17,8 +17,8 @@ from twinset.core.data.schema import SPAN, Field, Label, Schema, Taxonomy
 
 from .compile import Mark
 from .grammar import Grammar
-from .open_grammar import PARTS, Opened
-from .writer import Sheet
+from .open_grammar import PARTS, OpenedSources
+from .writer import TextBuffer
 
 Codes = npt.NDArray[np.int32]
 
@@ -46,7 +46,7 @@ class Columns:
     grammar: Grammar
     marks: tuple[Mark, ...]
     bound: tuple[tuple[str, int], ...]
-    opened: Opened
+    opened: OpenedSources
     parts: tuple[str, ...]
     tells_facts: bool
 
@@ -114,7 +114,7 @@ class Columns:
             )
         return Field(name=name, kind="category", nullable=False, levels=levels)
 
-    def rows(self, sheet: Sheet, templates: Codes, card: Card) -> Dataset:
+    def rows(self, sheet: TextBuffer, templates: Codes, card: Card) -> Dataset:
         """Return the rows of a sheet; `templates` says which template each was made from, shape (n,)."""
         columns: dict[str, pa.Array] = {
             "text": pa.array(sheet.texts, pa.string()),
@@ -135,7 +135,7 @@ class Columns:
             columns["span_facts"] = pa.array(self._facts(sheet), pa.string())
         return Dataset.from_arrow(pa.table(columns), self.schema, card)
 
-    def _spans(self, sheet: Sheet) -> pa.Array:
+    def _spans(self, sheet: TextBuffer) -> pa.Array:
         names = pa.array([label for label, _, _ in self.marks], pa.string())
         codes = pa.array(np.array(sheet.marks, dtype=np.int32))
         struct = pa.StructArray.from_arrays(
@@ -150,7 +150,7 @@ class Columns:
         offsets = pa.array(np.array([0, *sheet.row_ends], dtype=np.int32))
         return pa.ListArray.from_arrays(offsets, struct)
 
-    def _facts(self, sheet: Sheet) -> list[str]:
+    def _facts(self, sheet: TextBuffer) -> list[str]:
         # Written by hand: the parts that do not change are spelled once.
         still, opened = [], []
         for _, role, group in self.marks:

@@ -18,7 +18,7 @@ from twinset.core.seeding import draw_seed, rng_for
 from .compile import Room
 from .coverage import PairCoverage
 from .near_duplicates import NearDuplicates
-from .plan import Codes, NoRoomError, Places, Plan
+from .plan import Codes, NoRoomError, Places, TemplatePlan
 from .values import Uniform
 from .writer import uniforms
 
@@ -28,10 +28,10 @@ _TRIES = 300
 _BATCH = 64
 
 
-class Writer(Protocol):
+class SetWriter(Protocol):
     """What a set needs to have texts written."""
 
-    def plan(self, where: Where | None) -> Plan:
+    def plan(self, where: Where | None) -> TemplatePlan:
         """Return who comes when under a condition."""
 
     def write(
@@ -76,7 +76,7 @@ class TextSet:
         Whether it is an error when a class has no new text left; else texts repeat.
     """
 
-    writer: Writer
+    writer: SetWriter
     coverage: PairCoverage
     room: Room | None
     unique_rows: bool
@@ -87,7 +87,7 @@ class TextSet:
     _base: int = 0
     _next_base: int = 0
     _seen: dict[int, Seen] = field(default_factory=dict)
-    _plans: dict[str, Plan] = field(default_factory=dict)
+    _plans: dict[str, TemplatePlan] = field(default_factory=dict)
     _dry: set[str] = field(default_factory=set)
 
     def begin(self, n: int, where: Where | None = None) -> None:
@@ -155,14 +155,14 @@ class TextSet:
             return told
         return (f"{self.n_renewed:,} texts came a second time and were written anew.", *told)
 
-    def _plan(self, where: Where | None) -> Plan:
+    def _plan(self, where: Where | None) -> TemplatePlan:
         key = str(where)
         if key not in self._plans:
             self._plans[key] = self.writer.plan(where)
         return self._plans[key]
 
     def _renewed(
-        self, made: Dataset, seen: Seen, first: int, rng: np.random.Generator, plan: Plan
+        self, made: Dataset, seen: Seen, first: int, rng: np.random.Generator, plan: TemplatePlan
     ) -> tuple[Dataset, Seen]:
         """Write repeated texts anew, one after the other: what follows a row decides nothing about it."""
         hashes = _hashes(made)
@@ -192,7 +192,7 @@ class TextSet:
         return bool(self.known.has(np.array([digest], dtype=np.uint64))[0])
 
     def _new_text(
-        self, template: int, place: int, seed: int, own: set[int], retry: Retry, plan: Plan
+        self, template: int, place: int, seed: int, own: set[int], retry: Retry, plan: TemplatePlan
     ) -> int | None:
         """Write a text that has not come, and return its hash; None where the class has run dry."""
         label = plan.grammar.templates[template].label

@@ -14,7 +14,7 @@ from .formats import date_writer, number_writer
 from .nodes import Place
 from .pattern import mask_pattern, pattern_source
 from .slot import ALLOWED, SHARED, Slot
-from .values import MOST_BUCKETS, Pool, Ranked, Source
+from .values import MOST_BUCKETS, Ranked, Source, ValuePool
 
 CALLS = 4_000
 """How often Faker is asked for the pool of a slot that says nothing else."""
@@ -76,7 +76,7 @@ def open_slot(slot: Slot, locale: str, seed: int, calls: int = CALLS) -> Source:
         what=slot.what,
         place=slot.place,
     )
-    return Pool.of(values)
+    return ValuePool.of(values)
 
 
 def _arguments(slot: Slot) -> dict[str, object]:
@@ -89,7 +89,7 @@ def _masked(slot: Slot, mask: str) -> Ranked:
     return pattern_source(mask_pattern(mask, str(letters)), what=slot.what, place=slot.place)
 
 
-def _listed(slot: Slot) -> Pool:
+def _listed(slot: Slot) -> ValuePool:
     values = slot.said["values"]
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not values:
         raise slot.fault(f"{slot.what} has no values", allowed=ALLOWED)
@@ -123,8 +123,8 @@ def _listed(slot: Slot) -> Pool:
         texts += names
         meant += [None if canonical is None else str(canonical)] + [first] * (len(names) - 1)
     if not any(meant):
-        return Pool.of(texts, weights)
-    return Pool.of(texts, weights, meant)
+        return ValuePool.of(texts, weights)
+    return ValuePool.of(texts, weights, meant)
 
 
 def _value(slot: Slot, value: object, place: Place) -> str:
@@ -208,4 +208,4 @@ def _pooled(size: int, make: Callable[[int], tuple[str, str | None]]) -> Source:
         return Ranked(size, make)
     made = [make(i) for i in range(size)]
     meant = [own for _, own in made]
-    return Pool.of([text for text, _ in made], None, meant)
+    return ValuePool.of([text for text, _ in made], None, meant)

@@ -20,7 +20,7 @@ _DENSE = 1 << 53
 
 
 @dataclass(frozen=True)
-class Pool:
+class ValuePool:
     """Values that are held in a list.
 
     Parameters
@@ -40,12 +40,12 @@ class Pool:
         texts: Sequence[str],
         weights: Sequence[float] | None = None,
         canonical: Sequence[str | None] | None = None,
-    ) -> Pool:
+    ) -> ValuePool:
         """Return the pool of these texts, in order.
 
         Examples
         --------
-        >>> Pool.of(["tea", "coffee"], weights=[1, 3]).bounds
+        >>> ValuePool.of(["tea", "coffee"], weights=[1, 3]).bounds
         (0.25, 1.0)
         """
         n = len(texts)
@@ -82,13 +82,13 @@ class Pool:
         """Return the value with this number."""
         return self.entries[index]
 
-    def part(self, places: Sequence[int]) -> Pool:
+    def part(self, places: Sequence[int]) -> ValuePool:
         """Return the pool of the values at these places, with the weights that they had."""
         if self.bounds is None:
-            return Pool(tuple(self.entries[i] for i in places))
+            return ValuePool(tuple(self.entries[i] for i in places))
         steps = [b - a for a, b in zip((0.0, *self.bounds), self.bounds)]
         bounds = cumulated([steps[i] for i in places])
-        return Pool(tuple(self.entries[i] for i in places), bounds)
+        return ValuePool(tuple(self.entries[i] for i in places), bounds)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Ranked:
         return bucket_of(index, self.size) if self.bucket is None else self.bucket(index)
 
 
-Source = Pool | Ranked
+Source = ValuePool | Ranked
 
 
 def bucket_of(index: int, size: int) -> int:

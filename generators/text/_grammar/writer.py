@@ -18,7 +18,7 @@ _BATCH = 4_096
 
 
 @dataclass
-class Sheet:
+class TextBuffer:
     """What was written so far, column by column; and the state of the text that is being written.
 
     Parameters
@@ -92,8 +92,8 @@ def _with_capital(text: str, marked: int | None) -> str:
     return text[:at] + upper + text[at + 1 :]
 
 
-Emit = Callable[[Sheet], None]
-Fetch = Callable[[Sheet], Entry]
+Emit = Callable[[TextBuffer], None]
+Fetch = Callable[[TextBuffer], Entry]
 
 
 def uniforms(rng: np.random.Generator, batch: int = _BATCH) -> Iterator[float]:
@@ -122,7 +122,7 @@ def text_step(text: str, *, loose: bool) -> Emit:
     """
     n, ends_blank = len(text), text.endswith(" ")
 
-    def write(sheet: Sheet) -> None:
+    def write(sheet: TextBuffer) -> None:
         sheet.parts.append(text)
         sheet.length += n
 
@@ -131,7 +131,7 @@ def text_step(text: str, *, loose: bool) -> Emit:
     bare = text.lstrip(" ")
     n_bare = len(bare)
 
-    def write_loose(sheet: Sheet) -> None:
+    def write_loose(sheet: TextBuffer) -> None:
         if not sheet.ends_blank:
             sheet.parts.append(text)
             sheet.length += n
@@ -148,7 +148,7 @@ def text_step(text: str, *, loose: bool) -> Emit:
 def maybe_step(steps: list[Emit], probability: float) -> Emit:
     """Return the step that takes other steps with a probability."""
 
-    def write(sheet: Sheet) -> None:
+    def write(sheet: TextBuffer) -> None:
         if sheet.u() < probability:
             for step in steps:
                 step(sheet)
@@ -159,7 +159,7 @@ def maybe_step(steps: list[Emit], probability: float) -> Emit:
 def choice_step(options: list[tuple[Emit, ...]], bounds: tuple[float, ...]) -> Emit:
     """Return the step that takes one of several ways; `bounds` are their cumulated weights."""
 
-    def write(sheet: Sheet) -> None:
+    def write(sheet: TextBuffer) -> None:
         for step in options[bisect_right(bounds, sheet.u())]:
             step(sheet)
 
@@ -169,7 +169,7 @@ def choice_step(options: list[tuple[Emit, ...]], bounds: tuple[float, ...]) -> E
 def value_step(fetch: Fetch, mark: int | None) -> Emit:
     """Return the step that writes a value, and notes where it stands if it has a mark."""
 
-    def write(sheet: Sheet) -> None:
+    def write(sheet: TextBuffer) -> None:
         entry = fetch(sheet)
         sheet.parts.append(entry[0])
         sheet.length += entry[1]
@@ -178,7 +178,7 @@ def value_step(fetch: Fetch, mark: int | None) -> Emit:
     if mark is None:
         return write
 
-    def write_marked(sheet: Sheet) -> None:
+    def write_marked(sheet: TextBuffer) -> None:
         entry = fetch(sheet)
         start = sheet.length
         sheet.length = end = start + entry[1]
@@ -196,7 +196,7 @@ def value_step(fetch: Fetch, mark: int | None) -> Emit:
 def marked_step(inner: Emit, mark: int) -> Emit:
     """Return the step that marks what another step writes, without blanks at its ends."""
 
-    def write(sheet: Sheet) -> None:
+    def write(sheet: TextBuffer) -> None:
         at, start, first = len(sheet.parts), sheet.length, len(sheet.starts)
         inner(sheet)
         text = "".join(sheet.parts[at:])
@@ -218,7 +218,7 @@ def marked_step(inner: Emit, mark: int) -> Emit:
 def drawn_once(pick: Fetch, key: tuple[str, int], watched: int | None) -> Fetch:
     """Return what draws a value at its first use in a text and gives the same one later."""
 
-    def fetch(sheet: Sheet) -> Entry:
+    def fetch(sheet: TextBuffer) -> Entry:
         entry = sheet.bound.get(key)
         if entry is None:
             entry = sheet.bound[key] = pick(sheet)
@@ -229,10 +229,10 @@ def drawn_once(pick: Fetch, key: tuple[str, int], watched: int | None) -> Fetch:
     return fetch
 
 
-def drawn_apart(draw: Callable[[Uniform], Entry], names: frozenset[str], what: str) -> Fetch:
+def draw_distinct(draw: Callable[[Uniform], Entry], names: frozenset[str], what: str) -> Fetch:
     """Return what draws until the value is none of those that these slots have in the same text."""
 
-    def pick(sheet: Sheet) -> Entry:
+    def pick(sheet: TextBuffer) -> Entry:
         taken = [entry for (name, _), entry in sheet.bound.items() if name in names]
         known = {entry[0] for entry in taken} | {entry[2] for entry in taken if entry[2]}
         for _ in range(_TRIES):
@@ -248,7 +248,7 @@ def drawn_by_design(source: Source, buckets: Buckets, column: int) -> Fetch:
     """Return what draws a value from the bucket that the design asks for, or any value."""
     at, draw, pick_in = source.at, source.draw, buckets.pick
 
-    def pick(sheet: Sheet) -> Entry:
+    def pick(sheet: TextBuffer) -> Entry:
         number = pick_in(sheet.cell, column, sheet.u) if sheet.cell >= 0 else None
         return draw(sheet.u) if number is None else at(number)
 
@@ -258,7 +258,7 @@ def drawn_by_design(source: Source, buckets: Buckets, column: int) -> Fetch:
 def changed(fetch: Fetch, change: Callable[[str], str]) -> Fetch:
     """Return what gives the same value in another way of writing; its canonical value stays."""
 
-    def fetch_changed(sheet: Sheet) -> Entry:
+    def fetch_changed(sheet: TextBuffer) -> Entry:
         text, _, meant, bucket = fetch(sheet)
         other = change(text)
         return other, len(other), text if meant is None and other != text else meant, bucket
@@ -267,11 +267,11 @@ def changed(fetch: Fetch, change: Callable[[str], str]) -> Fetch:
 
 
 def record_once(
-    pick: Callable[[Sheet], int], key: tuple[str, int], watched: int | None, n_rows: int
-) -> Callable[[Sheet], int]:
+    pick: Callable[[TextBuffer], int], key: tuple[str, int], watched: int | None, n_rows: int
+) -> Callable[[TextBuffer], int]:
     """Return what draws a record at its first use in a text and gives the same one later."""
 
-    def row_of(sheet: Sheet) -> int:
+    def row_of(sheet: TextBuffer) -> int:
         row = sheet.rows.get(key)
         if row is None:
             row = sheet.rows[key] = pick(sheet)
@@ -282,10 +282,10 @@ def record_once(
     return row_of
 
 
-def record_apart(draw: Callable[[Uniform], int], table: str) -> Callable[[Sheet], int]:
+def draw_distinct_record(draw: Callable[[Uniform], int], table: str) -> Callable[[TextBuffer], int]:
     """Return what draws until the record is none that the text already holds."""
 
-    def pick(sheet: Sheet) -> int:
+    def pick(sheet: TextBuffer) -> int:
         if not sheet.rows:
             return draw(sheet.u)
         taken = [row for (name, _), row in sheet.rows.items() if name == table]
@@ -298,17 +298,19 @@ def record_apart(draw: Callable[[Uniform], int], table: str) -> Callable[[Sheet]
     return pick
 
 
-def record_by_design(records: Records, buckets: Buckets, column: int) -> Callable[[Sheet], int]:
+def record_by_design(
+    records: Records, buckets: Buckets, column: int
+) -> Callable[[TextBuffer], int]:
     """Return what draws a record from the bucket that the design asks for, or any record."""
 
-    def pick(sheet: Sheet) -> int:
+    def pick(sheet: TextBuffer) -> int:
         row = buckets.pick(sheet.cell, column, sheet.u) if sheet.cell >= 0 else None
         return records.draw(sheet.u) if row is None else row
 
     return pick
 
 
-def cell_of(row_of: Callable[[Sheet], int], column: tuple[Entry, ...]) -> Fetch:
+def cell_of(row_of: Callable[[TextBuffer], int], column: tuple[Entry, ...]) -> Fetch:
     """Return what gives the cell of the record that a text is bound to."""
     return lambda sheet: column[row_of(sheet)]
 

@@ -39,7 +39,7 @@ class Chances:
 
 
 @dataclass(frozen=True)
-class Written:
+class NewText:
     """A new text, its spans, and the rows that its pieces are from, the one it begins with first."""
 
     text: str
@@ -47,7 +47,7 @@ class Written:
     rows: list[int]
 
 
-class Writer:
+class TextComposer:
     """Writes texts from sentences and values.
 
     Parameters
@@ -70,9 +70,9 @@ class Writer:
         self._shortest = shortest(sentences)
         self._real = RealTexts(texts)
 
-    def new(self, bases: Iterator[int], made: set[str], rng: np.random.Generator) -> Written | None:
+    def new(self, bases: Iterator[int], made: set[str], rng: np.random.Generator) -> NewText | None:
         """Return a text that is no near copy, not made before where tries suffice; None if all fail."""
-        spare: Written | None = None
+        spare: NewText | None = None
         for attempt in range(TRIES):
             written = self._try(next(bases), attempt >= _TRIES_AS_ASKED, rng)
             if written is not None and written.text not in made:
@@ -83,7 +83,7 @@ class Writer:
                 return spare
         return None
 
-    def _try(self, base: int, hard: bool, rng: np.random.Generator) -> Written | None:
+    def _try(self, base: int, hard: bool, rng: np.random.Generator) -> NewText | None:
         """Return a text if it passes; where that is hard, all chances are taken and words left out."""
         chances = self._chances
         taken = (1.0, 1.0) if hard else (chances.switch, chances.borrow)
@@ -102,7 +102,7 @@ class Writer:
         if self._real.stutters(text) or self._real.likeness(text) > chances.max_likeness:
             return None
         rows = [self._walk.sentences[k].row for k in used]
-        return Written(text, spans, rows)
+        return NewText(text, spans, rows)
 
     def _write(
         self, tokens: Sequence[Token], group: int, rng: np.random.Generator

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from twinset.augment.text._ground import Ground
-from twinset.augment.text._phrases import Lexicon, rewrite
+from twinset.augment.text._phrases import PhraseLexicon, rewrite
 from twinset.augment.text._wordings import LANGUAGES, wordings
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", ["contractions", "abbreviations", "homophones"])
 def test_every_phrase_is_found_and_changes(language: str, kind: str) -> None:
-    lexicon: Lexicon = getattr(wordings(language), kind)
+    lexicon: PhraseLexicon = getattr(wordings(language), kind)
     phrases = list(lexicon.entries)
-    texts = MarkedTexts.of([f"12 {phrase}, 12" for phrase in phrases])
+    texts = AnnotatedTexts.of([f"12 {phrase}, 12" for phrase in phrases])
     ground = Ground(texts, np.arange(len(phrases), dtype=np.uint64), "none")
     made = texts.edited(rewrite(ground, 1.0, 0, lexicon)).texts()
     unfound = [phrase for phrase, text in zip(phrases, made) if text == f"12 {phrase}, 12"]

@@ -3,14 +3,14 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.features.discriminator import fit_judge, judge_table
+from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.seeding import rng_for
 
 
 def test_both_sets_get_one_coding_by_falling_frequency() -> None:
     one = Dataset.from_arrow(pa.table({"c": ["b", "a", "b"]}))
     other = Dataset.from_arrow(pa.table({"c": ["new", "b", None]}), one.schema)
-    table = judge_table([one, other], ["c"])
+    table = build_discriminator_table([one, other], ["c"])
     assert table.parts[0].ravel().tolist() == [0, 1, 0]
     assert table.parts[1].ravel()[:2].tolist() == [2, 0]
     assert np.isnan(table.parts[1][2, 0])
@@ -25,18 +25,18 @@ def test_a_rare_class_is_learnt_and_not_lost() -> None:
     y = (x[:, 0] + x[:, 1] + 0.5 * rng.normal(size=len(x)) > 4.1).astype(float)
     train, test = slice(0, 20_000), slice(20_000, None)
     assert 0.001 < y.mean() < 0.006
-    judge = fit_judge(x[train], y[train], np.zeros(6, bool), task="classification", seed=0)
+    judge = fit_discriminator(x[train], y[train], np.zeros(6, bool), task="classification", seed=0)
     assert average_precision_score(y[test], judge.predict_proba(x[test])[:, 1]) > 0.5
 
 
 def test_thirty_rows_and_an_empty_column_can_still_be_split() -> None:
     x = np.column_stack([np.arange(30.0), np.full(30, np.nan)])
     y = (x[:, 0] >= 15).astype(float)
-    judge = fit_judge(x, y, np.zeros(2, bool), task="classification", seed=0)
+    judge = fit_discriminator(x, y, np.zeros(2, bool), task="classification", seed=0)
     assert judge.score(np.column_stack([x[:, 0], np.ones(30)]), y) == 1.0
 
 
 def test_numbers_are_predicted_too() -> None:
     x = rng_for(2, "numbers").normal(size=(500, 2))
-    judge = fit_judge(x, 3 * x[:, 0], np.zeros(2, bool), task="regression", seed=0)
+    judge = fit_discriminator(x, 3 * x[:, 0], np.zeros(2, bool), task="regression", seed=0)
     assert judge.score(x, 3 * x[:, 0]) == pytest.approx(1, abs=0.05)

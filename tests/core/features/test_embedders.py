@@ -12,7 +12,7 @@ from twinset.core.features.embedders import (
     OutsideNet,
     SmallNet,
     Weights,
-    vectors_held,
+    read_embeddings,
     with_vectors,
 )
 from twinset.core.features.embedders.handcrafted import BLOCKS, SIZE, classical_vector
@@ -87,14 +87,14 @@ def test_vectors_go_with_their_rows_and_damaged_pictures_lie_in_the_middle() -> 
     embedding = Classical().fit(column(data), None, 0)
     held = with_vectors(data, {"photo": [embedding]})
     order = np.array([21, 3, 20, 0, 5])
-    found = vectors_held(column(held.take(order)))["classical"]
+    found = read_embeddings(column(held.take(order)))["classical"]
     assert np.isnan(found[[0, 2]]).all()
     assert np.array_equal(found[[1, 3, 4]], embedding.vectors(column(data.take([3, 0, 5]))))
     assert column(held).null_count == 1
     encoder = FeatureEncoder.fit(held.select(["photo"]))
     assert np.isfinite(encoder.transform(held)).all()
     assert not encoder.transform(held.take([21])).any()
-    assert vectors_held(column(held.slice(0, 0)))["classical"].shape == (0, 210)
+    assert read_embeddings(column(held.slice(0, 0)))["classical"].shape == (0, 210)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from twinset.core.data.where import Where
 from twinset.core.features.discretize import bin_edges, infer_factors
 from twinset.core.features.slice_search import _n_triples, search_slices
 from twinset.core.seeding import rng_for
-from twinset.core.stats.covering_arrays import cells_of, factor_tuples, held_combinations
+from twinset.core.stats.covering_arrays import cells_of, count_covered_combinations, factor_tuples
 from twinset.core.stats.hypothesis_tests import discoveries, two_sample
 
 
@@ -21,17 +21,20 @@ def test_two_way_coverage_by_hand() -> None:
     real = np.array([[0, 0], [0, 0], [0, 1], [0, 1], [1, 1], [1, 1], [1, 0]], dtype=np.int32)
     made = np.array([[0, 0], [0, 0], [0, 0], [1, 1], [1, 0], [1, 0], [1, 0]], dtype=np.int32)
     # Held by two real rows or more: (0,0), (0,1), (1,1). Made has none of (0,1), half of (1,1).
-    assert held_combinations(real, made, [2, 2], [(0, 1)], least_rows=2) == (2, 3)
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=2) == (2, 3)
     # With one real row (1,0) counts too.
-    assert held_combinations(real, made, [2, 2], [(0, 1)], least_rows=1) == (3, 4)
-    assert held_combinations(real, made, [2, 2], [(0,), (1,)], least_rows=2) == (3, 4)
-    assert held_combinations(real, made, [2, 2], [(0, 1)], least_rows=2, at_least=0.6) == (1, 3)
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=1) == (3, 4)
+    assert count_covered_combinations(real, made, [2, 2], [(0,), (1,)], least_rows=2) == (3, 4)
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=2, at_least=0.6) == (
+        1,
+        3,
+    )
 
 
 def test_rows_with_any_other_value_are_in_no_combination() -> None:
     codes = np.array([[0, 2], [1, 1]], dtype=np.int32)
     assert cells_of(codes, [2, 2], (0, 1)).tolist() == [4, 3]
-    assert held_combinations(codes, codes, [2, 2], [(0, 1)], least_rows=1) == (1, 1)
+    assert count_covered_combinations(codes, codes, [2, 2], [(0, 1)], least_rows=1) == (1, 1)
 
 
 def test_tuples_are_all_or_as_many_as_asked() -> None:

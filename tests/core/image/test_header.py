@@ -5,7 +5,7 @@ import pytest
 
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_jpeg, encode_lossless
-from twinset.core.image.header import image_facts
+from twinset.core.image.header import read_image_header
 
 pytest.importorskip("cv2")
 
@@ -20,16 +20,16 @@ def turned_jpeg(orientation: int, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_turn_is_read_and_not_made(order):
-    assert image_facts(turned_jpeg(6, order)) == (20, 30, 6)
-    assert image_facts(turned_jpeg(99, order)) == (20, 30, 1)
+    assert read_image_header(turned_jpeg(6, order)) == (20, 30, 6)
+    assert read_image_header(turned_jpeg(99, order)) == (20, 30, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_size_of_png_and_tiff(dtype):
-    assert image_facts(encode_lossless(np.zeros((3, 5, 3), dtype))) == (3, 5, 1)
+    assert read_image_header(encode_lossless(np.zeros((3, 5, 3), dtype))) == (3, 5, 1)
 
 
 @pytest.mark.parametrize("keep", [2, 3, 20, 60])
 def test_a_broken_file_is_told(keep):
     with pytest.raises(DataError):
-        image_facts(turned_jpeg(3)[:keep])
+        read_image_header(turned_jpeg(3)[:keep])

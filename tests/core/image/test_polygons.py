@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from twinset.core.image.polygons import fill, fill_window, outlines_of, signed_area
+from twinset.core.image.polygons import fill, fill_window, signed_area, trace_polygons
 from twinset.core.seeding import rng_for
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
@@ -11,7 +11,7 @@ MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=1
 def test_a_ring_has_an_outer_line_and_a_hole():
     mask = np.ones((3, 3), bool)
     mask[1, 1] = False
-    outer, hole = outlines_of(mask, offset=(10, 20))
+    outer, hole = trace_polygons(mask, offset=(10, 20))
     assert outer.tolist() == [[10, 20], [13, 20], [13, 23], [10, 23]]
     assert signed_area(outer) == 9
     assert signed_area(hole) == -1
@@ -19,13 +19,13 @@ def test_a_ring_has_an_outer_line_and_a_hole():
 
 
 def test_pixels_that_touch_at_a_corner_have_a_line_each():
-    lines = outlines_of(np.array([[1, 0], [0, 1]], bool))
+    lines = trace_polygons(np.array([[1, 0], [0, 1]], bool))
     assert [signed_area(line) for line in lines] == [1, 1]
 
 
 @given(MASKS)
 def test_the_lines_hold_the_mask_exactly(mask):
-    lines = outlines_of(mask)
+    lines = trace_polygons(mask)
     np.testing.assert_array_equal(fill(lines, mask.shape), mask)
     assert sum(signed_area(line) for line in lines) == mask.sum()
 

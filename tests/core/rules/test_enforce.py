@@ -14,7 +14,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
-from twinset.core.rules.enforce import Held, RuleKeeper, RuleTally
+from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer, RuleTally
 from twinset.core.rules.violations import violations
 
 REAL = Dataset.from_arrow(
@@ -46,8 +46,8 @@ def made(*rows: dict[str, Any]) -> Dataset:
     return Dataset.from_arrow(table, REAL.schema)
 
 
-def keeper(*rules: Rule) -> RuleKeeper:
-    found = RuleKeeper.learn(REAL, rules)
+def keeper(*rules: Rule) -> RuleEnforcer:
+    found = RuleEnforcer.learn(REAL, rules)
     assert found is not None
     return found
 
@@ -239,7 +239,7 @@ def test_columns_are_borrowed_together_when_no_draw_will_do() -> None:
 def test_a_whole_real_row_is_never_handed_out() -> None:
     real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0], "y": [5.0, 9.0]}))
     rule = Rule("predicate", (), {"expression": "x = 1 and y = 5 or x = 2 and y = 9"})
-    found = RuleKeeper.learn(real, [rule])
+    found = RuleEnforcer.learn(real, [rule])
     assert found is not None
     wrong = Dataset.from_arrow(pa.table({"x": [1.5], "y": [5.5]}), real.schema)
     with pytest.raises(RecipeError, match="no row can be made"):
@@ -288,7 +288,7 @@ def test_a_recomputed_value_keeps_the_stored_type(
     # Three different values in each column, so that none is taken for a label.
     columns = {"t": [read(total), a, b], "a": [a, a - a, b], "b": [b, a, a - a]}
     real = Dataset.from_arrow(pa.table({name: pa.array(v, kind) for name, v in columns.items()}))
-    found = RuleKeeper.learn(real, [Rule("sum", ("t", "a", "b"))])
+    found = RuleEnforcer.learn(real, [Rule("sum", ("t", "a", "b"))])
     assert found is not None
     records = real.records.slice(0, 1)
     wrong = records.set_column(
@@ -300,15 +300,15 @@ def test_a_recomputed_value_keeps_the_stored_type(
 
 
 def test_rows_without_rules_pass() -> None:
-    assert RuleKeeper.learn(REAL) is None
-    held = Held.untouched(REAL)
+    assert RuleEnforcer.learn(REAL) is None
+    held = EnforcedRows.untouched(REAL)
     assert held.take(np.array([1])).dataset.digest == REAL.slice(1, 1).digest
 
 
 def test_rare_good_rows_are_waited_for_where_nothing_may_be_borrowed() -> None:
     real = Dataset.from_arrow(pa.table({"x": np.arange(200.0), "y": np.arange(200.0) ** 2}))
     rule = Rule("predicate", (), {"expression": "x * x <= y + 100 and y <= x * x + 100"})
-    found = RuleKeeper.learn(real, [rule])
+    found = RuleEnforcer.learn(real, [rule])
     assert found is not None
     rng = np.random.default_rng(0)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.errors import RecipeError
-from twinset.core.rules.enforce import Held, RuleKeeper
+from twinset.core.rules.enforce import EnforcedRows, RuleEnforcer
 from twinset.core.rules.unique_keys import KeyLedger, SeenKeys
 from twinset.core.rules.violations import violations
 
@@ -32,14 +32,14 @@ def test_the_memory_of_keys_is_a_set(batches: list[list[int]]) -> None:
 def ledger(rules: tuple[Rule, ...], **columns: object) -> tuple[KeyLedger, Dataset]:
     real = Dataset.from_arrow(pa.table(columns))
     real = replace(real, schema=replace(real.schema, rules=rules))
-    keeper = RuleKeeper.learn(real)
+    keeper = RuleEnforcer.learn(real)
     assert keeper is not None
     return KeyLedger(keeper), real
 
 
 def admitted(of: KeyLedger, rows: Dataset, n: int) -> Dataset:
     marks = np.zeros((len(of.keeper.rules), len(rows)), dtype=bool)
-    held = Held(rows, marks, marks.copy(), marks.copy())
+    held = EnforcedRows(rows, marks, marks.copy(), marks.copy())
     # The generator knows nothing but these rows: only moves can help.
     return of.admit(held, n, np.random.default_rng(0), None, lambda k: rows.slice(0, 1)).dataset
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twinset.core.errors import DataError
 from twinset.core.text.edits import Edits, codes_of, text_of
 from twinset.core.text.graphemes import cluster_starts
-from twinset.core.text.spans import MarkedTexts
+from twinset.core.text.spans import AnnotatedTexts
 
 
 def edits(*changes: tuple[int, int, str]) -> Edits:
@@ -19,7 +19,7 @@ def edits(*changes: tuple[int, int, str]) -> Edits:
 
 
 def edited(text: str, mark: tuple[int, int], *changes: tuple[int, int, str]) -> tuple[str, str]:
-    made = MarkedTexts.of([text], [mark[0]], [mark[1]], [0]).edited(edits(*changes))
+    made = AnnotatedTexts.of([text], [mark[0]], [mark[1]], [0]).edited(edits(*changes))
     return made.texts()[0], made.surfaces()[0]
 
 
@@ -44,7 +44,7 @@ def test_a_mark_moves_along(changes: list[tuple[int, int, str]], text: str, mark
 
 
 def test_texts_do_not_run_into_each_other() -> None:
-    texts = MarkedTexts.of(["ab", "", "c"], [1, 0], [2, 1], [0, 2])
+    texts = AnnotatedTexts.of(["ab", "", "c"], [1, 0], [2, 1], [0, 2])
     made = texts.edited(edits((2, 2, "X"), (3, 3, "Y"), (4, 4, "Z"), (5, 5, "W")))
     assert made.texts() == ["abX", "Y", "ZcW"]
     assert made.surfaces() == ["b", "c"]
@@ -52,7 +52,7 @@ def test_texts_do_not_run_into_each_other() -> None:
 
 
 def test_nested_marks_move_each_by_itself() -> None:
-    texts = MarkedTexts.of(["to New York City"], [3, 3, 12], [16, 11, 16], [0, 0, 0])
+    texts = AnnotatedTexts.of(["to New York City"], [3, 3, 12], [16, 11, 16], [0, 0, 0])
     made = texts.edited(edits((3, 4, "n"), (11, 12, ""), (13, 14, "")))
     assert made.surfaces() == ["new YorkCty", "new York", "Cty"]
 
@@ -72,25 +72,25 @@ def test_nested_marks_move_each_by_itself() -> None:
     ],
 )
 def test_harmful_edits_are_refused(change: tuple[int, int, str], words: str) -> None:
-    texts = MarkedTexts.of(["Call Zoë 👍🏽", "b"], [5], [8], [0])
+    texts = AnnotatedTexts.of(["Call Zoë 👍🏽", "b"], [5], [8], [0])
     with pytest.raises(DataError, match=words):
         texts.edited(edits(change))
 
 
 def test_overlapping_edits_are_refused() -> None:
     with pytest.raises(DataError, match="overlap"):
-        MarkedTexts.of(["abcd"]).edited(edits((0, 2, "x"), (1, 3, "y")))
+        AnnotatedTexts.of(["abcd"]).edited(edits((0, 2, "x"), (1, 3, "y")))
 
 
 @pytest.mark.parametrize("mark", [(2, 2), (3, 1), (-1, 2), (0, 5)])
 def test_spans_outside_their_text_are_refused(mark: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="row 1 does not lie in its text"):
-        MarkedTexts.of(["x", "abcd"], [mark[0]], [mark[1]], [1])
+        AnnotatedTexts.of(["x", "abcd"], [mark[0]], [mark[1]], [1])
 
 
 def test_surrogates_and_far_characters_come_back() -> None:
     assert text_of(codes_of("a\ud800🍵\0")) == "a\ud800🍵\0"
-    assert MarkedTexts.of(["a\0", "\ud800"]).texts() == ["a\0", "\ud800"]
+    assert AnnotatedTexts.of(["a\0", "\ud800"]).texts() == ["a\0", "\ud800"]
 
 
 PIECES = st.lists(
@@ -114,7 +114,7 @@ def test_marks_hold_under_any_edits(pieces: list[list[str]], data: st.DataObject
     ]
     chosen = data.draw(st.lists(st.sampled_from(marks), max_size=4)) if marks else []
     rows, starts, ends = ([m[k] for m in chosen] for k in (0, 1, 2))
-    given_texts = MarkedTexts.of(texts, starts, ends, rows)
+    given_texts = AnnotatedTexts.of(texts, starts, ends, rows)
     changes, expected = _some_edits(given_texts, data)
     if not changes:
         return
@@ -127,7 +127,7 @@ def test_marks_hold_under_any_edits(pieces: list[list[str]], data: st.DataObject
 
 
 def _some_edits(
-    texts: MarkedTexts, data: st.DataObject
+    texts: AnnotatedTexts, data: st.DataObject
 ) -> tuple[list[tuple[int, int, str]], list[str]]:
     """Draw edits that keep clusters and marks whole, and what the texts then are, piece by piece."""
     changes: list[tuple[int, int, str]] = []
@@ -158,13 +158,13 @@ def _some_edits(
     return changes, expected
 
 
-def _empties(texts: MarkedTexts, start: int, end: int) -> bool:
+def _empties(texts: AnnotatedTexts, start: int, end: int) -> bool:
     """Whether a deletion may rob a mark of its first character, which is more than is refused."""
     return bool(np.isin(texts.starts, np.arange(start, end)).any())
 
 
 def _replayed(
-    texts: MarkedTexts, mark: tuple[int, int, int], changes: list[tuple[int, int, str]]
+    texts: AnnotatedTexts, mark: tuple[int, int, int], changes: list[tuple[int, int, str]]
 ) -> str:
     """What a mark holds, told character by character: insertions at its borders are not its own."""
     row, a, b = mark
@@ -182,6 +182,6 @@ def _replayed(
 
 
 def test_clusters_stay_whole_where_nothing_is_inserted() -> None:
-    texts = MarkedTexts.of(["a👩‍👧e\u0301b"])
+    texts = AnnotatedTexts.of(["a👩‍👧e\u0301b"])
     made = texts.edited(edits((0, 1, "A"), (6, 7, "B")))
     assert np.flatnonzero(cluster_starts(codes_of(made.texts()[0]))).tolist() == [0, 1, 4, 6, 7]

@@ -12,7 +12,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns, members
-from twinset.evaluation.coverage._target_outcome import Outcome
+from twinset.evaluation.coverage._target_outcome import TargetOutcome
 from twinset.evaluation.coverage.group_outcomes import GroupOutcomes
 
 
@@ -45,8 +45,8 @@ def test_differences_by_hand() -> None:
 
 def test_missing_values_belong_to_no_group_and_have_no_outcome() -> None:
     real = rows(sex=["f", None] * 12, won=["y", None, "n", "y"] * 6)
-    assert Outcome.of(Comparison(real, real, real, target="won")).classes == ("y", "n")
-    outcome = Outcome.of(Comparison(real, real, real, target="won", positive="y"))
+    assert TargetOutcome.of(Comparison(real, real, real, target="won")).classes == ("y", "n")
+    outcome = TargetOutcome.of(Comparison(real, real, real, target="won", positive="y"))
     assert len(outcome.known(real)) == 18
     assert members(real, [("sex", "m")]).sum() == 0
     assert members(real, [("sex", "f")]).sum() == 12
@@ -54,7 +54,7 @@ def test_missing_values_belong_to_no_group_and_have_no_outcome() -> None:
 
 def test_of_several_classes_the_total_variation_counts() -> None:
     real = rows(x=["a", "a", "b", "c"])
-    outcome = Outcome.of(Comparison(real, real, real, target="x"))
+    outcome = TargetOutcome.of(Comparison(real, real, real, target="x"))
     assert outcome.classes == ("a", "b", "c")
     ours, theirs = (
         outcome.matrix(part).mean(axis=0).reshape(1, 1, -1)
@@ -65,7 +65,7 @@ def test_of_several_classes_the_total_variation_counts() -> None:
 
 def test_of_a_number_means_are_compared_in_standard_deviations() -> None:
     real = rows(g=["u", "v"] * 2, y=[0.0, 2.0, 0.0, 2.0])
-    outcome = Outcome.of(Comparison(real, real, real, target="y"))
+    outcome = TargetOutcome.of(Comparison(real, real, real, target="y"))
     assert (outcome.mean, outcome.scale) == (1.0, 1.0)
     assert outcome.matrix(real).ravel().tolist() == [-1, 1, -1, 1]
     assert outcome.told(np.array([-1.0]), np.array([0.5])) == {"real": 0.0, "synthetic": 1.5}

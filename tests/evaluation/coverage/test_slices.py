@@ -15,14 +15,14 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage._underrepresented import (
-    is_starved,
-    least_share,
-    least_z,
+    compute_critical_z,
+    compute_min_share,
+    find_underrepresented_rows,
+    is_underrepresented,
     rows_for,
-    starved_rows,
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
-from twinset.measurement.verdict import Against, judge
+from twinset.measurement.verdict import Reference, compute_verdict
 
 PAIRS = [(0,), (1,), (0, 1)]
 
@@ -65,7 +65,12 @@ def test_rows_in_a_starved_combination_are_lost_and_the_others_covered(rng) -> N
 def test_half_of_the_share_is_enough_and_less_must_be_beyond_chance() -> None:
     real = np.array([0.1, 0.1, 0.1, 0.002])
     made = np.array([0.05, 0.0499, 0.2, 0.0009])
-    assert is_starved(real, made, 10_000, 10_000, 4.0).tolist() == [False, True, False, False]
+    assert is_underrepresented(real, made, 10_000, 10_000, 4.0).tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_few_single_levels_are_held_against_a_lower_bar_than_many_triples() -> None:
@@ -77,10 +82,12 @@ def test_few_single_levels_are_held_against_a_lower_bar_than_many_triples() -> N
     real[:, 0], made[:, 0] = np.where(rare, 0, 1), np.where(thin, 0, 1)
     singles = [(i,) for i in range(20)]
     triples = [t for t in combinations(range(20), 3) if 0 not in t]
-    assert (starved_rows(real, made, [4] * 20, [*singles, *triples], 20) == rare).all()
+    assert (
+        find_underrepresented_rows(real, made, [4] * 20, [*singles, *triples], 20) == rare
+    ).all()
     pooled = (rare.mean() + thin.mean()) / 2
     z = (rare.mean() - thin.mean()) / np.sqrt(pooled * (1 - pooled) * 2 / 3_000)
-    assert least_z(4 * 80) < z < least_z(4 * 64 * len(triples))
+    assert compute_critical_z(4 * 80) < z < compute_critical_z(4 * 64 * len(triples))
 
 
 def test_what_is_starved_does_not_vary_by_the_draw(rng) -> None:
@@ -179,7 +186,9 @@ def verdict_of(n: int, seed: int, rare: float, compare) -> Score:
         Slices().compute(compare(made, reference), rng_for(seed, "s"))
         for made in (lots(n, 3 * seed + 1, rare), lots(n, 3 * seed + 2))
     )
-    return judge("slices", Slices(), measured, Against(baseline, None, n), measured.details)
+    return compute_verdict(
+        "slices", Slices(), measured, Reference(baseline, None, n), measured.details
+    )
 
 
 def test_few_rows_cannot_pass(compare) -> None:
@@ -207,8 +216,8 @@ def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
 
 
 def test_the_least_share_is_found_four_times_in_five() -> None:
-    n, bar, rng = 5_000, least_z(500), rng_for(1, "power")
-    share = least_share(n, n, bar)
+    n, bar, rng = 5_000, compute_critical_z(500), rng_for(1, "power")
+    share = compute_min_share(n, n, bar)
     real, made = rng.binomial(n, share, 4_000) / n, rng.binomial(n, share / 2, 4_000) / n
     pooled = (real + made) / 2
     beyond = real - made > bar * np.sqrt(pooled * (1 - pooled) * 2 / n)

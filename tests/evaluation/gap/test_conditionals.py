@@ -19,7 +19,7 @@ from twinset.evaluation.gap._forecasts import (
 )
 from twinset.evaluation.gap._labels import labeller
 from twinset.evaluation.gap.conditionals import Conditionals, _resampled
-from twinset.measurement.verdict import different_parts
+from twinset.measurement.verdict import find_different_components
 
 
 def staff(n: int, seed: int) -> dict[str, np.ndarray]:
@@ -72,7 +72,7 @@ def test_rows_that_are_too_neat_differ_too() -> None:
     reference = table(staff(5000, 2))
     neat = measured(table(columns), reference, rng_for(0, "m")).parts
     real = measured(table(staff(5000, 3)), reference, rng_for(0, "m")).parts
-    found = different_parts(Conditionals(), neat, real, 5000)
+    found = find_different_components(Conditionals(), neat, real, 5000)
     assert "pay (too neat)" in found.names
     assert "pay" not in found.names
 
@@ -85,7 +85,7 @@ def test_a_real_sample_has_no_different_column() -> None:
             measured(table(staff(400, 3 * seed + k)), reference, rng_for(0, "m")).parts
             for k in (1, 2)
         )
-        called += bool(different_parts(Conditionals(), one, other, 400).names)
+        called += bool(find_different_components(Conditionals(), one, other, 400).names)
     assert called <= 1
 
 

@@ -5,8 +5,12 @@ import pytest
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._conditions import literals_of
-from twinset.evaluation.gap._confident_rows import Judged, common_rule, surest_rows
+from twinset.evaluation.gap._conditions import list_conditions
+from twinset.evaluation.gap._confident_rows import (
+    DiscriminatorScores,
+    common_rule,
+    find_confident_rows,
+)
 from twinset.evaluation.gap.classifier import Classifier
 from twinset.measurement.harness import measure
 
@@ -23,9 +27,9 @@ def workers(n: int, seed: int, *, odd: float = 0.0) -> Dataset:
     return Dataset.from_arrow(pa.table({"age": age, "hours": hours, "job": job}))
 
 
-def judged_by(synthetic: Dataset, reference: Dataset, said: np.ndarray) -> Judged:
+def judged_by(synthetic: Dataset, reference: Dataset, said: np.ndarray) -> DiscriminatorScores:
     n = len(reference) + len(synthetic)
-    return Judged(reference, synthetic, said, np.arange(n) % 5)
+    return DiscriminatorScores(reference, synthetic, said, np.arange(n) % 5)
 
 
 def test_planted_rows_are_the_surest_and_the_rule_is_theirs(compare, rng) -> None:
@@ -70,21 +74,21 @@ def test_values_that_few_real_rows_hold_are_not_shown() -> None:
     real = Dataset.from_arrow(pa.table({"x": [1] * 5 + [2] * 20 + [3] * 75}))
     made = Dataset.from_arrow(pa.table({"x": [1, 2, 4]}))
     said = np.append(np.zeros(100), [0.9, 0.8, 0.7])
-    rows = surest_rows(judged_by(made, real, said), ["x"], None, real.slice(0, 0))
+    rows = find_confident_rows(judged_by(made, real, said), ["x"], None, real.slice(0, 0))
     assert rows == [
         {"row": 1, "opinion": 0.9},
         {"row": 2, "opinion": 0.8, "values": {"x": "2"}},
         {"row": 3, "opinion": 0.7, "values": {"x": "4"}},
     ]
     # In the train part they are as real.
-    unseen = surest_rows(judged_by(made, real.slice(30, 70), said[30:]), ["x"], None, real)
+    unseen = find_confident_rows(judged_by(made, real.slice(30, 70), said[30:]), ["x"], None, real)
     assert next(row.get("values") for row in unseen) is None
 
 
 def test_rows_varied_from_real_ones_show_no_values() -> None:
     real = workers(60, 1)
     made = workers(10, 2).with_card(origin="augmented")
-    rows = surest_rows(
+    rows = find_confident_rows(
         judged_by(made, real, np.linspace(0, 1, 70)), ["age"], np.arange(10) + 7, real
     )
     assert [row["row"] for row in rows] == [17, 16, 15, 14, 13, 12]
@@ -114,7 +118,7 @@ def test_few_rows_have_no_rule() -> None:
 )
 def test_conditions_say_what_they_hold_for(column: pa.Array, words: set[str]) -> None:
     rows = Dataset.from_arrow(pa.table({"x": column}))
-    found = {one.words: one.holds for one in literals_of(rows, rows, ["x"], np.arange(4))}
+    found = {one.words: one.holds for one in list_conditions(rows, rows, ["x"], np.arange(4))}
     assert words <= set(found)
     assert all(holds.shape == (8,) and holds.any() for holds in found.values())
     if "x is missing" in words:

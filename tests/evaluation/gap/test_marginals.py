@@ -14,7 +14,7 @@ from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distan
 from twinset.evaluation.gap._pooled import PooledColumn
 from twinset.evaluation.gap._tails import tail_weights
 from twinset.evaluation.gap.marginals import Marginals
-from twinset.measurement.verdict import different_parts
+from twinset.measurement.verdict import find_different_components
 
 numbers = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
 
@@ -160,7 +160,7 @@ def test_a_tail_that_was_cut_off_is_a_different_part(compare) -> None:
         sets = [Dataset.from_arrow(pa.table({"x": v})) for v in (made, real, train)]
         found[name] = Marginals().compute(compare(*sets), rng_for(0, "m")).parts
     assert found["cut"].names == ("x", "x (lower tail)", "x (upper tail)")
-    told = different_parts(Marginals(), found["cut"], found["real"], 1_500)
+    told = find_different_components(Marginals(), found["cut"], found["real"], 1_500)
     assert told.names == ("x (upper tail)",)
 
 

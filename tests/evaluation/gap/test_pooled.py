@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
 from twinset.evaluation.gap._pooled import PooledColumn, cut_at, places_of, quantile_places
-from twinset.evaluation.gap._rounding import grains, grains_of
+from twinset.evaluation.gap._rounding import compute_roundness, compute_value_roundness
 
 values = st.one_of(
     st.none(),
@@ -71,7 +71,7 @@ def test_roundness_of_distinct_values_is_that_of_the_rows(
 ) -> None:
     made, real = _sets(x, y)
     column = PooledColumn.of(made, real, "x")
-    by_row, by_value = grains(real, [made], "x"), grains_of(column)
+    by_row, by_value = compute_roundness(real, [made], "x"), compute_value_roundness(column)
     assert (by_row is None) == (by_value is None)
     if by_row is not None and by_value is not None:
         table = np.append(by_value, np.nan)
@@ -82,7 +82,7 @@ def test_roundness_of_distinct_values_is_that_of_the_rows(
 def test_roundness_of_dates_is_in_steps_of_time() -> None:
     days = pa.array([0, 86_400_000_000, 3_600_000_000], pa.int64()).cast(pa.timestamp("us"))
     data = Dataset.from_arrow(pa.table({"t": days}))
-    found = grains_of(PooledColumn.of(data, data, "t"))
+    found = compute_value_roundness(PooledColumn.of(data, data, "t"))
     assert found == pytest.approx([5.0, 4.0, 5.0])
 
 

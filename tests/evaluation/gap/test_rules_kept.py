@@ -9,8 +9,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._combinations import apart
-from twinset.evaluation.gap.rules_kept import RulesKept, unlike_train
+from twinset.evaluation.gap._combinations import find_exclusive_codes
+from twinset.evaluation.gap.rules_kept import RulesKept, find_rows_unlike_train
 
 
 def bills(n: int, seed: int) -> Dataset:
@@ -125,14 +125,20 @@ def test_the_commonest_answer_of_train_counts() -> None:
     left, right = np.array([0, 0, 0, 1, 1, -1]), np.array([2, 2, 3, 4, 3, 3])
     rows = np.array([0, 0, 1, 1, 5, -1, 0]), np.array([2, 3, 3, 4, 2, 2, -1])
     # Beside 1 train shows 3 and 4 once each: the lesser one counts.
-    assert unlike_train(*rows, left, right).tolist() == [False, True, False, True] + [False] * 3
+    assert (
+        find_rows_unlike_train(*rows, left, right).tolist()
+        == [False, True, False, True] + [False] * 3
+    )
 
 
 def test_rare_labels_are_not_kept_apart() -> None:
     a, b = np.repeat([0, 1, 1], [80, 10, 10]), np.repeat([0, 1, 0], [80, 10, 10])
     # Chance would bring 0 and 1 together in 80 * 10 / 100 = 8 rows: too few to tell.
-    assert not apart(a, b).any()
-    assert apart(np.repeat(a, 2), np.repeat(b, 2)).tolist() == [[False, True], [False, False]]
+    assert not find_exclusive_codes(a, b).any()
+    assert find_exclusive_codes(np.repeat(a, 2), np.repeat(b, 2)).tolist() == [
+        [False, True],
+        [False, False],
+    ]
 
 
 def test_without_any_rule_it_is_not_measurable(compare, rng) -> None:

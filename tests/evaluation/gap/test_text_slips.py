@@ -15,9 +15,9 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._near_repeats import near_repeats
-from twinset.evaluation.gap._span_slips import MarkedText
+from twinset.evaluation.gap._span_slips import AnnotatedText
 from twinset.evaluation.gap._text_slips import KnownTexts
-from twinset.evaluation.gap.text_slips import TextSlips
+from twinset.evaluation.gap.text_slips import TextAnomalies
 from twinset.measurement.harness import measure
 
 CITIES = ["Ulm", "Rom", "Bonn", "Köln"]
@@ -35,7 +35,7 @@ def said(
 
 
 def slips(made: Dataset, real: Dataset) -> dict[str, float]:
-    found = TextSlips(replicates=10).compute(Comparison(real, made, real), rng_for(1))
+    found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), rng_for(1))
     return dict(found.details["slips"])
 
 
@@ -134,27 +134,27 @@ def test_slips_of_spans_by_hand() -> None:
 
 
 def test_spans_cover_whole_words() -> None:
-    read = MarkedText.read("New York, now", [{"start": 1, "end": 6, "label": "city"}])
+    read = AnnotatedText.read("New York, now", [{"start": 1, "end": 6, "label": "city"}])
     assert read.words == ("new", "york", ",", "now")
     assert read.spans == ((0, 2, "city"),)
     assert list(read.clues()) == [("city", ["in new", "in york", "before |", "after ,"])]
     # It slipped off a word of one letter.
-    assert MarkedText.read("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
+    assert AnnotatedText.read("it is 4 now", [{"start": 7, "end": 8, "label": "n"}]).spans == (
         (2, 3, "n"),
     )
-    assert MarkedText.read("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
+    assert AnnotatedText.read("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
 
 
 def test_the_worst_slip_is_told_in_a_sentence() -> None:
     texts, spans = travels(120)
     typed = [text.replace("please", "plaese") if i % 2 else text for i, text in enumerate(texts)]
-    found = TextSlips(replicates=10).compute(
+    found = TextAnomalies(replicates=10).compute(
         Comparison(said(texts, spans), said(typed, spans), said(texts, spans)), rng_for(1)
     )
     assert found.details["summary"] == (
         "words of said that no real train text has: 8.3 % against 0.0 % in held-out real texts"
     )
-    same = TextSlips(replicates=10).compute(
+    same = TextAnomalies(replicates=10).compute(
         Comparison(said(texts, spans), said(texts, spans), said(texts, spans)), rng_for(1)
     )
     assert "summary" not in same.details
@@ -175,7 +175,7 @@ def test_what_it_lacks_is_said() -> None:
         slips(said(["a"] * 60), said(["a"] * 49))
     for settings in ({"margin": -1.0}, {"replicates": 1}, {"max_rows": 10}):
         with pytest.raises(ParameterError):
-            TextSlips(**settings)
+            TextAnomalies(**settings)
 
 
 def spoken(n: int, seed: int) -> tuple[list[str], list[list[dict[str, Any]]]]:
@@ -209,7 +209,7 @@ def judged(
         train=said(*train),
         synthetic=said([text for text, _ in made], [own for _, own in made]),
         holdout=said(*holdout),
-        metrics=[("gap.text_slips", TextSlips())],
+        metrics=[("gap.text_slips", TextAnomalies())],
         seed=2,
     )
     return score

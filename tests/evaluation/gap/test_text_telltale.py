@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.text_telltale import TextTelltale
+from twinset.evaluation.gap.text_telltale import TextClassifier
 from twinset.measurement.harness import measure
 
 
@@ -33,7 +33,7 @@ def judged(change: Callable[[str, int], str]) -> Score:
         train=said(spoken(400, 0)),
         synthetic=said([change(text, i) for i, text in enumerate(spoken(500, 1))]),
         holdout=said(spoken(1_000, 2)),
-        metrics=[("gap.text_telltale", TextTelltale())],
+        metrics=[("gap.text_telltale", TextClassifier())],
         seed=3,
     )
     return score
@@ -70,7 +70,7 @@ def test_no_word_that_few_synthetic_texts_use_is_named() -> None:
     # "secret" is in every real text and in four synthetic ones.
     real = [f"{text} secret" for text in spoken(300, 1)]
     made = [f"{text} secret" if i < 4 else text for i, text in enumerate(spoken(300, 2))]
-    found = TextTelltale().compute(Comparison(said(real), said(made), said(real)), rng_for(1))
+    found = TextClassifier().compute(Comparison(said(real), said(made), said(real)), rng_for(1))
     assert found.value > 0.9
     assert not any("secret" in tell for tell in found.details["tells"])
 
@@ -78,8 +78,8 @@ def test_no_word_that_few_synthetic_texts_use_is_named() -> None:
 def test_what_it_lacks_is_said() -> None:
     few, none = said(["a b"] * 40), said([f"{i}" for i in range(90)])
     with pytest.raises(NotMeasurable, match="at least 50 texts"):
-        TextTelltale().compute(Comparison(few, few, few), np.random.default_rng(0))
-    same = TextTelltale().compute(Comparison(none, none, none), np.random.default_rng(0))
+        TextClassifier().compute(Comparison(few, few, few), np.random.default_rng(0))
+    same = TextClassifier().compute(Comparison(none, none, none), np.random.default_rng(0))
     assert same.value == 0.0
     with pytest.raises(ParameterError):
-        TextTelltale(max_rows=10)
+        TextClassifier(max_rows=10)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from twinset.core.contracts import Comparison, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._excess_risk import FEW, excess, resampled, told_shares
+from twinset.evaluation.privacy._excess_risk import FEW, excess, resampled, round_shares
 from twinset.evaluation.privacy.attribute_inference import AttributeInference
 from twinset.evaluation.privacy.linkability import Linkability
 from twinset.evaluation.privacy.singling_out import SinglingOut
-from twinset.measurement.verdict import Against, judge
+from twinset.measurement.verdict import Reference, compute_verdict
 
 Rows = dict[str, np.ndarray]
 Makers = dict[str, Callable[[Rows, np.random.Generator], Rows]]
@@ -113,7 +113,9 @@ def verdict(release) -> Callable[..., str]:
         baseline = Comparison(sets.train, other, sets.reference)
         found = metric.compute(sets, rng_for(seed, "attack"))
         base = metric.compute(baseline, rng_for(seed, "attack"))
-        return judge("attack", metric, found, Against(base, None, n), found.details).verdict
+        return compute_verdict(
+            "attack", metric, found, Reference(base, None, n), found.details
+        ).verdict
 
     return decide
 
@@ -222,7 +224,7 @@ def test_one_to_ten_rows_are_never_told_nor_what_gives_them_away(
     n: int, data: st.DataObject
 ) -> None:
     one, other = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))
-    told = told_shares(one / n, n, other / n, n)
+    told = round_shares(one / n, n, other / n, n)
     assert [share == FEW for share in told] == [1 <= count <= 10 for count in (one, other)]
     assert all(isinstance(share, float) for share in told) or not any(
         isinstance(share, float) for share in told

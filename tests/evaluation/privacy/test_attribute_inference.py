@@ -9,7 +9,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.evaluation.privacy.attribute_inference import (
     AttributeInference,
-    choose_secrets,
+    choose_sensitive_columns,
     guess,
     is_right,
 )
@@ -56,8 +56,8 @@ def test_what_holds_of_people_in_general_is_no_leak(people, compare, rng) -> Non
 
 def test_declared_secrets_come_before_any_other(people) -> None:
     rows = people(100, 1)
-    assert choose_secrets(sensitive(rows, "colour"), rows.schema.names, 1) == ["colour"]
-    assert choose_secrets(rows, rows.schema.names, 2) == ["x", "y"]
+    assert choose_sensitive_columns(sensitive(rows, "colour"), rows.schema.names, 1) == ["colour"]
+    assert choose_sensitive_columns(rows, rows.schema.names, 2) == ["x", "y"]
 
 
 def test_integers_on_one_side_and_numbers_on_the_other_are_compared(compare, rng) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy.linkability import Linkability, deal_out, linked
+from twinset.evaluation.privacy.linkability import Linkability, linked, split_columns
 
 
 def test_a_row_links_only_where_it_is_near_on_both_sides() -> None:
@@ -37,7 +37,7 @@ def test_more_neighbours_link_no_less_and_order_does_not_matter(seed: int, k: in
 def test_both_halves_tell_about_equally_much() -> None:
     names = ["a", "b", "c", "d", "e"]
     values = [np.arange(64) % m for m in (64, 32, 16, 8, 4)]
-    halves = deal_out(Dataset.from_arrow(pa.table(dict(zip(names, values)))), names)
+    halves = split_columns(Dataset.from_arrow(pa.table(dict(zip(names, values)))), names)
     assert halves == (("a", "d", "e"), ("b", "c"))
 
 

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._membership_attack import Victims, auc, draws, weighted_aucs
-from twinset.evaluation.privacy.membership import Membership, attack_signals, true_alarms
+from twinset.evaluation.privacy._membership_attack import AttackTargets, auc, draws, weighted_aucs
+from twinset.evaluation.privacy.membership import Membership, attack_signals, true_positive_rate
 
 SIGNALS = st.integers(1, 12).flatmap(
     lambda n: arrays(float, n, elements=st.sampled_from([0, 1, 2, 5]))
@@ -54,8 +54,8 @@ def test_scale_does_not_matter() -> None:
 
 def test_true_alarms_let_one_control_row_in_a_hundred_pass() -> None:
     control = np.arange(200.0)
-    assert true_alarms(np.array([197.0, 197.5, 198.5, 500.0]), control) == 0.75
-    assert true_alarms(np.array([500.0]), control[:99]) is None
+    assert true_positive_rate(np.array([197.0, 197.5, 198.5, 500.0]), control) == 0.75
+    assert true_positive_rate(np.array([500.0]), control[:99]) is None
 
 
 def test_members_and_control_are_treated_alike(people) -> None:
@@ -73,7 +73,7 @@ def test_levels_of_either_side_are_told_apart(compare) -> None:
     )
     for sides in ((one, other), (other, one)):
         rows = np.arange(2)
-        found = Victims.of(compare(one, sides[1], sides[0]), rows, rows).features
+        found = AttackTargets.of(compare(one, sides[1], sides[0]), rows, rows).features
         apart = np.linalg.norm(found[:, None] - found, axis=2)
         assert apart == pytest.approx(1 - np.eye(4), abs=1e-6)
 

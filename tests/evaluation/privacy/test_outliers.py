@@ -10,7 +10,7 @@ from scipy.stats import fisher_exact
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._outlier_rows import most_isolated
+from twinset.evaluation.privacy._outlier_rows import rank_outliers
 from twinset.evaluation.privacy.outliers import Outliers, outlier_attack
 from twinset.measurement.harness import measure
 
@@ -20,7 +20,7 @@ def test_the_short_search_finds_what_the_long_one_finds(n: int, k: int, seed: in
     rows = np.round(rng_for(seed, "rows").normal(size=(n, 2)), 1)
     apart = np.linalg.norm(rows[:, None] - rows, axis=2) + np.where(np.eye(n), np.inf, 0)
     expected = -np.sort(-apart.min(axis=1))[: min(k, n)]
-    positions, distances = most_isolated(rows, min(k, n), rng_for(seed, "probes"))
+    positions, distances = rank_outliers(rows, min(k, n), rng_for(seed, "probes"))
     assert distances == pytest.approx(expected, abs=1e-4)
     assert apart.min(axis=1)[positions] == pytest.approx(distances, abs=1e-4)
 
@@ -28,14 +28,14 @@ def test_the_short_search_finds_what_the_long_one_finds(n: int, k: int, seed: in
 def test_more_rows_than_probes_change_nothing(rng) -> None:
     rows = rng.normal(size=(3000, 2))
     brute = [np.sort(np.linalg.norm(rows - row, axis=1))[1] for row in rows]
-    assert most_isolated(rows, 30, rng)[1] == pytest.approx(
+    assert rank_outliers(rows, 30, rng)[1] == pytest.approx(
         -np.sort(np.negative(brute))[:30], abs=1e-4
     )
 
 
 def test_equally_isolated_rows_are_taken_from_all_places() -> None:
     rows = np.arange(100.0)[:, None]
-    taken = np.concatenate([most_isolated(rows, 5, rng_for(i, "ties"))[0] for i in range(60)])
+    taken = np.concatenate([rank_outliers(rows, 5, rng_for(i, "ties"))[0] for i in range(60)])
     assert (taken < 50).mean() == pytest.approx(0.5, abs=0.15)
 
 

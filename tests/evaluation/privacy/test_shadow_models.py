@@ -10,7 +10,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._shadows import Pool, Shadows
+from twinset.evaluation.privacy._shadows import ShadowPool, Shadows
 from twinset.evaluation.privacy.shadow_models import ShadowModels
 
 Made = Callable[[Dataset, np.random.Generator], Dataset]
@@ -79,19 +79,19 @@ def test_the_same_stream_gives_the_same_numbers() -> None:
 
 
 def test_every_row_is_in_half_of_the_shadows(rng) -> None:
-    from twinset.evaluation.privacy._membership_attack import Victims
+    from twinset.evaluation.privacy._membership_attack import AttackTargets
 
     train, control = rows(40, "train", 0), rows(30, "control", 0)
     told = Comparison(train, train, control)
     attacked_rows = np.arange(20), np.arange(25)
-    victims = Victims.of(told, *attacked_rows)
+    victims = AttackTargets.of(told, *attacked_rows)
     seen = []
 
     def release(places, stream):
         seen.append(places)
         return train
 
-    pool = Pool.of(told, attacked_rows, 10, rng)
+    pool = ShadowPool.of(told, attacked_rows, 10, rng)
     assert sum(map(len, pool.others)) == 10
     shadows = Shadows.made(pool, victims, release, 6, rng)
     assert shadows.is_in.sum(axis=0).tolist() == [3] * 45

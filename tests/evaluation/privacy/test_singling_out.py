@@ -11,7 +11,7 @@ from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy._combinations import (
     Combinations,
     count_matches,
-    isolated_shares,
+    estimate_match_probability,
     isolating,
 )
 from twinset.evaluation.privacy.singling_out import SinglingOut
@@ -64,7 +64,7 @@ def test_a_subset_of_the_larger_set_is_counted_exactly(n: int, meet: int, size: 
     meet, size = min(meet, n), min(size, n)
     subsets = list(combinations(range(n), size))
     drawn = np.mean([sum(i < meet for i in subset) == 1 for subset in subsets])
-    share, _ = isolated_shares(np.array([meet]), n, np.array([0]), size)
+    share, _ = estimate_match_probability(np.array([meet]), n, np.array([0]), size)
     assert share[0] == pytest.approx(drawn)
 
 

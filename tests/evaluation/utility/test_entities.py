@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._entities import Marked, score_tags
+from twinset.evaluation.utility._entities import TokenizedTexts, score_tags
 from twinset.evaluation.utility._tagger import fit_tagger, predict_tags
 from twinset.evaluation.utility._tokens import N_BUCKETS, Tokens
 from twinset.evaluation.utility.entity_exchange_rate import EntityExchangeRate
@@ -98,7 +98,7 @@ def test_two_entities_side_by_side_stay_two() -> None:
 
 def test_f1_counts_exact_spans_with_the_right_label() -> None:
     rows = sentences(3, 1)
-    held = Marked.of(rows, ("city", "person"))
+    held = TokenizedTexts.of(rows, ("city", "person"))
     perfect = score_tags(held.tags, held)
     assert perfect.f1(np.ones(3))[0] == 1.0
     assert perfect.wrong_tokens.tolist() == [0, 0, 0]
@@ -111,7 +111,7 @@ def test_f1_counts_exact_spans_with_the_right_label() -> None:
 
 
 def test_the_tagger_learns_what_is_told_apart_and_repeats_itself() -> None:
-    rows = Marked.of(sentences(120, 1), ("city", "person"))
+    rows = TokenizedTexts.of(sentences(120, 1), ("city", "person"))
     weights = [
         fit_tagger(rows.tokens.features, rows.tags, rows.n_tags, rng_for(1, "fit")) for _ in "ab"
     ]
@@ -173,5 +173,5 @@ def test_f1_is_that_of_seqeval() -> None:
     true, guessed = (
         np.array([names.index(tag) for row in rows for tag in row.split()]) for rows in (gold, told)
     )
-    holdout = Marked(tokens, true, tuple(tokens.entities(true, ["a", "b"])), ("a", "b"))
+    holdout = TokenizedTexts(tokens, true, tuple(tokens.entities(true, ["a", "b"])), ("a", "b"))
     assert score_tags(guessed, holdout).f1(np.ones(3))[0] == pytest.approx(0.3636363636363636)

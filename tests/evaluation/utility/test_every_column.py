@@ -13,9 +13,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
-from twinset.evaluation.utility._every_column import Losses, _outcomes, _squared, losses
+from twinset.evaluation.utility._every_column import ColumnLosses, _outcomes, _squared, losses
 from twinset.evaluation.utility.every_column import EveryColumn
-from twinset.measurement.verdict import different_parts
+from twinset.measurement.verdict import find_different_components
 
 
 def shop(n: int, seed: int) -> dict[str, np.ndarray]:
@@ -38,7 +38,7 @@ def measured(made: Dataset, seed: int = 0):
 
 def test_the_share_of_variance_by_hand() -> None:
     # Errors of 0 and 1 where guessing has 1 and 1: half is explained.
-    found = Losses(("x",), np.array([[0.0], [1.0]]), np.array([[1.0], [1.0]]))
+    found = ColumnLosses(("x",), np.array([[0.0], [1.0]]), np.array([[1.0], [1.0]]))
     value, drawn = found.explained(Groups.deal(2, 10, rng_for(0)))
     assert value.tolist() == [0.5]
     assert set(drawn.ravel().tolist()) <= {0.0, 0.5, 1.0}
@@ -80,8 +80,8 @@ def test_real_rows_are_as_good_and_a_shuffled_column_is_named() -> None:
     lost["kind"] = rng_for(0, "shuffle").permutation(lost["kind"])
     broken = measured(table(lost))
     assert abs(fresh.value - real.value) < 0.03
-    assert different_parts(EveryColumn(), fresh.parts, real.parts, 1_500).names == ()
-    assert "kind" in different_parts(EveryColumn(), broken.parts, real.parts, 1_500).names
+    assert find_different_components(EveryColumn(), fresh.parts, real.parts, 1_500).names == ()
+    assert "kind" in find_different_components(EveryColumn(), broken.parts, real.parts, 1_500).names
     assert next(iter(broken.details["explained"])) == "kind"
     assert fresh.details["global_utility"] == pytest.approx(1.0, abs=0.05)
     assert broken.details["global_utility"] < 0.8

@@ -13,18 +13,18 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _real_and_synthetic as module
-from twinset.evaluation.utility._data_splits import Plan
+from twinset.evaluation.utility._data_splits import DataSplits
 from twinset.evaluation.utility._exchange_rates import summary
 from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
-from twinset.evaluation.utility._real_and_synthetic import Losses
-from twinset.evaluation.utility._task import Task
+from twinset.evaluation.utility._real_and_synthetic import HoldoutLosses
+from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
 from twinset.measurement.harness import measure
 
 SIZES = np.array([1.0, 0.5, 0.25, 0.125])
 
 
-def simulated(seed: int, worth: float, holdout: int = 2000, dimensions: int = 200) -> Losses:
+def simulated(seed: int, worth: float, holdout: int = 2000, dimensions: int = 200) -> HoldoutLosses:
     """Losses of means: `0.3 + 0.05 * n**-0.6` for n times the train part; models share their rows.
 
     An added row is worth `worth` real ones. The fewer dimensions, the more luck.
@@ -43,7 +43,9 @@ def simulated(seed: int, worth: float, holdout: int = 2000, dimensions: int = 20
     real = [np.array([model(p.mean(0)) for p in np.split(eighths, round(1 / n))]) for n in SIZES]
     kept = eighths.sum(0) if worth >= 0 else more(1 + worth)
     error = (kept + more(max(worth, 0))) / (8 * (1 + worth))
-    return Losses(SIZES, real, {1.0: model(error)}, model(more(0.5) / 4), np.zeros(holdout, int))
+    return HoldoutLosses(
+        SIZES, real, {1.0: model(error)}, model(more(0.5) / 4), np.zeros(holdout, int)
+    )
 
 
 def rows(n: int, seed: int, noise: float = 3.0) -> Dataset:
@@ -124,8 +126,8 @@ def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
     # Such rows are "different" from the 1,000 real ones that 1,000 real rows are worth.
     assert found.worth[-1][0] + 1.96 * np.std(replicates, ddof=1) < 750
     part, none = rows(100, 1), np.arange(0)
-    plan = Plan(
-        Task("regression", "y", ("x0",)),
+    plan = DataSplits(
+        PredictionTask("regression", "y", ("x0",)),
         part,
         part,
         part,
@@ -201,7 +203,7 @@ def test_rows_of_the_rare_class_are_counted_in_rows_of_it() -> None:
 def test_all_of_train_is_beside_the_synthetic_rows_and_parts_do_not_overlap() -> None:
     train, made = frauds(800, 1, 0.1), frauds(500, 2, 0.1)
     comparison = Comparison(train, made, made, target="label")
-    plan = Plan.of(Task.of(comparison), comparison, 10_000, 200, rng_for(1, "plan"))
+    plan = DataSplits.of(PredictionTask.of(comparison), comparison, 10_000, 200, rng_for(1, "plan"))
     y = plan.task.truth(train)
     for parts in plan.blocks():
         joined = np.concatenate(parts)
@@ -236,7 +238,9 @@ def test_the_curve_of_real_rows_is_measured_once_for_all_candidates() -> None:
 def test_added_rows_do_not_change_what_the_classes_weigh() -> None:
     train, made = frauds(1000, 1, 0.1), frauds(400, 2, 0.5)
     comparison = Comparison(train, made, made, target="label")
-    plan = Plan.of(Task.of(comparison), comparison, 10_000, 1000, rng_for(1, "plan"))
+    plan = DataSplits.of(
+        PredictionTask.of(comparison), comparison, 10_000, 1000, rng_for(1, "plan")
+    )
     y = np.append(plan.task.truth(train), plan.task.truth(made))
     weight = plan.counterweight(y)
     assert weight is not None
@@ -248,10 +252,10 @@ def test_all_rare_holdout_rows_are_kept_and_weigh_what_they_are() -> None:
     comparison = Comparison(
         frauds(800, 1, 0.1), frauds(90, 2), frauds(5000, 3, 0.01), target="label"
     )
-    plan = Plan.of(Task.of(comparison), comparison, 1000, 400, rng_for(1, "plan"))
+    plan = DataSplits.of(PredictionTask.of(comparison), comparison, 1000, 400, rng_for(1, "plan"))
     assert len(plan.holdout) == 400
     assert (plan.strata == 1).sum() == 50
-    losses = Losses(SIZES, [], {}, None, plan.strata, plan.shares)
+    losses = HoldoutLosses(SIZES, [], {}, None, plan.strata, plan.shares)
     weights = losses.holdout_weights(10, rng_for(1, "weights"))
     assert weights.sum(axis=1) == pytest.approx(np.ones(11))
     assert weights[:, plan.strata == 1].sum(axis=1) == pytest.approx(np.full(11, 0.01))

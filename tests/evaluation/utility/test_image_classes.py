@@ -7,7 +7,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, Pictures
+from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, ImageArrays
 from twinset.evaluation.utility.image_classes import ImageClasses, mean_recall, replicated_recall
 
 pytest.importorskip("cv2")
@@ -58,7 +58,7 @@ def test_pictures_without_a_class_or_pixels_are_left_out() -> None:
     data = pictures(6)
     cells = [*data.records.column("photo").to_pylist()[:5], {"bytes": b"damaged", "path": ""}]
     column = pa.chunked_array([pa.array(cells, data.records.column("photo").type)])
-    found = Pictures.of(column, np.array([0, 1, -1, 1, 0, 1]), 16)
+    found = ImageArrays.of(column, np.array([0, 1, -1, 1, 0, 1]), 16)
     assert found.classes.tolist() == [0, 1, 1, 0]
     assert found.pixels.shape == (4, 3, 16, 16)
 

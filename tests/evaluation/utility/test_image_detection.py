@@ -7,8 +7,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import Annotated, Variation, annotated
 from twinset.evaluation.utility._box_maps import Centres
-from twinset.evaluation.utility._dense_net import Training, taught
-from twinset.evaluation.utility.image_detection import ImageDetection, classes_of, judged
+from twinset.evaluation.utility._dense_net import Training, train_network
+from twinset.evaluation.utility.image_detection import ImageDetection, classes_of, score_detections
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -23,8 +23,8 @@ def test_a_net_learns_to_tell_classes_apart() -> None:
     )
     task = Centres(2)
     plain = Variation("mirrored, right-angle turns")
-    told = taught([train], task, plain, Training(80, window=32), rng_for(4, "net"))
-    assert judged(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
+    told = train_network([train], task, plain, Training(80, window=32), rng_for(4, "net"))
+    assert score_detections(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
 
 
 def test_each_class_is_told() -> None:
@@ -50,7 +50,7 @@ def test_scores_by_hand() -> None:
         one[0][place] = logit
         one[1:, place[0], place[1]] = np.log(8 / 16) - 2  # eight pixels to each side
         said.append(one)
-    scores = judged(Centres(1), pictures, said)
+    scores = score_detections(Centres(1), pictures, said)
     # Recall 1/2 at precision 1/2; the first picture alone is perfect, the second has nothing right.
     assert scores(np.ones(2)) == pytest.approx([0.25, 0.25, 0.5])
     assert scores(np.array([1.0, 0.0])) == pytest.approx([1, 1, 1])
@@ -60,7 +60,7 @@ def test_scores_by_hand() -> None:
 def test_a_class_that_is_not_there_takes_no_part() -> None:
     blank = np.zeros((32, 32, 3), np.uint8)
     only = [Annotated(blank, np.array([[4, 4, 20, 20]], np.float32), np.array([1]))]
-    scores = judged(Centres(2), only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
+    scores = score_detections(Centres(2), only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
     assert np.isnan(scores[1])
     assert scores[0] == scores[2] == 0
 

@@ -10,7 +10,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.evaluation.utility._model_pool import models
-from twinset.evaluation.utility._task import Task
+from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.model_ranking import ModelRanking, rank_correlation, regrets
 
 
@@ -58,7 +58,7 @@ def test_numbers_are_told_too() -> None:
     assert found.details["best"] == found.details["picked"] == "linear"
     assert found.value == 0
     assert found.details["measure"] == "R2"
-    assert len(models(Task("regression", "y", ("x",)), 400)) == 7
+    assert len(models(PredictionTask("regression", "y", ("x",)), 400)) == 7
 
 
 def test_what_cannot_be_ranked_is_said() -> None:

@@ -10,7 +10,7 @@ from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_jpeg, encode_png
 from twinset.core.seeding import rng_for
 from twinset.generators.image._scenes.layout import sprite_of
-from twinset.generators.image._scenes.pictures import Pictures
+from twinset.generators.image._scenes.pictures import SceneImages
 from twinset.generators.image._scenes.spec import read_classes
 from twinset.generators.image._scenes.view import View
 from twinset.generators.image.scenes import Scenes
@@ -41,7 +41,7 @@ def assets(folder: Path, **files: bytes) -> dict:
 
 
 def kind_of(folder: Path, spec: dict, size: int = 512, **files: bytes):
-    pictures = Pictures.read({"x": "parts"}, None, assets(folder, **files), (size, size))
+    pictures = SceneImages.read({"x": "parts"}, None, assets(folder, **files), (size, size))
     (kind,) = read_classes({"part": spec}, pictures.cutouts)
     return kind
 

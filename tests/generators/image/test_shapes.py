@@ -6,7 +6,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
 from twinset.generators.image._shapes.contours import DEFINITIONS, outline
-from twinset.generators.image._shapes.placement import FULL, Scene, Shape, place, render
+from twinset.generators.image._shapes.placement import FULL, Shape, ShapeScene, place, render
 from twinset.generators.image.shapes import Shapes
 
 cv2 = pytest.importorskip("cv2")
@@ -34,7 +34,7 @@ def scene_of(size, *shapes):
     for i, shape in enumerate(shapes, start=1):
         in_image, in_shape = shape.overlap(size)
         ids[in_image][shape.mask[in_shape]] = i
-    return Scene(shapes, ids)
+    return ShapeScene(shapes, ids)
 
 
 def test_labels_of_a_scene_by_hand():

@@ -17,7 +17,11 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import recomputed
 from twinset.core.errors import FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.minority._engine.burst_templates import Templates, Usual, medians
+from twinset.generators.minority._engine.burst_templates import (
+    BurstTemplates,
+    ColumnBehaviour,
+    medians,
+)
 from twinset.generators.minority.bursts import Bursts
 from twinset.workflows.run import run
 
@@ -66,7 +70,7 @@ def test_bursts_are_cut_where_a_pause_is_long() -> None:
     cards = np.array([0, 0, 0, 0, 1, -1, -1])
     times = np.array([5.0, 0.0, 6.0, 99.0, 5.0, 1.0, 2.0])
     rare = np.array([True, True, True, True, True, True, True])
-    found = Templates.of(cards, times, rare, 10.0)
+    found = BurstTemplates.of(cards, times, rare, 10.0)
     assert found.rows[found.first[2] :].tolist() == [1, 0, 2, 3, 4]
     assert found.lengths.tolist() == [1, 1, 3, 1, 1]
     assert found.cards.tolist() == [-1, -1, 0, 0, 1]
@@ -79,7 +83,7 @@ def test_amounts_are_told_in_the_card_s_own_measure() -> None:
     rare = np.array([False, False, False, False, True])
     assert medians(amounts, cards, 2, ~rare).tolist() == [11.0, 100.0]
     data = Dataset.from_arrow(pa.table({"x": amounts}))
-    usual = Usual.of(data, "x", cards, 2, rare)
+    usual = ColumnBehaviour.of(data, "x", cards, 2, rare)
     moved = usual.carried(np.array([55.0, 11.0]), np.array([0, 0]), np.array([0, 1]), np.zeros(2))
     assert moved.tolist() == [55.0, 100.0]
 

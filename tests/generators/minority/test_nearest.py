@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
 from twinset.generators.minority._engine.distances import Points, Scale
-from twinset.generators.minority._engine.matrices import Cells, Grid
+from twinset.generators.minority._engine.matrices import DistinctRows, Grid
 from twinset.generators.minority._engine.nearest import Search, nearest_points
 
 
-def points_of(table: pa.Table) -> tuple[Cells, Points]:
+def points_of(table: pa.Table) -> tuple[DistinctRows, Points]:
     dataset = Dataset.from_arrow(table)
-    cells = Cells.of(Grid.of(dataset, np.arange(len(dataset))))
+    cells = DistinctRows.of(Grid.of(dataset, np.arange(len(dataset))))
     return cells, Points.of(Scale.of(cells), cells.numbers, cells.codes)
 
 
-def all_pairs(cells: Cells) -> np.ndarray:
+def all_pairs(cells: DistinctRows) -> np.ndarray:
     """Return every squared distance as the scale defines it."""
     squared = np.zeros((len(cells), len(cells)))
     for column in cells.numbers.T:

@@ -122,10 +122,10 @@ def test_rare_levels_share_a_state() -> None:
 def test_layout_works_span_by_span() -> None:
     import torch
 
-    from twinset.generators.tabular._gan.layout import Layout
+    from twinset.generators.tabular._gan.layout import SlotLayout
 
     table, _ = StateTable.of(mixed(), n_modes=5, max_levels=9)
-    layout = Layout.of(table)
+    layout = SlotLayout.of(table)
     assert [table.columns[i].column.field.name for i in layout.spans][:2] == ["label", "ok"]
     assert 7 not in layout.spans  # the column "one"
     assert list(layout.widths) == sorted(layout.widths)
@@ -416,11 +416,11 @@ def test_a_graphics_card_gives_what_the_processor_gives() -> None:
 
 
 def real_rows(data: Dataset):  # type: ignore[no-untyped-def]
-    from twinset.generators.tabular._gan.layout import Layout
+    from twinset.generators.tabular._gan.layout import SlotLayout
     from twinset.generators.tabular._gan.rows import Features, RealRows
 
     table, matrix = StateTable.of(data, n_modes=5, max_levels=9)
-    layout = Layout.of(table)
+    layout = SlotLayout.of(table)
     states, positions = table.encode(matrix, rng_for(0))
     slots = states[:, list(layout.spans)] + layout.starts
     counts = np.bincount(slots.ravel(), minlength=layout.n_slots)

@@ -21,7 +21,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, MissingExtraError, ParameterError
 from twinset.core.seeding import rng_for
 from twinset.generators.tabular._network import drawing as _network_drawing
-from twinset.generators.tabular._network.cells import Cells
+from twinset.generators.tabular._network.cells import ColumnCells
 from twinset.generators.tabular._network.table import TableCells
 from twinset.generators.tabular.network import Network
 from twinset.io.checkpoint import write_checkpoint
@@ -62,9 +62,9 @@ def fitted(real: Dataset):
     return Network(epochs=15, **QUICK).fit(real, rng_for(0, "fit"))
 
 
-def cells_of(values: list, kind: str = "number") -> Cells:
+def cells_of(values: list, kind: str = "number") -> ColumnCells:
     data = Dataset.from_arrow(pa.table({"v": values}), Schema((Field(name="v", kind=kind),)))
-    return Cells.of(data, TableEncoding.of(data).columns[0], 64, 16)
+    return ColumnCells.of(data, TableEncoding.of(data).columns[0], 64, 16)
 
 
 def test_repeated_numbers_have_cells_of_their_own() -> None:

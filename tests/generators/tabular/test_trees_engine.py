@@ -13,7 +13,7 @@ from twinset.generators.tabular._trees.copy_guard import CopyGuard, row_hashes
 from twinset.generators.tabular._trees.link import LinkSettings, fit_link
 from twinset.generators.tabular._trees.parents import correspondence_ranks, draw_order
 from twinset.generators.tabular._trees.residuals import LeafSlopes
-from twinset.generators.tabular._trees.rounding import Grain, quantile_bins
+from twinset.generators.tabular._trees.rounding import NumberBins, quantile_bins
 from twinset.generators.tabular._trees.table import ChainTable, Variable
 from twinset.generators.tabular._trees.ties import Tie, find_ties
 from twinset.generators.tabular._trees.tree import DonorTree
@@ -40,7 +40,7 @@ def test_even_counts_make_even_bins() -> None:
 
 def test_values_move_inside_their_bins_and_atoms_stay_put() -> None:
     column = np.concatenate([np.zeros(50), np.arange(1, 101) / 10])
-    grain = Grain.of(column, 10, 0.1)
+    grain = NumberBins.of(column, 10, 0.1)
     codes = np.tile(np.arange(len(grain.values)), 200)
     moved = grain.moved(codes, np.random.default_rng(0))
     assert np.all(moved >= grain.values[grain.first[codes]])
@@ -52,7 +52,7 @@ def test_values_move_inside_their_bins_and_atoms_stay_put() -> None:
 
 def test_days_move_by_whole_weeks_to_days_that_are_there() -> None:
     days = np.array([d for d in range(700) if d % 7 < 5], dtype=float)
-    grain = Grain.of(days, 20, 1.0, by_week=True)
+    grain = NumberBins.of(days, 20, 1.0, by_week=True)
     codes = np.tile(np.arange(len(days)), 20)
     moved = grain.moved(codes, np.random.default_rng(0))
     assert np.all(moved % 7 == days[codes] % 7)
@@ -328,10 +328,10 @@ def test_low_temperatures_leave_every_node_a_donor() -> None:
         assert np.isfinite(drawn).all()
 
 
-def _priced() -> Grain:
+def _priced() -> NumberBins:
     # One bin from 1.00 to 1.99: 1.00 and 1.95 in 30 rows each, every other price in one.
     prices = np.concatenate([np.full(30, 1.00), np.full(30, 1.95), np.arange(101, 200) / 100])
-    return Grain.of(np.concatenate([prices, np.zeros(2_000)]), 4, 0.01)
+    return NumberBins.of(np.concatenate([prices, np.zeros(2_000)]), 4, 0.01)
 
 
 def test_values_that_rows_share_come_as_often_as_in_the_source() -> None:
@@ -361,6 +361,6 @@ def test_numbers_from_elsewhere_are_laid_on_shared_values() -> None:
 
 def test_numbers_that_no_rows_share_stay_where_they_are() -> None:
     column = np.random.default_rng(0).normal(size=500)
-    grain = Grain.of(column, 10, None)
+    grain = NumberBins.of(column, 10, None)
     spread = np.linspace(-2, 2, 50)
     assert grain.habitual(spread).tolist() == spread.tolist()

@@ -16,7 +16,7 @@ from twinset.generators.tabular._trees.residuals import (
     find_leaning,
     quantiles,
 )
-from twinset.generators.tabular._trees.rounding import Grain
+from twinset.generators.tabular._trees.rounding import NumberBins
 from twinset.generators.tabular.trees import Trees
 
 
@@ -121,7 +121,7 @@ def test_scores_that_are_drawn_get_the_distribution_of_the_numbers() -> None:
 def test_which_numbers_lean(spoil, leans: bool) -> None:
     x, y = waves(3000)
     y = spoil(y)
-    grain = Grain.of(y, 256, None)
+    grain = NumberBins.of(y, 256, None)
     codes = grain.codes(y)
     found = find_leaning(
         x[: len(y)], y, grain, codes, ~grain.atom[codes], False, np.random.default_rng(0)

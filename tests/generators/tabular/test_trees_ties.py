@@ -11,14 +11,14 @@ from scipy.stats import ks_2samp
 from twinset.core.data.dataset import Dataset
 from twinset.generators.tabular._trees.chain import laid_where_off
 from twinset.generators.tabular._trees.fitted import chain_from_arrays, chain_to_arrays
-from twinset.generators.tabular._trees.rounding import Grain
+from twinset.generators.tabular._trees.rounding import NumberBins
 from twinset.generators.tabular._trees.ties import Overlay
 from twinset.generators.tabular.trees import Trees
 
 
 def test_a_rank_takes_the_real_number_there_by_hand() -> None:
     real = np.array([1.0, 1.0, 2.0, 3.0])
-    grain = Grain.of(real, 256, 1.0)
+    grain = NumberBins.of(real, 256, 1.0)
     way = Overlay.of(np.array([10.0, 20.0, 30.0, 40.0]), grain.codes(real))
     drawn = np.array([40.0, 10.0, 30.0, 20.0, 5.0, 99.0])
     laid = way.laid(drawn, grain, np.random.default_rng(0))
@@ -27,7 +27,7 @@ def test_a_rank_takes_the_real_number_there_by_hand() -> None:
 
 def test_equal_numbers_share_their_ranks_out() -> None:
     real = np.arange(10.0)
-    grain = Grain.of(real, 256, 1.0)
+    grain = NumberBins.of(real, 256, 1.0)
     way = Overlay.of(np.array([0.0] * 5 + [1.0] * 5), grain.codes(real))
     laid = way.laid(np.repeat([0.0, 1.0], 500), grain, np.random.default_rng(0))
     assert sorted(set(laid[:500])) == [0, 1, 2, 3, 4]

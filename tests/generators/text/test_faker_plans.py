@@ -13,11 +13,11 @@ from twinset.core.errors import ParameterError
 from twinset.generators.text._faker.changes import has_no_sigma
 from twinset.generators.text._faker.draws import (
     AnyOf,
-    Called,
-    Changed,
-    Draws,
-    Joined,
+    ConcatenatedDraw,
+    FakerCall,
+    MappedDraw,
     Pick,
+    TextDraw,
     any_of,
     changed,
     joined,
@@ -34,32 +34,32 @@ PROVIDERS = (
 KNOWN: dict[int, tuple[frozenset[str], frozenset[int]]] = {}
 
 
-def ends(plan: Draws, text: str, starts: set[int]) -> set[int]:
+def ends(plan: TextDraw, text: str, starts: set[int]) -> set[int]:
     """Return where a text may go on behind a part that a plan gives, by brute force."""
     if isinstance(plan, Pick):
         if id(plan) not in KNOWN:
             KNOWN[id(plan)] = frozenset(plan.values), frozenset(map(len, plan.values))
         values, lengths = KNOWN[id(plan)]
         return {s + n for s in starts for n in lengths if text[s : s + n] in values}
-    if isinstance(plan, Joined):
+    if isinstance(plan, ConcatenatedDraw):
         for part in plan.parts:
             starts = ends(part, text, starts)
         return starts
     if isinstance(plan, AnyOf):
         return set().union(*(ends(one, text, starts) for one in plan.choices))
-    assert isinstance(plan, Called | Changed)
+    assert isinstance(plan, FakerCall | MappedDraw)
     return {end for start in starts for end in range(start, len(text) + 1)}
 
 
-def may_give(plan: Draws, text: str) -> bool:
+def may_give(plan: TextDraw, text: str) -> bool:
     return len(text) in ends(plan, text, {0})
 
 
-def called_in(plan: Draws) -> bool:
-    if isinstance(plan, Joined | AnyOf):
-        parts = plan.parts if isinstance(plan, Joined) else plan.choices
+def called_in(plan: TextDraw) -> bool:
+    if isinstance(plan, ConcatenatedDraw | AnyOf):
+        parts = plan.parts if isinstance(plan, ConcatenatedDraw) else plan.choices
         return any(map(called_in, parts))
-    return isinstance(plan, Called) or (isinstance(plan, Changed) and called_in(plan.of))
+    return isinstance(plan, FakerCall) or (isinstance(plan, MappedDraw) and called_in(plan.of))
 
 
 def locales() -> list[str]:
@@ -131,7 +131,7 @@ def test_values_come_as_often_as_by_calls(locale: str, provider: str) -> None:
 def test_parts_are_independent_of_each_other() -> None:
     """Two parts of several kinds each must not come in step."""
     kinds = AnyOf((Pick(("a", "b")), Pick(("c",))))
-    found = Counter(Joined((kinds, kinds, kinds)).draw(20_000, np.random.default_rng(2)))
+    found = Counter(ConcatenatedDraw((kinds, kinds, kinds)).draw(20_000, np.random.default_rng(2)))
     likely = {"a": 0.25, "b": 0.25, "c": 0.5}
     assert len(found) == 27
     for text, count in found.items():
@@ -144,7 +144,7 @@ def test_short_lists_are_put_together_and_long_ones_are_not() -> None:
     assert joined([Pick(("Nr. ",)), long, Pick(("!",))]) == Pick(
         tuple(f"Nr. {i}!" for i in range(2_000))
     )
-    assert isinstance(joined([long, long]), Joined)
+    assert isinstance(joined([long, long]), ConcatenatedDraw)
     assert joined([]) == Pick(("",))
     assert any_of([Pick(("a",)), Pick(("a",)), Pick(("b",))]) == Pick(("a", "a", "b"))
 
@@ -153,18 +153,18 @@ def test_short_lists_are_put_together_and_long_ones_are_not() -> None:
     ("plan", "plain"),
     [
         (joined([Pick(("Ann", "Bo")), Pick((" ",)), Pick(("Ash",) * 2_000)]), True),
-        (Joined((Pick(("Ann ",)), Pick((" Ash",)))), False),
-        (Joined((Pick((" Ann",)), Pick(("Ash",)))), False),
-        (Joined((Pick(("Ann",)), Pick(("Ash", "")))), False),
-        (Joined((Pick(("Ann",)), Pick((" Ash ",)))), False),
-        (Joined((Pick(("Ann",)), Pick((" a  b",)))), False),
-        (Joined((Pick(("Ann",)), Pick((" a\tb",)))), False),
+        (ConcatenatedDraw((Pick(("Ann ",)), Pick((" Ash",)))), False),
+        (ConcatenatedDraw((Pick((" Ann",)), Pick(("Ash",)))), False),
+        (ConcatenatedDraw((Pick(("Ann",)), Pick(("Ash", "")))), False),
+        (ConcatenatedDraw((Pick(("Ann",)), Pick((" Ash ",)))), False),
+        (ConcatenatedDraw((Pick(("Ann",)), Pick((" a  b",)))), False),
+        (ConcatenatedDraw((Pick(("Ann",)), Pick((" a\tb",)))), False),
         (AnyOf((Pick(("a",)), Pick(("b c",)))), True),
-        (AnyOf((Pick(("a",)), Called(lambda: "x"))), False),
+        (AnyOf((Pick(("a",)), FakerCall(lambda: "x"))), False),
         (Pick(("a b", "")), False),
     ],
 )
-def test_whether_blanks_need_mending_is_known_beforehand(plan: Draws, plain: bool) -> None:
+def test_whether_blanks_need_mending_is_known_beforehand(plan: TextDraw, plain: bool) -> None:
     assert plan.is_plain is plain
 
 
@@ -222,7 +222,7 @@ def test_what_is_understood_and_what_is_called(own: tuple[Any, Planner]) -> None
     assert {"RED-10", "BLUE-99"} <= loud
     # The same value in two places, other ways of drawing, and arithmetic are left to Faker.
     for name in ("twice", "weighed", "counted"):
-        assert isinstance(found[name], Called), name
+        assert isinstance(found[name], FakerCall), name
     assert set(found["twice"].draw(50, np.random.default_rng(1))) == {"redred", "blueblue"}
 
 
@@ -233,12 +233,12 @@ def test_a_text_is_changed_beforehand_only_where_its_parts_change_alone(
 
     fake, _ = own
     # Small sigma has another form at the end of a word: "\u039f\u03a3" alone, and before "\u0391".
-    greek = Joined((Pick(("\u039f\u03a3", "\u0391")), Pick(("", "\u0391"))))
+    greek = ConcatenatedDraw((Pick(("\u039f\u03a3", "\u0391")), Pick(("", "\u0391"))))
     small = changed(greek, str.lower, has_no_sigma)
-    assert isinstance(small, Changed)
+    assert isinstance(small, MappedDraw)
     expected = {(a + b).lower() for a in greek.parts[0].values for b in greek.parts[1].values}  # type: ignore[attr-defined]
     assert set(small.draw(200, np.random.default_rng(1))) == expected
-    latin = changed(Joined((Pick(("OS",)), Pick(("", "A")))), str.lower, has_no_sigma)
+    latin = changed(ConcatenatedDraw((Pick(("OS",)), Pick(("", "A")))), str.lower, has_no_sigma)
     assert latin == Pick(("os", "osa"))
     plans = {name: Planner(fake).of(getattr(fake, name)) for name in ("user_name", "email")}
     rng = np.random.default_rng(4)

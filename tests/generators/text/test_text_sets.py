@@ -18,7 +18,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.generation.sampling import fit_source
-from twinset.generators.text._grammar.apportion import Turns
+from twinset.generators.text._grammar.apportion import Apportionment
 from twinset.generators.text._grammar.near_duplicates import near_duplicate_fraction
 from twinset.generators.text.templates import Templates
 
@@ -131,7 +131,7 @@ def test_a_sample_without_memory_repeats_where_nothing_new_is_left():
 )
 def test_turns_are_fair_at_any_point_and_end_when_all_have_run_out(weights, most, seed):
     shares = [Fraction(weight, 7) for weight in weights]
-    turns = Turns(shares, seed, most[: len(weights)])
+    turns = Apportionment(shares, seed, most[: len(weights)])
     order = turns.at(np.arange(turns.total + 20))
     for n in range(0, len(order) + 1, 3):
         counts = np.bincount(order[:n], minlength=len(weights))
@@ -139,7 +139,7 @@ def test_turns_are_fair_at_any_point_and_end_when_all_have_run_out(weights, most
     assert (
         np.bincount(order[: turns.total], minlength=len(weights)).tolist() == most[: len(weights)]
     )
-    free = Turns(shares, seed).at(np.arange(100))
+    free = Apportionment(shares, seed).at(np.arange(100))
     due = np.outer(np.arange(1, 101), np.array(weights) / sum(weights))
     had = np.cumsum(free[:, None] == np.arange(len(weights)), axis=0)
     assert np.abs(had - due).max() < 1

@@ -16,7 +16,7 @@ from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FormatLossWarning
 from twinset.io import open_writer, read_dataset
 from twinset.io.formats import TEXT_FORMATS, file_name
-from twinset.io.text.losses import Losses
+from twinset.io.text.losses import RoundTripLosses
 from twinset.io.text.writer import TextWriter
 
 _WITHOUT_SPACY = pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")
@@ -82,7 +82,9 @@ def awkward() -> Dataset:
     )
 
 
-def written(rows: Dataset, folder: Path, word: str, pieces: int = 1) -> tuple[Path, Losses]:
+def written(
+    rows: Dataset, folder: Path, word: str, pieces: int = 1
+) -> tuple[Path, RoundTripLosses]:
     """Write a set in some chunks and return where it is and what the writer says is lost."""
     path = folder / file_name("set", word)
     size = -(-len(rows) // pieces) or 1

@@ -18,7 +18,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import TEXT_FORMATS
-from twinset.io.text.losses import Losses
+from twinset.io.text.losses import RoundTripLosses
 
 from .conftest import AWKWARD, FORMATS, content, read_again, spanned, text_set, written
 from .test_tokens import SIGNS
@@ -26,15 +26,15 @@ from .test_tokens import SIGNS
 LEFT_OUT = "the row is left out"
 
 
-def touched(losses: Losses) -> set[int]:
+def touched(losses: RoundTripLosses) -> set[int]:
     return {row for rows in losses.found.values() for row in rows}
 
 
-def left_out(losses: Losses) -> set[int]:
+def left_out(losses: RoundTripLosses) -> set[int]:
     return {k for what, rows in losses.found.items() if what.startswith(LEFT_OUT) for k in rows}
 
 
-def as_read(rows: Dataset, losses: Losses, word: str) -> list[int]:
+def as_read(rows: Dataset, losses: RoundTripLosses, word: str) -> list[int]:
     """Return the numbers of the rows in the order in which the file gives them back."""
     kept = [k for k in range(len(rows)) if k not in left_out(losses)]
     if word != "rasa":
@@ -44,7 +44,7 @@ def as_read(rows: Dataset, losses: Losses, word: str) -> list[int]:
     return sorted(kept, key=lambda k: order.index(labels[k]))
 
 
-def check(rows: Dataset, word: str, folder: Path) -> Losses:
+def check(rows: Dataset, word: str, folder: Path) -> RoundTripLosses:
     """Hold the file against the rows: exact where nothing is said to be lost."""
     path, losses = written(rows, folder, word, pieces=3)
     order = as_read(rows, losses, word)

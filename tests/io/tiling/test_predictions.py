@@ -5,12 +5,12 @@ import pytest
 
 from twinset.core.errors import DataError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.io.tiling import Found, Tiling, Window, find_by_tiles, join_boxes, join_maps
+from twinset.io.tiling import Detections, Tiling, Window, find_by_tiles, join_boxes, join_maps
 
 
-def found(*entries: tuple[list[float], float, str]) -> Found:
+def found(*entries: tuple[list[float], float, str]) -> Detections:
     boxes = np.array([box for box, _, _ in entries], float).reshape(-1, 4)
-    return Found(boxes, np.array([s for _, s, _ in entries]), [name for _, _, name in entries])
+    return Detections(boxes, np.array([s for _, s, _ in entries]), [name for _, _, name in entries])
 
 
 TWO = [Window(0, 0, 100, 100), Window(80, 0, 180, 100)]
@@ -89,11 +89,11 @@ def test_every_disc_is_found_once() -> None:
         cv2.circle(image, at, int(rng.integers(3, 11)), 255, -1)
         discs.append(at)
 
-    def find(tile: np.ndarray) -> Found:
+    def find(tile: np.ndarray) -> Detections:
         n, _, stats, _ = cv2.connectedComponentsWithStats(tile)
         x, y, w, h = stats[1:, :4].T
         boxes = np.stack([x, y, x + w, y + h], axis=1).astype(float)
-        return Found(boxes, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), ["disc"] * (n - 1))
+        return Detections(boxes, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), ["disc"] * (n - 1))
 
     whole, tiled = find(image), find_by_tiles(image, find, Tiling(size=96, overlap=24))
     assert len(whole.boxes) == len(discs)
@@ -125,4 +125,4 @@ def test_mistakes_are_told() -> None:
     with pytest.raises(DataError, match="another size than its window"):
         join_maps([np.zeros((3, 3), int)], TWO[:1], (100, 180))
     with pytest.raises(DataError, match="one score and one label each"):
-        Found(np.zeros((2, 4)), np.zeros(1), ["a", "b"])
+        Detections(np.zeros((2, 4)), np.zeros(1), ["a", "b"])

@@ -13,7 +13,7 @@ import pytest
 from twinset.cli import main
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import LeakError
-from twinset.ingest.input_table import lock_away, with_role
+from twinset.ingest.input_table import split_holdout, with_role
 from twinset.registry import build
 from twinset.workflows.compare import compare
 from twinset.workflows.evaluate import evaluate
@@ -105,7 +105,7 @@ def test_the_command_ends_with_code_2_and_one_sentence(
 
 def test_a_twin_cuts_whole_groups_and_tells_of_rows_grown_before() -> None:
     data = with_role(Dataset.from_arrow(payments(600, 1)), "card", "group")
-    parts = lock_away(data, 0.3, 0)
+    parts = split_holdout(data, 0.3, 0)
     assert parts.holdout is not None
     cards = [set(part.records["card"].to_pylist()) for part in (parts.train, parts.holdout)]
     assert not cards[0] & cards[1]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.leakage.duplicates import Cut
+from twinset.measurement.leakage.duplicates import SplitRows
 from twinset.measurement.leakage.linear_copies import Cloud
 from twinset.measurement.leakage.precision import decimals_of
 from twinset.measurement.leakage.row_keys import RowKeys
@@ -64,7 +64,7 @@ def lines(points: np.ndarray, held: list[int]) -> int:
     names = tuple(table)
     side = np.zeros(len(points), np.int8)
     side[held] = 1
-    cut = Cut(RowKeys.of((data,), names), side, None, (), names, names, None)
+    cut = SplitRows(RowKeys.of((data,), names), side, None, (), names, names, None)
     cloud = Cloud.of(cut)
     assert cloud is not None
     return cloud.on_lines(side == 1, side == 0, np.random.default_rng(0))[0]

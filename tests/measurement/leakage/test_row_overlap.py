@@ -8,7 +8,12 @@ import twinset
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import LeakError
 from twinset.core.seeding import rng_for
-from twinset.measurement.leakage.row_overlap import SeenRows, copied_note, copied_rows, seen_rows
+from twinset.measurement.leakage.row_overlap import (
+    RowOverlap,
+    copied_note,
+    copied_rows,
+    count_row_overlap,
+)
 from twinset.registry import build
 
 FEW = ("gap.marginals", "utility.train_synthetic_test_real", "privacy.exact_copies")
@@ -38,7 +43,7 @@ def test_counts_by_hand() -> None:
     others = Dataset.from_arrow(
         pa.table({"a": ["q", "q", "p", None], "b": ["2", "1", "1", None]}), known.schema
     )
-    assert seen_rows(known, others) == SeenRows(3, 4, 0.5)
+    assert count_row_overlap(known, others) == RowOverlap(3, 4, 0.5)
 
 
 def test_new_identifiers_do_not_hide_a_copy() -> None:
@@ -52,7 +57,7 @@ def test_new_identifiers_do_not_hide_a_copy() -> None:
     ("seen", "told"), [(0, None), (1, "fewer than 11"), (10, "fewer than 11"), (11, "11")]
 )
 def test_small_counts_are_not_told(seen: int, told: str | None) -> None:
-    notes = copied_note(SeenRows(seen, 5_000, 0.0))
+    notes = copied_note(RowOverlap(seen, 5_000, 0.0))
     starts = [] if told is None else [f"{told} of 5,000 synthetic rows equal a real row. Without"]
     assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
 

@@ -19,7 +19,7 @@ from twinset.core.errors import (
 )
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.design_matrix import Reader
-from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 from twinset.workflows.advise.models import fit, view_of
 
 from .conftest import payments
@@ -133,7 +133,7 @@ def test_other_models_are_asked_where_they_are_installed(table: pa.Table, librar
         with pytest.raises(MissingExtraError, match=f"pip install {library}"):
             tw.advise(table, target="fraud", judges=[library])
         return
-    case = open_case(table, Columns(target="fraud"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud"))
     raw = Reader.of(case.dataset, case.features).read(case.dataset)
     x = view_of(library, raw).transform(raw)
     probability = fit(library, x, case.truth, None, 1)(x)

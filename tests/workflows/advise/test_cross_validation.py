@@ -15,12 +15,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import FitError
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise import advise as face
-from twinset.workflows.advise.cross_validation import Bench, FoldResult
-from twinset.workflows.advise.folds import Cut, Rows
-from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
+from twinset.workflows.advise.folds import Rows, TrainTestSplit
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 from twinset.workflows.advise.paired_tests import random_ranking
 from twinset.workflows.advise.phrases import sentence_of
-from twinset.workflows.advise.select_strategy import race
+from twinset.workflows.advise.select_strategy import select_strategies
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 QUICK = {"judges": ("linear",), "ratios": (0.3,)}
@@ -79,14 +79,14 @@ def test_positives_of_one_time_are_told() -> None:
 def test_a_generator_that_refuses_late_is_not_chosen(
     monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
-    made_rows = Bench.made_rows
+    made_rows = StrategyTrials.made_rows
 
-    def picky(self: Bench, component: str, train: Rows, n: int, path: str) -> Dataset:
+    def picky(self: StrategyTrials, component: str, train: Rows, n: int, path: str) -> Dataset:
         if path == refused:
             raise FitError("these rows are too few")
         return made_rows(self, component, train, n, path)
 
-    monkeypatch.setattr(Bench, "made_rows", picky)
+    monkeypatch.setattr(StrategyTrials, "made_rows", picky)
     monkeypatch.setattr(face, "candidates", lambda *_: (NONE, COPULA))
     found = tw.advise(shops(30), target="fraud", positive="true", **QUICK)
     assert (found.chosen, found.challenger, found.recipe) == ("none", "none", "")
@@ -96,19 +96,24 @@ def test_a_generator_that_refuses_late_is_not_chosen(
 
 
 def test_by_time_no_fold_counts_twice(table: pa.Table) -> None:
-    case = open_case(table, Columns(target="fraud", time="day"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud", time="day"))
     tried = (NONE, Strategy("sqrt weights", "weights", power=0.5))
-    found = race(Bench(case, 1), np.arange(3_000), tried, "linear", 1.0)
+    found = select_strategies(StrategyTrials(case, 1), np.arange(3_000), tried, "linear", 1.0)
     assert [path for path, _ in found.folds] == [f"repeat-0/fold-{k}" for k in range(3)]
     assert len(found.results) == 3
-    by_chance = open_case(table, Columns(target="fraud"))
-    assert len(race(Bench(by_chance, 1), np.arange(3_000), tried, "linear").folds) == 12
+    by_chance = read_labelled_table(table, ColumnRoles(target="fraud"))
+    assert (
+        len(
+            select_strategies(StrategyTrials(by_chance, 1), np.arange(3_000), tried, "linear").folds
+        )
+        == 12
+    )
 
 
 def test_the_reason_of_a_refusal_is_that_of_the_first_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     told_later = threading.Event()
 
-    def picky(self: Bench, component: str, train: Rows, n: int, path: str) -> Dataset:
+    def picky(self: StrategyTrials, component: str, train: Rows, n: int, path: str) -> Dataset:
         if path == "fold-0":
             assert told_later.wait(20)
             # What the other worker says must stand before the first fold goes on.
@@ -117,8 +122,10 @@ def test_the_reason_of_a_refusal_is_that_of_the_first_fold(monkeypatch: pytest.M
             told_later.set()
         raise FitError(f"refused on {path}")
 
-    bench = Bench(open_case(shops(30), Columns(target="fraud", positive="true")), 1, workers=2)
-    monkeypatch.setattr(Bench, "made_rows", picky)
+    bench = StrategyTrials(
+        read_labelled_table(shops(30), ColumnRoles(target="fraud", positive="true")), 1, workers=2
+    )
+    monkeypatch.setattr(StrategyTrials, "made_rows", picky)
     bench.try_all(two_folds(), (NONE, COPULA), "linear")
     assert "fold-0" in bench.refused["minority.copula"]
 
@@ -127,20 +134,22 @@ def test_each_worker_has_one_thread_for_its_own_numerics(monkeypatch: pytest.Mon
     openmp = pytest.importorskip("sklearn.utils._openmp_helpers")
     seen: list[int] = []
 
-    def look(self: Bench, *_: object) -> dict[str, FoldResult]:
+    def look(self: StrategyTrials, *_: object) -> dict[str, FoldResult]:
         seen.append(openmp._openmp_effective_n_threads())
         return {}
 
-    monkeypatch.setattr(Bench, "_try", look)
-    bench = Bench(open_case(shops(30), Columns(target="fraud", positive="true")), 1, workers=2)
+    monkeypatch.setattr(StrategyTrials, "_try", look)
+    bench = StrategyTrials(
+        read_labelled_table(shops(30), ColumnRoles(target="fraud", positive="true")), 1, workers=2
+    )
     with threadpool_limits(limits=4, user_api="openmp"):
         bench.try_all(two_folds(), (NONE,), "linear")
     assert seen == [1, 1]
 
 
-def two_folds() -> list[tuple[str, Cut]]:
+def two_folds() -> list[tuple[str, TrainTestSplit]]:
     even, odd = np.arange(0, 3_000, 3), np.arange(1, 3_000, 3)
-    return [("fold-0", Cut(even, odd)), ("fold-1", Cut(odd, even))]
+    return [("fold-0", TrainTestSplit(even, odd)), ("fold-1", TrainTestSplit(odd, even))]
 
 
 def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
@@ -148,18 +157,21 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
     n = 1_500
     noise = {f"x{i}": rng.normal(size=n) for i in range(5)}
     table = pa.table({**noise, "fraud": rng.random(n) < 0.08})
-    case = open_case(table, Columns(target="fraud", positive="true"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
     ways = (NONE, Strategy("balanced weights", "weights", power=1.0), COPULA)
-    found = [race(Bench(case, seed), np.arange(1_000), ways, "linear") for seed in range(4)]
+    found = [
+        select_strategies(StrategyTrials(case, seed), np.arange(1_000), ways, "linear")
+        for seed in range(4)
+    ]
     assert all(one.is_chance and one.chosen == "none" for one in found)
     assert "no better than chance" in sentence_of("no evidence", found[0])
 
 
 def test_a_random_order_reaches_what_chance_does() -> None:
     """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6, and half."""
-    case = open_case(
+    case = read_labelled_table(
         pa.table({"x": [0.5, 1.5, 2.5, 3.5], "fraud": [1, 1, 0, 0]}),
-        Columns(target="fraud", positive="1"),
+        ColumnRoles(target="fraud", positive="1"),
     )
     drawn = [random_ranking(case, np.arange(4), rng_for(i)) for i in range(40)]
     precision, area = np.mean(drawn, axis=(0, 2))
@@ -172,8 +184,8 @@ def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> N
     rng = rng_for(6, "long")
     fraud = np.arange(30_000) % 200 == 0
     table = pa.table({"x": rng.normal(1.5 * fraud), "z": rng.normal(size=30_000), "fraud": fraud})
-    case = open_case(table, Columns(target="fraud", positive="true"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
     ways = [Strategy(f"repeat {ratio:g}", "repeat", ratio=ratio) for ratio in (0.01, 0.1)]
-    found = race(Bench(case, 1), np.arange(30_000), [NONE, *ways], "linear")
+    found = select_strategies(StrategyTrials(case, 1), np.arange(30_000), [NONE, *ways], "linear")
     assert found.finalists == ("none", "repeat 0.1", "repeat 0.01")
     assert found.differences["repeat 0.01"].error > 0

@@ -13,7 +13,7 @@ from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.data_warnings import suspicions
 from twinset.workflows.advise.folds import outer_cut
-from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 
 
 def told(**more: Callable[[np.ndarray], object]) -> str:
@@ -22,7 +22,9 @@ def told(**more: Callable[[np.ndarray], object]) -> str:
     table = pa.table(
         {"x": rng.normal(fraud), "fraud": fraud, **{k: f(fraud) for k, f in more.items()}}
     )
-    case = open_case(table, Columns(target="fraud", group="card" if "card" in more else None))
+    case = read_labelled_table(
+        table, ColumnRoles(target="fraud", group="card" if "card" in more else None)
+    )
     return " ".join(suspicions(case, outer_cut(case, 0.3, None, rng_for(1, "cut"))))
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from twinset.core.errors import DataError
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.facts import delay_told
+from twinset.workflows.advise.facts import format_label_delay
 from twinset.workflows.advise.folds import inner_folds, outer_cut
-from twinset.workflows.advise.labelled_table import Case, Columns, open_case
+from twinset.workflows.advise.labelled_table import ColumnRoles, LabelledTable, read_labelled_table
 
 
-def case_of(table: pa.Table, **roles: str) -> Case:
-    return open_case(table, Columns(target="fraud", **roles))
+def case_of(table: pa.Table, **roles: str) -> LabelledTable:
+    return read_labelled_table(table, ColumnRoles(target="fraud", **roles))
 
 
 def test_by_time_the_latest_rows_are_tested_on_and_the_gap_is_left_out() -> None:
@@ -41,8 +41,8 @@ def test_the_gap_is_by_default_a_twentieth_of_the_time_and_at_most_seven_days() 
 
 
 def test_a_delay_has_a_unit_or_says_how_to_name_it() -> None:
-    assert "after 3.500 days: set" in delay_told(3.5, in_days=True)
-    assert "after 8,640 units of the time: set --delay if not; --time-unit" in delay_told(
+    assert "after 3.500 days: set" in format_label_delay(3.5, in_days=True)
+    assert "after 8,640 units of the time: set --delay if not; --time-unit" in format_label_delay(
         8640, False
     )
 

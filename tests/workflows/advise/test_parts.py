@@ -15,16 +15,16 @@ from twinset.core.seeding import rng_for
 from twinset.workflows.advise.calibration import HeldOut, reliability, restore, set_back
 from twinset.workflows.advise.cross_validation import FoldResult
 from twinset.workflows.advise.design_matrix import BinnedView, RawRows, ScaledView
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Columns, open_case
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 from twinset.workflows.advise.paired_tests import Difference, compare
 from twinset.workflows.advise.ranking_metrics import (
     Prices,
-    Ranking,
+    WeightedRanking,
     average_precision,
     precision_at_positives,
 )
-from twinset.workflows.advise.select_strategy import Race, choose, pick
+from twinset.workflows.advise.select_strategy import ModelSelection, choose, pick
 from twinset.workflows.advise.strategies import (
     NONE,
     Strategy,
@@ -32,7 +32,7 @@ from twinset.workflows.advise.strategies import (
     extra_rows,
     training_rows,
 )
-from twinset.workflows.advise.test_results import Drawn, of_few
+from twinset.workflows.advise.test_results import BootstrapDraws, of_few
 
 SKLEARN = pytest.importorskip("sklearn.metrics")
 
@@ -48,14 +48,14 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_too(seed: int, leve
     drawn = rng.integers(0, 3, 60).astype(float)
     drawn[truth] += 1
     expected = SKLEARN.average_precision_score(truth, score, sample_weight=drawn)
-    assert Ranking(score, truth).measures(drawn, 0.1)[0] == pytest.approx(expected)
+    assert WeightedRanking(score, truth).measures(drawn, 0.1)[0] == pytest.approx(expected)
 
 
 def test_recall_and_precision_at_the_alert_rate() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     truth = np.array([True, False, True, False, True])
     # Two alerts of five rows find one of the three positives.
-    _, recall, precision = Ranking(score, truth).measures(np.ones(5), 0.4)
+    _, recall, precision = WeightedRanking(score, truth).measures(np.ones(5), 0.4)
     assert recall == pytest.approx(1 / 3)
     assert precision == pytest.approx(1 / 2)
     assert precision_at_positives(score, truth).round(3).tolist() == [1.0, 0.667, 0.6]
@@ -161,7 +161,10 @@ def _fold(**precision: list[float]) -> dict[str, FoldResult]:
 
 
 def test_the_standard_error_is_that_of_nadeau_and_bengio() -> None:
-    folds = [("a", Cut(np.arange(20), np.arange(10))), ("b", Cut(np.arange(20), np.arange(10)))]
+    folds = [
+        ("a", TrainTestSplit(np.arange(20), np.arange(10))),
+        ("b", TrainTestSplit(np.arange(20), np.arange(10))),
+    ]
     results = [_fold(none=[0.5, 0.5], x=[0.6, 0.8]), _fold(none=[0.5, 0.5], x=[0.5, 0.5])]
     found = compare(results, [NONE, Strategy("x", "weights")], folds)["x"]
     # Changes 0.1, 0.3, 0, 0: mean 0.1, variance 0.02; of a fold of two 0.01; times 1/2 + 10/20.
@@ -170,15 +173,18 @@ def test_the_standard_error_is_that_of_nadeau_and_bengio() -> None:
 
 
 def test_positives_of_one_group_count_as_one() -> None:
-    folds = [("a", Cut(np.arange(20), np.arange(2))), ("b", Cut(np.arange(20), np.arange(2, 4)))]
+    folds = [
+        ("a", TrainTestSplit(np.arange(20), np.arange(2))),
+        ("b", TrainTestSplit(np.arange(20), np.arange(2, 4))),
+    ]
     results = [_fold(none=[0.5, 0.5], x=[0.7, 0.7]), _fold(none=[0.5, 0.5], x=[0.5, 0.5])]
     table = pa.table({"x": [0.5] * 5, "card": list("aabbc"), "fraud": [1, 1, 1, 1, 0]})
-    case = open_case(table, Columns(target="fraud", group="card", positive="1"))
+    case = read_labelled_table(table, ColumnRoles(target="fraud", group="card", positive="1"))
     found = compare(results, [NONE, Strategy("x", "weights")], folds, case)["x"]
     # Mean 0.1; each of two cards is 0.2 off in sum: (0.04 + 0.04) * 2 / 1 / 4^2 = 0.01 for the mean of
     # two folds; times 1 + 2 * 2/20.
     assert found.error == pytest.approx(np.sqrt(0.01 * 1.2))
-    alone = open_case(table, Columns(target="fraud", positive="1"))
+    alone = read_labelled_table(table, ColumnRoles(target="fraud", positive="1"))
     (_, other) = compare(results, [NONE, Strategy("x", "weights")], folds, alone).values()
     assert other.error < 0.7 * found.error
 
@@ -186,7 +192,7 @@ def test_positives_of_one_group_count_as_one() -> None:
 def test_test_rows_are_drawn_by_whole_groups_and_never_all_at_once() -> None:
     truth = np.array([True, False, True, False, False, False])
     group = np.array([7, 7, 3, 3, 9, 4])
-    drawn = Drawn.of(truth, 50, rng_for(1, "draws"), group)
+    drawn = BootstrapDraws.of(truth, 50, rng_for(1, "draws"), group)
     weights = np.array(list(drawn.weights()))
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 2] == weights[:, 3]).all()
@@ -200,7 +206,7 @@ def test_test_rows_are_drawn_by_whole_groups_and_never_all_at_once() -> None:
 def test_draws_of_a_long_table_need_little_memory() -> None:
     tracemalloc.start()
     try:
-        drawn = Drawn.of(np.arange(50_000) < 50, 300, rng_for(1, "draws"))
+        drawn = BootstrapDraws.of(np.arange(50_000) < 50, 300, rng_for(1, "draws"))
         assert sum(weight.sum() for weight in drawn.weights(5)) == 5 * 50_000
         # One draw is 0.4 MB; all of them at two bytes would be 30.
         assert tracemalloc.get_traced_memory()[1] < 8e6
@@ -229,7 +235,7 @@ def test_intervals_of_few_groups_are_widened_by_hand() -> None:
 
 
 def test_a_difference_and_its_error_by_hand() -> None:
-    folds = [(f"repeat-0/fold-{k}", Cut(np.arange(20), np.arange(10))) for k in range(2)]
+    folds = [(f"repeat-0/fold-{k}", TrainTestSplit(np.arange(20), np.arange(10))) for k in range(2)]
     results = [_fold(none=[0.2, 0.5], a=[0.3, 0.5]), _fold(none=[0.6, 0.1], a=[0.6, 0.3])]
     found = compare(results, [NONE, Strategy("a", "thin")], folds)["a"]
     assert found.mean == pytest.approx(0.075)
@@ -238,10 +244,13 @@ def test_a_difference_and_its_error_by_hand() -> None:
     assert found.error == pytest.approx(error)
 
 
-def _race(judge: str, *folds: list[float]) -> Race:
-    cuts = [(f"repeat-1/fold-{k}", Cut(np.arange(20), np.arange(10))) for k in range(len(folds))]
+def _race(judge: str, *folds: list[float]) -> ModelSelection:
+    cuts = [
+        (f"repeat-1/fold-{k}", TrainTestSplit(np.arange(20), np.arange(10)))
+        for k in range(len(folds))
+    ]
     results = [_fold(none=values) for values in folds]
-    return Race(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
+    return ModelSelection(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
 
 
 def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:

@@ -14,8 +14,8 @@ from twinset.core.errors import RecipeError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
 from twinset.workflows.advise.folds import outer_cut
-from twinset.workflows.advise.labelled_table import Columns, open_case
-from twinset.workflows.advise.request import asked
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
+from twinset.workflows.advise.request import read_request
 from twinset.workflows.advise.strategies import GENERATORS, NONE, Strategy
 from twinset.workflows.advise.write_recipe import recipe_of
 
@@ -38,27 +38,27 @@ def folder(tmp_path: Path, table: pa.Table) -> Path:
 
 
 def test_a_recipe_tells_table_target_split_and_seed(folder: Path) -> None:
-    found = asked(folder / "cards.yaml", None, Columns(), None, None)
+    found = read_request(folder / "cards.yaml", None, ColumnRoles(), None, None)
     assert (found.columns.target, found.columns.positive) == ("fraud", "yes")
     assert (found.columns.time, found.test_fraction, found.seed) == ("day", 0.4, 9)
     assert len(found.table) == 3_000
-    assert asked(folder / "cards.yaml", None, Columns(), 0.2, 3).seed == 3
+    assert read_request(folder / "cards.yaml", None, ColumnRoles(), 0.2, 3).seed == 3
 
 
 def test_a_target_is_guessed_by_its_name_and_the_guess_is_told(folder: Path) -> None:
-    found = asked(folder / "payments.csv", None, Columns(), None, None)
+    found = read_request(folder / "payments.csv", None, ColumnRoles(), None, None)
     assert found.columns.target == "fraud"
     assert "'fraud' is taken as the target" in found.notes[0]
 
 
 def test_a_table_without_labels_needs_a_target() -> None:
     with pytest.raises(RecipeError, match="no column looks like the one to predict"):
-        asked(pa.table({"x": np.arange(50) / 7}), None, Columns(), None, None)
+        read_request(pa.table({"x": np.arange(50) / 7}), None, ColumnRoles(), None, None)
 
 
 def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
-    question = asked(folder / "payments.csv", "fraud", Columns(), None, None)
-    case = open_case(question.table, question.columns)
+    question = read_request(folder / "payments.csv", "fraud", ColumnRoles(), None, None)
+    case = read_labelled_table(question.table, question.columns)
     cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
     # 105 of 2,100 train rows are rare: a tenth of the 1,995 others is 200, less those there are.
     copula = Strategy("copula 0.1", "rows", ratio=0.1, component="tabular.copula")
@@ -76,8 +76,8 @@ def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
 @pytest.mark.parametrize("component", [name for _, names in GENERATORS for name in names[:1]])
 def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, component: str) -> None:
     monkeypatch.chdir(folder)
-    question = asked("payments.csv", "fraud", Columns(), None, None)
-    case = open_case(question.table, question.columns)
+    question = read_request("payments.csv", "fraud", ColumnRoles(), None, None)
+    case = read_labelled_table(question.table, question.columns)
     cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
     chosen = Strategy("made 0.1", "rows", ratio=0.1, component=component)
     (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
@@ -87,8 +87,8 @@ def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, componen
 
 
 def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
-    question = asked(folder / "payments.csv", "fraud", Columns(group="card"), None, None)
-    case = open_case(question.table, question.columns)
+    question = read_request(folder / "payments.csv", "fraud", ColumnRoles(group="card"), None, None)
+    case = read_labelled_table(question.table, question.columns)
     cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
     chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
     (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
@@ -101,17 +101,19 @@ def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table
     table = table.append_column("betrag", pa.array([f"{i},50" for i in range(n)]))
     table = table.append_column("datum", pa.array([f"{1 + i % 28}.12.2024" for i in range(n)]))
     with pytest.raises(SchemaError, match=r"got texts like 31\.12\.2024; .*2024-12-31"):
-        open_case(table, Columns(target="fraud", time="datum"))
+        read_labelled_table(table, ColumnRoles(target="fraud", time="datum"))
     with pytest.raises(SchemaError, match=r"got texts like 1\.234,56; write them like 1234\.56"):
-        open_case(table, Columns(target="fraud", amount="betrag"))
-    notes = asked(table, "fraud", Columns(group="card"), None, None).notes
+        read_labelled_table(table, ColumnRoles(target="fraud", amount="betrag"))
+    notes = read_request(table, "fraud", ColumnRoles(group="card"), None, None).notes
     assert [note.split()[0] for note in notes] == ["'betrag'", "'datum'"]
 
 
 def test_what_looks_like_a_time_or_a_card_is_told_unless_it_was_named(table: pa.Table) -> None:
     n = len(table)
     table = table.append_column("time", pa.array(np.arange(n)))
-    hints = asked(table, "fraud", Columns(), None, None).notes
+    hints = read_request(table, "fraud", ColumnRoles(), None, None).notes
     assert "with --time time the latest are tested on" in hints[0]
     assert "with --group card no such group" in hints[1]
-    assert asked(table, "fraud", Columns(time="time", group="card"), None, None).notes == ()
+    assert (
+        read_request(table, "fraud", ColumnRoles(time="time", group="card"), None, None).notes == ()
+    )

@@ -15,7 +15,7 @@ from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.workflows.paraphrase import endpoint
 from twinset.workflows.paraphrase.asking import variants_in
 from twinset.workflows.paraphrase.sheet import Variant, parse_sheet, read_sheet
-from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wording, alike
+from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wording, normalize_wording
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ PARTS = st.sampled_from(["{a}", "{b}", "<r>", "word", " ", "?", "[", "|", "\\", 
 def test_what_is_accepted_reads_as_the_same_placeholders(reply: str) -> None:
     wording = Wording.of("say {a} and {b} by <r>")
     assert wording is not None
-    if wording.refusal(reply, {alike(wording.text)}):
+    if wording.refusal(reply, {normalize_wording(wording.text)}):
         return
     again = Wording.of(reply)
     assert again is not None

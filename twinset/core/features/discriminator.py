@@ -20,7 +20,7 @@ _FULL_LEAF = 50
 
 
 @dataclass(frozen=True)
-class JudgeTable:
+class DiscriminatorTable:
     """What the judge sees of one or more sets, in one coding.
 
     Parameters
@@ -35,7 +35,7 @@ class JudgeTable:
     categorical: npt.NDArray[np.bool_]
 
 
-def judge_table(sets: Sequence[Dataset], names: Sequence[str]) -> JudgeTable:
+def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> DiscriminatorTable:
     """Return the named columns of all `sets` in one coding.
 
     Trees need no scaling, so numbers stay raw. The 200 commonest levels of a category keep a code of
@@ -52,7 +52,7 @@ def judge_table(sets: Sequence[Dataset], names: Sequence[str]) -> JudgeTable:
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [1.5, None, 2.5], "c": ["b", "a", "b"]}))
-    >>> judge_table([real], ["x", "c"]).parts[0].tolist()
+    >>> build_discriminator_table([real], ["x", "c"]).parts[0].tolist()
     [[1.5, 0.0], [nan, 1.0], [2.5, 0.0]]
     """
     columns: list[list[Floats]] = [[] for _ in sets]
@@ -74,10 +74,10 @@ def judge_table(sets: Sequence[Dataset], names: Sequence[str]) -> JudgeTable:
         features = [encoder.transform(part.select(rest)) for part in sets]
         parts = [np.column_stack([part, more]) for part, more in zip(parts, features)]
         categorical += [False] * features[0].shape[1]
-    return JudgeTable(tuple(parts), np.array(categorical, dtype=bool))
+    return DiscriminatorTable(tuple(parts), np.array(categorical, dtype=bool))
 
 
-def fit_judge(
+def fit_discriminator(
     x: Floats,
     y: npt.NDArray[Any],
     categorical: npt.NDArray[np.bool_],
@@ -96,7 +96,7 @@ def fit_judge(
     Parameters
     ----------
     x : numpy.ndarray, shape (n, d)
-        Columns from `judge_table`.
+        Columns from `build_discriminator_table`.
     y : numpy.ndarray, shape (n,)
         Labels or numbers to predict.
     categorical : numpy.ndarray of bool, shape (d,)

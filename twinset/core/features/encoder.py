@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
-from twinset.core.features.embedders import Classical, TextEmbedding, vectors_held
+from twinset.core.features.embedders import Classical, TextEmbedding, read_embeddings
 from twinset.core.features.embedders.text import WORDS
 from twinset.core.features.reduction import Reduction, label_counts, labels_of, text_vectors
 from twinset.core.stats.neighbors import Distances, nearest
@@ -250,7 +250,7 @@ def _fit_texts(train: Dataset, name: str, chosen: Sequence[TextEmbedding]) -> Co
 
 def _fit_images(train: Dataset, name: str) -> ColumnEncoder:
     column = train.records.column(name)
-    held = vectors_held(column)
+    held = read_embeddings(column)
     classical = None if held else Classical().fit(column, None, 0)
     if classical is not None:
         held = {classical.name: classical.vectors(column)}
@@ -264,7 +264,7 @@ def _fit_images(train: Dataset, name: str) -> ColumnEncoder:
         column = dataset.records.column(name)
         if classical is not None:
             return reductions[classical.name].apply(classical.vectors(column))
-        found = vectors_held(column)
+        found = read_embeddings(column)
         return np.concatenate([reductions[key].apply(found[key]) for key in reductions], axis=1)
 
     return encode

@@ -75,8 +75,8 @@ class Slice:
     @property
     def sentence(self) -> str:
         """The slice with its two shares; counts of 1 to 10 are not told."""
-        made = told_share(self.synthetic_rows, self.n_synthetic, "synthetic")
-        there = told_share(self.real_rows, self.n_real, "real")
+        made = format_share(self.synthetic_rows, self.n_synthetic, "synthetic")
+        there = format_share(self.real_rows, self.n_real, "real")
         return f"{self.words}: {made}, {there}"
 
     def to_json(self) -> dict[str, Any]:
@@ -134,12 +134,14 @@ def search_slices(
         return []
     literals = [(i, level) for i, f in enumerate(factors) for level in (*f.levels, *f.spans)]
     owner = np.array([i for i, _ in literals])
-    sides = _Sides(literal_bits(real, factors), literal_bits(synthetic, factors))
+    sides = _Sides(
+        compute_condition_masks(real, factors), compute_condition_masks(synthetic, factors)
+    )
     found = _candidates(sides, owner, depth)
     return _named(sides, found, factors, literals, most)
 
 
-def literal_bits(dataset: Dataset, factors: Sequence[Factor]) -> Bits:
+def compute_condition_masks(dataset: Dataset, factors: Sequence[Factor]) -> Bits:
     """Return which rows meet each level and span of each factor, 0 or 1, shape (n, l)."""
     blocks = []
     for factor in factors:
@@ -339,7 +341,7 @@ def _slice(
     return Slice(words, Where(conditions), *counts, len(sides.real), len(sides.made), z)
 
 
-def told_share(count: int, n: int, called: str) -> str:
+def format_share(count: int, n: int, called: str) -> str:
     """Return the share of `count` among `n` rows in words; counts of 1 to 10 are not told."""
     noun = "of the synthetic rows" if called == "synthetic" else "of the real ones"
     if 0 < count < FEWEST_TOLD:

@@ -225,7 +225,7 @@ def open_cv() -> Any:
     return cv2
 
 
-def picture_key(data: bytes) -> bytes:
+def hash_image(data: bytes) -> bytes:
     """Return a key of 16 bytes for the pixels of an encoded picture; of one that is damaged, for its bytes.
 
     A picture that is copied and saved anew without loss keeps its key, whatever the format.
@@ -234,9 +234,9 @@ def picture_key(data: bytes) -> bytes:
     --------
     >>> from twinset.core.image.codec import encode_png
     >>> one = encode_png(np.zeros((2, 3), np.uint8))
-    >>> picture_key(one) == picture_key(one[:-12] + one[-12:])
+    >>> hash_image(one) == picture_key(one[:-12] + one[-12:])
     True
-    >>> picture_key(one) == picture_key(encode_png(np.zeros((3, 2), np.uint8)))
+    >>> hash_image(one) == picture_key(encode_png(np.zeros((3, 2), np.uint8)))
     False
     """
     sink = hashlib.blake2b(digest_size=16)
@@ -250,10 +250,10 @@ def picture_key(data: bytes) -> bytes:
     return sink.digest()
 
 
-def picture_keys(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def hash_images(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the key of each picture of a column as binary; missing stays missing."""
     keys = [
-        None if cell is None or cell["bytes"] is None else picture_key(cell["bytes"])
+        None if cell is None or cell["bytes"] is None else hash_image(cell["bytes"])
         for cell in (one.as_py() for one in column)
     ]
     return pa.chunked_array([pa.array(keys, pa.binary())])

@@ -61,7 +61,7 @@ def defocus(picture: Picture, amount: float, rng: np.random.Generator) -> Pictur
 def noise(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
     """Return the picture with sensor noise: more of it in the light (shot noise), some in the dark."""
     spread = np.sqrt(np.float32(0.012) * np.maximum(picture, 0) + np.float32(0.0012))
-    made: Picture = picture + grain(picture.shape, rng) * spread * np.float32(amount)
+    made: Picture = picture + draw_film_grain(picture.shape, rng) * spread * np.float32(amount)
     return np.clip(made, 0, 1, out=made)
 
 
@@ -112,7 +112,7 @@ CAMERA: dict[str, Callable[[Picture, float, np.random.Generator], Picture]] = {
 """Kind -> what it does to a picture."""
 
 
-def grain(shape: tuple[int, ...], rng: np.random.Generator) -> Picture:
+def draw_film_grain(shape: tuple[int, ...], rng: np.random.Generator) -> Picture:
     """Return normal noise of mean 0 and spread 1 in 256 steps: ten times as quick as exact draws."""
     levels = rng.integers(0, 256, shape, dtype=np.uint8)
     return np.asarray(_normal_levels()[levels])
@@ -215,7 +215,7 @@ def night(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
         np.float32(0.6) + np.float32(0.8) * lamp
     )
     dark = picture * keep
-    dark += grain(picture.shape, rng) * np.float32(0.022 * amount)
+    dark += draw_film_grain(picture.shape, rng) * np.float32(0.022 * amount)
     return np.clip(dark, 0, 1, out=dark)
 
 

@@ -29,7 +29,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _ORIENTATION = 0x0112
 
 
-class ImageFacts(NamedTuple):
+class ImageHeader(NamedTuple):
     """Height and width in pixels as stored, and the turn that EXIF asks for (1: none)."""
 
     height: int
@@ -37,7 +37,7 @@ class ImageFacts(NamedTuple):
     orientation: int
 
 
-def image_facts(data: bytes) -> ImageFacts:
+def read_image_header(data: bytes) -> ImageHeader:
     """Return the facts of an encoded image without decoding its pixels, where the format allows.
 
     Raises
@@ -49,13 +49,13 @@ def image_facts(data: bytes) -> ImageFacts:
     --------
     >>> import numpy as np
     >>> from twinset.core.image.codec import encode_jpeg
-    >>> image_facts(encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
-    ImageFacts(height=20, width=30, orientation=1)
+    >>> read_image_header(encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
+    ImageHeader(height=20, width=30, orientation=1)
     """
     try:
         if data.startswith(_PNG):
             width, height = struct.unpack_from(">II", data, 16)
-            return _of_usable_size(ImageFacts(height, width, 1))
+            return _of_usable_size(ImageHeader(height, width, 1))
         if data.startswith(_JPEG):
             return _of_usable_size(_jpeg_facts(data))
     except (struct.error, IndexError) as error:
@@ -63,10 +63,10 @@ def image_facts(data: bytes) -> ImageFacts:
             "an image breaks off in its first lines", got=f"{len(data)} bytes"
         ) from error
     pixels = decode_pixels(data)
-    return ImageFacts(pixels.shape[0], pixels.shape[1], 1)
+    return ImageHeader(pixels.shape[0], pixels.shape[1], 1)
 
 
-def whole_image_facts(data: bytes) -> ImageFacts:
+def check_image_header(data: bytes) -> ImageHeader:
     """Return the facts of an encoded image that is whole: decoders fill in what is cut off.
 
     Raises
@@ -76,7 +76,7 @@ def whole_image_facts(data: bytes) -> ImageFacts:
     """
     if not data:
         raise DataError("the image file is empty")
-    facts = image_facts(data)
+    facts = read_image_header(data)
     check_whole(data)
     return facts
 
@@ -100,7 +100,7 @@ def check_whole(data: bytes) -> None:
         ) from error
 
 
-def _of_usable_size(facts: ImageFacts) -> ImageFacts:
+def _of_usable_size(facts: ImageHeader) -> ImageHeader:
     if not 0 < facts.height * facts.width <= _MOST_PIXELS:
         raise DataError(
             "the size of an image cannot be used",
@@ -145,7 +145,7 @@ def _check_jpeg(data: bytes) -> None:
     raise DataError("the image is damaged", got=f"no part of a JPEG at byte {at:,}")
 
 
-def _jpeg_facts(data: bytes) -> ImageFacts:
+def _jpeg_facts(data: bytes) -> ImageHeader:
     at, orientation = 2, 1
     while True:
         if data[at] != 0xFF:
@@ -157,7 +157,7 @@ def _jpeg_facts(data: bytes) -> ImageFacts:
         (size,) = struct.unpack_from(">H", data, at + 2)
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 5)
-            return ImageFacts(height, width, orientation)
+            return ImageHeader(height, width, orientation)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _orientation(data[at + 10 : at + 2 + size])
         at += 2 + size

@@ -13,7 +13,7 @@ Ring = npt.NDArray[np.float64]
 _TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
 
 
-def outlines_of(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0, 0)) -> list[Ring]:
+def trace_polygons(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0, 0)) -> list[Ring]:
     """Return the closed lines between the pixels inside and outside a mask, in reading order.
 
     The lines follow the edges of pixels and so hold the mask exactly: `fill` gives it back. Outer
@@ -29,7 +29,7 @@ def outlines_of(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0, 0
 
     Examples
     --------
-    >>> line, = outlines_of(np.array([[0, 1, 1], [0, 0, 1]], bool))
+    >>> line, = trace_polygons(np.array([[0, 1, 1], [0, 0, 1]], bool))
     >>> line.tolist()
     [[1.0, 0.0], [3.0, 0.0], [3.0, 2.0], [2.0, 2.0], [2.0, 1.0], [1.0, 1.0]]
     """

@@ -21,7 +21,7 @@ _BORROWINGS = 6
 
 
 @dataclass(frozen=True)
-class Held:
+class EnforcedRows:
     """Rows in which the rules hold, and what was done to them.
 
     Parameters
@@ -39,15 +39,15 @@ class Held:
     borrowed: Touched
 
     @classmethod
-    def untouched(cls, dataset: Dataset) -> Held:
+    def untouched(cls, dataset: Dataset) -> EnforcedRows:
         """Return rows that no rule speaks of."""
         nothing = np.zeros((0, len(dataset)), dtype=bool)
         return cls(dataset, nothing, nothing, nothing)
 
     @staticmethod
-    def concat(parts: Sequence[Held]) -> Held:
+    def concat(parts: Sequence[EnforcedRows]) -> EnforcedRows:
         """Return the rows of all parts, one after the other."""
-        return Held(
+        return EnforcedRows(
             Dataset.concat([part.dataset for part in parts]),
             *(
                 np.concatenate(marks, axis=1)
@@ -60,22 +60,24 @@ class Held:
         """What was moved, drawn again and borrowed."""
         return self.moved, self.redrawn, self.borrowed
 
-    def slice(self, length: int, start: int = 0) -> Held:
+    def slice(self, length: int, start: int = 0) -> EnforcedRows:
         """Return `length` rows from position `start` on."""
         rows = slice(start, start + length)
-        return Held(self.dataset.slice(start, length), *(mark[:, rows] for mark in self.marks))
+        return EnforcedRows(
+            self.dataset.slice(start, length), *(mark[:, rows] for mark in self.marks)
+        )
 
-    def take(self, rows: Rows) -> Held:
+    def take(self, rows: Rows) -> EnforcedRows:
         """Return the rows with these positions, in this order."""
-        return Held(self.dataset.take(rows), *(mark[:, rows] for mark in self.marks))
+        return EnforcedRows(self.dataset.take(rows), *(mark[:, rows] for mark in self.marks))
 
 
-class Holding:
-    """One call of `RuleKeeper.hold`."""
+class RuleEnforcement:
+    """One call of `RuleEnforcer.hold`."""
 
     def __init__(
         self,
-        keeper: RuleKeeper,
+        keeper: RuleEnforcer,
         made: Dataset,
         rng: np.random.Generator,
         where: Where | None,
@@ -94,7 +96,7 @@ class Holding:
         self.moves: list[Touched] = []
         self.place = np.arange(n)
 
-    def run(self) -> Held:
+    def run(self) -> EnforcedRows:
         """Return the rows in which the rules hold."""
         first, good, touched = self._repair(self.made, gentle=True)
         self._keep(first, touched)
@@ -114,7 +116,7 @@ class Holding:
         if len(self.parts) > 1:
             dataset = Dataset.concat(self.parts).take(self.place)
             moved = np.concatenate(self.moves, axis=1)[:, self.place]
-        return Held(dataset, moved, self.redrawn, self.borrowed)
+        return EnforcedRows(dataset, moved, self.redrawn, self.borrowed)
 
     def _repair(self, made: Dataset, *, gentle: bool) -> tuple[Dataset, Mask, Touched]:
         """Move the rows; return them, which of them are good, and which rules moved each."""
@@ -247,20 +249,18 @@ class Holding:
         )
 
 
-__all__ = ["MENDED", "Held", "Redraw", "RuleKeeper", "RuleTally"]
-
 MENDED = "was mended"
 """Words by which the notes on repairs are known."""
 
 
 @dataclass(frozen=True)
-class RuleKeeper:
+class RuleEnforcer:
     """Holds the rules of a schema in the rows of any generator.
 
     Rules with a computable answer (range, order, sum, linear, one_hot, combination, dependency) are
     met by moving as little as can be; what is left over, and predicates, by drawing again, a bounded
     number of times; and where no draw will do, by taking the columns in question together from one
-    real row. Keys are the matter of `twinset.core.rules.unique_keys`. Build one with `RuleKeeper.learn`.
+    real row. Keys are the matter of `twinset.core.rules.unique_keys`. Build one with `RuleEnforcer.learn`.
 
     Examples
     --------
@@ -268,7 +268,7 @@ class RuleKeeper:
     >>> from dataclasses import replace
     >>> d = Dataset.from_arrow(pa.table({"net": [1.5, 7.0], "tax": [0.5, 2.5], "all": [2.0, 9.5]}))
     >>> d = replace(d, schema=replace(d.schema, rules=(Rule("sum", ("all", "net", "tax")),)))
-    >>> keeper = RuleKeeper.learn(d)
+    >>> keeper = RuleEnforcer.learn(d)
     >>> wrong = Dataset.from_arrow(pa.table({"net": [3.5], "tax": [1.0], "all": [2.0]}), d.schema)
     >>> keeper.hold(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
     [{'net': 3.5, 'tax': 1.0, 'all': 4.5}]
@@ -280,7 +280,7 @@ class RuleKeeper:
     _donors: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def learn(cls, train: Dataset, rules: Sequence[Rule] | None = None) -> RuleKeeper | None:
+    def learn(cls, train: Dataset, rules: Sequence[Rule] | None = None) -> RuleEnforcer | None:
         """Return the keeper of `rules` (by default the schema's); None if there are none."""
         kept = tuple(train.schema.rules if rules is None else rules)
         if not kept:
@@ -297,7 +297,7 @@ class RuleKeeper:
         rng: np.random.Generator,
         where: Where | None = None,
         redraw: Redraw | None = None,
-    ) -> Held:
+    ) -> EnforcedRows:
         """Return as many rows as `made` has, in which every rule but keys holds.
 
         Parameters
@@ -316,7 +316,7 @@ class RuleKeeper:
         RecipeError
             Some rules cannot be met together.
         """
-        return Holding(self, made, rng, where, redraw).run()
+        return RuleEnforcement(self, made, rng, where, redraw).run()
 
     def donors(self, where: Where | None) -> Rows:
         """Return the real rows that meet `where` and in which every rule holds."""
@@ -354,7 +354,7 @@ class RuleTally:
         self.rules, self.n_rows = tuple(rules), 0
         self.counts = np.zeros((len(self.rules), 3), dtype=np.int64)
 
-    def add(self, held: Held) -> None:
+    def add(self, held: EnforcedRows) -> None:
         """Count the rows of one chunk."""
         self.n_rows += len(held.dataset)
         for j, part in enumerate(held.marks):

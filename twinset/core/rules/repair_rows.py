@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.rules.columns import NUMERIC, Levels, Mask, Rows, RuleTable, TupleIndex
-from twinset.core.rules.statistics import ColumnFacts, Floats, Lesson, learn
+from twinset.core.rules.statistics import ColumnFacts, Floats, RuleStatistics, learn
 from twinset.core.rules.violations import broken_rows, excess, flag_value, linear_form, ones
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scene:
+class RepairState:
     """What a move works on.
 
     Parameters
@@ -47,7 +47,7 @@ class Scene:
     determined: Mapping[int, tuple[str, ...]]
 
 
-def move_range(rule: Rule, scene: Scene, rows: Rows) -> None:
+def move_range(rule: Rule, scene: RepairState, rows: Rows) -> None:
     """Reflect values at the end that they passed, or, where that leads out again, set them to it."""
     name = rule.columns[0]
     facts, values = scene.facts[name], scene.table.columns[name][rows]
@@ -65,7 +65,7 @@ def move_range(rule: Rule, scene: Scene, rows: Rows) -> None:
     scene.table.columns[name][rows] = np.clip(made, low, high)
 
 
-def move_order(rule: Rule, scene: Scene, rows: Rows) -> None:
+def move_order(rule: Rule, scene: RepairState, rows: Rows) -> None:
     """Sort values that fit one another's columns, else shift them just as far as needed."""
     if scene.attempt >= 4:
         rows = _jolt(rule.columns, scene, rows)
@@ -87,7 +87,7 @@ def move_order(rule: Rule, scene: Scene, rows: Rows) -> None:
 
 
 def _shift(
-    matrix: Floats, names: tuple[str, ...], scene: Scene, strict: bool, upwards: bool
+    matrix: Floats, names: tuple[str, ...], scene: RepairState, strict: bool, upwards: bool
 ) -> None:
     """Raise each value to the one before it, or lower each to the one behind it."""
     columns = range(1, len(names)) if upwards else range(len(names) - 2, -1, -1)
@@ -102,7 +102,7 @@ def _shift(
         matrix[wrong, j] = bound[wrong]
 
 
-def move_linear(rule: Rule, scene: Scene, rows: Rows, position: int) -> None:
+def move_linear(rule: Rule, scene: RepairState, rows: Rows, position: int) -> None:
     """Recompute the column that the others determine; later on, one that is drawn at random."""
     if scene.attempt >= 4:
         rows = _jolt(rule.columns, scene, rows)
@@ -130,7 +130,7 @@ def move_linear(rule: Rule, scene: Scene, rows: Rows, position: int) -> None:
         table.columns[name][own] = np.clip(facts.snap(values, towards), *ends)
 
 
-def _jolt(names: tuple[str, ...], scene: Scene, rows: Rows) -> Rows:
+def _jolt(names: tuple[str, ...], scene: RepairState, rows: Rows) -> Rows:
     """Give some rows a fresh real value in one column, so that rules in conflict come loose."""
     free = [n for n in names if n not in scene.frozen and len(scene.facts[n].values)]
     if not free:
@@ -182,7 +182,7 @@ def _is_multiple(coefficient: float, step: float | None, unit: float) -> bool:
 _MOST_SUBSETS = 40
 
 
-def move_one_hot(rule: Rule, lesson: Lesson, scene: Scene, rows: Rows) -> None:
+def move_one_hot(rule: Rule, lesson: RuleStatistics, scene: RepairState, rows: Rows) -> None:
     """Keep one of the flags that are set, or set one; which one is drawn by the real shares."""
     assert lesson.shares is not None
     table = scene.table
@@ -206,7 +206,7 @@ def move_one_hot(rule: Rule, lesson: Lesson, scene: Scene, rows: Rows) -> None:
 
 
 def move_to_tuple(
-    tuples: TupleIndex, scene: Scene, rows: Rows, keep: frozenset[str] = frozenset()
+    tuples: TupleIndex, scene: RepairState, rows: Rows, keep: frozenset[str] = frozenset()
 ) -> None:
     """Replace tuples by allowed ones that share as many columns as possible, drawn by frequency."""
     if not len(tuples):
@@ -227,7 +227,7 @@ def move_to_tuple(
 
 
 def _subsets(
-    names: tuple[str, ...], kept: frozenset[str] | set[str], scene: Scene
+    names: tuple[str, ...], kept: frozenset[str] | set[str], scene: RepairState
 ) -> list[tuple[str, ...]]:
     """Return the sets of columns to share, largest first, those of one size in random order."""
     free = [name for name in names if name not in kept]
@@ -241,7 +241,7 @@ def _subsets(
     return every
 
 
-def move_dependency(rule: Rule, lesson: Lesson, scene: Scene, rows: Rows) -> None:
+def move_dependency(rule: Rule, lesson: RuleStatistics, scene: RepairState, rows: Rows) -> None:
     """Look the last column up; where it must stay, or now and then later on, move what decides it."""
     assert lesson.tuples is not None
     last = rule.columns[-1]
@@ -281,7 +281,7 @@ class RowRules:
     """
 
     rules: tuple[Rule, ...]
-    lessons: tuple[Lesson, ...]
+    lessons: tuple[RuleStatistics, ...]
     facts: Mapping[str, ColumnFacts]
     levels: Mapping[str, Levels]
     determined: Mapping[int, tuple[str, ...]]
@@ -349,7 +349,7 @@ class RowRules:
         for attempt in range(_PASSES + 1):
             part = table if attempt == 0 else table.take(alive)
             held = frozen if attempt < _PASSES // 2 else frozenset[str]()
-            scene = Scene(part, self.facts, held, attempt, rng, self.determined)
+            scene = RepairState(part, self.facts, held, attempt, rng, self.determined)
             hit, moved = self._pass(scene, gentle, touched, alive, check_only=attempt == _PASSES)
             if attempt:
                 table.put(alive, part)
@@ -361,7 +361,7 @@ class RowRules:
         return unsettled, touched
 
     def _pass(
-        self, scene: Scene, gentle: bool, touched: Touched, at: Rows, *, check_only: bool
+        self, scene: RepairState, gentle: bool, touched: Touched, at: Rows, *, check_only: bool
     ) -> tuple[Mask, Mask]:
         hit = np.zeros(len(scene.table), dtype=bool)
         moved = hit.copy()
@@ -378,7 +378,7 @@ class RowRules:
             touched[i, at[rows]] = True
         return hit, moved
 
-    def _move(self, i: int, scene: Scene, rows: Rows) -> None:
+    def _move(self, i: int, scene: RepairState, rows: Rows) -> None:
         rule, lesson = self.rules[i], self.lessons[i]
         if rule.kind == "range":
             move_range(rule, scene, rows)

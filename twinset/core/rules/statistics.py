@@ -82,7 +82,7 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class RuleStatistics:
     """What real rows taught about one rule.
 
     Parameters
@@ -130,26 +130,26 @@ class Lesson:
         return decided
 
 
-def learn(rule: Rule, table: RuleTable) -> Lesson:
+def learn(rule: Rule, table: RuleTable) -> RuleStatistics:
     """Return what the rows of a real table teach about one rule."""
     if rule.kind == "combination":
         seen = TupleIndex.of(table, rule.columns)
         listed = allowed_tuples(rule, table)
         if listed is None:
-            return Lesson(tuples=seen)
+            return RuleStatistics(tuples=seen)
         if len(seen):
             place = listed.find(_as_table(seen, table))
             np.add.at(listed.counts, place[place >= 0], seen.counts[place >= 0])
-        return Lesson(tuples=listed)
+        return RuleStatistics(tuples=listed)
     if rule.kind == "dependency":
         return _dependency(rule, table)
     if rule.kind == "one_hot":
         counts = np.array([ones(table, name).sum() for name in rule.columns], dtype=float) + 1e-3
-        return Lesson(shares=counts / counts.sum())
-    return Lesson()
+        return RuleStatistics(shares=counts / counts.sum())
+    return RuleStatistics()
 
 
-def _dependency(rule: Rule, table: RuleTable) -> Lesson:
+def _dependency(rule: Rule, table: RuleTable) -> RuleStatistics:
     every = TupleIndex.of(table, rule.columns)
     left = TupleIndex.of(_as_table(every, table), rule.columns[:-1])
     side = left.find(_as_table(every, table))
@@ -161,7 +161,7 @@ def _dependency(rule: Rule, table: RuleTable) -> Lesson:
     kept = TupleIndex(rule.columns, values, every.counts[chosen])
     by_first = np.lexsort((values[-1], -kept.counts, values[0]))
     grid, at = np.unique(values[0][by_first], return_index=True)
-    return Lesson(kept, left, values[-1], (grid, values[-1][by_first][at]))
+    return RuleStatistics(kept, left, values[-1], (grid, values[-1][by_first][at]))
 
 
 def _as_table(tuples: TupleIndex, like: RuleTable) -> RuleTable:

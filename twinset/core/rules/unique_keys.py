@@ -14,7 +14,7 @@ from twinset.core.data.rule import Rule
 from twinset.core.data.where import Where
 from twinset.core.errors import RecipeError
 from twinset.core.rules.columns import Mask, Rows, RuleTable
-from twinset.core.rules.enforce import Held, Redraw, RuleKeeper
+from twinset.core.rules.enforce import EnforcedRows, Redraw, RuleEnforcer
 from twinset.core.rules.statistics import ColumnFacts, Floats
 from twinset.core.rules.violations import first_of
 
@@ -70,7 +70,7 @@ class KeyLedger:
         All rules.
     """
 
-    keeper: RuleKeeper
+    keeper: RuleEnforcer
     seen: dict[int, SeenKeys] = field(default_factory=dict)
     _texts: dict[str, Hashes] = field(default_factory=dict, repr=False)
 
@@ -81,12 +81,12 @@ class KeyLedger:
 
     def admit(
         self,
-        held: Held,
+        held: EnforcedRows,
         n: int,
         rng: np.random.Generator,
         where: Where | None,
         redraw: Redraw,
-    ) -> Held:
+    ) -> EnforcedRows:
         """Return the first `n` rows with every key unique, among them and all admitted before.
 
         Raises
@@ -105,16 +105,16 @@ class KeyLedger:
             block = self._block(held.slice(_BLOCK, start), wanted, stream, where, redraw)
             self.record(block.dataset)
             blocks.append(block)
-        return Held.concat(blocks)
+        return EnforcedRows.concat(blocks)
 
     def _block(
         self,
-        held: Held,
+        held: EnforcedRows,
         wanted: int,
         rng: np.random.Generator,
         where: Where | None,
         redraw: Redraw,
-    ) -> Held:
+    ) -> EnforcedRows:
         open_ = self._repeated(held.dataset)
         for _ in range(_REDRAWS):
             before = len(open_)
@@ -183,7 +183,7 @@ class KeyLedger:
             repeated[present] |= again
         return np.flatnonzero(repeated)
 
-    def _put_fresh(self, held: Held, open_: Rows, fresh: Held) -> Held:
+    def _put_fresh(self, held: EnforcedRows, open_: Rows, fresh: EnforcedRows) -> EnforcedRows:
         """Put the fresh rows that are new as a whole into the open places, as far as they go."""
         n = len(held.dataset)
         kept = np.setdiff1d(np.arange(n), open_)
@@ -192,9 +192,9 @@ class KeyLedger:
         new = np.setdiff1d(np.arange(len(fresh.dataset)), repeated)[: len(open_)]
         place = np.arange(n)
         place[open_[: len(new)]] = n + new
-        return Held.concat([held, fresh]).take(place)
+        return EnforcedRows.concat([held, fresh]).take(place)
 
-    def _mark(self, held: Held, rows: Rows, *, redrawn: bool) -> Held:
+    def _mark(self, held: EnforcedRows, rows: Rows, *, redrawn: bool) -> EnforcedRows:
         marks = held.redrawn if redrawn else held.moved
         for i in self.rules:
             marks[i, rows] = True

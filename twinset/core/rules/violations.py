@@ -237,7 +237,7 @@ _ONES = ("1", "1.0", "true")
 _ZEROS = ("0", "0.0", "false")
 
 
-class Learnt(Protocol):
+class RuleParameters(Protocol):
     """What real rows taught about one rule."""
 
     @property
@@ -270,7 +270,7 @@ def violations(rule: Rule, dataset: Dataset) -> Mask:
     return broken_rows(rule, RuleTable.of(dataset, rule.columns))
 
 
-def broken_rows(rule: Rule, table: RuleTable, learnt: Learnt | None = None) -> Mask:
+def broken_rows(rule: Rule, table: RuleTable, learnt: RuleParameters | None = None) -> Mask:
     """Return the rows that break a rule, shape (n,)."""
     return _CHECKS[rule.kind](rule, table, learnt)
 
@@ -362,7 +362,7 @@ def _read(rule: Rule, value: object, table: RuleTable, name: str) -> float:
         ) from error
 
 
-def _range(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _range(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     values = table.numbers(rule.columns[0])
     low, high = rule.settings.get("low"), rule.settings.get("high")
     broken = np.zeros(len(values), dtype=bool)
@@ -373,29 +373,29 @@ def _range(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
     return broken
 
 
-def _order(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _order(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     columns = [table.numbers(name) for name in rule.columns]
     wrong = np.greater_equal if rule.settings.get("strict") else np.greater
     return np.asarray(np.any([wrong(a, b) for a, b in itertools.pairwise(columns)], axis=0))
 
 
-def _linear(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _linear(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     return np.asarray(excess(rule, table) != 0)
 
 
-def _one_hot(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _one_hot(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     n_set = np.sum([ones(table, name) for name in rule.columns], axis=0)
     return np.asarray((n_set != 1) & ~table.missing(rule.columns))
 
 
-def _combination(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _combination(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     tuples = learnt.tuples if learnt is not None else allowed_tuples(rule, table)
     if tuples is None:
         return np.zeros(len(table), dtype=bool)
     return np.asarray((tuples.find(table) < 0) & ~table.missing(rule.columns))
 
 
-def _dependency(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _dependency(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     last = table.columns[rule.columns[-1]]
     present = ~table.missing(rule.columns)
     if learnt is not None:
@@ -407,12 +407,12 @@ def _dependency(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
     return broken
 
 
-def _unique(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _unique(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     keys = table.keys(rule.columns)
     return np.asarray((keys >= 0) & (_first_of_codes(keys) != np.arange(len(keys))))
 
 
-def _predicate(rule: Rule, table: RuleTable, learnt: Learnt | None) -> Mask:
+def _predicate(rule: Rule, table: RuleTable, learnt: RuleParameters | None) -> Mask:
     assert rule.predicate is not None
     truth = Evaluation(rule.predicate.text, table).truth(rule.predicate.tree)
     return np.asarray(truth.known & ~truth.data)
@@ -432,7 +432,7 @@ def _first_of_codes(codes: Rows) -> Rows:
     return np.asarray(first[codes])
 
 
-_CHECKS: Mapping[str, Callable[[Rule, RuleTable, Learnt | None], Mask]] = {
+_CHECKS: Mapping[str, Callable[[Rule, RuleTable, RuleParameters | None], Mask]] = {
     "range": _range,
     "order": _order,
     "sum": _linear,

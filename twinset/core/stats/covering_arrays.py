@@ -68,7 +68,7 @@ def cells_of(codes: Codes, sizes: Sequence[int], factors: Tuple) -> Cells:
     return cells
 
 
-def held_combinations(
+def count_covered_combinations(
     real: Codes,
     synthetic: Codes,
     sizes: Sequence[int],
@@ -89,9 +89,9 @@ def held_combinations(
     Examples
     --------
     >>> real = np.array([[0], [0], [1], [1]], dtype=np.int32)
-    >>> held_combinations(real, real[:3], [2], [(0,)], least_rows=2)
+    >>> count_covered_combinations(real, real[:3], [2], [(0,)], least_rows=2)
     (2, 2)
-    >>> held_combinations(real, real[:2], [2], [(0,)], least_rows=2)
+    >>> count_covered_combinations(real, real[:2], [2], [(0,)], least_rows=2)
     (1, 2)
     """
     held = wanted = 0

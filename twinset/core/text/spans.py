@@ -19,7 +19,7 @@ _END = "\0"
 
 
 @dataclass(frozen=True)
-class MarkedTexts:
+class AnnotatedTexts:
     """Texts, one after the other, and the places that are marked in them; build them with `of`.
 
     Parameters
@@ -35,7 +35,7 @@ class MarkedTexts:
 
     Examples
     --------
-    >>> call = MarkedTexts.of(["Call Zoë!"], starts=[5], ends=[8], owners=[0])
+    >>> call = AnnotatedTexts.of(["Call Zoë!"], starts=[5], ends=[8], owners=[0])
     >>> edits = Edits.of(np.array([0, 5, 7]), np.array([4, 5, 8]), ["Please call", "our ", "e"])
     >>> made = call.edited(edits)
     >>> made.texts(), made.surfaces()
@@ -55,7 +55,7 @@ class MarkedTexts:
         starts: Sequence[int] | Ints = (),
         ends: Sequence[int] | Ints = (),
         owners: Sequence[int] | Ints = (),
-    ) -> MarkedTexts:
+    ) -> AnnotatedTexts:
         """Return texts with marks, each given by its place in its own text, in code points.
 
         Raises
@@ -120,7 +120,7 @@ class MarkedTexts:
         offsets = self.bounds[self.owners]
         return self.starts - offsets, self.ends - offsets
 
-    def edited(self, edits: Edits) -> MarkedTexts:
+    def edited(self, edits: Edits) -> AnnotatedTexts:
         """Return the texts with all edits made and every mark where its text went.
 
         An insertion at the border of a mark stays outside it. A replacement lies inside a mark (which may

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from twinset.io.text.conll import COMMENT, HELD_ELSEWHERE, NAMELESS
 from twinset.io.text.escapes import escaped, escaped_line
-from twinset.io.text.rows import Columns, Row, span_at
+from twinset.io.text.rows import Row, TextColumns, span_at
 from twinset.io.text.tags import Scheme, fit_spans, tags_of
 from twinset.io.text.tokens import gaps_of, tokens_of
-from twinset.io.text.writer import TextWriter, Written, check_label
+from twinset.io.text.writer import RoundTrip, TextWriter, check_label
 
 
 class ConllWriter(TextWriter):
@@ -19,7 +19,7 @@ class ConllWriter(TextWriter):
     and the tag. Other columns stand above each text as ``# column = value``.
     """
 
-    def begin(self, columns: Columns) -> None:
+    def begin(self, columns: TextColumns) -> None:
         """Open the file; a column whose name no comment can hold is left out."""
         self._stream = self.open(self.place)
         self._held = {name for name in columns.others if _is_key(name)}
@@ -27,7 +27,7 @@ class ConllWriter(TextWriter):
             if name not in self._held:
                 self.losses.column(f"the column '{name}' is left out: no comment can have its name")
 
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Write one text."""
         tokens = tokens_of(row.text)
         fit = fit_spans(row.spans, tokens)
@@ -54,7 +54,7 @@ class ConllWriter(TextWriter):
         self._stream.write("\n".join(lines) + "\n\n")
         places = [(tokens[a][0], tokens[b - 1][1], label) for a, b, label in fit.runs]
         spans = [span_at(row.text, *place) for place in places]
-        return Written(Row(row.text, spans, cells), {"spans": fit.told()})
+        return RoundTrip(Row(row.text, spans, cells), {"spans": fit.told()})
 
 
 def _is_key(name: str) -> bool:

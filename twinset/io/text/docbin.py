@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twinset.core.errors import DataError, MissingExtraError, without_values
-from twinset.io.text.rows import LABEL, Columns, Row, span_at
+from twinset.io.text.rows import LABEL, Row, TextColumns, span_at
 from twinset.io.text.tags import Run, fit_spans
 from twinset.io.text.tokens import Place, gaps_of, tokens_of
-from twinset.io.text.writer import TextWriter, Written, check_label
+from twinset.io.text.writer import RoundTrip, TextWriter, check_label
 
 _GROUP = "sc"  # where spaCy's own categoriser of spans looks
 _CELLS = "twinset"
@@ -60,7 +60,7 @@ class DocBinWriter(TextWriter):
     All documents are held in memory until the end, as the file is written at once.
     """
 
-    def begin(self, columns: Columns) -> None:
+    def begin(self, columns: TextColumns) -> None:
         """Make an empty bin."""
         spacy = _spacy()
         self._doc, self._span = spacy.tokens.Doc, spacy.tokens.Span
@@ -70,7 +70,7 @@ class DocBinWriter(TextWriter):
         self._classes: dict[str, None] = {}
         self._docs: list[tuple[Any, str | None]] = []
 
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Take one text."""
         places, spaces = _words(row.text)
         fit = fit_spans(row.spans, places)
@@ -88,7 +88,9 @@ class DocBinWriter(TextWriter):
         doc.user_data[_CELLS] = json.dumps(told, ensure_ascii=False, sort_keys=True)
         self._docs.append((doc, chosen))
         back = [span_at(doc.text, places[a][0], places[b - 1][1], label) for a, b, label in every]
-        return Written(Row(doc.text, back, row.cells), {"spans": fit.told(holds_overlapping=True)})
+        return RoundTrip(
+            Row(doc.text, back, row.cells), {"spans": fit.told(holds_overlapping=True)}
+        )
 
     def _spans(self, doc: Any, runs: Sequence[Run]) -> list[Any]:
         return [self._span(doc, a, b, label=check_label(label, "spacy")) for a, b, label in runs]

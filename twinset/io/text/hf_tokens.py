@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from twinset.core.errors import DataError, SchemaError
-from twinset.io.text.rows import TEXT, Columns, Row, cells_of, span_at
+from twinset.io.text.rows import TEXT, Row, TextColumns, cells_of, span_at
 from twinset.io.text.tags import fit_spans, runs_of, scheme_of, tags_of
 from twinset.io.text.tokens import Place, joined, tokens_of
-from twinset.io.text.writer import TextWriter, Written
+from twinset.io.text.writer import RoundTrip, TextWriter
 from twinset.io.vision.faults import Faults
 
 ROWS, FEATURES = "rows.jsonl", "features.json"
@@ -148,7 +148,7 @@ def _is_list_of(value: Any, kind: type) -> TypeGuard[list[Any]]:
 class TokensWriter(TextWriter):
     """`rows.jsonl` with tokens, tags as numbers (BIO), text and starts; `features.json` names the tags."""
 
-    def begin(self, columns: Columns) -> None:
+    def begin(self, columns: TextColumns) -> None:
         """Open the file of rows."""
         taken = {TOKENS, TAGS, TEXT, STARTS} & set(columns.others)
         if taken:
@@ -160,7 +160,7 @@ class TokensWriter(TextWriter):
         self._columns, self._keys = columns, dict[str, None]()
         self._stream = self.open(self.place / ROWS)
 
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Write one text."""
         places = tokens_of(row.text)
         fit = fit_spans(row.spans, places)
@@ -179,7 +179,7 @@ class TokensWriter(TextWriter):
         spans = [
             span_at(row.text, places[a][0], places[b - 1][1], label) for a, b, label in fit.runs
         ]
-        return Written(Row(row.text, spans, row.cells), {"spans": fit.told()})
+        return RoundTrip(Row(row.text, spans, row.cells), {"spans": fit.told()})
 
     def finish(self) -> None:
         """Say what the tags mean, in the words of the library `datasets`."""

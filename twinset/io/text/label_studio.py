@@ -9,8 +9,8 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from twinset.core.errors import DataError, SchemaError
-from twinset.io.text.rows import SPANS, TEXT, Columns, Row, Span, cells_of, span_at
-from twinset.io.text.writer import TextWriter, Written
+from twinset.io.text.rows import SPANS, TEXT, Row, Span, TextColumns, cells_of, span_at
+from twinset.io.text.writer import RoundTrip, TextWriter
 from twinset.io.vision.faults import Faults
 
 TASKS, CONFIG = "tasks.json", "config.xml"
@@ -99,7 +99,7 @@ def _take(item: Any, row: Row, choices: dict[str, None]) -> str:
 class LabelStudioWriter(TextWriter):
     """`tasks.json` with an annotation for each text, and `config.xml`, the settings of its project."""
 
-    def begin(self, columns: Columns) -> None:
+    def begin(self, columns: TextColumns) -> None:
         """Open the file of tasks."""
         if TEXT in columns.others:
             raise SchemaError(
@@ -111,7 +111,7 @@ class LabelStudioWriter(TextWriter):
         self._stream = self.open(self.place / TASKS)
         self._stream.write("[")
 
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Write one task."""
         number = self.losses.n_rows
         chosen = row.cells.get(self._label) if self._label else None
@@ -128,7 +128,7 @@ class LabelStudioWriter(TextWriter):
         task = {"id": number + 1, "data": data, "annotations": [{"result": result}]}
         self._stream.write(",\n" if number else "\n")
         self._stream.write(json.dumps(task, ensure_ascii=False))
-        return Written(Row(row.text, back, row.cells))
+        return RoundTrip(Row(row.text, back, row.cells))
 
     def finish(self) -> None:
         """End the list and write the settings."""

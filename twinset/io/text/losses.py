@@ -13,7 +13,7 @@ _MOST_TOLD = 5
 LEFT_OUT = "the row is left out"
 
 
-class Losses:
+class RoundTripLosses:
     """Collects what does not come back from the files of one set.
 
     Parameters

@@ -12,8 +12,8 @@ from pathlib import Path
 from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import SchemaError
 from twinset.io.text.rasa import BLANKS, Fact, parse_example
-from twinset.io.text.rows import LABEL, Columns, Row, Span, facts_cell, facts_of, span_at
-from twinset.io.text.writer import TextWriter, Written
+from twinset.io.text.rows import LABEL, Row, Span, TextColumns, facts_cell, facts_of, span_at
+from twinset.io.text.writer import RoundTrip, TextWriter
 
 _LINES_AT_ONCE = 1_000
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*")
@@ -39,7 +39,7 @@ class RasaWriter(TextWriter):
     it is meant is left out, and counted.
     """
 
-    def begin(self, columns: Columns) -> None:
+    def begin(self, columns: TextColumns) -> None:
         """Note what Rasa has no place for."""
         if not columns.label:
             raise SchemaError(
@@ -60,16 +60,16 @@ class RasaWriter(TextWriter):
             self.losses.column(f"the column '{self._label}' comes back as '{LABEL}'")
         self.losses.column("rows stand by label, not in their order; ids and parents are not held")
 
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Keep one example."""
         intent = row.cells.get(self._label)
         if intent is None or not intent.strip():
-            return Written(None, {"row": _NO_LABEL})
+            return RoundTrip(None, {"row": _NO_LABEL})
         facts = facts_of(row) if self._facts else None
         text, told, why = _on_one_line(row, facts or [{} for _ in row.spans])
         flat = _apart(told)
         if not text or _NOT_YAML.search(text + intent):
-            return Written(None, {"row": _SIGNS})
+            return RoundTrip(None, {"row": _SIGNS})
         example = _marked(text, flat)
         back, read, fault = parse_example(example)
         if fault and any(fact for _, fact in flat):
@@ -77,7 +77,7 @@ class RasaWriter(TextWriter):
             example = _marked(text, [(span, {}) for span, _ in flat])
             back, read, fault = parse_example(example)
         if fault or back.text != text or back.spans != [span for span, _ in flat]:
-            return Written(None, {"row": _MARKS})
+            return RoundTrip(None, {"row": _MARKS})
         lines = self._intents.setdefault(intent, [])
         lines.append(f"    - {example}\n")
         if len(lines) >= _LINES_AT_ONCE:
@@ -89,7 +89,7 @@ class RasaWriter(TextWriter):
         if SPAN_FACTS in cells and read != facts:
             cells[SPAN_FACTS], why["cells"] = facts_cell(read), _FACTS
         self._any_fact = self._any_fact or any(read)
-        return Written(Row(back.text, back.spans, cells), why)
+        return RoundTrip(Row(back.text, back.spans, cells), why)
 
     def finish(self) -> None:
         """Write all intents, in the order of their first example."""

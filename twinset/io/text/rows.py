@@ -40,7 +40,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Columns:
+class TextColumns:
     """Which column of a set is the text, which holds spans, which is the label; "" where there is none."""
 
     text: str
@@ -57,7 +57,7 @@ class Columns:
         }
 
     @classmethod
-    def of(cls, schema: Schema) -> Columns:
+    def of(cls, schema: Schema) -> TextColumns:
         """Return the columns of a set of texts.
 
         Raises
@@ -87,7 +87,7 @@ class Columns:
         return cls(texts[0], next(iter(spans), ""), label, tuple(rest), plain)
 
 
-def rows_of(chunk: Dataset, columns: Columns, first: int = 0) -> Iterator[Row]:
+def rows_of(chunk: Dataset, columns: TextColumns, first: int = 0) -> Iterator[Row]:
     """Yield the rows of a chunk; a missing text is an error, as no format can say it.
 
     Parameters

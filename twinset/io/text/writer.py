@@ -10,12 +10,12 @@ from typing import IO
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError
-from twinset.io.text.losses import Losses
-from twinset.io.text.rows import SPANS, TEXT, Columns, Row, rows_of
+from twinset.io.text.losses import RoundTripLosses
+from twinset.io.text.rows import SPANS, TEXT, Row, TextColumns, rows_of
 
 
 @dataclass(frozen=True)
-class Written:
+class RoundTrip:
     """What a format gives back of a row, None where it was left out, and why it differs where it does."""
 
     back: Row | None
@@ -37,8 +37,8 @@ class TextWriter(ABC):
 
     def __init__(self, place: Path, format: str) -> None:  # noqa: A002
         self.place = place
-        self.losses = Losses(format)
-        self.columns: Columns | None = None
+        self.losses = RoundTripLosses(format)
+        self.columns: TextColumns | None = None
         self._streams: list[IO[str]] = []
 
     def write(self, chunk: Dataset) -> None:
@@ -51,7 +51,7 @@ class TextWriter(ABC):
         DataError
             A row has no text.
         """
-        columns = Columns.of(chunk.schema)
+        columns = TextColumns.of(chunk.schema)
         if self.columns is None:
             self.columns = columns
             self._tell_names(columns)
@@ -60,16 +60,16 @@ class TextWriter(ABC):
             written = self.put(row)
             self.losses.compare(row, written.back, written.why)
 
-    def _tell_names(self, columns: Columns) -> None:
+    def _tell_names(self, columns: TextColumns) -> None:
         for name, usual in ((columns.text, TEXT), (columns.spans, SPANS)):
             if name and name != usual and not self.holds_names:
                 self.losses.column(f"the column '{name}' comes back as '{usual}'")
 
-    def begin(self, columns: Columns) -> None:  # noqa: B027  (most formats have no head)
+    def begin(self, columns: TextColumns) -> None:  # noqa: B027  (most formats have no head)
         """Write what stands before the first row."""
 
     @abstractmethod
-    def put(self, row: Row) -> Written:
+    def put(self, row: Row) -> RoundTrip:
         """Write one row and return what a reader will get from it."""
 
     def finish(self) -> None:  # noqa: B027  (most formats have no end)

@@ -4,11 +4,11 @@ from twinset.core.data.schema import TILE_COLUMNS
 from twinset.io.tiling.cutting import cut_tiles
 from twinset.io.tiling.grid import Tiling, Window
 from twinset.io.tiling.joining import join_tiles
-from twinset.io.tiling.predictions import Found, find_by_tiles, join_boxes, join_maps
+from twinset.io.tiling.predictions import Detections, find_by_tiles, join_boxes, join_maps
 
 __all__ = [
     "TILE_COLUMNS",
-    "Found",
+    "Detections",
     "Tiling",
     "Window",
     "cut_tiles",

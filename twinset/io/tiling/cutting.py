@@ -23,7 +23,7 @@ _AT_ONCE = 16  # tiles of an image that are encoded before they are handed on
 
 
 @dataclass(frozen=True)
-class Columns:
+class TileColumns:
     """Names of the columns that are cut; the last two may be missing."""
 
     image: str
@@ -31,7 +31,7 @@ class Columns:
     boxes: str | None
 
     @classmethod
-    def of(cls, schema: Schema) -> Columns:
+    def of(cls, schema: Schema) -> TileColumns:
         """Return the columns of a schema.
 
         Raises
@@ -82,7 +82,7 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     """
     number = 0
     for chunk in chunks:
-        columns, schema = Columns.of(chunk.schema), tile_schema(chunk.schema)
+        columns, schema = TileColumns.of(chunk.schema), tile_schema(chunk.schema)
         if columns.mask is None and columns.boxes is None and not tiling.keep_empty:
             raise SchemaError(
                 "tiles without objects cannot be told from others: the images have no labels",
@@ -122,7 +122,7 @@ def tile_schema(schema: Schema) -> Schema:
 
 
 def _tiles_of(
-    row: Mapping[str, Any], number: int, columns: Columns, tiling: Tiling
+    row: Mapping[str, Any], number: int, columns: TileColumns, tiling: Tiling
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of an image's tiles, some at a time; an empty list where none is kept."""
     name = _name(row, number, columns.image)
@@ -152,7 +152,7 @@ def _cells(
     pixels: npt.NDArray[Any],
     ids: npt.NDArray[Any] | None,
     full: Mapping[int, int],
-    columns: Columns,
+    columns: TileColumns,
     tiling: Tiling,
 ) -> dict[str, Any] | None:
     """Return the cells of one tile; None where it is empty and empty ones are left out."""
@@ -181,7 +181,7 @@ def _cells(
 
 
 def _decoded(
-    row: Mapping[str, Any], columns: Columns, name: str
+    row: Mapping[str, Any], columns: TileColumns, name: str
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     blob = row[columns.image]
     if blob is None or blob["bytes"] is None:

@@ -24,7 +24,7 @@ _WHOLE_NAME = "file"
 
 
 @dataclass(frozen=True)
-class TilesMade:
+class TileSummary:
     """How many rows were read, and how many written.
 
     Parameters
@@ -39,7 +39,7 @@ class TilesMade:
 
 def tile_files(
     source: Path, to: Path, layout: str = "coco", *, tiling: Tiling | None = None
-) -> TilesMade:
+) -> TileSummary:
     """Cut a set of images into tiles and write them; without a tiling, join a set of tiles.
 
     Of folders of images memory holds one at a time, beside the labels; of joined ones, the tiles of one.
@@ -78,7 +78,7 @@ def tile_files(
     read = counted(stream_dataset(source), "read")
     made = map(_named, join_tiles(read)) if tiling is None else cut_tiles(read, tiling)
     write_dataset(counted(made, "written"), to, layout)
-    return TilesMade(n_rows["read"], n_rows["written"])
+    return TileSummary(n_rows["read"], n_rows["written"])
 
 
 def _check_layout(layout: str, to: Path) -> None:

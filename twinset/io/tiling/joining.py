@@ -15,7 +15,7 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import OUT, Keypoint
-from twinset.io.tiling.cutting import Columns
+from twinset.io.tiling.cutting import TileColumns
 from twinset.io.tiling.grid import Window
 
 
@@ -85,7 +85,7 @@ def _check(schema: Schema) -> None:
 
 def _whole(rows: Sequence[Mapping[str, Any]], like: Dataset) -> Dataset:
     schema = like.schema
-    columns = Columns.of(schema)
+    columns = TileColumns.of(schema)
     first = rows[0]
     kept = tuple(f for f in schema.fields if f.name not in TILE_COLUMNS)
     made = {f.name: first[f.name] for f in kept}

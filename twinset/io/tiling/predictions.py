@@ -19,7 +19,7 @@ _AT_EDGE = 2.0  # pixels: a box that ends nearer to the edge of its tile is cut 
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """Objects that a model found.
 
     Parameters
@@ -48,11 +48,11 @@ class Found:
 
 def find_by_tiles(
     pixels: npt.NDArray[Any],
-    find: Callable[[npt.NDArray[Any]], Found],
+    find: Callable[[npt.NDArray[Any]], Detections],
     tiling: Tiling,
     *,
     threshold: float = _HALF,
-) -> Found:
+) -> Detections:
     """Return what a model finds on a large image, tile by tile, joined by `join_boxes`.
 
     Parameters
@@ -73,7 +73,7 @@ def find_by_tiles(
     >>> def bright(tile):
     ...     ys, xs = np.nonzero(tile)
     ...     boxes = [[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]] if len(xs) else np.empty((0, 4))
-    ...     return Found(np.array(boxes, float), np.ones(len(boxes)), ["bar"] * len(boxes))
+    ...     return Detections(np.array(boxes, float), np.ones(len(boxes)), ["bar"] * len(boxes))
     >>> find_by_tiles(image, bright, Tiling(size=40, overlap=8)).boxes.tolist()
     [[25.0, 10.0, 45.0, 20.0]]
     """
@@ -82,8 +82,8 @@ def find_by_tiles(
 
 
 def join_boxes(
-    found: Sequence[Found], windows: Sequence[Window], *, threshold: float = _HALF
-) -> Found:
+    found: Sequence[Detections], windows: Sequence[Window], *, threshold: float = _HALF
+) -> Detections:
     """Return the boxes of all tiles in pixels of the whole image, each object once, the surest first.
 
     Two boxes are one object if they are of one class and agree where both tiles look: what of each lies
@@ -116,8 +116,8 @@ def join_boxes(
 
     Examples
     --------
-    >>> left = Found(np.array([[60.0, 10, 100, 30]]), np.array([0.8]), ["car"])
-    >>> right = Found(np.array([[0.0, 10, 45, 30]]), np.array([0.9]), ["car"])
+    >>> left = Detections(np.array([[60.0, 10, 100, 30]]), np.array([0.8]), ["car"])
+    >>> right = Detections(np.array([[0.0, 10, 45, 30]]), np.array([0.9]), ["car"])
     >>> windows = [Window(0, 0, 100, 100), Window(80, 0, 180, 100)]
     >>> join_boxes([left, right], windows).boxes.tolist()
     [[60.0, 10.0, 125.0, 30.0]]
@@ -139,7 +139,7 @@ def join_boxes(
             joined.append(placed.box_of(group))
             surest.append(k)
     made = np.array(joined).reshape(-1, 4)
-    return Found(made, scores[surest], [str(labels[k]) for k in surest])
+    return Detections(made, scores[surest], [str(labels[k]) for k in surest])
 
 
 def join_maps(

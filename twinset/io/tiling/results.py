@@ -12,14 +12,14 @@ import numpy as np
 from twinset.core.data.schema import TILE_COLUMNS
 from twinset.core.errors import DataError
 from twinset.io.files import write_text
-from twinset.io.tiling.files import TilesMade
+from twinset.io.tiling.files import TileSummary
 from twinset.io.tiling.grid import Window
-from twinset.io.tiling.predictions import Found, join_boxes
+from twinset.io.tiling.predictions import Detections, join_boxes
 
 _RESULT = "a list of {image_id, category_id, bbox: [x, y, width, height], score}"
 
 
-def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5) -> TilesMade:
+def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5) -> TileSummary:
     """Join the boxes that a detector found on tiles, and write them as a COCO file of the whole images.
 
     Parameters
@@ -70,7 +70,7 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
             )  # fmt: skip
     whole = {"images": images, "annotations": annotations, "categories": told.get("categories", [])}
     write_text(to, json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
-    return TilesMade(sum(len(one.boxes) for one in found.values()), len(annotations))
+    return TileSummary(sum(len(one.boxes) for one in found.values()), len(annotations))
 
 
 def _json(file: Path) -> Any:
@@ -106,7 +106,7 @@ def _classes(told: Mapping[str, Any]) -> dict[int, str]:
 
 def _found(
     results: Any, known: Mapping[int, object], classes: Mapping[int, str], name: str
-) -> dict[int, Found]:
+) -> dict[int, Detections]:
     """Return image id -> what was found on that tile."""
     boxes: dict[int, list[list[float]]] = {i: [] for i in known}
     scores: dict[int, list[float]] = {i: [] for i in known}
@@ -140,7 +140,7 @@ def _found(
             allowed=f"{_RESULT}, of the tiles in annotations.json and its classes {named}",
         )
     return {
-        i: Found(np.array(boxes[i], float).reshape(-1, 4), np.array(scores[i]), labels[i])
+        i: Detections(np.array(boxes[i], float).reshape(-1, 4), np.array(scores[i]), labels[i])
         for i in known
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.header import ImageFacts
+from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.rle import decompress, mask_of_runs
@@ -28,7 +28,7 @@ from twinset.io.vision.samples import (
     encoded,
     new_object,
     paint_outlines,
-    read_picture,
+    read_image,
 )
 
 _IMAGE_KEYS = {"id", "file_name", "width", "height"}
@@ -53,7 +53,7 @@ def read_coco(file: Path, faults: Faults) -> Samples:
     images = _of_one_id(content["images"], f"{file.name}, images", faults)
     owned = _owned(content["annotations"], images, f"{file.name}, annotations", faults)
     for image in images.values():
-        found = read_picture(folder, image["file_name"], faults)
+        found = read_image(folder, image["file_name"], faults)
         if found is None:
             continue
         data, facts = found
@@ -195,7 +195,7 @@ def _add(
     masks: dict[int, Ids],
     annotation: Mapping[str, Any],
     labels: Mapping[Any, Label],
-    facts: ImageFacts,
+    facts: ImageHeader,
     faults: Faults,
     where: str,
 ) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from twinset.core.image.instance_maps import ObjectLabel
-from twinset.core.image.polygons import outlines_of, signed_area
+from twinset.core.image.polygons import signed_area, trace_polygons
 from twinset.core.image.rle import compress, run_lengths
 from twinset.io.vision.numbers import MOST_IDS, short
 from twinset.io.vision.samples import Ids
-from twinset.io.vision.writer import LayoutWriter, Picture
+from twinset.io.vision.writer import ImageRow, LayoutWriter
 
 _LISTS = ("images", "annotations")
 
@@ -29,7 +29,7 @@ class CocoWriter(LayoutWriter):
         super().__init__(folder)
         self._n_annotations = 0
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one picture."""
         name = f"{picture.stem}{picture.ending}"
         self.save(f"images/{name}", picture.data)
@@ -133,7 +133,7 @@ def _segmentation(item: ObjectLabel, ids: Ids | None) -> Any:
     mask = ids == item["id"]
     if not mask.any():
         return None
-    rings = outlines_of(_cut(mask, item), _corner(mask, item))
+    rings = trace_polygons(_cut(mask, item), _corner(mask, item))
     if "crowd" not in (item.get("flags") or ()) and all(signed_area(ring) > 0 for ring in rings):
         return [[int(v) for v in ring.ravel()] for ring in rings]
     return {"size": list(mask.shape), "counts": compress(run_lengths(mask))}

@@ -14,10 +14,10 @@ from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel
-from twinset.core.image.polygons import Ring, fill, fill_parts, outlines_of
+from twinset.core.image.polygons import Ring, fill, fill_parts, trace_polygons
 from twinset.io.vision.numbers import share, short
 from twinset.io.vision.samples import Ids
-from twinset.io.vision.writer import LayoutWriter, Picture
+from twinset.io.vision.writer import ImageRow, LayoutWriter
 
 _MOST_VOC = 254  # 255 is VOC's border that belongs to nobody
 
@@ -32,7 +32,7 @@ class YoloWriter(LayoutWriter):
     unlabelled.
     """
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one picture."""
         self.save(f"images/{picture.stem}{picture.ending}", picture.data)
         facts = picture.facts
@@ -104,7 +104,7 @@ class VocWriter(LayoutWriter):
         super().__init__(folder)
         self._stems: list[str] = []
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one picture."""
         name = f"{picture.stem}{picture.ending}"
         self.save(f"JPEGImages/{name}", picture.data)
@@ -128,7 +128,7 @@ class VocWriter(LayoutWriter):
         """Write the list of all images."""
         self.save("ImageSets/Main/all.txt", "".join(f"{s}\n" for s in self._stems).encode())
 
-    def _xml(self, picture: Picture, name: str, has_map: bool) -> str:
+    def _xml(self, picture: ImageRow, name: str, has_map: bool) -> str:
         facts = picture.facts
         lines = [
             "<annotation>",
@@ -158,7 +158,7 @@ class MasksWriter(LayoutWriter):
         super().__init__(folder)
         self._rows: list[tuple[str, int, str]] = []
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one picture."""
         if picture.map_data is None:
             raise DataError(
@@ -202,11 +202,11 @@ def _rings(item: ObjectLabel, ids: Ids | None, shape: tuple[int, int]) -> list[R
         rings = [np.reshape(ring, (-1, 2)) for ring in polygons]
         united = fill_parts(rings, shape) if len(rings) > 1 else None
         overlap = united is not None and bool((united != fill(rings, shape)).any())
-        return outlines_of(united) if united is not None and overlap else rings
+        return trace_polygons(united) if united is not None and overlap else rings
     if ids is None:
         return []
     x0, y0, x1, y1 = (round(edge) for edge in item["box"])
-    return outlines_of(ids[y0:y1, x0:x1] == item["id"], (x0, y0))
+    return trace_polygons(ids[y0:y1, x0:x1] == item["id"], (x0, y0))
 
 
 def _ending(data: bytes) -> str:

@@ -14,7 +14,7 @@ from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample, Samples, encoded, read_picture
+from twinset.io.vision.samples import Sample, Samples, encoded, read_image
 from twinset.io.vision.yolo import PICTURES
 
 MASK_FOLDERS = ("masks", "labels", "instances")
@@ -41,7 +41,7 @@ def read_masks(folder: Path, faults: Faults) -> Samples:
     for picture in sorted((folder / "images").iterdir(), key=lambda p: p.name):
         if picture.suffix.lower() not in PICTURES:
             continue
-        found = read_picture(folder, f"images/{picture.name}", faults)
+        found = read_image(folder, f"images/{picture.name}", faults)
         if found is None:
             continue
         data, facts = found

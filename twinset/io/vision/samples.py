@@ -16,7 +16,7 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.image.header import ImageFacts, image_facts, whole_image_facts
+from twinset.core.image.header import ImageHeader, check_image_header, read_image_header
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import fill_window
 from twinset.io.files import inside
@@ -47,7 +47,7 @@ def encoded(ids: Ids | None) -> bytes | None:
     return None if ids is None else encode_lossless(ids)
 
 
-def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, ImageFacts] | None:
+def read_image(folder: Path, relative: str, faults: Faults) -> tuple[bytes, ImageHeader] | None:
     """Return an image file and its facts; note a fault and return None when it cannot be used."""
     try:
         file = inside(folder, relative)
@@ -61,7 +61,7 @@ def read_picture(folder: Path, relative: str, faults: Faults) -> tuple[bytes, Im
         return None
 
 
-def checked_facts(data: bytes) -> ImageFacts:
+def checked_facts(data: bytes) -> ImageHeader:
     """Return the facts of an image file that is whole and upright.
 
     Raises
@@ -69,7 +69,7 @@ def checked_facts(data: bytes) -> ImageFacts:
     DataError
         The file is empty, breaks off, is no image, or is to be shown turned.
     """
-    facts = whole_image_facts(data)
+    facts = check_image_header(data)
     if facts.orientation != 1:
         raise DataError(
             f"the picture is stored turned (EXIF orientation {facts.orientation}), and labels may "
@@ -79,7 +79,7 @@ def checked_facts(data: bytes) -> ImageFacts:
     return facts
 
 
-def box_fault(box: Sequence[float], facts: ImageFacts) -> str:
+def box_fault(box: Sequence[float], facts: ImageHeader) -> str:
     """Return what is wrong with a box [x0, y0, x1, y1); empty when it can be used."""
     x0, y0, x1, y1 = box
     said = f"[{x0:g}, {y0:g}, {x1:g}, {y1:g})"
@@ -221,7 +221,7 @@ def _map_blob(sample: Sample) -> dict[str, bytes] | None:
         return {"bytes": sample.map_data}
     if sample.objects:
         return None
-    facts = image_facts(sample.data)
+    facts = read_image_header(sample.data)
     empty = np.zeros((facts.height, facts.width), np.uint16)  # nothing in it: all is ground
     return {"bytes": encode_lossless(empty)}
 

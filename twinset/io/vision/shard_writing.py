@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twinset.core.data.schema import Label
 from twinset.io.vision.shards import DESCRIPTION, IDS
-from twinset.io.vision.writer import LayoutWriter, Picture
+from twinset.io.vision.writer import ImageRow, LayoutWriter
 
 ROWS_A_SHARD = 1_000
 
@@ -25,7 +25,7 @@ class ShardWriter(LayoutWriter):
         super().__init__(folder)
         self._tar: tarfile.TarFile | None = None
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one sample; the shard is changed after every thousandth."""
         shard, place = divmod(picture.number, ROWS_A_SHARD)
         if place == 0:
@@ -55,7 +55,7 @@ class OneShard(LayoutWriter):
         self.n_written = first
         self._tar = open_shard(file)
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one sample."""
         add_sample(self._tar, picture)
         for item in picture.objects:
@@ -82,7 +82,7 @@ def open_shard(file: Path) -> tarfile.TarFile:
     return tarfile.open(file, "w:", format=tarfile.USTAR_FORMAT)
 
 
-def add_sample(tar: tarfile.TarFile, picture: Picture) -> None:
+def add_sample(tar: tarfile.TarFile, picture: ImageRow) -> None:
     """Append an image, its id map where there is one, and its JSON."""
     _add(tar, f"{picture.stem}{picture.ending}", picture.data)
     if picture.map_data is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageFacts
+from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
@@ -122,7 +122,7 @@ def _sample(key: str, members: dict[str, bytes], faults: Faults, shard: str) -> 
 
 
 def _objects(
-    told: list[Any], ids: Ids | None, facts: ImageFacts, faults: Faults, place: str
+    told: list[Any], ids: Ids | None, facts: ImageHeader, faults: Faults, place: str
 ) -> tuple[list[ObjectLabel], Ids | None]:
     """Return the objects that can be used, and the id map without any others."""
     objects: dict[int, ObjectLabel] = {}
@@ -163,7 +163,7 @@ def _told(data: bytes) -> dict[str, Any]:
     return {**told, "objects": objects or []}
 
 
-def _ids(members: dict[str, bytes], facts: ImageFacts) -> Ids | None:
+def _ids(members: dict[str, bytes], facts: ImageHeader) -> Ids | None:
     data = next((members[e] for e in (f"{IDS}.png", f"{IDS}.tif") if e in members), None)
     if data is None:
         return None
@@ -175,7 +175,7 @@ def _ids(members: dict[str, bytes], facts: ImageFacts) -> Ids | None:
     return ids
 
 
-def _object(given: Any, number: int, facts: ImageFacts) -> ObjectLabel:
+def _object(given: Any, number: int, facts: ImageHeader) -> ObjectLabel:
     """Return a label as it is told, with what it does not tell as of a source that knows no more."""
     if not isinstance(given, dict):
         raise DataError("it is no object", got=type(given).__name__)

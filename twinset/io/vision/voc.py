@@ -10,7 +10,7 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageFacts
+from twinset.core.image.header import ImageHeader
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Ids,
@@ -19,7 +19,7 @@ from twinset.io.vision.samples import (
     box_fault,
     encoded,
     new_object,
-    read_picture,
+    read_image,
 )
 from twinset.io.vision.yolo import PICTURES
 
@@ -100,7 +100,7 @@ def _parse(data: bytes) -> _Node:
 
 def _picture(
     folder: Path, root: _Node, file: Path, faults: Faults
-) -> tuple[str, bytes, ImageFacts] | None:
+) -> tuple[str, bytes, ImageHeader] | None:
     """Return the image of an XML file: the one it names, or the one of its own name."""
     named = root.get("filename", "")
     choices = [named, *(file.stem + ending for ending in PICTURES), *(named + e for e in PICTURES)]
@@ -109,11 +109,11 @@ def _picture(
     if relative is None:
         faults.add(f"Annotations/{file.name}", f"there is no image '{named}' in {base}")
         return None
-    found = read_picture(folder, relative, faults)
+    found = read_image(folder, relative, faults)
     return None if found is None else (relative, *found)
 
 
-def _size_agrees(root: _Node, facts: ImageFacts, faults: Faults, place: str) -> bool:
+def _size_agrees(root: _Node, facts: ImageHeader, faults: Faults, place: str) -> bool:
     sizes = root.all("size")
     if not sizes:
         return True
@@ -131,7 +131,7 @@ def _size_agrees(root: _Node, facts: ImageFacts, faults: Faults, place: str) -> 
     return True
 
 
-def _add(sample: Sample, node: _Node, facts: ImageFacts, faults: Faults, place: str) -> int:
+def _add(sample: Sample, node: _Node, facts: ImageHeader, faults: Faults, place: str) -> int:
     """Add an object; return its id, or 0 when it cannot be used."""
     where = f"{place}, line {node.line}"
     try:
@@ -160,7 +160,7 @@ def _add(sample: Sample, node: _Node, facts: ImageFacts, faults: Faults, place: 
 
 
 def _ids(
-    folder: Path, stem: str, sample: Sample, kept: list[int], facts: ImageFacts, faults: Faults
+    folder: Path, stem: str, sample: Sample, kept: list[int], facts: ImageHeader, faults: Faults
 ) -> Ids | None:
     """Return the id map, and count the areas from it: number k in the file is the k-th object."""
     file = folder / "SegmentationObject" / f"{stem}.png"

@@ -10,13 +10,13 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageFacts, image_facts
+from twinset.core.image.header import ImageHeader, read_image_header
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.io.images import ending_of
 from twinset.io.vision.samples import Ids, rows_of
 
 
-class Picture:
+class ImageRow:
     """One row to be written, its files decoded when they are asked for."""
 
     def __init__(self, number: int, row: dict[str, Any], image: str, mask: str, boxes: str) -> None:
@@ -30,9 +30,9 @@ class Picture:
         self.extras = {k: v for k, v in row.items() if k not in (image, mask, boxes)}
 
     @property
-    def facts(self) -> ImageFacts:
+    def facts(self) -> ImageHeader:
         """Size of the picture."""
-        return image_facts(self.data)
+        return read_image_header(self.data)
 
     def ids(self) -> Ids | None:
         """Return the id map, where there is one."""
@@ -45,7 +45,7 @@ def _ending(data: bytes) -> str:
     return ".webp" if data[:4] + data[8:12] == b"RIFFWEBP" else ending_of(data)
 
 
-class Classes:
+class ClassIndex:
     """The classes of a set in order: those of its taxonomy, then any others as they come."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class LayoutWriter(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.classes = Classes()
+        self.classes = ClassIndex()
         self.n_written = 0
 
     def write(self, chunk: Dataset) -> None:
@@ -99,11 +99,11 @@ class LayoutWriter(ABC):
         for row in rows_of(chunk):
             if row[image] is None or row[image]["bytes"] is None:
                 raise DataError(f"row {self.n_written} has no image", todo="leave the row out")
-            self.put(Picture(self.n_written, dict(row), image, mask, boxes))
+            self.put(ImageRow(self.n_written, dict(row), image, mask, boxes))
             self.n_written += 1
 
     @abstractmethod
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: ImageRow) -> None:
         """Write one picture."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ import yaml
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image.header import ImageFacts
+from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area
@@ -24,7 +24,7 @@ from twinset.io.vision.samples import (
     encoded,
     new_object,
     paint_outlines,
-    read_picture,
+    read_image,
 )
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -55,7 +55,7 @@ def read_yolo(folder: Path, faults: Faults) -> Samples:
     pictures = (p for p in images.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
     for picture in sorted(pictures, key=lambda p: p.as_posix()):
         relative = picture.relative_to(folder)
-        found = read_picture(folder, relative.as_posix(), faults)
+        found = read_image(folder, relative.as_posix(), faults)
         if found is None:
             continue
         data, facts = found
@@ -108,7 +108,7 @@ def _names(folder: Path) -> _Names:
 
 
 def _add(
-    sample: Sample, line: str, names: _Names, facts: ImageFacts, faults: Faults, where: str
+    sample: Sample, line: str, names: _Names, facts: ImageHeader, faults: Faults, where: str
 ) -> None:
     try:
         values = [float(word) for word in line.split()]
@@ -167,7 +167,7 @@ def _points(values: Any, names: _Names, label: Label, size: Any) -> list[Keypoin
     return made
 
 
-def _within(box: Sequence[float], facts: ImageFacts) -> list[float]:
+def _within(box: Sequence[float], facts: ImageHeader) -> list[float]:
     """Take off what the rounding of shares added."""
     limits = (facts.width, facts.height, facts.width, facts.height)
     return [float(min(max(edge, 0.0), most)) for edge, most in zip(box, limits)]

@@ -1,7 +1,13 @@
 """The leakage guard: whether a holdout stands apart from what was trained on."""
 
 from twinset.measurement.leakage.findings import LEAKS, Findings, Leak, check_allowed
-from twinset.measurement.leakage.guard import check, check_made, guard, refuse, refuse_sets
+from twinset.measurement.leakage.guard import (
+    check,
+    find_synthetic_leakage,
+    guard,
+    refuse,
+    refuse_sets,
+)
 
 __all__ = [
     "LEAKS",
@@ -9,7 +15,7 @@ __all__ = [
     "Leak",
     "check",
     "check_allowed",
-    "check_made",
+    "find_synthetic_leakage",
     "guard",
     "refuse",
     "refuse_sets",

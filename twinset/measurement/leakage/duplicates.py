@@ -34,7 +34,7 @@ _FEWEST_NUMBERS = 2
 
 
 @dataclass(frozen=True)
-class Cut:
+class SplitRows:
     """Rows of a train part, of a holdout and perhaps of a made set, one below the other.
 
     Parameters
@@ -95,7 +95,7 @@ class Cut:
                 yield f" of the class '{name}'", self.labels == code
 
 
-def copies(cut: Cut) -> list[Leak]:
+def copies(cut: SplitRows) -> list[Leak]:
     """Return the leak of rows that stand on both sides, whole or under other keys; or none."""
     fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
@@ -115,7 +115,7 @@ def copies(cut: Cut) -> list[Leak]:
     return []
 
 
-def changed_copies(cut: Cut) -> list[Leak]:
+def changed_copies(cut: SplitRows) -> list[Leak]:
     """Return the leak of rows that stand on both sides but for one column; or none."""
     fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
@@ -136,7 +136,7 @@ def changed_copies(cut: Cut) -> list[Leak]:
     return []
 
 
-def near_copies(cut: Cut) -> list[Leak]:
+def near_copies(cut: SplitRows) -> list[Leak]:
     """Return the leak of rows that have a near copy on the other side, by cells of a grid; or none."""
     fraction = cut.fraction
     for names in dict.fromkeys((cut.columns, cut.features)):
@@ -156,7 +156,7 @@ def near_copies(cut: Cut) -> list[Leak]:
     return []
 
 
-def oversampled(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+def oversampled(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
     """Return the leak of a class whose rows were multiplied before the cut; or none.
 
     What the class's own values explain is natural; repeats of few discrete rows are a doubtful leak.
@@ -211,7 +211,7 @@ def _multiplied(name: str, k: int, n: int, usual: float, chance: float, is_doubt
     return Leak("oversampled", what, k, chance, is_doubtful)
 
 
-def grown_classes(cut: Cut) -> list[int]:
+def grown_classes(cut: SplitRows) -> list[int]:
     """Return the classes that may have been grown, rarest first: all but a clearly commonest one."""
     if cut.labels is None:
         return []
@@ -249,7 +249,7 @@ def _cut_in_two(
     return int(held[both].sum()), float(chances @ counts) * mean_held, chance
 
 
-def _first_shared(cut: Cut, key: Keys, rows: npt.NDArray[np.bool_] | None) -> tuple[int, ...]:
+def _first_shared(cut: SplitRows, key: Keys, rows: npt.NDArray[np.bool_] | None) -> tuple[int, ...]:
     """Return the first holdout rows, among `rows`, whose key stands in train."""
     rows = np.ones(len(key), dtype=bool) if rows is None else rows
     return cut.first(rows & np.isin(key, key[rows & ~cut.in_holdout]))
@@ -261,7 +261,7 @@ def _part(key: Keys) -> npt.NDArray[np.bool_]:
     return np.asarray((key >> np.uint64(32)).astype(np.float64) < share * 2.0**32)
 
 
-def _under_other_keys(cut: Cut) -> str:
+def _under_other_keys(cut: SplitRows) -> str:
     left = [name for name in cut.columns if name not in cut.features]
     return "but for " + ", ".join(f"'{name}'" for name in left[:5]) + ", ..." * (len(left) > 5)
 

@@ -28,7 +28,7 @@ from twinset.measurement.leakage import (
 from twinset.measurement.leakage import (
     shifted_rows as _steps,
 )
-from twinset.measurement.leakage.duplicates import Cut, key_columns
+from twinset.measurement.leakage.duplicates import SplitRows, key_columns
 from twinset.measurement.leakage.findings import Findings, Leak
 from twinset.measurement.leakage.precision import finer_numbers
 from twinset.measurement.leakage.row_keys import RowKeys
@@ -108,11 +108,11 @@ def check(
     if synthetic is None:
         return found
     return found.joined(
-        check_made(train, holdout, synthetic, target=target, allow=allow, seed=seed)
+        find_synthetic_leakage(train, holdout, synthetic, target=target, allow=allow, seed=seed)
     )
 
 
-def check_made(
+def find_synthetic_leakage(
     train: Dataset,
     holdout: Dataset,
     synthetic: Dataset,
@@ -136,7 +136,7 @@ def check_made(
     >>> rng = np.random.default_rng(0)
     >>> real = Dataset.from_arrow(pa.table({c: rng.normal(size=400) for c in "abc"}))
     >>> train, holdout = real.slice(0, 300), real.slice(300, 100)
-    >>> check_made(train, holdout, train).is_clean, check_made(train, holdout, real).is_clean
+    >>> find_synthetic_leakage(train, holdout, train).is_clean, check_made(train, holdout, real).is_clean
     (True, False)
     """
     leaks = _lineage.parents(holdout, train, [synthetic])
@@ -220,7 +220,9 @@ def refuse_sets(
     )
     notes = list(refuse(real).notes)
     for name, synthetic in made.items():
-        found = check_made(train, holdout, synthetic, target=target, allow=allow, seed=seed)
+        found = find_synthetic_leakage(
+            train, holdout, synthetic, target=target, allow=allow, seed=seed
+        )
         try:
             told = refuse(found).notes
         except LeakError as error:
@@ -282,7 +284,7 @@ def _content(train: Dataset, holdout: Dataset, target: str | None, seed: int) ->
     return [*leaks, *doubts]
 
 
-def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Leak]:
+def _distances(train: Dataset, holdout: Dataset, cut: SplitRows, seed: int) -> list[Leak]:
     rng = rng_for(seed, "leaks", "near")
     alike = [
         name
@@ -304,7 +306,7 @@ def _distances(train: Dataset, holdout: Dataset, cut: Cut, seed: int) -> list[Le
     return []
 
 
-def _cut(parts: Sequence[Dataset], target: str | None) -> Cut | None:
+def _cut(parts: Sequence[Dataset], target: str | None) -> SplitRows | None:
     """Return the rows of train, holdout and perhaps a made set as keys; None without a column."""
     train = parts[0]
     shared = set.intersection(*(set(part.schema.names) for part in parts))
@@ -323,7 +325,7 @@ def _cut(parts: Sequence[Dataset], target: str | None) -> Cut | None:
         if f.name not in keyed and f.name != target and f.role not in ("group", "time", "target")
     )
     labels, levels = _labels(parts, target)
-    return Cut(keys, side, labels, levels, names, features, target)
+    return SplitRows(keys, side, labels, levels, names, features, target)
 
 
 def _labels(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.features.encoder import robust_scale
-from twinset.measurement.leakage.duplicates import LOG_ALPHA, Cut, grown_classes
+from twinset.measurement.leakage.duplicates import LOG_ALPHA, SplitRows, grown_classes
 from twinset.measurement.leakage.findings import Leak
 from twinset.measurement.leakage.row_keys import Keys, row_key
 from twinset.measurement.leakage.tail_bounds import log_tail
@@ -38,7 +38,7 @@ _MORE = 0.15
 """Classes of exactly one size were made so; then a smaller difference of shares is enough."""
 
 
-def interpolated(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+def interpolated(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
     """Return the leak of a class whose holdout rows lie on lines between its other rows; or none.
 
     The commonest other class tells how many do so by nature.
@@ -96,7 +96,7 @@ class Cloud:
     key: Keys
 
     @classmethod
-    def of(cls, cut: Cut) -> Cloud | None:
+    def of(cls, cut: SplitRows) -> Cloud | None:
         """Return the points, or None where fewer than three columns are fine-grained."""
         points, grain = _points(cut)
         if points.shape[1] < _LEAST_COLUMNS:
@@ -130,7 +130,7 @@ class Cloud:
         return found, len(rows)
 
 
-def _points(cut: Cut) -> tuple[Matrix, npt.NDArray[np.float64]]:
+def _points(cut: SplitRows) -> tuple[Matrix, npt.NDArray[np.float64]]:
     """Return the fine-grained numbers of all rows in units of their spread, and their grain."""
     columns, grains = [], []
     for name in cut.features:

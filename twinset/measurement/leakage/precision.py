@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from twinset.measurement.leakage.duplicates import LOG_ALPHA, Cut, grown_classes
+from twinset.measurement.leakage.duplicates import LOG_ALPHA, SplitRows, grown_classes
 from twinset.measurement.leakage.findings import Leak
 from twinset.measurement.leakage.tail_bounds import log_tail
 
@@ -21,7 +21,7 @@ _NATURAL_TIMES = 3.0
 _FEWEST_ORIGINALS = 5
 
 
-def finer_numbers(cut: Cut) -> list[Leak]:
+def finer_numbers(cut: SplitRows) -> list[Leak]:
     """Return the leak of a class whose holdout rows are written finer than all other rows; or none.
 
     Rows are interpolated between others that are written as the source writes them. Where the class has

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.image.codec import picture_keys
+from twinset.core.image.codec import hash_images
 
 # From this share of repeated rows on, a reader should be told.
 _MUCH = 0.5
@@ -21,7 +21,7 @@ _NESTED = ("mask", "boxes", "spans")
 
 
 @dataclass(frozen=True)
-class SeenRows:
+class RowOverlap:
     """How many rows of a table equal a row of another.
 
     Parameters
@@ -55,7 +55,9 @@ class SeenRows:
         return "fewer than 11" if 0 < self.seen < _FEWEST_TOLD else f"{self.seen:,}"
 
 
-def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = None) -> SeenRows:
+def count_row_overlap(
+    known: Dataset, others: Dataset, names: Sequence[str] | None = None
+) -> RowOverlap:
     """Return how many of the other rows equal a known one, value for value.
 
     Parameters
@@ -70,14 +72,14 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"age": [31, 47, 47], "sex": ["f", "m", "m"]}))
-    >>> found = seen_rows(real, real.slice(0, 1))
+    >>> found = count_row_overlap(real, real.slice(0, 1))
     >>> found.seen, found.rows, round(found.repeated, 2)
     (1, 1, 0.67)
     """
     able = [field.name for field in known.schema.fields if field.kind not in _NESTED]
     names = able if names is None else list(names)
     if not names:
-        return SeenRows(0, len(others), 0.0)
+        return RowOverlap(0, len(others), 0.0)
     sides = [
         pa.table([_plain(part.records.column(n)) for n in names], names=names).append_column(
             "_other", pa.array(np.full(len(part), side))
@@ -89,10 +91,10 @@ def seen_rows(known: Dataset, others: Dataset, names: Sequence[str] | None = Non
     other = counts["_other_sum"].to_numpy()
     own = counts["_other_count"].to_numpy() - other
     repeated = float(own[own > 1].sum() / len(known)) if len(known) else 0.0
-    return SeenRows(int(other[own > 0].sum()), len(others), repeated)
+    return RowOverlap(int(other[own > 0].sum()), len(others), repeated)
 
 
-def copied_rows(real: Dataset, synthetic: Dataset) -> SeenRows:
+def copied_rows(real: Dataset, synthetic: Dataset) -> RowOverlap:
     """Return how many synthetic rows equal a real one; identifiers, made afresh, are not looked at."""
     fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
     # Free text is often made afresh as well; it decides only where there is a label beside it at most.
@@ -101,10 +103,10 @@ def copied_rows(real: Dataset, synthetic: Dataset) -> SeenRows:
     images = [field.name for field in fields if field.kind == "image"]
     about_texts = len(tabular) < 2 and len(tabular) < len(fields)
     rest = [field.name for field in fields if field.kind not in _NESTED]
-    return seen_rows(real, synthetic, images or (rest if about_texts else tabular))
+    return count_row_overlap(real, synthetic, images or (rest if about_texts else tabular))
 
 
-def copied_note(found: SeenRows) -> list[str]:
+def copied_note(found: RowOverlap) -> list[str]:
     """Return a note where synthetic rows equal real ones and nothing tells how many do by chance."""
     if not found.seen:
         return []
@@ -116,7 +118,7 @@ def copied_note(found: SeenRows) -> list[str]:
     ]
 
 
-def seen_note(found: SeenRows) -> list[str]:
+def seen_note(found: RowOverlap) -> list[str]:
     """Return a note when most rows of the holdout also stand in the rows that the generator saw."""
     if not found.is_much:
         return []
@@ -129,5 +131,5 @@ def seen_note(found: SeenRows) -> list[str]:
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Bring dictionaries to texts and pictures to keys, which rows can be grouped by across two tables."""
     if pa.types.is_struct(column.type):
-        return picture_keys(column)
+        return hash_images(column)
     return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column

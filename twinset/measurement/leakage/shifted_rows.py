@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.stats.neighbors import nearest
-from twinset.measurement.leakage.duplicates import LOG_ALPHA, Cut, grown_classes
+from twinset.measurement.leakage.duplicates import LOG_ALPHA, SplitRows, grown_classes
 from twinset.measurement.leakage.findings import Leak
 from twinset.measurement.leakage.row_keys import row_key
 from twinset.measurement.leakage.tail_bounds import log_tail
@@ -33,7 +33,7 @@ _NATURAL_SHARE = 0.05
 _NATURAL_TIMES = 3.0
 
 
-def interpolated_steps(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+def interpolated_steps(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
     """Return the leak of a class whose holdout rows lie between its other rows in steps; or none."""
     points = _whole_numbers(cut)
     if cut.labels is None or points.shape[1] < _LEAST_COLUMNS:
@@ -63,7 +63,7 @@ def interpolated_steps(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     return []
 
 
-def _whole_numbers(cut: Cut) -> Matrix:
+def _whole_numbers(cut: SplitRows) -> Matrix:
     """Return the columns of whole numbers, shape (n, d); a missing one stands at the median."""
     columns = []
     for name in cut.features:
@@ -74,7 +74,7 @@ def _whole_numbers(cut: Cut) -> Matrix:
     return np.column_stack(columns) if columns else np.zeros((len(cut.side), 0))
 
 
-def _sides(cut: Cut, key: npt.NDArray[np.uint64], code: int) -> tuple[Rows, Rows]:
+def _sides(cut: SplitRows, key: npt.NDArray[np.uint64], code: int) -> tuple[Rows, Rows]:
     """Return the holdout rows of a class that equal no other one of it, and these others, each once."""
     mine = cut.labels == code
     pool, held = np.flatnonzero(mine & ~cut.in_holdout), np.flatnonzero(mine & cut.in_holdout)

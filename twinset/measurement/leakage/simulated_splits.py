@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from twinset.measurement.leakage.duplicates import LOG_ALPHA, Cut, grown_classes
+from twinset.measurement.leakage.duplicates import LOG_ALPHA, SplitRows, grown_classes
 from twinset.measurement.leakage.findings import Leak, counted
 from twinset.measurement.leakage.linear_copies import Cloud, too_many
 from twinset.measurement.leakage.tail_bounds import log_tail
@@ -14,7 +14,7 @@ _NATURAL_SHARE = 0.001
 _NATURAL_TIMES = 2.0
 
 
-def drawn_from_holdout(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+def drawn_from_holdout(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
     """Return the leaks of made rows (side 2) that only someone who saw the holdout could make.
 
     Of holdout rows as many may equal a made row as equal a train row, twice over, and in proportion to
@@ -24,7 +24,7 @@ def drawn_from_holdout(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     return _copied(cut) or _on_lines(cut, rng)
 
 
-def _copied(cut: Cut) -> list[Leak]:
+def _copied(cut: SplitRows) -> list[Leak]:
     for names in dict.fromkeys((cut.columns, cut.features)):
         if not names:
             continue
@@ -49,7 +49,7 @@ def _copied(cut: Cut) -> list[Leak]:
     return []
 
 
-def _on_lines(cut: Cut, rng: np.random.Generator) -> list[Leak]:
+def _on_lines(cut: SplitRows, rng: np.random.Generator) -> list[Leak]:
     cloud = Cloud.of(cut)
     if cloud is None:
         return []
@@ -72,5 +72,5 @@ def _on_lines(cut: Cut, rng: np.random.Generator) -> list[Leak]:
     return []
 
 
-def _count(cut: Cut, side: int, rows: npt.NDArray[np.bool_] | None) -> int:
+def _count(cut: SplitRows, side: int, rows: npt.NDArray[np.bool_] | None) -> int:
     return int((cut.side == side).sum() if rows is None else ((cut.side == side) & rows).sum())

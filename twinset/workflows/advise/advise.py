@@ -12,14 +12,19 @@ from twinset.core.seeding import rng_for
 from twinset.registry import component_names
 from twinset.report.advice import Advice
 from twinset.workflows.advise.conclusion import advice_of, untouched
-from twinset.workflows.advise.cross_validation import Bench
-from twinset.workflows.advise.facts import Outcome
-from twinset.workflows.advise.folds import Cut, outer_cut
+from twinset.workflows.advise.cross_validation import StrategyTrials
+from twinset.workflows.advise.facts import AdviceInputs
+from twinset.workflows.advise.folds import TrainTestSplit, outer_cut
 from twinset.workflows.advise.insufficient_data import refusal
-from twinset.workflows.advise.labelled_table import Columns, open_case
-from twinset.workflows.advise.models import DEFAULT_JUDGES, check_judges
-from twinset.workflows.advise.request import asked
-from twinset.workflows.advise.select_strategy import N_FOLDS, Race, pick, race
+from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
+from twinset.workflows.advise.models import DEFAULT_JUDGES, check_models
+from twinset.workflows.advise.request import read_request
+from twinset.workflows.advise.select_strategy import (
+    N_FOLDS,
+    ModelSelection,
+    pick,
+    select_strategies,
+)
 from twinset.workflows.advise.strategies import Strategy, candidates
 from twinset.workflows.advise.write_recipe import recipe_of
 
@@ -116,10 +121,12 @@ def advise(
     'too few to tell'
     """
     _check(alert_rate, test_fraction, cost, delay, workers, seed)
-    check_judges(tuple(judges))
-    columns = Columns(positive=positive, time=time, group=group, amount=amount, time_unit=time_unit)
-    question = asked(source, target, columns, test_fraction, seed, progress)
-    case = open_case(question.table, question.columns)
+    check_models(tuple(judges))
+    columns = ColumnRoles(
+        positive=positive, time=time, group=group, amount=amount, time_unit=time_unit
+    )
+    question = read_request(source, target, columns, test_fraction, seed, progress)
+    case = read_labelled_table(question.table, question.columns)
     if delay is not None and case.time is None:
         raise ParameterError(
             "a delay of labels needs to know when rows happen",
@@ -133,13 +140,13 @@ def advise(
             got=f"{alert_rate:g} of {len(cut.test):,} test rows",
             allowed=f"{1 / len(cut.test):.2g} or more",
         )
-    outcome = Outcome(
+    outcome = AdviceInputs(
         case=case,
         cut=cut,
         alert_rate=alert_rate,
         cost=cost,
         seed=question.seed,
-        bench=Bench(case, question.seed, workers),
+        bench=StrategyTrials(case, question.seed, workers),
         name=question.name,
         notes=question.notes,
     )
@@ -155,8 +162,12 @@ def advise(
 
 
 def _races(
-    bench: Bench, cut: Cut, tried: Sequence[Strategy], judges: Sequence[str], progress: Progress
-) -> list[Race]:
+    bench: StrategyTrials,
+    cut: TrainTestSplit,
+    tried: Sequence[Strategy],
+    judges: Sequence[str],
+    progress: Progress,
+) -> list[ModelSelection]:
     fitted, total = 0, len(judges) * N_FOLDS * (len(tried) + 8)
 
     def done(n: int) -> None:
@@ -165,7 +176,9 @@ def _races(
         total = max(total, fitted)
         progress("Fitting models", fitted, total)
 
-    races = [race(bench, cut.train, tried, judge, cut.gap, done=done) for judge in judges]
+    races = [
+        select_strategies(bench, cut.train, tried, judge, cut.gap, done=done) for judge in judges
+    ]
     progress("Fitting models", total, total)
     return races
 

@@ -48,7 +48,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Restored:
+class CalibrationMethod:
     """How probabilities of a model are made honest.
 
     Parameters
@@ -66,7 +66,7 @@ class Restored:
     losses: dict[str, float]
 
 
-def restore(folds: Sequence[HeldOut], drifts: bool = False) -> Restored:
+def restore(folds: Sequence[HeldOut], drifts: bool = False) -> CalibrationMethod:
     """Return the way to restore probabilities that does best on held-out real rows.
 
     Matching the model without balancing is the default: what shifts both models alike, such as few
@@ -116,7 +116,9 @@ def restore(folds: Sequence[HeldOut], drifts: bool = False) -> Restored:
             and losses[way].mean() < losses[best].mean()
         ):
             best = way
-    return Restored(best, ways[best](folds), {way: float(v.mean()) for way, v in losses.items()})
+    return CalibrationMethod(
+        best, ways[best](folds), {way: float(v.mean()) for way, v in losses.items()}
+    )
 
 
 def set_back(probability: Floats, odds_factor: float) -> Floats:

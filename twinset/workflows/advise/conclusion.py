@@ -12,26 +12,26 @@ import numpy.typing as npt
 from twinset.report.advice import Advice
 from twinset.report.advice_model import Candidate, Measure
 from twinset.report.phrases import short
-from twinset.workflows.advise.calibration import WAYS, Restored, reliability
+from twinset.workflows.advise.calibration import WAYS, CalibrationMethod, reliability
 from twinset.workflows.advise.cross_validation import FoldResult
-from twinset.workflows.advise.facts import Outcome, drawn_of, facts_of, notes_of
+from twinset.workflows.advise.facts import AdviceInputs, drawn_of, facts_of, notes_of
 from twinset.workflows.advise.models import JUDGES
 from twinset.workflows.advise.phrases import sentence_of, title_of
 from twinset.workflows.advise.ranking_metrics import log_loss
-from twinset.workflows.advise.sample_diagnostics import look_at_made
-from twinset.workflows.advise.select_strategy import Race, restored
+from twinset.workflows.advise.sample_diagnostics import measure_novelty
+from twinset.workflows.advise.select_strategy import ModelSelection, restored
 from twinset.workflows.advise.strategies import NONE
-from twinset.workflows.advise.test_results import Tested, curves, fold_values, measured
+from twinset.workflows.advise.test_results import TestScores, curves, fold_values, measured
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Untouched:
+class TestEvidence:
     """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
     the generator of the one that won refused the whole train part, as `note` then says."""
 
-    race: Race
+    race: ModelSelection
     measures: tuple[Measure, ...]
     curves: Mapping[str, Any]
     calibration: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Untouched:
     note: str = ""
 
 
-def untouched(outcome: Outcome, won: Race) -> Untouched:
+def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
     """Return what the untouched rows say of "none" and of the challenger of a race."""
     case, cut = outcome.case, outcome.cut
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
@@ -54,24 +54,26 @@ def untouched(outcome: Outcome, won: Race) -> Untouched:
         pair, won = [NONE], replace(won, chosen=NONE.name, challenger=NONE.name)
     ways = {s.name: restored(won, s.name, case) for s in pair}
     tested = {
-        s.name: Tested(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
+        s.name: TestScores(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
         for s in pair
     }
     none, other = tested[NONE.name], tested[won.challenger]
     drawn = drawn_of(outcome)
     variance = _split_variance(outcome, won, ways)
     measures = measured(none, other, truth, prices, outcome.alert_rate, drawn, variance)
-    return Untouched(
+    return TestEvidence(
         won,
         measures,
         curves(none, other, truth, prices, drawn),
         _calibration(fitted, tested, ways, won.challenger, truth),
-        look_at_made(outcome.bench, cut, won.strategies[won.challenger], outcome.seed),
+        measure_novelty(outcome.bench, cut, won.strategies[won.challenger], outcome.seed),
         note,
     )
 
 
-def advice_of(outcome: Outcome, races: Sequence[Race], tested: Untouched, recipe: str) -> Advice:
+def advice_of(
+    outcome: AdviceInputs, races: Sequence[ModelSelection], tested: TestEvidence, recipe: str
+) -> Advice:
     """Return the advice."""
     won = tested.race
     precision = tested.measures[0]
@@ -111,7 +113,9 @@ def advice_of(outcome: Outcome, races: Sequence[Race], tested: Untouched, recipe
     )
 
 
-def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -> Floats:
+def _split_variance(
+    outcome: AdviceInputs, won: ModelSelection, ways: Mapping[str, CalibrationMethod]
+) -> Floats:
     """Return for each measure the variance that the choice of training rows adds: that of the inner
     folds' differences, times their test rows per train row (Nadeau and Bengio)."""
     changes = []
@@ -134,8 +138,8 @@ def _split_variance(outcome: Outcome, won: Race, ways: Mapping[str, Restored]) -
 
 def _calibration(
     fitted: Mapping[str, FoldResult],
-    tested: Mapping[str, Tested],
-    ways: Mapping[str, Restored],
+    tested: Mapping[str, TestScores],
+    ways: Mapping[str, CalibrationMethod],
     challenger: str,
     truth: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def _calibration(
     }
 
 
-def _candidates(won: Race) -> tuple[Candidate, ...]:
+def _candidates(won: ModelSelection) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             name=name,
@@ -178,7 +182,7 @@ def _candidates(won: Race) -> tuple[Candidate, ...]:
     )
 
 
-def _notes(outcome: Outcome, tested: Untouched) -> list[str]:
+def _notes(outcome: AdviceInputs, tested: TestEvidence) -> list[str]:
     notes = notes_of(outcome)
     if tested.note:
         notes.append(tested.note)

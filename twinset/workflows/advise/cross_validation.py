@@ -17,8 +17,8 @@ from twinset.core.errors import FitError, ParameterError, SchemaError
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import build
 from twinset.workflows.advise.design_matrix import RawRows, Reader
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.models import TREES, fit, view_of
 from twinset.workflows.advise.ranking_metrics import precision_at_positives
 from twinset.workflows.advise.strategies import (
@@ -56,7 +56,7 @@ class FoldResult:
 
 
 @dataclass
-class Bench:
+class StrategyTrials:
     """Where strategies are tried; it counts the rows that models were trained on.
 
     Parameters
@@ -71,7 +71,7 @@ class Bench:
         Generator -> why it could not be used on the first fold that it refused.
     """
 
-    case: Case
+    case: LabelledTable
     seed: int
     workers: int = 1
     fitted_rows: int = 0
@@ -86,7 +86,7 @@ class Bench:
 
     def try_all(
         self,
-        cuts: Sequence[tuple[str, Cut]],
+        cuts: Sequence[tuple[str, TrainTestSplit]],
         strategies: Sequence[Strategy],
         judge: str,
         done: Callable[[int], None] = lambda n: None,
@@ -108,7 +108,7 @@ class Bench:
             Trees of a boosted model.
         """
 
-        def one(named: tuple[str, Cut]) -> dict[str, FoldResult]:
+        def one(named: tuple[str, TrainTestSplit]) -> dict[str, FoldResult]:
             found = self._try(named[0], named[1], strategies, judge, trees)
             done(len(strategies))
             return found
@@ -157,7 +157,7 @@ class Bench:
                 self.refused.setdefault(component, why)
 
     def _try(
-        self, path: str, cut: Cut, strategies: Sequence[Strategy], judge: str, trees: int
+        self, path: str, cut: TrainTestSplit, strategies: Sequence[Strategy], judge: str, trees: int
     ) -> dict[str, FoldResult]:
         truth, test_truth = self.case.truth[cut.train], self.case.truth[cut.test]
         raw = self.raw.take(cut.train)

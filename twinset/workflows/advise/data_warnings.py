@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.stats.roc_auc import areas
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -18,7 +18,7 @@ _LEAST_ROWS = 10
 _ALONE = 0.9
 
 
-def suspicions(case: Case, cut: Cut) -> list[str]:
+def suspicions(case: LabelledTable, cut: TrainTestSplit) -> list[str]:
     """Return notes on what makes an answer worthless, from the training rows alone."""
     notes = []
     rows, truth = case.dataset.take(cut.train), case.truth[cut.train]

@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from twinset.core.seeding import rng_for
 from twinset.report.phrases import percent, short
-from twinset.workflows.advise.cross_validation import Bench
+from twinset.workflows.advise.cross_validation import StrategyTrials
 from twinset.workflows.advise.data_warnings import suspicions
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.ranking_metrics import Prices
-from twinset.workflows.advise.test_results import N_DRAWS, Drawn
+from twinset.workflows.advise.test_results import N_DRAWS, BootstrapDraws
 
 ASSUMED_COST = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class AdviceInputs:
     """What is known before anything is tested.
 
     Parameters
@@ -42,12 +42,12 @@ class Outcome:
         What was guessed.
     """
 
-    case: Case
-    cut: Cut
+    case: LabelledTable
+    cut: TrainTestSplit
     alert_rate: float
     cost: float | None
     seed: int
-    bench: Bench
+    bench: StrategyTrials
     name: str
     notes: tuple[str, ...] = ()
 
@@ -65,15 +65,15 @@ class Outcome:
         return Prices(1.0, each, self.cost is None)
 
 
-def drawn_of(outcome: Outcome) -> Drawn:
+def drawn_of(outcome: AdviceInputs) -> BootstrapDraws:
     """Return the bootstrap draws of the test rows, of whole groups where there are groups."""
     case, test = outcome.case, outcome.cut.test
     group = None if case.group is None else case.group[test]
     rng = rng_for(outcome.seed, "advise", "bootstrap")
-    return Drawn.of(case.truth[test], N_DRAWS, rng, group)
+    return BootstrapDraws.of(case.truth[test], N_DRAWS, rng, group)
 
 
-def facts_of(outcome: Outcome) -> dict[str, Any]:
+def facts_of(outcome: AdviceInputs) -> dict[str, Any]:
     """Return counts, cut, prices and seed."""
     case, cut = outcome.case, outcome.cut
     alerts: float | None = None
@@ -101,12 +101,12 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def delay_told(gap: float, in_days: bool) -> str:
+def format_label_delay(gap: float, in_days: bool) -> str:
     """Return how late labels are taken to come, with its unit or what would name it.
 
     Examples
     --------
-    >>> delay_told(7.0, in_days=True)
+    >>> format_label_delay(7.0, in_days=True)
     'labels are taken to arrive after 7.000 days: set --delay if not'
     """
     unit = "days" if in_days else "units of the time"
@@ -114,7 +114,7 @@ def delay_told(gap: float, in_days: bool) -> str:
     return f"labels are taken to arrive after {short(gap)} {unit}: set --delay if not{todo}"
 
 
-def notes_of(outcome: Outcome) -> list[str]:
+def notes_of(outcome: AdviceInputs) -> list[str]:
     """Return what must be read with care, whatever was tested."""
     case, cut = outcome.case, outcome.cut
     notes = list(outcome.notes)
@@ -124,7 +124,7 @@ def notes_of(outcome: Outcome) -> list[str]:
         less = "; without the group there would be more" if case.group is not None else ""
         notes.append(f"{lost:,} of {len(case):,} rows are in neither part, because {what}{less}")
     if cut.gap:
-        notes.append(delay_told(cut.gap, case.in_days))
+        notes.append(format_label_delay(cut.gap, case.in_days))
     notes += suspicions(case, cut)
     if case.left_out:
         names = ", ".join(case.left_out)

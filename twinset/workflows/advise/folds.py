@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
-from twinset.workflows.advise.labelled_table import Case, Floats, Mask
+from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask
 
 Rows = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ _MOST_LOST = 0.5
 
 
 @dataclass(frozen=True)
-class Cut:
+class TrainTestSplit:
     """Rows to learn from and rows to test on, each ascending.
 
     Parameters
@@ -40,8 +40,8 @@ class Cut:
 
 
 def outer_cut(
-    case: Case, test_fraction: float, delay: float | None, rng: np.random.Generator
-) -> Cut:
+    case: LabelledTable, test_fraction: float, delay: float | None, rng: np.random.Generator
+) -> TrainTestSplit:
     """Return the cut whose test part nothing is chosen by.
 
     With a time the latest rows are tested on, and the rows just before them are left out, because
@@ -92,12 +92,12 @@ def outer_cut(
                 got=f"{int(part.sum()):,} rows, {int(case.truth[part].sum()):,} positive",
                 todo="give more rows, another test fraction, or no time or group",
             )
-    return Cut(np.flatnonzero(train), np.flatnonzero(test), how, gap)
+    return TrainTestSplit(np.flatnonzero(train), np.flatnonzero(test), how, gap)
 
 
 def inner_folds(
-    case: Case, rows: Rows, n_folds: int, repeat: int, gap: float, rng: np.random.Generator
-) -> Iterator[Cut]:
+    case: LabelledTable, rows: Rows, n_folds: int, repeat: int, gap: float, rng: np.random.Generator
+) -> Iterator[TrainTestSplit]:
     """Yield the folds of one repeat inside `rows`; every fold learns and tests on real rows only.
 
     With a time: the positives are cut into stretches of equal size, and each of the last `n_folds` is
@@ -115,7 +115,7 @@ def inner_folds(
     repeat : int
         Which repeat; with a time all repeats have the same folds.
     gap : float
-        As in `Cut`.
+        As in `TrainTestSplit`.
     rng : numpy.random.Generator
         Deals the rows.
     """
@@ -131,7 +131,7 @@ def inner_folds(
         parts = ((fold != k, fold == k) for k in range(n_folds))
     for train, test in parts:
         if _has_both(truth[train]) and _has_both(truth[test]):
-            yield Cut(rows[train], rows[test])
+            yield TrainTestSplit(rows[train], rows[test])
 
 
 def _has_both(truth: Mask) -> bool:
@@ -167,7 +167,7 @@ def _drawn(truth: Mask, fraction: float, rng: np.random.Generator) -> Rows:
     return np.concatenate([rng.permutation(p)[: max(1, round(fraction * len(p)))] for p in parts])
 
 
-def _whole_groups(case: Case, fraction: float, rng: np.random.Generator) -> Mask:
+def _whole_groups(case: LabelledTable, fraction: float, rng: np.random.Generator) -> Mask:
     """Return the rows of this share of the groups with positives, and of the groups without."""
     assert case.group is not None
     _, code = np.unique(case.group, return_inverse=True)

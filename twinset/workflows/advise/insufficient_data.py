@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.report.advice import Advice
-from twinset.workflows.advise.facts import Outcome, drawn_of, facts_of, notes_of
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.facts import AdviceInputs, drawn_of, facts_of, notes_of
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.models import JUDGES
 from twinset.workflows.advise.select_strategy import n_folds_of
 from twinset.workflows.advise.strategies import NONE
-from twinset.workflows.advise.test_results import Tested, curves, measured
+from twinset.workflows.advise.test_results import TestScores, curves, measured
 
 FEWEST_TEST_POSITIVES = 31
 FEWEST_TRAIN_POSITIVES = 20
@@ -25,7 +25,7 @@ FEWEST_FOLDS = 2
 _WANTED_RECALL = 0.1
 
 
-def refusal(outcome: Outcome, judge: str) -> Advice | None:
+def refusal(outcome: AdviceInputs, judge: str) -> Advice | None:
     """Return the advice not to rank, for a table whose rare rows cannot tell strategies apart; else None.
 
     Parameters
@@ -49,7 +49,7 @@ def refusal(outcome: Outcome, judge: str) -> Advice | None:
     return None
 
 
-def _few_rows(n_test: int, n_train: int, case: Case, wanted: int) -> str:
+def _few_rows(n_test: int, n_train: int, case: LabelledTable, wanted: int) -> str:
     if n_test >= FEWEST_TEST_POSITIVES:
         return (
             f"there are {n_train:,} positive rows to learn from, and nothing is ranked below "
@@ -64,7 +64,7 @@ def _few_rows(n_test: int, n_train: int, case: Case, wanted: int) -> str:
     )
 
 
-def _few_groups(groups: list[int], case: Case, cut: Cut) -> str:
+def _few_groups(groups: list[int], case: LabelledTable, cut: TrainTestSplit) -> str:
     every = _groups(case, np.concatenate([cut.test, cut.train]))
     needed = math.ceil(FEWEST_GROUPS * every / min(groups))
     return (
@@ -79,12 +79,12 @@ def _counted(n: int) -> str:
     return f"{n:,} group{'' if n == 1 else 's'}"
 
 
-def _groups(case: Case, rows: npt.NDArray[np.int64]) -> int:
+def _groups(case: LabelledTable, rows: npt.NDArray[np.int64]) -> int:
     assert case.group is not None
     return len(np.unique(case.group[rows[case.truth[rows]]]))
 
 
-def _too_narrow(case: Case) -> str:
+def _too_narrow(case: LabelledTable) -> str:
     where = "groups" if case.time is None else "times" if case.group is None else "times or groups"
     return (
         f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
@@ -92,12 +92,12 @@ def _too_narrow(case: Case) -> str:
     )
 
 
-def _unranked(outcome: Outcome, judge: str, why: str, wanted: int) -> Advice:
+def _unranked(outcome: AdviceInputs, judge: str, why: str, wanted: int) -> Advice:
     """Return the advice without any ranking: what the rows as they are reach, and why there is no more."""
     cut, truth = outcome.cut, outcome.case.truth[outcome.cut.test]
     (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], judge)
     scores = fitted[NONE.name].scores
-    tested = Tested(scores, scores)
+    tested = TestScores(scores, scores)
     drawn, prices = drawn_of(outcome), outcome.prices(cut.test)
     measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
     return Advice(

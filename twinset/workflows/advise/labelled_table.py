@@ -22,7 +22,7 @@ TIME_UNITS = {"second": 86_400.0, "minute": 1_440.0, "hour": 24.0, "day": 1.0}
 
 
 @dataclass(frozen=True)
-class Case:
+class LabelledTable:
     """A table with a rare class.
 
     Parameters
@@ -68,7 +68,7 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
+class ColumnRoles:
     """Which column means what.
 
     Parameters
@@ -95,7 +95,7 @@ class Columns:
     time_unit: str | None = None
 
 
-def open_case(source: object, columns: Columns) -> Case:
+def read_labelled_table(source: object, columns: ColumnRoles) -> LabelledTable:
     """Return the table with its roles read.
 
     Raises
@@ -109,7 +109,7 @@ def open_case(source: object, columns: Columns) -> Case:
     --------
     >>> import pyarrow as pa
     >>> table = pa.table({"x": [0.5, 1.5, 2.5, 9.5], "fraud": [0, 0, 0, 1]})
-    >>> case = open_case(table, Columns(target="fraud"))
+    >>> case = read_labelled_table(table, ColumnRoles(target="fraud"))
     >>> case.positive, case.features, case.base_rate
     ('1', ('x',), 0.25)
     """
@@ -123,7 +123,7 @@ def open_case(source: object, columns: Columns) -> Case:
     if not features:
         raise SchemaError("no column is left to predict from", todo="give numbers or categories")
     shown = real.select([*features, columns.target]).without_reserved()
-    return Case(
+    return LabelledTable(
         dataset=replace(shown, schema=replace(shown.schema, rules=())),
         target=columns.target,
         positive=positive,
@@ -137,7 +137,7 @@ def open_case(source: object, columns: Columns) -> Case:
     )
 
 
-def _labels(real: Dataset, columns: Columns) -> tuple[str, Mask]:
+def _labels(real: Dataset, columns: ColumnRoles) -> tuple[str, Mask]:
     codes, levels = real.codes(columns.target)
     if (codes < 0).any():
         raise DataError(
@@ -156,7 +156,7 @@ def _labels(real: Dataset, columns: Columns) -> tuple[str, Mask]:
     return levels[chosen], codes == chosen
 
 
-def _time(real: Dataset, columns: Columns) -> tuple[Floats | None, bool]:
+def _time(real: Dataset, columns: ColumnRoles) -> tuple[Floats | None, bool]:
     if columns.time is None:
         return None, False
     if columns.time_unit is not None and columns.time_unit not in TIME_UNITS:

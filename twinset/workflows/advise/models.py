@@ -29,7 +29,7 @@ DEFAULT_JUDGES = ("boosted", "linear")
 TREES = 100
 
 
-def check_judges(names: tuple[str, ...]) -> None:
+def check_models(names: tuple[str, ...]) -> None:
     """Raise when there is no judge, or one is not known or its library is not installed.
 
     Raises
@@ -87,7 +87,7 @@ def fit(
     seed : int
         Seed of the model.
     setting : {"plain", "finer", "smoother"}
-        How closely the model follows the rows; see `setting_told`.
+        How closely the model follows the rows; see `format_setting`.
     trees : int
         Trees of a boosted model; with fewer of them each counts for more.
     """
@@ -108,12 +108,12 @@ def fit(
     return predict
 
 
-def setting_told(judge: str, setting: Setting) -> str:
+def format_setting(judge: str, setting: Setting) -> str:
     """Return a setting in plain words.
 
     Examples
     --------
-    >>> setting_told("boosted", "finer"), setting_told("linear", "smoother")
+    >>> format_setting("boosted", "finer"), format_setting("linear", "smoother")
     ('leaves of 5 rows or more instead of 20', 'C = 0.03 instead of 0.3')
     """
     if judge == "linear":

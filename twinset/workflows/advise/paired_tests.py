@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from twinset.core.stats.roc_auc import areas
 from twinset.workflows.advise.cross_validation import FoldResult
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 Floats = npt.NDArray[np.float64]
 Units = npt.NDArray[np.int64]
-NamedCuts = Sequence[tuple[str, Cut]]
+NamedCuts = Sequence[tuple[str, TrainTestSplit]]
 
 _DRAWS = 300
 _ABOVE, _PICKED_ABOVE = 1.64, 4.0
@@ -49,7 +49,7 @@ def compare(
     results: Sequence[Mapping[str, FoldResult]],
     strategies: Sequence[Strategy],
     folds: NamedCuts,
-    case: Case | None = None,
+    case: LabelledTable | None = None,
 ) -> dict[str, Difference]:
     """Return how each strategy compares with "none", positive by positive on the same folds.
 
@@ -84,7 +84,7 @@ def shrunk(
 
 
 def mean_change(
-    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: Case | None
+    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: LabelledTable | None
 ) -> tuple[float, float]:
     """Return the mean change in precision, positive by positive, and its standard error."""
     changes = [own - none for own, none in zip(mine, base)]
@@ -95,7 +95,7 @@ def is_above_chance(
     results: Sequence[Mapping[str, FoldResult]],
     name: str,
     folds: NamedCuts,
-    case: Case,
+    case: LabelledTable,
     rng: np.random.Generator,
 ) -> bool:
     """Return whether "none", or else the strategy `name`, ranks rows better than chance does.
@@ -119,7 +119,7 @@ def is_above_chance(
     return False
 
 
-def random_ranking(case: Case, rows: Units, rng: np.random.Generator) -> Floats:
+def random_ranking(case: LabelledTable, rows: Units, rng: np.random.Generator) -> Floats:
     """Return average precision and area under the ROC curve of random orders of rows, shape (2, 300)."""
     positives = rows[case.truth[rows]]
     owner = np.arange(len(positives)) if case.group is None else case.group[positives]
@@ -142,7 +142,7 @@ def _reached(found: FoldResult, truth: npt.NDArray[np.bool_]) -> tuple[float, fl
     return float(found.precision.mean()), float(area)
 
 
-def _error(changes: Sequence[Floats], folds: NamedCuts, case: Case | None = None) -> float:
+def _error(changes: Sequence[Floats], folds: NamedCuts, case: LabelledTable | None = None) -> float:
     """Return the standard error of the mean change.
 
     Nadeau and Bengio: the variance of one fold's mean, times (1 / folds + test rows / train rows). The
@@ -160,7 +160,7 @@ def _error(changes: Sequence[Floats], folds: NamedCuts, case: Case | None = None
     return float(np.sqrt(of_mean * (1 + share * len(changes))))
 
 
-def _units(folds: NamedCuts, case: Case) -> Units:
+def _units(folds: NamedCuts, case: LabelledTable) -> Units:
     """Return for each positive of the folds, one after another, what it moves together with: itself, or
     its group in the same repeat."""
     tested = [cut.test[case.truth[cut.test]] for _, cut in folds]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from twinset.report.advice_model import Verdict
-from twinset.workflows.advise.models import setting_told
-from twinset.workflows.advise.select_strategy import Race
+from twinset.workflows.advise.models import format_setting
+from twinset.workflows.advise.select_strategy import ModelSelection
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 
 def title_of(strategy: Strategy, judge: str) -> str:
     """Return a strategy in plain words; another setting of the model says which one."""
     if strategy.family == "learner":
-        return f"{strategy.title} ({setting_told(judge, strategy.setting)})"
+        return f"{strategy.title} ({format_setting(judge, strategy.setting)})"
     return strategy.title
 
 
-def sentence_of(verdict: Verdict, won: Race) -> str:
+def sentence_of(verdict: Verdict, won: ModelSelection) -> str:
     """Return the advice in one or two sentences."""
     challenger = won.strategies[won.challenger]
     best = title_of(challenger, won.judge)

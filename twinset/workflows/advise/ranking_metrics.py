@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-class Ranking:
+class WeightedRanking:
     """Rows in falling order of a score, ready to be measured under any weights.
 
     Parameters
@@ -58,7 +58,7 @@ def precision_at_positives(score: Floats, truth: Mask) -> Floats:
     >>> precision_at_positives(score, truth).round(3).tolist()
     [1.0, 0.667]
     """
-    ranking = Ranking(score, truth)
+    ranking = WeightedRanking(score, truth)
     flagged, found = ranking.curve()
     block = np.searchsorted(ranking.ends, np.arange(len(score)))
     out = np.empty(len(score))

@@ -13,14 +13,14 @@ from twinset.ingest.input_table import open_table
 from twinset.ingest.locale_formats import local_notes
 from twinset.ingest.real_data import declare
 from twinset.recipe import Recipe, load_recipe
-from twinset.workflows.advise.labelled_table import Columns
+from twinset.workflows.advise.labelled_table import ColumnRoles
 
 TEST_FRACTION, SEED = 0.3, 1
 _MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
-class Asked:
+class AdviceRequest:
     """A table, the meaning of its columns, and the numbers that go with them.
 
     Parameters
@@ -42,7 +42,7 @@ class Asked:
     """
 
     table: Dataset
-    columns: Columns
+    columns: ColumnRoles
     test_fraction: float
     seed: int
     name: str
@@ -50,14 +50,14 @@ class Asked:
     notes: tuple[str, ...] = ()
 
 
-def asked(
+def read_request(
     source: object,
     target: str | None,
-    columns: Columns,
+    columns: ColumnRoles,
     test_fraction: float | None,
     seed: int | None,
     progress: Progress = silent,
-) -> Asked:
+) -> AdviceRequest:
     """Return what was asked; what is given by name goes before what a recipe says.
 
     Parameters
@@ -93,7 +93,7 @@ def asked(
         target = found.name
         notes = (f"'{target}' is taken as the target: {why}", *notes)
     is_file = isinstance(source, str | Path)
-    return Asked(
+    return AdviceRequest(
         table,
         replace(columns, target=target),
         TEST_FRACTION if test_fraction is None else test_fraction,
@@ -104,7 +104,7 @@ def asked(
     )
 
 
-def _hints(table: Dataset, columns: Columns) -> list[str]:
+def _hints(table: Dataset, columns: ColumnRoles) -> list[str]:
     """Return what looks like a time or a group and was not named as one."""
     found = guess_owners(table)
     hints = []
@@ -124,11 +124,11 @@ def _hints(table: Dataset, columns: Columns) -> list[str]:
 def _of_recipe(
     recipe: Recipe,
     target: str | None,
-    columns: Columns,
+    columns: ColumnRoles,
     test_fraction: float | None,
     seed: int | None,
     progress: Progress,
-) -> Asked:
+) -> AdviceRequest:
     source, split = recipe.source, recipe.split
     target = target or recipe.brief.target
     if target is None or source is None or source.set_ is not None:
@@ -144,7 +144,7 @@ def _of_recipe(
     else:
         path, place = recipe.source_path(), f"path: {source.path}"
     by = {split.by: split.on}
-    return Asked(
+    return AdviceRequest(
         declare(open_table(path), recipe),
         replace(
             columns,

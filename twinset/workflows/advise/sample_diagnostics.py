@@ -9,15 +9,17 @@ import numpy as np
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.seeding import rng_for
 from twinset.core.stats.neighbors import nearest
-from twinset.workflows.advise.cross_validation import Bench
-from twinset.workflows.advise.folds import Cut
+from twinset.workflows.advise.cross_validation import StrategyTrials
+from twinset.workflows.advise.folds import TrainTestSplit
 from twinset.workflows.advise.strategies import Strategy, extra_rows
 
 _MOST_MADE, _MOST_COMMON = 1_000, 20_000
 _SAME = 1e-6
 
 
-def look_at_made(bench: Bench, cut: Cut, strategy: Strategy, seed: int) -> dict[str, Any]:
+def measure_novelty(
+    bench: StrategyTrials, cut: TrainTestSplit, strategy: Strategy, seed: int
+) -> dict[str, Any]:
     """Return novelty and intrusion of the rows that a strategy makes; empty where it makes none.
 
     Novelty: how far each made row lies from the nearest real rare row, against how far real rare rows

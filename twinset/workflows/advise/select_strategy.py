@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.calibration import HeldOut, Restored, restore
-from twinset.workflows.advise.cross_validation import Bench, FoldResult
-from twinset.workflows.advise.folds import Cut, inner_folds
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.calibration import CalibrationMethod, HeldOut, restore
+from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
+from twinset.workflows.advise.folds import TrainTestSplit, inner_folds
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.paired_tests import (
     Difference,
     compare,
@@ -41,7 +41,7 @@ _MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Race:
+class ModelSelection:
     """The inner choice for one judge.
 
     Parameters
@@ -74,21 +74,21 @@ class Race:
     finalists: tuple[str, ...]
     chosen: str
     challenger: str
-    folds: Sequence[tuple[str, Cut]]
+    folds: Sequence[tuple[str, TrainTestSplit]]
     results: Sequence[Mapping[str, FoldResult]]
     is_chance: bool = False
     untried: tuple[str, ...] = ()
 
 
-def race(
-    bench: Bench,
+def select_strategies(
+    bench: StrategyTrials,
     rows: Rows,
     strategies: Sequence[Strategy],
     judge: str,
     gap: float = 0.0,
     budget_rows: float = BUDGET_ROWS,
     done: Callable[[int], None] = lambda n: None,
-) -> Race:
+) -> ModelSelection:
     """Return the race of strategies inside `rows`: all of them cheaply, then the best few thoroughly.
 
     Parameters
@@ -138,7 +138,7 @@ def race(
     is_chance = not is_above_chance(results, challenger, named, bench.case, rng)
     if is_chance:
         chosen = NONE.name
-    return Race(
+    return ModelSelection(
         judge,
         {strategy.name: strategy for strategy in strategies},
         differences,
@@ -153,8 +153,8 @@ def race(
 
 
 def _last_folds(
-    bench: Bench, rows: Rows, gap: float, n_kept: int, left: float
-) -> list[tuple[str, Cut]]:
+    bench: StrategyTrials, rows: Rows, gap: float, n_kept: int, left: float
+) -> list[tuple[str, TrainTestSplit]]:
     """Return the folds of the last round: as many repeats with `n_kept` strategies as the rows that are
     left allow; infinitely many are left where the first round saw whole folds."""
     folds = _folds(bench, rows, 0, gap)
@@ -166,12 +166,12 @@ def _last_folds(
     return [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
 
 
-def n_folds_of(bench: Bench, rows: Rows, gap: float) -> int:
+def n_folds_of(bench: StrategyTrials, rows: Rows, gap: float) -> int:
     """Return how many folds of the first repeat hold both classes to learn from and to test on."""
     return len(_folds(bench, rows, 0, gap))
 
 
-def pick(races: Sequence[Race], case: Case | None = None) -> Race:
+def pick(races: Sequence[ModelSelection], case: LabelledTable | None = None) -> ModelSelection:
     """Return the race of the model to take: the first, unless another is ahead by more than its error.
 
     Models are compared on the folds that their last rounds share, each with what it chose. `case` tells
@@ -193,7 +193,7 @@ def pick(races: Sequence[Race], case: Case | None = None) -> Race:
     return best
 
 
-def restored(won: Race, name: str, case: Case) -> Restored:
+def restored(won: ModelSelection, name: str, case: LabelledTable) -> CalibrationMethod:
     """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
     first = won.folds[0][0].partition("/")[0]
     folds = [
@@ -210,8 +210,8 @@ def restored(won: Race, name: str, case: Case) -> Restored:
 
 
 def _screen(
-    bench: Bench,
-    folds: Sequence[tuple[str, Cut]],
+    bench: StrategyTrials,
+    folds: Sequence[tuple[str, TrainTestSplit]],
     strategies: Sequence[Strategy],
     judge: str,
     done: Callable[[int], None],
@@ -263,13 +263,15 @@ def _sibling(kept: Sequence[Strategy], idle: Sequence[Strategy]) -> list[Strateg
     return list(islice(found, 1))
 
 
-def _folds(bench: Bench, rows: Rows, repeat: int, gap: float) -> list[tuple[str, Cut]]:
+def _folds(
+    bench: StrategyTrials, rows: Rows, repeat: int, gap: float
+) -> list[tuple[str, TrainTestSplit]]:
     rng = rng_for(bench.seed, "advise", "folds", repeat)
     cuts = inner_folds(bench.case, rows, N_FOLDS, repeat, gap, rng)
     return [(f"repeat-{repeat}/fold-{k}", cut) for k, cut in enumerate(cuts)]
 
 
-def _at_most(bench: Bench, cut: Cut, path: str) -> Cut:
+def _at_most(bench: StrategyTrials, cut: TrainTestSplit, path: str) -> TrainTestSplit:
     """Return the fold with so many of its common train rows that it has at most 10,000 rows."""
     truth = bench.case.truth[cut.train]
     rare, common = cut.train[truth], cut.train[~truth]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.seeding import draw_seed
 from twinset.report.advice_model import Measure
-from twinset.workflows.advise.ranking_metrics import Prices, Ranking
+from twinset.workflows.advise.ranking_metrics import Prices, WeightedRanking
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -23,7 +23,7 @@ _SHIFTS = 250
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestScores:
     """What a model says of the test rows.
 
     Parameters
@@ -39,7 +39,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class BootstrapDraws:
     """Bootstrap draws of the test rows, the same for both models and each time they are asked for.
 
     They are drawn anew when asked for: 300 draws of 400,000 rows would fill 240 MB.
@@ -68,7 +68,7 @@ class Drawn:
         b: int,
         rng: np.random.Generator,
         group: npt.NDArray[np.int64] | None = None,
-    ) -> Drawn:
+    ) -> BootstrapDraws:
         """Return `b` draws of rows of these classes, or of whole groups: rows of one group, such as the
         payments of one card, tell less than as many rows of different ones."""
         units = np.arange(len(truth)) if group is None else group
@@ -89,12 +89,12 @@ class Drawn:
 
 
 def measured(
-    none: Tested,
-    other: Tested,
+    none: TestScores,
+    other: TestScores,
     truth: Mask,
     prices: Prices,
     alert_rate: float,
-    drawn: Drawn,
+    drawn: BootstrapDraws,
     split_variance: Sequence[float] | Floats,
 ) -> tuple[Measure, ...]:
     """Return the measures of both models and the paired 95 % interval of their difference.
@@ -115,7 +115,7 @@ def measured(
         For each measure the variance that comes from the choice of the training rows; it is added to
         that of the draws.
     """
-    rankings = [Ranking(model.scores, truth) for model in (none, other)]
+    rankings = [WeightedRanking(model.scores, truth) for model in (none, other)]
     costs = [_costs(model.probability, truth, prices) for model in (none, other)]
     ones = np.ones(len(truth))
     values = [_all(r, c, ones, alert_rate, truth) for r, c in zip(rankings, costs)]
@@ -161,7 +161,7 @@ def fold_values(
     scores: Floats, probability: Floats, truth: Mask, prices: Prices, rate: float
 ) -> Floats:
     """Return the measures of one model on the rows of one fold, shape (m,)."""
-    ranking, costs = Ranking(scores, truth), _costs(probability, truth, prices)
+    ranking, costs = WeightedRanking(scores, truth), _costs(probability, truth, prices)
     return _all(ranking, costs, np.ones(len(truth)), rate, truth)
 
 
@@ -179,20 +179,22 @@ def _costs(probability: Floats, truth: Mask, prices: Prices) -> Floats:
     return np.asarray(prices.alert * alerted + prices.missed * (truth & ~alerted))
 
 
-def _all(ranking: Ranking, costs: Floats, weight: Floats, rate: float, truth: Mask) -> Floats:
+def _all(
+    ranking: WeightedRanking, costs: Floats, weight: Floats, rate: float, truth: Mask
+) -> Floats:
     average, recall, precision = ranking.measures(weight, rate)
     cost = 1_000 * float(weight @ costs) / float(weight.sum())
     return np.array([average, recall, precision, recall / rate, cost])
 
 
 def curves(
-    none: Tested, other: Tested, truth: Mask, prices: Prices, drawn: Drawn
+    none: TestScores, other: TestScores, truth: Mask, prices: Prices, drawn: BootstrapDraws
 ) -> dict[str, Any]:
     """Return what the page draws: for both models precision by recall with a band, recall, cost and
     lift by alert rate, and how the scores of the positive rows moved."""
     found: dict[str, Any] = {"recall": _RECALLS.tolist(), "alert_rate": _RATES.tolist()}
     for name, model in (("none", none), ("other", other)):
-        ranking = Ranking(model.scores, truth)
+        ranking = WeightedRanking(model.scores, truth)
         band = np.array([_precision(ranking, weight) for weight in drawn.weights(200)])
         low, high = np.quantile(band, [0.025, 0.975], axis=0)
         alerts, caught = ranking.curve()
@@ -211,7 +213,7 @@ def curves(
     return found
 
 
-def _precision(ranking: Ranking, weight: npt.NDArray[Any]) -> Floats:
+def _precision(ranking: WeightedRanking, weight: npt.NDArray[Any]) -> Floats:
     """Return the precision at each recall of the grid."""
     ranked = weight[ranking.order]
     flagged = np.cumsum(ranked, dtype=np.float64)[ranking.ends]

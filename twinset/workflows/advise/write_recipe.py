@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 from twinset.ingest.draft_recipe import quoted, recipe_name
-from twinset.workflows.advise.folds import Cut
-from twinset.workflows.advise.labelled_table import Case
-from twinset.workflows.advise.request import Asked
+from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.labelled_table import LabelledTable
+from twinset.workflows.advise.request import AdviceRequest
 from twinset.workflows.advise.strategies import Strategy, extra_rows, settings_of
 
 
-def recipe_of(case: Case, cut: Cut, strategy: Strategy, question: Asked) -> str:
+def recipe_of(
+    case: LabelledTable, cut: TrainTestSplit, strategy: Strategy, question: AdviceRequest
+) -> str:
     """Return the recipe of a strategy that adds rows, as YAML text; empty where none is added.
 
     Parameters

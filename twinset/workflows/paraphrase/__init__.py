@@ -4,14 +4,19 @@ This is no generator, so that no recipe ever calls out: what a model said become
 reads, and from which the same seed makes the same rows for ever.
 """
 
-from twinset.workflows.paraphrase.asking import Asked, Plan, paraphrase, plan_requests
+from twinset.workflows.paraphrase.asking import (
+    ParaphraseResult,
+    RequestPlan,
+    paraphrase,
+    plan_requests,
+)
 from twinset.workflows.paraphrase.endpoint import Endpoint
 from twinset.workflows.paraphrase.sheet import Sheet, read_sheet
 
 __all__ = [
-    "Asked",
+    "ParaphraseResult",
     "Endpoint",
-    "Plan",
+    "RequestPlan",
     "Sheet",
     "paraphrase",
     "plan_requests",

@@ -16,7 +16,7 @@ from twinset.workflows.paraphrase.cache import Cache
 from twinset.workflows.paraphrase.endpoint import Endpoint, NoAnswer
 from twinset.workflows.paraphrase.prompts import Request, request_for
 from twinset.workflows.paraphrase.sheet import Item, Sheet, Variant
-from twinset.workflows.paraphrase.wording import Wording, alike
+from twinset.workflows.paraphrase.wording import Wording, normalize_wording
 
 _ANSWERS_A_REQUEST = 2  # one that cannot be used is asked for once more
 
@@ -32,7 +32,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RequestPlan:
     """What is to be asked, settled before anything is sent.
 
     Parameters
@@ -57,7 +57,7 @@ class Plan:
 
 
 @dataclass
-class Asked:
+class ParaphraseResult:
     """What came of it.
 
     Parameters
@@ -93,7 +93,7 @@ def plan_requests(
     budget: int = 200_000,
     labels: Sequence[str] = (),
     cache: Cache | None = None,
-) -> Plan:
+) -> RequestPlan:
     """Return the requests for `n` other wordings of each template, as far as the budget reaches.
 
     The budget is held against what requests can cost at most, in the order of the file, before any is
@@ -149,18 +149,18 @@ def plan_requests(
         else:
             spent += cost
             jobs.append(Job(position, item, wording, request))
-    return Plan(tuple(jobs), tuple(odd), tuple(beyond), spent, n)
+    return RequestPlan(tuple(jobs), tuple(odd), tuple(beyond), spent, n)
 
 
 def paraphrase(
     sheet: Sheet,
-    plan: Plan,
+    plan: RequestPlan,
     endpoint: Endpoint,
     *,
     cache: Cache | None = None,
     concurrency: int = 4,
     progress: Progress = silent,
-) -> Asked:
+) -> ParaphraseResult:
     """Return other wordings of the planned templates; the same for any number of requests at a time.
 
     A wording is refused when it drops, repeats or invents a placeholder, holds a sign that templates
@@ -177,10 +177,10 @@ def paraphrase(
         raise ParameterError(
             "the concurrency is out of its range", got=str(concurrency), allowed="1 to 64"
         )
-    asked = Asked()
+    asked = ParaphraseResult()
     answers = _answers(plan.jobs, endpoint, cache, concurrency, progress, asked)
     readings = [Wording.of(item.text) for item in sheet.items]
-    known = {alike(reading.text) for reading in readings if reading is not None}
+    known = {normalize_wording(reading.text) for reading in readings if reading is not None}
     for job, answer in zip(plan.jobs, answers):
         if answer is None:
             continue
@@ -192,7 +192,7 @@ def paraphrase(
             if why:
                 asked.refused[why] += 1
                 continue
-            known.add(alike(reply))
+            known.add(normalize_wording(reply))
             kept = asked.variants.setdefault(job.position, [])
             kept.append(Variant(reply, job.request.digest))
     return asked
@@ -204,7 +204,7 @@ def _answers(
     cache: Cache | None,
     concurrency: int,
     progress: Progress,
-    asked: Asked,
+    asked: ParaphraseResult,
 ) -> list[str | None]:
     """Return the answer to each job, None where there is none; failures go into `asked`."""
     stop = Event()

@@ -54,7 +54,7 @@ class Wording:
         reply : str
             What the model wrote, white space already brought to single blanks.
         known : collection of str
-            Wordings that are there already, as `alike` spells them.
+            Wordings that are there already, as `normalize_wording` spells them.
         """
         had, has = Counter(self.placeholders), Counter(PLACEHOLDER.findall(reply))
         words = PLACEHOLDER.sub(" ", reply)
@@ -71,15 +71,15 @@ class Wording:
             return "it holds a sign that cannot be printed"
         if len(reply) > _MOST_TIMES_LONGER * len(self.text) + _SPARE:
             return "it is far longer than its template"
-        return "it is there already" if alike(reply) in known else ""
+        return "it is there already" if normalize_wording(reply) in known else ""
 
 
-def alike(text: str) -> str:
+def normalize_wording(text: str) -> str:
     """Return `text` so that two wordings that differ in case and points alone are equal.
 
     Examples
     --------
-    >>> alike("Where is {it}?") == alike("where is {it}")
+    >>> normalize_wording("Where is {it}?") == alike("where is {it}")
     True
     """
     return " ".join(re.sub(r"[^\w{}<>#.|]+|\.(?!\w)", " ", text.casefold()).split())

@@ -3,7 +3,7 @@
 from twinset.core.features.embedders.base import (
     Embedder,
     Embedding,
-    vectors_held,
+    read_embeddings,
     with_carried,
     with_vectors,
 )
@@ -30,7 +30,7 @@ __all__ = [
     "TextEmbedding",
     "Weights",
     "hashed_words",
-    "vectors_held",
+    "read_embeddings",
     "with_carried",
     "with_vectors",
 ]

@@ -129,7 +129,7 @@ def with_vectors(dataset: Dataset, embeddings: Mapping[str, Sequence[Embedding]]
     >>> cells = [{"bytes": encode_png(np.full((8, 8), 7 * i, np.uint8)), "path": ""} for i in range(3)]
     >>> d = Dataset.from_arrow(pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
     >>> mean = Embedding("mean", 1, lambda many: np.array([[p.mean()] for p in many], np.float32))
-    >>> held = vectors_held(with_vectors(d, {"photo": [mean]}).take([2, 0]).records.column("photo"))
+    >>> held = read_embeddings(with_vectors(d, {"photo": [mean]}).take([2, 0]).records.column("photo"))
     >>> held["mean"].ravel().tolist()
     [14.0, 0.0]
     """
@@ -161,7 +161,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     return found
 
 
-def vectors_held(column: pa.ChunkedArray) -> dict[str, Matrix]:
+def read_embeddings(column: pa.ChunkedArray) -> dict[str, Matrix]:
     """Return the vectors that the images of a column carry, by embedding; empty where they carry none."""
     names = [held.name for held in column.type if pa.types.is_fixed_size_list(held.type)]
     if not names:
