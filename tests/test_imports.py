@@ -28,8 +28,8 @@ LAYERS = (
 CORE_LAYERS = (
     {"contracts"},
     {"rules", "features"},
-    {"data", "image", "text", "stats"},
-    {"errors", "seeding", "version", "parameters"},
+    {"data", "image", "text", "stats", "parameters"},
+    {"errors", "seeding", "version"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare
 MAX_LAYERS_IN_A_FOLDER = 6
