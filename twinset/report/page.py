@@ -74,8 +74,8 @@ def render_page(report: ReportContent) -> str:
                 for number, image in shown.surest.items()
             },
             colours=colours,
-            read_clusters=read_clusters(report.scores),
-            n_crowds=N_CROWDS,
+            clusters=read_clusters(report.scores),
+            n_clusters=N_CROWDS,
             heatmap=_heatmap(report),
             images=[
                 (image.caption, contact_sheet.image_figure(image, colours, i + 1))
