@@ -132,7 +132,7 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where torch computes; "auto" takes a GPU where there is one."""
 
 
-def check_parameters(settings: object) -> None:
+def check_parameters(settings: Any) -> None:
     """Raise an error for the first setting whose value lies outside its declared range.
 
     Parameters
@@ -155,7 +155,7 @@ def check_parameters(settings: object) -> None:
         ...
     twinset.core.errors.ParameterError: 'n_bins' is out of its range; got 1; allowed: an integer >= 2
     """
-    for name, hint in _checked_hints(type(settings)):
+    for name, hint in _checked_hints(settings.__class__):
         value = getattr(settings, name)
         if _fits(value, hint):
             continue

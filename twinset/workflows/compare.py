@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,7 +13,6 @@ from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, TwinsetError
-from twinset.core.features.embedders import Looker
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
@@ -25,19 +24,18 @@ from twinset.measurement.embedder_notes import (
 )
 from twinset.measurement.leakage import check_allowed, refuse_sets
 from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
-from twinset.measurement.load_embedders import embedders_of, label_of_images
 from twinset.measurement.notes import kept_values, rule_notes
-from twinset.measurement.options import EvaluateOptions
-from twinset.registry import default_metrics
-from twinset.report import CandidateReport, apply_gates, check_gates
+from twinset.report import CandidateReport, apply_gates
 from twinset.workflows.evaluate import (
-    check_counts,
+    check_metric_gates,
     holdout_notes,
     note_excluded_metrics,
     note_of,
     real_parts,
     scores_of,
 )
+from twinset.workflows.evaluation_task import EvaluationTask
+from twinset.workflows.options import EvaluateOptions
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
 T = TypeVar("T", bound=Hashable)
@@ -59,20 +57,11 @@ class _Told:
 def compare(
     real: object,
     candidates: Mapping[str, object],
+    options: EvaluateOptions | None = None,
     *,
     holdout: object | None = None,
-    target: str | None = None,
-    positive: str | None = None,
-    where: Where | Mapping[str, Any] | str | None = None,
-    seed: int | None = None,
-    gates: Mapping[str, Mapping[str, Any]] | None = None,
-    quick: bool = False,
-    workers: int = 1,
     progress: Progress = silent,
-    time: str | None = None,
-    group: str | None = None,
-    allow_leaks: Sequence[str] = (),
-    embedders: Sequence[str | Looker] | None = None,
+    **settings: Any,
 ) -> CandidateReport:
     """Return several synthetic tables side by side, measured against the same real one.
 
@@ -81,41 +70,25 @@ def compare(
     real : path or Arrow object
         A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ...
     candidates : mapping
-        Name -> such a table with the same columns; two or more. The notes that `twin` wrote beside
-        files tell which real rows were locked away; they must tell the same. Of a candidate without
-        a note, beside others with one, leaks and usefulness are not measurable.
+        Name -> such a table with the same columns; two or more. The provenance files that `twin` wrote
+        beside files say which real rows are the holdout; they must agree. Where only some candidates
+        have one, leaks and usefulness of the others are not measurable.
+    options : EvaluateOptions, optional
+        What to measure and how, the same for every candidate. Target, positive label, condition and seed
+        come from the provenance files where they are not given.
     holdout : path or Arrow object, optional
-        Real rows that no generator saw; `real` then holds those that they saw, notes are not read.
-    target, positive : str, optional
-        Column that models will predict and its label that counts as positive; by default those of
-        the notes.
-    where : Where, mapping or str, optional
-        Compare only rows that meet this condition; by default that of the notes.
-    seed : int, optional
-        Seed of the measuring; by default that of the notes, else 0.
-    gates : mapping, optional
-        Metric -> bounds, as in a recipe; a candidate that misses one is not recommended.
-    quick : bool
-        Leave out the metrics that take a while; a note names them.
-    workers : int
-        Threads, 1 or more; the result does not depend on them.
+        Real rows that no generator saw; `real` then holds the train rows, provenance files are not read.
     progress : Progress
-        Told of every candidate and every metric.
-    time, group : str, optional
-        Columns of the real table: by `time` every row of it must be earlier than the holdout; values
-        of `group` must not stand on both sides, unless the cut is by time.
-    allow_leaks : sequence of str
-        Kinds of leaks (`twinset.measurement.leakage.LEAKS`) that are told on the report instead of refused.
-    embedders : sequence of str, Embedder or TextEmbedding, optional
-        Models that embed images and texts: see `twinset.measurement.load_embedders`. The same for every
-        candidate; the report names them with the hashes of their weights.
+        Called with (step, done, total) for every candidate and metric.
+    **settings
+        Single fields of `EvaluateOptions`, e.g. ``quick=True``.
 
     Raises
     ------
     LeakError
-        The holdout does not stand apart from the real table or from a candidate.
+        The holdout overlaps the real table or a candidate.
     TwinsetError
-        The arguments or the data cannot be used, or the candidates were made on different splits.
+        The options or the data cannot be used, or the candidates were made on different splits.
 
     Examples
     --------
@@ -127,22 +100,14 @@ def compare(
     >>> next(row.best for row in found.rows if row.metric == "gap.marginals")
     'near'
     """
-    check_counts(seed=seed, workers=workers)
-    check_allowed(allow_leaks)
+    options = EvaluateOptions.merge(options, settings)
+    check_allowed(options.allow_leaks)
     _check_names(candidates)
     plain = open_table(real, name="real")
-    measured = [name for name, _ in default_metrics(plain.schema.kinds, quick=quick)]
-    check_gates(gates or {}, measured, place="gates")
+    check_metric_gates(options, plain.schema.kinds)
     told = _read_notes(plain, real, candidates, holdout)
-    question = replace(
-        _question(told, target, positive, where, seed),
-        quick=quick, workers=workers, time=time, group=group, allow_leaks=tuple(allow_leaks),
-        embedders=None if embedders is None else embedders_of(embedders),
-        remembered=ResultCache(),
-    )  # fmt: skip
-    if question.target is None and (own := label_of_images(plain)) is not None:
-        question = replace(question, target=own, guessed=own)
-    parts = real_parts(plain, holdout, told.any, question)
+    task = EvaluationTask.of(_options_from_notes(told, options), plain, cache=ResultCache())
+    parts = real_parts(plain, holdout, told.any, task.options)
     remarks, blind = list(told.remarks), ""
     if holdout is not None:
         seen, blind = holdout_notes(parts)
@@ -151,8 +116,9 @@ def compare(
     made = _opened(candidates, parts, told)
     known = {n: s for n, s in made.items() if not told.notes or n in told.notes}
     with threadpool_limits(limits=1):
-        remarks += refuse_sets(parts.train, parts.holdout, known, **question.about_leaks)
-    scores, copies, loud = _scored(made, parts, told, question, blind, progress)
+        remarks += refuse_sets(parts.train, parts.holdout, known, **task.leakage_settings)
+    scores, copies, loud = _scored(made, parts, told, task, blind, progress)
+    gates = options.gates
     return CandidateReport(
         title=f"{len(made)} candidates beside {plain.card.name}",
         scores=scores,
@@ -161,12 +127,12 @@ def compare(
         notes=(
             *loud,
             *note_embedder_mismatch(scores),
-            *image_notes(next(iter(scores.values())), question.guessed),
+            *image_notes(next(iter(scores.values())), task.guessed_target),
             *remarks,
-            *note_excluded_metrics(parts.train, question),
+            *note_excluded_metrics(parts.train, task.options),
             *_set_notes(parts, made),
         ),
-        facts=_facts(parts, made, question, list_score_embedders(next(iter(scores.values())))),
+        facts=_facts(parts, made, task, list_score_embedders(next(iter(scores.values())))),
     )
 
 
@@ -174,7 +140,7 @@ def _scored(
     made: Mapping[str, Dataset],
     parts: RealSplit,
     told: _Told,
-    question: EvaluateOptions,
+    task: EvaluationTask,
     blind: str,
     progress: Progress,
 ) -> tuple[dict[str, tuple[Score, ...]], list[str], list[str]]:
@@ -191,10 +157,10 @@ def _scored(
             copied = copied_rows(parts.whole, synthetic)
             loud += [f"{name}: {words}" for words in copied_note(copied)]
             copies += [name] if copied.is_beyond_chance else []
-        asked = replace(question, progress=_named_progress(name, progress))
+        own = replace(task, progress=_named_progress(name, progress))
         with _naming(name), threadpool_limits(limits=1):
             scores[name] = tuple(
-                scores_of(parts, synthetic, asked, blind=_UNKNOWN if unknown else blind)
+                scores_of(parts, synthetic, own, blind=_UNKNOWN if unknown else blind)
             )
     return scores, copies, loud
 
@@ -213,16 +179,16 @@ def _opened(candidates: Mapping[str, object], parts: RealSplit, told: _Told) -> 
 def _facts(
     parts: RealSplit,
     made: Mapping[str, Dataset],
-    question: EvaluateOptions,
+    task: EvaluationTask,
     embedders: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         "train_rows": len(parts.train),
         "holdout_rows": None if parts.holdout is None else len(parts.holdout),
         "candidate_rows": {name: len(synthetic) for name, synthetic in made.items()},
-        "target": question.target,
-        "where": None if question.where is None else str(question.where),
-        "seed": question.seed,
+        "target": task.target,
+        "where": None if task.where is None else str(task.where),
+        "seed": task.seed,
         **({"embedders": embedders} if embedders else {}),
     }
 
@@ -277,28 +243,22 @@ def _read_notes(
     return _Told(found, tuple(remarks))
 
 
-def _question(
-    told: _Told,
-    target: str | None,
-    positive: str | None,
-    where: Where | Mapping[str, Any] | str | None,
-    seed: int | None,
-) -> EvaluateOptions:
-    """Return what is asked; what is not given comes from the notes, which must agree on it."""
+def _options_from_notes(told: _Told, options: EvaluateOptions) -> EvaluateOptions:
+    """Return the options; what is not given comes from the notes, which must agree on it."""
     notes = told.notes
+    target, positive, where, seed = options.target, options.positive, options.where, options.seed
     if target is None:
         target = _agreed("target", {name: note.target for name, note in notes.items()})
     if positive is None:
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
-    condition = Where.of(where)
-    if condition is None:
+    if where is None:
         wheres = {name: Where.of(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
-        condition = next(iter(wheres.values()), None)
+        where = next(iter(wheres.values()), None)
     if seed is None:
         seed = told.any.seed if told.any is not None else 0
-    return EvaluateOptions(target=target, positive=positive, where=condition, seed=seed)
+    return replace(options, target=target, positive=positive, where=where, seed=seed)
 
 
 def _agreed(what: str, values: Mapping[str, T | None]) -> T | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.where import Where
-from twinset.core.errors import DataError, ParameterError
-from twinset.core.features.embedders import Looker
+from twinset.core.errors import DataError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import Seal, TwinNote, note_path
 from twinset.generation.refit import refit_from_note
@@ -37,12 +35,12 @@ from twinset.measurement.leakage.row_overlap import (
     count_row_overlap,
     seen_note,
 )
-from twinset.measurement.load_embedders import embedders_of, label_of_images
 from twinset.measurement.notes import kept_values, note_single_label, rule_notes
-from twinset.measurement.options import EvaluateOptions
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
 from twinset.report import Report, apply_gates, build_report, check_gates
+from twinset.workflows.evaluation_task import EvaluationTask
+from twinset.workflows.options import EvaluateOptions
 
 _NEED_HOLDOUT = ("utility", "privacy")
 
@@ -50,61 +48,33 @@ _NEED_HOLDOUT = ("utility", "privacy")
 def evaluate(
     real: object,
     synthetic: object,
+    options: EvaluateOptions | None = None,
     *,
     holdout: object | None = None,
-    target: str | None = None,
-    positive: str | None = None,
-    where: Where | Mapping[str, Any] | str | None = None,
-    seed: int | None = None,
-    gates: Mapping[str, Mapping[str, Any]] | None = None,
-    quick: bool = False,
-    workers: int = 1,
     progress: Progress = silent,
-    time: str | None = None,
-    group: str | None = None,
-    allow_leaks: Sequence[str] = (),
-    embedders: Sequence[str | Looker] | None = None,
-    attacks: Sequence[str] = (),
+    **settings: Any,
 ) -> Report:
-    """Return a report on a synthetic table or image set beside the real one.
+    """Return a report on a synthetic table, image set or text set beside the real one.
 
     Parameters
     ----------
     real, synthetic : path or Arrow object
         A CSV, Parquet or JSON-Lines file, a folder of images, a pandas or polars frame, ... The
         synthetic one needs the same columns. When both are files and `twin` made the synthetic
-        one, the note beside it tells which real rows were locked away.
+        one, the provenance file beside it says which real rows are the holdout.
+    options : EvaluateOptions, optional
+        What to measure and how.
     holdout : path or Arrow object, optional
-        Real rows that the generator did not see; `real` then holds those that it saw.
-    target : str, optional
-        Column that models will predict; without it usefulness is not measurable.
-    positive : str, optional
-        Label of `target` that counts as positive.
-    where : Where, mapping or str, optional
-        Compare only rows that meet this condition.
-    seed : int, optional
-        Seed of the measuring; by default that of the note, else 0.
-    gates : mapping, optional
-        Bounds on scores as in a recipe: metric -> ``{max: number, min: number, of: ...}``.
-    quick : bool
-        Leave out the metrics that take a while; a note on the report names them.
-    workers, progress : int, Progress
-        Threads, 1 or more, on which the result does not depend; who is told of every metric.
-    time, group : str, optional
-        Columns: by `time` every real row must be earlier than the holdout; values of `group` (a
-        card, a patient) must not stand on both sides, unless the cut is by time.
-    allow_leaks : sequence of str
-        Kinds of leaks (`twinset.measurement.leakage.LEAKS`) that are told on the report instead of refused.
-    embedders : sequence of str, Embedder or TextEmbedding, optional
-        What to look at images and texts with: `twinset.measurement.load_embedders.embedders_of`.
-    attacks : sequence of str
-        Attacks that take far longer than all else: "shadow" makes the generator again, many times, and
-        needs the note that `twin` wrote.
+        Real rows that the generator did not see; `real` then holds the train rows.
+    progress : Progress
+        Called with (step, done, total) for every metric.
+    **settings
+        Single fields of `EvaluateOptions`, e.g. ``target="label"``.
 
     Raises
     ------
     TwinsetError
-        The arguments or the data cannot be used, or (LeakError) the holdout does not stand apart.
+        The options or the data cannot be used, or (LeakError) the holdout overlaps the train rows.
 
     Examples
     --------
@@ -113,38 +83,24 @@ def evaluate(
     >>> evaluate(real, real.slice(0, 50)).passed
     True
     """
-    check_counts(seed=seed, workers=workers)
-    check_allowed(allow_leaks)
+    options = EvaluateOptions.merge(options, settings)
+    check_allowed(options.allow_leaks)
     plain = open_table(real, name="real")
-    asked = [*default_metrics(plain.schema.kinds, quick=quick), *attack_metrics(attacks)]
-    check_gates(gates or {}, [name for name, _ in asked], place="gates")
-    note, told = note_of(plain, real, synthetic, holdout)
-    plain, (synthetic, holdout), lost = text_sides(plain, real, (synthetic, holdout), target)
-    notes = [*told, *lost]
-    if note is not None:
-        target, seed = target or note.target, note.seed if seed is None else seed
-        positive = positive or (note.positive if target == note.target else None)
-        where = where or note.where
-    if target is None and (target := label_beside_texts(plain.schema)) is not None:
-        notes += [f"Taken as the target: '{target}', the only label beside the texts."]
-    own = label_of_images(plain) if target is None else None
-    question = EvaluateOptions(
-        target=target or own,
-        guessed=own,
-        positive=positive,
-        where=Where.of(where),
-        seed=seed or 0,
-        quick=quick,
-        workers=workers,
-        progress=progress,
-        time=time,
-        group=group,
-        allow_leaks=tuple(allow_leaks),
-        embedders=None if embedders is None else embedders_of(embedders),
-        attacks=tuple(attacks),
-        remake=refit_from_note(note, attacks),
+    check_metric_gates(options, plain.schema.kinds)
+    note, remarks = note_of(plain, real, synthetic, holdout)
+    plain, (synthetic, holdout), lost = text_sides(
+        plain, real, (synthetic, holdout), options.target
     )
-    parts = real_parts(plain, holdout, note, question)
+    notes = [*remarks, *lost]
+    if note is not None:
+        options = options_from_note(options, note)
+    if options.target is None and (label := label_beside_texts(plain.schema)) is not None:
+        options = replace(options, target=label)
+        notes += [f"Taken as the target: '{label}', the only label beside the texts."]
+    task = EvaluationTask.of(
+        options, plain, refit=refit_from_note(note, options.attacks), progress=progress
+    )
+    parts = real_parts(plain, holdout, note, task.options)
     seen, blind = ([], "") if holdout is None else holdout_notes(parts)
     notes += seen
     made = same_columns(synthetic, parts.train, "synthetic")
@@ -152,8 +108,26 @@ def evaluate(
         made = replace(made, card=note.card(f"twin of {plain.card.name}"))
     notes = [*_copies_without_holdout(parts, made), *notes]
     with threadpool_limits(limits=1):
-        notes += refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
-        return appraise(parts, made, question, notes=notes, gates=gates or {}, blind=blind)
+        notes += refuse_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
+        return appraise(parts, made, task, notes=notes, blind=blind)
+
+
+def options_from_note(options: EvaluateOptions, note: TwinNote) -> EvaluateOptions:
+    """Return the options; what was not given comes from the provenance of the synthetic file."""
+    target = options.target or note.target
+    return replace(
+        options,
+        target=target,
+        seed=note.seed if options.seed is None else options.seed,
+        positive=options.positive or (note.positive if target == note.target else None),
+        where=options.where or note.where,
+    )
+
+
+def check_metric_gates(options: EvaluateOptions, kinds: Iterable[str]) -> None:
+    """Raise an error for a gate on a metric that is not measured."""
+    metrics = [*default_metrics(kinds, quick=options.quick), *attack_metrics(options.attacks)]
+    check_gates(options.gates, [name for name, _ in metrics], place="gates")
 
 
 def _copies_without_holdout(parts: RealSplit, made: Dataset) -> list[str]:
@@ -164,10 +138,9 @@ def _copies_without_holdout(parts: RealSplit, made: Dataset) -> list[str]:
 def appraise(
     parts: RealSplit,
     synthetic: Dataset,
-    question: EvaluateOptions,
+    task: EvaluationTask,
     *,
     notes: Sequence[str] = (),
-    gates: Mapping[str, Mapping[str, Any]] | None = None,
     blind: str = "",
 ) -> Report:
     """Return the report on a synthetic set beside the two parts of a real one.
@@ -179,7 +152,7 @@ def appraise(
     DataError
         The condition means no row of a set.
     """
-    scores = scores_of(parts, synthetic, question, blind=blind)
+    scores = scores_of(parts, synthetic, task, blind=blind)
     facts = list_score_embedders(scores)
     looked = card_notes(facts)
     return build_report(
@@ -188,17 +161,17 @@ def appraise(
         synthetic=synthetic,
         holdout=parts.holdout,
         scores=scores,
-        gates=apply_gates(scores, gates or {}),
+        gates=apply_gates(scores, task.options.gates),
         cards=(parts.train.card, replace(synthetic.card, notes=(*synthetic.card.notes, *looked))),
         lineage=None,
-        target=question.target,
-        where=question.where,
+        target=task.target,
+        where=task.where,
         embedders=facts,
         notes=[
-            *image_notes(scores, question.guessed),
-            *note_single_label(parts.train, synthetic, question.target, question.where),
+            *image_notes(scores, task.guessed_target),
+            *note_single_label(parts.train, synthetic, task.target, task.where),
             *notes,
-            *note_excluded_metrics(parts.train, question),
+            *note_excluded_metrics(parts.train, task.options),
             *broken_by_real_rows(parts.train),
             *rule_notes(parts.train, synthetic, (synthetic.card,)),
             *kept_values(parts.train, synthetic),
@@ -207,7 +180,7 @@ def appraise(
 
 
 def scores_of(
-    parts: RealSplit, synthetic: Dataset, question: EvaluateOptions, *, blind: str = ""
+    parts: RealSplit, synthetic: Dataset, task: EvaluationTask, *, blind: str = ""
 ) -> list[Score]:
     """Return what every default metric says of a synthetic set beside the two parts of a real one.
 
@@ -219,14 +192,14 @@ def scores_of(
         The condition means no row of a set.
     """
     for name, part in (("real", parts.train), ("synthetic", synthetic)):
-        if len(part.where(question.where)) == 0:
+        if len(part.where(task.where)) == 0:
             raise DataError(
-                f"no {name} row meets the condition: {question.where}",
+                f"no {name} row meets the condition: {task.where}",
                 got=f"0 of {len(part)} rows",
                 todo="correct the condition, or give data that hold such rows",
             )
-    metrics = default_metrics(parts.train.schema.kinds, quick=question.quick)
-    metrics += attack_metrics(question.attacks)
+    metrics = default_metrics(parts.train.schema.kinds, quick=task.options.quick)
+    metrics += attack_metrics(task.options.attacks)
     hidden = [(n, m) for n, m in metrics if blind and m.needs_real and m.family in _NEED_HOLDOUT]
     looked = [pair for pair in metrics if pair not in hidden]
     found = measure(
@@ -234,40 +207,29 @@ def scores_of(
         synthetic=synthetic,
         holdout=parts.holdout,
         metrics=looked,
-        where=question.where,
-        target=question.target,
-        positive=question.positive,
+        where=task.where,
+        target=task.target,
+        positive=task.positive,
         population={},
-        embedders=question.embedders,
-        seed=question.seed,
-        workers=question.workers,
-        progress=question.progress,
-        remake=question.remake,
-        remembered=question.remembered,
+        embedders=task.embedders,
+        seed=task.seed,
+        workers=task.options.workers,
+        progress=task.progress,
+        remake=task.refit,
+        remembered=task.cache,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))
 
 
-def note_excluded_metrics(train: Dataset, question: EvaluateOptions) -> list[str]:
+def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]:
     """Return a note that names what a quick look leaves out."""
     every, looked = (
         {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
-        for quick in (False, question.quick)
+        for quick in (False, options.quick)
     )
     named = ", ".join(sorted(every - looked))
     return [f"A quick look, without {named}; a full one measures these too."] if named else []
-
-
-def check_counts(*, seed: int | None = None, workers: int = 1, rows: int | None = None) -> None:
-    """Raise ParameterError for a seed below 0, or for workers or rows below 1."""
-    for name, value, least in (("seed", seed, 0), ("workers", workers, 1), ("rows", rows, 1)):
-        if value is not None and value < least:
-            raise ParameterError(
-                f"the number of {name} is out of range" if least else "the seed is out of range",
-                got=str(value),
-                allowed=f"{least} or more",
-            )
 
 
 def note_of(
@@ -289,7 +251,7 @@ def note_of(
 
 
 def real_parts(
-    plain: Dataset, holdout: object | None, note: TwinNote | None, question: EvaluateOptions
+    plain: Dataset, holdout: object | None, note: TwinNote | None, options: EvaluateOptions
 ) -> RealSplit:
     """Return the real table cut as the holdout or the note says, or whole where neither does.
 
@@ -298,11 +260,11 @@ def real_parts(
     DataError
         The rows that the note speaks of cannot be found again.
     """
-    real = name_target(plain, question.target, question.positive)
-    if question.time is not None:
-        real = with_role(real, question.time, "time")
-    if question.group is not None:
-        real = with_role(real, question.group, "group")
+    real = name_target(plain, options.target, options.positive)
+    if options.time is not None:
+        real = with_role(real, options.time, "time")
+    if options.group is not None:
+        real = with_role(real, options.group, "group")
     if holdout is not None:
         unseen = same_columns(holdout, real, "holdout")
         return RealSplit(real, unseen, np.empty(0, dtype=np.int64))

@@ -26,10 +26,10 @@ from twinset.ingest.draft_recipe import (
     seen_from,
 )
 from twinset.ingest.input_table import name_target, open_table
-from twinset.measurement.options import EvaluateOptions
-from twinset.workflows.evaluate import check_counts, real_parts
+from twinset.workflows.evaluate import real_parts
 from twinset.workflows.gap_recipe import Filler
 from twinset.workflows.gap_slices import Aim, Gap, plan_rows
+from twinset.workflows.options import EvaluateOptions
 
 _MOSTLY = 0.5
 _LEAST_CHANGE = 1.25
@@ -132,7 +132,7 @@ def gaps(
     >>> found.missing[0].sentence, found.rows
     ('sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones', 500)
     """
-    check_counts(seed=seed)
+    EvaluateOptions(seed=seed)  # checks its range
     if most < 1:
         raise ParameterError(
             "the number of slices is out of range", got=str(most), allowed="1 or more"

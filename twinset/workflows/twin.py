@@ -30,9 +30,10 @@ from twinset.ingest.input_table import (
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import FORMATS
 from twinset.measurement.leakage import refuse_sets
-from twinset.measurement.options import EvaluateOptions
 from twinset.report import Report
-from twinset.workflows.evaluate import appraise, check_counts
+from twinset.workflows.evaluate import appraise
+from twinset.workflows.evaluation_task import EvaluationTask
+from twinset.workflows.options import EvaluateOptions, TwinOptions
 
 
 @dataclass(frozen=True)
@@ -60,55 +61,34 @@ class TwinResult:
 def twin(
     source: object,
     out: Path | str | None = None,
+    options: TwinOptions | None = None,
     *,
-    use: str = "tabular.trees",
-    settings: Mapping[str, object] | None = None,
-    rows: int | None = None,
-    target: str | None = None,
-    positive: str | None = None,
-    where: Where | Mapping[str, Any] | str | None = None,
-    seed: int = 0,
-    holdout_fraction: float = 0.2,
-    workers: int = 1,
     progress: Progress = silent,
+    **settings: Any,
 ) -> TwinResult:
     """Return synthetic rows for a real table, and a report on them.
 
-    A fifth of the rows is locked away before anything is learnt, so that the report can speak of
-    leaks. Identifiers and free text are made afresh, never copied.
+    A holdout is split off before the generator is fitted, so that leaks can be measured. Identifiers
+    and free text are generated anew, never copied.
 
     Parameters
     ----------
     source : path or Arrow object
         A CSV, Parquet or JSON-Lines file, or a pandas or polars frame, a pyarrow table, ...
     out : path, optional
-        File to write, its format told by its ending; the report (``OUT.html``) and a note
-        (``OUT.twin.json``, read by `evaluate`) go beside it. All three appear, or none.
-    use : str
-        Generator.
-    settings : mapping, optional
-        Settings of the generator.
-    rows : int, optional
-        Rows to make, 1 or more; by default as many as the source has (of those that `where` means).
-    target : str, optional
-        Column that models will predict: the split keeps its shares, usefulness is measured on it.
-    positive : str, optional
-        Label of `target` that counts as positive.
-    where : Where, mapping or str, optional
-        Condition that every row shall meet; only real rows that meet it are learnt from.
-    seed : int
-        Seed of the split, of the rows and of the measuring; 0 or more.
-    holdout_fraction : float
-        Share of rows to lock away, in [0, 1); with 0 leaks are not measurable.
-    workers : int
-        Threads, 1 or more; the result does not depend on them.
+        File to write; its suffix names the format. The report (``OUT.html``) and a provenance file
+        (``OUT.twin.json``, read by `evaluate`) are written beside it. All three appear, or none.
+    options : TwinOptions, optional
+        Generator, rows, split and seed.
     progress : Progress
-        Told of every step.
+        Called with (step, done, total).
+    **settings
+        Single fields of `TwinOptions`, e.g. ``target="label"``.
 
     Raises
     ------
     TwinsetError
-        The arguments, the data or the place to write to cannot be used.
+        The options, the data or the place to write to cannot be used.
 
     Examples
     --------
@@ -117,45 +97,47 @@ def twin(
     >>> len(twin(real, use="tabular.bootstrap", rows=50).synthetic)
     50
     """
-    check_counts(seed=seed, workers=workers, rows=rows)
+    options = TwinOptions.merge(options, settings)
     place = None if out is None else _place(Path(out), source)
-    condition = Where.of(where)
-    generator = _learner(use, settings or {})
+    condition = Where.of(options.where)
+    generator = _learner(options.use, options.settings)
     plain = open_table(source)
     refuse_media(plain.schema)
-    real = name_target(plain, target, positive)
-    parts = split_holdout(real, holdout_fraction, seed)
-    question = EvaluateOptions(
-        target=target,
-        positive=positive,
-        where=condition,
-        seed=seed,
-        workers=workers,
+    real = name_target(plain, options.target, options.positive)
+    seed = options.seed or 0
+    parts = split_holdout(real, options.holdout_fraction, seed)
+    task = EvaluationTask(
+        options=EvaluateOptions(
+            target=options.target,
+            positive=options.positive,
+            where=condition,
+            seed=seed,
+            workers=options.workers,
+        ),
         progress=progress,
     )
-    wanted = rows if rows is not None else len(real.where(condition))
     seal = Seal.of(plain, seed)
     note = TwinNote(
-        use=use,
-        settings=dict(settings or {}),
+        use=options.use,
+        settings=dict(options.settings),
         seed=seed,
-        rows=wanted,
-        target=target,
-        positive=positive,
+        rows=options.rows if options.rows is not None else len(real.where(condition)),
+        target=options.target,
+        positive=options.positive,
         where=condition.to_json() if condition else None,
-        holdout_fraction=holdout_fraction,
+        holdout_fraction=options.holdout_fraction,
         notes=(generator.note,) if generator.note else (),
         real_digest=seal.real_digest,
         holdout_digest=seal.holdout_digest(parts.locked),
         version=__version__,
     )
     with threadpool_limits(limits=1):
-        chunks, mended = _draw(parts, generator, note, question)
+        chunks, mended = _draw(parts, generator, note, task)
         if place is None:
             made = Dataset.concat(list(chunks))
             made = made.with_card(notes=(*made.card.notes, *mended.notes()))
-            return TwinResult(made, _appraised(parts, made, question))
-        return _write(place, chunks, mended, parts, question, note)
+            return TwinResult(made, _appraised(parts, made, task))
+        return _write(place, chunks, mended, parts, task, note)
 
 
 def _place(out: Path, source: object) -> Path:
@@ -189,7 +171,7 @@ def _learner(use: str, settings: Mapping[str, object]) -> Generator:
 
 
 def _draw(
-    parts: RealSplit, generator: Generator, note: TwinNote, question: EvaluateOptions
+    parts: RealSplit, generator: Generator, note: TwinNote, task: EvaluationTask
 ) -> tuple[Iterator[Dataset], RuleTally]:
     """Fit at once; return chunks of the twin, with its card and without reserved columns.
 
@@ -200,19 +182,19 @@ def _draw(
         parts.train,
         seed=note.seed,
         path=("twin", note.use),
-        where=question.where,
+        where=task.where,
         known=parts.whole,
-        progress=question.progress,
+        progress=task.progress,
     )
     schema = parts.train.schema
     card = note.card(_name(parts))
     made = source.open_set()
     drawn = source.draw(
         note.rows,
-        where=question.where,
+        where=task.where,
         into=made,
-        workers=question.workers,
-        progress=question.progress,
+        workers=task.options.workers,
+        progress=task.progress,
     )
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
@@ -224,7 +206,7 @@ def _write(
     chunks: Iterator[Dataset],
     mended: RuleTally,
     parts: RealSplit,
-    question: EvaluateOptions,
+    task: EvaluationTask,
     note: TwinNote,
 ) -> TwinResult:
     """Write data, report and note into a hidden folder, then move them to their places."""
@@ -237,7 +219,7 @@ def _write(
             note = replace(note, notes=(*note.notes, *mended.notes()))
             # What is measured is what was written, read back as its users will read it.
             made = read_dataset(staged["data"], schema, note.card(_name(parts)))
-            report = _appraised(parts, made, question)
+            report = _appraised(parts, made, task)
             staged["report"].write_bytes(report.to_html().encode())
             staged["note"].write_bytes(note.to_json().encode())
             for key, path in final.items():
@@ -249,13 +231,13 @@ def _write(
     return TwinResult(made, report, final)
 
 
-def _appraised(parts: RealSplit, made: Dataset, question: EvaluateOptions) -> Report:
+def _appraised(parts: RealSplit, made: Dataset, task: EvaluationTask) -> Report:
     """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
     try:
-        refuse_sets(parts.train, parts.holdout, {"": made}, **question.about_leaks)
+        refuse_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
     except LeakError as error:
-        return appraise(parts, made, question, notes=[error.what], blind=error.what)
-    return appraise(parts, made, question)
+        return appraise(parts, made, task, notes=[error.what], blind=error.what)
+    return appraise(parts, made, task)
 
 
 def _name(parts: RealSplit) -> str:

@@ -1,0 +1,95 @@
+"""Options of the workflows as dataclasses that the command line fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from cyclopts import Parameter
+
+from twinset.workflows.options import EvaluateOptions, SharedOptions, TwinOptions
+
+Flat = Parameter(name="*")
+"""Marks a dataclass whose fields are options of the command itself."""
+
+# Fields whose values are written differently on a command line than in Python.
+_WRITTEN_AS: dict[str, Any] = {
+    "where": str | None,
+    "gates": Annotated[list[str] | None, Parameter(name="--gate")],
+    "allow_leaks": Annotated[list[str] | None, Parameter(name="--allow-leak")],
+    "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
+    "attacks": list[str] | None,
+    "settings": Annotated[list[str] | None, Parameter(name="--with")],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Where the reports of a measurement go.
+
+    Parameters
+    ----------
+    html : Path
+        Write the report as a page to this file.
+    markdown : Path
+        Write verdict and scores as Markdown to this file.
+    junit : Path
+        Write gates and verdicts as JUnit XML to this file, one test case per metric.
+    json : bool
+        Print every score as JSON.
+    """
+
+    html: Path | None = None
+    markdown: Path | None = None
+    junit: Path | None = None
+    json: bool = False
+
+    @property
+    def by_option(self) -> dict[str, Path | None]:
+        """Option -> file."""
+        return {"--html": self.html, "--markdown": self.markdown, "--junit": self.junit}
+
+
+def _arguments_of(options: type[SharedOptions]) -> Any:
+    """Return a dataclass with the fields of `options`, in types that a command line can hold."""
+    hints = get_type_hints(options)
+    made = make_dataclass(
+        options.__name__.replace("Options", "Arguments"),
+        [
+            (
+                one.name,
+                _WRITTEN_AS.get(one.name, hints[one.name]),
+                field(default=None if one.name in _WRITTEN_AS else one.default),
+            )
+            for one in fields(options)
+        ],
+        frozen=True,
+        kw_only=True,
+    )
+    docs = [cls.__doc__ or "" for cls in (SharedOptions, options)]
+    sections = [text.partition("----------\n")[2].partition("\n\n")[0].rstrip() for text in docs]
+    made.__module__ = __name__
+    made.__doc__ = "Options.\n\n    Parameters\n    ----------\n" + "\n".join(sections) + "\n"
+    return made
+
+
+EvaluateArguments = _arguments_of(EvaluateOptions)
+TwinArguments = _arguments_of(TwinOptions)
+
+
+def given(arguments: Any) -> dict[str, Any]:
+    """Return the arguments as settings of the options; lists of texts are read."""
+    from twinset.cli.values import settings_of
+    from twinset.report import read_gates
+
+    values = {
+        one.name: value
+        for one in fields(arguments)
+        if (value := getattr(arguments, one.name)) is not None
+    }
+    if "gates" in values:
+        values["gates"] = read_gates(values["gates"])
+    if "settings" in values:
+        values["settings"] = settings_of(values["settings"])
+    return values
