@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from twinset.core.errors import TwinsetError
     from twinset.recipe import load_recipe
     from twinset.registry import list_components
-    from twinset.workflows.advise import advise
+    from twinset.workflows.advise.advise import advise
     from twinset.workflows.compare import compare
     from twinset.workflows.evaluate import evaluate
     from twinset.workflows.gaps import gaps
@@ -30,7 +30,7 @@ _HOMES = {
     "Schema": "twinset.core.data.schema",
     "TwinsetError": "twinset.core.errors",
     "Where": "twinset.core.data.where",
-    "advise": "twinset.workflows.advise",
+    "advise": "twinset.workflows.advise.advise",
     "compare": "twinset.workflows.compare",
     "evaluate": "twinset.workflows.evaluate",
     "gaps": "twinset.workflows.gaps",

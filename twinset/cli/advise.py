@@ -92,7 +92,7 @@ def command(
         raise RecipeError(
             f"there is a '{recipe}' already", todo="choose another --recipe, or --force"
         )
-    from twinset.workflows.advise import advise
+    from twinset.workflows.advise.advise import advise
     from twinset.workflows.advise.models import DEFAULT_JUDGES
 
     with progress_bar() as progress:

@@ -18,9 +18,8 @@ from twinset.core.errors import (
     UnknownNameError,
 )
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.design_matrix import Reader
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.models import fit, view_of
+from twinset.workflows.advise.models import Reader, fit, view_of
 
 from .conftest import payments
 

@@ -15,12 +15,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import FitError
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise import advise as face
+from twinset.workflows.advise.conclusion import sentence_of
 from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
 from twinset.workflows.advise.folds import Rows, TrainTestSplit
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.paired_tests import random_ranking
-from twinset.workflows.advise.phrases import sentence_of
-from twinset.workflows.advise.select_strategy import select_strategies
+from twinset.workflows.advise.select_strategy import random_ranking, select_strategies
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 QUICK = {"judges": ("linear",), "ratios": (0.3,)}

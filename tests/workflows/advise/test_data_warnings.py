@@ -11,8 +11,7 @@ import pytest
 import twinset as tw
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.data_warnings import suspicions
-from twinset.workflows.advise.folds import outer_cut
+from twinset.workflows.advise.folds import outer_cut, suspicions
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 
 

@@ -14,17 +14,24 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.calibration import HeldOut, reliability, restore, set_back
 from twinset.workflows.advise.cross_validation import FoldResult
-from twinset.workflows.advise.design_matrix import BinnedView, RawRows, ScaledView
 from twinset.workflows.advise.folds import TrainTestSplit
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.paired_tests import Difference, compare
+from twinset.workflows.advise.models import BinnedView, RawRows, ScaledView
 from twinset.workflows.advise.ranking_metrics import (
+    BootstrapDraws,
     Prices,
     WeightedRanking,
     average_precision,
+    of_few,
     precision_at_positives,
 )
-from twinset.workflows.advise.select_strategy import ModelSelection, choose, pick
+from twinset.workflows.advise.select_strategy import (
+    Difference,
+    ModelSelection,
+    choose,
+    compare,
+    pick,
+)
 from twinset.workflows.advise.strategies import (
     NONE,
     Strategy,
@@ -32,7 +39,6 @@ from twinset.workflows.advise.strategies import (
     extra_rows,
     training_rows,
 )
-from twinset.workflows.advise.test_results import BootstrapDraws, of_few
 
 SKLEARN = pytest.importorskip("sklearn.metrics")
 

@@ -15,9 +15,8 @@ from twinset.core.seeding import rng_for
 from twinset.recipe import load_recipe
 from twinset.workflows.advise.folds import outer_cut
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.request import read_request
+from twinset.workflows.advise.request import read_request, recipe_of
 from twinset.workflows.advise.strategies import GENERATORS, NONE, Strategy
-from twinset.workflows.advise.write_recipe import recipe_of
 
 RECIPE = """\
 name: cards

@@ -1,5 +1,1 @@
-"""Should the rare class be balanced? A nested choice with "none" in it, and what it is worth."""
-
-from twinset.workflows.advise.advise import advise
-
-__all__ = ["advise"]
+"""Advise whether a rare class should be balanced, and how."""

@@ -11,14 +11,13 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.registry import component_names
 from twinset.report.advice import Advice
-from twinset.workflows.advise.conclusion import advice_of, untouched
+from twinset.workflows.advise.conclusion import advice_of, refusal, untouched
 from twinset.workflows.advise.cross_validation import StrategyTrials
 from twinset.workflows.advise.facts import AdviceInputs
 from twinset.workflows.advise.folds import TrainTestSplit, outer_cut
-from twinset.workflows.advise.insufficient_data import refusal
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 from twinset.workflows.advise.models import DEFAULT_JUDGES, check_models
-from twinset.workflows.advise.request import read_request
+from twinset.workflows.advise.request import read_request, recipe_of
 from twinset.workflows.advise.select_strategy import (
     N_FOLDS,
     ModelSelection,
@@ -26,7 +25,6 @@ from twinset.workflows.advise.select_strategy import (
     select_strategies,
 )
 from twinset.workflows.advise.strategies import Strategy, candidates
-from twinset.workflows.advise.write_recipe import recipe_of
 
 
 def advise(

@@ -11,11 +11,9 @@ import numpy.typing as npt
 from twinset.core.seeding import rng_for
 from twinset.report.phrases import percent, short
 from twinset.workflows.advise.cross_validation import StrategyTrials
-from twinset.workflows.advise.data_warnings import suspicions
-from twinset.workflows.advise.folds import TrainTestSplit
+from twinset.workflows.advise.folds import TrainTestSplit, suspicions
 from twinset.workflows.advise.labelled_table import LabelledTable
-from twinset.workflows.advise.ranking_metrics import Prices
-from twinset.workflows.advise.test_results import N_DRAWS, BootstrapDraws
+from twinset.workflows.advise.ranking_metrics import N_DRAWS, BootstrapDraws, Prices
 
 ASSUMED_COST = 50.0
 

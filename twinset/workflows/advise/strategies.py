@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
 from twinset.registry import parameters
-from twinset.workflows.advise.design_matrix import Matrix
-from twinset.workflows.advise.models import Setting
+from twinset.workflows.advise.models import Matrix, Setting
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
