@@ -14,7 +14,7 @@ from twinset.core.seeding import rng_for
 
 from .conftest import Twinset
 
-QUICK = ("--judge", "linear", "--ratio", "0.1")
+QUICK = ("--model", "linear", "--ratio", "0.1")
 
 
 @pytest.fixture

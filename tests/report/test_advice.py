@@ -41,7 +41,7 @@ def advice() -> Advice:
     table = pa.table(
         {"<speed>": rng.normal(2.0 * fraud), "size": rng.lognormal(1 + fraud), "fraud": fraud}
     )
-    return tw.advise(table, target="fraud", judges=["linear"], ratios=[0.1])
+    return tw.advise(table, target="fraud", models=["linear"], ratios=[0.1])
 
 
 def test_the_page_is_well_formed_and_asks_nothing_of_the_network(advice: Advice) -> None:

@@ -31,7 +31,7 @@ def command(
     time_unit: str | None = None,
     test_fraction: float | None = None,
     ratio: Annotated[list[float] | None, Parameter(name="--ratio")] = None,
-    judge: Annotated[list[str] | None, Parameter(name="--judge")] = None,
+    model: Annotated[list[str] | None, Parameter(name="--model")] = None,
     seed: int | None = None,
     html: Path | None = None,
     recipe: Path | None = None,
@@ -71,7 +71,7 @@ def command(
         Share of rows to test on; by default 0.3, or what the recipe locks away.
     ratio : list[float]
         Rare rows per common row to try, e.g. --ratio 0.05; may be repeated.
-    judge : list[str]
+    model : list[str]
         Model to ask: boosted, linear, lightgbm or xgboost; may be repeated.
     seed : int
         Seed of every draw; by default 1, or that of the recipe.
@@ -93,7 +93,7 @@ def command(
             f"there is a '{recipe}' already", todo="choose another --recipe, or --force"
         )
     from twinset.workflows.advise.advise import advise
-    from twinset.workflows.advise.models import DEFAULT_JUDGES
+    from twinset.workflows.advise.models import DEFAULT_MODELS
 
     with progress_bar() as progress:
         found = advise(
@@ -109,7 +109,7 @@ def command(
             time_unit=time_unit,
             test_fraction=test_fraction,
             ratios=ratio,
-            judges=tuple(judge or DEFAULT_JUDGES),
+            models=tuple(model or DEFAULT_MODELS),
             seed=seed,
             workers=workers,
             progress=progress,

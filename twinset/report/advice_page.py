@@ -44,7 +44,7 @@ def render_advice(advice: AdviceContent) -> str:
             untried=advice.facts.get("untried", []),
             made=_made(advice.made) if advice.made else None,
             shift=_shift(advice.curves["shift"]) if is_pair else None,
-            judges=advice.facts.get("judges", {}),
+            judges=advice.facts.get("models", {}),
         )
     )
 

@@ -23,7 +23,7 @@ from twinset.workflows.advise.models import Reader, fit, view_of
 
 from .conftest import payments
 
-QUICK = {"judges": ("linear",), "ratios": (0.1,)}
+QUICK = {"models": ("linear",), "ratios": (0.1,)}
 
 
 def test_it_answers_and_the_answer_is_plain_json(table: pa.Table) -> None:
@@ -65,7 +65,7 @@ def test_a_table_whose_model_is_right_as_it_is_is_left_alone(seed: int) -> None:
     rng = rng_for(seed, "clouds")
     fraud = rng.random(2_000) < 0.12
     table = pa.table({"x": rng.normal(1.0 * fraud), "z": rng.normal(size=2_000), "fraud": fraud})
-    found = tw.advise(table, target="fraud", seed=seed, judges=("linear",), ratios=(0.3,))
+    found = tw.advise(table, target="fraud", seed=seed, models=("linear",), ratios=(0.3,))
     assert (found.chosen, found.verdict) == ("none", "no evidence")
 
 
@@ -84,7 +84,7 @@ def test_cards_whose_rows_are_alike_are_left_alone(seed: int) -> None:
         positive="true",
         group="card",
         seed=seed,
-        judges=("linear",),
+        models=("linear",),
         ratios=(0.4,),
     )
     assert (found.chosen, found.verdict) == ("none", "no evidence")
@@ -114,8 +114,8 @@ def test_the_page_names_the_price_that_was_used(settings: dict[str, object], wor
         ({"target": "fraud", "amount": "age"}, DataError, "price"),
         ({"target": "fraud", "alert_rate": 1.5}, ParameterError, "alert rate"),
         ({"target": "fraud", "ratios": (2.0,)}, ParameterError, "ratio"),
-        ({"target": "fraud", "judges": ("oracle",)}, UnknownNameError, "judge"),
-        ({"target": "fraud", "judges": ()}, ParameterError, "no judge is named"),
+        ({"target": "fraud", "models": ("oracle",)}, UnknownNameError, "model"),
+        ({"target": "fraud", "models": ()}, ParameterError, "no model is named"),
         ({"target": "fraud", "workers": 0}, ParameterError, "workers"),
     ],
 )
@@ -130,7 +130,7 @@ def test_mistakes_are_told(
 def test_other_models_are_asked_where_they_are_installed(table: pa.Table, library: str) -> None:
     if importlib.util.find_spec(library) is None:
         with pytest.raises(MissingExtraError, match=f"pip install {library}"):
-            tw.advise(table, target="fraud", judges=[library])
+            tw.advise(table, target="fraud", models=[library])
         return
     case = read_labelled_table(table, ColumnRoles(target="fraud"))
     raw = Reader.of(case.dataset, case.features).read(case.dataset)

@@ -22,7 +22,7 @@ from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_t
 from twinset.workflows.advise.select_strategy import random_ranking, select_strategies
 from twinset.workflows.advise.strategies import NONE, Strategy
 
-QUICK = {"judges": ("linear",), "ratios": (0.3,)}
+QUICK = {"models": ("linear",), "ratios": (0.3,)}
 COPULA = Strategy("copula 0.3", "rows", ratio=0.3, component="minority.copula")
 
 

@@ -250,13 +250,13 @@ def test_a_difference_and_its_error_by_hand() -> None:
     assert found.error == pytest.approx(error)
 
 
-def _race(judge: str, *folds: list[float]) -> ModelSelection:
+def _race(model_name: str, *folds: list[float]) -> ModelSelection:
     cuts = [
         (f"repeat-1/fold-{k}", TrainTestSplit(np.arange(20), np.arange(10)))
         for k in range(len(folds))
     ]
     results = [_fold(none=values) for values in folds]
-    return ModelSelection(judge, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
+    return ModelSelection(model_name, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
 
 
 def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:

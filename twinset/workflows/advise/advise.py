@@ -16,7 +16,7 @@ from twinset.workflows.advise.cross_validation import StrategyTrials
 from twinset.workflows.advise.facts import AdviceInputs
 from twinset.workflows.advise.folds import TrainTestSplit, outer_cut
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.models import DEFAULT_JUDGES, check_models
+from twinset.workflows.advise.models import DEFAULT_MODELS, check_models
 from twinset.workflows.advise.request import read_request, recipe_of
 from twinset.workflows.advise.select_strategy import (
     N_FOLDS,
@@ -41,7 +41,7 @@ def advise(
     time_unit: str | None = None,
     test_fraction: float | None = None,
     ratios: Sequence[float] | None = None,
-    judges: Sequence[str] = DEFAULT_JUDGES,
+    models: Sequence[str] = DEFAULT_MODELS,
     seed: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
@@ -83,7 +83,7 @@ def advise(
     ratios : sequence of float, optional
         Rare rows per common row that are tried; by default 0.01, 0.03 and 0.1. More than 0.1 is tried
         only if asked for.
-    judges : sequence of str
+    models : sequence of str
         Models: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed. The first is
         taken unless another is clearly ahead.
     seed : int, optional
@@ -119,7 +119,7 @@ def advise(
     'too few to tell'
     """
     _check(alert_rate, test_fraction, cost, delay, workers, seed)
-    check_models(tuple(judges))
+    check_models(tuple(models))
     columns = ColumnRoles(
         positive=positive, time=time, group=group, amount=amount, time_unit=time_unit
     )
@@ -148,11 +148,11 @@ def advise(
         name=question.name,
         notes=question.notes,
     )
-    refused = refusal(outcome, judges[0])
+    refused = refusal(outcome, models[0])
     if refused is not None:
         return refused
     tried = candidates(component_names("generator"), ratios, float(case.truth[cut.train].mean()))
-    races = _races(outcome.bench, cut, tried, judges, progress)
+    races = _races(outcome.bench, cut, tried, models, progress)
     won = pick(races, case)
     tested = untouched(outcome, won)
     recipe = recipe_of(case, cut, won.strategies[tested.race.chosen], question)
@@ -163,10 +163,10 @@ def _races(
     bench: StrategyTrials,
     cut: TrainTestSplit,
     tried: Sequence[Strategy],
-    judges: Sequence[str],
+    models: Sequence[str],
     progress: Progress,
 ) -> list[ModelSelection]:
-    fitted, total = 0, len(judges) * N_FOLDS * (len(tried) + 8)
+    fitted, total = 0, len(models) * N_FOLDS * (len(tried) + 8)
 
     def done(n: int) -> None:
         nonlocal fitted, total
@@ -175,7 +175,8 @@ def _races(
         progress("Fitting models", fitted, total)
 
     races = [
-        select_strategies(bench, cut.train, tried, judge, cut.gap, done=done) for judge in judges
+        select_strategies(bench, cut.train, tried, model_name, cut.gap, done=done)
+        for model_name in models
     ]
     progress("Fitting models", total, total)
     return races

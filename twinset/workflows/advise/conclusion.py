@@ -18,7 +18,7 @@ from twinset.workflows.advise.cross_validation import FoldResult, measure_novelt
 from twinset.workflows.advise.facts import AdviceInputs, drawn_of, facts_of, notes_of
 from twinset.workflows.advise.folds import TrainTestSplit
 from twinset.workflows.advise.labelled_table import LabelledTable
-from twinset.workflows.advise.models import JUDGES, format_setting
+from twinset.workflows.advise.models import MODEL_TITLES, format_setting
 from twinset.workflows.advise.ranking_metrics import (
     TestScores,
     curves,
@@ -30,17 +30,17 @@ from twinset.workflows.advise.select_strategy import ModelSelection, n_folds_of,
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 
-def title_of(strategy: Strategy, judge: str) -> str:
+def title_of(strategy: Strategy, model_name: str) -> str:
     """Return a strategy in plain words; another setting of the model says which one."""
     if strategy.family == "learner":
-        return f"{strategy.title} ({format_setting(judge, strategy.setting)})"
+        return f"{strategy.title} ({format_setting(model_name, strategy.setting)})"
     return strategy.title
 
 
 def sentence_of(verdict: Verdict, won: ModelSelection) -> str:
     """Return the advice in one or two sentences."""
     challenger = won.strategies[won.challenger]
-    best = title_of(challenger, won.judge)
+    best = title_of(challenger, won.model_name)
     if won.is_chance:
         return (
             "Do not balance: inside the training rows the model ranks the rows no better than chance, so "
@@ -105,7 +105,7 @@ def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
     case, cut = outcome.case, outcome.cut
     truth, prices = case.truth[cut.test], outcome.prices(cut.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
-    (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.judge)
+    (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.model_name)
     note = ""
     if won.challenger not in fitted:
         note = (
@@ -144,11 +144,11 @@ def advice_of(
         title=outcome.name,
         verdict=verdict,
         chosen=chosen.name,
-        chosen_title=title_of(chosen, won.judge),
+        chosen_title=title_of(chosen, won.model_name),
         challenger=challenger.name,
-        challenger_title=title_of(challenger, won.judge),
+        challenger_title=title_of(challenger, won.model_name),
         is_balancing=challenger.family != "learner",
-        judge=JUDGES[won.judge],
+        judge=MODEL_TITLES[won.model_name],
         sentence=sentence_of(verdict, won),
         measures=tested.measures,
         candidates=_candidates(won),
@@ -157,8 +157,8 @@ def advice_of(
         made=tested.made,
         facts={
             **facts_of(outcome),
-            "judges": {
-                JUDGES[r.judge]: {
+            "models": {
+                MODEL_TITLES[r.model_name]: {
                     "none": r.differences[NONE.name].precision,
                     "chosen": r.chosen,
                     "precision": r.differences[r.chosen].precision,
@@ -231,7 +231,7 @@ def _candidates(won: ModelSelection) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             name=name,
-            title=title_of(won.strategies[name], won.judge),
+            title=title_of(won.strategies[name], won.model_name),
             kind=won.strategies[name].kind,
             ratio=won.strategies[name].ratio,
             precision=found.precision,
@@ -265,27 +265,27 @@ FEWEST_FOLDS = 2
 _WANTED_RECALL = 0.1
 
 
-def refusal(outcome: AdviceInputs, judge: str) -> Advice | None:
+def refusal(outcome: AdviceInputs, model_name: str) -> Advice | None:
     """Return the advice not to rank, for a table whose rare rows cannot tell strategies apart; else None.
 
     Parameters
     ----------
     outcome : Outcome
         The table and its parts.
-    judge : str
+    model_name : str
         The model that the measures of doing nothing are those of.
     """
     case, cut = outcome.case, outcome.cut
     wanted = math.ceil((0.98 / _WANTED_RECALL) ** 2)
     n_test, n_train = (int(case.truth[rows].sum()) for rows in (cut.test, cut.train))
     if n_test < FEWEST_TEST_POSITIVES or n_train < FEWEST_TRAIN_POSITIVES:
-        return _unranked(outcome, judge, _few_rows(n_test, n_train, case, wanted), wanted)
+        return _unranked(outcome, model_name, _few_rows(n_test, n_train, case, wanted), wanted)
     if case.group is not None:
         groups = [_groups(case, rows) for rows in (cut.test, cut.train)]
         if min(groups) < FEWEST_GROUPS:
-            return _unranked(outcome, judge, _few_groups(groups, case, cut), wanted)
+            return _unranked(outcome, model_name, _few_groups(groups, case, cut), wanted)
     if n_folds_of(outcome.bench, cut.train, cut.gap) < FEWEST_FOLDS:
-        return _unranked(outcome, judge, _too_narrow(case), wanted)
+        return _unranked(outcome, model_name, _too_narrow(case), wanted)
     return None
 
 
@@ -332,10 +332,10 @@ def _too_narrow(case: LabelledTable) -> str:
     )
 
 
-def _unranked(outcome: AdviceInputs, judge: str, why: str, wanted: int) -> Advice:
+def _unranked(outcome: AdviceInputs, model_name: str, why: str, wanted: int) -> Advice:
     """Return the advice without any ranking: what the rows as they are reach, and why there is no more."""
     cut, truth = outcome.cut, outcome.case.truth[outcome.cut.test]
-    (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], judge)
+    (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], model_name)
     scores = fitted[NONE.name].scores
     tested = TestScores(scores, scores)
     drawn, prices = drawn_of(outcome), outcome.prices(cut.test)
@@ -347,7 +347,7 @@ def _unranked(outcome: AdviceInputs, judge: str, why: str, wanted: int) -> Advic
         chosen_title=NONE.title,
         challenger=NONE.name,
         challenger_title=NONE.title,
-        judge=JUDGES[judge],
+        judge=MODEL_TITLES[model_name],
         sentence=f"Too few to tell: {why}. Until then add nothing.",
         measures=measures,
         curves=curves(tested, tested, truth, prices, drawn),

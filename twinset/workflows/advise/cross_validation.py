@@ -90,7 +90,7 @@ class StrategyTrials:
         self,
         cuts: Sequence[tuple[str, TrainTestSplit]],
         strategies: Sequence[Strategy],
-        judge: str,
+        model_name: str,
         done: Callable[[int], None] = lambda n: None,
         trees: int = TREES,
     ) -> list[dict[str, FoldResult]]:
@@ -102,8 +102,8 @@ class StrategyTrials:
             A name that decides the draws, and the fold.
         strategies : sequence of Strategy
             What to try.
-        judge : str
-            See `judges`.
+        model_name : str
+            See `models`.
         done : callable
             Told after every fold how many models it took.
         trees : int
@@ -111,7 +111,7 @@ class StrategyTrials:
         """
 
         def one(named: tuple[str, TrainTestSplit]) -> dict[str, FoldResult]:
-            found = self._try(named[0], named[1], strategies, judge, trees)
+            found = self._try(named[0], named[1], strategies, model_name, trees)
             done(len(strategies))
             return found
 
@@ -159,11 +159,16 @@ class StrategyTrials:
                 self.refused.setdefault(component, why)
 
     def _try(
-        self, path: str, cut: TrainTestSplit, strategies: Sequence[Strategy], judge: str, trees: int
+        self,
+        path: str,
+        cut: TrainTestSplit,
+        strategies: Sequence[Strategy],
+        model_name: str,
+        trees: int,
     ) -> dict[str, FoldResult]:
         truth, test_truth = self.case.truth[cut.train], self.case.truth[cut.test]
         raw = self.raw.take(cut.train)
-        view = view_of(judge, raw)
+        view = view_of(model_name, raw)
         x, test_x = view.transform(raw), view.transform(self.raw.take(cut.test))
         seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
         made = self._made(path, cut.train, strategies)
@@ -173,7 +178,7 @@ class StrategyTrials:
             if strategy.component and strategy.component not in made:
                 continue
             if strategy.family == "thin" and hardness is None:
-                hardness = fit(judge, x, truth, None, seed, trees=trees)(x)
+                hardness = fit(model_name, x, truth, None, seed, trees=trees)(x)
             rows = training_rows(
                 strategy,
                 x,
@@ -182,7 +187,9 @@ class StrategyTrials:
                 hardness=hardness,
                 rng=rng_for(self.seed, "advise", path, strategy.kind),
             )
-            predict = fit(judge, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees)
+            predict = fit(
+                model_name, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees
+            )
             scores = predict(test_x)
             if strategy is NONE and any(s.family == "thin" for s in strategies):
                 hardness = predict(x)

@@ -151,54 +151,54 @@ Floats = npt.NDArray[np.float64]
 Predict = Callable[[Matrix], Floats]
 Setting = Literal["plain", "finer", "smoother"]
 
-JUDGES = {
+MODEL_TITLES = {
     "boosted": "boosted trees (scikit-learn)",
     "linear": "logistic regression",
     "lightgbm": "boosted trees (LightGBM)",
     "xgboost": "boosted trees (XGBoost)",
 }
-"""Name of a judge -> the same in plain words."""
+"""Name of a model -> the same in plain words."""
 
-DEFAULT_JUDGES = ("boosted", "linear")
+DEFAULT_MODELS = ("boosted", "linear")
 TREES = 100
 
 
 def check_models(names: tuple[str, ...]) -> None:
-    """Raise when there is no judge, or one is not known or its library is not installed.
+    """Raise when there is no model, or one is not known or its library is not installed.
 
     Raises
     ------
     ParameterError
-        No judge is named.
+        No model is named.
     UnknownNameError
-        No judge has this name.
+        No model has this name.
     MissingExtraError
         Its library is not there.
     """
     if not names:
         raise ParameterError(
-            "no judge is named",
+            "no model is named",
             got="none",
-            allowed=", ".join(JUDGES),
-            todo="name one or more, or leave judges out",
+            allowed=", ".join(MODEL_TITLES),
+            todo="name one or more, or leave models out",
         )
     for name in names:
-        if name not in JUDGES:
-            raise UnknownNameError.of("judge", name, JUDGES)
+        if name not in MODEL_TITLES:
+            raise UnknownNameError.of("model", name, MODEL_TITLES)
         if name in ("lightgbm", "xgboost") and importlib.util.find_spec(name) is None:
             raise MissingExtraError(
-                f"the judge '{name}' needs the library '{name}', which is not installed",
+                f"the model '{name}' needs the library '{name}', which is not installed",
                 todo=f"install it with: pip install {name}",
             )
 
 
-def view_of(judge: str, train: RawRows) -> BinnedView | ScaledView:
-    """Return what turns rows into the matrix that a judge reads; it is learnt from real train rows."""
-    return ScaledView(train) if judge == "linear" else BinnedView(train)
+def view_of(model_name: str, train: RawRows) -> BinnedView | ScaledView:
+    """Return what turns rows into the matrix that a model reads; it is learnt from real train rows."""
+    return ScaledView(train) if model_name == "linear" else BinnedView(train)
 
 
 def fit(
-    judge: str,
+    model_name: str,
     x: Matrix,
     truth: npt.NDArray[np.bool_],
     weight: Floats | None,
@@ -210,10 +210,10 @@ def fit(
 
     Parameters
     ----------
-    judge : str
-        One of `JUDGES`.
+    model_name : str
+        One of `MODEL_TITLES`.
     x : numpy.ndarray, shape (n, d)
-        Rows in the judge's view.
+        Rows in the model's view.
     truth : numpy.ndarray of bool, shape (n,)
         Their class.
     weight : numpy.ndarray, shape (n,), optional
@@ -225,8 +225,8 @@ def fit(
     trees : int
         Trees of a boosted model; with fewer of them each counts for more.
     """
-    model = _MODELS[judge](setting, seed, trees)
-    if judge == "boosted":
+    model = _MODELS[model_name](setting, seed, trees)
+    if model_name == "boosted":
         # A column without any value has no bins; as a constant it is passed over just the same.
         empty = np.isnan(x).all(axis=0)
         x = np.where(empty, 0.0, x) if empty.any() else x
@@ -242,7 +242,7 @@ def fit(
     return predict
 
 
-def format_setting(judge: str, setting: Setting) -> str:
+def format_setting(model_name: str, setting: Setting) -> str:
     """Return a setting in plain words.
 
     Examples
@@ -250,7 +250,7 @@ def format_setting(judge: str, setting: Setting) -> str:
     >>> format_setting("boosted", "finer"), format_setting("linear", "smoother")
     ('leaves of 5 rows or more instead of 20', 'C = 0.03 instead of 0.3')
     """
-    if judge == "linear":
+    if model_name == "linear":
         return f"C = {_C[setting]:g} instead of {_C['plain']:g}"
     return f"leaves of {_LEAF[setting]} rows or more instead of {_LEAF['plain']}"
 

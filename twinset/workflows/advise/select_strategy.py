@@ -182,7 +182,7 @@ Rows = npt.NDArray[np.int64]
 
 N_FOLDS = 3
 BUDGET_ROWS = 20 * 60_000
-"""What the choice may cost a judge on a large table: about 20 models of 60,000 rows."""
+"""What the choice may cost a model on a large table: about 20 models of 60,000 rows."""
 
 ERRORS = 1.2
 """Standard errors that a strategy must be ahead. One is the usual rule for one rival; the best of some
@@ -197,11 +197,11 @@ _MOST_REPEATS = 3
 
 @dataclass(frozen=True)
 class ModelSelection:
-    """The inner choice for one judge.
+    """The inner choice for one model.
 
     Parameters
     ----------
-    judge : str
+    model_name : str
         Whose models.
     strategies : mapping
         Name -> strategy, of all that were tried.
@@ -223,7 +223,7 @@ class ModelSelection:
         Ratios that the thinned rows of the first round have anyway, and that did not come to the last.
     """
 
-    judge: str
+    model_name: str
     strategies: Mapping[str, Strategy]
     differences: Mapping[str, Difference]
     finalists: tuple[str, ...]
@@ -239,7 +239,7 @@ def select_strategies(
     bench: StrategyTrials,
     rows: Rows,
     strategies: Sequence[Strategy],
-    judge: str,
+    model_name: str,
     gap: float = 0.0,
     budget_rows: float = BUDGET_ROWS,
     done: Callable[[int], None] = lambda n: None,
@@ -254,8 +254,8 @@ def select_strategies(
         The outer train part; nothing else is looked at.
     strategies : sequence of Strategy
         What is tried, "none" among them.
-    judge : str
-        See `judges`.
+    model_name : str
+        See `models`.
     gap : float
         See `inner_folds`.
     budget_rows : float
@@ -269,11 +269,11 @@ def select_strategies(
     idle = [] if is_whole else _idle(strategies, bench.case.truth[thin[0][1].train])
     before = bench.fitted_rows + _FIXED_ROWS * bench.fits
     if is_whole:
-        first = bench.try_all(folds, strategies, judge, done)
+        first = bench.try_all(folds, strategies, model_name, done)
         differences = compare(first, strategies, folds, bench.case)
     else:
         tried = [strategy for strategy in strategies if strategy not in idle]
-        first, differences = [], _screen(bench, thin, tried, judge, done)
+        first, differences = [], _screen(bench, thin, tried, model_name, done)
     kept = _kept(strategies, differences, _KEPT if is_whole else _KEPT - 1)
     kept = [*kept, *_sibling(kept, idle)]
     # Models of the screen have fewer than half the trees.
@@ -281,7 +281,7 @@ def select_strategies(
     named = _last_folds(bench, rows, gap, len(kept), np.inf if is_whole else left)
     if not is_whole and len(named) < 2:
         named = folds
-    results = bench.try_all(named, kept, judge, done)
+    results = bench.try_all(named, kept, model_name, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
     last = compare(results, kept, named, bench.case)
@@ -294,7 +294,7 @@ def select_strategies(
     if is_chance:
         chosen = NONE.name
     return ModelSelection(
-        judge,
+        model_name,
         {strategy.name: strategy for strategy in strategies},
         differences,
         tuple(s.name for s in kept),
@@ -368,14 +368,14 @@ def _screen(
     bench: StrategyTrials,
     folds: Sequence[tuple[str, TrainTestSplit]],
     strategies: Sequence[Strategy],
-    judge: str,
+    model_name: str,
     done: Callable[[int], None],
 ) -> dict[str, Difference]:
     """Return differences from thinned folds and small models; the worst two thirds see one fold alone."""
-    first = bench.try_all(folds[:1], strategies, judge, done, _SCREEN_TREES)
+    first = bench.try_all(folds[:1], strategies, model_name, done, _SCREEN_TREES)
     early = compare(first, strategies, folds[:1], bench.case)
     better = _kept(strategies, early, len(strategies) // 3)
-    rest = bench.try_all(folds[1:], better, judge, done, _SCREEN_TREES)
+    rest = bench.try_all(folds[1:], better, model_name, done, _SCREEN_TREES)
     return shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
 
 

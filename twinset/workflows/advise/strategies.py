@@ -148,7 +148,7 @@ class TrainingRows:
     Parameters
     ----------
     x : numpy.ndarray, shape (n, d)
-        Rows in the judge's view.
+        Rows in the model's view.
     truth : numpy.ndarray of bool, shape (n,)
         Their class.
     weight : numpy.ndarray, shape (n,), optional
