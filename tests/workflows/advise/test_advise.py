@@ -132,8 +132,8 @@ def test_other_models_are_asked_where_they_are_installed(table: pa.Table, librar
         with pytest.raises(MissingExtraError, match=f"pip install {library}"):
             tw.advise(table, target="fraud", models=[library])
         return
-    case = read_labelled_table(table, ColumnRoles(target="fraud"))
-    raw = Reader.of(case.dataset, case.features).read(case.dataset)
+    labelled = read_labelled_table(table, ColumnRoles(target="fraud"))
+    raw = Reader.of(labelled.dataset, labelled.features).read(labelled.dataset)
     x = view_of(library, raw).transform(raw)
-    probability = fit(library, x, case.truth, None, 1)(x)
-    assert probability[case.truth].mean() > 3 * probability[~case.truth].mean()
+    probability = fit(library, x, labelled.truth, None, 1)(x)
+    assert probability[labelled.truth].mean() > 3 * probability[~labelled.truth].mean()

@@ -78,14 +78,14 @@ def test_positives_of_one_time_are_told() -> None:
 def test_a_generator_that_refuses_late_is_not_chosen(
     monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
-    made_rows = StrategyTrials.made_rows
+    synthetic_rows = StrategyTrials.synthetic_rows
 
     def picky(self: StrategyTrials, component: str, train: Rows, n: int, path: str) -> Dataset:
         if path == refused:
             raise FitError("these rows are too few")
-        return made_rows(self, component, train, n, path)
+        return synthetic_rows(self, component, train, n, path)
 
-    monkeypatch.setattr(StrategyTrials, "made_rows", picky)
+    monkeypatch.setattr(StrategyTrials, "synthetic_rows", picky)
     monkeypatch.setattr(face, "candidates", lambda *_: (NONE, COPULA))
     found = tw.advise(shops(30), target="fraud", positive="true", **QUICK)
     assert (found.chosen, found.challenger, found.recipe) == ("none", "none", "")
@@ -95,9 +95,9 @@ def test_a_generator_that_refuses_late_is_not_chosen(
 
 
 def test_by_time_no_fold_counts_twice(table: pa.Table) -> None:
-    case = read_labelled_table(table, ColumnRoles(target="fraud", time="day"))
+    labelled = read_labelled_table(table, ColumnRoles(target="fraud", time="day"))
     tried = (NONE, Strategy("sqrt weights", "weights", power=0.5))
-    found = select_strategies(StrategyTrials(case, 1), np.arange(3_000), tried, "linear", 1.0)
+    found = select_strategies(StrategyTrials(labelled, 1), np.arange(3_000), tried, "linear", 1.0)
     assert [path for path, _ in found.folds] == [f"repeat-0/fold-{k}" for k in range(3)]
     assert len(found.results) == 3
     by_chance = read_labelled_table(table, ColumnRoles(target="fraud"))
@@ -124,7 +124,7 @@ def test_the_reason_of_a_refusal_is_that_of_the_first_fold(monkeypatch: pytest.M
     bench = StrategyTrials(
         read_labelled_table(shops(30), ColumnRoles(target="fraud", positive="true")), 1, workers=2
     )
-    monkeypatch.setattr(StrategyTrials, "made_rows", picky)
+    monkeypatch.setattr(StrategyTrials, "synthetic_rows", picky)
     bench.try_all(two_folds(), (NONE, COPULA), "linear")
     assert "fold-0" in bench.refused["minority.copula"]
 
@@ -156,10 +156,10 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
     n = 1_500
     noise = {f"x{i}": rng.normal(size=n) for i in range(5)}
     table = pa.table({**noise, "fraud": rng.random(n) < 0.08})
-    case = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
+    labelled = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
     ways = (NONE, Strategy("balanced weights", "weights", power=1.0), COPULA)
     found = [
-        select_strategies(StrategyTrials(case, seed), np.arange(1_000), ways, "linear")
+        select_strategies(StrategyTrials(labelled, seed), np.arange(1_000), ways, "linear")
         for seed in range(4)
     ]
     assert all(one.is_chance and one.chosen == "none" for one in found)
@@ -168,11 +168,11 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
 
 def test_a_random_order_reaches_what_chance_does() -> None:
     """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6, and half."""
-    case = read_labelled_table(
+    labelled = read_labelled_table(
         pa.table({"x": [0.5, 1.5, 2.5, 3.5], "fraud": [1, 1, 0, 0]}),
         ColumnRoles(target="fraud", positive="1"),
     )
-    drawn = [random_ranking(case, np.arange(4), rng_for(i)) for i in range(40)]
+    drawn = [random_ranking(labelled, np.arange(4), rng_for(i)) for i in range(40)]
     precision, area = np.mean(drawn, axis=(0, 2))
     assert precision == pytest.approx(49 / 72, abs=0.01)
     assert area == pytest.approx(0.5, abs=0.02)
@@ -183,8 +183,10 @@ def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> N
     rng = rng_for(6, "long")
     fraud = np.arange(30_000) % 200 == 0
     table = pa.table({"x": rng.normal(1.5 * fraud), "z": rng.normal(size=30_000), "fraud": fraud})
-    case = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
+    labelled = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
     ways = [Strategy(f"repeat {ratio:g}", "repeat", ratio=ratio) for ratio in (0.01, 0.1)]
-    found = select_strategies(StrategyTrials(case, 1), np.arange(30_000), [NONE, *ways], "linear")
-    assert found.finalists == ("none", "repeat 0.1", "repeat 0.01")
+    found = select_strategies(
+        StrategyTrials(labelled, 1), np.arange(30_000), [NONE, *ways], "linear"
+    )
+    assert found.shortlist == ("none", "repeat 0.1", "repeat 0.01")
     assert found.differences["repeat 0.01"].error > 0

@@ -21,10 +21,10 @@ def told(**more: Callable[[np.ndarray], object]) -> str:
     table = pa.table(
         {"x": rng.normal(fraud), "fraud": fraud, **{k: f(fraud) for k, f in more.items()}}
     )
-    case = read_labelled_table(
+    labelled = read_labelled_table(
         table, ColumnRoles(target="fraud", group="card" if "card" in more else None)
     )
-    return " ".join(suspicions(case, outer_cut(case, 0.3, None, rng_for(1, "cut"))))
+    return " ".join(suspicions(labelled, outer_cut(labelled, 0.3, None, rng_for(1, "cut"))))
 
 
 def test_nothing_is_said_of_an_honest_table() -> None:

@@ -185,8 +185,8 @@ def test_positives_of_one_group_count_as_one() -> None:
     ]
     results = [_fold(none=[0.5, 0.5], x=[0.7, 0.7]), _fold(none=[0.5, 0.5], x=[0.5, 0.5])]
     table = pa.table({"x": [0.5] * 5, "card": list("aabbc"), "fraud": [1, 1, 1, 1, 0]})
-    case = read_labelled_table(table, ColumnRoles(target="fraud", group="card", positive="1"))
-    found = compare(results, [NONE, Strategy("x", "weights")], folds, case)["x"]
+    labelled = read_labelled_table(table, ColumnRoles(target="fraud", group="card", positive="1"))
+    found = compare(results, [NONE, Strategy("x", "weights")], folds, labelled)["x"]
     # Mean 0.1; each of two cards is 0.2 off in sum: (0.04 + 0.04) * 2 / 1 / 4^2 = 0.01 for the mean of
     # two folds; times 1 + 2 * 2/20.
     assert found.error == pytest.approx(np.sqrt(0.01 * 1.2))
@@ -250,17 +250,19 @@ def test_a_difference_and_its_error_by_hand() -> None:
     assert found.error == pytest.approx(error)
 
 
-def _race(model_name: str, *folds: list[float]) -> ModelSelection:
-    cuts = [
+def _selection(model_name: str, *folds: list[float]) -> ModelSelection:
+    splits = [
         (f"repeat-1/fold-{k}", TrainTestSplit(np.arange(20), np.arange(10)))
         for k in range(len(folds))
     ]
     results = [_fold(none=values) for values in folds]
-    return ModelSelection(model_name, {"none": NONE}, {}, ("none",), "none", "none", cuts, results)
+    return ModelSelection(
+        model_name, {"none": NONE}, {}, ("none",), "none", "none", splits, results
+    )
 
 
 def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:
-    first = _race("boosted", [0.5, 0.4], [0.5, 0.6])
-    assert pick([first, _race("linear", [0.6, 0.4], [0.5, 0.6])]) is first
-    clear = _race("linear", [0.8, 0.7], [0.8, 0.9])
+    first = _selection("boosted", [0.5, 0.4], [0.5, 0.6])
+    assert pick([first, _selection("linear", [0.6, 0.4], [0.5, 0.6])]) is first
+    clear = _selection("linear", [0.8, 0.7], [0.8, 0.9])
     assert pick([first, clear]) is clear

@@ -57,18 +57,18 @@ def test_a_table_without_labels_needs_a_target() -> None:
 
 def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
     question = read_request(folder / "payments.csv", "fraud", ColumnRoles(), None, None)
-    case = read_labelled_table(question.table, question.columns)
-    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    labelled = read_labelled_table(question.table, question.columns)
+    split = outer_cut(labelled, 0.3, None, rng_for(1, "cut"))
     # 105 of 2,100 train rows are rare: a tenth of the 1,995 others is 200, less those there are.
     copula = Strategy("copula 0.1", "rows", ratio=0.1, component="tabular.copula")
     place = folder / "balanced.yaml"
-    place.write_text(recipe_of(case, cut, copula, question))
+    place.write_text(recipe_of(labelled, split, copula, question))
     recipe = load_recipe(place)
     (step,) = recipe.generate
     assert (step.use, step.rows, step.where) == ("tabular.copula", 95, {"fraud": "yes"})
     assert recipe.split.holdout_fraction == 0.3
-    assert recipe_of(case, cut, NONE, question) == ""
-    assert recipe_of(case, cut, Strategy("thin", "thin"), question) == ""
+    assert recipe_of(labelled, split, NONE, question) == ""
+    assert recipe_of(labelled, split, Strategy("thin", "thin"), question) == ""
 
 
 @pytest.mark.slow
@@ -76,10 +76,10 @@ def test_the_recipe_makes_as_many_rows_as_were_chosen(folder: Path) -> None:
 def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, component: str) -> None:
     monkeypatch.chdir(folder)
     question = read_request("payments.csv", "fraud", ColumnRoles(), None, None)
-    case = read_labelled_table(question.table, question.columns)
-    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    labelled = read_labelled_table(question.table, question.columns)
+    split = outer_cut(labelled, 0.3, None, rng_for(1, "cut"))
     chosen = Strategy("made 0.1", "rows", ratio=0.1, component=component)
-    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    (folder / "balanced.yaml").write_text(recipe_of(labelled, split, chosen, question))
     tw.run(folder / "balanced.yaml", overrides=["evaluate.metrics=[privacy.exact_copies]"])
     made = next(folder.rglob("synthetic.csv"))
     assert pyarrow.csv.read_csv(made)["fraud"].to_pylist() == ["yes"] * 95
@@ -87,10 +87,10 @@ def test_the_recipe_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, componen
 
 def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
     question = read_request(folder / "payments.csv", "fraud", ColumnRoles(group="card"), None, None)
-    case = read_labelled_table(question.table, question.columns)
-    cut = outer_cut(case, 0.3, None, rng_for(1, "cut"))
+    labelled = read_labelled_table(question.table, question.columns)
+    split = outer_cut(labelled, 0.3, None, rng_for(1, "cut"))
     chosen = Strategy("smote 0.1", "rows", ratio=0.1, component="minority.smote")
-    (folder / "balanced.yaml").write_text(recipe_of(case, cut, chosen, question))
+    (folder / "balanced.yaml").write_text(recipe_of(labelled, split, chosen, question))
     (step,) = load_recipe(folder / "balanced.yaml").generate
     assert step.with_ == {"across_entities": True}
 

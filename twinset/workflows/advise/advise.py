@@ -124,44 +124,48 @@ def advise(
         positive=positive, time=time, group=group, amount=amount, time_unit=time_unit
     )
     question = read_request(source, target, columns, test_fraction, seed, progress)
-    case = read_labelled_table(question.table, question.columns)
-    if delay is not None and case.time is None:
+    labelled = read_labelled_table(question.table, question.columns)
+    if delay is not None and labelled.time is None:
         raise ParameterError(
             "a delay of labels needs to know when rows happen",
             got=f"{delay:g}, and no time",
             todo="name the column of the time, or leave out the delay",
         )
-    cut = outer_cut(case, question.test_fraction, delay, rng_for(question.seed, "advise", "split"))
-    if alert_rate * len(cut.test) < 1:
+    split = outer_cut(
+        labelled, question.test_fraction, delay, rng_for(question.seed, "advise", "split")
+    )
+    if alert_rate * len(split.test) < 1:
         raise ParameterError(
             "the alert rate leaves no alert",
-            got=f"{alert_rate:g} of {len(cut.test):,} test rows",
-            allowed=f"{1 / len(cut.test):.2g} or more",
+            got=f"{alert_rate:g} of {len(split.test):,} test rows",
+            allowed=f"{1 / len(split.test):.2g} or more",
         )
     outcome = AdviceInputs(
-        case=case,
-        cut=cut,
+        labelled=labelled,
+        split=split,
         alert_rate=alert_rate,
         cost=cost,
         seed=question.seed,
-        bench=StrategyTrials(case, question.seed, workers),
+        bench=StrategyTrials(labelled, question.seed, workers),
         name=question.name,
         notes=question.notes,
     )
     refused = refusal(outcome, models[0])
     if refused is not None:
         return refused
-    tried = candidates(component_names("generator"), ratios, float(case.truth[cut.train].mean()))
-    races = _races(outcome.bench, cut, tried, models, progress)
-    won = pick(races, case)
+    tried = candidates(
+        component_names("generator"), ratios, float(labelled.truth[split.train].mean())
+    )
+    selections = _selections(outcome.bench, split, tried, models, progress)
+    won = pick(selections, labelled)
     tested = untouched(outcome, won)
-    recipe = recipe_of(case, cut, won.strategies[tested.race.chosen], question)
-    return advice_of(outcome, races, tested, recipe)
+    recipe = recipe_of(labelled, split, won.strategies[tested.selection.chosen], question)
+    return advice_of(outcome, selections, tested, recipe)
 
 
-def _races(
+def _selections(
     bench: StrategyTrials,
-    cut: TrainTestSplit,
+    split: TrainTestSplit,
     tried: Sequence[Strategy],
     models: Sequence[str],
     progress: Progress,
@@ -174,12 +178,12 @@ def _races(
         total = max(total, fitted)
         progress("Fitting models", fitted, total)
 
-    races = [
-        select_strategies(bench, cut.train, tried, model_name, cut.gap, done=done)
+    selections = [
+        select_strategies(bench, split.train, tried, model_name, split.gap, done=done)
         for model_name in models
     ]
     progress("Fitting models", total, total)
-    return races
+    return selections
 
 
 def _check(

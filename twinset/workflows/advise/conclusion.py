@@ -92,7 +92,7 @@ class TestEvidence:
     """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
     the generator of the one that won refused the whole train part, as `note` then says."""
 
-    race: ModelSelection
+    selection: ModelSelection
     measures: tuple[Measure, ...]
     curves: Mapping[str, Any]
     calibration: Mapping[str, Any]
@@ -102,10 +102,10 @@ class TestEvidence:
 
 def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
     """Return what the untouched rows say of "none" and of the challenger of a race."""
-    case, cut = outcome.case, outcome.cut
-    truth, prices = case.truth[cut.test], outcome.prices(cut.test)
+    labelled, split = outcome.labelled, outcome.split
+    truth, prices = labelled.truth[split.test], outcome.prices(split.test)
     pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
-    (fitted,) = outcome.bench.try_all([("final", cut)], pair, won.model_name)
+    (fitted,) = outcome.bench.try_all([("final", split)], pair, won.model_name)
     note = ""
     if won.challenger not in fitted:
         note = (
@@ -113,7 +113,7 @@ def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
             "all training rows, so nothing but the rows as they are was tested"
         )
         pair, won = [NONE], replace(won, chosen=NONE.name, challenger=NONE.name)
-    ways = {s.name: restored(won, s.name, case) for s in pair}
+    ways = {s.name: restored(won, s.name, labelled) for s in pair}
     tested = {
         s.name: TestScores(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
         for s in pair
@@ -127,16 +127,16 @@ def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
         measures,
         curves(none, other, truth, prices, drawn),
         _calibration(fitted, tested, ways, won.challenger, truth),
-        measure_novelty(outcome.bench, cut, won.strategies[won.challenger], outcome.seed),
+        measure_novelty(outcome.bench, split, won.strategies[won.challenger], outcome.seed),
         note,
     )
 
 
 def advice_of(
-    outcome: AdviceInputs, races: Sequence[ModelSelection], tested: TestEvidence, recipe: str
+    outcome: AdviceInputs, selections: Sequence[ModelSelection], tested: TestEvidence, recipe: str
 ) -> Advice:
     """Return the advice."""
-    won = tested.race
+    won = tested.selection
     precision = tested.measures[0]
     chosen, challenger = won.strategies[won.chosen], won.strategies[won.challenger]
     verdict = precision.verdict
@@ -163,7 +163,7 @@ def advice_of(
                     "chosen": r.chosen,
                     "precision": r.differences[r.chosen].precision,
                 }
-                for r in races
+                for r in selections
             },
             "untried": list(won.untried),
             "fits": outcome.bench.fits,
@@ -180,8 +180,8 @@ def _split_variance(
     """Return for each measure the variance that the choice of training rows adds: that of the inner
     folds' differences, times their test rows per train row (Nadeau and Bengio)."""
     changes = []
-    for (_, cut), fold in zip(won.folds, won.results):
-        truth, prices = outcome.case.truth[cut.test], outcome.prices(cut.test)
+    for (_, split), fold in zip(won.folds, won.results):
+        truth, prices = outcome.labelled.truth[split.test], outcome.prices(split.test)
         values = [
             fold_values(
                 fold[name].scores,
@@ -193,7 +193,7 @@ def _split_variance(
             for name in (NONE.name, won.challenger)
         ]
         changes.append(values[1] - values[0])
-    share = float(np.mean([len(cut.test) / len(cut.train) for _, cut in won.folds]))
+    share = float(np.mean([len(split.test) / len(split.train) for _, split in won.folds]))
     return np.asarray(share * np.var(changes, axis=0, ddof=1))
 
 
@@ -237,7 +237,7 @@ def _candidates(won: ModelSelection) -> tuple[Candidate, ...]:
             precision=found.precision,
             difference=found.mean,
             error=found.error,
-            is_finalist=name in won.finalists,
+            is_finalist=name in won.shortlist,
         )
         for name, found in won.differences.items()
     )
@@ -275,37 +275,37 @@ def refusal(outcome: AdviceInputs, model_name: str) -> Advice | None:
     model_name : str
         The model that the measures of doing nothing are those of.
     """
-    case, cut = outcome.case, outcome.cut
-    wanted = math.ceil((0.98 / _WANTED_RECALL) ** 2)
-    n_test, n_train = (int(case.truth[rows].sum()) for rows in (cut.test, cut.train))
+    labelled, split = outcome.labelled, outcome.split
+    needed = math.ceil((0.98 / _WANTED_RECALL) ** 2)
+    n_test, n_train = (int(labelled.truth[rows].sum()) for rows in (split.test, split.train))
     if n_test < FEWEST_TEST_POSITIVES or n_train < FEWEST_TRAIN_POSITIVES:
-        return _unranked(outcome, model_name, _few_rows(n_test, n_train, case, wanted), wanted)
-    if case.group is not None:
-        groups = [_groups(case, rows) for rows in (cut.test, cut.train)]
+        return _unranked(outcome, model_name, _few_rows(n_test, n_train, labelled, needed), needed)
+    if labelled.group is not None:
+        groups = [_groups(labelled, rows) for rows in (split.test, split.train)]
         if min(groups) < FEWEST_GROUPS:
-            return _unranked(outcome, model_name, _few_groups(groups, case, cut), wanted)
-    if n_folds_of(outcome.bench, cut.train, cut.gap) < FEWEST_FOLDS:
-        return _unranked(outcome, model_name, _too_narrow(case), wanted)
+            return _unranked(outcome, model_name, _few_groups(groups, labelled, split), needed)
+    if n_folds_of(outcome.bench, split.train, split.gap) < FEWEST_FOLDS:
+        return _unranked(outcome, model_name, _too_narrow(labelled), needed)
     return None
 
 
-def _few_rows(n_test: int, n_train: int, case: LabelledTable, wanted: int) -> str:
+def _few_rows(n_test: int, n_train: int, labelled: LabelledTable, needed: int) -> str:
     if n_test >= FEWEST_TEST_POSITIVES:
         return (
             f"there are {n_train:,} positive rows to learn from, and nothing is ranked below "
             f"{FEWEST_TRAIN_POSITIVES}"
         )
     half = 98 / math.sqrt(n_test)
-    in_file = math.ceil(wanted * int(case.truth.sum()) / n_test)
+    in_file = math.ceil(needed * int(labelled.truth.sum()) / n_test)
     return (
         f"{n_test:,} positive rows to test on leave recall open by {half:.0f} points either way. Nothing "
         f"is ranked below {FEWEST_TEST_POSITIVES}; for {100 * _WANTED_RECALL:.0f} points it takes "
-        f"{wanted}, about {in_file:,} positive rows in the file"
+        f"{needed}, about {in_file:,} positive rows in the file"
     )
 
 
-def _few_groups(groups: list[int], case: LabelledTable, cut: TrainTestSplit) -> str:
-    every = _groups(case, np.concatenate([cut.test, cut.train]))
+def _few_groups(groups: list[int], labelled: LabelledTable, split: TrainTestSplit) -> str:
+    every = _groups(labelled, np.concatenate([split.test, split.train]))
     needed = math.ceil(FEWEST_GROUPS * every / min(groups))
     return (
         f"the positive rows to test on belong to {_counted(groups[0])}, those to learn from to "
@@ -319,26 +319,32 @@ def _counted(n: int) -> str:
     return f"{n:,} group{'' if n == 1 else 's'}"
 
 
-def _groups(case: LabelledTable, rows: npt.NDArray[np.int64]) -> int:
-    assert case.group is not None
-    return len(np.unique(case.group[rows[case.truth[rows]]]))
+def _groups(labelled: LabelledTable, rows: npt.NDArray[np.int64]) -> int:
+    assert labelled.group is not None
+    return len(np.unique(labelled.group[rows[labelled.truth[rows]]]))
 
 
-def _too_narrow(case: LabelledTable) -> str:
-    where = "groups" if case.time is None else "times" if case.group is None else "times or groups"
+def _too_narrow(labelled: LabelledTable) -> str:
+    where = (
+        "groups"
+        if labelled.time is None
+        else "times"
+        if labelled.group is None
+        else "times or groups"
+    )
     return (
         f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
         f"hold both classes to learn from and to test on; it takes {FEWEST_FOLDS} such folds"
     )
 
 
-def _unranked(outcome: AdviceInputs, model_name: str, why: str, wanted: int) -> Advice:
+def _unranked(outcome: AdviceInputs, model_name: str, reason: str, needed: int) -> Advice:
     """Return the advice without any ranking: what the rows as they are reach, and why there is no more."""
-    cut, truth = outcome.cut, outcome.case.truth[outcome.cut.test]
-    (fitted,) = outcome.bench.try_all([("final", cut)], [NONE], model_name)
+    split, truth = outcome.split, outcome.labelled.truth[outcome.split.test]
+    (fitted,) = outcome.bench.try_all([("final", split)], [NONE], model_name)
     scores = fitted[NONE.name].scores
     tested = TestScores(scores, scores)
-    drawn, prices = drawn_of(outcome), outcome.prices(cut.test)
+    drawn, prices = drawn_of(outcome), outcome.prices(split.test)
     measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
     return Advice(
         title=outcome.name,
@@ -348,9 +354,9 @@ def _unranked(outcome: AdviceInputs, model_name: str, why: str, wanted: int) -> 
         challenger=NONE.name,
         challenger_title=NONE.title,
         judge=MODEL_TITLES[model_name],
-        sentence=f"Too few to tell: {why}. Until then add nothing.",
+        sentence=f"Too few to tell: {reason}. Until then add nothing.",
         measures=measures,
         curves=curves(tested, tested, truth, prices, drawn),
-        facts={**facts_of(outcome), "needed_test_positives": wanted},
+        facts={**facts_of(outcome), "needed_test_positives": needed},
         notes=tuple(notes_of(outcome)),
     )

@@ -63,7 +63,7 @@ class StrategyTrials:
 
     Parameters
     ----------
-    case : Case
+    labelled : Case
         The table.
     seed : int
         Decides every draw together with the path of the fold.
@@ -73,7 +73,7 @@ class StrategyTrials:
         Generator -> why it could not be used on the first fold that it refused.
     """
 
-    case: LabelledTable
+    labelled: LabelledTable
     seed: int
     workers: int = 1
     fitted_rows: int = 0
@@ -81,14 +81,14 @@ class StrategyTrials:
     refused: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.reader = Reader.of(self.case.dataset, self.case.features)
-        self.raw = self.reader.read(self.case.dataset)
+        self.reader = Reader.of(self.labelled.dataset, self.labelled.features)
+        self.raw = self.reader.read(self.labelled.dataset)
         self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
         self._refusals: dict[str, dict[str, str]] = {}
 
     def try_all(
         self,
-        cuts: Sequence[tuple[str, TrainTestSplit]],
+        splits: Sequence[tuple[str, TrainTestSplit]],
         strategies: Sequence[Strategy],
         model_name: str,
         done: Callable[[int], None] = lambda n: None,
@@ -98,7 +98,7 @@ class StrategyTrials:
 
         Parameters
         ----------
-        cuts : sequence of (str, Cut)
+        splits : sequence of (str, Cut)
             A name that decides the draws, and the fold.
         strategies : sequence of Strategy
             What to try.
@@ -116,20 +116,20 @@ class StrategyTrials:
             return found
 
         with threadpool_limits(limits=1):
-            if self.workers == 1 or len(cuts) == 1:
-                found = [one(named) for named in cuts]
+            if self.workers == 1 or len(splits) == 1:
+                found = [one(named) for named in splits]
             else:
                 # OpenMP counts its threads for each calling thread, so each worker must be told once.
                 with ThreadPoolExecutor(
                     self.workers, initializer=threadpool_limits, initargs=(1,)
                 ) as pool:
-                    found = list(pool.map(one, cuts))
-        self._note_refusals([path for path, _ in cuts])
+                    found = list(pool.map(one, splits))
+        self._note_refusals([path for path, _ in splits])
         self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
         self.fits += sum(len(fold) for fold in found)
         return found
 
-    def made_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
+    def synthetic_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
         """Return `n` rare rows made from the rare rows among `train`.
 
         Raises
@@ -137,41 +137,41 @@ class StrategyTrials:
         FitError, SchemaError, ParameterError
             The generator cannot learn from these rows.
         """
-        case = self.case
-        rare = train[case.truth[train]]
+        labelled = self.labelled
+        rare = train[labelled.truth[train]]
         rng = rng_for(self.seed, "advise", path, component)
         generator = build("generator", component, settings_of(component))
         with warnings.catch_warnings():
             # Generators wonder about few rows; advice is asked because there are few.
             warnings.simplefilter("ignore", UserWarning)
             if generator.needs_others:
-                fitted = generator.fit(case.dataset.take(train), rng)
-                made = fitted.sample(n, rng, Where({case.target: case.positive}))
+                fitted = generator.fit(labelled.dataset.take(train), rng)
+                made = fitted.sample(n, rng, Where({labelled.target: labelled.positive}))
             else:
-                alone = case.dataset.take(rare).select(case.features)
+                alone = labelled.dataset.take(rare).select(labelled.features)
                 made = generator.fit(alone, rng).sample(n, rng)
-        return made.select(case.features)
+        return made.select(labelled.features)
 
     def _note_refusals(self, paths: Sequence[str]) -> None:
         """Keep why each generator refused on the first of these folds, whichever worker came first."""
         for path in paths:
-            for component, why in self._refusals.get(path, {}).items():
-                self.refused.setdefault(component, why)
+            for component, reason in self._refusals.get(path, {}).items():
+                self.refused.setdefault(component, reason)
 
     def _try(
         self,
         path: str,
-        cut: TrainTestSplit,
+        split: TrainTestSplit,
         strategies: Sequence[Strategy],
         model_name: str,
         trees: int,
     ) -> dict[str, FoldResult]:
-        truth, test_truth = self.case.truth[cut.train], self.case.truth[cut.test]
-        raw = self.raw.take(cut.train)
+        truth, test_truth = self.labelled.truth[split.train], self.labelled.truth[split.test]
+        raw = self.raw.take(split.train)
         view = view_of(model_name, raw)
-        x, test_x = view.transform(raw), view.transform(self.raw.take(cut.test))
+        x, test_x = view.transform(raw), view.transform(self.raw.take(split.test))
         seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
-        made = self._made(path, cut.train, strategies)
+        made = self._made(path, split.train, strategies)
         hardness: Floats | None = None
         found: dict[str, FoldResult] = {}
         for strategy in sorted(strategies, key=lambda s: s.family == "thin"):
@@ -205,21 +205,21 @@ class StrategyTrials:
         self, path: str, train: Rows, strategies: Sequence[Strategy]
     ) -> Mapping[str, RawRows]:
         """Return the made rows of every generator, as many as its greatest ratio asks for."""
-        truth = self.case.truth[train]
-        wanted: dict[str, int] = {}
+        truth = self.labelled.truth[train]
+        needed: dict[str, int] = {}
         for strategy in strategies:
             if strategy.component:
-                n = max(wanted.get(strategy.component, 0), extra_rows(strategy, truth))
-                wanted[strategy.component] = n
+                n = max(needed.get(strategy.component, 0), extra_rows(strategy, truth))
+                needed[strategy.component] = n
         found = {}
-        for component, n in wanted.items():
+        for component, n in needed.items():
             key = (component, path, len(train), n)
             if key in self._drawn:
                 # Every model of a fold sees the same made rows.
                 found[component] = self._drawn[key]
                 continue
             try:
-                rows = self.made_rows(component, train, n, path)
+                rows = self.synthetic_rows(component, train, n, path)
             except (FitError, SchemaError, ParameterError) as error:
                 self._refusals.setdefault(path, {})[component] = str(error)
                 continue
@@ -232,7 +232,7 @@ _SAME = 1e-6
 
 
 def measure_novelty(
-    bench: StrategyTrials, cut: TrainTestSplit, strategy: Strategy, seed: int
+    bench: StrategyTrials, split: TrainTestSplit, strategy: Strategy, seed: int
 ) -> dict[str, Any]:
     """Return novelty and intrusion of the rows that a strategy makes; empty where it makes none.
 
@@ -251,14 +251,14 @@ def measure_novelty(
     ----------
     Hassanat et al., "Stop Oversampling for Class Imbalance Learning", arXiv 2202.03579, 2022.
     """
-    case = bench.case
-    truth = case.truth[cut.train]
+    labelled = bench.labelled
+    truth = labelled.truth[split.train]
     n = extra_rows(strategy, truth)
     if strategy.family != "rows" or n == 0 or truth.sum() < 3:
         return {}
     rng = rng_for(seed, "advise", "made")
-    made = bench.made_rows(strategy.component, cut.train, min(n, _MOST_MADE), "final")
-    real = case.dataset.take(cut.train).select(case.features)
+    made = bench.synthetic_rows(strategy.component, split.train, min(n, _MOST_MADE), "final")
+    real = labelled.dataset.take(split.train).select(labelled.features)
     common = rng.permutation(np.flatnonzero(~truth))[:_MOST_COMMON]
     encoder = FeatureEncoder.fit(real)
     rare_x = encoder.transform(real.take(np.flatnonzero(truth)))

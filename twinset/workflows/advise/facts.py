@@ -40,8 +40,8 @@ class AdviceInputs:
         What was guessed.
     """
 
-    case: LabelledTable
-    cut: TrainTestSplit
+    labelled: LabelledTable
+    split: TrainTestSplit
     alert_rate: float
     cost: float | None
     seed: int
@@ -54,47 +54,47 @@ class AdviceInputs:
         """Price of a missed positive row, or, with amounts, of one unit of its amount."""
         if self.cost is not None:
             return self.cost
-        return ASSUMED_COST if self.case.amount is None else 1.0
+        return ASSUMED_COST if self.labelled.amount is None else 1.0
 
     def prices(self, rows: npt.NDArray[np.int64]) -> Prices:
         """Return the prices of these rows."""
-        amount = self.case.amount
+        amount = self.labelled.amount
         each = np.full(len(rows), self.price) if amount is None else self.price * amount[rows]
         return Prices(1.0, each, self.cost is None)
 
 
 def drawn_of(outcome: AdviceInputs) -> BootstrapDraws:
     """Return the bootstrap draws of the test rows, of whole groups where there are groups."""
-    case, test = outcome.case, outcome.cut.test
-    group = None if case.group is None else case.group[test]
+    labelled, test = outcome.labelled, outcome.split.test
+    group = None if labelled.group is None else labelled.group[test]
     rng = rng_for(outcome.seed, "advise", "bootstrap")
-    return BootstrapDraws.of(case.truth[test], N_DRAWS, rng, group)
+    return BootstrapDraws.of(labelled.truth[test], N_DRAWS, rng, group)
 
 
 def facts_of(outcome: AdviceInputs) -> dict[str, Any]:
     """Return counts, cut, prices and seed."""
-    case, cut = outcome.case, outcome.cut
+    labelled, split = outcome.labelled, outcome.split
     alerts: float | None = None
-    if case.in_days and case.time is not None:
-        days = max(float(np.ptp(case.time[cut.test])), 1e-9)
-        alerts = outcome.alert_rate * len(cut.test) / days
+    if labelled.in_days and labelled.time is not None:
+        days = max(float(np.ptp(labelled.time[split.test])), 1e-9)
+        alerts = outcome.alert_rate * len(split.test) / days
     return {
-        "rows": len(case),
-        "positives": int(case.truth.sum()),
-        "target": case.target,
-        "positive": case.positive,
-        "train_rows": len(cut.train),
-        "train_positives": int(case.truth[cut.train].sum()),
-        "test_rows": len(cut.test),
-        "test_positives": int(case.truth[cut.test].sum()),
-        "left_out_rows": len(case) - len(cut.train) - len(cut.test),
-        "cut": cut.how,
-        "gap": cut.gap,
+        "rows": len(labelled),
+        "positives": int(labelled.truth.sum()),
+        "target": labelled.target,
+        "positive": labelled.positive,
+        "train_rows": len(split.train),
+        "train_positives": int(labelled.truth[split.train].sum()),
+        "test_rows": len(split.test),
+        "test_positives": int(labelled.truth[split.test].sum()),
+        "left_out_rows": len(labelled) - len(split.train) - len(split.test),
+        "cut": split.how,
+        "gap": split.gap,
         "alert_rate": outcome.alert_rate,
         "alerts_a_day": alerts,
         "cost_assumed": outcome.cost is None,
         "cost": outcome.price,
-        "by_amount": case.amount is not None,
+        "by_amount": labelled.amount is not None,
         "seed": outcome.seed,
     }
 
@@ -114,32 +114,38 @@ def format_label_delay(gap: float, in_days: bool) -> str:
 
 def notes_of(outcome: AdviceInputs) -> list[str]:
     """Return what must be read with care, whatever was tested."""
-    case, cut = outcome.case, outcome.cut
+    labelled, split = outcome.labelled, outcome.split
     notes = list(outcome.notes)
-    lost = len(case) - len(cut.train) - len(cut.test)
+    lost = len(labelled) - len(split.train) - len(split.test)
     if lost:
-        what = "their labels come too late" if case.group is None else "of the gap and the group"
-        less = "; without the group there would be more" if case.group is not None else ""
-        notes.append(f"{lost:,} of {len(case):,} rows are in neither part, because {what}{less}")
-    if cut.gap:
-        notes.append(format_label_delay(cut.gap, case.in_days))
-    notes += suspicions(case, cut)
-    if case.left_out:
-        names = ", ".join(case.left_out)
+        what = (
+            "their labels come too late" if labelled.group is None else "of the gap and the group"
+        )
+        less = "; without the group there would be more" if labelled.group is not None else ""
+        notes.append(
+            f"{lost:,} of {len(labelled):,} rows are in neither part, because {what}{less}"
+        )
+    if split.gap:
+        notes.append(format_label_delay(split.gap, labelled.in_days))
+    notes += suspicions(labelled, split)
+    if labelled.left_out:
+        names = ", ".join(labelled.left_out)
         notes.append(f"models do not see {names}: keys, free text, time or group")
-    if outcome.cost is None and case.amount is None:
+    if outcome.cost is None and labelled.amount is None:
         notes.append(
             f"nobody told what a missed positive row costs: {ASSUMED_COST:.0f} alerts are assumed; "
             "set --cost or --amount"
         )
     elif outcome.cost is None:
         notes.append("an alert is taken to cost 1 in the unit of the amount; set --cost if not")
-    if case.time is None:
+    if labelled.time is None:
         notes.append(
             "no time is given, so rows are drawn at random; a model in use meets later rows"
         )
-    for component, why in outcome.bench.refused.items():
-        notes.append(f"{component} could not be tried: {why}")
-    if case.base_rate > 0.2:
-        notes.append(f"{percent(case.base_rate)} of the rows are positive: this class is not rare")
+    for component, reason in outcome.bench.refused.items():
+        notes.append(f"{component} could not be tried: {reason}")
+    if labelled.base_rate > 0.2:
+        notes.append(
+            f"{percent(labelled.base_rate)} of the rows are positive: this class is not rare"
+        )
     return notes

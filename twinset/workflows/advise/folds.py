@@ -42,7 +42,7 @@ class TrainTestSplit:
 
 
 def outer_cut(
-    case: LabelledTable, test_fraction: float, delay: float | None, rng: np.random.Generator
+    labelled: LabelledTable, test_fraction: float, delay: float | None, rng: np.random.Generator
 ) -> TrainTestSplit:
     """Return the cut whose test part nothing is chosen by.
 
@@ -52,7 +52,7 @@ def outer_cut(
 
     Parameters
     ----------
-    case : Case
+    labelled : Case
         The table.
     test_fraction : float
         Share of rows to test on, in (0, 1).
@@ -67,38 +67,45 @@ def outer_cut(
     DataError
         One of the parts lacks one of the two classes.
     """
-    test, how = np.zeros(len(case), dtype=bool), "at random, each class at its share"
+    test, how = np.zeros(len(labelled), dtype=bool), "at random, each class at its share"
     gap = 0.0
-    if case.time is not None:
-        cut = np.sort(case.time)[int(np.ceil(len(case) * (1 - test_fraction))) - 1]
-        test = case.time > cut
-        span = float(cut - case.time.min())
+    if labelled.time is not None:
+        split = np.sort(labelled.time)[int(np.ceil(len(labelled) * (1 - test_fraction))) - 1]
+        test = labelled.time > split
+        span = float(split - labelled.time.min())
         gap = (
-            min(GAP_SHARE * span, GAP_DAYS if case.in_days else np.inf) if delay is None else delay
+            min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
+            if delay is None
+            else delay
         )
-        train = case.time <= cut - gap
+        train = labelled.time <= split - gap
         how = "the latest rows are tested on"
-        if case.group is not None:
-            train, test = _apart(case.group, case.truth, train, test, rng)
+        if labelled.group is not None:
+            train, test = _apart(labelled.group, labelled.truth, train, test, rng)
             how += ", no group on both sides"
-    elif case.group is not None:
-        test = _whole_groups(case, test_fraction, rng)
+    elif labelled.group is not None:
+        test = _whole_groups(labelled, test_fraction, rng)
         train, how = ~test, "whole groups are tested on"
     else:
-        test[_drawn(case.truth, test_fraction, rng)] = True
+        test[_drawn(labelled.truth, test_fraction, rng)] = True
         train = ~test
     for name, part in (("train part", train), ("test part", test)):
-        if not _has_both(case.truth[part]):
+        if not _has_both(labelled.truth[part]):
             raise DataError(
                 f"the {name} lacks one of the two classes",
-                got=f"{int(part.sum()):,} rows, {int(case.truth[part].sum()):,} positive",
+                got=f"{int(part.sum()):,} rows, {int(labelled.truth[part].sum()):,} positive",
                 todo="give more rows, another test fraction, or no time or group",
             )
     return TrainTestSplit(np.flatnonzero(train), np.flatnonzero(test), how, gap)
 
 
 def inner_folds(
-    case: LabelledTable, rows: Rows, n_folds: int, repeat: int, gap: float, rng: np.random.Generator
+    labelled: LabelledTable,
+    rows: Rows,
+    n_folds: int,
+    repeat: int,
+    gap: float,
+    rng: np.random.Generator,
 ) -> Iterator[TrainTestSplit]:
     """Yield the folds of one repeat inside `rows`; every fold learns and tests on real rows only.
 
@@ -108,7 +115,7 @@ def inner_folds(
 
     Parameters
     ----------
-    case : Case
+    labelled : Case
         The table.
     rows : numpy.ndarray of int
         The outer train part.
@@ -121,14 +128,14 @@ def inner_folds(
     rng : numpy.random.Generator
         Deals the rows.
     """
-    truth = case.truth[rows]
-    if case.time is not None:
-        parts = _chained(case.time[rows], truth, n_folds, gap)
-        if case.group is not None:
-            group = case.group[rows]
+    truth = labelled.truth[rows]
+    if labelled.time is not None:
+        parts = _chained(labelled.time[rows], truth, n_folds, gap)
+        if labelled.group is not None:
+            group = labelled.group[rows]
             parts = (_apart(group, truth, train, test, rng) for train, test in parts)
     else:
-        units = case.group[rows] if case.group is not None else np.arange(len(rows))
+        units = labelled.group[rows] if labelled.group is not None else np.arange(len(rows))
         fold = _dealt(units, truth, n_folds, rng)
         parts = ((fold != k, fold == k) for k in range(n_folds))
     for train, test in parts:
@@ -169,11 +176,11 @@ def _drawn(truth: Mask, fraction: float, rng: np.random.Generator) -> Rows:
     return np.concatenate([rng.permutation(p)[: max(1, round(fraction * len(p)))] for p in parts])
 
 
-def _whole_groups(case: LabelledTable, fraction: float, rng: np.random.Generator) -> Mask:
+def _whole_groups(labelled: LabelledTable, fraction: float, rng: np.random.Generator) -> Mask:
     """Return the rows of this share of the groups with positives, and of the groups without."""
-    assert case.group is not None
-    _, code = np.unique(case.group, return_inverse=True)
-    held = np.bincount(code, weights=case.truth) > 0
+    assert labelled.group is not None
+    _, code = np.unique(labelled.group, return_inverse=True)
+    held = np.bincount(code, weights=labelled.truth) > 0
     taken = np.zeros(len(held), dtype=bool)
     for kind in (held, ~held):
         members = rng.permutation(np.flatnonzero(kind))
@@ -200,17 +207,17 @@ _LEAST_ROWS = 10
 _ALONE = 0.9
 
 
-def suspicions(case: LabelledTable, cut: TrainTestSplit) -> list[str]:
+def suspicions(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
     """Return notes on what makes an answer worthless, from the training rows alone."""
     notes = []
-    rows, truth = case.dataset.take(cut.train), case.truth[cut.train]
-    telling = [name for name in case.features if _tells(rows, name, truth)]
+    rows, truth = labelled.dataset.take(split.train), labelled.truth[split.train]
+    telling = [name for name in labelled.features if _tells(rows, name, truth)]
     for name in telling:
         notes.append(
             f"'{name}' alone tells the label nearly always: if it is not known before the label is, "
             "leave it out"
         )
-    if case.group is not None and len(np.unique(case.group)) > _ALONE * len(case):
+    if labelled.group is not None and len(np.unique(labelled.group)) > _ALONE * len(labelled):
         notes.append("nearly every group has one row only: is this the column of the card?")
     return notes
 

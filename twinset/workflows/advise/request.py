@@ -87,7 +87,7 @@ def read_request(
     table = open_table(source)
     notes = (*_hints(table, columns), *local_notes(table))
     if target is None:
-        found, why = guess_target(table)
+        found, reason = guess_target(table)
         if found is None:
             raise RecipeError(
                 "no column looks like the one to predict",
@@ -95,7 +95,7 @@ def read_request(
                 todo="name it by --target, in Python by target",
             )
         target = found.name
-        notes = (f"'{target}' is taken as the target: {why}", *notes)
+        notes = (f"'{target}' is taken as the target: {reason}", *notes)
     is_file = isinstance(source, str | Path)
     return AdviceRequest(
         table,
@@ -165,7 +165,7 @@ def _of_recipe(
 
 
 def recipe_of(
-    case: LabelledTable, cut: TrainTestSplit, strategy: Strategy, question: AdviceRequest
+    labelled: LabelledTable, split: TrainTestSplit, strategy: Strategy, question: AdviceRequest
 ) -> str:
     """Return the recipe of a strategy that adds rows, as YAML text; empty where none is added.
 
@@ -178,7 +178,7 @@ def recipe_of(
     question : Asked
         Where the table came from and how it is cut; a table in memory leaves its path to be filled in.
     """
-    n = extra_rows(strategy, case.truth[cut.train])
+    n = extra_rows(strategy, labelled.truth[split.train])
     if strategy.family not in ("rows", "repeat") or n == 0:
         return ""
     component = strategy.component or "tabular.bootstrap"
@@ -186,12 +186,12 @@ def recipe_of(
     kind, _, place = (question.place or "path: data.csv").partition(": ")
     columns = question.columns
     if columns.time is not None:
-        split = f"by: time, on: {quoted(columns.time)}"
+        split_text = f"by: time, on: {quoted(columns.time)}"
     elif columns.group is not None:
-        split = f"by: group, on: {quoted(columns.group)}"
+        split_text = f"by: group, on: {quoted(columns.group)}"
     else:
-        split = "by: stratified"
-    label = f"{{{quoted(case.target)}: {quoted(case.positive)}}}"
+        split_text = "by: stratified"
+    label = f"{{{quoted(labelled.target)}: {quoted(labelled.positive)}}}"
     settings = settings_of(component) if columns.group is not None else {}
     told = f", with: {json.dumps(settings)}" if settings else ""
     return f"""\
@@ -201,10 +201,10 @@ name: {name}-balanced
 seed: {question.seed}
 brief:
   task: classification
-  target: {quoted(case.target)}
-  positive: {quoted(case.positive)}
+  target: {quoted(labelled.target)}
+  positive: {quoted(labelled.positive)}
 source: {{name: {name}-real, {kind}: {quoted(place)}, licence: NOASSERTION}}
-split: {{{split}, holdout_fraction: {question.test_fraction:g}}}
+split: {{{split_text}, holdout_fraction: {question.test_fraction:g}}}
 generate:
   - {{use: {component}, where: {label}, rows: {n}{told}}}
 evaluate: {{metrics: default, gates: {{}}}}

@@ -52,11 +52,11 @@ def compare(
     results: Sequence[Mapping[str, FoldResult]],
     strategies: Sequence[Strategy],
     folds: NamedCuts,
-    case: LabelledTable | None = None,
+    labelled: LabelledTable | None = None,
 ) -> dict[str, Difference]:
     """Return how each strategy compares with "none", positive by positive on the same folds.
 
-    With a `case` whose rows have groups, errors are those of whole groups.
+    With a `labelled` whose rows have groups, errors are those of whole groups.
     """
     found: dict[str, Difference] = {}
     for strategy in strategies:
@@ -64,7 +64,7 @@ def compare(
         if len(mine) < len(results):
             continue
         base = [fold[NONE.name].precision for fold in results]
-        mean, error = mean_change(mine, base, folds, case)
+        mean, error = mean_change(mine, base, folds, labelled)
         precision = float(np.mean(np.concatenate(mine)))
         found[strategy.name] = Difference(mean, error, mean, precision)
     return shrunk(found, strategies)
@@ -87,18 +87,18 @@ def shrunk(
 
 
 def mean_change(
-    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, case: LabelledTable | None
+    mine: Sequence[Floats], base: Sequence[Floats], folds: NamedCuts, labelled: LabelledTable | None
 ) -> tuple[float, float]:
     """Return the mean change in precision, positive by positive, and its standard error."""
     changes = [own - none for own, none in zip(mine, base)]
-    return float(np.mean(np.concatenate(changes))), _error(changes, folds, case)
+    return float(np.mean(np.concatenate(changes))), _error(changes, folds, labelled)
 
 
 def is_above_chance(
     results: Sequence[Mapping[str, FoldResult]],
     name: str,
     folds: NamedCuts,
-    case: LabelledTable,
+    labelled: LabelledTable,
     rng: np.random.Generator,
 ) -> bool:
     """Return whether "none", or else the strategy `name`, ranks rows better than chance does.
@@ -109,12 +109,15 @@ def is_above_chance(
     under the ROC curve, which sees what is weak and everywhere.
     """
     first = folds[0][0].partition("/")[0]
-    tested = [cut.test for path, cut in folds if path.partition("/")[0] == first]
+    tested = [split.test for path, split in folds if path.partition("/")[0] == first]
     # Shape (2, draws): what random orders reach, mean over folds.
-    by_chance = np.mean([random_ranking(case, rows, rng) for rows in tested], axis=0)
+    by_chance = np.mean([random_ranking(labelled, rows, rng) for rows in tested], axis=0)
     for asked, bar in ((NONE.name, _ABOVE), (name, _PICKED_ABOVE)):
         reached = np.mean(
-            [_reached(fold[asked], case.truth[cut.test]) for (_, cut), fold in zip(folds, results)],
+            [
+                _reached(fold[asked], labelled.truth[split.test])
+                for (_, split), fold in zip(folds, results)
+            ],
             axis=0,
         )
         if (reached > by_chance.mean(axis=1) + bar * by_chance.std(axis=1)).any():
@@ -122,10 +125,10 @@ def is_above_chance(
     return False
 
 
-def random_ranking(case: LabelledTable, rows: Units, rng: np.random.Generator) -> Floats:
+def random_ranking(labelled: LabelledTable, rows: Units, rng: np.random.Generator) -> Floats:
     """Return average precision and area under the ROC curve of random orders of rows, shape (2, 300)."""
-    positives = rows[case.truth[rows]]
-    owner = np.arange(len(positives)) if case.group is None else case.group[positives]
+    positives = rows[labelled.truth[rows]]
+    owner = np.arange(len(positives)) if labelled.group is None else labelled.group[positives]
     code = np.unique(owner, return_inverse=True)[1]
     place = np.sort(rng.random((_DRAWS, int(code.max()) + 1))[:, code], axis=1)
     above, start = np.zeros(_DRAWS, dtype=np.int64), np.zeros(_DRAWS)
@@ -145,7 +148,9 @@ def _reached(found: FoldResult, truth: npt.NDArray[np.bool_]) -> tuple[float, fl
     return float(found.precision.mean()), float(area)
 
 
-def _error(changes: Sequence[Floats], folds: NamedCuts, case: LabelledTable | None = None) -> float:
+def _error(
+    changes: Sequence[Floats], folds: NamedCuts, labelled: LabelledTable | None = None
+) -> float:
     """Return the standard error of the mean change.
 
     Nadeau and Bengio: the variance of one fold's mean, times (1 / folds + test rows / train rows). The
@@ -153,25 +158,25 @@ def _error(changes: Sequence[Floats], folds: NamedCuts, case: LabelledTable | No
     little of a variance. Positives of one group move together, so their sums are spread out instead.
     """
     every = np.concatenate(changes)
-    unit = np.arange(len(every)) if case is None else _units(folds, case)
+    unit = np.arange(len(every)) if labelled is None else _units(folds, labelled)
     sums = np.bincount(unit, weights=every - every.mean())
     n = len(sums)
     if n < 2:
         return float("inf")
-    share = float(np.mean([len(cut.test) / len(cut.train) for _, cut in folds]))
+    share = float(np.mean([len(split.test) / len(split.train) for _, split in folds]))
     of_mean = float(sums @ sums) * n / (n - 1) / len(every) ** 2
     return float(np.sqrt(of_mean * (1 + share * len(changes))))
 
 
-def _units(folds: NamedCuts, case: LabelledTable) -> Units:
+def _units(folds: NamedCuts, labelled: LabelledTable) -> Units:
     """Return for each positive of the folds, one after another, what it moves together with: itself, or
     its group in the same repeat."""
-    tested = [cut.test[case.truth[cut.test]] for _, cut in folds]
-    if case.group is None:
+    tested = [split.test[labelled.truth[split.test]] for _, split in folds]
+    if labelled.group is None:
         return np.arange(sum(len(rows) for rows in tested))
     repeats = [path.partition("/")[0] for path, _ in folds]
     pairs = [
-        np.column_stack([np.full(len(rows), repeats.index(repeat)), case.group[rows]])
+        np.column_stack([np.full(len(rows), repeats.index(repeat)), labelled.group[rows]])
         for repeat, rows in zip(repeats, tested)
     ]
     found = np.unique(np.vstack(pairs), axis=0, return_inverse=True)[1]
@@ -207,7 +212,7 @@ class ModelSelection:
         Name -> strategy, of all that were tried.
     differences : mapping
         Name -> difference to "none", from the last round that the strategy took part in.
-    finalists : tuple of str
+    shortlist : tuple of str
         Those of the last round.
     chosen : str
         "none", or the best strategy of those that beat it by more than 1.2 standard errors.
@@ -226,7 +231,7 @@ class ModelSelection:
     model_name: str
     strategies: Mapping[str, Strategy]
     differences: Mapping[str, Difference]
-    finalists: tuple[str, ...]
+    shortlist: tuple[str, ...]
     chosen: str
     challenger: str
     folds: Sequence[tuple[str, TrainTestSplit]]
@@ -264,13 +269,13 @@ def select_strategies(
         Told how many models were fitted.
     """
     folds = _folds(bench, rows, 0, gap)
-    thin = [(path, _at_most(bench, cut, path)) for path, cut in folds]
+    thin = [(path, _at_most(bench, split, path)) for path, split in folds]
     is_whole = all(len(a.train) == len(b.train) for (_, a), (_, b) in zip(folds, thin))
-    idle = [] if is_whole else _idle(strategies, bench.case.truth[thin[0][1].train])
+    idle = [] if is_whole else _idle(strategies, bench.labelled.truth[thin[0][1].train])
     before = bench.fitted_rows + _FIXED_ROWS * bench.fits
     if is_whole:
         first = bench.try_all(folds, strategies, model_name, done)
-        differences = compare(first, strategies, folds, bench.case)
+        differences = compare(first, strategies, folds, bench.labelled)
     else:
         tried = [strategy for strategy in strategies if strategy not in idle]
         first, differences = [], _screen(bench, thin, tried, model_name, done)
@@ -284,13 +289,13 @@ def select_strategies(
     results = bench.try_all(named, kept, model_name, done)
     if is_whole:
         named, results = [*folds, *named], [*first, *results]
-    last = compare(results, kept, named, bench.case)
+    last = compare(results, kept, named, bench.labelled)
     differences = shrunk({**differences, **last}, strategies)
     # A generator that refused a later fold has an early difference only.
     kept = [strategy for strategy in kept if strategy.name in last]
     chosen, challenger = choose(kept, differences)
     rng = rng_for(bench.seed, "advise", "chance")
-    is_chance = not is_above_chance(results, challenger, named, bench.case, rng)
+    is_chance = not is_above_chance(results, challenger, named, bench.labelled, rng)
     if is_chance:
         chosen = NONE.name
     return ModelSelection(
@@ -313,9 +318,9 @@ def _last_folds(
     """Return the folds of the last round: as many repeats with `n_kept` strategies as the rows that are
     left allow; infinitely many are left where the first round saw whole folds."""
     folds = _folds(bench, rows, 0, gap)
-    each = float(np.mean([len(cut.train) for _, cut in folds])) + _FIXED_ROWS
+    each = float(np.mean([len(split.train) for _, split in folds])) + _FIXED_ROWS
     repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MOST_REPEATS))
-    if bench.case.time is not None:
+    if bench.labelled.time is not None:
         # By time the folds of all repeats are the same: a second look at them tells nothing new.
         repeats = 0 if np.isinf(left) else 1
     return [pair for repeat in range(1, repeats + 1) for pair in _folds(bench, rows, repeat, gap)]
@@ -326,42 +331,44 @@ def n_folds_of(bench: StrategyTrials, rows: Rows, gap: float) -> int:
     return len(_folds(bench, rows, 0, gap))
 
 
-def pick(races: Sequence[ModelSelection], case: LabelledTable | None = None) -> ModelSelection:
+def pick(
+    selections: Sequence[ModelSelection], labelled: LabelledTable | None = None
+) -> ModelSelection:
     """Return the race of the model to take: the first, unless another is ahead by more than its error.
 
-    Models are compared on the folds that their last rounds share, each with what it chose. `case` tells
+    Models are compared on the folds that their last rounds share, each with what it chose. `labelled` tells
     whose rows are, as in `compare`.
     """
-    best = races[0]
-    for other in races[1:]:
-        theirs = {path: (cut, fold) for (path, cut), fold in zip(other.folds, other.results)}
+    best = selections[0]
+    for other in selections[1:]:
+        theirs = {path: (split, fold) for (path, split), fold in zip(other.folds, other.results)}
         mine, base, folds = [], [], []
-        for (path, cut), fold in zip(best.folds, best.results):
+        for (path, split), fold in zip(best.folds, best.results):
             if path in theirs:
                 mine.append(theirs[path][1][other.chosen].precision)
                 base.append(fold[best.chosen].precision)
-                folds.append((path, cut))
+                folds.append((path, split))
         if folds:
-            change, error = mean_change(mine, base, folds, case)
+            change, error = mean_change(mine, base, folds, labelled)
             if change > ERRORS * error:
                 best = other
     return best
 
 
-def restored(won: ModelSelection, name: str, case: LabelledTable) -> CalibrationMethod:
+def restored(won: ModelSelection, name: str, labelled: LabelledTable) -> CalibrationMethod:
     """Return how a strategy's probabilities are restored, learnt on the folds of one repeat."""
     first = won.folds[0][0].partition("/")[0]
     folds = [
         HeldOut(
             fold[name].scores,
             fold[NONE.name].scores,
-            case.truth[cut.test],
+            labelled.truth[split.test],
             fold[name].odds_factor,
         )
-        for (path, cut), fold in zip(won.folds, won.results)
+        for (path, split), fold in zip(won.folds, won.results)
         if path.partition("/")[0] == first
     ]
-    return restore(folds, drifts=case.time is not None)
+    return restore(folds, drifts=labelled.time is not None)
 
 
 def _screen(
@@ -373,10 +380,10 @@ def _screen(
 ) -> dict[str, Difference]:
     """Return differences from thinned folds and small models; the worst two thirds see one fold alone."""
     first = bench.try_all(folds[:1], strategies, model_name, done, _SCREEN_TREES)
-    early = compare(first, strategies, folds[:1], bench.case)
+    early = compare(first, strategies, folds[:1], bench.labelled)
     better = _kept(strategies, early, len(strategies) // 3)
     rest = bench.try_all(folds[1:], better, model_name, done, _SCREEN_TREES)
-    return shrunk({**early, **compare([*first, *rest], better, folds, bench.case)}, strategies)
+    return shrunk({**early, **compare([*first, *rest], better, folds, bench.labelled)}, strategies)
 
 
 def choose(
@@ -422,17 +429,17 @@ def _folds(
     bench: StrategyTrials, rows: Rows, repeat: int, gap: float
 ) -> list[tuple[str, TrainTestSplit]]:
     rng = rng_for(bench.seed, "advise", "folds", repeat)
-    cuts = inner_folds(bench.case, rows, N_FOLDS, repeat, gap, rng)
-    return [(f"repeat-{repeat}/fold-{k}", cut) for k, cut in enumerate(cuts)]
+    splits = inner_folds(bench.labelled, rows, N_FOLDS, repeat, gap, rng)
+    return [(f"repeat-{repeat}/fold-{k}", split) for k, split in enumerate(splits)]
 
 
-def _at_most(bench: StrategyTrials, cut: TrainTestSplit, path: str) -> TrainTestSplit:
+def _at_most(bench: StrategyTrials, split: TrainTestSplit, path: str) -> TrainTestSplit:
     """Return the fold with so many of its common train rows that it has at most 10,000 rows."""
-    truth = bench.case.truth[cut.train]
-    rare, common = cut.train[truth], cut.train[~truth]
+    truth = bench.labelled.truth[split.train]
+    rare, common = split.train[truth], split.train[~truth]
     room = max(_SCREEN_ROWS - len(rare), 2 * len(rare))
     if len(common) <= room:
-        return cut
+        return split
     rng = rng_for(bench.seed, "advise", path, "screen")
     kept = rng.choice(common, room, replace=False)
-    return replace(cut, train=np.sort(np.concatenate([rare, kept])))
+    return replace(split, train=np.sort(np.concatenate([rare, kept])))

@@ -223,9 +223,9 @@ def _thinned(x: Matrix, truth: Mask, hardness: Floats, rng: np.random.Generator)
     """Keep the hardest tenth of the common rows and a fifth of the others, each of them worth five."""
     common = np.flatnonzero(~truth)
     ranked = common[np.argsort(-hardness[common], kind="stable")]
-    cut = max(1, int(_HARDEST * len(ranked)))
-    rest = ranked[cut:]
+    split = max(1, int(_HARDEST * len(ranked)))
+    rest = ranked[split:]
     kept = np.sort(rng.permutation(rest)[: int(_SAMPLED * len(rest))])
-    rows = np.sort(np.concatenate([np.flatnonzero(truth), ranked[:cut], kept]))
+    rows = np.sort(np.concatenate([np.flatnonzero(truth), ranked[:split], kept]))
     weight = np.where(np.isin(rows, kept), len(rest) / max(len(kept), 1), 1.0)
     return TrainingRows(x[rows], truth[rows], weight)
