@@ -79,7 +79,7 @@ def test_a_dry_run_tells_the_steps_and_writes_nothing(folder: Path, twinset: Twi
     assert listing(folder) == before
     assert "tabular.marginals: 60 rows" in outcome.out
     assert "to make" in outcome.out
-    assert "30% locked away" in outcome.out
+    assert "30% holdout" in outcome.out
     twinset("run", "recipe.yaml")
     states = {
         s["state"]

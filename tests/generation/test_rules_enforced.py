@@ -169,7 +169,7 @@ def test_rules_on_fresh_identifiers_hold_by_construction_or_are_refused() -> Non
     made = drawn(source(with_identifier(rules)), 500)
     assert not any(violations(rule, made).any() for rule in rules)
     refused = with_identifier((Rule("predicate", (), {"expression": "card != 'C-0001'"}),))
-    with pytest.raises(RecipeError, match="'card', which is made afresh"):
+    with pytest.raises(RecipeError, match="'card', which is generated apart"):
         source(refused)
 
 

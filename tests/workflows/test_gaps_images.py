@@ -82,10 +82,10 @@ def test_what_few_real_images_show_can_be_asked_for_by_pasting(sets) -> None:
     found = twinset.gaps(real, made, want=rare)
     gap = found.missing[0]
     assert gap.declared
-    assert gap.hindrance == ""
+    assert gap.obstacle == ""
     assert gap.rows > 0
     none = twinset.gaps(real, made, want={"\"objects 'bolt'\" >= 5 and site = west": 0.1})
-    assert none.missing[0].hindrance == "no real rows to learn from"
+    assert none.missing[0].obstacle == "no real rows to learn from"
 
 
 def test_slices_of_columns_choose_the_images_below(sets, tmp_path: Path) -> None:

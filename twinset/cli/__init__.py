@@ -1,6 +1,6 @@
 """The command line: one lazily imported module per command, and the only place that prints.
 
-Exit codes: 0 done; 2 the user's mistake, told in one sentence; 3 a gate failed; 130 interrupted.
+Exit codes: 0 done; 2 the user's mistake, with one sentence; 3 a gate failed; 130 interrupted.
 Anything else keeps its traceback, because it is our bug.
 """
 
@@ -27,7 +27,7 @@ COMMANDS = {
     "init": "Look at a file and write a recipe for it, which runs as it is.",
     "fetch": "Download a named public data set into your cache.",
     "list": "List generators, augmenters and metrics.",
-    "show": "Show what a component can be told: settings, types, defaults.",
+    "show": "Show the settings of a component: types, ranges, defaults.",
     "register": "Put a file into the catalogue, and print its reference.",
     "sets": "List the sets in the catalogue.",
     "lineage": "Show what a set was made from, back to the real data.",

@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Say whether the rare class of a file should be balanced, how, and what that is worth.
 
-    Ways to balance are compared inside a train part, "none" among them. The best one is then tested
+    Ways to balance are compared inside the train rows, "none" among them. The best one is then tested
     once on rows that nothing was chosen by. The page is written beside the data's name into the
     working folder unless --html names another place.
 
@@ -56,7 +56,7 @@ def command(
     time : str
         Column that says when a row happened: the latest rows are then tested on.
     group : str
-        Column that says whose a row is, e.g. the card: no card is then on both sides.
+        Column of the entity, e.g. the card: no card then occurs in both train and test.
     amount : str
         Column that says what is lost when a positive row is missed.
     cost : float
@@ -68,7 +68,7 @@ def command(
     time_unit : str
         What a time of plain numbers counts: second, minute, hour or day.
     test_fraction : float
-        Share of rows to test on; by default 0.3, or what the recipe locks away.
+        Share of rows to test on; by default 0.3, or the holdout fraction of the recipe.
     ratio : list[float]
         Rare rows per common row to try, e.g. --ratio 0.05; may be repeated.
     model : list[str]
@@ -114,10 +114,10 @@ def command(
             workers=workers,
             progress=progress,
         )
-    _tell(found, page, recipe, json=json)
+    _print_advice(found, page, recipe, json=json)
 
 
-def _tell(found: Advice, page: Path | None, recipe: Path | None, *, json: bool) -> None:
+def _print_advice(found: Advice, page: Path | None, recipe: Path | None, *, json: bool) -> None:
     """Write what was asked for and print the rest."""
     forms = {"page": (page, found.to_html), "recipe": (recipe, lambda: found.recipe)}
     written = {}

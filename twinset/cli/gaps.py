@@ -86,7 +86,7 @@ def command(
         print("No slice of up to three conditions has surely too few rows.")
     else:
         print("Too few rows of:")
-        rows = [(g.rows, f"{g.sentence}{_because(g.hindrance)}") for g in found.missing]
+        rows = [(g.rows, f"{g.sentence}{_because(g.obstacle)}") for g in found.missing]
         print_table(("rows to make", "slice"), rows, indent="  ")
     if found.over:
         print("Too many rows of (adding rows does not cure these):")
@@ -99,8 +99,8 @@ def command(
         print(f"\n{found.recipe}", end="")
 
 
-def _because(hindrance: str) -> str:
-    return f" ({hindrance})" if hindrance else ""
+def _because(obstacle: str) -> str:
+    return f" ({obstacle})" if obstacle else ""
 
 
 def _share(text: str) -> tuple[str, float]:

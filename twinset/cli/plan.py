@@ -16,7 +16,7 @@ from twinset.cli.terminal import print_json, print_table
 if TYPE_CHECKING:
     from twinset.generation.coverage_plan import CoveragePlan
 
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def command(
@@ -50,16 +50,16 @@ def command(
     check_places({"--csv": csv_file}, (recipe, predictions))
     from twinset.workflows.preview import plans
 
-    made = plans(recipe, root=root, overrides=tuple(set_ or ()), predictions=predictions)
+    found = plans(recipe, root=root, overrides=tuple(set_ or ()), predictions=predictions)
     if csv_file is not None:
-        write_text(csv_file, _as_csv(made))
+        write_text(csv_file, _as_csv(found))
     if json:
-        print_json({name: _plain(plan) for name, plan in made.items()})
+        print_json({name: _plain(plan) for name, plan in found.items()})
         return
-    for number, (name, plan) in enumerate(made.items()):
+    for number, (name, plan) in enumerate(found.items()):
         print(("\n" if number else "") + f"{name}: {plan.summary}.\n")
         _print_scenes(plan)
-        _print_lacking(plan)
+        _print_missing(plan)
     if csv_file is not None:
         print(f"\nAll scenes: {csv_file}")
 
@@ -67,21 +67,21 @@ def command(
 def _print_scenes(plan: CoveragePlan) -> None:
     counts = plan.counts()
     rows = [
-        (n, *(where.conditions[name] for name in plan.factors)) for where, n in counts[:_MOST_SHOWN]
+        (n, *(where.conditions[name] for name in plan.factors)) for where, n in counts[:_MAX_SHOWN]
     ]
     if rows:
         print_table(("scenes", *plan.factors), rows)
-    if len(counts) > _MOST_SHOWN:
-        print(f"... and {len(counts) - _MOST_SHOWN:,} more kinds of scenes")
+    if len(counts) > _MAX_SHOWN:
+        print(f"... and {len(counts) - _MAX_SHOWN:,} more kinds of scenes")
 
 
-def _print_lacking(plan: CoveragePlan) -> None:
+def _print_missing(plan: CoveragePlan) -> None:
     """Say what comes less often than the plan wants, which a limit on its scenes can bring about."""
     if plan.n_met == plan.n_wanted:
         return
     lacking = [row for row in plan.table if row["union"] < plan.at_least and row["wanted"]]
     print(f"\nStill too rare, {len(lacking):,} of them:")
-    for row in lacking[:_MOST_SHOWN]:
+    for row in lacking[:_MAX_SHOWN]:
         print("  " + ", ".join(f"{name}: {level}" for name, level in row["levels"].items()))
 
 
@@ -96,11 +96,11 @@ def _plain(plan: CoveragePlan) -> dict[str, object]:
     }
 
 
-def _as_csv(made: Mapping[str, CoveragePlan]) -> str:
+def _as_csv(found: Mapping[str, CoveragePlan]) -> str:
     text = io.StringIO()
-    names = list(dict.fromkeys(name for plan in made.values() for name in plan.factors))
+    names = list(dict.fromkeys(name for plan in found.values() for name in plan.factors))
     rows = csv.DictWriter(text, ["step", *names], lineterminator="\n")
     rows.writeheader()
-    for step, plan in made.items():
+    for step, plan in found.items():
         rows.writerows({"step": step, **row} for row in plan.rows)
     return text.getvalue()

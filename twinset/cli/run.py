@@ -58,7 +58,7 @@ def command(
     changes = tuple(set_ or ())
     check_places({"--junit": junit}, (recipe,))
     if dry_run:
-        return _tell(recipe, changes, root, json)
+        return _print_plan(recipe, changes, root, json)
     from twinset.workflows.run import run
 
     was_there = root.exists()
@@ -67,7 +67,7 @@ def command(
             result = run(recipe, root=root, overrides=changes, workers=workers, progress=progress)
     except TwinsetError:
         if not was_there:
-            _remove_if_nothing_was_made(root)
+            _remove_if_empty(root)
         raise
     if junit is not None:
         write_text(junit, _junit(result))
@@ -78,7 +78,7 @@ def command(
     return EXIT_OK if result.passed else EXIT_GATE
 
 
-def _remove_if_nothing_was_made(root: Path) -> None:
+def _remove_if_empty(root: Path) -> None:
     """Remove a catalogue that a mistaken run began and that holds no more than copies of its source."""
     from twinset.catalog import Catalog
 
@@ -119,7 +119,7 @@ def _plain(result: RunResult) -> dict[str, object]:
     }
 
 
-def _tell(path: Path, changes: tuple[str, ...], root: Path, json: bool) -> int:
+def _print_plan(path: Path, changes: tuple[str, ...], root: Path, json: bool) -> int:
     from twinset.recipe import load_recipe
     from twinset.workflows.run import plan
 
@@ -145,7 +145,7 @@ def _texts(recipe: Recipe) -> dict[str, str]:
         inputs = {"fetch": source.fetch, "path": source.path, "set": source.set_}
         texts["source"] = next(f"{key} {value}" for key, value in inputs.items() if value)
         on = f" on {recipe.split.on}" if recipe.split.on else ""
-        texts["split"] = f"{recipe.split.by}{on}, {recipe.split.holdout_fraction:.0%} locked away"
+        texts["split"] = f"{recipe.split.by}{on}, {recipe.split.holdout_fraction:.0%} holdout"
     for name, step in recipe.named_steps():
         texts[name] = f"{step.use}: {_rows(step, recipe)}"
     chosen = recipe.evaluate.metrics
@@ -175,4 +175,4 @@ def _rows(step: GenerateStep | AugmentStep, recipe: Recipe) -> str:
     if step.follows_brief and recipe.brief.want:
         wanted = ", ".join(f"{label}: {rows:,}" for label, rows in recipe.brief.want.items())
         return f"rows up to {{{wanted}}}"
-    return f"as many rows as the training part has{where}"
+    return f"as many rows as the train set has{where}"

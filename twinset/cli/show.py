@@ -10,7 +10,7 @@ from twinset.core.errors import UnknownNameError
 
 
 def command(name: str, /, *, json: bool = False) -> None:
-    """Show what a component can be told: settings, types, defaults.
+    """Show the settings of a component: types, ranges, defaults.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["green", "yellow", "red", "bold"]
 _CODES: Mapping[str, str] = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
-_LEAST_LAST_COLUMN = 24
+_MIN_LAST_COLUMN = 24
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:
@@ -26,7 +26,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent
     cells = [[_cell(value) for value in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head) - 1)]
     taken = len(indent) + sum(widths) + 2 * len(widths)
-    left = max(shutil.get_terminal_size((100, 24)).columns - taken, _LEAST_LAST_COLUMN)
+    left = max(shutil.get_terminal_size((100, 24)).columns - taken, _MIN_LAST_COLUMN)
     for number, row in enumerate(cells):
         start = indent + "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths))
         # A file or another program gets one line a row, however long.
@@ -49,7 +49,7 @@ def print_summary(summary: str) -> None:
 
 
 def print_scores(scores: Sequence[Score]) -> None:
-    """Print one line a metric: its value beside that of real rows put through the same door."""
+    """Print one line per metric: its value beside the baseline."""
     rows = []
     for score in scores:
         interval = "-"
@@ -80,7 +80,7 @@ def plain_warnings() -> Iterator[None]:
     """Write our own warnings as notes: where in the source one was raised tells a user nothing."""
     usual = warnings.formatwarning
 
-    def told(
+    def format_warning(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -93,7 +93,7 @@ def plain_warnings() -> Iterator[None]:
             return f"Note: {message}\n"
         return usual(message, category, filename, lineno, line)
 
-    warnings.formatwarning = told
+    warnings.formatwarning = format_warning
     try:
         yield
     finally:

@@ -64,9 +64,9 @@ def command(
         )
     if predictions is not None:
         joined = join_results(source, predictions, to)
-        told = {"file": to, "boxes": joined.n_read, "objects": joined.n_written}
+        counts = {"file": to, "boxes": joined.n_read, "objects": joined.n_written}
         if json:
-            print_json(told)
+            print_json(counts)
         else:
             print(f"{joined.n_read:,} boxes on tiles are {joined.n_written:,} objects.\n{to}")
         return

@@ -22,7 +22,7 @@ def command(
 
     A holdout is split off before the generator is fitted, so that leaks can be measured. OUT.html (the
     report) and OUT.twin.json (the provenance) are written beside OUT. Identifiers and free text are
-    generated anew, never copied.
+    generated, never copied.
 
     Parameters
     ----------

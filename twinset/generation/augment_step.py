@@ -52,8 +52,8 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
     account = augmenter.open_account() if isinstance(augmenter, KeepsAccount) else None
 
     def vary(chunk: Dataset, rng: np.random.Generator) -> EnforcedRows:
-        told = augmenter if account is None else account
-        varied = told.apply(chunk, told.draw(chunk, rng))
+        conditions = augmenter if account is None else account
+        varied = conditions.apply(chunk, conditions.draw(chunk, rng))
         if keeper is None:
             return EnforcedRows.untouched(varied)
 
@@ -82,8 +82,8 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
                 progress(f"augment {part.name}", start, total)
 
     def final() -> Card:
-        told = () if account is None else account.notes()
-        return replace(card, notes=(*card.notes, *told, *tally.notes()))
+        conditions = () if account is None else account.notes()
+        return replace(card, notes=(*card.notes, *conditions, *tally.notes()))
 
     return OpenStep(total, chunks, final, is_seekable=keeper is None and account is None)
 
@@ -136,7 +136,7 @@ def _resized(chunks: Iterator[Dataset], size: int) -> Iterator[Dataset]:
 
 
 def _card(part: GenerationStep, step: AugmentStep, note: str) -> Card:
-    """Return the card; varied rows of a made set are as real as that set is."""
+    """Return the card; augmented rows of a synthetic set are synthetic."""
     base, where = part.base, Where.of(step.where)
     origin, first = ("augmented", _VARIED) if base is None else (base.card.origin, "")
     card = part_card(part, origin, step.use, step.settings, first, where)
@@ -149,19 +149,19 @@ def _card(part: GenerationStep, step: AugmentStep, note: str) -> Card:
 
 
 def _still_met(
-    asked: Mapping[str, Any] | None, own: Mapping[str, Any] | None, real: Dataset | None
+    requested: Mapping[str, Any] | None, own: Mapping[str, Any] | None, real: Dataset | None
 ) -> dict[str, Any] | None:
     """Return the conditions that varied rows meet, their parents' among them.
 
-    They are measured against real rows of the same kind, so those on columns that only made rows have
+    They are measured against real rows of the same kind, so those on columns that only synthetic rows have
     are left out where there are real ones.
     """
-    told = {**(asked or {}), **(own or {})}
+    conditions = {**(requested or {}), **(own or {})}
     if real is not None:
         names = real.schema.names
-        told = {
+        conditions = {
             c: v
-            for c, v in told.items()
+            for c, v in conditions.items()
             if c in names or counted(real.records, real.schema, c) is not None
         }
-    return told or None
+    return conditions or None

@@ -15,7 +15,7 @@ _HOLDS_REAL = "holds real records (those whose _origin is real): treat as the so
 
 
 def shared_where(cards: Sequence[Card]) -> Where | None:
-    """Return the condition that every made row was asked to meet, if all cards tell the same one."""
+    """Return the condition that every synthetic row meets, if all cards agree."""
     asked = [Where.of(card.where) for card in cards]
     return asked[0] if asked and all(where == asked[0] for where in asked) else None
 
@@ -45,8 +45,8 @@ def cards_beside(file: Path) -> tuple[Card, ...]:
     if not place.is_file():
         return ()
     try:
-        told = json.loads(place.read_text("utf-8"))
-        return tuple(Card.from_json(card) for card in told.values())
+        content = json.loads(place.read_text("utf-8"))
+        return tuple(Card.from_json(card) for card in content.values())
     except (ValueError, TypeError, AttributeError):
         return ()  # another program's file of that name
 

@@ -1,4 +1,4 @@
-"""The note beside a twin, OUT.twin.json: how it was made, and proof of which real rows were locked away."""
+"""The provenance file of a twin, OUT.twin.json: how it was made, and proof of its holdout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TwinNote:
     seed : int
         Seed of the split and of the rows.
     rows : int
-        Rows made.
+        Number of synthetic rows.
     target : str, optional
         Column to predict; the split is stratified by it when it holds labels.
     positive : str, optional

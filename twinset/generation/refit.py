@@ -44,22 +44,22 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | N
 
 
 def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Remake:
-    """Return what fits a generator anew and draws as many rows as it was asked for, or fewer.
+    """Return a function that fits a generator again and samples at most the requested number of rows.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> remake = build_refit(build("generator", "tabular.bootstrap", {}), 50)
+    >>> refit = build_refit(build("generator", "tabular.bootstrap", {}), 50)
     >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0]}))
-    >>> len(remake(real, 20, np.random.default_rng(0)))
+    >>> len(refit(real, 20, np.random.default_rng(0)))
     20
     """
 
-    def remake(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
         source = fit_source(generator, real, seed=draw_seed(rng), path=("shadow",), where=where)
         return Dataset.concat(list(source.draw(min(rows, most), where=where)))
 
-    return remake
+    return refit
 
 
 def refit_from_recipe(recipe: Recipe) -> Remake | None:
@@ -68,22 +68,22 @@ def refit_from_recipe(recipe: Recipe) -> Remake | None:
     if not steps:
         return None
 
-    def remake(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
         again = recipe.model_copy(update={"seed": draw_seed(rng)})
         made: dict[str, Dataset] = {}
         for name, step in steps:
             first, earlier = sum(map(len, made.values())), list(made.values())
-            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
+            given, predictions = read_assets(recipe, step.use), predictions_of(recipe, step)
             base = None
             if isinstance(step, AugmentStep) and step.of is not None:
                 rows = made[step.of]
                 base = Base(rows.card, partial(iter, (rows,)))
             part = GenerationStep(
-                name, "", step, again, None, real, real, first, earlier, given, told, base
+                name, "", step, again, None, real, real, first, earlier, given, predictions, base
             )
             chunks = open_part(part, 1, silent).chunks(0)
             made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
         kept = [made[name] for name in recipe.delivered_steps()]
         return Dataset.concat(kept).at_most(most, rng)
 
-    return remake
+    return refit

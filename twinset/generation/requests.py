@@ -11,7 +11,7 @@ from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
 from twinset.recipe import GenerateStep, Recipe
 from twinset.recipe._steps import CoverSpec
 
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str, int]:
@@ -20,7 +20,7 @@ def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str
     Parameters
     ----------
     counts : mapping
-        Label -> rows of it in the training part.
+        Label -> rows of it in the train set.
     want : mapping
         Label -> rows of it that the finished training set shall hold.
 
@@ -32,7 +32,7 @@ def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str
     Raises
     ------
     DataError
-        A wanted label does not occur in the training part.
+        A wanted label does not occur in the train set.
 
     Examples
     --------
@@ -44,8 +44,8 @@ def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str
     for label, total in want.items():
         if counts.get(label, 0) == 0:
             raise DataError(
-                f"the brief wants rows of the label '{label}', and the training part holds none",
-                allowed=", ".join(f"{name} ({n} rows)" for name, n in present[:_MOST_SHOWN]),
+                f"the brief wants rows of the label '{label}', and the train set has none",
+                allowed=", ".join(f"{name} ({n} rows)" for name, n in present[:_MAX_SHOWN]),
                 todo=did_you_mean(label, counts) or "correct brief.want, or split another way",
             )
         if total > counts[label]:
@@ -76,7 +76,7 @@ def list_requests(
     plan = plan_of(step.cover, recipe, train, predictions)
     if not plan.rows:
         raise DataError(
-            "nothing to make: the training part already holds every combination often enough",
+            "nothing to make: the train set already has every combination often enough",
             todo="raise cover.at_least or cover.strength",
         )
     return _planned(step, plan), plan
@@ -130,7 +130,7 @@ def _requests(
     lacking = rows_to_make(counts, wanted)
     if not lacking:
         raise DataError(
-            "nothing to make: the training part already holds what the brief wants",
+            "nothing to make: the train set already has what the brief wants",
             got=", ".join(f"{label}: {counts[label]}" for label in wanted),
             todo="raise brief.want, or set rows: in the step",
         )

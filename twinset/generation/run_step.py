@@ -21,18 +21,18 @@ from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 
 _LABELLED = ("category", "boolean")
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenStep:
     """Return a step of a recipe that is ready to make its rows; `workers` threads draw them.
 
-    The card tells how often each rule was mended.
+    The card reports how often each rule was repaired.
 
     Raises
     ------
     DataError
-        The training part lacks rows that the step needs.
+        The train set lacks rows that the step needs.
     RecipeError
         There is no real set to vary.
     """
@@ -58,11 +58,11 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     requests, plan = list_requests(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
-    # Counts are conditions on what is drawn: few rows of a slice alone teach less than all rows do.
+    # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
     fit_where = Where.of(step.where) if step.counts or plan is not None else asked
     path = ("generate", part.name)
 
-    def told(_: str, done: int, total: int) -> None:
+    def report_step(_: str, done: int, total: int) -> None:
         progress(f"generate {part.name}", done, total)
 
     train = part.train.without_parents() if part.train is not None else None
@@ -91,7 +91,7 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
                 into=made,
                 skip=left_out,
                 workers=workers,
-                progress=told,
+                progress=report_step,
             )
             start += left_out
             for chunk in drawn:
@@ -99,8 +99,8 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
                 start += len(chunk)
 
     def final() -> Card:
-        told_plan = () if plan is None else (plan.summary,)
-        return replace(card, notes=(*card.notes, *told_plan, *made.notes()))
+        plan_notes = () if plan is None else (plan.summary,)
+        return replace(card, notes=(*card.notes, *plan_notes, *made.notes()))
 
     aggregates = train is not None and bool(declared(train.schema))
     return OpenStep(
@@ -120,7 +120,7 @@ def _account_for(earlier: Iterable[Dataset], made: OpenSet) -> None:
 
 
 def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterator[Dataset]:
-    """Yield the chunks with every declared aggregate computed from all of them and the train part."""
+    """Yield the chunks with every declared aggregate computed from all of them and the train rows."""
     if train is None or not declared(train.schema):
         yield from chunks
         return
@@ -166,7 +166,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
                 f"'{brief.positive_label}'",
-                allowed=", ".join(labels[:_MOST_SHOWN]) if field.kind in _LABELLED else "",
+                allowed=", ".join(labels[:_MAX_SHOWN]) if field.kind in _LABELLED else "",
                 todo="correct brief.positive, or split another way",
             )
 
@@ -179,7 +179,7 @@ def refuse_leaks(
     Raises
     ------
     LeakError
-        The holdout does not stand apart from the train part, or from what was made.
+        The holdout overlaps the train set or the synthetic set.
     """
     return refuse_sets(
         train,

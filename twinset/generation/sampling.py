@@ -32,7 +32,7 @@ from twinset.core.seeding import rng_for
 
 @dataclass(frozen=True)
 class OpenSet:
-    """One set while it is drawn, in one part or several: its keys so far, and what was mended.
+    """One set while it is drawn, in one part or several: its keys so far, and what was repaired.
 
     Get one from `RowSource.open_set`.
     """
@@ -61,7 +61,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class RowSource:
-    """A fitted generator, the columns that are made afresh beside it, and the rules to hold.
+    """A fitted generator, the columns that are generated beside it, and the rules to enforce.
 
     Build one with `fit_source`.
     """
@@ -72,14 +72,14 @@ class RowSource:
     chunk_rows: int
     seed: int
     path: tuple[str, ...]
-    keeper: RuleEnforcer | None = None
+    enforcer: RuleEnforcer | None = None
 
     def open_set(self) -> OpenSet:
         """Return the state of one set that is drawn in several parts; give it to each `draw`."""
         whole = self.fitted.open_set() if isinstance(self.fitted, SetGenerator) else None
-        if self.keeper is None:
+        if self.enforcer is None:
             return OpenSet(None, RuleTally(()), whole)
-        return OpenSet(KeyLedger(self.keeper), RuleTally(self.keeper.rules), whole)
+        return OpenSet(KeyLedger(self.enforcer), RuleTally(self.enforcer.rules), whole)
 
     def draw(
         self,
@@ -109,13 +109,13 @@ class RowSource:
         part : str
             Name of this request when one set is drawn in several parts.
         into : OpenSet, optional
-            What all parts of the set share: keys used so far, and how often rules were mended.
+            What all parts of the set share: keys used so far, and how often rules were repaired.
         skip : int
             Rows at the beginning that are left out; their chunks are drawn only where keys need them.
         workers : int
             Threads that draw chunks, 1 or more.
         progress : Progress
-            Told the rows done after each chunk.
+            Called with (step, rows done, rows in all) after each chunk.
         """
 
         request = _Request(n, where, start, part)
@@ -125,57 +125,57 @@ class RowSource:
         in_turn = shared.has_keys or shared.whole is not None
 
         def chunk(index: int) -> EnforcedRows:
-            held = self._held(request, index, shared.whole)
-            return held if in_turn else self._cut(held, request, index)
+            enforced = self._enforced(request, index, shared.whole)
+            return enforced if in_turn else self._trimmed(enforced, request, index)
 
         first = 0 if in_turn else skip // self.chunk_rows
         wanted_chunks = range(first, -(-n // self.chunk_rows))
         done = first * self.chunk_rows
-        for index, held in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
+        for index, enforced in zip(wanted_chunks, _in_order(chunk, wanted_chunks, workers)):
             if shared.whole is not None:
-                held = self._admitted(held, request, index, shared.whole)
+                enforced = self._admitted(enforced, request, index, shared.whole)
             if shared.ledger is not None and shared.has_keys:
                 rng = rng_for(self.seed, *self.path, part, f"chunk-{index}", "keys")
-                wanted = min(self.chunk_rows, n - index * self.chunk_rows)
+                numbers = min(self.chunk_rows, n - index * self.chunk_rows)
                 redraw = self._redraw(rng, where)
-                held = shared.ledger.admit(held, wanted, rng, where, redraw)
+                enforced = shared.ledger.admit(enforced, numbers, rng, where, redraw)
             if in_turn:
-                held = self._cut(held, request, index)
-            shared.tally.add(held)
-            done += len(held.dataset)
+                enforced = self._trimmed(enforced, request, index)
+            shared.tally.add(enforced)
+            done += len(enforced.dataset)
             progress("draw", done, n)
-            made = held.dataset
+            made = enforced.dataset
             if done > skip:
                 yield made.slice(max(0, len(made) - (done - skip)), len(made))
 
     def _redraw(self, rng: np.random.Generator, where: Where | None) -> Redraw:
         return lambda more: self.fitted.sample(more, rng, where)
 
-    def _held(self, request: _Request, index: int, whole: WholeSet | None) -> EnforcedRows:
+    def _enforced(self, request: _Request, index: int, whole: WholeSet | None) -> EnforcedRows:
         """Draw one whole chunk, in which all rules but keys hold."""
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}")
         if whole is None:
             made = self.fitted.sample(self.chunk_rows, rng, request.where)
         else:
             made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
-        if self.keeper is None:
+        if self.enforcer is None:
             return EnforcedRows.untouched(made)
-        return self.keeper.hold(made, rng, request.where, self._redraw(rng, request.where))
+        return self.enforcer.hold(made, rng, request.where, self._redraw(rng, request.where))
 
     def _admitted(
-        self, held: EnforcedRows, request: _Request, index: int, whole: WholeSet
+        self, enforced: EnforcedRows, request: _Request, index: int, whole: WholeSet
     ) -> EnforcedRows:
-        """Keep the rows that were asked for, mended where earlier chunks forbid them."""
+        """Return the requested rows, repaired where they clash with earlier chunks."""
         first = index * self.chunk_rows
         rng = rng_for(self.seed, *self.path, request.part, f"chunk-{index}", "set")
         kept = min(self.chunk_rows, request.n - first)
-        mended = whole.admit(held.dataset, first, kept, rng, request.where)
-        return replace(held.slice(kept), dataset=mended)
+        repaired = whole.admit(enforced.dataset, first, kept, rng, request.where)
+        return replace(enforced.slice(kept), dataset=repaired)
 
-    def _cut(self, held: EnforcedRows, request: _Request, index: int) -> EnforcedRows:
+    def _trimmed(self, enforced: EnforcedRows, request: _Request, index: int) -> EnforcedRows:
         """Keep the rows that were asked for, with their fresh columns."""
         first = index * self.chunk_rows
-        kept = held.slice(min(self.chunk_rows, request.n - first))
+        kept = enforced.slice(min(self.chunk_rows, request.n - first))
         return replace(kept, dataset=self._with_fresh(kept.dataset, request.start + first))
 
     def _with_fresh(self, made: Dataset, start: int) -> Dataset:
@@ -184,7 +184,7 @@ class RowSource:
         columns = self.fresh.fill(len(made), start, self.seed, self.schema.fields)
         kept = made.records
         if SPAN_FACTS in self.schema.names and SPAN_FACTS not in (*kept.column_names, *columns):
-            columns[SPAN_FACTS] = _nothing_told(made)
+            columns[SPAN_FACTS] = _empty_span_facts(made)
         names = list(self.schema.names)
         arrays = [columns[name] if name in columns else kept.column(name) for name in names]
         records = pa.table(arrays, names=names)
@@ -208,7 +208,7 @@ def fit_source(
     One that looks at the other classes sees these beside: rows that meet all of `where` but what it says
     of the target.
 
-    Identifiers and free text are withheld from generators that do not make them, and are made afresh
+    Identifiers and free text are withheld from generators that do not make them, and are generated
     when rows are drawn; they are never copied. `known` holds all real rows, the locked ones too: no
     identifier in it is made again, and nothing else is read from it but the share that is missing.
     The rules of the schema hold in every row that is drawn; what they need to know (which values go
@@ -217,11 +217,11 @@ def fit_source(
     Raises
     ------
     RecipeError
-        A rule speaks of a column that is made afresh, and cannot hold by construction.
+        A rule names a column that is generated apart from the others, and is not satisfied by construction.
     DataError
         A real set is needed and there is none, or `where` means no row of it.
     SchemaError
-        A column is of a kind that the generator can neither make nor leave to be made afresh.
+        A column is of a kind that the generator can neither make nor leave to placeholders.
     """
     rng = rng_for(seed, *path, "fit")
     if real is None or not type(generator).needs_real:
@@ -231,14 +231,14 @@ def fit_source(
                 todo="give the recipe a source",
             )
         fitted = generator.fit(None, rng, progress)
-        keeper = None if real is None else _keeper(real, fitted.schema, [])
+        enforcer = None if real is None else _rule_enforcer(real, fitted.schema, [])
         return RowSource(
-            fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, keeper
+            fitted, fitted.schema, None, type(generator).chunk_rows, seed, path, enforcer
         )
     meant = real.where(where)
     if len(meant) == 0:
         raise DataError(
-            f"no row of the training part meets the condition: {where}",
+            f"no row of the train set meets the condition: {where}",
             got=f"0 of {len(real)} rows",
             todo="correct the condition, or give data that hold such rows",
         )
@@ -247,12 +247,12 @@ def fit_source(
         f.name for f in real.schema.fields if f.kind in ("id", "text") and f.kind not in kinds
     ]
     _refuse_unmakeable(meant.schema, kinds, withheld)
-    taught = _with_others(real, where) if type(generator).needs_others else meant
-    learnt = taught.select([name for name in real.schema.names if name not in withheld])
+    seen = _with_others(real, where) if type(generator).needs_others else meant
+    learnt = seen.select([name for name in real.schema.names if name not in withheld])
     fresh = _fresh_columns(real, known or real, withheld) if withheld else None
-    keeper = _keeper(real, learnt.schema, withheld)
+    enforcer = _rule_enforcer(real, learnt.schema, withheld)
     fitted = generator.fit(learnt, rng, progress)
-    return RowSource(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, keeper)
+    return RowSource(fitted, real.schema, fresh, type(generator).chunk_rows, seed, path, enforcer)
 
 
 def _with_others(real: Dataset, where: Where | None) -> Dataset:
@@ -260,17 +260,17 @@ def _with_others(real: Dataset, where: Where | None) -> Dataset:
     target = real.schema.target
     if where is None or target is None:
         return real.where(where)
-    rest = {name: told for name, told in where.conditions.items() if name != target.name}
+    rest = {name: condition for name, condition in where.conditions.items() if name != target.name}
     return real.where(Where(rest) if rest else None)
 
 
-def _keeper(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleEnforcer | None:
+def _rule_enforcer(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleEnforcer | None:
     """Return the keeper of the rules on columns that the generator makes."""
     for rule in real.schema.rules:
-        afresh = [name for name in rule.columns if name in withheld]
-        if afresh and not _holds_by_itself(rule, real.schema):
+        generated = [name for name in rule.columns if name in withheld]
+        if generated and not _holds_by_itself(rule, real.schema):
             raise RecipeError(
-                f"the rule {rule} speaks of the column '{afresh[0]}', which is made afresh",
+                f"the rule {rule} speaks of the column '{generated[0]}', which is generated apart",
                 allowed="there: unique, and dependency on an identifier",
                 todo="drop the rule, or declare another kind for the column",
             )
@@ -287,15 +287,15 @@ def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
     return rule.kind in ("unique", "dependency") and keys
 
 
-def _nothing_told(made: Dataset) -> pa.Array:
-    """Return the facts of new spans: an entry for each, in which nothing is told."""
+def _empty_span_facts(made: Dataset) -> pa.Array:
+    """Return the facts of new spans: one empty entry for each."""
     lists = made.records.column(made.schema.of_kind("spans")[0].name).to_pylist()
     counts = [len(spans or ()) for spans in lists]
     return pa.array([json.dumps([{}] * count) for count in counts], pa.string())
 
 
 def _fresh_columns(real: Dataset, known: Dataset, withheld: list[str]) -> FreshColumns:
-    if real.schema.of_kind("spans"):  # what is told of spans is no identifier
+    if real.schema.of_kind("spans"):  # facts of spans are no identifiers
         withheld = [name for name in withheld if name != SPAN_FACTS]
     of_kind = {
         kind: [name for name in withheld if real.schema[name].kind == kind]
@@ -326,15 +326,15 @@ def _refuse_unmakeable(schema: Schema, kinds: frozenset[str], withheld: list[str
 
 
 def _in_order(
-    make: Callable[[int], EnforcedRows], wanted: range, workers: int
+    make: Callable[[int], EnforcedRows], numbers: range, workers: int
 ) -> Iterator[EnforcedRows]:
     """Yield what is made of each index, in order; at most a few chunks are held at any time."""
-    if workers <= 1 or len(wanted) <= 1:
-        yield from map(make, wanted)
+    if workers <= 1 or len(numbers) <= 1:
+        yield from map(make, numbers)
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: deque[Future[EnforcedRows]] = deque()
-        for index in wanted:
+        for index in numbers:
             waiting.append(pool.submit(make, index))
             if len(waiting) > workers:
                 yield waiting.popleft().result()

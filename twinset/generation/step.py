@@ -1,4 +1,4 @@
-"""One making step of a recipe with all it needs, and what it is when it is ready to make its rows."""
+"""One generation step of a recipe: its inputs, and the step opened for sampling."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Base:
 
 @dataclass(frozen=True)
 class GenerationStep:
-    """One making step with everything it needs.
+    """One generation step with its inputs.
 
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
@@ -90,7 +90,7 @@ def to_vary(
     train: Version | None,
     catalog: Catalog,
 ) -> tuple[Version | None, Base | None]:
-    """Return what the rows of a step come from, and the made set that it varies, if it varies one.
+    """Return what the rows of a step come from, and the synthetic set that it augments, if any.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def to_vary(
     made : mapping of str to Version
         What the steps before it made, by name.
     train : Version or None
-        The real training part.
+        The real train set.
     catalog : Catalog
         Where they lie.
     """

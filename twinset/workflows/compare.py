@@ -42,7 +42,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class _Told:
+class _CandidateNotes:
     """What the notes beside the candidates tell: the notes by candidate, and what a reader must know."""
 
     notes: Mapping[str, TwinNote]
@@ -105,19 +105,19 @@ def compare(
     _check_names(candidates)
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
-    told = _read_notes(plain, real, candidates, holdout)
-    task = EvaluationTask.of(_options_from_notes(told, options), plain, cache=ResultCache())
-    parts = real_parts(plain, holdout, told.any, task.options)
-    remarks, blind = list(told.remarks), ""
+    found = _read_notes(plain, real, candidates, holdout)
+    task = EvaluationTask.of(_options_from_notes(found, options), plain, cache=ResultCache())
+    parts = real_parts(plain, holdout, found.any, task.options)
+    remarks, blind = list(found.remarks), ""
     if holdout is not None:
         seen, blind = holdout_notes(parts)
         remarks += seen
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
-    made = _opened(candidates, parts, told)
-    known = {n: s for n, s in made.items() if not told.notes or n in told.notes}
+    made = _opened(candidates, parts, found)
+    known = {n: s for n, s in made.items() if not found.notes or n in found.notes}
     with threadpool_limits(limits=1):
         remarks += refuse_sets(parts.train, parts.holdout, known, **task.leakage_settings)
-    scores, copies, loud = _scored(made, parts, told, task, blind, progress)
+    scores, copies, loud = _scored(made, parts, found, task, blind, progress)
     gates = options.gates
     return CandidateReport(
         title=f"{len(made)} candidates beside {plain.card.name}",
@@ -139,7 +139,7 @@ def compare(
 def _scored(
     made: Mapping[str, Dataset],
     parts: RealSplit,
-    told: _Told,
+    found: _CandidateNotes,
     task: EvaluationTask,
     blind: str,
     progress: Progress,
@@ -152,7 +152,7 @@ def _scored(
     copies: list[str] = []
     loud: list[str] = []
     for name, synthetic in made.items():
-        unknown = bool(told.notes) and name not in told.notes and parts.holdout is not None
+        unknown = bool(found.notes) and name not in found.notes and parts.holdout is not None
         if unknown or parts.holdout is None:
             copied = copied_rows(parts.whole, synthetic)
             loud += [f"{name}: {words}" for words in copied_note(copied)]
@@ -165,14 +165,16 @@ def _scored(
     return scores, copies, loud
 
 
-def _opened(candidates: Mapping[str, object], parts: RealSplit, told: _Told) -> dict[str, Dataset]:
+def _opened(
+    candidates: Mapping[str, object], parts: RealSplit, found: _CandidateNotes
+) -> dict[str, Dataset]:
     """Return the candidates as sets, with what the notes beside them tell."""
     made = {}
     for name, source in candidates.items():
         with _naming(name):
             made[name] = same_columns(source, parts.train, "synthetic")
-        if name in told.notes:
-            made[name] = made[name].with_card(notes=told.notes[name].notes)
+        if name in found.notes:
+            made[name] = made[name].with_card(notes=found.notes[name].notes)
     return made
 
 
@@ -207,7 +209,7 @@ def _check_names(candidates: Mapping[str, object]) -> None:
 
 def _read_notes(
     plain: Dataset, real: object, candidates: Mapping[str, object], holdout: object | None
-) -> _Told:
+) -> _CandidateNotes:
     """Return the notes of the candidates.
 
     Raises
@@ -217,14 +219,14 @@ def _read_notes(
     """
     found, remarks = {}, []
     for name, source in candidates.items():
-        note, told = note_of(plain, real, source, holdout)
-        remarks += [f"{name}: {words}" for words in told]
+        note, remark = note_of(plain, real, source, holdout)
+        remarks += [f"{name}: {words}" for words in remark]
         if note is not None:
             found[name] = note
-    # The digest is keyed by table and seed: the same digest means the same rows locked away.
+    # The digest is keyed by table and seed: the same digest means the same holdout.
     if len({note.holdout_digest for note in found.values()}) > 1:
         seeds = ", ".join(
-            f"{name}: seed {note.seed}, {note.holdout_fraction:.0%} locked away"
+            f"{name}: seed {note.seed}, {note.holdout_fraction:.0%} holdout"
             for name, note in found.items()
         )
         raise DataError(
@@ -240,12 +242,12 @@ def _read_notes(
             "numbers may be too good; give rows that no generator saw by --holdout to compare all"
             for name in without
         ]
-    return _Told(found, tuple(remarks))
+    return _CandidateNotes(found, tuple(remarks))
 
 
-def _options_from_notes(told: _Told, options: EvaluateOptions) -> EvaluateOptions:
+def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> EvaluateOptions:
     """Return the options; what is not given comes from the notes, which must agree on it."""
-    notes = told.notes
+    notes = found.notes
     target, positive, where, seed = options.target, options.positive, options.where, options.seed
     if target is None:
         target = _agreed("target", {name: note.target for name, note in notes.items()})
@@ -257,7 +259,7 @@ def _options_from_notes(told: _Told, options: EvaluateOptions) -> EvaluateOption
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
-        seed = told.any.seed if told.any is not None else 0
+        seed = found.any.seed if found.any is not None else 0
     return replace(options, target=target, positive=positive, where=where, seed=seed)
 
 
@@ -299,14 +301,14 @@ def _set_notes(parts: RealSplit, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
     real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():
-        told = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
-        told += kept_values(real, synthetic)
-        found += [f"{name}: {words}" for words in dict.fromkeys(told)]
+        own = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
+        own += kept_values(real, synthetic)
+        found += [f"{name}: {words}" for words in dict.fromkeys(own)]
     sizes = {name: len(synthetic) for name, synthetic in made.items()}
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{name} {n:,}" for name, n in sizes.items())
         found.append(
-            f"the candidates have different numbers of rows ({counts}); each is held against as many "
+            f"the candidates have different numbers of rows ({counts}); each is compared with as many "
             "real rows, so compare the differences from real, not the values"
         )
     return found

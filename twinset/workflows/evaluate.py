@@ -270,11 +270,11 @@ def real_parts(
         return RealSplit(real, unseen, np.empty(0, dtype=np.int64))
     if note is None or note.holdout_fraction == 0:
         return RealSplit(real, None, np.empty(0, dtype=np.int64))
-    # The cut was made on the target that `twin` was told, which need not be the one asked for now.
+    # The split was stratified by the target given to `twin`, which may differ from the present one.
     parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
     if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
         raise DataError(
-            "the rows that were locked away cannot be found again",
+            "the holdout rows cannot be found again",
             got=f"a note by twinset {note.version}",
             todo="make the twin again with this version, or give the holdout as a file",
         )

@@ -179,9 +179,11 @@ def _drawing(name: str, real: Dataset, cards: Sequence[Card]) -> Filler:
     if "factors" in known:
         factors = dict(settings.get("factors") or {})
         for column in sorted(shared):
-            told = {**factors, column: _levels(real, column)}
-            if drawn[column].kind == "category" and _can_be(name, {**settings, "factors": told}):
-                factors = told
+            with_levels = {**factors, column: _levels(real, column)}
+            if drawn[column].kind == "category" and _can_be(
+                name, {**settings, "factors": with_levels}
+            ):
+                factors = with_levels
         settings = {**settings, **({"factors": factors} if factors else {})}
     numbers = _levels(real, "n_objects") if "n_objects" in shared else []
     if "n_objects_range" in known and numbers and all(one.isdecimal() for one in numbers):
@@ -250,7 +252,7 @@ def _range_of(name: str, settings: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _image_size(name: str, real: Dataset) -> dict[str, int]:
-    """Return the side of the first image, where it is square and the generator can be told."""
+    """Return the side of the first image, where it is square and the generator takes a size."""
     images = real.schema.of_kind("image")
     if not images or all(one.name != "size" for one in parameters("generator", name)):
         return {}

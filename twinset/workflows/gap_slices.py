@@ -1,4 +1,4 @@
-"""Shortfalls: how many rows of which slices a synthetic table needs to have its shares."""
+"""Plan how many rows each under-represented slice of a synthetic table needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twinset.core.data.where import Where, implies
 from twinset.core.features.slice_search import FEWEST_TOLD
 from twinset.core.stats.hypothesis_tests import Floats
 
-_MOST_TIMES = 20
+_MAX_GROWTH = 20
 _REACHED = 0.9
 
 
@@ -31,33 +31,33 @@ class Gap:
     found, wanted : float
         Its share of the synthetic rows, and the share that it should have, in (0, 1).
     declared : bool
-        Whether `wanted` was declared, rather than counted in the real table.
+        Whether `target_share` was declared, rather than counted in the real table.
     rows : int
-        Rows to make; 0 where other slices bring enough of them, or `hindrance` says why not.
+        Rows to make; 0 where other slices bring enough of them, or `obstacle` says why not.
     expected : float
         Share that it will have once all rows are added, as far as real rows tell.
-    hindrance : str
+    obstacle : str
         Why it cannot be asked for; empty where it can.
-    told : str
-        The found share in words; counts of 1 to 10 rows are not told.
+    share_text : str
+        The found share in words; counts of 1 to 10 rows are not shown.
     """
 
     words: str
     where: Where
     found: float
-    wanted: float
+    target_share: float
     declared: bool
     rows: int
     expected: float
-    hindrance: str
-    told: str
+    obstacle: str
+    share_text: str
 
     @property
     def sentence(self) -> str:
         """The slice with both shares, in words."""
-        wanted = f"{100 * self.wanted:.1f} %"
-        aim = f"wanted are {wanted}" if self.declared else f"{wanted} of the real ones"
-        return f"{self.words}: {self.told} of the synthetic rows, {aim}"
+        target_share = f"{100 * self.target_share:.1f} %"
+        aim = f"wanted are {target_share}" if self.declared else f"{target_share} of the real ones"
+        return f"{self.words}: {self.share_text} of the synthetic rows, {aim}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the gap as plain JSON values."""
@@ -65,11 +65,11 @@ class Gap:
             "words": self.words,
             "sentence": self.sentence,
             "where": self.where.to_json(),
-            "wanted": self.wanted,
+            "wanted": self.target_share,
             "declared": self.declared,
             "rows": self.rows,
             "expected": self.expected,
-            "hindrance": self.hindrance,
+            "hindrance": self.obstacle,
         }
 
 
@@ -167,7 +167,7 @@ def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.N
     scale = np.sqrt(np.maximum(shares * (1 - shares), 1e-12))
     left = (within - shares[:, None]) / scale[:, None]
     found, _ = nnls(left, (shares * n - counts) / scale)
-    return np.asarray(np.rint(np.minimum(found, _MOST_TIMES * n)), dtype=np.int64)
+    return np.asarray(np.rint(np.minimum(found, _MAX_GROWTH * n)), dtype=np.int64)
 
 
 def _within(
@@ -187,14 +187,22 @@ def _within(
 def _gap(
     aim: Aim, count: float, share: float, known: int | None, rows: int, expected: float, n: int
 ) -> Gap:
-    hindrance = ""
+    obstacle = ""
     if known is not None and known < FEWEST_TOLD:
         many = "no" if known == 0 else f"fewer than {FEWEST_TOLD}"
-        hindrance = f"{many} real rows to learn from"
+        obstacle = f"{many} real rows to learn from"
     elif expected < _REACHED * share:
-        hindrance = f"its share will be about {100 * expected:.1f} %: the shares asked for clash"
+        obstacle = f"its share will be about {100 * expected:.1f} %: the shares asked for clash"
     few = 0 < count < FEWEST_TOLD
-    told = f"fewer than {FEWEST_TOLD}" if few else f"{100 * count / n:.1f} %"
+    share_text = f"fewer than {FEWEST_TOLD}" if few else f"{100 * count / n:.1f} %"
     return Gap(
-        aim.words, aim.where, count / n, share, aim.declared, int(rows), expected, hindrance, told
+        aim.words,
+        aim.where,
+        count / n,
+        share,
+        aim.declared,
+        int(rows),
+        expected,
+        obstacle,
+        share_text,
     )

@@ -32,9 +32,9 @@ from twinset.workflows.gap_slices import Aim, Gap, plan_rows
 from twinset.workflows.options import EvaluateOptions
 
 _MOSTLY = 0.5
-_LEAST_CHANGE = 1.25
-_MOST_ROWS = 50_000
-"""Rows of each side that the search looks at; shares are counted on all rows."""
+_MIN_CHANGE = 1.25
+_MAX_ROWS = 50_000
+"""Real and synthetic rows that the search uses, at most; shares are counted on all rows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Gaps:
     Parameters
     ----------
     missing : tuple of Gap
-        Slices with too few rows, the surest first; declared ones before them.
+        Slices with too few rows, the most certain first; declared ones before them.
     over : tuple of str
         Slices with too many rows, in words; adding rows does not cure them.
     recipe : str
@@ -100,7 +100,7 @@ def gaps(
     real, synthetic : path or Arrow object
         A CSV, Parquet or JSON-Lines file, a folder of annotated images, or a pandas or polars frame, a
         pyarrow table, ... with the same columns. A note that `twin` left beside the synthetic file is
-        read, so that rows locked away then stay locked away.
+        read, so that the holdout rows stay a holdout.
     want : mapping, optional
         Condition, e.g. "sex = F and age >= 60" -> share that it should have, in (0, 1). A found slice
         that lies mostly in a declared one is left to it.
@@ -144,14 +144,14 @@ def gaps(
     if note is not None:
         target = target or note.target
     named = name_target(plain, target)
-    # What was locked away from the generator is not looked at here either.
+    # The holdout of the generator is not used here either.
     seen = real_parts(plain, None, note, EvaluateOptions(target=target)).train
     seen, made = filler.seen(seen), filler.seen(made)
-    asked = [*_wanted(want or {}), *_declared(seen, population or {})]
+    asked = [*_requested(want or {}), *_declared(seen, population or {})]
     for where, _ in asked:
         filler.check(where)
     with threadpool_limits(limits=1):
-        found = _told_apart(_searched(seen, made, most, filler), seen, made)
+        found = _distinct_slices(_searched(seen, made, most, filler), seen, made)
     aimed = [where for where, _ in asked]
     missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, seen)]
     aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in asked]
@@ -185,7 +185,7 @@ def _note_of(real: Dataset, synthetic: object) -> TwinNote | None:
     return note
 
 
-def _wanted(want: Mapping[str, float]) -> list[tuple[Where, float]]:
+def _requested(want: Mapping[str, float]) -> list[tuple[Where, float]]:
     found = []
     for text, share in want.items():
         if not 0 < share < 1:
@@ -232,14 +232,14 @@ def _is_settled(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
 
 def _searched(real: Dataset, made: Dataset, most: int, filler: Filler) -> list[Slice]:
     sample = [
-        part.at_most(_MOST_ROWS, rng_for(0, "gaps", name))
+        part.at_most(_MAX_ROWS, rng_for(0, "gaps", name))
         for name, part in (("real", real), ("synthetic", made))
     ]
     factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
     return search_slices(sample[0], sample[1], factors, most=most)
 
 
-def _told_apart(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
+def _distinct_slices(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
     """Return the slices whose two shares, as they will be printed, differ by a fifth or more.
 
     The search names a slice by the rows that no named one holds; over all rows the difference may be
@@ -251,13 +251,13 @@ def _told_apart(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Sl
         if one.is_missing:
             shares.append((float(made.mask(one.where).mean()), float(real.mask(one.where).mean())))
         pairs = shares if one.is_missing else [(there, had) for had, there in shares]
-        if all(_LEAST_CHANGE * less <= more + 1e-9 for less, more in pairs):
+        if all(_MIN_CHANGE * less <= more + 1e-9 for less, more in pairs):
             kept.append(one)
     return kept
 
 
 def _whole(
-    making: str,
+    generate: str,
     real: Dataset,
     file: Path,
     folder: Path,
@@ -265,7 +265,7 @@ def _whole(
     note: TwinNote | None,
     seed: int | None,
 ) -> str:
-    """Return the whole recipe; what the note's twin locked away stays locked away."""
+    """Return the whole recipe; the holdout of the twin stays a holdout."""
     kept = note is not None and note.holdout_fraction > 0 and seed in (None, note.seed)
     fraction = note.holdout_fraction if kept and note is not None else 0.2
     decided = _seed(seed, note)
@@ -274,7 +274,7 @@ def _whole(
         real,
         path=seen_from(file, folder),
         name=_recipe_name(file.name),
-        making=making,
+        making=generate,
         seed=decided,
         holdout_fraction=fraction,
         target=predicted,
@@ -302,7 +302,7 @@ def _notes(real: Dataset, made: Dataset, planned: Sequence[Gap]) -> list[str]:
     if any(gap.rows for gap in planned) and real.schema.of_kind("id"):
         names = ", ".join(f"'{f.name}'" for f in real.schema.of_kind("id"))
         found.append(
-            f"identifiers ({names}) are made afresh in each run: give the rows new ones if they may "
+            f"identifiers ({names}) are generated again in each run: give the rows new ones if they may "
             "not repeat those of the synthetic table"
         )
     return found

@@ -25,7 +25,7 @@ def recipe_report(
     holdout: Dataset | None,
     scores: Sequence[Score],
     source_cards: Sequence[Card],
-    made_cards: Sequence[Card],
+    synthetic_cards: Sequence[Card],
     lineage: Mapping[str, Any] | None,
     leaks: Sequence[str],
 ) -> Report:
@@ -48,7 +48,7 @@ def recipe_report(
     """
     facts = list_score_embedders(scores)
     looked = card_notes(facts)
-    cards = [*source_cards, *(replace(c, notes=(*c.notes, *looked)) for c in made_cards)]
+    cards = [*source_cards, *(replace(c, notes=(*c.notes, *looked)) for c in synthetic_cards)]
     return build_report(
         title=recipe.name,
         train=train,
@@ -59,7 +59,7 @@ def recipe_report(
         cards=cards,
         lineage=lineage,
         target=recipe.brief.target,
-        where=shared_where(made_cards),
+        where=shared_where(synthetic_cards),
         show_real_rows=recipe.report.show_real_rows,
         embedders=facts,
         plans=plans_of(recipe, train, synthetic),

@@ -1,4 +1,4 @@
-"""The one hall: a recipe goes in; registered, measured and delivered sets come out; resumable by step."""
+"""Run a recipe: register, generate, measure and deliver, resumable by step."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def run(
     workers : int
         Threads that draw chunks and compute metrics. The result does not depend on it.
     progress : Progress
-        Told ``(step, done, total)``.
+        Called with (step, done, total).
 
     Raises
     ------
@@ -153,7 +153,7 @@ def plan(
 
 @dataclass
 class _Run:
-    """One walk through the hall: the recipe, where things lie, and the steps taken so far."""
+    """One run: the recipe, the places of its files, and the steps done so far."""
 
     recipe: Recipe
     catalog: Catalog | None
@@ -216,13 +216,13 @@ class _Run:
                 if train is None and real is not None:
                     train = self.catalog.load(real.train)
                     check_brief(self.recipe, train)
-                    # A holdout that is worth nothing is told before the work, not after it.
+                    # A leaking holdout is refused before the work, not after it.
                     refuse_leaks(self.recipe, train, self.catalog.load(real.holdout))
                     known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
                 parent, base = to_vary(step, made, real.train if real else None, self.catalog)
                 earlier = chain.from_iterable(map(self.catalog.stream, list(made.values())))
                 given = read_assets(self.recipe, step.use)
-                told = predictions_of(self.recipe, step)
+                predictions = predictions_of(self.recipe, step)
                 part = GenerationStep(
                     name,
                     at,
@@ -234,7 +234,7 @@ class _Run:
                     first,
                     earlier,
                     given,
-                    told,
+                    predictions,
                     base,
                 )
                 making = open_part(part, self.workers, self.progress)
@@ -280,7 +280,7 @@ class _Run:
             holdout=holdout,
             scores=scores,
             source_cards=[self.catalog.card(real.whole)] if real else [],
-            made_cards=made_cards,
+            synthetic_cards=made_cards,
             lineage=self.catalog.lineage(candidate).to_json(numbered=False),
             leaks=leaks,
         )

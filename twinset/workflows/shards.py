@@ -83,7 +83,7 @@ def make_shards(
         Processes, each making whole shards; a script that asks for more than one needs the usual
         ``if __name__ == "__main__":``.
     progress : Progress
-        Told ``("shards", rows done, rows in all)``.
+        Called with ("shards", rows done, rows in all).
 
     Raises
     ------
@@ -116,7 +116,7 @@ def make_shards(
 
 @dataclass(frozen=True)
 class _Maker:
-    """The making steps of a recipe, opened, as one sequence of rows."""
+    """The generation steps of a recipe, opened, as one sequence of rows."""
 
     parts: tuple[OpenStep, ...]
     name: str
@@ -151,8 +151,8 @@ class _Maker:
                 )
             first = sum(part.n_rows for part in parts)
             part = GenerationStep(name, addresses[name], step, recipe, parent, train, known, first)
-            given, told = read_assets(recipe, step.use), predictions_of(recipe, step)
-            opened = open_part(replace(part, assets=given, predictions=told), 1, silent)
+            given, predictions = read_assets(recipe, step.use), predictions_of(recipe, step)
+            opened = open_part(replace(part, assets=given, predictions=predictions), 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(
                     f"the rows of the step '{name}' depend on each other, through rules, aggregates or "
@@ -190,21 +190,21 @@ class _Maker:
 
 
 def _make_here(
-    maker: _Maker, folder: ShardFolder, wanted: Sequence[int], progress: Progress, parent: int = 0
+    maker: _Maker, folder: ShardFolder, numbers: Sequence[int], progress: Progress, parent: int = 0
 ) -> None:
-    done = folder.n_rows - sum(folder.rows_of(k)[1] for k in wanted)
+    done = folder.n_rows - sum(folder.rows_of(k)[1] for k in numbers)
 
-    def told(rows: Iterator[Dataset]) -> Iterator[Dataset]:
+    def predictions(rows: Iterator[Dataset]) -> Iterator[Dataset]:
         nonlocal done
         for chunk in rows:
             yield chunk
             done += len(chunk)
             progress("shards", done, folder.n_rows)
 
-    for number in wanted:
+    for number in numbers:
         if parent and os.getppid() != parent:
             return  # who asked for it is gone, and another run may be at it
-        folder.make(number, told(maker.rows(*folder.rows_of(number))))
+        folder.make(number, predictions(maker.rows(*folder.rows_of(number))))
 
 
 def _make_beside(
@@ -259,7 +259,7 @@ def _worker(
     mouth: Connection,
     parent: int,
 ) -> None:
-    """Make a share of the shards; a mistake of the user is told in the words of its error."""
+    """Make a share of the shards; an error of the user is returned as its message."""
     try:
         with threadpool_limits(limits=1):
             _make_here(_Maker.open(recipe, root, silent), folder, share, silent, parent)

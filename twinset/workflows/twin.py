@@ -69,7 +69,7 @@ def twin(
     """Return synthetic rows for a real table, and a report on them.
 
     A holdout is split off before the generator is fitted, so that leaks can be measured. Identifiers
-    and free text are generated anew, never copied.
+    and free text are generated, never copied.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def twin(
         version=__version__,
     )
     with threadpool_limits(limits=1):
-        chunks, mended = _draw(parts, generator, note, task)
+        chunks, repairs = _draw(parts, generator, note, task)
         if place is None:
             made = Dataset.concat(list(chunks))
-            made = made.with_card(notes=(*made.card.notes, *mended.notes()))
+            made = made.with_card(notes=(*made.card.notes, *repairs.notes()))
             return TwinResult(made, _appraised(parts, made, task))
-        return _write(place, chunks, mended, parts, task, note)
+        return _write(place, chunks, repairs, parts, task, note)
 
 
 def _place(out: Path, source: object) -> Path:
@@ -175,7 +175,7 @@ def _draw(
 ) -> tuple[Iterator[Dataset], RuleTally]:
     """Fit at once; return chunks of the twin, with its card and without reserved columns.
 
-    The tally of mended rules is full once all chunks are there.
+    The tally of repaired rows is full once all chunks are there.
     """
     source = fit_source(
         generator,
@@ -204,7 +204,7 @@ def _draw(
 def _write(
     place: Path,
     chunks: Iterator[Dataset],
-    mended: RuleTally,
+    repairs: RuleTally,
     parts: RealSplit,
     task: EvaluationTask,
     note: TwinNote,
@@ -216,7 +216,7 @@ def _write(
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".twinset-") as folder:
             staged = {key: Path(folder) / path.name for key, path in final.items()}
             write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
-            note = replace(note, notes=(*note.notes, *mended.notes()))
+            note = replace(note, notes=(*note.notes, *repairs.notes()))
             # What is measured is what was written, read back as its users will read it.
             made = read_dataset(staged["data"], schema, note.card(_name(parts)))
             report = _appraised(parts, made, task)

@@ -127,5 +127,5 @@ def test_folds_cover_the_rows_once_and_share_out_the_positives(seed: int, rare: 
 
 def test_a_part_without_positives_is_refused() -> None:
     table = pa.table({"x": range(10), "day": range(10), "fraud": [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]})
-    with pytest.raises(DataError, match="test part lacks"):
+    with pytest.raises(DataError, match="test set lacks"):
         outer_cut(labelled_of(table, time="day"), 0.3, 0.0, rng_for(1, "cut"))

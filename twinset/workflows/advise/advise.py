@@ -48,7 +48,7 @@ def advise(
 ) -> Advice:
     """Return whether the rare class of a table should be balanced, how, and what that is worth.
 
-    Ways to balance are compared inside the train part only, "none" among them; one is taken only if it
+    Ways to balance are compared inside the train rows only, "none" among them; one is taken only if it
     beats "none" by more than 1.2 standard errors, and none where no model ranks better than chance. What
     it is worth is then measured once on rows that nothing was chosen by: the latest ones where a time is
     given, those of other groups where a group is given.
@@ -77,7 +77,7 @@ def advise(
         How long labels take to arrive: days, or the unit of a time of plain numbers. By default 5 % of
         the time before the test part, at most 7 days.
     time_unit : {"second", "minute", "hour", "day"}, optional
-        What a time of plain numbers counts; then alerts a day are told and `delay` is in days.
+        Unit of a numeric time column; alerts per day are then reported and `delay` is in days.
     test_fraction : float, optional
         Share of rows to test on, in (0, 1); by default 0.3.
     ratios : sequence of float, optional
@@ -91,7 +91,7 @@ def advise(
     workers : int
         Folds tried at a time; the advice does not depend on it.
     progress : callable
-        Told how many models are fitted.
+        Called with (step, models fitted, models in all).
 
     Returns
     -------

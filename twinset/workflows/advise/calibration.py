@@ -137,7 +137,7 @@ def set_back(probability: Floats, odds_factor: float) -> Floats:
 def reliability(probability: Floats, truth: Mask, n_bins: int = 8) -> list[dict[str, float]]:
     """Return the mean probability and the true share in bins that hold equally many positives.
 
-    Rows of a rare class crowd near 0, so bins of equal size would say nothing of the others.
+    Probabilities of a rare class lie near 0, so bins of equal size would say nothing of the others.
     """
     order = np.argsort(-probability, kind="stable")
     found = np.cumsum(truth[order])
@@ -181,7 +181,7 @@ def _isotonic(folds: Sequence[HeldOut]) -> Map:
 
     def apply(q: Floats) -> Floats:
         corrected = set_back(q, factor)
-        # Steps tie rows that the model told apart; a trace of its own opinion keeps their order.
+        # Steps tie rows that the model ranked; a small part of its own probability keeps their order.
         found: Floats = 0.999 * model.predict(corrected) + 0.001 * corrected
         return found
 

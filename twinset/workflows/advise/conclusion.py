@@ -51,24 +51,24 @@ def sentence_of(verdict: Verdict, won: ModelSelection) -> str:
             "Do not balance: in trials inside the training rows nothing surely beat leaving them as "
             "they are."
         )
-        told = {
+        sentences = {
             "helps": f"The test rows see more in it than the choice did: {best} helps there. "
             "One such win after the fact is no ground to change; more rare rows would tell.",
             "hurts": f"The best of the rest, {best}, hurts on the test rows.",
             "no evidence": f"For the best of the rest, {best}, the test rows give no evidence either.",
         }
-        return f"{head} {told[verdict]}"
+        return f"{head} {sentences[verdict]}"
     if challenger.family == "learner":
         head = f"{_CHANGES[verdict]}: {best} won the trials inside the training rows"
     else:
         head = f"{_BEGINS[verdict]}: {best} won the trials inside the training rows"
-    told = {
+    sentences = {
         "helps": ", and helps on the untouched test rows.",
         "hurts": ", but hurts on the untouched test rows.",
         "no evidence": ", but the untouched test rows give no evidence that it helps. Leaving everything "
         "as it is is the safe choice.",
     }
-    return head + told[verdict]
+    return head + sentences[verdict]
 
 
 _CHANCE = {
@@ -90,7 +90,7 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class TestEvidence:
     """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
-    the generator of the one that won refused the whole train part, as `note` then says."""
+    the generator of the one that won refused the whole train set, as `note` then says."""
 
     selection: ModelSelection
     measures: tuple[Measure, ...]
@@ -256,13 +256,13 @@ def _notes(outcome: AdviceInputs, tested: TestEvidence) -> list[str]:
     return notes
 
 
-FEWEST_TEST_POSITIVES = 31
-FEWEST_TRAIN_POSITIVES = 20
-FEWEST_GROUPS = 8
+MIN_TEST_POSITIVES = 31
+MIN_TRAIN_POSITIVES = 20
+MIN_GROUPS = 8
 """Groups with positive rows on either side, see benchmarks/minority/COVERAGE.md: with fewer, redrawn groups
 alone miss the truth three times as often as they say, and what Student's t makes of them says nothing."""
-FEWEST_FOLDS = 2
-_WANTED_RECALL = 0.1
+MIN_FOLDS = 2
+_TARGET_RECALL = 0.1
 
 
 def refusal(outcome: AdviceInputs, model_name: str) -> Advice | None:
@@ -276,41 +276,41 @@ def refusal(outcome: AdviceInputs, model_name: str) -> Advice | None:
         The model that the measures of doing nothing are those of.
     """
     labelled, split = outcome.labelled, outcome.split
-    needed = math.ceil((0.98 / _WANTED_RECALL) ** 2)
+    needed = math.ceil((0.98 / _TARGET_RECALL) ** 2)
     n_test, n_train = (int(labelled.truth[rows].sum()) for rows in (split.test, split.train))
-    if n_test < FEWEST_TEST_POSITIVES or n_train < FEWEST_TRAIN_POSITIVES:
+    if n_test < MIN_TEST_POSITIVES or n_train < MIN_TRAIN_POSITIVES:
         return _unranked(outcome, model_name, _few_rows(n_test, n_train, labelled, needed), needed)
     if labelled.group is not None:
         groups = [_groups(labelled, rows) for rows in (split.test, split.train)]
-        if min(groups) < FEWEST_GROUPS:
+        if min(groups) < MIN_GROUPS:
             return _unranked(outcome, model_name, _few_groups(groups, labelled, split), needed)
-    if n_folds_of(outcome.bench, split.train, split.gap) < FEWEST_FOLDS:
+    if n_folds_of(outcome.bench, split.train, split.gap) < MIN_FOLDS:
         return _unranked(outcome, model_name, _too_narrow(labelled), needed)
     return None
 
 
 def _few_rows(n_test: int, n_train: int, labelled: LabelledTable, needed: int) -> str:
-    if n_test >= FEWEST_TEST_POSITIVES:
+    if n_test >= MIN_TEST_POSITIVES:
         return (
             f"there are {n_train:,} positive rows to learn from, and nothing is ranked below "
-            f"{FEWEST_TRAIN_POSITIVES}"
+            f"{MIN_TRAIN_POSITIVES}"
         )
     half = 98 / math.sqrt(n_test)
     in_file = math.ceil(needed * int(labelled.truth.sum()) / n_test)
     return (
         f"{n_test:,} positive rows to test on leave recall open by {half:.0f} points either way. Nothing "
-        f"is ranked below {FEWEST_TEST_POSITIVES}; for {100 * _WANTED_RECALL:.0f} points it takes "
+        f"is ranked below {MIN_TEST_POSITIVES}; for {100 * _TARGET_RECALL:.0f} points it takes "
         f"{needed}, about {in_file:,} positive rows in the file"
     )
 
 
 def _few_groups(groups: list[int], labelled: LabelledTable, split: TrainTestSplit) -> str:
     every = _groups(labelled, np.concatenate([split.test, split.train]))
-    needed = math.ceil(FEWEST_GROUPS * every / min(groups))
+    needed = math.ceil(MIN_GROUPS * every / min(groups))
     return (
         f"the positive rows to test on belong to {_counted(groups[0])}, those to learn from to "
         f"{_counted(groups[1])}. Rows of one group tell less than as many of different ones, and nothing "
-        f"is ranked below {FEWEST_GROUPS} groups on either side; that takes about {needed:,} groups with "
+        f"is ranked below {MIN_GROUPS} groups on either side; that takes about {needed:,} groups with "
         "positive rows in the file"
     )
 
@@ -334,7 +334,7 @@ def _too_narrow(labelled: LabelledTable) -> str:
     )
     return (
         f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
-        f"hold both classes to learn from and to test on; it takes {FEWEST_FOLDS} such folds"
+        f"hold both classes to learn from and to test on; it takes {MIN_FOLDS} such folds"
     )
 
 

@@ -105,7 +105,7 @@ class StrategyTrials:
         model_name : str
             See `models`.
         done : callable
-            Told after every fold how many models it took.
+            Called after every fold with the number of models fitted.
         trees : int
             Trees of a boosted model.
         """
@@ -119,7 +119,7 @@ class StrategyTrials:
             if self.workers == 1 or len(splits) == 1:
                 found = [one(named) for named in splits]
             else:
-                # OpenMP counts its threads for each calling thread, so each worker must be told once.
+                # OpenMP counts its threads for each calling thread, so each worker sets it once.
                 with ThreadPoolExecutor(
                     self.workers, initializer=threadpool_limits, initargs=(1,)
                 ) as pool:
@@ -130,7 +130,7 @@ class StrategyTrials:
         return found
 
     def synthetic_rows(self, component: str, train: Rows, n: int, path: str) -> Dataset:
-        """Return `n` rare rows made from the rare rows among `train`.
+        """Return `n` synthetic rows of the rare class from those among `train`.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class StrategyTrials:
         view = view_of(model_name, raw)
         x, test_x = view.transform(raw), view.transform(self.raw.take(split.test))
         seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
-        made = self._made(path, split.train, strategies)
+        made = self._synthetic_by_component(path, split.train, strategies)
         hardness: Floats | None = None
         found: dict[str, FoldResult] = {}
         for strategy in sorted(strategies, key=lambda s: s.family == "thin"):
@@ -201,10 +201,10 @@ class StrategyTrials:
             )
         return found
 
-    def _made(
+    def _synthetic_by_component(
         self, path: str, train: Rows, strategies: Sequence[Strategy]
     ) -> Mapping[str, RawRows]:
-        """Return the made rows of every generator, as many as its greatest ratio asks for."""
+        """Return the synthetic rows of every generator, as many as its greatest ratio asks for."""
         truth = self.labelled.truth[train]
         needed: dict[str, int] = {}
         for strategy in strategies:
@@ -215,7 +215,7 @@ class StrategyTrials:
         for component, n in needed.items():
             key = (component, path, len(train), n)
             if key in self._drawn:
-                # Every model of a fold sees the same made rows.
+                # Every model of a fold sees the same synthetic rows.
                 found[component] = self._drawn[key]
                 continue
             try:
@@ -227,7 +227,7 @@ class StrategyTrials:
         return found
 
 
-_MOST_MADE, _MOST_COMMON = 1_000, 20_000
+_MAX_SYNTHETIC, _MOST_COMMON = 1_000, 20_000
 _SAME = 1e-6
 
 
@@ -236,9 +236,9 @@ def measure_novelty(
 ) -> dict[str, Any]:
     """Return novelty and intrusion of the rows that a strategy makes; empty where it makes none.
 
-    Novelty: how far each made row lies from the nearest real rare row, against how far real rare rows
-    lie from each other. Intrusion: how often the nearest real row of a made row is a common one, against
-    how often that is so for real rare rows.
+    Novelty: how far each synthetic row lies from the nearest real rare row, against how far real rare
+    rows lie from each other. Intrusion: how often the nearest real row of a synthetic row is a common
+    one, against how often that is so for real rare rows.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def measure_novelty(
     if strategy.family != "rows" or n == 0 or truth.sum() < 3:
         return {}
     rng = rng_for(seed, "advise", "made")
-    made = bench.synthetic_rows(strategy.component, split.train, min(n, _MOST_MADE), "final")
+    made = bench.synthetic_rows(strategy.component, split.train, min(n, _MAX_SYNTHETIC), "final")
     real = labelled.dataset.take(split.train).select(labelled.features)
     common = rng.permutation(np.flatnonzero(~truth))[:_MOST_COMMON]
     encoder = FeatureEncoder.fit(real)
@@ -267,7 +267,7 @@ def measure_novelty(
     # Thinned common rows lie further away than all of them would: both rates are low by the same rule.
     intruding = nearest(made_x, common_x, 1)[0][:, 0] < to_rare
     real_intruding = nearest(rare_x, common_x, 1)[0][:, 0] < between
-    # Real rows that repeat have no distance; among them every made row would look far enough away.
+    # Real rows that repeat have no distance; among them every synthetic row would look far enough away.
     apart = between[between > _SAME]
     close = float(np.quantile(apart, 0.05)) if len(apart) else 0.0
     top = float(np.quantile(np.concatenate([to_rare, between]), 0.99)) or 1.0

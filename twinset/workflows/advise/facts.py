@@ -88,7 +88,7 @@ def facts_of(outcome: AdviceInputs) -> dict[str, Any]:
         "test_rows": len(split.test),
         "test_positives": int(labelled.truth[split.test].sum()),
         "left_out_rows": len(labelled) - len(split.train) - len(split.test),
-        "cut": split.how,
+        "cut": split.method,
         "gap": split.gap,
         "alert_rate": outcome.alert_rate,
         "alerts_a_day": alerts,
@@ -128,12 +128,12 @@ def notes_of(outcome: AdviceInputs) -> list[str]:
     if split.gap:
         notes.append(format_label_delay(split.gap, labelled.in_days))
     notes += suspicions(labelled, split)
-    if labelled.left_out:
-        names = ", ".join(labelled.left_out)
+    if labelled.excluded:
+        names = ", ".join(labelled.excluded)
         notes.append(f"models do not see {names}: keys, free text, time or group")
     if outcome.cost is None and labelled.amount is None:
         notes.append(
-            f"nobody told what a missed positive row costs: {ASSUMED_COST:.0f} alerts are assumed; "
+            f"no cost of a missed positive row is given: {ASSUMED_COST:.0f} alerts are assumed; "
             "set --cost or --amount"
         )
     elif outcome.cost is None:

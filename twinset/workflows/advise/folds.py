@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.int64]
 
 GAP_SHARE = 0.05
 GAP_DAYS = 7.0
-_MOST_LOST = 0.5
+_MAX_LOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TrainTestSplit:
     ----------
     train, test : numpy.ndarray of int
         Positions.
-    how : str
+    method : str
         The cut in plain words.
     gap : float
         Length of the stretch left out before the test part, in the unit of the time; 0 without time.
@@ -37,7 +37,7 @@ class TrainTestSplit:
 
     train: Rows
     test: Rows
-    how: str = ""
+    method: str = ""
     gap: float = 0.0
 
 
@@ -47,8 +47,8 @@ def outer_cut(
     """Return the cut whose test part nothing is chosen by.
 
     With a time the latest rows are tested on, and the rows just before them are left out, because
-    their labels are not known yet when the model is trained. With a group no group is on both sides.
-    Otherwise rows are drawn at random, each class at its share.
+    their labels are not known yet when the model is trained. With a group, no group
+    occurs in both train and test. Otherwise rows are drawn at random, each class at its share.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def outer_cut(
     DataError
         One of the parts lacks one of the two classes.
     """
-    test, how = np.zeros(len(labelled), dtype=bool), "at random, each class at its share"
+    test, method = np.zeros(len(labelled), dtype=bool), "at random, each class at its share"
     gap = 0.0
     if labelled.time is not None:
         split = np.sort(labelled.time)[int(np.ceil(len(labelled) * (1 - test_fraction))) - 1]
@@ -79,24 +79,24 @@ def outer_cut(
             else delay
         )
         train = labelled.time <= split - gap
-        how = "the latest rows are tested on"
+        method = "the latest rows are tested on"
         if labelled.group is not None:
-            train, test = _apart(labelled.group, labelled.truth, train, test, rng)
-            how += ", no group on both sides"
+            train, test = _groups_apart(labelled.group, labelled.truth, train, test, rng)
+            method += ", no group in both train and test"
     elif labelled.group is not None:
         test = _whole_groups(labelled, test_fraction, rng)
-        train, how = ~test, "whole groups are tested on"
+        train, method = ~test, "whole groups are tested on"
     else:
         test[_drawn(labelled.truth, test_fraction, rng)] = True
         train = ~test
-    for name, part in (("train part", train), ("test part", test)):
+    for name, part in (("train set", train), ("test set", test)):
         if not _has_both(labelled.truth[part]):
             raise DataError(
                 f"the {name} lacks one of the two classes",
                 got=f"{int(part.sum()):,} rows, {int(labelled.truth[part].sum()):,} positive",
                 todo="give more rows, another test fraction, or no time or group",
             )
-    return TrainTestSplit(np.flatnonzero(train), np.flatnonzero(test), how, gap)
+    return TrainTestSplit(np.flatnonzero(train), np.flatnonzero(test), method, gap)
 
 
 def inner_folds(
@@ -111,14 +111,15 @@ def inner_folds(
 
     With a time: the positives are cut into stretches of equal size, and each of the last `n_folds` is
     tested on after learning from all that came before, less the gap. With a group: whole groups, and
-    with both no group is on both sides. A fold that lacks a class on either side is passed over.
+    with both, no group occurs in both train and test. A fold whose train
+    or test rows lack a class is skipped.
 
     Parameters
     ----------
     labelled : Case
         The table.
     rows : numpy.ndarray of int
-        The outer train part.
+        The outer train rows.
     n_folds : int
         Folds, 2 or more.
     repeat : int
@@ -133,10 +134,10 @@ def inner_folds(
         parts = _chained(labelled.time[rows], truth, n_folds, gap)
         if labelled.group is not None:
             group = labelled.group[rows]
-            parts = (_apart(group, truth, train, test, rng) for train, test in parts)
+            parts = (_groups_apart(group, truth, train, test, rng) for train, test in parts)
     else:
         units = labelled.group[rows] if labelled.group is not None else np.arange(len(rows))
-        fold = _dealt(units, truth, n_folds, rng)
+        fold = _assign_folds(units, truth, n_folds, rng)
         parts = ((fold != k, fold == k) for k in range(n_folds))
     for train, test in parts:
         if _has_both(truth[train]) and _has_both(truth[test]):
@@ -160,7 +161,7 @@ def _chained(time: Floats, truth: Mask, n_folds: int, gap: float) -> Iterator[tu
         yield train, test
 
 
-def _dealt(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
+def _assign_folds(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
     """Return the fold of each row: units with positives and units without are dealt separately."""
     _, code = np.unique(units, return_inverse=True)
     held = np.bincount(code, weights=truth) > 0
@@ -190,20 +191,20 @@ def _whole_groups(labelled: LabelledTable, fraction: float, rng: np.random.Gener
     return np.asarray(taken[code])
 
 
-def _apart(
+def _groups_apart(
     group: Rows, truth: Mask, train: Mask, test: Mask, rng: np.random.Generator
 ) -> tuple[Mask, Mask]:
     """Return both without a common group; where nearly all groups go on, half are kept for the test."""
     shared = np.isin(group, group[test])
     before = int(truth[train].sum())
-    if truth[train & ~shared].sum() > (1 - _MOST_LOST) * before:
+    if truth[train & ~shared].sum() > (1 - _MAX_LOST) * before:
         return train & ~shared, test
-    half = _dealt(group, truth, 2, rng) == 0
+    half = _assign_folds(group, truth, 2, rng) == 0
     return train & ~half, test & half
 
 
-_TELLS = 0.995
-_LEAST_ROWS = 10
+_MIN_AUC_OF_LEAK = 0.995
+_MIN_ROWS = 10
 _ALONE = 0.9
 
 
@@ -211,7 +212,7 @@ def suspicions(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
     """Return notes on what makes an answer worthless, from the training rows alone."""
     notes = []
     rows, truth = labelled.dataset.take(split.train), labelled.truth[split.train]
-    telling = [name for name in labelled.features if _tells(rows, name, truth)]
+    telling = [name for name in labelled.features if _separates_classes(rows, name, truth)]
     for name in telling:
         notes.append(
             f"'{name}' alone tells the label nearly always: if it is not known before the label is, "
@@ -222,7 +223,7 @@ def suspicions(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
     return notes
 
 
-def _tells(rows: Dataset, name: str, truth: Mask) -> bool:
+def _separates_classes(rows: Dataset, name: str, truth: Mask) -> bool:
     """Return whether a column alone ranks nearly every rare row before, or behind, every common one."""
     if rows.schema[name].kind in ("category", "boolean"):
         scores = _level_rates(rows.codes(name)[0], truth)
@@ -231,7 +232,7 @@ def _tells(rows: Dataset, name: str, truth: Mask) -> bool:
         # Missing may tell, too: it is put below all values.
         scores = np.where(np.isnan(values), -np.inf, values)
     area = float(areas(scores[~truth], scores[truth])[0])
-    return max(area, 1 - area) >= _TELLS
+    return max(area, 1 - area) >= _MIN_AUC_OF_LEAK
 
 
 def _level_rates(codes: npt.NDArray[np.integer], truth: Mask) -> Floats:
@@ -239,4 +240,4 @@ def _level_rates(codes: npt.NDArray[np.integer], truth: Mask) -> Floats:
     shifted = codes.astype(np.int64) + 1
     n = np.bincount(shifted)
     rate = np.bincount(shifted, weights=truth) / np.maximum(n, 1)
-    return np.where(n >= _LEAST_ROWS, rate, truth.mean())[shifted]
+    return np.where(n >= _MIN_ROWS, rate, truth.mean())[shifted]

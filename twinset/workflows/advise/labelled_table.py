@@ -43,7 +43,7 @@ class LabelledTable:
         What is lost when a row of the rare class is missed.
     in_days : bool
         Whether `time` counts days.
-    left_out : tuple of str
+    excluded : tuple of str
         Columns that models may not look at: keys, free text, time and group.
     """
 
@@ -56,7 +56,7 @@ class LabelledTable:
     group: npt.NDArray[np.int64] | None = None
     amount: Floats | None = None
     in_days: bool = False
-    left_out: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -133,7 +133,7 @@ def read_labelled_table(source: object, columns: ColumnRoles) -> LabelledTable:
         group=None if columns.group is None else real.codes(columns.group)[0].astype(np.int64),
         amount=None if columns.amount is None else _amount(real, columns.amount),
         in_days=in_days,
-        left_out=tuple(name for name in real.schema.names if name not in shown.schema.names),
+        excluded=tuple(name for name in real.schema.names if name not in shown.schema.names),
     )
 
 

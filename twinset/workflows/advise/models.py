@@ -17,8 +17,8 @@ from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameEr
 Matrix = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
-_MOST_BINS = 255
-_MOST_LEVELS = 20
+_MAX_BINS = 255
+_MAX_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class BinnedView:
             counts = np.bincount(column[column >= 0], minlength=top + 1)
             rank = np.empty(top + 1)
             rank[np.argsort(-counts, kind="stable")] = np.arange(top + 1)
-            self.ranks.append(np.minimum(rank, _MOST_BINS - 2))
+            self.ranks.append(np.minimum(rank, _MAX_BINS - 2))
 
     def transform(self, rows: RawRows) -> Matrix:
         """Return the matrix, shape (n, p + q); missing is NaN."""
@@ -100,7 +100,7 @@ class BinnedView:
         for i, rank in enumerate(self.ranks):
             # A level that the train rows lack is as rare as a level can be.
             known = rows.codes[:, i] >= 0
-            padded = np.append(rank, float(min(len(rank), _MOST_BINS - 2)))
+            padded = np.append(rank, float(min(len(rank), _MAX_BINS - 2)))
             place = np.minimum(rows.codes[known, i], len(rank))
             out[known, len(self.edges) + i] = padded[place]
         return out
@@ -109,7 +109,7 @@ class BinnedView:
 class ScaledView:
     """Numbers centred and scaled, with a column that says where one is missing; labels one-hot.
 
-    The 20 commonest levels of a label have a column each, all others share one.
+    The 20 most frequent levels of a label have a column each, all others share one.
     """
 
     def __init__(self, train: RawRows) -> None:
@@ -123,7 +123,7 @@ class ScaledView:
         self.common = []
         for column in train.codes.T:
             counts = np.bincount(column[column >= 0]) if (column >= 0).any() else np.zeros(1)
-            self.common.append(np.argsort(-counts, kind="stable")[:_MOST_LEVELS])
+            self.common.append(np.argsort(-counts, kind="stable")[:_MAX_LEVELS])
 
     def transform(self, rows: RawRows) -> Matrix:
         """Return the matrix, shape (n, d), free of NaN."""
@@ -141,10 +141,10 @@ class ScaledView:
 
 def _edges(column: Matrix) -> Matrix:
     present = np.unique(column[np.isfinite(column)])
-    if len(present) <= _MOST_BINS:
+    if len(present) <= _MAX_BINS:
         return np.asarray((present[1:] + present[:-1]) / 2)
     known = column[np.isfinite(column)]
-    return np.unique(np.quantile(known, np.linspace(0, 1, _MOST_BINS + 1)[1:-1]))
+    return np.unique(np.quantile(known, np.linspace(0, 1, _MAX_BINS + 1)[1:-1]))
 
 
 Floats = npt.NDArray[np.float64]

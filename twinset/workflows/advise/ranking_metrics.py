@@ -153,13 +153,13 @@ class TestScores:
 class BootstrapDraws:
     """Bootstrap draws of the test rows, the same for both models and each time they are asked for.
 
-    They are drawn anew when asked for: 300 draws of 400,000 rows would fill 240 MB.
+    They are drawn again at each call: 300 draws of 400,000 rows would fill 240 MB.
 
     Parameters
     ----------
     unit : numpy.ndarray of int, shape (n,)
         What is drawn whole: the row itself, or its group.
-    held : numpy.ndarray of bool, shape (n_units,)
+    test_positives : numpy.ndarray of bool, shape (n_units,)
         Units with positive rows; they and the others each keep their number.
     b : int
         Number of draws.
@@ -168,7 +168,7 @@ class BootstrapDraws:
     """
 
     unit: npt.NDArray[np.int64]
-    held: Mask
+    test_positives: Mask
     b: int
     seed: int
 
@@ -189,9 +189,9 @@ class BootstrapDraws:
     def weights(self, most: int | None = None) -> Iterator[Floats]:
         """Yield for each draw, `most` of them at most, how often each row is drawn, shape (n,)."""
         rng = np.random.default_rng(self.seed)
-        kinds = [np.flatnonzero(self.held == kind) for kind in (False, True)]
+        kinds = [np.flatnonzero(self.test_positives == kind) for kind in (False, True)]
         for _ in range(self.b if most is None else min(most, self.b)):
-            times = np.zeros(len(self.held))
+            times = np.zeros(len(self.test_positives))
             for members in kinds:
                 if len(members):
                     picked = rng.integers(0, len(members), len(members))
@@ -237,7 +237,7 @@ def measured(
         ]
     )
     changes = replicates[:, 1] - replicates[:, 0]
-    spread, reach = of_few(int(drawn.held.sum()))
+    spread, reach = of_few(int(drawn.test_positives.sum()))
     out = []
     for i, (name, title, higher, unit) in enumerate(_MEASURES):
         difference = float(values[1][i] - values[0][i])

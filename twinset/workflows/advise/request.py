@@ -20,7 +20,7 @@ from twinset.workflows.advise.labelled_table import ColumnRoles, LabelledTable
 from twinset.workflows.advise.strategies import Strategy, extra_rows, settings_of
 
 TEST_FRACTION, SEED = 0.3, 1
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_request(
     test_fraction, seed : float, int, optional
         By default those of the recipe, else 0.3 and 1.
     progress : callable
-        Told how much is downloaded.
+        Called with (step, bytes done, bytes in all).
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_request(
         if found is None:
             raise RecipeError(
                 "no column looks like the one to predict",
-                allowed=", ".join(table.schema.names[:_MOST_NAMED]),
+                allowed=", ".join(table.schema.names[:_MAX_NAMED]),
                 todo="name it by --target, in Python by target",
             )
         target = found.name
@@ -120,7 +120,7 @@ def _hints(table: Dataset, columns: ColumnRoles) -> list[str]:
     if columns.group is None and found.groups:
         name = found.groups[0]
         hints.append(
-            f"values of '{name}' come back: with --group {name} no such group is on both sides of the cut"
+            f"values of '{name}' repeat: with --group {name} no such group occurs in both train and test"
         )
     return hints
 
@@ -193,10 +193,10 @@ def recipe_of(
         split_text = "by: stratified"
     label = f"{{{quoted(labelled.target)}: {quoted(labelled.positive)}}}"
     settings = settings_of(component) if columns.group is not None else {}
-    told = f", with: {json.dumps(settings)}" if settings else ""
+    with_settings = f", with: {json.dumps(settings)}" if settings else ""
     return f"""\
 # Written by `twinset advise`: {n:,} rows of the rare class, {strategy.title}.
-# Run it with `twinset run`; it delivers the training rows, real and made.
+# Run it with `twinset run`; it delivers the training rows, real and synthetic.
 name: {name}-balanced
 seed: {question.seed}
 brief:
@@ -206,7 +206,7 @@ brief:
 source: {{name: {name}-real, {kind}: {quoted(place)}, licence: NOASSERTION}}
 split: {{{split_text}, holdout_fraction: {question.test_fraction:g}}}
 generate:
-  - {{use: {component}, where: {label}, rows: {n}{told}}}
+  - {{use: {component}, where: {label}, rows: {n}{with_settings}}}
 evaluate: {{metrics: default, gates: {{}}}}
 deliver: {{to: {quoted(f"out/{name}-balanced")}, formats: [csv, parquet], include: training_set}}
 """

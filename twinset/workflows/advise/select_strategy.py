@@ -197,7 +197,7 @@ _SCREEN_ROWS, _SCREEN_TREES = 10_000, 40
 _FIXED_ROWS = 15_000
 """A model of few rows takes as long as if it had so many more (measured: 30 columns, 100 trees)."""
 _KEPT = 4
-_MOST_REPEATS = 3
+_MAX_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def select_strategies(
     bench : Bench
         Where models are fitted.
     rows : numpy.ndarray of int
-        The outer train part; nothing else is looked at.
+        The outer train rows; no other row is used.
     strategies : sequence of Strategy
         What is tried, "none" among them.
     model_name : str
@@ -266,7 +266,7 @@ def select_strategies(
     budget_rows : float
         Rows that models may be trained on in all.
     done : callable
-        Told how many models were fitted.
+        Called with the number of models fitted.
     """
     folds = _folds(bench, rows, 0, gap)
     thin = [(path, _at_most(bench, split, path)) for path, split in folds]
@@ -319,7 +319,7 @@ def _last_folds(
     left allow; infinitely many are left where the first round saw whole folds."""
     folds = _folds(bench, rows, 0, gap)
     each = float(np.mean([len(split.train) for _, split in folds])) + _FIXED_ROWS
-    repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MOST_REPEATS))
+    repeats = int(np.clip(left / (each * len(folds) * n_kept), 1, _MAX_REPEATS))
     if bench.labelled.time is not None:
         # By time the folds of all repeats are the same: a second look at them tells nothing new.
         repeats = 0 if np.isinf(left) else 1

@@ -41,7 +41,7 @@ class Strategy:
         Unique name, e.g. ``"copula 0.1"``.
     family : {"none", "learner", "weights", "repeat", "rows", "thin"}
         Nothing; the same rows and another setting of the model; class weights; real rows repeated;
-        made rows added; easy rows of the common class left out and the rest weighted up.
+        synthetic rows added; easy rows of the common class left out and the rest weighted up.
     power : float
         Weights: the rare class gets this power of (common rows / rare rows).
     ratio : float
@@ -74,7 +74,9 @@ class Strategy:
         if self.family == "repeat":
             return f"rare rows repeated, up to {100 * self.ratio:g} for 100 others"
         if self.family == "rows":
-            return f"rows made by {self.component}, up to {100 * self.ratio:g} rare ones for 100 others"
+            return (
+                f"rows from {self.component}, up to {100 * self.ratio:g} rare ones for 100 others"
+            )
         if self.family == "thin":
             return "easy rows of the common class thinned"
         return "the rows as they are"
