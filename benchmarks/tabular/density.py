@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .sets import Coded
+from benchmarks.tabular.sets import Coded
 
 LEVELS = 30
 _BLOCK = 512

@@ -22,8 +22,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import RobustScaler
 
-from .intervals import Interval, auc_with_error
-from .sets import Coded
+from benchmarks.intervals import Interval, auc_with_error
+from benchmarks.tabular.sets import Coded
 
 _MOST_CATEGORIES = 255
 

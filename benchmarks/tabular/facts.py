@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from .sets import TableSet
+from benchmarks.tabular.sets import TableSet
 
 Rule = Callable[[pd.DataFrame], "pd.Series[bool]"]
 

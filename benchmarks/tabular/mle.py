@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from .sets import Coded, Roles
+from benchmarks.tabular.sets import Coded, Roles
 
 TREES = (10, 50, 100)
 GRID = tuple(product((1, 10), (5, 10, 20), (0, 1)))  # min_child_weight, max_depth, gamma

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .intervals import auc_with_error
-from .sets import Coded
+from benchmarks.intervals import auc_with_error
+from benchmarks.tabular.sets import Coded
 
 ISOLATED = 0.05
 _ONE_SIDED_95 = 1.645

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from .sets import Coded
+from benchmarks.tabular.sets import Coded
 
 BINS = 10
 _LARGEST_TABLE = 1 << 22

@@ -6,9 +6,9 @@ from functools import cache
 
 import pandas as pd
 
-from . import density, detect, mle, privacy, protocol
-from .facts import broken_share
-from .sets import Coded, TableSet, code, halves
+from benchmarks.tabular import density, detect, mle, privacy, protocol
+from benchmarks.tabular.facts import broken_share
+from benchmarks.tabular.sets import Coded, TableSet, code, halves
 
 # Raised whenever a score's meaning changes: cached scores of another version are made anew.
 VERSION = 1
@@ -22,14 +22,11 @@ class Scorer:
     Parameters
     ----------
     table : TableSet
-        The real set.
-    given_halves : bool
-        Train and holdout are themselves equal halves of one source (released tables): members are
-        train, control the holdout. Otherwise both are halves of train.
+        The real set; members and control of the privacy protocol are halves of its train part.
     """
 
-    def __init__(self, table: TableSet, *, given_halves: bool = False) -> None:
-        self.table, self.given_halves = table, given_halves
+    def __init__(self, table: TableSet) -> None:
+        self.table = table
         self._reference = cache(lambda: density.Reference.of(self._coded()[0]))
         self._victims = cache(lambda: privacy.Victims.of(*self._members_and_control()))
 
@@ -95,10 +92,7 @@ class Scorer:
         return code(self.table.roles, self.table.train, self.table.holdout, *frames)
 
     def _members_and_control(self) -> tuple[Coded, Coded]:
-        train, holdout = self._coded()
-        if self.given_halves:
-            n = min(len(train), len(holdout))
-            return train.take(slice(n)), holdout.take(slice(n))
+        train = self._coded()[0]
         members, control = halves(len(train))
         return train.take(members), train.take(control)
 
