@@ -1,7 +1,7 @@
 """One round of `twinset gaps` on Adult: is a starved slice named, filled, and is nothing else harmed?
 
     python -m benchmarks.evaluation.closed_loop
-    python -m benchmarks.evaluation.closed_loop --rows 6000 --seeds 0 --out /tmp/closed_loop
+    python -m benchmarks.evaluation.closed_loop --rows 16000 --seeds 0 --places synthetic --out elsewhere
 
 Nine tenths of one slice are taken away, in one of two places:
 

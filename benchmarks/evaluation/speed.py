@@ -30,14 +30,14 @@ from twinset.measure import default_metrics, measure
 from twinset.registry import build
 
 HERE = Path(__file__).parent
-ROWS = 200_000
+ROWS = 200_000  # a side: enough that the cost a row decides
 REPEATS = 3  # the median of three: the machine is shared
 
 
-def compare_with_sdmetrics(sides: Sequence[pd.DataFrame]) -> dict[str, Any]:
+def compare_with_sdmetrics(parts: Sequence[pd.DataFrame]) -> dict[str, Any]:
     """Return CPU seconds of both, and how far their distances of single columns differ."""
-    cut = TableCut.draw(sides[0], PLACES["adult"].target, 0)
-    real, synthetic, baseline = (cut.dataset(side) for side in sides)
+    cut = TableCut.draw(parts[0], PLACES["adult"].target, 0)
+    real, synthetic, baseline = (cut.dataset(side) for side in parts)
     ours = {}
     for name in ("gap.marginals", "gap.pairs"):
         spent = [_timed(name, synthetic, baseline, real) for _ in range(REPEATS)]
@@ -50,10 +50,10 @@ def compare_with_sdmetrics(sides: Sequence[pd.DataFrame]) -> dict[str, Any]:
     if not peer_sdmetrics.is_installed():
         return {"ours": ours, "sdmetrics": {}}
     labels = [f.name for f in real.schema.of_kind("category", "boolean")]
-    runs = [peer_sdmetrics.scores_of(sides[0], sides[1], labels) for _ in range(REPEATS)]
+    runs = [peer_sdmetrics.scores_of(parts[0], parts[1], labels) for _ in range(REPEATS)]
     shape = runs[0]["shape"]
     # SDMetrics leaves missing cells out, so only columns without any are compared.
-    full = [name for name in shape if not (sides[0][name].isna() | sides[1][name].isna()).any()]
+    full = [name for name in shape if not (parts[0][name].isna() | parts[1][name].isna()).any()]
     theirs = {
         "version": runs[0]["version"],
         "cpu": median(run["cpu"] for run in runs),
@@ -156,7 +156,7 @@ def main() -> None:
         print(json.dumps(evaluate(int(options.one[0]), options.one[1] == "quick")))
         return
     rows = every_row("adult")
-    sides = [
+    parts = [
         rows.iloc[np.random.default_rng(seed).integers(0, len(rows), ROWS)].reset_index(drop=True)
         for seed in range(3)
     ]
@@ -165,7 +165,7 @@ def main() -> None:
         for n in options.sizes
         for look in ("quick", "full")
     ]
-    facts = {"versions": environment(), "sides": compare_with_sdmetrics(sides), "whole": whole}
+    facts = {"versions": environment(), "sides": compare_with_sdmetrics(parts), "whole": whole}
     write_json(options.out / "speed.json", facts)
     write_page(options.out / "SPEED.md", blocks(facts), HERE / "SPEED.md")
 

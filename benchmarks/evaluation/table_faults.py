@@ -18,6 +18,7 @@ from twinset.core.schema import Schema
 
 Rng = np.random.Generator
 Mask = npt.NDArray[np.bool_]
+Plant = Callable[[Frame, Frame, "Places", Rng], Frame]
 
 
 @dataclass(frozen=True)
@@ -115,85 +116,37 @@ class TableFault:
         Kind and strength.
     plant : callable
         ``(rows, train, places, rng)`` -> faulty rows.
-    columns : callable
-        Places -> columns that a good report names first; empty where whole rows are at fault.
+    about : tuple of str
+        Attributes of `Places` with the columns that a good report names first; empty where whole rows
+        are at fault.
     leak : bool
         Whether the privacy family has to find it.
     """
 
     name: str
-    plant: Callable[[Frame, Frame, Places, Rng], Frame]
-    columns: Callable[[Places], tuple[str, ...]]
+    plant: Plant
+    about: tuple[str, ...] = ()
     leak: bool = False
+
+    def columns(self, places: Places) -> tuple[str, ...]:
+        """Return the columns that a good report names first."""
+        if self.about == ("about",):
+            return places.about
+        return tuple(getattr(places, name) for name in self.about)
 
 
 def table_faults() -> dict[str, TableFault]:
     """Return all kinds at all strengths by name."""
-    every = [*_number_faults(), *_row_faults(), *_label_faults(), *_category_faults(), *_leaks()]
-    return {fault.name: fault for fault in every}
-
-
-def _number(places: Places) -> tuple[str, ...]:
-    return (places.number,)
-
-
-def _pair(places: Places) -> tuple[str, ...]:
-    return (places.number, places.other)
-
-
-def _slice(places: Places) -> tuple[str, ...]:
-    return places.about
-
-
-def _category(places: Places) -> tuple[str, ...]:
-    return (places.category,)
-
-
-def _target(places: Places) -> tuple[str, ...]:
-    return (places.target,)
-
-
-def _nowhere(places: Places) -> tuple[str, ...]:
-    return ()
+    return {fault.name: fault for fault in FAULTS}
 
 
 def _part(n: int, share: float, rng: Rng) -> Mask:
     return np.asarray(rng.random(n) < share)
 
 
-Change = Callable[[pd.Series, Rng], object]
-NUMBER_CHANGES: dict[str, tuple[Change, float]] = {
-    # name: (change of the values that are hit, share of the rows that are hit)
-    "10% of a number shuffled": (lambda v, r: r.permutation(v), 0.1),
-    "30% of a number shuffled": (lambda v, r: r.permutation(v), 0.3),
-    "100% of a number shuffled": (lambda v, r: r.permutation(v), 1.0),
-    "noise of 0.25 spreads on a number": (
-        lambda v, r: v + 0.25 * v.std() * r.normal(size=len(v)), 1.0,
-    ),
-    "noise of 0.5 spreads on a number": (
-        lambda v, r: v + 0.5 * v.std() * r.normal(size=len(v)), 1.0,
-    ),
-    "a number 10 % too large": (lambda v, r: 1.1 * v, 1.0),
-    "a number moved by 0.2 spreads": (lambda v, r: v + 0.2 * v.std(), 1.0),
-    "a number rounded to 10 values": (lambda v, r: _rounded(v, 10), 1.0),
-    "tails beyond 5 % cut off": (lambda v, r: v.clip(*v.quantile([0.05, 0.95])), 1.0),
-    "spread shrunk by 20 %": (lambda v, r: v.mean() + 0.8 * (v - v.mean()), 1.0),
-    "5 % of a number ten times as large": (lambda v, r: 10 * v, 0.05),
-    "10 % of a number at its median": (lambda v, r: v.median(), 0.1),
-    "5 % of a number missing": (lambda v, r: np.nan, 0.05),
-    "sign turned in 10 %": (lambda v, r: 2 * v.mean() - v, 0.1),
-}  # fmt: skip
+def _changed(change: Callable[[pd.Series, Rng], object], share: float = 1.0) -> Plant:
+    """Return a fault of the main number: a change of the values in a share of the rows."""
 
-
-def _number_faults() -> list[TableFault]:
-    found = [
-        TableFault(name, _changed(change, share), _number)
-        for name, (change, share) in NUMBER_CHANGES.items()
-    ]
-    return [*found, TableFault("a pair decorrelated", _decorrelated, _pair)]
-
-
-def _changed(change: Change, share: float) -> Callable[..., Frame]:
     def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
         hit = _part(len(rows), share, rng)
         values = rows[places.number].astype(float)
@@ -216,32 +169,7 @@ def _decorrelated(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return found
 
 
-def _row_faults() -> list[TableFault]:
-    return [
-        TableFault("10% of the rows with independent columns", _independent(0.1), _nowhere),
-        TableFault("30% of the rows with independent columns", _independent(0.3), _nowhere),
-        TableFault("a slice removed", _keep(lambda f, p, r: ~p.slice(f)), _slice),
-        TableFault(
-            "a slice thinned to a third",
-            _keep(lambda f, p, r: ~p.slice(f) | _part(len(f), 1 / 3, r)),
-            _slice,
-        ),
-        TableFault(
-            "a slice twice as frequent",
-            _keep(lambda f, p, r: p.slice(f) | _part(len(f), 0.5, r)),
-            _slice,
-        ),
-        TableFault(
-            "a mode dropped: the top fifth of a number",
-            _keep(lambda f, p, r: np.asarray(f[p.number] <= f[p.number].quantile(0.8))),
-            _number,
-        ),
-        TableFault("a third of the rows three times each", _repeated, _nowhere),
-        TableFault("two numbers exchanged in 10 %", _exchanged, _pair),
-    ]
-
-
-def _independent(share: float) -> Callable[..., Frame]:
+def _independent(share: float) -> Plant:
     def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
         found = rows.copy()
         hit = np.flatnonzero(_part(len(rows), share, rng))
@@ -252,11 +180,12 @@ def _independent(share: float) -> Callable[..., Frame]:
     return plant
 
 
-def _keep(which: Callable[[Frame, Places, Rng], Mask]) -> Callable[..., Frame]:
-    """Return a fault that leaves rows out and fills up with copies of those that are left."""
+def _keep(which: Callable[[Frame, Places], Mask], share: float = 0.0) -> Plant:
+    """Return a fault that leaves out the other rows, but for a share, and fills up with copies."""
 
     def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        left = rows[which(rows, places, rng)]
+        keep = which(rows, places)
+        left = rows[keep | _part(len(rows), share, rng) if share else keep]
         seed = int(rng.integers(2**31))
         more = left.sample(len(rows) - len(left), replace=True, random_state=seed)
         return pd.concat([left, more], ignore_index=True)
@@ -276,26 +205,6 @@ def _exchanged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
     return rows.assign(**columns)
 
 
-def _label_faults() -> list[TableFault]:
-    def flipped(share: float) -> Callable[..., Frame]:
-        return lambda f, t, p, r: _flip(f, p, _part(len(f), share, r))
-
-    return [
-        TableFault("2% of the labels flipped", flipped(0.02), _target),
-        TableFault("5% of the labels flipped", flipped(0.05), _target),
-        TableFault("10% of the labels flipped", flipped(0.1), _target),
-        TableFault(
-            "labels flipped in a slice", lambda f, t, p, r: _flip(f, p, p.slice(f)), _target
-        ),
-        TableFault("the rare class dropped", _keep(lambda f, p, r: _common(f, p)), _target),
-        TableFault(
-            "the rare class halved",
-            _keep(lambda f, p, r: _common(f, p) | _part(len(f), 0.5, r)),
-            _target,
-        ),
-    ]
-
-
 def _common(rows: Frame, places: Places) -> Mask:
     return np.asarray(rows[places.target].astype(str) != places.rare)
 
@@ -307,57 +216,90 @@ def _flip(rows: Frame, places: Places, hit: Mask) -> Frame:
     return found
 
 
-def _category_faults() -> list[TableFault]:
-    def shuffled(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        return rows.assign(**{places.category: rng.permutation(rows[places.category].to_numpy())})
-
-    def renamed(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        found = rows.copy()
-        hit = _part(len(rows), 0.02, rng)
-        found.loc[hit, places.category] = found.loc[hit, places.category].astype(str) + "_"
-        return found
-
-    def level(rows: Frame, places: Places, rank: int) -> Mask:
-        counts = rows[places.category].value_counts()
-        return np.asarray(rows[places.category] == counts.index[rank])
-
-    def merged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        found = rows.copy()
-        common = rows[places.category].value_counts().index
-        found.loc[level(rows, places, 2), places.category] = common[1]
-        return found
-
-    return [
-        TableFault("a category shuffled", shuffled, _category),
-        TableFault("2 % of a category misspelt", renamed, _category),
-        TableFault("two levels merged", merged, _category),
-        TableFault("a level dropped", _keep(lambda f, p, r: ~level(f, p, 3)), _category),
-        TableFault(
-            "a level at half its share",
-            _keep(lambda f, p, r: ~level(f, p, 1) | _part(len(f), 0.5, r)),
-            _category,
-        ),
-    ]
+def _flipped(share: float) -> Plant:
+    return lambda f, t, p, r: _flip(f, p, _part(len(f), share, r))
 
 
-def _leaks() -> list[TableFault]:
-    def copied(share: float) -> Callable[..., Frame]:
-        def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-            n = round(share * len(rows))
-            some = train.iloc[rng.permutation(len(train))[:n]]
-            return pd.concat([rows.iloc[n:], some], ignore_index=True)
+def _misspelt(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+    found = rows.copy()
+    hit = _part(len(rows), 0.02, rng)
+    found.loc[hit, places.category] = found.loc[hit, places.category].astype(str) + "_"
+    return found
 
-        return plant
 
-    def jittered(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
-        found = train.iloc[rng.permutation(len(train))[: len(rows)]].reset_index(drop=True).copy()
-        for column in (places.number, places.other):
-            values = found[column].astype(float)
-            found[column] = values + rng.choice([-1, 1], len(found)) * 0.02 * values.std()
-        return found
+def _level(rows: Frame, places: Places, rank: int) -> Mask:
+    """Return which rows have the level of a rank, 0 being the commonest."""
+    counts = rows[places.category].value_counts()
+    return np.asarray(rows[places.category] == counts.index[rank])
 
-    return [
-        TableFault("2 % of the rows copied from train", copied(0.02), _nowhere, leak=True),
-        TableFault("5 % of the rows copied from train", copied(0.05), _nowhere, leak=True),
-        TableFault("train with two numbers jittered", jittered, _nowhere, leak=True),
-    ]
+
+def _merged(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+    found = rows.copy()
+    common = rows[places.category].value_counts().index
+    found.loc[_level(rows, places, 2), places.category] = common[1]
+    return found
+
+
+def _copied(share: float) -> Plant:
+    def plant(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+        n = round(share * len(rows))
+        some = train.iloc[rng.permutation(len(train))[:n]]
+        return pd.concat([rows.iloc[n:], some], ignore_index=True)
+
+    return plant
+
+
+def _jittered(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
+    found = train.iloc[rng.permutation(len(train))[: len(rows)]].reset_index(drop=True).copy()
+    for column in (places.number, places.other):
+        values = found[column].astype(float)
+        found[column] = values + rng.choice([-1, 1], len(found)) * 0.02 * values.std()
+    return found
+
+
+_N, _PAIR, _T, _C, _S = ("number",), ("number", "other"), ("target",), ("category",), ("about",)
+FAULTS: tuple[TableFault, ...] = (
+    *(
+        TableFault(f"{s:.0%} of a number shuffled", _changed(lambda v, r: r.permutation(v), s), _N)
+        for s in (0.1, 0.3, 1.0)
+    ),
+    TableFault("noise of 0.25 spreads on a number",
+               _changed(lambda v, r: v + 0.25 * v.std() * r.normal(size=len(v))), _N),
+    TableFault("noise of 0.5 spreads on a number",
+               _changed(lambda v, r: v + 0.5 * v.std() * r.normal(size=len(v))), _N),
+    TableFault("a number 10 % too large", _changed(lambda v, r: 1.1 * v), _N),
+    TableFault("a number moved by 0.2 spreads", _changed(lambda v, r: v + 0.2 * v.std()), _N),
+    TableFault("a number rounded to 10 values", _changed(lambda v, r: _rounded(v, 10)), _N),
+    TableFault("tails beyond 5 % cut off",
+               _changed(lambda v, r: v.clip(*v.quantile([0.05, 0.95]))), _N),
+    TableFault("spread shrunk by 20 %",
+               _changed(lambda v, r: v.mean() + 0.8 * (v - v.mean())), _N),
+    TableFault("5 % of a number ten times as large", _changed(lambda v, r: 10 * v, 0.05), _N),
+    TableFault("10 % of a number at its median", _changed(lambda v, r: v.median(), 0.1), _N),
+    TableFault("5 % of a number missing", _changed(lambda v, r: np.nan, 0.05), _N),
+    TableFault("sign turned in 10 %", _changed(lambda v, r: 2 * v.mean() - v, 0.1), _N),
+    TableFault("a pair decorrelated", _decorrelated, _PAIR),
+    TableFault("10% of the rows with independent columns", _independent(0.1)),
+    TableFault("30% of the rows with independent columns", _independent(0.3)),
+    TableFault("a slice removed", _keep(lambda f, p: ~p.slice(f)), _S),
+    TableFault("a slice thinned to a third", _keep(lambda f, p: ~p.slice(f), 1 / 3), _S),
+    TableFault("a slice twice as frequent", _keep(lambda f, p: p.slice(f), 0.5), _S),
+    TableFault("a mode dropped: the top fifth of a number",
+               _keep(lambda f, p: np.asarray(f[p.number] <= f[p.number].quantile(0.8))), _N),
+    TableFault("a third of the rows three times each", _repeated),
+    TableFault("two numbers exchanged in 10 %", _exchanged, _PAIR),
+    *(TableFault(f"{s:.0%} of the labels flipped", _flipped(s), _T) for s in (0.02, 0.05, 0.1)),
+    TableFault("labels flipped in a slice", lambda f, t, p, r: _flip(f, p, p.slice(f)), _T),
+    TableFault("the rare class dropped", _keep(_common), _T),
+    TableFault("the rare class halved", _keep(_common, 0.5), _T),
+    TableFault("a category shuffled",
+               lambda f, t, p, r: f.assign(**{p.category: r.permutation(f[p.category].to_numpy())}),
+               _C),
+    TableFault("2 % of a category misspelt", _misspelt, _C),
+    TableFault("two levels merged", _merged, _C),
+    TableFault("a level dropped", _keep(lambda f, p: ~_level(f, p, 3)), _C),
+    TableFault("a level at half its share", _keep(lambda f, p: ~_level(f, p, 1), 0.5), _C),
+    TableFault("2 % of the rows copied from train", _copied(0.02), leak=True),
+    TableFault("5 % of the rows copied from train", _copied(0.05), leak=True),
+    TableFault("train with two numbers jittered", _jittered, leak=True),
+)  # fmt: skip
