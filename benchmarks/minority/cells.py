@@ -42,9 +42,9 @@ from twinset.registry import component_names
 
 HERE = Path(__file__).parent
 MODELS = ("boosted", "linear")
-ALERT_RATE = 0.01
+ALERT_RATE = 0.01  # share of rows that can be looked at; recall is reported there
 GENERATORS = tuple(names[0] for _, names in strategies.GENERATORS)
-N_DRAWS = 200
+N_DRAWS = 200  # of test rows, for the standard error of a difference
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
 MOST_TRAIN, MOST_TEST = 8_000, 30_000  # rows: thinned so that a cell costs minutes
 NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
@@ -283,7 +283,7 @@ def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
         "later splits": cells_of(rows, first_split=1),
         **{model: [one for one in cells if one.judge == model] for model in MODELS},
     }
-    return {name: figures(own) for name, own in groups.items()}
+    return {name: figures(own) for name, own in groups.items() if own}
 
 
 def cell_sums(rows: Sequence[Row]) -> dict[str, Any]:

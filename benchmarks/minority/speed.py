@@ -1,7 +1,7 @@
 """Speed and memory of our samplers beside imbalanced-learn's: whole frames in and out, in one run.
 
     python -m benchmarks.minority.speed
-    python -m benchmarks.minority.speed --cases smote-100k --repeats 1 --out /tmp/speed
+    python -m benchmarks.minority.speed --cases smote-100k --repeats 1 --out elsewhere
 
 Each call of `fit_resample` has a process of its own. Results: SPEED.md and speed.json.
 """
@@ -35,7 +35,7 @@ SIDES = ("ours", "theirs")
 
 @dataclass(frozen=True)
 class Case:
-    """One call that both sides answer.
+    """One call of both libraries.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from benchmarks.tabular.sets import Coded
 
-LEVELS = 30
-_BLOCK = 512
+LEVELS = 30  # as published
+_BLOCK = 512  # rows of distances held in memory at once
 
 Floats = npt.NDArray[np.float64]
 

@@ -44,8 +44,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("install", "list"))
-    parser.add_argument("names", nargs="*", choices=(*PACKAGES, "all"))
+    parser.add_argument("names", nargs="*", help=f"all, or of {', '.join(PACKAGES)}")
     options = parser.parse_args()
+    if unknown := set(options.names) - {*PACKAGES, "all"}:
+        parser.error(f"Expected peers of {', '.join(PACKAGES)}, got {', '.join(sorted(unknown))}.")
     if options.what == "list":
         for name, packages in PACKAGES.items():
             there = "installed" if (VENVS / name / "bin" / "python").exists() else "not installed"

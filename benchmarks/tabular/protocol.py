@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from benchmarks.tabular.sets import Coded
 
-BINS = 10
-_LARGEST_TABLE = 1 << 22
+BINS = 10  # as published
+_LARGEST_TABLE = 1 << 22  # cells; larger joint tables are counted over the pairs that occur
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

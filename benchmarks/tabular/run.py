@@ -3,7 +3,7 @@
     python -m benchmarks.tabular.run --methods tabular.trees --sets adult,magic --seeds 3 --peers none
 
 Everything done once is kept in ``benchmarks/tabular/cache`` and not done again: a run that is
-stopped goes on where it was. Rows of the committed results are put into the cache first, so that a
+stopped continues where it was. Rows of the committed results are put into the cache first, so that a
 run adds to them. ``--report-only`` writes the results from what is cached.
 """
 

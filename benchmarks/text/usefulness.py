@@ -117,13 +117,13 @@ def intent_sweep(seeds: Seeds) -> dict[str, Any]:
     out: dict[str, Any] = {"real": [], "arms": {}}
     for seed in seeds:
         both = some_of_each(snips("train"), 40, np.random.default_rng(seed))
-        real, held = both[::2], both[1::2]
+        real, judging = both[::2], both[1::2]
         strength = strength_for(real, None, 1.0, seed)
         alone = hits(real, (), 1.0, strength, test)
         out["real"].append(float(alone.mean()))
         good = templates(len(real)).make((), seed)
         for name, made in (("templates by hand", good), ("wrong labels", _misplaced(good, seed))):
-            rows, worth, _ = recommended_rows("utility.exchange_rate", real, made, held, seed)
+            rows, worth, _ = recommended_rows("utility.exchange_rate", real, made, judging, seed)
             chosen = hits(real, made[:rows], 1.0, strength, test) if rows else alone
             own = out["arms"].setdefault(name, {"recommended": [], "worth": [], "accuracy": []})
             for key, value in zip(own, (rows, worth, float(chosen.mean()))):
@@ -175,11 +175,11 @@ def entity_sweep(seeds: Seeds) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     for seed in seeds:
         both = some_of_each(train, 100, np.random.default_rng(seed))
-        real, held = both[::2], both[1::2]
+        real, judging = both[::2], both[1::2]
         alone.append(bench.found([real], seed))
         good = templates(len(real)).make((), seed)
         for name, made in (("templates by hand", good), ("wrong labels", _mislabelled(good, seed))):
-            rows, _, _ = recommended_rows("utility.entity_exchange_rate", real, made, held, seed)
+            rows, _, _ = recommended_rows("utility.entity_exchange_rate", real, made, judging, seed)
             own = out["arms"].setdefault(name, {"recommended": [], "all": []})
             own["recommended"].append(rows)
             own["all"].append(bench.f1(bench.found([real, made], seed)))

@@ -29,7 +29,7 @@ from twinset.core.seeding import rng_for
 from twinset.registry import build
 
 HERE = Path(__file__).parent
-SIZE = 256
+SIZE = 256  # pixels a side
 FINE = 4  # subpixels a side: the truth of an edge is known to a quarter of a pixel
 Pixels = npt.NDArray[Any]
 Jobs = dict[str, Callable[[int], Any]]
