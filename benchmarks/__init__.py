@@ -1,1 +1,1 @@
-"""Benchmarks: what the README's figures come from. Nothing here is installed with the package."""
+"""Benchmarks behind the figures of the README; nothing here is installed with the package."""

@@ -1,23 +1,18 @@
-"""Put generators that memorise through the privacy metrics, and honest ones.
+"""Measure generators that memorise, and honest ones, with the privacy metrics.
 
-    python -m benchmarks.evaluation.memorisers                   # 20 seeds, a few minutes
-    python -m benchmarks.evaluation.memorisers --seeds 3 --out /tmp
+    python -m benchmarks.evaluation.memorisers --seeds 20            # some minutes
+    python -m benchmarks.evaluation.memorisers shadows --seeds 10    # the attack with shadow models
 
-Each seed draws 5,000 train, 5,000 holdout and 5,000 fresh rows of Adult. Whatever is fitted sees
-train alone. The frame halves the holdout, so that 2,500 control rows take part. Writes MEMORISERS.md
-and memorisers.json.
+Results: MEMORISERS.md and memorisers.json, SHADOWS.md and shadows.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,44 +20,38 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.tabular.sets import DataAbsentError, Roles, load
-from twinset.core.contracts import Generator, Score
+from benchmarks.markdown import table
+from benchmarks.results import Row, grouped
+from benchmarks.runner import Benchmark
+from benchmarks.tabular.sets import Roles, load
+from twinset.core.contracts import Generator, Remake, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.seeding import rng_for
 from twinset.core.stats.neighbors import nearest
+from twinset.generation.refit import build_refit
 from twinset.measurement.harness import measure
 from twinset.registry import build
 
-N_ROWS = 5_000
-N_OUTLIERS = 50
-METRICS = (
-    "privacy.membership",
-    "privacy.outliers",
-    "privacy.exact_copies",
-    "privacy.nearest_record",
-)
-Memoriser = Callable[["Draw"], Dataset]
-
-_READING = """\
-Each seed draws 5,000 train, 5,000 holdout and 5,000 fresh rows of Adult; the frame keeps half of the
-holdout for the baseline and 2,500 rows as control. *Flagged* is the share of seeds in which the
-verdict is "different", *passed* those in which it is "as good as real"; the rest is "cannot tell".
-*Value* is the mean over seeds, its least and greatest in brackets; *interval* is the mean half-width of
-the 95 % interval of value less baseline. *Family* is the share of seeds in which any of the metrics
-flagged. Memorisers must be flagged in 19 of 20 seeds, the last two rows in at most 1 of 20."""
+HERE = Path(__file__).parent
+N_ROWS = 5_000  # a part: three disjoint parts of Adult a seed, few enough for 20 seeds in minutes
+N_OUTLIERS = 50  # 1 % of the rows
+METRICS = ("privacy.membership", "privacy.outliers", "privacy.exact_copies",
+           "privacy.nearest_record")  # fmt: skip
+SHADOW, PLAIN = "privacy.shadow_models", "privacy.membership"
+DETAILS = ("auc", "true_alarms_at_1_percent_false", "ranking_auc", "more_come_back_than_chance")
 
 
 class Draw:
-    """The rows of one seed.
+    """Disjoint train, holdout and fresh rows of one seed.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         All real rows.
     schema : Schema
-        What their columns are.
+        Their schema.
     roles : Roles
         Which columns are numbers and which categories.
     seed : int
@@ -77,7 +66,7 @@ class Draw:
         self.train, self.holdout, self.fresh = (self.read(part) for part in parts)
 
     def read(self, frame: pd.DataFrame) -> Dataset:
-        """Return rows as a set in the schema of all real rows."""
+        """Return rows as a dataset in the schema of all real rows."""
         return Dataset.from_arrow(frame.reset_index(drop=True), self.schema)
 
     def rng(self, name: str) -> np.random.Generator:
@@ -85,21 +74,29 @@ class Draw:
         return rng_for(self.seed, "memorisers", name)
 
 
-def copied(draw: Draw) -> Dataset:
-    """Return train itself."""
-    return draw.train
+@cache
+def _adult() -> tuple[pd.DataFrame, Schema, Roles]:
+    adult = load("adult")
+    frame = pd.concat([adult.train, adult.holdout], ignore_index=True)
+    return frame, Dataset.from_arrow(frame).schema, adult.roles
 
 
-def jittered(draw: Draw) -> Dataset:
-    """Return train with -1, 0 or 1 added to every number."""
-    frame, rng = draw.frame.copy(), draw.rng("jitter")
-    for name in draw.roles.numbers:
+@cache
+def adult_draw(seed: int) -> Draw:
+    """Return the rows of Adult for one seed."""
+    return Draw(*_adult(), seed)
+
+
+def with_jitter(frame: pd.DataFrame, roles: Roles, rng: np.random.Generator) -> pd.DataFrame:
+    """Return rows with -1, 0 or 1 added to every number."""
+    frame = frame.copy()
+    for name in roles.numbers:
         frame[name] += rng.integers(-1, 2, len(frame))
-    return draw.read(frame)
+    return frame
 
 
 def interpolated(draw: Draw) -> Dataset:
-    """Return rows on the way from a train row to one of its 5 nearest, as SMOTE-NC makes them.
+    """Return rows between a train row and one of its 5 nearest, as SMOTE-NC makes them.
 
     Numbers lie between both, rounded; a category is the commonest of the neighbours.
     """
@@ -122,139 +119,189 @@ def interpolated(draw: Draw) -> Dataset:
 
 
 def honest(draw: Draw) -> Dataset:
-    """Return a twin by `tabular.copula`, which learns one-column laws and correlations."""
-    generator = build("generator", "tabular.copula", {})
-    assert isinstance(generator, Generator)
-    fitted = generator.fit(draw.train, draw.rng("fit"))
+    """Return a twin by `tabular.copula`, which learns marginals and correlations."""
+    fitted = build("generator", "tabular.copula", {}).fit(draw.train, draw.rng("fit"))
     return replace(fitted.sample(N_ROWS, draw.rng("sample")), schema=draw.schema)
 
 
 def with_outliers(draw: Draw) -> Dataset:
     """Return the same twin with 1 % of its rows replaced by the most isolated train rows, verbatim."""
-    return _planted(draw, _most_alone(draw)[:N_OUTLIERS])
+    return _with_rows(draw, _most_isolated(draw)[:N_OUTLIERS])
 
 
 def with_some_outliers(draw: Draw) -> Dataset:
     """Return the same with 50 of the 250 most isolated train rows."""
-    rows = _most_alone(draw)[: 5 * N_OUTLIERS]
-    return _planted(draw, draw.rng("some").choice(rows, N_OUTLIERS, replace=False))
+    rows = _most_isolated(draw)[: 5 * N_OUTLIERS]
+    return _with_rows(draw, draw.rng("some").choice(rows, N_OUTLIERS, replace=False))
 
 
-def fresh(draw: Draw) -> Dataset:
-    """Return real rows that are in neither part."""
-    return draw.fresh
-
-
-CANDIDATES: Mapping[str, Memoriser] = {
-    "copy of train": copied,
-    "copy, every number ±1": jittered,
-    "interpolation (SMOTE-NC, k = 5)": interpolated,
-    "copula twin, 1 % most isolated rows verbatim": with_outliers,
-    "copula twin, 1 % verbatim out of the 5 % most isolated": with_some_outliers,
-    "copula twin": honest,
-    "fresh real rows": fresh,
-}
-
-
-def scores(draw: Draw, candidate: Dataset, metrics: Sequence[str] = METRICS) -> dict[str, Score]:
-    """Return the scores of one candidate by metric."""
-    built: list[Any] = [(name, build("metric", name, {})) for name in metrics]
-    found = measure(
-        train=draw.train,
-        synthetic=candidate,
-        holdout=draw.holdout,
-        metrics=built,
-        seed=draw.seed,
-    )
-    return {score.metric: score for score in found}
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the markdown table of flat results, one row a candidate and metric."""
-    lines = [
-        "| candidate | metric | value | interval | flagged | passed | family |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(row["candidate"] for row in rows):
-        own = [row for row in rows if row["candidate"] == name]
-        caught = {row["seed"] for row in own if row["verdict"] == "different"}
-        n_seeds = len({row["seed"] for row in own})
-        for metric in dict.fromkeys(row["metric"] for row in own):
-            found = [row for row in own if row["metric"] == metric]
-            values = np.array([row["value"] for row in found])
-            half = np.mean([(row["interval"][1] - row["interval"][0]) / 2 for row in found])
-            flagged, passed = (
-                sum(row["verdict"] == verdict for row in found)
-                for verdict in ("different", "as good as real")
-            )
-            lines.append(
-                f"| {name} | {metric} | {values.mean():.3f} ({values.min():.3f}-{values.max():.3f}) "
-                f"| ±{half:.3f} | {flagged}/{n_seeds} | {passed}/{n_seeds} "
-                f"| {len(caught)}/{n_seeds} |"
-            )
-    return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    options = parser.parse_args(arguments)
-    try:
-        adult = load("adult")
-    except DataAbsentError as absent:
-        print(absent, file=sys.stderr)
-        return 2
-    frame = pd.concat([adult.train, adult.holdout], ignore_index=True)
-    schema = Dataset.from_arrow(frame).schema
-    rows: list[dict[str, Any]] = []
-    for seed in range(options.seeds):
-        draw = Draw(frame, schema, adult.roles, seed)
-        for name, make in CANDIDATES.items():
-            found = scores(draw, make(draw))
-            rows += [_row(seed, name, score) for score in found.values()]
-        print(f"seed {seed} done", flush=True)
-    _write(options.out, rows)
-    return 0
-
-
-def _most_alone(draw: Draw) -> npt.NDArray[np.int64]:
+def _most_isolated(draw: Draw) -> npt.NDArray[np.int64]:
     features = FeatureEncoder.fit(draw.train).transform(draw.train)
     return np.asarray(np.argsort(-nearest(features, features, 2)[0][:, 1], kind="stable"))
 
 
-def _planted(draw: Draw, rows: npt.NDArray[np.int64]) -> Dataset:
-    plain, made = draw.train.take(rows).to_arrow(), honest(draw).slice(0, N_ROWS - len(rows))
-    return Dataset.concat([made.without_reserved(), Dataset.from_arrow(plain, draw.schema)])
+def _with_rows(draw: Draw, rows: npt.NDArray[np.int64]) -> Dataset:
+    plain, twin = draw.train.take(rows).to_arrow(), honest(draw).slice(0, N_ROWS - len(rows))
+    return Dataset.concat([twin.without_reserved(), Dataset.from_arrow(plain, draw.schema)])
 
 
-def _row(seed: int, name: str, score: Score) -> dict[str, Any]:
-    kept = ("auc", "true_alarms_at_1_percent_false", "ranking_auc", "more_come_back_than_chance")
+CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
+    "copy of train": lambda draw: draw.train,
+    "copy, every number ±1": lambda draw: draw.read(
+        with_jitter(draw.frame, draw.roles, draw.rng("jitter"))
+    ),
+    "interpolation (SMOTE-NC, k = 5)": interpolated,
+    "copula twin, 1 % most isolated rows verbatim": with_outliers,
+    "copula twin, 1 % verbatim out of the 5 % most isolated": with_some_outliers,
+    "copula twin": honest,
+    "fresh real rows": lambda draw: draw.fresh,
+}
+
+
+def scores(
+    draw: Draw, candidate: Dataset, metrics: Sequence[str] = METRICS, **settings: Any
+) -> dict[str, Score]:
+    """Return the scores of one candidate by metric."""
+    found = measure(
+        train=draw.train,
+        synthetic=candidate,
+        holdout=draw.holdout,
+        metrics=[(name, build("metric", name, {})) for name in metrics],
+        seed=draw.seed,
+        **settings,
+    )
+    return {score.metric: score for score in found}
+
+
+def measure_memoriser(job: Row) -> Row:
+    """Return the scores of one candidate for one seed."""
+    draw = adult_draw(job["seed"])
+    found = scores(draw, CANDIDATES[job["candidate"]](draw))
+    return {**job, "scores": [_score_row(score) for score in found.values()]}
+
+
+def _score_row(score: Score) -> Row:
+    details = {key: score.details[key] for key in DETAILS if key in score.details}
+    names = ("metric", "value", "baseline", "interval", "verdict")
+    return {name: getattr(score, name) for name in names} | details
+
+
+def flat(rows: Sequence[Row]) -> list[Row]:
+    """Return one row a candidate, seed and metric."""
+    return [
+        {"candidate": row["candidate"], "seed": row["seed"], **one}
+        for row in rows
+        for one in row["scores"]
+    ]
+
+
+def memoriser_table(rows: Sequence[Row]) -> str:
+    """Return a table with one row a candidate and metric."""
+    lines = []
+    for name, own in grouped(rows, "candidate").items():
+        flagged = {row["seed"] for row in own if row["verdict"] == "different"}
+        n_seeds = len({row["seed"] for row in own})
+        for metric, found in grouped(own, "metric").items():
+            half = np.mean([(row["interval"][1] - row["interval"][0]) / 2 for row in found])
+            verdicts = [row["verdict"] for row in found]
+            lines.append([
+                name, metric, _range([row["value"] for row in found]), f"±{half:.3f}",
+                f"{verdicts.count('different')}/{n_seeds}",
+                f"{verdicts.count('as good as real')}/{n_seeds}", f"{len(flagged)}/{n_seeds}",
+            ])  # fmt: skip
+    return table(["candidate", "metric", "value", "interval", "flagged", "passed", "family"], lines)
+
+
+def shadow_generators(draw: Draw) -> Mapping[str, Remake]:
+    """Return functions that make each candidate from any real rows, by its name."""
+    made: dict[str, Remake] = {
+        "copy": lambda real, most, rng: real,
+        "copy ±1": lambda real, most, rng: draw.read(
+            with_jitter(real.to_pandas(), draw.roles, rng)
+        ),
+        "fresh real rows": lambda real, most, rng: draw.fresh.take(
+            rng.integers(0, len(draw.fresh), len(real))
+        ),
+    }
+    for name in ("tabular.copula", "tabular.trees", "minority.smote"):
+        generator = build("generator", name, {})
+        assert isinstance(generator, Generator)
+        made[name] = build_refit(generator, N_ROWS)
+    return made
+
+
+def measure_shadows(job: Row) -> Row:
+    """Return the results of both attacks on one candidate."""
+    draw, name = adult_draw(job["seed"]), job["candidate"]
+    remake = shadow_generators(draw)[name]
+    released = draw.fresh
+    if name != "fresh real rows":
+        released = remake(draw.train, N_ROWS, rng_for(draw.seed, "shadows", name))
+    start = time.process_time()
+    found = scores(draw, released, (SHADOW, PLAIN), remake=remake)
     return {
-        "candidate": name,
-        "seed": seed,
-        "metric": score.metric,
-        "value": score.value,
-        "baseline": score.baseline,
-        "interval": score.interval,
-        "verdict": score.verdict,
-        **{key: score.details[key] for key in kept if key in score.details},
+        **job,
+        "cpu": time.process_time() - start,
+        "verdict": found[SHADOW].verdict,
+        "plain": found[PLAIN].value,
+        **{key: found[SHADOW].details[key] for key in ("auc", "upper_bound", "canaries")},
     }
 
 
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
-    libraries = ("numpy", "scipy", "pandas", "pyarrow", "twinset")
-    versions = {name: version(name) for name in libraries}
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    about = {"machine": machine, "versions": versions}
-    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
-    text = f"# Memorisers\n\n{_READING}\n\n{table(rows)}\n\n{machine}; {listed}.\n"
-    (out / "MEMORISERS.md").write_text(text, encoding="utf-8")
-    (out / "memorisers.json").write_text(
-        json.dumps(about | {"rows": rows}, indent=1) + "\n", encoding="utf-8"
-    )
+def shadow_table(rows: Sequence[Row]) -> str:
+    """Return a table with one row a candidate."""
+    lines = []
+    for name, own in grouped(rows, "candidate").items():
+        verdicts = [row["verdict"] for row in own]
+        lines.append([
+            name, _range([row["auc"] for row in own]),
+            f"{max(row['upper_bound'] for row in own):.3f}",
+            f"{np.mean([row['plain'] for row in own]):.3f}",
+            f"{verdicts.count('different')}/{len(own)}",
+            f"{verdicts.count('as good as real')}/{len(own)}",
+            f"{100 * np.mean([row['canaries']['recall'] for row in own]):.0f} %",
+            f"{np.median([row['cpu'] for row in own]):.0f}",
+        ])  # fmt: skip
+    head = ["generator", "AUC, least to greatest", "greatest upper bound", "plain", "different",
+            "as good as real", "canaries back", "CPU s"]  # fmt: skip
+    return table(head, lines)
 
+
+def _range(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"
+
+
+KEY = ("candidate", "seed")
+MEMORISERS = Benchmark(
+    about=__doc__,
+    results=HERE / "memorisers.json",
+    page=HERE / "MEMORISERS.md",
+    key=KEY,
+    jobs=lambda options: [
+        {"candidate": name, "seed": seed} for seed in range(options.seeds) for name in CANDIDATES
+    ],
+    measure=measure_memoriser,
+    blocks=lambda rows: {"candidates": memoriser_table(rows)},
+    summary=flat,
+    settings={"seeds": 20},
+)
+SHADOWS = Benchmark(
+    about=__doc__,
+    results=HERE / "shadows.json",
+    page=HERE / "SHADOWS.md",
+    key=KEY,
+    jobs=lambda options: [
+        {"candidate": name, "seed": seed}
+        for seed in range(options.seeds)
+        for name in shadow_generators(adult_draw(seed))
+    ],
+    measure=measure_shadows,
+    blocks=lambda rows: {"generators": shadow_table(rows)},
+    settings={"seeds": 10},
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["shadows"]:
+        SHADOWS.run(sys.argv[2:])
+    else:
+        MEMORISERS.run()

@@ -2,132 +2,95 @@
 
     python -m benchmarks.evaluation.null --repeats 1000 --workers 2
 
-Every repeat draws 3,000 rows of Adult (6 % of it): half are train, a quarter the candidate, a
-quarter the holdout. The candidate is as good as real by construction, so every "different" is
-false, and an interval of value minus baseline should hold 0 in 95 of 100 repeats. Why those of several
-metrics hold it more often, and are left so: [INTERVALS.md](INTERVALS.md).
+Results: NULL.md and null.json, which holds sums over the repeats.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluation.log import Log
-from benchmarks.evaluation.tables import PLACES, Cut, every_row
-from benchmarks.evaluation.versions import versions
-from twinset.measurement.harness import measure
-from twinset.registry import default_metrics
+from benchmarks.evaluation.scores import family_scores
+from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row
+from benchmarks.markdown import NOTHING, table
+from benchmarks.results import Row
+from benchmarks.runner import Benchmark
 
 HERE = Path(__file__).parent
-ROWS = 3_000
+ROWS = 3_000  # 6 % of Adult: repeats share few rows, and a thousand of them take hours, not days
+ANY = "any metric"
+VERDICTS = ("different", "as good as real", "cannot tell", "not measurable")
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks.evaluation.null", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=1_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--families", default="gap,coverage,privacy")
-    parser.add_argument("--out", default=str(HERE), help="folder of the results")
-    parser.add_argument("--resume", default="", help="folder of the log, to go on from it")
-    options = parser.parse_args()
-    log = Log.open(options.resume, "null")
-    jobs = [(seed, options.families) for seed in range(options.repeats)]
-    left = log.missing(jobs)
-    with ProcessPoolExecutor(options.workers) as pool:
-        for job, scores in zip(left, pool.map(compare, left)):
-            log.add(job, scores)
-            if len(log.rows) % 20 == 0:
-                print(f"{len(log.rows)} of {options.repeats}", flush=True)
-                _write(Path(options.out), list(log.rows.values()))
-    _write(Path(options.out), list(log.rows.values()))
-
-
-def _write(out: Path, found: Sequence[dict[str, tuple[str, float | None, float]]]) -> None:
-    rows = [_row(name, [one[name] for one in found]) for name in found[0]]
-    (out / "null.json").write_text(json.dumps({"versions": versions(), "rows": rows}, indent=1))
-    (out / "NULL.md").write_text(_markdown(found, rows))
-
-
-def compare(job: tuple[int, str]) -> dict[str, tuple[str, float | None, float]]:
-    """Return verdict, difference and half the interval's width of every metric, by its name."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    seed, families = job[0], job[1].split(",")
+def measure(job: Row) -> Row:
+    """Return verdict, difference to the baseline and half the interval's width of every metric."""
     places = PLACES["adult"]
-    cut = Cut.of(every_row("adult"), places.target, seed, n=ROWS)
-    chosen = default_metrics({field.kind for field in cut.schema.fields})
-    scores = measure(
-        train=cut.dataset(cut.train),
-        synthetic=cut.dataset(cut.fresh),
-        holdout=cut.dataset(cut.holdout),
-        metrics=[pair for pair in chosen if pair[1].family in families],
-        target=places.target,
-        positive=places.rare,
-        seed=seed,
+    cut = TableCut.draw(every_row("adult"), places.target, job["seed"], n=ROWS)
+    parts = (cut.dataset(cut.train), cut.dataset(cut.fresh), cut.dataset(cut.holdout))
+    scores = family_scores(
+        parts, job["families"], target=places.target, positive=places.rare, seed=job["seed"]
     )
-    out: dict[str, tuple[str, float | None, float]] = {}
+    found = {}
     for score in scores:
         low, high = score.interval or (np.nan, np.nan)
         middle = None if score.interval is None else (low + high) / 2
-        out[score.metric] = (score.verdict, middle, (high - low) / 2)
-    return out
+        found[score.metric] = [score.verdict, middle, (high - low) / 2]
+    return {**job, "scores": found}
 
 
-def _row(name: str, found: Sequence[tuple[str, float | None, float]]) -> dict[str, Any]:
-    verdicts = [verdict for verdict, _, _ in found]
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Return one row a metric: verdicts, mean difference, and how often its interval covers 0."""
+    found = [_sums(name, [row["scores"][name] for row in rows]) for name in rows[0]["scores"]]
+    alarms = [any(one[0] == "different" for one in row["scores"].values()) for row in rows]
+    return [*found, {"metric": ANY, "repeats": len(rows), "different": sum(alarms)}]
+
+
+def _sums(name: str, found: Sequence[Any]) -> Row:
     pairs = [(middle, half) for _, middle, half in found if middle is not None]
-    wide = [(middle, half) for middle, half in pairs if half > 0]
+    wide = [abs(middle) <= half for middle, half in pairs if half > 0]
+    verdicts = [verdict for verdict, _, _ in found]
     return {
         "metric": name,
         "repeats": len(found),
-        "different": verdicts.count("different"),
-        "as good as real": verdicts.count("as good as real"),
-        "cannot tell": verdicts.count("cannot tell"),
-        "not measurable": verdicts.count("not measurable"),
+        **{verdict: verdicts.count(verdict) for verdict in VERDICTS},
         "mean": float(np.mean([middle for middle, _ in pairs])) if pairs else None,
-        "covers_0": float(np.mean([abs(m) <= h for m, h in wide])) if wide else None,
+        "covers_0": float(np.mean(wide)) if wide else None,
     }
 
 
-def _markdown(
-    found: Sequence[dict[str, tuple[str, float | None, float]]], rows: Sequence[dict[str, Any]]
-) -> str:
-    false = [any(verdict == "different" for verdict, _, _ in one.values()) for one in found]
-    lines = [
-        "# Real rows against real rows",
-        "",
-        (__doc__ or "").split("\n\n", 2)[2].strip(),
-        "",
-        "Machine: 2 shared x86-64 cores. "
-        + ", ".join(f"{k} {v}" for k, v in versions().items())
-        + ".",
-        "",
-        f"{sum(false)} of {len(found)} comparisons ({100 * np.mean(false):.1f} %) had any metric that "
-        "said different.",
-        "",
-        "| metric | different | as good as real | cannot tell | not measurable | mean difference | "
-        "interval covers 0 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        mean = "–" if row["mean"] is None else f"{row['mean']:+.4f}"
-        covers = "–" if row["covers_0"] is None else f"{100 * row['covers_0']:.1f} %"
-        counts = [f"{row[key]}" for key in ("different", "as good as real", "cannot tell")]
-        lines.append(
-            f"| {row['metric']} | {' | '.join(counts)} | {row['not measurable']} | {mean} | {covers} |"
-        )
-    return "\n".join(lines) + "\n"
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of NULL.md."""
+    lines = []
+    for row in [row for row in rows if row["metric"] != ANY]:
+        mean = NOTHING if row["mean"] is None else f"{row['mean']:+.4f}"
+        covers = NOTHING if row["covers_0"] is None else f"{100 * row['covers_0']:.1f} %"
+        lines.append([row["metric"], *(row[verdict] for verdict in VERDICTS), mean, covers])
+    alarms = next(row for row in rows if row["metric"] == ANY)
+    n, false = alarms["repeats"], alarms["different"]
+    return {
+        "alarms": f"{false} of {n} comparisons ({100 * false / n:.1f} %) had any metric that said "
+        "different.",
+        "metrics": table(["metric", *VERDICTS, "mean difference", "interval covers 0"], lines),
+    }
 
+
+BENCHMARK = Benchmark(
+    about=__doc__,
+    results=HERE / "null.json",
+    page=HERE / "NULL.md",
+    key=("seed",),
+    jobs=lambda options: [
+        {"seed": seed, "families": options.families} for seed in range(options.repeats)
+    ],
+    measure=measure,
+    blocks=blocks,
+    summary=summary,
+    settings={"repeats": 1_000, "families": ["gap", "coverage", "privacy"]},
+    workers=2,
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.run()

@@ -1,229 +1,347 @@
-"""Plant faults into fresh real rows and see whether they are found, by what, and where.
+"""Plant faults into fresh real rows and see whether they are found, by which metric, and where.
 
-    python -m benchmarks.evaluation.planted --tables adult,shoppers,magic --seeds 2 --workers 2
+    python -m benchmarks.evaluation.planted tables --sets adult shoppers magic --seeds 2 --workers 2
+    python -m benchmarks.evaluation.planted images --sets cells shapes --seeds 3 --workers 2
+    python -m benchmarks.evaluation.planted texts --sets snips sms --seeds 2 --nulls 20
 
-Half of a table is train, a quarter the holdout, and a quarter fresh rows that are perfect until a
-fault is planted into them. "Found" means that a metric of the family that should find it says
-"different"; "named" that the worst of those scores that name columns names the right one among its
-first two. A plain classifier test stands beside it: boosted trees, out-of-fold AUC whose 95 %
-interval lies above one half.
-
-SDMetrics stands beside it where the environment of that peer is installed: `QualityReport` and
-`DiagnosticReport` of the same rows, up to 12,000 a side. It finds a fault when one of its two overall
-scores lies below all that fresh real rows get in 20 cuts of the same table; in brackets, when an
-overall score or one of the properties under it does. These reports do not look for leaks.
+Results: PLANTED.md, IMAGE_PLANTED.md, TEXT_PLANTED.md and the JSON files beside them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import warnings
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from benchmarks.evaluation.beside_sdmetrics import OVERALL, look_beside, moved
-from benchmarks.evaluation.faults import faults
-from benchmarks.evaluation.log import Log
-from benchmarks.evaluation.tables import PLACES, Cut, every_row
-from benchmarks.evaluation.versions import versions
-from twinset.core.contracts import Score
-from twinset.measurement.harness import measure
-from twinset.registry import default_metrics
-from twinset.report.ordering import worst_first
+from benchmarks.datasets import text_dataset
+from benchmarks.evaluation import peer_sdmetrics
+from benchmarks.evaluation.image_faults import IMAGE_SETS, image_faults
+from benchmarks.evaluation.scores import (
+    classifier_differs,
+    different,
+    family_scores,
+    first_names,
+)
+from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row, table_faults
+from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
+from benchmarks.markdown import NOTHING, bullets, count, percent, table
+from benchmarks.results import Row, grouped
+from benchmarks.runner import Benchmark, Settings, matches
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import BLOB
+from twinset.core.features.embedders import Classical, Embedding, SmallNet, with_vectors
+from twinset.core.features.image_statistics import box_labels, with_properties
+from twinset.report.ordering import AT_ONCE
 
 HERE = Path(__file__).parent
-_NAMED = 2
+TRAIN_SHARE = 0.3  # of images: embeddings learn from train, comparisons need the rest
+CUTS_OF_TRAIN = 10  # comparisons without a fault that share one train part and its embeddings
+TEXT_METRICS = ("gap.texts", "gap.text_slips", "gap.text_labels", "gap.marginals",
+                "gap.text_telltale")  # fmt: skip
+# Those that read texts, spans or labels; all of gap and coverage take eight times as long.
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks.evaluation.planted", description=__doc__)
-    parser.add_argument("--tables", default=",".join(PLACES))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", default="", help="parts of names of faults, separated by ;")
-    parser.add_argument("--out", default=str(HERE), help="folder of the results")
-    parser.add_argument("--resume", default="", help="folder of the log, to go on from it")
-    options = parser.parse_args()
-    tables, seeds = options.tables.split(","), range(options.seeds)
-    names = [
-        fault.name
-        for fault in faults()
-        if any(part in fault.name for part in options.only.split(";"))
-    ]
-    jobs = [
-        (table, name, seed)
-        for seed in seeds
-        for name in [*names, ""]
-        for table in tables
-        if _has_place(table, name)
-    ]
-    log, beside = (Log.open(options.resume, name) for name in ("planted", "sdmetrics"))
-    look_beside(jobs, beside)
-    left = log.missing(jobs)
-    with ProcessPoolExecutor(options.workers) as pool:
-        for job, row in zip(left, pool.map(look, left)):
-            log.add(job, row)
-            print(_line(row), flush=True)
-            _write(Path(options.out), _rows(log, beside))
-    _write(Path(options.out), _rows(log, beside))
+def jobs_of(
+    names: Mapping[str, Callable[[str], bool]], first_null: int = 0
+) -> Callable[..., list[Row]]:
+    """Return the jobs of a command line: faults in sets that have a place for them, and nulls.
+
+    Parameters
+    ----------
+    names : mapping
+        Name of a fault -> function of a set that says whether it has a place for the fault.
+    first_null : int
+        Seed of the first comparison without a fault.
+    """
+
+    def jobs(options: Settings) -> list[Row]:
+        found = [
+            {"set": one, "fault": name, "seed": seed}
+            for seed in range(options.seeds)
+            for name, fits in names.items()
+            for one in options.sets
+            if matches(name, options.only) and fits(one)
+        ]
+        nulls = range(first_null, first_null + options.nulls)
+        return found + [{"set": one, "fault": "", "seed": k} for k in nulls for one in options.sets]
+
+    return jobs
 
 
-def _rows(log: Log, beside: Log) -> list[dict[str, Any]]:
-    """Return what is known of each comparison, with what SDMetrics says of it."""
-    return [
-        {**row, "sdmetrics": moved((row["table"], row["fault"], row["seed"]), beside)}
-        for row in log.rows.values()
-    ]
-
-
-def _has_place(table: str, name: str) -> bool:
-    """Return whether a table has a column that the fault goes into."""
-    return all(fault.columns(PLACES[table]) != ("",) for fault in faults() if fault.name == name)
-
-
-def _write(out: Path, rows: Sequence[dict[str, Any]]) -> None:
-    order = ["", *(fault.name for fault in faults())]
-    # Nothing planted comes last.
-    rows = sorted(rows, key=lambda row: (order.index(row["fault"]) or len(order), row["table"]))
-    (out / "planted.json").write_text(json.dumps({"versions": versions(), "rows": rows}, indent=1))
-    (out / "PLANTED.md").write_text(_markdown(rows))
-
-
-def look(job: tuple[str, str, int]) -> dict[str, Any]:
-    """Return what the metrics say of one fault in one table; without a name nothing is planted."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    table, name, seed = job
-    places = PLACES[table]
-    cut = Cut.of(every_row(table), places.target, seed)
-    fault = next((f for f in faults() if f.name == name), None)
+def measure_table(job: Row) -> Row:
+    """Return which metrics find one fault in one table; without a name nothing is planted."""
+    places, seed = PLACES[job["set"]], job["seed"]
+    cut = TableCut.draw(every_row(job["set"]), places.target, seed)
+    fault = table_faults().get(job["fault"])
     rows = cut.fresh
     if fault is not None:
         rows = fault.plant(rows, cut.train, places, np.random.default_rng(seed))
-    family = "privacy" if fault is not None and fault.leak else "gap"
-    families = ("privacy",) if family == "privacy" else ("gap", "coverage")
-    synthetic = cut.dataset(rows)
-    chosen = default_metrics({field.kind for field in synthetic.schema.fields})
-    scores = measure(
-        train=cut.dataset(cut.train),
-        synthetic=synthetic,
-        holdout=cut.dataset(cut.holdout),
-        metrics=[pair for pair in chosen if pair[1].family in families],
-        target=places.target,
-        positive=places.rare,
-        seed=seed,
-    )
+    families = ("privacy",) if fault is not None and fault.leak else ("gap", "coverage")
+    parts = (cut.dataset(cut.train), cut.dataset(rows), cut.dataset(cut.holdout))
+    scores = family_scores(parts, families, target=places.target, positive=places.rare, seed=seed)
+    found = different(scores)
+    # "age (upper tail)" and "age with sex" name age.
+    names = [one.split(" (")[0] for name in first_names(found) for one in name.split(" with ")]
     wanted = () if fault is None else fault.columns(places)
-    told = worst_first(score for score in scores if score.verdict == "different")
-    names = _named_first(told)
-    return {
-        "table": table,
-        "fault": name,
-        "seed": seed,
-        "found_by": [score.metric for score in told],
+    return job | {
+        "found_by": [score.metric for score in found],
         "wanted": list(wanted),
         "named": names,
         "right": bool(set(wanted) & set(names)) if wanted else None,
-        "plain": _plain(scores),
+        "plain": classifier_differs(scores),
+        "sdmetrics": peer_sdmetrics.moved_scores(job),
     }
 
 
-def _named_first(told: Sequence[Score]) -> list[str]:
-    """Return the columns that the worst score with a name says first."""
-    for score in told:
-        details = score.details
-        slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
-        broken = [one for one in details.get("broken", []) if one["beyond_real"]]
-        named = [
-            *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
-            *details.get("different", {}).get("names", [])[:_NAMED],
-            *list(details.get("columns_that_tell", ()))[:_NAMED],
-            *(column for one in broken[:1] for column in one["columns"]),
-        ]
-        if named:
-            # "age (upper tail)" names age.
-            return [one.split(" (")[0] for name in named for one in name.split(" with ")]
-    return []
+def measure_image(job: Row) -> Row:
+    """Return which metrics find one fault in one cut of an image set; "" plants nothing.
+
+    Cuts without a fault share their train part, which changes every ten seeds.
+    """
+    images, seed, fault = IMAGE_SETS[job["set"]], job["seed"], job["fault"]
+    train, rest, embeddings = prepared_images(job["set"], seed if fault else seed // CUTS_OF_TRAIN)
+    order = np.random.default_rng([7, seed]).permutation(len(rest))
+    rows, holdout = (rest.take(part) for part in np.array_split(order, 2))
+    if fault:
+        rows = image_faults()[fault].plant(_bare(rows), images, np.random.default_rng(seed))
+        rows = with_properties(with_vectors(rows, {"image": embeddings}), box_labels(train))
+    parts = (train, rows, holdout)
+    scores = family_scores(parts, ("gap", "coverage"), target=images.label, seed=seed)
+    found = different(scores)
+    return job | {
+        "found_by": [score.metric for score in found],
+        "named": first_names(found),
+        "right": None,
+        "plain": classifier_differs(scores),
+    }
 
 
-def _plain(scores: Sequence[Score]) -> bool | None:
-    """Return whether a plain classifier test finds a difference; None where it was not made."""
-    for score in scores:
-        if score.metric == "gap.classifier" and score.value is not None and score.detectable:
-            error = score.detectable / 2.8
-            return bool(score.details["auc"] - 1.96 * error > 0.5)
-    return None
+@lru_cache(maxsize=2)
+def prepared_images(name: str, seed: int) -> tuple[Dataset, Dataset, tuple[Embedding, ...]]:
+    """Return train, all other rows, and the embeddings that train has taught."""
+    images = IMAGE_SETS[name]
+    every = images.rows(seed)
+    order = np.random.default_rng(seed).permutation(len(every))
+    train, rest = (every.take(rows) for rows in np.split(order, [int(TRAIN_SHARE * len(order))]))
+    labels = train.codes(images.label)[0].astype(np.int64)
+    column = train.records.column("image")
+    embeddings = tuple(e.fit(column, labels, seed) for e in (Classical(), SmallNet(device="cpu")))
+    words = box_labels(train)
+    train, rest = (
+        with_properties(with_vectors(part, {"image": embeddings}), words) for part in (train, rest)
+    )
+    return train, rest, embeddings
 
 
-def _line(row: dict[str, Any]) -> str:
-    found = ", ".join(row["found_by"]) or "nothing"
-    return f"{row['table']}: {row['fault'] or 'nothing planted'} ({row['seed']}): {found}; {row['named']}"
+def _bare(rows: Dataset) -> Dataset:
+    """Return rows whose images carry neither vectors nor properties."""
+    column = rows.records.column("image").combine_chunks()
+    parts = [column.field(part.name) for part in BLOB]
+    plain = pa.StructArray.from_arrays(parts, [part.name for part in BLOB])
+    place = rows.records.schema.get_field_index("image")
+    return replace(rows, records=rows.records.set_column(place, "image", pa.chunked_array([plain])))
 
 
-def _markdown(rows: Sequence[dict[str, Any]]) -> str:
-    planted = [row for row in rows if row["fault"]]
-    untouched = [bool(row["found_by"]) for row in rows if not row["fault"]]
-    lines = [
-        "# Planted faults",
-        "",
-        __doc__.split("\n\n", 2)[2].strip() if __doc__ else "",
-        "",
-        "Machine: 2 shared x86-64 cores. "
-        + ", ".join(f"{k} {v}" for k, v in versions().items())
-        + ".",
-        "",
-        f"Run so far: {len(planted)} comparisons, tables {', '.join(sorted({r['table'] for r in rows}))}.",
-        "",
-        f"Found: {_share([bool(r['found_by']) for r in planted])} of {len(planted)}. The right place "
-        f"named: {_known(planted, 'right')} of those about a column. A plain classifier test finds "
-        f"{_known(planted, 'plain')}, SDMetrics {_beside(planted)}. Nothing planted: {sum(untouched)} of "
-        f"{len(untouched)} called different, by SDMetrics {_beside([r for r in rows if not r['fault']])}.",
-        "",
-        "| fault | found | named | plain classifier | SDMetrics | found by, worst first |",
-        "|---|---|---|---|---|---|",
-    ]
-    for fault in dict.fromkeys(row["fault"] for row in rows):
-        own = [row for row in rows if row["fault"] == fault]
-        by: dict[str, int] = {}
-        for row in own:
-            for place, metric in enumerate(row["found_by"]):
-                by[metric] = by.get(metric, 0) + 10 - min(place, 9)
-        lines.append(
-            f"| {fault or '*nothing planted*'} | {sum(bool(r['found_by']) for r in own)}/{len(own)} | "
-            f"{_known(own, 'right')} | "
-            f"{_known(own, 'plain')} | "
-            f"{_beside(own)} | "
-            f"{', '.join(sorted(by, key=lambda m: -by[m])[:4]) or '–'} |"
+def measure_text(job: Row) -> Row:
+    """Return which metrics find one fault in one set of texts; "" plants nothing."""
+    train, fresh, holdout = text_parts(job["set"], job["seed"])
+    fault = TEXTS_BY_NAME.get(job["fault"])
+    rows = fresh if fault is None else fault.plant(fresh, train, np.random.default_rng(job["seed"]))
+    data = [text_dataset(part, target=False) for part in (train, rows, holdout)]
+    parts = (data[0], data[1].with_card(origin="synthetic"), data[2])
+    found = different(
+        family_scores(
+            parts, ("gap", "coverage"), only=TEXT_METRICS, target="about", seed=job["seed"]
         )
-    missed = [row for row in planted if not row["found_by"] or row["right"] is False]
-    if missed:
-        lines += ["", "Not found, or the right place not named:", ""]
-        lines += [f"- {_line(row)}" for row in missed]
-    return "\n".join(lines) + "\n"
+    )
+    named = first_names(found)
+    shown = () if fault is None else fault.shown
+    right = any(one.startswith(beginning) for one in named for beginning in shown)
+    return job | {
+        "found_by": [score.metric for score in found],
+        "named": named,
+        "right": right if shown else None,
+    }
 
 
-def _beside(rows: Sequence[dict[str, Any]]) -> str:
-    """Return how often an overall score of SDMetrics moves, in brackets a property too."""
-    known = [row["sdmetrics"] for row in rows if row["sdmetrics"] is not None]
-    if not known:
-        return "–"
-    return f"{_share([bool(OVERALL & set(names)) for names in known])} ({_share([bool(n) for n in known])})"
+Cell = Callable[[Sequence[Row]], str]
 
 
-def _known(rows: Sequence[dict[str, Any]], key: str) -> str:
-    return _share([row[key] for row in rows if row[key] is not None])
+def _found(rows: Sequence[Row]) -> list[bool | None]:
+    return [bool(row["found_by"]) for row in rows]
 
 
-def _share(found: Sequence[bool]) -> str:
-    return f"{100 * np.mean(found):.0f} %" if len(found) else "–"
+def _field(name: str, show: Callable[[Sequence[bool | None]], str] = percent) -> Cell:
+    return lambda rows: show([row[name] for row in rows])
 
+
+def _in_set(name: str) -> Cell:
+    return lambda rows: count(_found([row for row in rows if row["set"] == name]))
+
+
+def _ranking(rows: Sequence[Row]) -> str:
+    """Return the four metrics that find a fault most often and stand first in a report."""
+    places: dict[str, int] = {}
+    for row in rows:
+        for place, metric in enumerate(row["found_by"]):
+            places[metric] = places.get(metric, 0) + 10 - min(place, 9)
+    return ", ".join(sorted(places, key=lambda metric: -places[metric])[:4]) or NOTHING
+
+
+def _first(rows: Sequence[Row]) -> str:
+    return ", ".join(dict.fromkeys(n for row in rows for n in row["named"][:1])) or NOTHING
+
+
+def fault_table(
+    rows: Iterable[Row], columns: Mapping[str, Cell], stated: Iterable[str] | None = None
+) -> str:
+    """Return one line a fault; those that are not stated are in italics, "nothing planted" last."""
+    groups = grouped(rows, "fault")
+    groups |= {"": groups.pop("")} if "" in groups else {}
+    strong = set(groups) if stated is None else set(stated)
+    lines = []
+    for name, own in groups.items():
+        title = name if name in strong - {""} else f"*{name or 'nothing planted'}*"
+        lines.append([title, *(cell(own) for cell in columns.values())])
+    return table(["fault", *columns], lines)
+
+
+def missed_list(rows: Iterable[Row]) -> str:
+    """Return the faults that were not found or not named first, and the false alarms."""
+    return bullets(
+        f"{row['set']}: {row['fault'] or 'nothing planted'} ({row['seed']}): "
+        f"{', '.join(row['found_by']) or 'nothing'}; {row['named']}"
+        for row in rows
+        if (bool(row["found_by"]) != bool(row["fault"])) or row["right"] is False
+    )
+
+
+def table_blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of PLANTED.md."""
+    planted, nulls = _split(rows)
+    columns = {
+        "found": lambda own: count(_found(own)),
+        "named": _field("right"),
+        "plain classifier": _field("plain"),
+        "SDMetrics": peer_sdmetrics.share_moved,
+        "found by, worst first": _ranking,
+    }
+    summary = (
+        f"Found: {percent(_found(planted))} of {len(planted)}. The right place named: "
+        f"{_field('right')(planted)} of those about a column. A plain classifier test finds "
+        f"{_field('plain')(planted)}, SDMetrics {peer_sdmetrics.share_moved(planted)}. Nothing planted: "
+        f"{sum(map(bool, _found(nulls)))} of {len(nulls)} called different, by SDMetrics "
+        f"{peer_sdmetrics.share_moved(nulls)}."
+    )
+    return {"summary": summary, "faults": fault_table(rows, columns), "missed": missed_list(rows)}
+
+
+def image_blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of IMAGE_PLANTED.md."""
+    stated = [name for name, fault in image_faults().items() if fault.stated]
+    planted, nulls = _split(rows)
+    strong = [row for row in planted if row["fault"] in stated]
+    columns = {
+        **{name: _in_set(name) for name in IMAGE_SETS},
+        "plain classifier": _field("plain"),
+        "found by, worst first": _ranking,
+    }
+    summary = (
+        f"Found at the stated strengths: {percent(_found(strong))} of {len(strong)}. Nothing planted: "
+        f"{sum(map(bool, _found(nulls)))} of {len(nulls)} called different ({percent(_found(nulls))}). "
+        f"A plain classifier test on the same features finds {_field('plain')(strong)}."
+    )
+    return {
+        "summary": summary,
+        "faults": fault_table(rows, columns, stated),
+        "missed": missed_list([*strong, *nulls]),
+    }
+
+
+def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of TEXT_PLANTED.md."""
+    planted, nulls = _split(rows)
+    columns = {
+        "found": lambda own: count(_found(own)),
+        "right first": _field("right", count),
+        "found by, worst first": _ranking,
+        "named first": _first,
+    }
+    without = [any(metric not in AT_ONCE for metric in row["found_by"]) for row in planted]
+    summary = (
+        f"Found: {percent(_found(planted))} of {len(planted)}. Right first: {_field('right')(planted)}. "
+        f"False alarms: {sum(map(bool, _found(nulls)))} of {len(nulls)}. Found without "
+        f"gap.text_telltale: {percent(without)}."
+    )
+    parts = []
+    for title, faults in TEXT_FAULTS.items():
+        own = [row for row in planted if row["fault"] in {fault.name for fault in faults}]
+        parts += [
+            f"## {title}\n\nFound: {percent(_found(own))} of {len(own)}. Right first: "
+            f"{_field('right')(own)}.\n\n{fault_table(own, columns)}"
+        ]
+    return {"summary": summary, "faults": "\n\n".join(parts), "missed": missed_list(rows)}
+
+
+def _split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    return [row for row in rows if row["fault"]], [row for row in rows if not row["fault"]]
+
+
+TEXTS_BY_NAME = {fault.name: fault for faults in TEXT_FAULTS.values() for fault in faults}
+KEY = ("set", "fault", "seed")
+TABLES = Benchmark(
+    about=__doc__,
+    results=HERE / "planted.json",
+    page=HERE / "PLANTED.md",
+    key=KEY,
+    jobs=jobs_of(
+        {
+            # MAGIC has no category that a fault could go into.
+            name: lambda one, f=fault: f.columns(PLACES[one]) != ("",)  # type: ignore[misc]
+            for name, fault in table_faults().items()
+        }
+    ),
+    measure=measure_table,
+    blocks=table_blocks,
+    settings={"sets": list(PLACES), "seeds": 2, "nulls": 2, "only": ""},
+    workers=2,
+)
+IMAGES = Benchmark(
+    about=__doc__,
+    results=HERE / "image_planted.json",
+    page=HERE / "IMAGE_PLANTED.md",
+    key=KEY,
+    jobs=jobs_of(dict.fromkeys(image_faults(), lambda one: True)),
+    measure=measure_image,
+    blocks=image_blocks,
+    settings={"sets": list(IMAGE_SETS), "seeds": 3, "nulls": 20, "only": ""},
+    workers=2,
+)
+TEXTS = Benchmark(
+    about=__doc__,
+    results=HERE / "text_planted.json",
+    page=HERE / "TEXT_PLANTED.md",
+    key=KEY,
+    jobs=jobs_of(
+        {
+            name: lambda one, f=fault: one in f.sets  # type: ignore[misc]
+            for name, fault in TEXTS_BY_NAME.items()
+        },
+        first_null=100,
+    ),
+    measure=measure_text,
+    blocks=text_blocks,
+    settings={"sets": ["snips", "sms"], "seeds": 2, "nulls": 20, "only": ""},
+)
+KINDS = {"tables": TABLES, "images": IMAGES, "texts": TEXTS}
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] and sys.argv[1] in KINDS:
+        KINDS[sys.argv[1]].run(sys.argv[2:])
+    else:
+        raise SystemExit(f"{__doc__}\nExpected one of {', '.join(KINDS)}.")

@@ -1,4 +1,4 @@
-"""Faults to plant into real texts that were never used: what each does, and which pattern shows it."""
+"""Faults to plant into real texts that were never used, and the patterns that a report should name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.evaluation.text_sets import Row
+from benchmarks.datasets import TextRow, sms, snips
 
 Rng = np.random.Generator
-Plant = Callable[[list[Row], list[Row], Rng], list[Row]]
+Rows = list[TextRow]
+Marks = list[dict[str, Any]]
+Plant = Callable[[Rows, Rows, Rng], Rows]
 """(fresh rows, train, rng) -> faulty rows."""
+
+SIZES = {"snips": (4_000, 2_000, 4_000), "sms": (2_200, 1_100, 2_200)}  # train, fresh, holdout
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_GERMAN = (
+    "spiel bitte die neue Platte von gestern Abend",
+    "wie wird das Wetter morgen früh in der Stadt",
+    "ich komme heute leider etwas später nach Hause",
+    "reserviere einen Tisch für vier Leute am Freitag",
+    "kannst du mir sagen wann der nächste Zug fährt",
+    "das Buch hat mir überhaupt nicht gefallen",
+    "wo läuft der Film am Wochenende im Kino",
+    "danke für deine Nachricht, ich melde mich bald",
+)
+
+
+def text_parts(name: str, seed: int) -> list[Rows]:
+    """Return three disjoint random parts of a set: train, fresh rows and holdout."""
+    rows = snips("train") if name == "snips" else sms()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return [[rows[i] for i in part] for part in np.split(order, np.cumsum(SIZES[name]))[:3]]
 
 
 @dataclass(frozen=True)
@@ -24,247 +46,246 @@ class TextFault:
     Parameters
     ----------
     name : str
-        What was done, with its strength.
+        Kind and strength.
     plant : callable
-        What does it.
+        ``(fresh rows, train, rng)`` -> faulty rows.
     shown : tuple of str
-        What a good report names first: beginnings of patterns, or the label column.
-    needs_spans : bool
-        Whether it is about spans.
-    only : str
-        The only set it is planted into, where others hardly hold what it takes away.
+        Names that a good report gives first: beginnings of patterns, or the label column.
+    sets : tuple of str
+        Sets that it is planted into.
     """
 
     name: str
     plant: Plant
     shown: tuple[str, ...]
-    needs_spans: bool = False
-    only: str = ""
-
-    def fits(self, name: str) -> bool:
-        """Return whether it is planted into the set of this name."""
-        return name in (self.only or name) and (name == "snips" or not self.needs_spans)
-
-
-def text_faults() -> list[TextFault]:
-    """Return all kinds at all strengths."""
-    return [*_of_labels(), *_of_texts(), *_of_sets(), *_of_spans()]
-
-
-def _of_labels() -> list[TextFault]:
-    found = [TextFault("a class dropped", _without_a_class, ("about",))]
-    for share in (0.02, 0.05):
-        found.append(TextFault(f"{share:.0%} of the labels flipped", _flipped(share), ("about",)))
-    found.append(TextFault("a class at half its share", _halved_class, ("about",)))
-    return found
-
-
-def _of_texts() -> list[TextFault]:
-    words = ("words", "pairs of words", "characters", "unknown words", "misspelt words")
-    wording = ("shapes of words", "characters", "words like", "too little of words like")
-    order = ("pairs of words", "order of words", "ends of said", "unknown order of words")
-    found = [
-        TextFault("case lost", each(lambda text, rng: text.lower()), wording),
-        TextFault("all capitals in a fifth", each(_loud, 0.2), wording),
-        TextFault("punctuation lost", each(_unmarked), (*wording, *words, *order), only="sms"),
-        TextFault(
-            "a third cut off in half of the texts",
-            each(_cut, 0.5),
-            ("length", "ends of said", "unknown last words", "about"),
-        ),
-        TextFault("one word in four lost", each(_thinned), ("length", *order)),
-        TextFault("word order shuffled", each(_shuffled), order),
-        TextFault("word order shuffled in a fifth", each(_shuffled, 0.2), order),
-    ]
-    for share in (0.05, 0.15):
-        name = f"typos in {share:.0%} of the words"
-        found.append(TextFault(name, each(_typos(share)), (*words, "different words")))
-    return found
-
-
-def _of_sets() -> list[TextFault]:
-    varied = ("different words", "words", "pairs of words", "unknown order of words")
-    return [
-        TextFault("the rarer half of the words replaced", _poorer, varied),
-        TextFault("a fifth are repeats", _repeated(0.2), ("repeats",)),
-        TextFault("half are repeats", _repeated(0.5), ("repeats",)),
-        TextFault("a slice removed", _without_a_slice, ("words", "about", "whole texts", "labels")),
-        TextFault("only short texts", _short, ("length",)),
-    ]
-
-
-def _of_spans() -> list[TextFault]:
-    found = []
-    for share in (0.1, 1.0):
-        found.append(
-            TextFault(
-                f"{share:.0%} of the spans shifted by one",
-                _shifted(share),
-                ("ends of marks",),
-                True,
-            )
-        )
-    found += [
-        TextFault(
-            "entity values swapped",
-            _swapped(1.0),
-            ("words of each label", "words", "contradicted labels"),
-            True,
-        ),
-        TextFault(
-            "entity values swapped in a fifth",
-            _swapped(0.2),
-            ("words of each label", "words", "contradicted labels"),
-            True,
-        ),
-        TextFault("a tenth of the spans lost", _spans_lost, ("labels", "unmarked mentions"), True),
-        TextFault(
-            "a span label dropped",
-            _label_dropped,
-            ("labels", "words of each label", "unmarked mentions"),
-            True,
-        ),
-    ]
-    return found
+    sets: tuple[str, ...] = ("snips", "sms")
 
 
 def each(change: Callable[[str, Rng], str], share: float = 1.0) -> Plant:
-    """Return a fault of single texts; spans that no longer fit are moved to where their text now is."""
+    """Return a fault of single texts; spans move to where their text now is, or are dropped."""
 
-    def plant(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-        made = []
-        for row in rows:
-            said = change(row["said"], rng) if rng.random() < share else row["said"]
-            made.append(_with_text(row, said))
-        return made
+    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
+        return [
+            _with_text(row, change(row["said"], rng) if rng.random() < share else row["said"])
+            for row in rows
+        ]
 
     return plant
 
 
-def _with_text(row: Row, said: str) -> Row:
+def _with_text(row: TextRow, said: str) -> TextRow:
     if "marks" not in row:
         return {**row, "said": said}
-    small, kept = said.lower(), []
+    small, found = said.lower(), []
     for mark in row["marks"]:
         at = small.find(row["said"][mark["start"] : mark["end"]].lower())
         if at >= 0:
-            kept.append({**mark, "start": at, "end": at + mark["end"] - mark["start"]})
-    return {**row, "said": said, "marks": kept}
+            found.append({**mark, "start": at, "end": at + mark["end"] - mark["start"]})
+    return {**row, "said": said, "marks": found}
 
 
-def _loud(text: str, rng: Rng) -> str:
-    return text.upper()
+def marked(change: Callable[[TextRow, Rng], Marks]) -> Plant:
+    """Return a fault of the spans of single texts."""
+    return lambda rows, train, rng: [{**row, "marks": change(row, rng)} for row in rows]
 
 
-def _unmarked(text: str, rng: Rng) -> str:
-    return re.sub(r"[^\w\s]", "", text)
+def words(change: Callable[[str, Rng], str], share: float = 1.0) -> Callable[[str, Rng], str]:
+    """Return a change of a share of the words of a text."""
+    return lambda text, rng: " ".join(
+        change(word, rng) if rng.random() < share else word for word in text.split(" ")
+    )
+
+
+def _pick(values: Sequence[Any], rng: Rng) -> Any:
+    return values[int(rng.integers(len(values)))]
 
 
 def _cut(text: str, rng: Rng) -> str:
-    words = text.split()
-    return " ".join(words[: max(1, 2 * len(words) // 3)])
+    own = text.split()
+    return " ".join(own[: max(1, 2 * len(own) // 3)])
 
 
 def _thinned(text: str, rng: Rng) -> str:
-    words = text.split()
-    kept = [word for word in words if rng.random() >= 0.25]
-    return " ".join(kept or words[:1])
+    own = text.split()
+    return " ".join([word for word in own if rng.random() >= 0.25] or own[:1])
 
 
 def _shuffled(text: str, rng: Rng) -> str:
-    words = text.split()
-    return " ".join(words[i] for i in rng.permutation(len(words)))
+    own = text.split()
+    return " ".join(own[i] for i in rng.permutation(len(own)))
 
 
-def _typos(share: float) -> Callable[[str, Rng], str]:
-    def change(text: str, rng: Rng) -> str:
-        return " ".join(_mistyped(w, rng) if rng.random() < share else w for w in text.split(" "))
-
-    return change
-
-
-def _mistyped(word: str, rng: Rng) -> str:
+def _swap_letters(word: str, rng: Rng) -> str:
     if len(word) < 3:
         return word
     at = int(rng.integers(0, len(word) - 1))
     return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
-def _classes(rows: Sequence[Row]) -> list[str]:
+def _misspell(word: str, rng: Rng) -> str:
+    if len(word) < 3:
+        return word
+    at, letter = int(rng.integers(len(word))), _LETTERS[int(rng.integers(26))]
+    return word[:at] + ("", word[at] * 2, letter)[int(rng.integers(3))] + word[at + 1 :]
+
+
+def _swap_words(text: str, rng: Rng) -> str:
+    own = text.split()
+    if len(own) > 1:
+        at = int(rng.integers(len(own) - 1))
+        own[at : at + 2] = own[at + 1], own[at]
+    return " ".join(own)
+
+
+def _cut_off(text: str, rng: Rng) -> str:
+    return text[: int(rng.integers(len(text) // 2, len(text)))] if len(text) > 3 else text
+
+
+def _mojibake(text: str, rng: Rng) -> str:
+    at = int(rng.integers(len(text) + 1))
+    return text[:at] + "Ã\u0083Â©" + text[at:]
+
+
+def _doubled(text: str, rng: Rng) -> str:
+    return " ".join(f"{word} {word}" if rng.random() < 0.05 else word for word in text.split())
+
+
+def _blanks_lost(text: str, rng: Rng) -> str:
+    return "".join("" if c == " " and rng.random() < 0.1 else c for c in text)
+
+
+def _classes(rows: Rows) -> list[str]:
     return [label for label, _ in Counter(row["about"] for row in rows).most_common()]
 
 
-def _without_a_class(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    rarest = _classes(train)[-1]
-    return [row for row in rows if row["about"] != rarest]
+def _class_share(share: float) -> Plant:
+    """Return a fault that leaves a share of the rarest class."""
 
+    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
+        rarest = _classes(train)[-1]
+        return [r for r in rows if r["about"] != rarest or (share and rng.random() < share)]
 
-def _halved_class(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    rarest = _classes(train)[-1]
-    return [row for row in rows if row["about"] != rarest or rng.random() < 0.5]
+    return plant
 
 
 def _flipped(share: float) -> Plant:
-    def plant(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-        classes, made = _classes(train), []
+    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
+        classes, found = _classes(train), []
         for row in rows:
-            others = [label for label in classes if label != row["about"]]
-            wrong = others[int(rng.integers(len(others)))]
-            made.append({**row, "about": wrong} if rng.random() < share else row)
-        return made
+            wrong = _pick([label for label in classes if label != row["about"]], rng)
+            found.append({**row, "about": wrong} if rng.random() < share else row)
+        return found
 
     return plant
 
 
-def _poorer(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    """Replace each word of the rarer half of the vocabulary by a word of the other half."""
+def _poorer(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Replace each word of the rarer half of the vocabulary by a common word."""
     used = Counter(word for row in train for word in row["said"].lower().split())
     ranked = [word for word, _ in used.most_common()]
-    kept = set(ranked[: len(ranked) // 2])
-    common = ranked[:200]
+    left, common = set(ranked[: len(ranked) // 2]), ranked[:200]
 
-    def change(text: str, _: Rng) -> str:
-        words = text.split()
+    def change(text: str) -> str:
+        return " ".join(w if w.lower() in left else _pick(common, rng) for w in text.split())
+
+    return [_with_text(row, change(row["said"])) for row in rows]
+
+
+def _plainer(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Replace a tenth of the words by words of the commonest hundred."""
+    used = Counter(word for row in train for word in row["said"].split())
+    common = [word for word, _ in used.most_common(100)]
+
+    def change(text: str, rng: Rng) -> str:
+        return " ".join(_pick(common, rng) if rng.random() < 0.1 else w for w in text.split())
+
+    return each(change)(rows, train, rng)
+
+
+def _other_words(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Replace every second longer word of the rarest class by a word that only other classes use."""
+    rarest = Counter(row["about"] for row in train).most_common()[-1][0]
+    own = {word for row in train if row["about"] == rarest for word in row["said"].lower().split()}
+    used = Counter(
+        w for row in train if row["about"] != rarest for w in row["said"].lower().split()
+    )
+    others = [word for word, n in used.most_common() if word not in own and n > 1][:300]
+
+    def change(text: str, rng: Rng) -> str:
         return " ".join(
-            word if word.lower() in kept else common[int(rng.integers(len(common)))]
-            for word in words
+            _pick(others, rng) if len(word) > 3 and rng.random() < 0.5 else word
+            for word in text.split()
         )
 
-    return [_with_text(row, change(row["said"], rng)) for row in rows]
+    spoil = each(change)
+    return [spoil([row], train, rng)[0] if row["about"] == rarest else row for row in rows]
 
 
 def _repeated(share: float) -> Plant:
-    def plant(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
         n = round(share * len(rows))
-        kept = rows[n:]
-        return kept + [kept[int(i)] for i in rng.integers(0, len(kept), n)]
+        left = rows[n:]
+        return left + [left[int(i)] for i in rng.integers(0, len(left), n)]
 
     return plant
 
 
-def _without_a_slice(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
+def _near_repeated(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Replace a fifth of the rows by others in which one word is another one of the set."""
+    n = len(rows) // 5
+    left = rows[n:]
+    every = [word for row in left for word in row["said"].split()]
+
+    def change(text: str, rng: Rng) -> str:
+        own = text.split()
+        if own:
+            own[int(rng.integers(len(own)))] = _pick(every, rng)
+        return " ".join(own)
+
+    return left + each(change)([left[int(i)] for i in rng.integers(0, len(left), n)], train, rng)
+
+
+def _without_a_slice(rows: Rows, train: Rows, rng: Rng) -> Rows:
     """Drop the texts of the commonest class that hold the word which is commonest only there."""
     label = _classes(train)[0]
-    words: Counter[str] = Counter()
+    used: Counter[str] = Counter()
     for row in train:
         inside = 1 if row["about"] == label else -1
-        words.update(dict.fromkeys(set(row["said"].lower().split()), inside))
-    word = words.most_common(1)[0][0]
+        used.update(dict.fromkeys(set(row["said"].lower().split()), inside))
+    word = used.most_common(1)[0][0]
     return [r for r in rows if r["about"] != label or word not in r["said"].lower().split()]
 
 
-def _short(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    """Keep the shorter three quarters of the texts."""
-    most = np.quantile([len(row["said"].split()) for row in train], 0.75)
-    return [row for row in rows if len(row["said"].split()) <= most]
+def _by_length(level: float, *, longer: bool) -> Plant:
+    """Return a fault that leaves the texts above or up to a quantile of the number of words."""
+
+    def plant(rows: Rows, train: Rows, rng: Rng) -> Rows:
+        bound = np.quantile([len(row["said"].split()) for row in train], level)
+        return [row for row in rows if (len(row["said"].split()) > bound) == longer]
+
+    return plant
 
 
-def marked(change: Callable[[Row, Rng], list[dict[str, Any]]]) -> Plant:
-    return lambda rows, train, rng: [{**row, "marks": change(row, rng)} for row in rows]
+def _renumbered(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Draw every digit anew; texts stay as long as they are, and spans in their places."""
+
+    def change(text: str) -> str:
+        return "".join(str(rng.integers(10)) if c.isdecimal() else c for c in text)
+
+    return [{**row, "said": change(row["said"])} for row in rows]
+
+
+def _joined(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Add the text of another row to every fifth one."""
+    others = rng.permutation(len(rows))
+    return [
+        {**row, "said": f"{row['said']} {rows[int(at)]['said']}"} if rng.random() < 0.2 else row
+        for row, at in zip(rows, others)
+    ]
 
 
 def _shifted(share: float) -> Plant:
-    def change(row: Row, rng: Rng) -> list[dict[str, Any]]:
+    def change(row: TextRow, rng: Rng) -> Marks:
         last = len(row["said"])
         return [
             {**mark, "start": mark["start"] + 1, "end": min(mark["end"] + 1, last)}
@@ -276,24 +297,34 @@ def _shifted(share: float) -> Plant:
     return marked(change)
 
 
-def _spans_lost(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    return marked(lambda row, rng: [m for m in row["marks"] if rng.random() >= 0.1])(
-        rows, train, rng
-    )
+def _fewer(share: float) -> Plant:
+    return marked(lambda row, rng: [m for m in row["marks"] if rng.random() >= share])
 
 
-def _label_dropped(rows: list[Row], train: list[Row], rng: Rng) -> list[Row]:
-    """Drop all spans of the commonest label."""
-    label = Counter(m["label"] for row in train for m in row["marks"]).most_common(1)[0][0]
-    return marked(lambda row, rng: [m for m in row["marks"] if m["label"] != label])(
-        rows, train, rng
-    )
+def _common_labels(train: Rows) -> list[str]:
+    used = Counter(mark["label"] for row in train for mark in row["marks"])
+    return [label for label, _ in used.most_common(2)]
+
+
+def _label_dropped(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    label = _common_labels(train)[0]
+    return [{**r, "marks": [m for m in r["marks"] if m["label"] != label]} for r in rows]
+
+
+def _merged(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Name the second commonest label of spans like the commonest."""
+    labels = _common_labels(train)
+    one, two = labels[0], labels[-1]
+    return [
+        {**r, "marks": [{**m, "label": one} if m["label"] == two else m for m in r["marks"]]}
+        for r in rows
+    ]
 
 
 def _swapped(share: float) -> Plant:
-    """Give two spans of a text each other's label, where their labels differ."""
+    """Return a fault that exchanges the labels of two spans of a text."""
 
-    def change(row: Row, rng: Rng) -> list[dict[str, Any]]:
+    def change(row: TextRow, rng: Rng) -> Marks:
         marks = [dict(mark) for mark in row["marks"]]
         if len(marks) > 1 and rng.random() < share:
             one, other = rng.permutation(len(marks))[:2]
@@ -301,3 +332,158 @@ def _swapped(share: float) -> Plant:
         return marks
 
     return marked(change)
+
+
+def _relabelled(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    labels = [mark["label"] for row in train for mark in row["marks"]]
+
+    def change(row: TextRow, rng: Rng) -> Marks:
+        return [
+            {**m, "label": _pick(labels, rng)} if rng.random() < 0.1 else m for m in row["marks"]
+        ]
+
+    return marked(change)(rows, train, rng)
+
+
+def _longer(row: TextRow, rng: Rng) -> Marks:
+    """Extend a fifth of the spans to the next word, where no other span begins before its end."""
+    said, found = row["said"], []
+    starts = [mark["start"] for mark in row["marks"]]
+    for mark in row["marks"]:
+        blank = said.find(" ", mark["end"] + 1)
+        end = blank if blank > 0 else len(said)
+        free = not any(mark["end"] <= start < end for start in starts) and end > mark["end"]
+        found.append({**mark, "end": end} if rng.random() < 0.2 and free else mark)
+    return found
+
+
+def _added(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Mark a word that is in no span, with a label of the set, in a fifth of the texts."""
+    labels = [mark["label"] for row in train for mark in row["marks"]]
+
+    def change(row: TextRow, rng: Rng) -> Marks:
+        said, marks = row["said"], row["marks"]
+        ends = np.cumsum([len(word) + 1 for word in said.split(" ")]) - 1
+        free = [
+            (int(end) - len(word), int(end))
+            for word, end in zip(said.split(" "), ends)
+            if word and not any(m["start"] < end and end - len(word) < m["end"] for m in marks)
+        ]
+        if not free or rng.random() >= 0.2:
+            return list(marks)
+        start, end = _pick(free, rng)
+        new = {"start": start, "end": end, "label": _pick(labels, rng), "value": said[start:end]}
+        return sorted([*marks, new], key=lambda mark: mark["start"])
+
+    return marked(change)(rows, train, rng)
+
+
+def _one_value(rows: Rows, train: Rows, rng: Rng) -> Rows:
+    """Give every span of a label the same words, the commonest, in half of the texts."""
+    used: dict[str, Counter[str]] = {}
+    for row in train:
+        for mark in row["marks"]:
+            value = row["said"][mark["start"] : mark["end"]]
+            used.setdefault(mark["label"], Counter())[value] += 1
+
+    def change(row: TextRow) -> TextRow:
+        said, marks, at = "", [], 0
+        for mark in sorted(row["marks"], key=lambda mark: mark["start"]):
+            counts = used.get(mark["label"])
+            old = row["said"][mark["start"] : mark["end"]]
+            value = counts.most_common(1)[0][0] if counts else old
+            said += row["said"][at : mark["start"]]
+            place = {"start": len(said), "end": len(said) + len(value), "value": value}
+            marks.append({**mark, **place})
+            said, at = said + value, mark["end"]
+        return {**row, "said": said + row["said"][at:], "marks": marks}
+
+    return [change(row) if rng.random() < 0.5 else row for row in rows]
+
+
+_WORDS = ("unknown words", "misspelt words", "words", "pairs of words")
+_ORDER = ("unknown order of words", "pairs of words", "order of words", "ends of said")
+_WORDING = ("shapes of words", "characters", "words like", "too little of words like")
+_LETTERING = ("unknown characters", "characters", "shapes of words", *_WORDS)
+_VARIED = ("different words", "words", "pairs of words", "unknown order of words")
+_HEADS = (*_ORDER, "words like a at the beginning", "too little of words like Aa at the begin")
+_VALUES = ("words of each label", "words", "contradicted labels")
+_ENDS = ("needless marks", "words of each label", "ends of marks", "contradicted labels")
+_S = ("snips",)  # the set with spans
+
+TEXT_FAULTS: dict[str, tuple[TextFault, ...]] = {
+    "Kinds that the metrics were made for": (
+        TextFault("a class dropped", _class_share(0), ("about",)),
+        TextFault("2% of the labels flipped", _flipped(0.02), ("about",)),
+        TextFault("5% of the labels flipped", _flipped(0.05), ("about",)),
+        TextFault("a class at half its share", _class_share(0.5), ("about",)),
+        TextFault("case lost", each(lambda t, r: t.lower()), _WORDING),
+        TextFault("all capitals in a fifth", each(lambda t, r: t.upper(), 0.2), _WORDING),
+        TextFault("punctuation lost", each(lambda t, r: re.sub(r"[^\w\s]", "", t)),
+                  (*_WORDING, *_WORDS, *_ORDER), ("sms",)),  # SNIPS hardly has any
+        TextFault("a third cut off in half of the texts", each(_cut, 0.5),
+                  ("length", "ends of said", "unknown last words", "about")),
+        TextFault("one word in four lost", each(_thinned), ("length", *_ORDER)),
+        TextFault("word order shuffled", each(_shuffled), _ORDER),
+        TextFault("word order shuffled in a fifth", each(_shuffled, 0.2), _ORDER),
+        TextFault("typos in 5% of the words", each(words(_swap_letters, 0.05)),
+                  (*_WORDS, "characters", "different words")),
+        TextFault("typos in 15% of the words", each(words(_swap_letters, 0.15)),
+                  (*_WORDS, "characters", "different words")),
+        TextFault("the rarer half of the words replaced", _poorer, _VARIED),
+        TextFault("a fifth are repeats", _repeated(0.2), ("repeats",)),
+        TextFault("half are repeats", _repeated(0.5), ("repeats",)),
+        TextFault("a slice removed", _without_a_slice, ("words", "about", "whole texts", "labels")),
+        TextFault("only short texts", _by_length(0.75, longer=False), ("length",)),
+        TextFault("10% of the spans shifted by one", _shifted(0.1), ("ends of marks",), _S),
+        TextFault("100% of the spans shifted by one", _shifted(1.0), ("ends of marks",), _S),
+        TextFault("entity values swapped", _swapped(1.0), _VALUES, _S),
+        TextFault("entity values swapped in a fifth", _swapped(0.2), _VALUES, _S),
+        TextFault("a tenth of the spans lost", _fewer(0.1), ("labels", "unmarked mentions"), _S),
+        TextFault("a span label dropped", _label_dropped,
+                  ("labels", "words of each label", "unmarked mentions"), _S),
+    ),
+    "Further kinds": (
+        TextFault("a letter lost, doubled or wrong in 5% of the words",
+                  each(words(_misspell, 0.05)), _WORDS),
+        TextFault("two neighbouring words swapped in half", each(_swap_words, 0.5), _ORDER),
+        TextFault("other numbers", _renumbered, ("numbers", *_LETTERING)),
+        TextFault("a quarter cut off within a word", each(_cut_off, 0.25),
+                  ("length", "ends of said", "unknown last words", *_ORDER, *_WORDS)),
+        TextFault("case lost in a third", each(lambda t, r: t.lower(), 0.33),
+                  (*_LETTERING, "words like", "too little of words like")),
+        TextFault("please added to a fifth", each(lambda t, r: f"{t} please", 0.2),
+                  ("ends of said", '"please"', *_WORDS)),
+        TextFault("letters broken in a twentieth", each(_mojibake, 0.05), _LETTERING),
+        TextFault("markup left in a twentieth", each(lambda t, r: f"<p>{t}</p>", 0.05),
+                  ("ends of said", '"<', '">', '"p', *_ORDER, *_LETTERING)),
+        TextFault("the words of a class replaced", _other_words,
+                  (*_ORDER, *_WORDS, "about", "whole texts")),
+        TextFault("a tenth in another language", each(lambda t, r: str(_pick(_GERMAN, r)), 0.1),
+                  ("repeats", *_WORDS, *_ORDER)),
+        TextFault("a fifth are repeats but for a word", _near_repeated,
+                  ("near repeats", "repeats")),
+        TextFault("a twentieth are empty", each(lambda t, r: "", 0.05),
+                  ("unknown lengths", "length", "repeats")),
+        TextFault("a twentieth of the spans lost", _fewer(0.05),
+                  ("unmarked mentions", "labels"), _S),
+        TextFault("labels of a tenth of the spans drawn", _relabelled,
+                  ("contradicted labels", "words of each label"), _S),
+        TextFault("a fifth of the spans a word too long", marked(_longer), _ENDS, _S),
+        TextFault("a wrong span in a fifth", _added, (*_ENDS, "labels"), _S),
+    ),
+    "Kinds written down last": (
+        TextFault("the first word lost in a fifth",
+                  each(lambda t, r: " ".join(t.split()[1:]) or t, 0.2), ("length", *_HEADS)),
+        TextFault("only long texts", _by_length(0.25, longer=True), ("length",)),
+        TextFault("every twentieth word doubled", each(_doubled), ("length", *_ORDER)),
+        TextFault("two texts in one in a fifth", _joined, ("length", "unknown lengths", *_ORDER)),
+        TextFault("a tenth of the blanks lost", each(_blanks_lost), (*_WORDS, "length")),
+        TextFault("rare words made common in a tenth", _plainer,
+                  ("different words", "unmarked mentions", *_WORDS, *_ORDER)),
+        TextFault("one value a label in half of the texts", _one_value,
+                  ("words of each label", "repeats", "near repeats", "different words", *_WORDS), _S),
+        TextFault("two span labels made one", _merged,
+                  ("labels", "words of each label", "contradicted labels"), _S),
+    ),
+}  # fmt: skip

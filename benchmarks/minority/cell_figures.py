@@ -1,20 +1,18 @@
-"""What the cells say in sum: regret, harm, hits, the oracle's gain, calibration, with intervals."""
+"""Figures over all cells: regret, harm, hits, the gain of the oracle, calibration, with intervals."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.results import Row
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.paired_tests import Difference
-from twinset.workflows.advise.select_strategy import choose
+from twinset.workflows.advise.select_strategy import Difference, choose
 from twinset.workflows.advise.strategies import NONE, Strategy
 
 Floats = npt.NDArray[np.float64]
@@ -22,10 +20,9 @@ Figure = Callable[[Sequence["CellResult"]], float]
 
 LEARNERS = ("finer model", "smoother model")
 NOT_CANDIDATES = ("none", "oracle", "smote 1")
-N_DRAWS = 4_000
-_SURE = 3.0
-_OVERLAP = 0.4
-"""Share of the rare rows that the test parts of two splits of one cell have in common, about."""
+N_DRAWS = 1_000  # the 95 % interval over cells
+SURE = 3.0  # standard errors: chance seldom brings one of twenty candidates that far
+OVERLAP = 0.4  # about the share of rare rows that the test parts of two splits of a cell share
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,9 @@ class CellResult:
     Parameters
     ----------
     set, judge : str
-        The cell.
+        The table, and the model that is judged.
     splits : list of dict
-        Lines of the results.
+        Measured rows.
     """
 
     set: str
@@ -56,33 +53,31 @@ class CellResult:
 
     @property
     def chosen(self) -> list[str]:
-        """What advise took, split by split."""
+        """Choice of `advise`, split by split."""
         return [s["chosen"] for s in self.splits]
 
     @cached_property
     def differences(self) -> dict[str, tuple[float, float]]:
         """Return every strategy's mean difference to none and its standard error."""
-        return {n: self.difference(n) for n in [*self.names, "smote 1", "oracle"]}
-
-    def difference(self, name: str) -> tuple[float, float]:
-        """Return a strategy's mean difference to none and its standard error.
-
-        Splits share rows: the error is that of a mean of values that correlate by their overlap. Where
-        splits differ by more than redrawn test rows explain, that spread is taken.
-        """
-        return self._mean([s["test_figures"][name] for s in self.splits])
+        names = [*self.names, "smote 1", "oracle"]
+        return {n: self._mean([s["test_figures"][n] for s in self.splits]) for n in names}
 
     @cached_property
     def advised(self) -> tuple[float, float]:
-        """Return the mean difference to none of what advise took, and its standard error."""
+        """Return the mean difference to none of the choice of `advise`, and its standard error."""
         return self._mean([s["test_figures"][s["chosen"]] for s in self.splits])
 
     def _mean(self, figures: list[list[float]]) -> tuple[float, float]:
+        """Return mean and standard error of differences over splits, which share rows.
+
+        The error is that of a mean of values that correlate by their overlap. Where splits differ by
+        more than redrawn test rows explain, that spread is taken.
+        """
         changes = np.array([figure[1] for figure in figures])
         within = float(np.mean([figure[2] ** 2 for figure in figures]))
         n = len(changes)
         between = float(changes.var(ddof=1)) if n > 1 else 0.0
-        variance = max(within, between) * (1 + (n - 1) * _OVERLAP) / n
+        variance = max(within, between) * (1 + (n - 1) * OVERLAP) / n
         return float(changes.mean()), float(np.sqrt(variance))
 
     @cached_property
@@ -97,39 +92,41 @@ class CellResult:
 
     @cached_property
     def surely_helping(self) -> list[str]:
-        """Return the candidates that help by 3 standard errors: chance seldom brings one of twenty."""
+        """Return the candidates that help by 3 standard errors."""
         found = {name: self.differences[name] for name in self.helping}
-        return [name for name, (mean, error) in found.items() if mean > _SURE * error]
+        return [name for name, (mean, error) in found.items() if mean > SURE * error]
 
     def is_as_good(self, taken: str) -> bool:
-        """Return whether what a split took helps surely enough, or is as far ahead as such a one."""
+        """Return whether a choice helps, or is as far ahead as the least candidate that helps."""
         least = min(self.differences[name][0] for name in self.helping)
-        return taken in self.helping or self.difference(taken)[0] >= least
+        return taken in self.helping or self.differences[taken][0] >= least
 
     def regret(self, name: str | None = None) -> float:
-        """Return what the best candidate of the cell is ahead of a strategy (None: of advise)."""
+        """Return how far the best candidate of the cell is ahead of a strategy (None: of advise)."""
         best = max(self.differences[candidate][0] for candidate in self.names)
         return best - (self.advised if name is None else self.differences[name])[0]
 
 
-def read(
-    results: Sequence[Path], left_out: Sequence[str] = (), first_split: int = 0
+def cells_of(
+    rows: Sequence[Row], left_out: Sequence[str] = (), first_split: int = 0
 ) -> list[CellResult]:
-    """Return the cells of files of results, without some candidates or without the first splits."""
-    lines = [json.loads(line) for file in results for line in file.read_text().splitlines()]
-    lines = [line for line in lines if line["split"] >= first_split]
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in lines:
-        for name in left_out:
-            line["inner"].pop(name, None)
-            line["test_figures"].pop(name, None)
-        line["chosen"], line["challenger"] = _choice(line["inner"], line["is_chance"])
-        cells.setdefault((line["set"], line["judge"]), []).append(line)
+    """Return the cells of measured rows, without some candidates or without the first splits."""
+    cells: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["split"] < first_split:
+            continue
+        inner, tested = (
+            {name: value for name, value in row[key].items() if name not in left_out}
+            for key in ("inner", "test_figures")
+        )
+        chosen, challenger = _choice(inner, row["is_chance"])
+        made = {"inner": inner, "test_figures": tested, "chosen": chosen, "challenger": challenger}
+        cells.setdefault((row["set"], row["judge"]), []).append(row | made)
     return [CellResult(name, judge, found) for (name, judge), found in cells.items()]
 
 
 def _choice(inner: dict[str, list[Any]], is_chance: bool) -> tuple[str, str]:
-    """Return what the rule of today takes of what the races of then saw."""
+    """Return the choice of the present rule among the differences measured inside the train part."""
     finalists = [Strategy(name, "none") for name, found in inner.items() if found[3]]
     seen = {
         name: Difference(mean, error, shrunk, 0.0)
@@ -145,7 +142,7 @@ def figures(cells: Sequence[CellResult]) -> dict[str, dict[str, Any]]:
     for name, (figure, goal) in _FIGURES.items():
         rng = rng_for(1, "cells", name)
         draws = []
-        for _ in range(N_DRAWS // 4):
+        for _ in range(N_DRAWS):
             rows = rng.integers(0, len(cells), len(cells))
             draws.append(figure([cells[i] for i in rows]))
         low, high = np.nanquantile(draws, [0.025, 0.975])

@@ -1,64 +1,182 @@
-"""Does `advise` choose well? Every strategy tested on every cell (set x judge), beside real extra rows.
+"""Does `advise` choose well? Every strategy on every cell (set x model), beside real extra rows.
 
-    python -m benchmarks.minority.cells run --results benchmarks/minority/cells.jsonl
-    python -m benchmarks.minority.cells tell --results benchmarks/minority/cells.jsonl
+    python -m benchmarks.minority.cells                      # goes on with cells.jsonl, writes CELLS.md
+    python -m benchmarks.minority.cells --page               # CELLS.md and cells.json from what is measured
+    python -m benchmarks.minority.cells noise --tables 60    # tables whose label is drawn by lot
 
-The first goes on where it stopped, one line a split; the second writes cells.json and CELLS.md.
-A split holds test rows apart, and as many rare rows again as there are in the train part (the oracle).
-The race of `advise` sees the train part alone; each candidate is then fitted on it and tested.
+A split holds test rows apart, and as many rare rows again as the train part has (the oracle). The race
+of `advise` sees the train part alone; each candidate is then fitted on it and tested.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 
-from benchmarks.minority.cell_sets import SETS, CellParts, CellSet, data_folder, parts_of
+from benchmarks.markdown import table
+from benchmarks.minority.cell_figures import LEARNERS, cells_of, figures, is_beyond
+from benchmarks.minority.real_sets import SOURCES, handbook_with_history, ulb
+from benchmarks.results import Row, grouped
+from benchmarks.runner import Benchmark, Settings
 from twinset.core.seeding import draw_seed, rng_for
+from twinset.registry import component_names
 from twinset.workflows.advise import strategies
-from twinset.workflows.advise.cross_validation import Bench, FoldResult
-from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, Cut
-from twinset.workflows.advise.labelled_table import Case
+from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
+from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, TrainTestSplit, outer_cut
+from twinset.workflows.advise.labelled_table import ColumnRoles, LabelledTable, read_labelled_table
 from twinset.workflows.advise.models import fit, view_of
-from twinset.workflows.advise.ranking_metrics import Ranking, average_precision, log_loss
-from twinset.workflows.advise.select_strategy import Race, race, restored
+from twinset.workflows.advise.ranking_metrics import (
+    BootstrapDraws,
+    WeightedRanking,
+    average_precision,
+    log_loss,
+)
+from twinset.workflows.advise.select_strategy import ModelSelection, restored, select_strategies
 from twinset.workflows.advise.strategies import Strategy, candidates
-from twinset.workflows.advise.test_results import Drawn
 
-JUDGES = ("boosted", "linear")
-ALERT_RATE = 0.01
+HERE = Path(__file__).parent
+MODELS = ("boosted", "linear")
+ALERT_RATE = 0.01  # share of rows that can be looked at; recall is reported there
 GENERATORS = tuple(names[0] for _, names in strategies.GENERATORS)
-N_DRAWS = 200
+N_DRAWS = 200  # of test rows, for the standard error of a difference
 FULL = (Strategy("smote 1", "rows", ratio=1.0, component="minority.smote"),)
+MOST_TRAIN, MOST_TEST = 8_000, 30_000  # rows: thinned so that a cell costs minutes
+NOISE_SHAPES = ((1_500, 0.06), (3_000, 0.03), (6_000, 0.02), (2_500, 0.1))
+# Rows and share of rare ones of the tables of noise, in turn.
 
 
-def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> dict[str, Any]:
-    """Return what one split of one cell says: the choice, and the test figures of every strategy."""
-    parts = parts_of(one, case, rng_for(split, "cells", one.name))
-    bench = Bench(case, seed=100 + split)
+@dataclass(frozen=True)
+class CellSet:
+    """One table, with the numbers of rare rows for training and for testing.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the frame.
+    target, positive : str
+        Column and rare label.
+    n_train, n_test : int
+        Rare rows in the train and the test part; up to `n_train` more are held aside, to see what
+        real rows would bring.
+    time : str, optional
+        Column to cut by: the latest rows are tested on.
+    """
+
+    load: Callable[[], pd.DataFrame]
+    target: str
+    positive: str
+    n_train: int
+    n_test: int
+    time: str | None = None
+
+
+def _source(name: str, n_train: int, n_test: int) -> CellSet:
+    source = SOURCES[name]
+    return CellSet(source.read, source.target, source.rare, n_train, n_test)
+
+
+SETS: dict[str, CellSet] = {
+    "ulb": CellSet(lambda: ulb(with_time=False), "Class", "1", 150, 190),
+    "ulb, 40 frauds": CellSet(lambda: ulb(with_time=False), "Class", "1", 40, 300),
+    "ulb, by time": CellSet(ulb, "Class", "1", 140, 190, "Time"),
+    "handbook, by time": CellSet(handbook_with_history, "fraud", "1", 100, 500, "when"),
+    "mammography": _source("mammography", 75, 105),
+    "polish": _source("polish", 120, 170),
+    "wilt": _source("wilt", 75, 110),
+    "us_crime": _source("us_crime", 45, 60),
+    "ozone": _source("ozone_level_8hr", 48, 64),
+    "wine": _source("wine_quality", 55, 73),
+    "pc1": _source("pc1", 25, 30),
+    "churn": _source("churn", 60, 400),
+    "jm1": _source("jm1", 60, 500),
+    "adult": _source("adult", 100, 500),
+    "adult, 30 rare": _source("adult", 30, 500),
+    "default": _source("default", 100, 500),
+    "shoppers": _source("shoppers", 100, 400),
+    "magic": _source("magic", 100, 500),
+}
+
+
+@dataclass(frozen=True)
+class CellParts:
+    """Positions of the rows for training, for testing, and held aside (rare ones only)."""
+
+    train: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+    aside: npt.NDArray[np.int64]
+
+
+def parts_of(one: CellSet, case: LabelledTable, rng: np.random.Generator) -> CellParts:
+    """Return the parts of one split; train and test have the same share of rare rows.
+
+    With a time, the first 60 % of the rare rows are for training, and the common rows go with the times.
+    """
+    if case.time is None:
+        early_rare = late_rare = rng.permutation(np.flatnonzero(case.truth))
+        early = late = rng.permutation(np.flatnonzero(~case.truth))
+    else:
+        cut = np.quantile(case.time[case.truth], 0.6)
+        early_rare, late_rare, early, late = (
+            rng.permutation(np.flatnonzero((case.truth == rare) & ((case.time <= cut) == before)))
+            for rare in (True, False)
+            for before in (True, False)
+        )
+    test_rare = late_rare[: one.n_test]
+    left = rng.permutation(np.setdiff1d(early_rare, test_rare, assume_unique=True))
+    train_rare, aside = left[: one.n_train], left[one.n_train : 2 * one.n_train]
+    room = len(early) / (len(train_rare) + len(test_rare) * (case.time is None))
+    times = min(MOST_TRAIN / len(train_rare), MOST_TEST / len(test_rare), room)
+    if case.time is not None:
+        times = min(times, len(late) / len(test_rare))
+    n_train, n_test = int(times * len(train_rare)), int(times * len(test_rare))
+    train = early[:n_train]
+    test = (late[n_train:] if case.time is None else late)[:n_test]
+    return CellParts(
+        np.sort(np.concatenate([train_rare, train])),
+        np.sort(np.concatenate([test_rare, test])),
+        np.sort(aside),
+    )
+
+
+@cache
+def _case(name: str) -> LabelledTable:
+    one = SETS[name]
+    return read_labelled_table(
+        one.load(), ColumnRoles(target=one.target, positive=one.positive, time=one.time)
+    )
+
+
+def measure_cell(job: Row) -> Row:
+    """Return the choice of `advise` in one split of one cell, and test figures of every strategy."""
+    name, model, split = job["set"], job["judge"], job["split"]
+    case = _case(name)
+    parts = parts_of(SETS[name], case, rng_for(split, "cells", name))
+    bench = StrategyTrials(case, seed=100 + split)
     tried = candidates(GENERATORS, None, float(case.truth[parts.train].mean()))
     gap = 0.0
     if case.time is not None:
         span = float(np.ptp(case.time[parts.train]))
         gap = min(GAP_SHARE * span, GAP_DAYS if case.in_days else np.inf)
     started = time.process_time()
-    found = race(bench, parts.train, tried, judge, gap)
+    found = select_strategies(bench, parts.train, tried, model, gap)
     seconds = time.process_time() - started
-    folds.append(_fold_changes(found, one, judge, split))
-    (tested,) = bench.try_all([("final", Cut(parts.train, parts.test))], [*tried, *FULL], judge)
+    (tested,) = bench.try_all(
+        [("final", TrainTestSplit(parts.train, parts.test))], [*tried, *FULL], model
+    )
     scores = {name: result.scores for name, result in tested.items()}
-    scores["oracle"] = _oracle(bench, parts, judge)
+    scores["oracle"] = _oracle(bench, parts, model)
     return {
-        "set": one.name,
-        "judge": judge,
-        "split": split,
+        **job,
         "train": [len(parts.train), int(case.truth[parts.train].sum())],
         "test": [len(parts.test), int(case.truth[parts.test].sum())],
         "aside": len(parts.aside),
@@ -66,131 +184,196 @@ def cell(one: CellSet, case: Case, judge: str, split: int, folds: list[Any]) -> 
         "challenger": found.challenger,
         "is_chance": found.is_chance,
         "inner": {
-            name: [d.mean, d.error, d.shrunk, name in found.finalists]
+            name: [d.mean, d.error, d.shrunk, name in found.shortlist]
             for name, d in found.differences.items()
         },
-        "test_figures": _figures(scores, case.truth[parts.test], split),
-        "log_loss_ratio": _restored(found, tested, case, parts),
+        "test_figures": _test_figures(scores, case.truth[parts.test], split),
+        "log_loss_ratio": _loss_ratios(found, tested, case, parts),
         "fitted_rows": bench.fitted_rows,
         "race_seconds": seconds,
     }
 
 
-def _figures(
+def _test_figures(
     scores: Mapping[str, npt.NDArray[np.float64]], truth: npt.NDArray[np.bool_], split: int
 ) -> dict[str, list[float]]:
-    """Return for each strategy: average precision, its difference to none, the standard error of that by
-    a paired bootstrap, recall at the alert rate."""
-    drawn = Drawn.of(truth, N_DRAWS, rng_for(split, "cells", "draws"))
-    weights = np.array(list(drawn.weights()))
-    rankings = {name: Ranking(s, truth) for name, s in scores.items()}
+    """Return for each strategy: average precision, its difference to none, the standard error of that
+    by a paired bootstrap, recall at the alert rate."""
+    weights = list(BootstrapDraws.of(truth, N_DRAWS, rng_for(split, "cells", "draws")).weights())
+    rankings = {name: WeightedRanking(s, truth) for name, s in scores.items()}
     draws = {
         name: np.array([r.measures(w, ALERT_RATE)[0] for w in weights])
         for name, r in rankings.items()
     }
-    ones = np.ones(len(truth))
-    base = average_precision(scores["none"], truth)
-    return {
-        name: [
-            (ap := average_precision(s, truth)),
-            ap - base,
-            float((draws[name] - draws["none"]).std(ddof=1)),
-            rankings[name].measures(ones, ALERT_RATE)[1],
-        ]
-        for name, s in scores.items()
-    }
+    base, found = average_precision(scores["none"], truth), {}
+    for name, ranking in rankings.items():
+        precision = average_precision(scores[name], truth)
+        error = float((draws[name] - draws["none"]).std(ddof=1))
+        recall = ranking.measures(np.ones(len(truth)), ALERT_RATE)[1]
+        found[name] = [precision, precision - base, error, recall]
+    return found
 
 
-def _oracle(bench: Bench, parts: CellParts, judge: str) -> npt.NDArray[np.float64]:
-    """Return the test scores of a model that was given the rare rows held aside as well."""
+def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[np.float64]:
+    """Return the test scores of a model that is given the rare rows held aside as well."""
     rows = np.concatenate([parts.train, parts.aside])
-    raw = bench.raw.take(parts.train)
-    view = view_of(judge, raw)
+    view = view_of(model, bench.raw.take(parts.train))
     seed = draw_seed(rng_for(bench.seed, "advise", "final", "model"))
     x = view.transform(bench.raw.take(rows))
-    predict = fit(judge, x, bench.case.truth[rows], None, seed)
+    predict = fit(model, x, bench.labelled.truth[rows], None, seed)
     return predict(view.transform(bench.raw.take(parts.test)))
 
 
-def _restored(
-    found: Race, tested: Mapping[str, FoldResult], case: Case, parts: CellParts
+def _loss_ratios(
+    found: ModelSelection, tested: Mapping[str, FoldResult], case: LabelledTable, parts: CellParts
 ) -> dict[str, float]:
     """Return for each finalist its log-loss after restoring over that of none as it is."""
     truth = case.truth[parts.test]
     base = log_loss(tested["none"].scores, truth)
-    out = {}
-    for name in found.finalists:
-        honest = restored(found, name, case).apply(tested[name].scores)
-        out[name] = log_loss(honest, truth) / base
-    return out
-
-
-def _fold_changes(found: Race, one: CellSet, judge: str, split: int) -> dict[str, Any]:
-    """Return the changes against none of every positive in every fold, to try other rules on."""
     return {
-        "set": one.name,
-        "judge": judge,
-        "split": split,
-        "sizes": [[len(cut.train), len(cut.test)] for _, cut in found.folds],
-        "changes": {
-            name: [
-                np.round(fold[name].precision - fold["none"].precision, 4).tolist()
-                for fold in found.results
-            ]
-            for name in found.finalists
-        },
+        name: log_loss(restored(found, name, case).apply(tested[name].scores), truth) / base
+        for name in found.shortlist
     }
 
 
-def _jobs(
-    splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
-) -> Iterator[tuple[int, CellSet, str]]:
-    for split in splits:
-        for one in SETS:
-            if not sets or one.name in sets:
-                for judge in judges:
-                    yield split, one, judge
+def measure_noise(job: Row) -> Row:
+    """Return the choice of `advise` on one table of noise."""
+    number = job["table"]
+    case = read_labelled_table(noise_table(number), ColumnRoles(target="fraud", positive="1"))
+    cut = outer_cut(case, 0.3, None, rng_for(number, "advise", "split"))
+    share = float(case.truth[cut.train].mean())
+    tried = candidates(component_names("generator"), None, share)
+    found = select_strategies(StrategyTrials(case, number), cut.train, tried, job["judge"])
+    train = [len(cut.train), int(case.truth[cut.train].sum())]
+    return {**job, "train": train, "chosen": found.chosen, "is_chance": found.is_chance}
 
 
-def run(
-    results: Path, folder: Path, splits: Sequence[int], sets: Sequence[str], judges: Sequence[str]
-) -> None:
-    """Run every cell that the file of results does not hold yet."""
-    done = set()
-    if results.exists():
-        lines = [json.loads(line) for line in results.read_text().splitlines()]
-        done = {(line["set"], line["judge"], line["split"]) for line in lines}
-    opened: dict[str, Case] = {}
-    for split, one, judge in _jobs(splits, sets, judges):
-        if (one.name, judge, split) in done:
-            continue
-        if one.name not in opened:
-            opened[one.name] = one.open(folder)
-        folds: list[Any] = []
-        line = cell(one, opened[one.name], judge, split, folds)
-        for place, value in ((results, line), (results.with_suffix(".folds.jsonl"), folds[0])):
-            with place.open("a") as file:
-                file.write(json.dumps(value) + "\n")
-        print(one.name, judge, split, line["chosen"], f"{line['race_seconds']:.1f} s", flush=True)
+def noise_table(number: int) -> pa.Table:
+    """Return three normal and three lognormal columns, a category, and a label by lot."""
+    rng = rng_for(number, "noise")
+    n, share = NOISE_SHAPES[number % len(NOISE_SHAPES)]
+    normal = {f"x{i}": rng.normal(size=n) for i in range(3)}
+    skewed = {f"y{i}": rng.lognormal(size=n) for i in range(3)}
+    kind = rng.choice(list("abcdef"), n)
+    label = (rng.random(n) < share).astype(int)
+    return pa.table({**normal, **skewed, "kind": kind, "fraud": label})
 
 
-def main() -> None:
-    """Read the arguments and run, or tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("run", "tell"))
-    parser.add_argument("--results", type=Path, nargs="+", required=True)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--splits", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--sets", nargs="*", default=[])
-    parser.add_argument("--judges", nargs="*", default=JUDGES)
-    given = parser.parse_args()
-    if given.what == "run":
-        run(given.results[0], data_folder(given.data), given.splits, given.sets, given.judges)
-    else:
-        from benchmarks.minority.cell_page import tell
+def cell_blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of CELLS.md."""
+    cells, found = cells_of(rows), group_figures(rows)
+    sums = [
+        [name, *(_with_interval(found[group][name]) for group in found), entry["goal"]]
+        for name, entry in found["all"].items()
+    ]
+    lines = []
+    for one in cells:
+        first = one.splits[0]
+        gains = {name: one.differences[name][0] for name in one.names if name != "none"}
+        best = max(gains, key=gains.__getitem__)
+        lines.append([
+            one.set, one.judge, f"{first['train'][1]}, {first['test'][1]}",
+            f"{one.precision('none'):.3f}", _starred(*one.advised), ", ".join(one.chosen),
+            f"{_starred(*one.differences[best])} {best}",
+            *(_starred(*one.differences[name]) for name in ("smote 1", "oracle")),
+        ])  # fmt: skip
+    head = ["set", "judge", "rare rows: train, test", "none", "advise", "took", "best", "SMOTE 1:1",
+            "oracle"]  # fmt: skip
+    return {"figures": table(["figure", *found, "goal"], sums), "cells": table(head, lines)}
 
-        tell(given.results)
 
+def group_figures(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the figures over all cells and over groups of them."""
+    cells = cells_of(rows)
+    groups = {
+        "all": cells,
+        "balancing alone": cells_of(rows, LEARNERS),
+        "later splits": cells_of(rows, first_split=1),
+        **{model: [one for one in cells if one.judge == model] for model in MODELS},
+    }
+    return {name: figures(own) for name, own in groups.items() if own}
+
+
+def cell_sums(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the content of cells.json."""
+    found = group_figures(rows)
+    cells = [
+        {
+            "set": one.set,
+            "judge": one.judge,
+            "splits": len(one.splits),
+            "train_positives": one.splits[0]["train"][1],
+            "test_positives": one.splits[0]["test"][1],
+            "base_rate": one.splits[0]["train"][1] / one.splits[0]["train"][0],
+            "none": one.precision("none"),
+            "advise": one.advised,
+            "chosen": one.chosen,
+            "differences": one.differences,
+            "helping": one.helping,
+        }
+        for one in cells_of(rows)
+    ]
+    others = {name: own for name, own in found.items() if name != "all"}
+    return {"figures": found["all"], "other_figures": others, "cells": cells}
+
+
+def noise_blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the sentence of CELLS.md about tables of noise."""
+    parts = []
+    for model, own in sorted(grouped(rows, "judge").items()):
+        parts.append(f"{model}: {sum(row['chosen'] != 'none' for row in own)} of {len(own)}")
+    rare = [row["train"][1] for row in rows]
+    text = (
+        f"Tables of noise, {min(rare)} to {max(rare)} rare training rows, on which anything but none is "
+        f"taken (`python -m benchmarks.minority.cells noise`): {'; '.join(parts)}."
+    )
+    return {"noise": text}
+
+
+def _with_interval(entry: Mapping[str, Any]) -> str:
+    low, high = entry["interval"]
+    return f"{entry['value']:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _starred(mean: float, error: float) -> str:
+    return f"{mean:+.3f}" + ("\\*" if is_beyond(mean, error) else "")
+
+
+def _cell_jobs(options: Settings) -> list[Row]:
+    return [
+        {"set": name, "judge": model, "split": split}
+        for split in options.splits
+        for name in options.sets
+        for model in options.models
+    ]
+
+
+CELLS = Benchmark(
+    about=__doc__,
+    results=HERE / "cells.jsonl",
+    page=HERE / "CELLS.md",
+    key=("set", "judge", "split"),
+    jobs=_cell_jobs,
+    measure=measure_cell,
+    blocks=cell_blocks,
+    sums={"cells.json": cell_sums},
+    settings={"splits": [0, 1, 2], "sets": list(SETS), "models": list(MODELS)},
+)
+NOISE = Benchmark(
+    about=__doc__,
+    results=HERE / "noise.jsonl",
+    page=HERE / "CELLS.md",
+    key=("table", "judge"),
+    jobs=lambda options: [
+        {"table": number, "judge": options.model} for number in range(options.tables)
+    ],
+    measure=measure_noise,
+    blocks=noise_blocks,
+    settings={"tables": 60, "model": "linear"},
+)
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["noise"]:
+        NOISE.run(sys.argv[2:])
+    else:
+        CELLS.run()

@@ -2,29 +2,35 @@
 
     python -m benchmarks.minority.defects
 
-writes DEFECTS.md beside this file.
+Results: DEFECTS.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import imblearn.over_sampling as theirs
 import numpy as np
+import pandas as pd
 
 import twinset.sklearn as ours
-from benchmarks.evaluation.versions import versions
-from benchmarks.minority.defect_data import RARE, ruled, violations
+from benchmarks.markdown import NOTHING, listed, table, write_page
 from benchmarks.minority.dtype_cases import cases, labels, same_rows, type_of
+from benchmarks.results import environment
 
 Make = Callable[..., Any]
-OUT = Path(__file__).with_name("DEFECTS.md")
+PAGE = Path(__file__).with_name("DEFECTS.md")
+N, RARE = 4_000, 200
+ONE_HOT = tuple(f"is_{i}" for i in range(4))
+NUMBERS = ["net", "tax", "total", "start", "end", "items", "age", "share"]
 SEEDS = range(5)
-_REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
+DATES = "date has a time of day"
+REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
 OURS: dict[str, Make] = {
     "SMOTE": ours.SMOTE,
     "Borderline": ours.BorderlineSMOTE,
@@ -32,28 +38,92 @@ OURS: dict[str, Make] = {
     "copula": ours.CopulaSampler,
     "SMOTE, filtered": ours.FilteredSampler,
     "trees": ours.TreesSampler,
-    "ADASYN through us": lambda **more: ours.ImblearnSampler("ADASYN", **more),
+    "ADASYN through us": partial(ours.ImblearnSampler, "ADASYN"),
 }
 THEIRS: dict[str, Make] = {
     "SMOTE": theirs.SMOTE,
-    "SMOTENC": lambda **more: theirs.SMOTENC([3, 4, 5, 6], **more),
+    "SMOTENC": partial(theirs.SMOTENC, [3, 4, 5, 6]),
     "Borderline": theirs.BorderlineSMOTE,
     "ADASYN": theirs.ADASYN,
-    "smoothed ROS": lambda **more: theirs.RandomOverSampler(shrinkage=1.0, **more),
+    "smoothed ROS": partial(theirs.RandomOverSampler, shrinkage=1.0),
 }
+BOTH = {f"ours: {n}": m for n, m in OURS.items()} | {f"theirs: {n}": m for n, m in THEIRS.items()}
+
+
+def ruled(*, with_dates: bool = True, seed: int = 3) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a frame of 4,000 rows with the rules of real ones and its labels, 200 of them rare.
+
+    net + tax = total, all in cents; exactly one of is_0 ... is_3 is 1; start <= end; whole `items`,
+    `age` whole but of a float type; `share` in [0, 1]; `day` a date without time.
+    """
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1], [N - RARE, RARE])
+    net = np.round(rng.gamma(2, 30 + 40 * y), 2)
+    tax = np.round(net * rng.choice([0.07, 0.19], N), 2)
+    kind = rng.integers(0, 4, N)
+    start = rng.integers(0, 300, N)
+    columns: dict[str, Any] = {"net": net, "tax": tax, "total": np.round(net + tax, 2)}
+    columns |= {name: (kind == i).astype(np.uint8) for i, name in enumerate(ONE_HOT)}
+    columns |= {"start": start, "end": start + rng.integers(0, 90, N)}
+    columns |= {"items": rng.poisson(2.75, N), "age": rng.integers(18, 90, N).astype(float)}
+    columns |= {"share": np.clip(rng.beta(0.5, 0.5, N), 0, 1)}
+    if with_dates:
+        days = pd.to_timedelta(rng.integers(0, 600, N), unit="D")
+        columns["day"] = pd.Timestamp("2023-01-01") + days
+    return pd.DataFrame(columns), y
+
+
+def violations(new: pd.DataFrame, real: pd.DataFrame) -> dict[str, float]:
+    """Return the share of new rows that break each rule; `real` are real rows of the class."""
+    cents = new[["net", "tax", "total"]].to_numpy() * 100
+    parts = new["net"].round(2) + new["tax"].round(2) - new["total"].round(2)
+    low, high = real[NUMBERS].min(), real[NUMBERS].max()
+    found = {
+        "one-hot group does not add up to 1": new[list(ONE_HOT)].sum(axis=1) != 1,
+        "integer in a float column is not whole": new["age"] % 1 != 0,
+        "money has more than 2 decimals": np.abs(cents - np.round(cents)).max(axis=1) > 1e-4,
+        "total is not the sum of its rounded parts": parts.abs() > 1e-6,
+        "end before start": new["end"] < new["start"],
+        "number outside the real range of the class": (
+            (new[NUMBERS] < low - 1e-9) | (new[NUMBERS] > high + 1e-9)
+        ).any(axis=1),
+    }
+    if "day" in new:
+        found[DATES] = new["day"] != new["day"].dt.normalize()
+    return {name: float(np.mean(mask)) for name, mask in found.items()}
 
 
 def broken(make: Make, *, with_dates: bool) -> dict[str, float] | str:
     """Return the share of new rows that break each rule, over all seeds, or the name of an error."""
-    X, y = ruled(with_dates=with_dates)
+    x, y = ruled(with_dates=with_dates)
     found = []
     for seed in SEEDS:
         try:
-            made, _ = make(random_state=seed, sampling_strategy=0.8).fit_resample(X, y)
-        except _REFUSALS as error:
+            new, _ = make(random_state=seed, sampling_strategy=0.8).fit_resample(x, y)
+        except REFUSALS as error:
             return type(error).__name__
-        found.append(violations(made.iloc[len(X) :], X[y == 1]))
+        found.append(violations(new.iloc[len(x) :], x[y == 1]))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+
+def rules_table() -> str:
+    """Return the shares of new rows; where a date column is refused, the error's name stands there."""
+    columns: dict[str, dict[str, Any] | str] = {}
+    for name, make in BOTH.items():
+        found = broken(make, with_dates=True)
+        if isinstance(found, str):
+            undated = broken(make, with_dates=False)
+            columns[name] = undated if isinstance(undated, str) else {**undated, DATES: found}
+        else:
+            columns[name] = found
+    rules = next(one for one in columns.values() if isinstance(one, dict))
+    rows = []
+    for rule in rules:
+        cells = [
+            one if isinstance(one, str) else one.get(rule, NOTHING) for one in columns.values()
+        ]
+        rows.append([rule, *(c if isinstance(c, str) else f"{100 * c:.2f} %" for c in cells)])
+    return table(["share of new rows in which", *columns], rows)
 
 
 def integer_bias(make: Make) -> tuple[float, float]:
@@ -63,149 +133,97 @@ def integer_bias(make: Make) -> tuple[float, float]:
     """
     rng = np.random.default_rng(0)
     n = rng.poisson(2.75, 4_000)
-    X = np.column_stack([n, rng.normal(size=4_000), rng.normal(size=4_000)])
+    x = np.column_stack([n, rng.normal(size=4_000), rng.normal(size=4_000)])
     y = np.repeat([0, 1], [3_600, 400])
-    import pandas as pd
-
-    whole = pd.DataFrame(X, columns=list("nab")).astype({"n": int})
+    whole = pd.DataFrame(x, columns=list("nab")).astype({"n": int})
     free = whole.assign(n=n + 1e-7 * rng.random(4_000))
     moved = []
     for seed in range(20):
-        means = []
-        for frame in (whole, free):
-            sampler = make(random_state=seed, sampling_strategy={1: 100_400})
-            made, _ = sampler.fit_resample(frame, y)
-            means.append(made["n"].iloc[4_000:].mean())
+        sampler = make(random_state=seed, sampling_strategy={1: 100_400})
+        means = [sampler.fit_resample(f, y)[0]["n"].iloc[4_000:].mean() for f in (whole, free)]
         moved.append(means[0] / means[1] - 1)
     return float(np.mean(moved)), float(np.std(moved, ddof=1) / np.sqrt(len(moved)))
 
 
-def takes(make: Make, table: Any) -> str:
-    """Return "yes", or in a word why a table does not come back as it went in."""
-    try:
-        made, _ = make(random_state=0).fit_resample(table, labels())
-    except _REFUSALS as error:
-        return type(error).__name__
-    if type_of(made) != type_of(table):
-        return "other types"
-    return "yes" if same_rows(made[: len(table)], table) else "real rows changed"
-
-
-def promises(make: Make, **threads: Any) -> dict[str, str]:
-    """Return which of order, prefix and thread invariance hold bit for bit."""
-    X, y = ruled(with_dates=False)
-    # Small unsigned integers alone make some of theirs fail.
-    X = X[["net", "tax", "total", "age", "share"]]
-    n = len(X)
-
-    def new(frame: Any, target: Any, rows: int = 2_000, **more: Any) -> Any:
-        sampler = make(random_state=1, sampling_strategy={1: RARE + rows}, **more)
-        return sampler.fit_resample(frame, target)[0].iloc[n:].reset_index(drop=True)
-
-    order = np.random.default_rng(5).permutation(n)
-    first = new(X, y)
-    told = {
-        "order": first.equals(new(X.iloc[order].reset_index(drop=True), y[order])),
-        "first n of 2 n": first.equals(new(X, y, 4_000).iloc[:2_000]),
-    }
-    said = {name: "yes" if holds else "no" for name, holds in told.items()}
-    said["threads"] = ("yes" if first.equals(new(X, y, **threads)) else "no") if threads else "–"
-    return said
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def rules_table() -> str:
-    columns: dict[str, dict[str, float | str] | str] = {}
-    for name, make in OURS.items():
-        columns[f"ours: {name}"] = shares(make, broken(make, with_dates=True))
-    for name, make in THEIRS.items():
-        columns[f"theirs: {name}"] = shares(make, broken(make, with_dates=True))
-    some = next(one for one in columns.values() if isinstance(one, dict))
-    rows = []
-    for rule in some:
-        cells = [one if isinstance(one, str) else one.get(rule, "–") for one in columns.values()]
-        rows.append([rule, *(c if isinstance(c, str) else f"{100 * c:.2f} %" for c in cells)])
-    return table(["share of new rows in which", *columns], rows)
-
-
-def shares(make: Make, found: dict[str, float] | str) -> dict[str, float | str] | str:
-    """Return the shares; where a date column is refused, those without it and the error's name."""
-    if not isinstance(found, str):
-        return dict(found)
-    undated = broken(make, with_dates=False)
-    return undated if isinstance(undated, str) else {**undated, "date has a time of day": found}
-
-
-def types_table() -> str:
-    rows, good = [], [0, 0]
-    for name, build in cases().items():
-        mine = takes(ours.SMOTE, build())
-        other = takes(theirs.SMOTE, build())
-        if other != "yes":
-            nominal = takes(lambda **more: theirs.SMOTENC("auto", **more), build())
-            other = "yes (SMOTENC)" if nominal == "yes" else other
-        good[0] += mine == "yes"
-        good[1] += other.startswith("yes")
-        rows.append([name, mine, other])
-    rows.append(["**taken**", f"**{good[0]} of {len(rows)}**", f"**{good[1]} of {len(rows)}**"])
-    return table(["case", "ours: SMOTE", "theirs: SMOTE, else SMOTENC('auto')"], rows)
-
-
-def promises_table() -> str:
-    rows = [[f"ours: {n}", *promises(m, n_jobs=4).values()] for n, m in list(OURS.items())[:6]]
-    rows += [[f"theirs: {n}", *promises(m).values()] for n, m in THEIRS.items() if n != "SMOTENC"]
-    return table(
-        ["sampler", "row order changes nothing", "2 n begin with n", "4 threads as 1"], rows
-    )
-
-
 def bias_table() -> str:
+    """Return the table of means of an integer column."""
     rows = []
-    for side, makes in (("ours", OURS), ("theirs", THEIRS)):
-        for name in ("SMOTE", "Borderline"):
-            mean, error = integer_bias(makes[name])
-            rows.append([f"{side}: {name}", f"{100 * mean:+.2f} %", f"{100 * error:.2f} %"])
+    for name in ("ours: SMOTE", "ours: Borderline", "theirs: SMOTE", "theirs: Borderline"):
+        mean, error = integer_bias(BOTH[name])
+        rows.append([name, f"{100 * mean:+.2f} %", f"{100 * error:.2f} %"])
     return table(["sampler", "mean moved by rounding", "standard error"], rows)
 
 
+def accepts(make: Make, data: Any) -> str:
+    """Return "yes", or in a word why a table does not come back as it went in."""
+    try:
+        found, _ = make(random_state=0).fit_resample(data, labels())
+    except REFUSALS as error:
+        return type(error).__name__
+    if type_of(found) != type_of(data):
+        return "other types"
+    return "yes" if same_rows(found[: len(data)], data) else "real rows changed"
+
+
+def types_table() -> str:
+    """Return which types of tables are accepted."""
+    rows, good = [], [0, 0]
+    for name, build in cases().items():
+        mine, other = accepts(ours.SMOTE, build()), accepts(theirs.SMOTE, build())
+        if other != "yes" and accepts(partial(theirs.SMOTENC, "auto"), build()) == "yes":
+            other = "yes (SMOTENC)"
+        good[0] += mine == "yes"
+        good[1] += other.startswith("yes")
+        rows.append([name, mine, other])
+    rows.append(["**taken**", *(f"**{n} of {len(rows)}**" for n in good)])
+    return table(["case", "ours: SMOTE", "theirs: SMOTE, else SMOTENC('auto')"], rows)
+
+
+def promises(make: Make, **threads: Any) -> list[str]:
+    """Return which of order, prefix and thread invariance hold bit for bit."""
+    x, y = ruled(with_dates=False)
+    # Small unsigned integers alone make some of theirs fail.
+    x = x[["net", "tax", "total", "age", "share"]]
+
+    def new(
+        frame: pd.DataFrame, target: np.ndarray, rows: int = 2_000, **more: Any
+    ) -> pd.DataFrame:
+        sampler = make(random_state=1, sampling_strategy={1: RARE + rows}, **more)
+        found = sampler.fit_resample(frame, target)[0]
+        return pd.DataFrame(found).iloc[len(x) :].reset_index(drop=True)
+
+    order = np.random.default_rng(5).permutation(len(x))
+    first = new(x, y)
+    kept = [
+        first.equals(new(x.iloc[order].reset_index(drop=True), y[order])),
+        first.equals(new(x, y, 4_000).iloc[:2_000]),
+        *([first.equals(new(x, y, **threads))] if threads else []),
+    ]
+    return [*("yes" if one else "no" for one in kept), *([] if threads else [NOTHING])]
+
+
+def promises_table() -> str:
+    """Return which promises hold."""
+    rows = [[f"ours: {n}", *promises(m, n_jobs=4)] for n, m in list(OURS.items())[:6]]
+    rows += [[f"theirs: {n}", *promises(m)] for n, m in THEIRS.items() if n != "SMOTENC"]
+    head = ["sampler", "row order changes nothing", "2 n begin with n", "4 threads as 1"]
+    return table(head, rows)
+
+
 def main() -> None:
+    """Measure all tables and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=PAGE, help="page to write")
+    out = parser.parse_args().out
     warnings.simplefilter("ignore")
-    known = versions() | {"imbalanced-learn": version("imbalanced-learn")}
-    text = f"""# What samplers break
-
-A made-up table of 4,000 rows, 200 of them rare, with the rules of everyday tables; {len(SEEDS)} seeds,
-about 2,840 new rows each. Nothing is declared: ours finds the rules. SMOTENC is told which columns
-are the one-hot group. An error's name stands where a table with a date column is refused.
-
-Machine: 2 shared x86-64 cores. {", ".join(f"{name} {v}" for name, v in known.items())}.
-Made by `python -m benchmarks.minority.defects`.
-
-## Rules
-{rules_table()}
-
-## Mean of an integer column
-Poisson numbers with mean 2.75; against the same seed on the same column as free numbers, 20 seeds of
-100,000 new rows.
-
-{bias_table()}
-
-## Types
-240 rows each. "yes": the same container, column types and index type come out, and the real rows
-are in it as they were.
-
-{types_table()}
-
-## Promises
-2,000 new rows, bit for bit.
-
-{promises_table()}
-"""
-    OUT.write_text(text, encoding="utf-8")
-    print(text)
+    blocks = {
+        "environment": listed(environment("imbalanced-learn")),
+        "rules": rules_table(),
+        "bias": bias_table(),
+        "types": types_table(),
+        "promises": promises_table(),
+    }
+    write_page(out, blocks, PAGE)
 
 
 if __name__ == "__main__":

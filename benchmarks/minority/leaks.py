@@ -1,21 +1,23 @@
-"""How many planted leaks the guard refuses, and how many clean cuts it lets pass.
+"""Count the planted leaks that the guard refuses, and the clean cuts that it lets pass.
 
-``python -m benchmarks.minority.leaks [SET ...]`` writes leaks.json and LEAKS.md beside this file, after
-every set, so that an interrupted run keeps what it has. Named sets replace their own results only.
+    python -m benchmarks.minority.leaks
+    python -m benchmarks.minority.leaks --sets wilt --keep    # one set anew, the others as they are
+
+Results: LEAKS.md and leaks.json.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from benchmarks.minority.clean_cuts import CLEAN
-from benchmarks.minority.planted_leaks import KINDS, plant
-from benchmarks.minority.real_sets import ABSENT, DATA, RealSet, real_sets
+from benchmarks.markdown import table
+from benchmarks.minority.planted_leaks import CLEAN, KINDS, plant
+from benchmarks.minority.real_sets import RealSet, real_sets
+from benchmarks.results import Row, grouped
+from benchmarks.runner import Benchmark, Settings
 from twinset.measurement.leakage import check
 
 HERE = Path(__file__).parent
@@ -25,39 +27,33 @@ PLANTED_SETS = (
 CLEAN_SETS = (
     *PLANTED_SETS, "magic", "yeast_me2", "jm1", "wine_quality", "ozone_level_8hr", "churn",
 )  # fmt: skip
-CLEAN_SEEDS = (0, 1, 2)
-_NOTE = """# The leakage guard: planted leaks and clean cuts
-
-Written by `python -m benchmarks.minority.leaks`. A cell is what the guard says of a real set with that
-leak: refused, MISSED, or - where the set cannot have it. Interpolation is by imbalanced-learn.
-
-What is known to be missed: SMOTE before the cut where every number is rounded again, nearly all columns
-are whole numbers with few values or categories, and the class grows little (Adult to 1:5: 5 to 7 % of its
-rows lie between two others, which is let pass as natural). Fewer copies than chance explains are not seen
-either: about 15 where nothing repeats by nature.
-A class of up to 50 distinct rows, or of numbers that are all finer than those of other classes, may be so
-by nature: multiplied or interpolated rows are then a remark, not a refusal.
-"""
+CLEAN_SEEDS = (0, 1, 2)  # clean cuts are few kinds, so each is made three times
 
 
-def try_set(real: RealSet) -> list[dict[str, Any]]:
-    """Return one result for every leak and every clean cut of a set."""
-    jobs = [(kind, 0) for kind in KINDS if real.name in PLANTED_SETS]
-    jobs += [(kind, seed) for kind in CLEAN for seed in CLEAN_SEEDS]
-    return [found for kind, seed in jobs if (found := _try(real, kind, seed)) is not None]
+def jobs(options: Settings) -> list[Row]:
+    """Return every leak and every clean cut of each set."""
+    found = []
+    for name in options.sets:
+        kinds = [(kind, 0) for kind in KINDS if name in PLANTED_SETS]
+        kinds += [(kind, seed) for kind in CLEAN for seed in CLEAN_SEEDS]
+        found += [{"set": name, "kind": kind, "seed": seed} for kind, seed in kinds]
+    return found
 
 
-def _try(real: RealSet, kind: str, seed: int) -> dict[str, Any] | None:
-    planted = plant(kind, real, seed)
+@lru_cache(maxsize=1)
+def _real(name: str) -> RealSet:
+    return real_sets(name)[0]
+
+
+def measure(job: Row) -> Row:
+    """Return what the guard finds in one set; "refused" is None where the set cannot have the leak."""
+    planted = plant(job["kind"], _real(job["set"]), job["seed"])
+    row = {**job, "is_leak": job["kind"] in KINDS, "refused": None}
     if planted is None:
-        return None
+        return row
     started = time.process_time()
     found = check(planted.train, planted.holdout, planted.synthetic, split_by=planted.split_by)
-    return {
-        "set": real.name,
-        "kind": kind,
-        "seed": seed,
-        "is_leak": kind in KINDS,
+    return row | {
         "refused": not found.is_clean,
         "found": [leak.to_json() for leak in found.leaks],
         "rows": len(planted.train) + len(planted.holdout),
@@ -65,50 +61,45 @@ def _try(real: RealSet, kind: str, seed: int) -> dict[str, Any] | None:
     }
 
 
-def as_markdown(results: Sequence[dict[str, Any]]) -> str:
-    """Return the table of a run."""
-    leaks = [row for row in results if row["is_leak"]]
-    clean = [row for row in results if not row["is_leak"]]
-    alarms = [row for row in clean if row["refused"]]
-    sets = list(dict.fromkeys(row["set"] for row in leaks))
-    refused = sum(row["refused"] for row in leaks)
-    lines = [
-        _NOTE,
-        f"**{refused} of {len(leaks)} planted leaks are refused** ({len({r['kind'] for r in leaks})} "
-        f"kinds on {len(sets)} sets); **{len(alarms)} false alarms on {len(clean)} clean cuts** "
-        f"({len({r['set'] for r in clean})} sets). Slowest check: "
-        f"{max(r['cpu_seconds'] for r in results):.1f} CPU seconds "
-        f"(largest set: {max(r['rows'] for r in results):,} rows).",
-        "",
-        "| planted | " + " | ".join(sets) + " |",
-        "|---" * (len(sets) + 1) + "|",
+def blocks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks of LEAKS.md."""
+    leaks, clean = ([row for row in rows if row["is_leak"] == leak] for leak in (True, False))
+    sets = list(grouped(leaks, "set"))
+    refused, alarms = (sum(row["refused"] for row in part) for part in (leaks, clean))
+    summary = (
+        f"**{refused} of {len(leaks)} planted leaks are refused** ({len(grouped(leaks, 'kind'))} "
+        f"kinds on {len(sets)} sets); **{alarms} false alarms on {len(clean)} clean cuts** "
+        f"({len(grouped(clean, 'set'))} sets). Slowest check: "
+        f"{max(row['cpu_seconds'] for row in rows):.1f} CPU seconds "
+        f"(largest set: {max(row['rows'] for row in rows):,} rows)."
+    )
+    cells = {(r["set"], r["kind"]): "refused" if r["refused"] else "MISSED" for r in leaks}
+    planted = [[kind, *(cells.get((name, kind), "-") for name in sets)] for kind in KINDS]
+    by_kind = grouped(clean, "kind")
+    passed = [
+        [kind, len(by_kind[kind]), sum(row["refused"] for row in by_kind[kind])]
+        for kind in CLEAN
+        if kind in by_kind
     ]
-    told = {(row["set"], row["kind"]): "refused" if row["refused"] else "MISSED" for row in leaks}
-    for kind in KINDS:
-        lines.append(f"| {kind} | " + " | ".join(told.get((s, kind), "-") for s in sets) + " |")
-    lines += ["", "| clean | cuts | false alarms |", "|---|---|---|"]
-    for kind in CLEAN:
-        mine = [row for row in clean if row["kind"] == kind]
-        if mine:
-            lines.append(f"| {kind} | {len(mine)} | {sum(row['refused'] for row in mine)} |")
-    return "\n".join(lines) + "\n"
+    return {
+        "summary": summary,
+        "planted": table(["planted", *sets], planted),
+        "clean": table(["clean", "cuts", "false alarms"], passed),
+    }
 
 
-def main(names: Sequence[str]) -> None:
-    """Try the named sets, or all, and write what came out."""
-    if not DATA.is_dir():
-        raise SystemExit(ABSENT)
-    written = HERE / "leaks.json"
-    known: list[dict[str, Any]] = json.loads(written.read_text()) if names else []
-    results = [row for row in known if row["set"] not in names]
-    for name in names or CLEAN_SETS:
-        (real,) = real_sets(name)
-        results += try_set(real)
-        results.sort(key=lambda row: CLEAN_SETS.index(row["set"]))
-        lines = ",\n".join(json.dumps(row) for row in results)
-        written.write_text(f"[\n{lines}\n]\n")
-        (HERE / "LEAKS.md").write_text(as_markdown(results))
-
+BENCHMARK = Benchmark(
+    about=__doc__,
+    results=HERE / "leaks.json",
+    page=HERE / "LEAKS.md",
+    key=("set", "kind", "seed"),
+    jobs=jobs,
+    measure=measure,
+    blocks=blocks,
+    summary=lambda rows: [row for row in rows if row["refused"] is not None],
+    order=lambda rows: sorted(rows, key=lambda row: CLEAN_SETS.index(row["set"])),
+    settings={"sets": list(CLEAN_SETS)},
+)
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    BENCHMARK.run()

@@ -1,34 +1,129 @@
-"""The real sets with a rare class that the leakage guard is tried on."""
+"""Real tables with a rare class: how each is read, and its target, rare label and roles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
+from benchmarks.datasets import DATA as DATA
+from benchmarks.datasets import data_folder
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.ingest.input_table import name_target
+from twinset.io.fetch import fetch
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 ABSENT = "The data sets are absent: put the folders fraud and tabular into shared/data."
-_CLASSICS = ("wilt", "us_crime", "yeast_me2", "jm1", "wine_quality", "ozone_level_8hr", "churn")
+
+
+@dataclass(frozen=True)
+class Source:
+    """File of a table below shared/data, and its columns.
+
+    Parameters
+    ----------
+    file : str
+        CSV or parquet.
+    target, rare : str
+        Column to predict, and the text of its rare label.
+    columns : sequence of str, optional
+        Names of columns of a file without a header.
+    roles : mapping
+        Column -> role, for the leakage guard.
+    """
+
+    file: str
+    target: str
+    rare: str
+    columns: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self) -> pd.DataFrame:
+        """Return the table."""
+        path = data_folder(self.file)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if not self.columns:
+            return pd.read_csv(path)
+        return pd.read_csv(path, header=None, names=self.columns, skipinitialspace=True)
+
+
+def _classic(name: str, rare: str) -> Source:
+    return Source(f"fraud/imbalanced_classics/{name}.csv.gz", "Class", rare)
+
+
+SOURCES: dict[str, Source] = {
+    "mammography": Source("fraud/mammography/mammography.csv.gz", "Class", "'1'"),
+    "adult": Source(
+        "tabular/adult/adult.data.gz", "income", ">50K",
+        (*(f"c{i}" for i in range(14)), "income"),
+    ),
+    "default": Source("tabular/default/default.csv.gz", "default payment next month", "1"),
+    "polish": Source("fraud/polish_bankruptcy/5year.parquet", "class", "1"),
+    "shoppers": Source("tabular/shoppers/online_shoppers_intention.csv.gz", "Revenue", "true"),
+    "magic": Source(
+        "tabular/magic/magic04.data.gz", "class", "h", (*(f"c{i}" for i in range(10)), "class")
+    ),
+    "wilt": _classic("wilt", "2"),
+    "us_crime": _classic("us_crime", "1"),
+    "yeast_me2": _classic("yeast_me2", "1"),
+    "jm1": _classic("jm1", "true"),
+    "wine_quality": _classic("wine_quality", "1"),
+    "ozone_level_8hr": _classic("ozone_level_8hr", "2"),
+    "churn": _classic("churn", "1"),
+    "pc1": _classic("pc1", "true"),
+    "handbook": Source(
+        "fraud/handbook_sim/transactions_3weeks.parquet", "TX_FRAUD", "1",
+        roles={"TX_DATETIME": "time", "CUSTOMER_ID": "group"},
+    ),
+}  # fmt: skip
+
+
+def ulb(*, with_time: bool = True) -> pd.DataFrame:
+    """Return the card payments of ULB."""
+    frame = pd.read_csv(fetch("ulb-creditcard"))
+    return frame if with_time else frame.drop(columns="Time")
+
+
+def handbook_with_history() -> pd.DataFrame:
+    """Return the simulated payments with features of the past of card and terminal."""
+    frame = SOURCES["handbook"].read()
+    frame["TX_DATETIME"] = pd.to_datetime(frame["TX_DATETIME"])
+    frame = frame.sort_values("TX_DATETIME", kind="stable")
+    when, amount = frame["TX_DATETIME"], frame["TX_AMOUNT"]
+    card, terminal = frame.groupby("CUSTOMER_ID"), frame.groupby("TERMINAL_ID")
+    n_before = card.cumcount()
+    mean = (card["TX_AMOUNT"].cumsum() - amount) / n_before.where(n_before > 0)
+    columns = {
+        "when": when,
+        "amount": amount,
+        "hour": when.dt.hour,
+        "weekday": when.dt.weekday,
+        "card_payments": n_before,
+        "card_mean": mean,
+        "amount_over_mean": amount / mean,
+        "since_card": card["TX_DATETIME"].diff().dt.total_seconds(),
+        "since_terminal": terminal["TX_DATETIME"].diff().dt.total_seconds(),
+        "terminal_payments": terminal.cumcount(),
+        "fraud": frame["TX_FRAUD"].astype(int),
+    }
+    return pd.DataFrame(columns).replace([np.inf, -np.inf], np.nan)
 
 
 @dataclass(frozen=True)
 class RealSet:
-    """A real table, its rare class, and how it is cut.
+    """A real table with its rare class.
 
     Parameters
     ----------
     name : str
-        What it is called here.
+        Name in the results.
     data : Dataset
-        All rows, the target named, roles given.
+        All rows, with target and roles.
     target, rare : str
-        The column to predict and its rare label.
+        Column to predict and its rare label.
     """
 
     name: str
@@ -38,79 +133,26 @@ class RealSet:
 
 
 def real_sets(*names: str) -> list[RealSet]:
-    """Return the named sets, or all."""
-    return [_MAKERS[name](name) for name in (names or _MAKERS)]
+    """Return the named sets."""
+    found = []
+    for name in names:
+        source, frame = SOURCES[name], SOURCES[name].read()
+        if name == "handbook":
+            frame = frame[["TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD"]]
+            frame = frame.astype({"CUSTOMER_ID": str, "TERMINAL_ID": str})
+        data = as_dataset(frame, source.target, source.roles)
+        rare = frame[source.target].value_counts().index[-1]
+        levels = data.codes(source.target)[1]
+        label = next(level for level in levels if level.lower() == str(rare).lower())
+        found.append(RealSet(name, data, source.target, label))
+    return found
 
 
-def as_dataset(frame: pd.DataFrame, target: str, roles: dict[str, str] | None = None) -> Dataset:
-    """Return a frame as a set with its target and its roles."""
+def as_dataset(frame: pd.DataFrame, target: str, roles: Mapping[str, str] | None = None) -> Dataset:
+    """Return a frame as a dataset with its target and its roles."""
     found = Dataset.from_arrow(frame.reset_index(drop=True))
     fields = tuple(
         replace(field, role=(roles or {}).get(field.name, field.role))  # type: ignore[arg-type]
         for field in found.schema.fields
     )
     return name_target(found.with_schema(Schema(fields)), target)
-
-
-def _set(name: str, frame: pd.DataFrame, target: str, roles: dict[str, str]) -> RealSet:
-    rare = frame[target].value_counts().index[-1]
-    data = as_dataset(frame, target, roles)
-    levels = data.codes(target)[1]
-    named = next(level for level in levels if level.lower() == str(rare).lower())
-    return RealSet(name, data, target, named)
-
-
-def _classic(name: str) -> RealSet:
-    path = DATA / "fraud" / "imbalanced_classics" / f"{name}.csv.gz"
-    return _set(name, pd.read_csv(path), "Class", {})
-
-
-def _mammography(name: str) -> RealSet:
-    return _set(name, pd.read_csv(DATA / "fraud/mammography/mammography.csv.gz"), "Class", {})
-
-
-def _polish(name: str) -> RealSet:
-    return _set(name, pd.read_parquet(DATA / "fraud/polish_bankruptcy/5year.parquet"), "class", {})
-
-
-def _adult(name: str) -> RealSet:
-    frame = pd.read_csv(DATA / "tabular/adult/adult.data.gz", header=None, skipinitialspace=True)
-    frame.columns = [f"c{i}" for i in range(14)] + ["income"]
-    return _set(name, frame, "income", {})
-
-
-def _default(name: str) -> RealSet:
-    frame = pd.read_csv(DATA / "tabular/default/default.csv.gz")
-    return _set(name, frame, str(frame.columns[-1]), {})
-
-
-def _shoppers(name: str) -> RealSet:
-    path = DATA / "tabular/shoppers/online_shoppers_intention.csv.gz"
-    return _set(name, pd.read_csv(path), "Revenue", {})
-
-
-def _magic(name: str) -> RealSet:
-    frame = pd.read_csv(DATA / "tabular/magic/magic04.data.gz", header=None)
-    frame.columns = [f"c{i}" for i in range(10)] + ["class"]
-    return _set(name, frame, "class", {})
-
-
-def _handbook(name: str) -> RealSet:
-    path = DATA / "fraud" / "handbook_sim" / "transactions_3weeks.parquet"
-    columns = ["TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD"]
-    frame = pd.read_parquet(path)[columns]
-    frame["CUSTOMER_ID"] = frame["CUSTOMER_ID"].astype(str)
-    frame["TERMINAL_ID"] = frame["TERMINAL_ID"].astype(str)
-    return _set(name, frame, "TX_FRAUD", {"TX_DATETIME": "time", "CUSTOMER_ID": "group"})
-
-
-_MAKERS: dict[str, Callable[[str], RealSet]] = {
-    "mammography": _mammography,
-    "adult": _adult,
-    "default": _default,
-    "polish": _polish,
-    "shoppers": _shoppers,
-    "magic": _magic,
-    **dict.fromkeys(_CLASSICS, _classic),
-    "handbook": _handbook,
-}

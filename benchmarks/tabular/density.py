@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .sets import Coded
+from benchmarks.tabular.sets import Coded
 
-LEVELS = 30
-_BLOCK = 512
+LEVELS = 30  # as published
+_BLOCK = 512  # rows of distances held in memory at once
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,8 +1,8 @@
-"""Can a classifier tell synthetic rows from real ones?
+"""AUC of classifiers that separate synthetic rows from real ones.
 
-`logistic_score` is the published C2ST: SDMetrics 0.11.1's LogisticDetection against train, 1 = it
-cannot tell. It sees little that is not linear. `boosted_auc` is the stricter one: gradient boosting,
-real holdout rows against equally many synthetic rows, 0.5 = it cannot tell.
+`logistic_score` is the published C2ST: SDMetrics 0.11.1's LogisticDetection against train, 1 = no
+difference. It sees little that is not linear. `boosted_auc` is the stricter one: gradient boosting,
+real holdout rows against equally many synthetic rows, 0.5 = no difference.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import RobustScaler
 
-from .intervals import Interval, auc_with_error
-from .sets import Coded
+from benchmarks.intervals import Interval, auc_with_error
+from benchmarks.tabular.sets import Coded
 
-_MOST_CATEGORIES = 255
+_MOST_CATEGORIES = 255  # of scikit-learn's boosting; categories with more levels are numbers
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def logistic_score(real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0) -
     scores = []
     folds = StratifiedKFold(n_splits=3, shuffle=True, random_state=seed)
     for fit, test in folds.split(x, y):
-        judge = LogisticRegression(solver="lbfgs", max_iter=100)
-        model = make_pipeline(SimpleImputer(), RobustScaler(), judge)
+        classifier = LogisticRegression(solver="lbfgs", max_iter=100)
+        model = make_pipeline(SimpleImputer(), RobustScaler(), classifier)
         auc = _quietly_fitted_auc(model, x, y, fit, test)
         scores.append(2 * max(0.5, auc) - 1)
     return float(1 - np.mean(scores))
@@ -74,18 +74,18 @@ def boosted_auc(
     ]
     aucs, errors = [], []
     for repeat in range(repeats):
-        sides = [
+        parts = [
             np.hstack([table.numbers[rows], table.codes[rows]])
             for table in (holdout, synthetic)
             for rows in [rng.choice(len(table), size, replace=False)]
         ]
-        x, y = np.vstack(sides), np.repeat([0, 1], size)
-        judge = HistGradientBoostingClassifier(
+        x, y = np.vstack(parts), np.repeat([0, 1], size)
+        classifier = HistGradientBoostingClassifier(
             categorical_features=categorical or None, random_state=repeat
         )
         split = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed * repeats + repeat)
-        told = cross_val_predict(judge, x, y, cv=split, method="predict_proba")[:, 1]
-        auc, error = auc_with_error(told[y == 1], told[y == 0])
+        predicted = cross_val_predict(classifier, x, y, cv=split, method="predict_proba")[:, 1]
+        auc, error = auc_with_error(predicted[y == 1], predicted[y == 0])
         aucs.append(auc)
         errors.append(error)
     mean, error = float(np.mean(aucs)), float(np.sqrt(np.mean(np.square(errors))))
@@ -102,8 +102,8 @@ def _quietly_fitted_auc(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are part of the protocol
         model.fit(x[fit], y[fit])
-    told = model.predict_proba(x[test])[:, 1]
-    return float(roc_auc_score(y[test], told))
+    predicted = model.predict_proba(x[test])[:, 1]
+    return float(roc_auc_score(y[test], predicted))
 
 
 def _by_type(frame: pd.DataFrame, real: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Rules that the real tables obey (in all but 0.03 % of their rows) and no generator is told."""
+"""Rules that the real tables obey (in all but 0.03 % of their rows) not given to any generator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from .sets import TableSet
+from benchmarks.tabular.sets import TableSet
 
 Rule = Callable[[pd.DataFrame], "pd.Series[bool]"]
 

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import pandas as pd
 import yaml
 
-from .sets import TableSet, halves
+from benchmarks.tabular.sets import TableSet, halves
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

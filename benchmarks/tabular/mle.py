@@ -7,7 +7,7 @@ beginnings of one run, so 12 runs give all 36.
 `faithful` keeps two slips of the reference code that are in every published figure: if the first
 number has a least value of 0 or more and a largest of 1000 or more, all numbers become
 log(max(x, 0.01)) (Default, where this clips negative bills); and the validation target of a
-regression is not logged, so the choice of settings there is close to arbitrary. `corrected` mends
+regression is not logged, so the choice of settings there is close to arbitrary. `corrected` avoids
 both.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from .sets import Coded, Roles
+from benchmarks.tabular.sets import Coded, Roles
 
-TREES = (10, 50, 100)
+TREES = (10, 50, 100)  # these and the grid as published
 GRID = tuple(product((1, 10), (5, 10, 20), (0, 1)))  # min_child_weight, max_depth, gamma
 _SMALLEST_TARGET, _LARGEST_TARGET = 1.0, 20_000.0
 
@@ -133,8 +133,8 @@ def _validation_target(logged: Floats, roles: Roles, mode: Mode) -> Floats:
     return np.exp(logged) if roles.task == "regression" and mode == "faithful" else logged
 
 
-def _score(roles: Roles, truth: Floats, told: Floats) -> float:
+def _score(roles: Roles, truth: Floats, predicted: Floats) -> float:
     """Return the AUC (0.5 where one label is lacking) or the root of the mean squared error."""
     if roles.task == "regression":
-        return float(np.sqrt(np.mean((truth - told) ** 2)))
-    return float(roc_auc_score(truth, told)) if 0 < truth.mean() < 1 else 0.5
+        return float(np.sqrt(np.mean((truth - predicted) ** 2)))
+    return float(roc_auc_score(truth, predicted)) if 0 < truth.mean() < 1 else 0.5

@@ -1,10 +1,10 @@
-"""Does a generator hand out its training rows?
+"""Leakage of training rows: nearest distances, copies, and membership attacks.
 
 The protocol fits on one half of train (members) and keeps the other (control): rows of the same
-source that the generator never saw. Three questions:
+source that the generator never saw. Three measures:
 
 - `dcr_share`: how many synthetic rows lie strictly closer to a member than to a control row
-  (published; 0.50 = none the wiser, ties count as not closer);
+  (published; 0.50 = no leak, ties count as not closer);
 - copies: how many synthetic rows equal a member exactly, less how many equal a control row (for a
   fit on all of train: equal a train row, less how many holdout rows do);
 - membership: can an attacker who sees the synthetic rows tell members from control rows? AUC of two
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .intervals import auc_with_error
-from .sets import Coded
+from benchmarks.intervals import auc_with_error
+from benchmarks.tabular.sets import Coded
 
-ISOLATED = 0.05
+ISOLATED = 0.05  # share of rows attacked as the most isolated
 _ONE_SIDED_95 = 1.645
 _ROWS, _COLUMNS = 256, 4096
 
@@ -122,11 +122,11 @@ def copies_beyond(synthetic: Coded, train: Coded, holdout: Coded) -> float:
 
 def equal_rows(table: Coded, reference: Coded) -> npt.NDArray[np.bool_]:
     """Return which rows equal a row of `reference` in all columns, shape (n,)."""
-    sides = [
+    tables = [
         np.ascontiguousarray(np.hstack([side.numbers + 0.0, side.codes]))
         for side in (table, reference)
     ]
-    as_keys = [side.view([("", side.dtype)] * side.shape[1]).ravel() for side in sides]
+    as_keys = [side.view([("", side.dtype)] * side.shape[1]).ravel() for side in tables]
     keys = [np.array([row.tobytes() for row in side]) for side in as_keys]
     return np.isin(keys[0], keys[1])
 

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from .sets import Coded
+from benchmarks.tabular.sets import Coded
 
-BINS = 10
-_LARGEST_TABLE = 1 << 22
+BINS = 10  # as published
+_LARGEST_TABLE = 1 << 22  # cells; larger joint tables are counted over the pairs that occur
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

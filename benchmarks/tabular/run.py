@@ -1,9 +1,9 @@
-"""Run the benchmark: fit, sample, score, write RESULTS.md, results.json and the plot.
+"""Run the benchmark: fit, sample, score, write RESULTS.md and results.json.
 
     python -m benchmarks.tabular.run --methods tabular.trees --sets adult,magic --seeds 3 --peers none
 
 Everything done once is kept in ``benchmarks/tabular/cache`` and not done again: a run that is
-stopped goes on where it was. Rows of the committed results are put into the cache first, so that a
+stopped continues where it was. Rows of the committed results are put into the cache first, so that a
 run adds to them. ``--report-only`` writes the results from what is cached.
 """
 
@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import jobs, released, report
-from .restore import restore
-from .score import VERSION, Scorer, Scores
-from .sets import SETS, DataAbsentError, halves, load
+from benchmarks.datasets import DataAbsentError
+from benchmarks.tabular import jobs, report
+from benchmarks.tabular.score import VERSION, Scorer, Scores
+from benchmarks.tabular.sets import SETS, halves, load
 
 OURS = ("tabular.trees", "tabular.network", "tabular.gan", "tabular.copula", "tabular.marginals")
 PEERS = tuple(jobs.PEERS)
@@ -32,14 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     ours = _names(options.methods, OURS)
     peers = _names(options.peers, PEERS)
-    restore(Path(__file__).with_name("results.json"), jobs.CACHE)
+    report.restore(Path(__file__).with_name("results.json"), jobs.CACHE)
     try:
         for name in _names(options.sets, tuple(SETS)):
             scorer = Scorer(load(name))
             for row in _rows(scorer, ours, peers, options):
-                print(_line(row), flush=True)
-        if options.released:
-            for row in released.rows(_cached):
                 print(_line(row), flush=True)
     except DataAbsentError as absent:
         print(absent, file=sys.stderr)
@@ -137,17 +134,11 @@ def _real(scorer: Scorer, name: str) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any]) -> str:
-    shown = (
-        *("shape", "trend", "trend_shared", "shape_excess", "trend_excess", "c2st", "detector"),
-        *("alpha", "beta", "mle", "copies_beyond", "dcr", "membership_upper", "isolated_upper"),
+    figures = " ".join(f"{k}={v:.4f}" for k, v in row["scores"].items() if isinstance(v, float))
+    full = (row.get("costs") or {}).get("full", {})
+    return (
+        f"{row['set']} {row['method']} seed {row['seed']}: {figures} {full.get('unfinished', '')}"
     )
-    scores = row["scores"]
-    figures = " ".join(f"{k}={scores[k]:.4f}" for k in shown if k in scores)
-    full = row.get("costs", {}).get("full", {})
-    spent = full.get("unfinished") or " ".join(
-        f"{k}={full[k]:.2f}" for k in ("fit_cpu", "sample_cpu", "peak_mb") if k in full
-    )
-    return f"{row['set']} {row['method']} seed {row['seed']}: {figures} {spent}"
 
 
 def _names(given: str, every: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,7 +157,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cap-minutes", type=float, default=30, help="CPU minutes of one fit")
     parser.add_argument("--no-privacy", action="store_true", help="skip the fits on half of train")
     parser.add_argument("--real", action="store_true", help="score the real ceiling and floor rows")
-    parser.add_argument("--released", action="store_true", help="score competitors' own tables")
     parser.add_argument(
         "--keep-stale", action="store_true", help="do not refit ours after a change of the source"
     )

@@ -6,9 +6,9 @@ from functools import cache
 
 import pandas as pd
 
-from . import density, detect, mle, privacy, protocol
-from .facts import broken_share
-from .sets import Coded, TableSet, code, halves
+from benchmarks.tabular import density, detect, mle, privacy, protocol
+from benchmarks.tabular.facts import broken_share
+from benchmarks.tabular.sets import Coded, TableSet, code, halves
 
 # Raised whenever a score's meaning changes: cached scores of another version are made anew.
 VERSION = 1
@@ -22,14 +22,11 @@ class Scorer:
     Parameters
     ----------
     table : TableSet
-        The real set.
-    given_halves : bool
-        Train and holdout are themselves equal halves of one source (released tables): members are
-        train, control the holdout. Otherwise both are halves of train.
+        The real set; members and control of the privacy protocol are halves of its train part.
     """
 
-    def __init__(self, table: TableSet, *, given_halves: bool = False) -> None:
-        self.table, self.given_halves = table, given_halves
+    def __init__(self, table: TableSet) -> None:
+        self.table = table
         self._reference = cache(lambda: density.Reference.of(self._coded()[0]))
         self._victims = cache(lambda: privacy.Victims.of(*self._members_and_control()))
 
@@ -95,24 +92,23 @@ class Scorer:
         return code(self.table.roles, self.table.train, self.table.holdout, *frames)
 
     def _members_and_control(self) -> tuple[Coded, Coded]:
-        train, holdout = self._coded()
-        if self.given_halves:
-            n = min(len(train), len(holdout))
-            return train.take(slice(n)), holdout.take(slice(n))
+        train = self._coded()[0]
         members, control = halves(len(train))
         return train.take(members), train.take(control)
 
     def _distances(self, train: Coded, holdout: Coded, synthetic: Coded) -> Scores:
         shape, trend = protocol.shape(train, synthetic), protocol.trend(train, synthetic)
         shared = protocol.trend(train, synthetic, "shared")
-        held = [protocol.shape(holdout, side) for side in (synthetic, train)]
-        held_pairs = [protocol.trend(holdout, side, "shared", train) for side in (synthetic, train)]
+        to_holdout = [protocol.shape(holdout, side) for side in (synthetic, train)]
+        pairs_to_holdout = [
+            protocol.trend(holdout, side, "shared", train) for side in (synthetic, train)
+        ]
         return {
             "shape": shape.mean,
             "trend": trend.mean,
             "trend_shared": shared.mean,
-            "shape_excess": protocol.excess(*held),
-            "trend_excess": protocol.excess(*held_pairs),
+            "shape_excess": protocol.excess(*to_holdout),
+            "trend_excess": protocol.excess(*pairs_to_holdout),
             "worst_column": shape.worst[0],
             "worst_column_error": shape.worst[1],
             "worst_pair": shared.worst[0],
@@ -122,12 +118,12 @@ class Scorer:
     def _detection(self, made: pd.DataFrame, holdout: Coded, synthetic: Coded, seed: int) -> Scores:
         # Small holdouts are noisy: more draws of synthetic rows and folds are averaged for them.
         repeats = 3 if len(holdout) > 10_000 else 10
-        told = detect.boosted_auc(holdout, synthetic, repeats=repeats, seed=seed)
+        detection = detect.boosted_auc(holdout, synthetic, repeats=repeats, seed=seed)
         return {
             "c2st": detect.logistic_score(self.table.train, made, seed),
-            "detector": told.auc,
-            "detector_low": told.interval.low,
-            "detector_high": told.interval.high,
+            "detector": detection.auc,
+            "detector_low": detection.interval.low,
+            "detector_high": detection.interval.high,
         }
 
     def _density(self, synthetic: Coded) -> Scores:
@@ -139,11 +135,11 @@ class Scorer:
     def _learning(self, holdout: Coded, synthetic: Coded, seed: int) -> Scores:
         roles = self.table.roles
         faithful = mle.efficiency(roles, synthetic, holdout, seed=seed)
-        mended = faithful
+        corrected = faithful
         if roles.task == "regression" or mle.takes_logs(roles, synthetic):
-            mended = mle.efficiency(roles, synthetic, holdout, mode="corrected", seed=seed)
+            corrected = mle.efficiency(roles, synthetic, holdout, mode="corrected", seed=seed)
         return {
             "mle": faithful.score,
             "mle_setting": faithful.setting,
-            "mle_corrected": mended.score,
+            "mle_corrected": corrected.score,
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,47 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "tabular"
-SPLIT_SEED = 1234
-ABSENT = (
-    "The benchmark's data is absent: put the folders adult, default, shoppers, magic and beijing "
-    "into shared/data/tabular beside the repository."
-)
+from benchmarks.datasets import DATA, data_folder
 
-_ADULT_COLUMNS = [
-    "age",
-    "workclass",
-    "fnlwgt",
-    "education",
-    "education-num",
-    "marital-status",
-    "occupation",
-    "relationship",
-    "race",
-    "sex",
-    "capital-gain",
-    "capital-loss",
-    "hours-per-week",
-    "native-country",
-    "income",
-]
-_MAGIC_COLUMNS = [
-    "fLength",
-    "fWidth",
-    "fSize",
-    "fConc",
-    "fConc1",
-    "fAsym",
-    "fM3Long",
-    "fM3Trans",
-    "fAlpha",
-    "fDist",
-    "class",
-]
+SPLIT_SEED = 1234  # that of the published split files
 
-
-class DataAbsentError(FileNotFoundError):
-    """The data folder is not there; the message says where it belongs."""
+ADULT_COLUMNS = [
+    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",
+    "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week",
+    "native-country", "income",
+]  # fmt: skip
+MAGIC_COLUMNS = [
+    "fLength", "fWidth", "fSize", "fConc", "fConc1", "fAsym", "fM3Long", "fM3Trans", "fAlpha",
+    "fDist", "class",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,7 +183,7 @@ def cut(
         seed += 1
 
 
-def load(name: str, data: Path = DATA) -> TableSet:
+def load(name: str, data: Path = DATA / "tabular") -> TableSet:
     """Return one of `SETS`.
 
     Raises
@@ -219,9 +191,7 @@ def load(name: str, data: Path = DATA) -> TableSet:
     DataAbsentError
         The data folder is not there.
     """
-    if not (data / name).is_dir():
-        raise DataAbsentError(ABSENT)
-    return SETS[name](data / name)
+    return SETS[name](data_folder(name, root=data))
 
 
 def halves(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -231,10 +201,10 @@ def halves(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def _adult(folder: Path) -> TableSet:
-    train = pd.read_csv(folder / "adult.data.gz", header=None, names=_ADULT_COLUMNS)
+    train = pd.read_csv(folder / "adult.data.gz", header=None, names=ADULT_COLUMNS)
     with gzip.open(folder / "adult.test.gz", "rt", encoding="utf-8") as lines:
         next(lines)
-        test = pd.read_csv(lines, header=None, names=_ADULT_COLUMNS)
+        test = pd.read_csv(lines, header=None, names=ADULT_COLUMNS)
     test["income"] = test["income"].str.rstrip(".")
     numbers = (0, 2, 4, 10, 11, 12)
     roles = _roles(train, [i for i in range(15) if i not in numbers], "income", " >50K")
@@ -253,7 +223,7 @@ def _shoppers(folder: Path) -> TableSet:
 
 
 def _magic(folder: Path) -> TableSet:
-    frame = pd.read_csv(folder / "magic04.data.gz", header=0, names=_MAGIC_COLUMNS)
+    frame = pd.read_csv(folder / "magic04.data.gz", header=0, names=MAGIC_COLUMNS)
     return _split("magic", frame, _roles(frame, [10], "class", "h"))
 
 
@@ -272,8 +242,8 @@ SETS: dict[str, Callable[[Path], TableSet]] = {
 }
 
 
-def _roles(frame: pd.DataFrame, categories: object, target: str, positive: str) -> Roles:
-    names = tuple(frame.columns[i] for i in categories)  # type: ignore[attr-defined]
+def _roles(frame: pd.DataFrame, categories: Iterable[int], target: str, positive: str) -> Roles:
+    names = tuple(frame.columns[i] for i in categories)
     return Roles(tuple(frame.columns), names, target, positive)
 
 

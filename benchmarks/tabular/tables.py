@@ -1,44 +1,58 @@
-"""Scored rows as Markdown tables: medians over fit seeds, with the range in brackets."""
+"""Tables of scored rows: medians over fit seeds with their range, goals, quoted figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import median
+from pathlib import Path
+from statistics import mean, median
 from typing import Any, NamedTuple
 
-from .quoted import QUOTED, REAL_MLE, SOURCE
+import yaml
 
-Row = dict[str, Any]
+from benchmarks.markdown import NOTHING, table
+from benchmarks.results import Row, grouped
+from benchmarks.tabular.sets import SETS
+
+HERE = Path(__file__).parent
+ALL = tuple(SETS)
+FLAGSHIP = "tabular.trees"
+GOALS: list[dict[str, Any]] = yaml.safe_load((HERE / "goals.yaml").read_text("utf-8"))
+QUOTED: dict[str, Any] = yaml.safe_load((HERE / "quoted.yaml").read_text("utf-8"))
+Figure = Callable[[Row], float | None]
 
 
 class Column(NamedTuple):
-    """A column of a table: heading, how to take it from a row, factor and decimals."""
+    """A column of a table: heading, how a row gives its value, factor and decimals."""
 
     heading: str
-    of: Callable[[Row], float | None]
+    of: Figure
     factor: float = 1
     decimals: int = 2
 
 
-def score(key: str) -> Callable[[Row], float | None]:
-    """Return what takes a score from a row."""
+def score(key: str) -> Figure:
+    """Return the function that reads a score from a row."""
     return lambda row: row["scores"].get(key)
 
 
-def cost(*keys: str) -> Callable[[Row], float | None]:
-    """Return what takes the sum of costs of the fit to all of train from a row.
+def cost(*keys: str) -> Figure:
+    """Return the function that adds costs of the fit to all of train.
 
-    Wall seconds taken on a busy machine say nothing and are left out.
+    Wall seconds taken on a busy machine, much longer than the CPU seconds, are left out.
     """
 
-    def taken(row: Row) -> float | None:
+    def total(row: Row) -> float | None:
         full = (row.get("costs") or {}).get("full", {})
-        if any(key.endswith("_wall") for key in keys) and _was_busy(full):
+        wall, cpu = (
+            sum(full.get(f"{step}_{kind}", 0) for step in ("fit", "sample"))
+            for kind in ("wall", "cpu")
+        )
+        if any(key.endswith("_wall") for key in keys) and wall > 1.3 * cpu + 0.5:
             return None
         return sum(full[key] for key in keys) if all(key in full for key in keys) else None
 
-    return taken
+    return total
 
 
 PUBLISHED = (
@@ -71,114 +85,135 @@ COSTS = (
 )
 
 
-def grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each method, in the order of first appearance."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["method"], []).append(row)
-    return groups
-
-
 def figure(rows: Sequence[Row], column: Column) -> str:
     """Return the median and, where seeds differ, the range; a dash where there is nothing."""
-    known = [column.of(row) for row in rows]
-    values = [column.factor * v for v in known if v is not None and not math.isnan(v)]
+    values = [v for row in rows if (v := column.of(row)) is not None and not math.isnan(v)]
     if not values:
-        return "–"
-    shown = [f"{v:.{column.decimals}f}" for v in (median(values), min(values), max(values))]
+        return NOTHING
+    shown = [f"{column.factor * f(values):.{column.decimals}f}" for f in (median, min, max)]
     shown = [text.removeprefix("-") if float(text) == 0 else text for text in shown]
-    if shown[1] == shown[2]:
-        return shown[0]
-    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+    return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def table(groups: dict[str, list[Row]], columns: Sequence[Column]) -> str:
-    """Return a Markdown table with one line for each method that has a figure in it."""
-    head = " | ".join(["method", *(column.heading for column in columns)])
-    lines = [f"| {head} |", "|---" * (len(columns) + 1) + "|"]
-    for method, rows in groups.items():
-        figures = [figure(rows, column) for column in columns]
-        if set(figures) != {"–"}:
-            lines.append(f"| {' | '.join([label(method, rows), *figures])} |")
-    return "\n".join(lines)
-
-
-def worst(groups: dict[str, list[Row]]) -> str:
-    """Return a Markdown table of each method's worst column and worst pair."""
-    lines = [
-        "| method | worst column | error % | worst pair (shared bins) | error % |",
-        "|---" * 5 + "|",
-    ]
-    for method, rows in groups.items():
-        found = rows[0]["scores"]
-        if "worst_column" in found:
-            column, pair = 100 * found["worst_column_error"], 100 * found["worst_pair_error"]
-            lines.append(
-                f"| {label(method, rows)} | {found['worst_column']} | {column:.2f} "
-                f"| {found['worst_pair']} | {pair:.2f} |"
-            )
-    return "\n".join(lines)
-
-
-def label(method: str, rows: Sequence[Row]) -> str:
-    """Return the method's name, with the number of fit seeds where there are several."""
-    shown = f"`{method}`" if method.startswith(("tabular.", "minority.")) else method
-    return f"{shown}, {len(rows)} seeds" if len(rows) > 1 else shown
-
-
-def over_sets(rows: Sequence[Row], sets: Sequence[str]) -> str:
-    """Return the means over all sets, of the methods that were scored on every one of them."""
-    columns = (*PUBLISHED[:5], *STRICTER[:4])
-    head = " | ".join(["method", *(c.heading for c in columns), "CPU s, all sets"])
-    lines = [f"| {head} |", "|---" * (len(columns) + 2) + "|"]
-    for method, own in grouped(rows).items():
-        by_set = {name: [row for row in own if row["set"] == name] for name in sets}
-        if not all(by_set.values()):
-            continue
-        cells = [_mean_of_medians(by_set, column) for column in columns]
-        seconds = [middle(group, COSTS[2]) for group in by_set.values()]
-        spent = f"{sum(s for s in seconds if s):.1f}" if all(seconds) else "–"
-        lines.append(f"| {label(method, ())} | {' | '.join(cells)} | {spent} |")
-    return "\n".join(lines)
-
-
-def quoted(sets: Sequence[str]) -> str:
-    """Return the published rows, marked as quoted."""
-    names = " | ".join(sets)
-    lines = [f"Source: {SOURCE}.", ""]
-    for title, key in (("Shape %", "shape"), ("Trend %", "trend"), ("MLE", "mle")):
-        lines += [f"| {title}, quoted | {names} | mean |", "|---" * (len(sets) + 2) + "|"]
-        if key == "mle":
-            real = " | ".join(f"{REAL_MLE[name]:.3f}" for name in sets)
-            lines.append(f"| real train (quoted) | {real} | |")
-        for row in QUOTED:
-            cells = getattr(row, key)
-            mean = "" if key == "mle" else f"{sum(cells.values()) / len(cells):.2f}"
-            digits = 3 if key == "mle" else 2
-            figures = " | ".join(f"{cells[name]:.{digits}f}" for name in sets)
-            lines.append(f"| {row.method} (quoted) | {figures} | {mean} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def middle(rows: Sequence[Row], column: Column) -> float | None:
-    """Return the median over the rows that have the figure, unscaled; None where none has."""
-    known = [value for row in rows if (value := column.of(row)) is not None]
+def middle(rows: Sequence[Row], of: Figure) -> float | None:
+    """Return the median over the rows that have a figure, unscaled; None where none has."""
+    known = [value for row in rows if (value := of(row)) is not None]
     return median(known) if known else None
 
 
-def _was_busy(costs: dict[str, Any]) -> bool:
-    """Return whether the process got much less of the machine than it asked for."""
-    wall, cpu = (
-        sum(costs.get(f"{step}_{kind}", 0) for step in ("fit", "sample"))
-        for kind in ("wall", "cpu")
-    )
-    return bool(wall > 1.3 * cpu + 0.5)
+def label(method: str, n_seeds: int = 1) -> str:
+    """Return the method's name, with the number of fit seeds where there are several."""
+    shown = f"`{method}`" if method.startswith(("tabular.", "minority.")) else method
+    return f"{shown}, {n_seeds} seeds" if n_seeds > 1 else shown
 
 
-def _mean_of_medians(by_set: dict[str, list[Row]], column: Column) -> str:
-    medians = [middle(rows, column) for rows in by_set.values()]
-    known = [value for value in medians if value is not None]
-    if len(known) < len(medians):
-        return "–"
-    return f"{column.factor * sum(known) / len(known):.{column.decimals}f}"
+def method_table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """Return a table with one line for each method that has a figure in it."""
+    lines = []
+    for method, own in grouped(rows, "method").items():
+        figures = [figure(own, column) for column in columns]
+        if set(figures) != {NOTHING}:
+            lines.append([label(method, len(own)), *figures])
+    return table(["method", *(column.heading for column in columns)], lines)
+
+
+def worst_table(rows: Sequence[Row]) -> str:
+    """Return each method's worst column and worst pair."""
+    lines = []
+    for method, own in grouped(rows, "method").items():
+        found = own[0]["scores"]
+        if "worst_column" in found:
+            column, pair = (f"{100 * found[f'worst_{k}_error']:.2f}" for k in ("column", "pair"))
+            cells = [found["worst_column"], column, found["worst_pair"], pair]
+            lines.append([label(method, len(own)), *cells])
+    head = ["method", "worst column", "error %", "worst pair (shared bins)", "error %"]
+    return table(head, lines)
+
+
+def over_sets(rows: Sequence[Row], sets: Sequence[str] = ALL) -> str:
+    """Return the means over all sets, of the methods that were scored on every one of them."""
+    columns, lines = (*PUBLISHED[:5], *STRICTER[:4]), []
+    for method, own in grouped(rows, "method").items():
+        groups = [[row for row in own if row["set"] == name] for name in sets]
+        if not all(groups):
+            continue
+        cells = []
+        for column in columns:
+            medians = [middle(group, column.of) for group in groups]
+            known = [value for value in medians if value is not None]
+            whole = f"{column.factor * sum(known) / len(groups):.{column.decimals}f}"
+            cells.append(whole if len(known) == len(groups) else NOTHING)
+        seconds = [middle(group, COSTS[2].of) for group in groups]
+        cells.append(f"{sum(s for s in seconds if s):.1f}" if all(seconds) else NOTHING)
+        lines.append([label(method), *cells])
+    return table(["method", *(c.heading for c in columns), "CPU s, all sets"], lines)
+
+
+def quoted(sets: Sequence[str] = ALL) -> str:
+    """Return the published rows, marked as quoted."""
+    parts = [f"Source: {QUOTED['source']}."]
+    for title, key in (("Shape %", "shape"), ("Trend %", "trend"), ("MLE", "mle")):
+        digits = 3 if key == "mle" else 2
+        lines = []
+        if key == "mle":
+            lines.append(["real train (quoted)", *(f"{v:.3f}" for v in QUOTED["real_mle"]), ""])
+        for method, found in QUOTED["rows"].items():
+            average = "" if key == "mle" else f"{mean(found[key]):.2f}"
+            cells = [f"{value:.{digits}f}" for value in found[key]]
+            lines.append([f"{method} (quoted)", *cells, average])
+        parts.append(table([f"{title}, quoted", *sets, "mean"], lines))
+    return "\n\n".join(parts)
+
+
+def goals(rows: Sequence[Row]) -> str:
+    """Return the goals of the flagship beside its figures: medians over fit seeds."""
+    own = [row for row in rows if row["method"] == FLAGSHIP]
+    lines = [line for goal in GOALS if (line := _goal_line(own, goal))]
+    if not lines:
+        return ""
+    found = table(["measure", "measured", "on", "must", "aim", "reached"], lines)
+    ratios = _cost_ratios(rows)
+    return f"{found}\n\n{ratios}" if ratios else found
+
+
+def _goal_line(rows: Sequence[Row], goal: dict[str, Any]) -> list[str] | None:
+    of = score(goal["of"]) if isinstance(goal["of"], str) else cost(*goal["of"])
+    sets, least, over = goal.get("sets", ALL), goal.get("least", False), goal.get("over", "each")
+    medians = {name: middle([row for row in rows if row["set"] == name], of) for name in sets}
+    factor = goal.get("factor", 1)
+    found = {name: factor * value for name, value in medians.items() if value is not None}
+    if not found:
+        return None
+    if over == "each":
+        on = (min if least else max)(found, key=found.__getitem__)
+        value = found[on]
+    else:
+        value = sum(found.values()) / (len(found) if over == "mean" else 1)
+        on = over if len(found) == len(sets) else f"{over} ({len(found)} of {len(sets)})"
+    sign = -1 if least else 1
+    met = [sign * value <= sign * goal[bound] + 1e-9 for bound in ("aim", "must")]
+    reached = "aim" if met[0] else "yes" if met[1] else "**no**"
+    bounds = [f"{'≥' if least else '≤'} {goal[bound]:g}" for bound in ("must", "aim")]
+    shown = f"{value:.{goal.get('decimals', 3)}f}"
+    return [
+        goal["name"],
+        shown,
+        on,
+        *bounds,
+        reached if len(found) == len(sets) else "sets missing",
+    ]
+
+
+def _cost_ratios(rows: Sequence[Row]) -> str:
+    """Return how many times more CPU a peer's fit took on Adult."""
+    fit, adult = cost("fit_cpu"), [row for row in rows if row["set"] == "adult"]
+    own = middle([row for row in adult if row["method"] == FLAGSHIP], fit)
+    parts = []
+    for row in adult if own else ():
+        spent = fit(row)
+        is_peer = not row["method"].startswith(("tabular.", "real."))
+        if own and spent and is_peer and spent > 0.5:  # less is not worth a comparison
+            parts.append(f"{row['method']} {spent:.1f} s ({spent / own:.0f} times)")
+    if not parts:
+        return ""
+    return f"CPU seconds of the fit on Adult: `{FLAGSHIP}` {own:.2f} s; {'; '.join(parts)}."

@@ -1,1 +1,1 @@
-"""Texts: what making them costs, and what synthetic ones are good for, measured on real ones."""
+"""What synthetic texts are good for, measured on real ones."""

@@ -1,42 +1,60 @@
-"""The ways of making rows that are tried: hand-written templates, learned ones, and the same rows again."""
+"""Ways to make synthetic texts: hand-written templates, learned rows, and the same rows again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from benchmarks.datasets import TextRow, text_dataset, text_rows
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
 
-from . import snips_templates
-from .learners import Make
-from .sets import Row, dataset, rows_of
+HERE = Path(__file__).parent
+Make = Callable[[Sequence[TextRow], int], Sequence[TextRow]]
+"""Real rows and a seed -> synthetic rows."""
 
-BANKING: dict[str, list[str]] = {
-    phrases[0]: phrases
-    for phrases in yaml.safe_load((Path(__file__).parent / "banking_words.yaml").read_text("utf-8"))
+
+def _yaml(name: str) -> Any:
+    return yaml.safe_load((HERE / name).read_text("utf-8"))
+
+
+TEMPLATES: dict[str, list[str]] = _yaml("snips_templates.yaml")
+_WORDS = _yaml("snips_words.yaml")
+SLOTS: dict[str, list[str]] = _WORDS["slots"]
+PARTS: dict[str, list[str]] = {
+    **_WORDS["parts"],
+    "first_small": [name.lower() for name in _WORDS["parts"]["first"]],
+    "last_small": [name.lower() for name in _WORDS["parts"]["last"]],
+    "date": list(map(str, range(1, 29))),
+    "month_number": list(map(str, range(1, 13))),
+    "hour": list(map(str, range(1, 13))),
+    "year": list(map(str, range(1950, 2040))),
 }
+BANKING: dict[str, list[str]] = {p[0]: p for p in _yaml("banking_words.yaml")}
 """First phrase of a list -> phrases that may stand for each other."""
-
-_WORDS_PER_SLOT = 400
+_PART = re.compile(r"\{(\w+)\}")
+VALUES = 400  # a slot: more hardly bring new ones
+SMALL_LETTERS = 0.3  # share of texts in small letters, about that of the train part of SNIPS
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way of making rows.
+    """A way to make rows.
 
     Parameters
     ----------
     name : str
-        How the page calls it.
+        Name on the page.
     make : callable
         Makes the rows.
     weight : float
-        What one of them counts when a model of intents is trained, real ones counting 1.
+        Weight of one of them when a model of intents is trained; a real row has 1.
     """
 
     name: str
@@ -45,18 +63,18 @@ class Arm:
 
 
 def templates(n: int) -> Arm:
-    """Return `n` rows from the hand-written templates; the real rows are not looked at."""
-    return Arm("templates by hand", lambda real, seed: snips_templates.write(n, seed))
+    """Return `n` rows from the hand-written templates; the real rows are not used."""
+    return Arm("templates by hand", lambda real, seed: template_rows(n, seed))
 
 
 def learned(per_row: int, lexicon: Mapping[str, Sequence[str]] | None, name: str) -> Arm:
-    """Return `per_row` rows a real one from `text.learned`; together they count as much as those."""
+    """Return `per_row` rows a real one from `text.learned`; together they weigh as much as those."""
 
-    def make(real: Sequence[Row], seed: int) -> Sequence[Row]:
+    def make(real: Sequence[TextRow], seed: int) -> Sequence[TextRow]:
         settings: dict[str, Any] = {"lexicon": lexicon}
-        writer: Any = component_class("generator", "text.learned")(**settings)
-        fitted = writer.fit(dataset(real), rng_for(seed, "fit"))
-        return rows_of(fitted.sample(per_row * len(real), rng_for(seed, "draw")))
+        generator: Any = component_class("generator", "text.learned")(**settings)
+        fitted = generator.fit(text_dataset(real), rng_for(seed, "fit"))
+        return text_rows(fitted.sample(per_row * len(real), rng_for(seed, "draw")))
 
     return Arm(name, make, 1 / per_row)
 
@@ -66,10 +84,55 @@ def copies(per_row: int) -> Arm:
     return Arm("the same rows again", lambda real, seed: [*real] * per_row, 1 / per_row)
 
 
+def template_rows(n: int, seed: int) -> list[TextRow]:
+    """Return `n` texts from the templates and word lists, every intent as often as the others."""
+    slots = {
+        slot: {"values": phrases(slot, VALUES, rng_for(seed, slot)), "label": slot.split("__")[0]}
+        for slot in SLOTS
+    }
+    settings = {"templates": TEMPLATES, "slots": slots, "unique_rows": False}
+    generator: Any = component_class("generator", "text.templates")(**settings)
+    made = generator.fit(None, rng_for(seed, "fit")).sample(n, rng_for(seed, "draw"))
+    rng = rng_for(seed, "letters")
+    return [_small(row) if rng.random() < SMALL_LETTERS else row for row in text_rows(made)]
+
+
 def snips_words() -> dict[str, list[str]]:
-    """Return the word lists of the hand-written templates as a lexicon, label -> values."""
+    """Return the word lists of the templates as a lexicon, label -> values."""
     return {
-        slot: sorted(set(snips_templates.phrases(slot, _WORDS_PER_SLOT, rng_for(0, slot))))
-        for slot in snips_templates.SLOTS
+        slot: sorted(set(phrases(slot, VALUES, rng_for(0, slot))))
+        for slot in SLOTS
         if "__" not in slot
     }
+
+
+def phrases(slot: str, n: int, rng: np.random.Generator) -> list[str]:
+    """Return the values of a slot: its list, or where that has patterns, those of `n` draws from it.
+
+    Parameters
+    ----------
+    slot : str
+        Name of the slot, and after ``__`` that of the intent, e.g. ``object_type__RateBook``.
+    n : int
+        Values to draw, with repeats.
+    rng : numpy.random.Generator
+        Draws.
+    """
+    known = SLOTS[slot]
+    if not any(_PART.search(value) for value in known):
+        return list(known)
+    found = []
+    for _ in range(n):
+        text = known[int(rng.integers(len(known)))]
+        while _PART.search(text):
+            text = _PART.sub(lambda m: PARTS[m[1]][int(rng.integers(len(PARTS[m[1]])))], text)
+        found.append(text)
+    return found
+
+
+def _small(row: TextRow) -> TextRow:
+    said = row["said"].lower()
+    if len(said) != len(row["said"]):
+        return row
+    marks = [{**mark, "value": said[mark["start"] : mark["end"]]} for mark in row["marks"]]
+    return {"said": said, "about": row["about"], "marks": marks}

@@ -1,8 +1,9 @@
-"""The learner of intents: a linear model of words and pairs of words, tuned alike in every arm."""
+"""Models of intents and taggers of entities, trained on real and synthetic texts alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,98 +14,153 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from twinset.core.contracts import Comparison
+from benchmarks.datasets import TextRow, text_dataset
+from benchmarks.intervals import Difference, difference
+from benchmarks.text.arms import Make
+from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.evaluation.utility import _entities  # type: ignore[import-not-found, unused-ignore]
 from twinset.registry import component_class
 
-from .sets import Row, dataset
-
-STRENGTHS = (1.0, 5.0, 25.0)
-FOLDS = 5
-
+Rows = Sequence[TextRow]
 Floats = npt.NDArray[np.float64]
-Make = Callable[[Sequence[Row], int], Sequence[Row]]
-"""Makes rows from real ones and a seed."""
+Counts = Any
+"""Right, found and true entities of each text, as `utility.entity_labelling` counts them."""
+
+STRENGTHS = (1.0, 5.0, 25.0)  # C of the logistic model; each arm searches the same ones
+FOLDS = 5
+REPLICATES = 200  # draws of the test rows for the error of an F1
 
 
-def opinions(
-    real: Sequence[Row], made: Sequence[Row], weight: float, strength: float, test: Sequence[Row]
+def probabilities(
+    real: Rows, made: Rows, weight: float, strength: float, test: Rows
 ) -> tuple[Floats, list[str]]:
-    """Return the probabilities that a model gives to the test rows, shape (n, classes), and its classes.
+    """Return the probabilities of the test rows, shape (n, classes), and the classes.
 
     Parameters
     ----------
     real, made : sequence of row
-        What it is trained on; `made` rows count `weight` each, real ones 1.
+        Training rows; `made` rows weigh `weight` each, real ones 1.
     weight : float
         Above 0.
     strength : float
         C of the logistic model.
     test : sequence of row
-        What it is asked about.
+        Rows to predict.
     """
     rows = [*real, *made]
     reader = TfidfVectorizer(ngram_range=(1, 2))
     x = reader.fit_transform([row["said"] for row in rows])
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-    counts = np.repeat([1.0, weight], [len(real), len(made)])
-    model.fit(x, [row["about"] for row in rows], sample_weight=counts)
+    weights = np.repeat([1.0, weight], [len(real), len(made)])
+    model.fit(x, [row["about"] for row in rows], sample_weight=weights)
     found = model.predict_proba(reader.transform([row["said"] for row in test]))
     return found, list(model.classes_)
 
 
-def strength_for(real: Sequence[Row], make: Make | None, weight: float, seed: int) -> float:
+def strength_for(real: Rows, make: Make | None, weight: float, seed: int) -> float:
     """Return the C of the least log loss in five folds of the real rows.
 
-    Every arm searches the same C. In each fold `make` sees the other four only, so that no made row knows
-    of the rows that it is judged by. Accuracy does not serve: with few rows it has too many ties.
+    In each fold `make` sees the other four only, so that no synthetic row knows of the rows that it
+    is judged by. Accuracy does not serve: with few rows it has too many ties.
     """
     loss = dict.fromkeys(STRENGTHS, 0.0)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     labels = [row["about"] for row in real]
-    for learnt, judged in folds.split(labels, labels):
-        own, others = [real[i] for i in learnt], [real[i] for i in judged]
+    for train, test in folds.split(labels, labels):
+        own, others = [real[i] for i in train], [real[i] for i in test]
         made = make(own, seed) if make else ()
         for strength in STRENGTHS:
-            found, classes = opinions(own, made, weight, strength, others)
+            found, classes = probabilities(own, made, weight, strength, others)
             at = [classes.index(row["about"]) for row in others]
             loss[strength] -= float(np.log(found[np.arange(len(at)), at]).sum())
     return min(STRENGTHS, key=lambda strength: loss[strength])
 
 
 def hits(
-    real: Sequence[Row], made: Sequence[Row], weight: float, strength: float, test: Sequence[Row]
+    real: Rows, made: Rows, weight: float, strength: float, test: Rows
 ) -> npt.NDArray[np.bool_]:
     """Return which test rows get their intent right, shape (n,)."""
-    found, classes = opinions(real, made, weight, strength, test)
-    told = np.array(classes)[found.argmax(axis=1)]
-    return np.array(told == np.array([row["about"] for row in test]))
+    found, classes = probabilities(real, made, weight, strength, test)
+    predicted = np.array(classes)[found.argmax(axis=1)]
+    return np.array(predicted == np.array([row["about"] for row in test]))
 
 
-def recommended_intents(
-    real: Sequence[Row], made: Sequence[Row], holdout: Sequence[Row], seed: int
-) -> tuple[int, float]:
-    """Return how many made rows `utility.exchange_rate` says to add, and what 1,000 are worth in real ones.
+def two_sample_area(one: Rows, other: Rows, seed: int) -> float:
+    """Return the out-of-fold AUC of a model of words that separates two sets: 0.5 is chance.
 
-    `holdout` are real rows that neither the model nor the final test sees.
-    """
-    metric: Any = component_class("metric", "utility.exchange_rate")()
-    train, candidate, held = (
-        dataset(rows).select(["said", "about"]) for rows in (real, made, holdout)
-    )
-    told = Comparison(train=train, synthetic=candidate, reference=held, target="about")
-    found = metric.compute(told, np.random.default_rng(seed))
-    return int(found.details["best_rows"]), float(found.value)
-
-
-def two_sample_area(one: Sequence[Row], other: Sequence[Row], seed: int) -> float:
-    """Return how well the words of a text tell which of two sets it is from: 0.5 guesses, 1 always knows.
-
-    The area under the curve of out-of-fold opinions. Folds are shuffled: sets that stand one after the
-    other look alike otherwise.
+    Folds are shuffled: sets that stand one after the other look alike otherwise.
     """
     texts = [row["said"] for row in (*one, *other)]
     side = np.repeat([0, 1], [len(one), len(other)])
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, tol=1e-3))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    told = cross_val_predict(model, texts, side, cv=folds, method="predict_proba")[:, 1]
-    return float(roc_auc_score(side, told))
+    predicted = cross_val_predict(model, texts, side, cv=folds, method="predict_proba")[:, 1]
+    return float(roc_auc_score(side, predicted))
+
+
+@dataclass(frozen=True)
+class TaggerBench:
+    """Test rows, and the labels that a tagger looks for in them."""
+
+    holdout: Any
+
+    @classmethod
+    def of(cls, test: Rows, labels: Sequence[str]) -> TaggerBench:
+        """Return the bench of real test rows."""
+        return cls(_entities.TokenizedTexts.of(text_dataset(test), labels))
+
+    def found(self, parts: Sequence[Rows], seed: int) -> Counts:
+        """Return the counts of the tagger that is trained on all rows of all parts."""
+        marked = [
+            _entities.TokenizedTexts.of(text_dataset(p), self.holdout.labels) for p in parts if p
+        ]
+        rows = [(m, np.arange(m.tokens.n_texts)) for m in marked]
+        return _entities.found_by(rows, self.holdout, seed)
+
+    def f1(self, found: Counts) -> float:
+        """Return the F1 of entities, exact in span and label."""
+        return float(found.f1(np.ones(self.holdout.tokens.n_texts))[0])
+
+
+def f1_difference(better: Sequence[Counts], worse: Sequence[Counts], n: int) -> Difference:
+    """Return the difference in F1 over the same seeds; test rows are drawn again 200 times."""
+
+    def gains(weight: Floats) -> list[float]:
+        return [one.f1(weight)[0] - other.f1(weight)[0] for one, other in zip(better, worse)]
+
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.mean(gains(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)))
+        for _ in range(REPLICATES)
+    ]
+    return difference(np.array(gains(np.ones(n))), float(np.std(drawn, ddof=1)), n)
+
+
+def recommended_rows(
+    metric: str, real: Rows, made: Rows, holdout: Rows, seed: int
+) -> tuple[int, float | None, Mapping[str, object]]:
+    """Return how many synthetic rows an exchange rate recommends, its value and its details.
+
+    `holdout` are real rows that neither the model nor the final test sees. Where the metric is not
+    measurable, the answer is 0 rows.
+
+    Parameters
+    ----------
+    metric : str
+        ``utility.exchange_rate`` (intents) or ``utility.entity_exchange_rate``.
+    real, made, holdout : sequence of row
+        Training rows, synthetic rows, and rows to judge by.
+    seed : int
+        Seed of the metric.
+    """
+    parts = [text_dataset(rows) for rows in (real, made, holdout)]
+    target = "about" if metric == "utility.exchange_rate" else None
+    if target:
+        parts = [part.select(["said", "about"]) for part in parts]
+    comparison = Comparison(train=parts[0], synthetic=parts[1], reference=parts[2], target=target)
+    try:
+        found: Any = component_class("metric", metric)()
+        measured = found.compute(comparison, np.random.default_rng(seed))
+    except NotMeasurable as error:
+        return 0, None, {"not measurable": str(error)}
+    return int(measured.details["best_rows"]), measured.value, measured.details

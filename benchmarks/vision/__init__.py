@@ -1,1 +1,1 @@
-"""Benchmarks of images: labels, speed and plans."""
+"""Benchmarks of images: exact labels, speed, scenes, and usefulness to small nets."""

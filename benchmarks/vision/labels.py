@@ -1,34 +1,42 @@
-"""How exact labels are after every geometric operation: ours against plain albumentations.
+"""Exactness and speed of labels after image operations: ours against plain albumentations.
 
-Run: python -m benchmarks.vision.labels [--scenes 40]
-Writes labels.json beside this file and prints the table that RESULTS.md shows.
+python -m benchmarks.vision.labels --scenes 40               # labels.json, the first table of RESULTS.md
+python -m benchmarks.vision.labels speed --seconds 2 --rounds 7      # speed.json, the second one
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+
+from benchmarks.markdown import NOTHING, table, write_page
+from benchmarks.results import write_json
+from benchmarks.timing import calls_per_second
+from twinset.augment.image import _catalogue  # type: ignore[import-not-found, unused-ignore]
 from twinset.core.image.instance_maps import extents_of, objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.registry import build
 
-SIZE = 256
+HERE = Path(__file__).parent
+SIZE = 256  # pixels a side
+FINE = 4  # subpixels a side: the truth of an edge is known to a quarter of a pixel
 Pixels = npt.NDArray[Any]
+Jobs = dict[str, Callable[[int], Any]]
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "Affine": {
-        "scale": [0.8, 1.2],
-        "rotate": [-45, 45],
-        "shear": [-10, 10],
-        "translate_percent": 0.05,
-    },
+    "Affine": {"scale": [0.8, 1.2], "rotate": [-45, 45], "shear": [-10, 10],
+               "translate_percent": 0.05},
     "CenterCrop": {"height": 200, "width": 210},
     "Crop": {"x_min": 20, "y_min": 30, "x_max": 230, "y_max": 240},
     "CropAndPad": {"percent": [-0.15, 0.15]},
@@ -41,108 +49,121 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "Resize": {"height": 201, "width": 333},
     "SmallestMaxSize": {"max_size": 321},
     "ElasticTransform": {"alpha": 60, "sigma": 8},
-}
+}  # fmt: skip
+SIX: tuple[dict[str, Any], ...] = (
+    {"HorizontalFlip": {"p": 0.5}},
+    {"Affine": {"scale": [0.9, 1.1], "rotate": [-15, 15], "p": 0.7}},
+    {"RandomBrightnessContrast": {"p": 0.5}},
+    {"HueSaturationValue": {"p": 0.5}},
+    {"GaussianBlur": {"p": 0.3}},
+    {"GaussNoise": {"p": 0.3}},
+)
+WEATHER = {"fog": "RandomFog", "rain": "RandomRain", "snow": "RandomSnow", "glare": "RandomSunFlare",
+           "night": ""}  # fmt: skip
+BOTH = "boxes and keypoints"
 
 
 def scene(seed: int) -> tuple[Pixels, Pixels, tuple[float, float]]:
-    """Return an image (objects in red, a disc in green), its id map, and where the disc's centre is."""
+    """Return an image (ellipses in red, a disc in green), its id map, and the centre of the disc."""
     rng = rng_for(seed, "benchmark", "labels")
-    y, x = (np.mgrid[: SIZE * 4, : SIZE * 4] + 0.5) / 4
-    fine = np.zeros((SIZE * 4, SIZE * 4), np.uint16)
+    y, x = (np.mgrid[: SIZE * FINE, : SIZE * FINE] + 0.5) / FINE
+    fine = np.zeros(x.shape, np.uint16)
     for i in range(1, 4):
         centre = rng.uniform(60, SIZE - 60, 2)
         a, b, turn = rng.uniform(15, 40), rng.uniform(10, 25), rng.uniform(0, np.pi)
         u = (x - centre[0]) * np.cos(turn) + (y - centre[1]) * np.sin(turn)
         v = -(x - centre[0]) * np.sin(turn) + (y - centre[1]) * np.cos(turn)
         fine[(u / a) ** 2 + (v / b) ** 2 < 1] = i
-    ids = np.zeros((SIZE, SIZE), np.uint16)
-    covered = np.zeros((SIZE, SIZE))
+    ids, covered = np.zeros((SIZE, SIZE), np.uint16), np.zeros((SIZE, SIZE))
     for i in range(1, 4):
-        share = (fine == i).reshape(SIZE, 4, SIZE, 4).mean(axis=(1, 3))
+        share = _coarse(fine == i)
         ids[share >= 0.5] = i
         covered += share
     point = rng.uniform(60, SIZE - 60, 2)
-    disc = np.clip(5.5 - np.hypot(x - point[0], y - point[1]), 0, 1)
-    green = disc.reshape(SIZE, 4, SIZE, 4).mean(axis=(1, 3))
+    green = _coarse(np.clip(5.5 - np.hypot(x - point[0], y - point[1]), 0, 1))
     image = np.stack([covered, green, np.zeros_like(green)], axis=2)
     return np.rint(255 * image).astype(np.uint8), ids, (float(point[0]), float(point[1]))
 
 
+def _coarse(fine: Pixels) -> Pixels:
+    return np.asarray(fine.reshape(SIZE, FINE, SIZE, FINE).mean(axis=(1, 3)))
+
+
 def labels_of(ids: Pixels, point: tuple[float, float]) -> list[Any]:
-    names = dict.fromkeys(np.unique(ids)[1:].tolist(), "cell")
-    objects = objects_from_ids(ids, names)
+    """Return the objects of an id map, the first one with a keypoint."""
+    objects = objects_from_ids(ids, dict.fromkeys(np.unique(ids)[1:].tolist(), "cell"))
     objects[0]["keypoints"] = [{"name": "tip", "x": point[0], "y": point[1], "v": 2}]
     return objects
 
 
 def changer(name: str, **settings: Any) -> Any:
-    """Return what an augmenter does to one row: takes image, id map, labels and seed."""
+    """Return the function of an augmenter that changes one image, id map and labels by a seed."""
     augmenter: Any = build("augmenter", name, settings)
     return augmenter.change()
 
 
-def iou(a: Any, b: Any) -> float:
-    """Return intersection over union of two boxes."""
-    wide = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return float(wide / (sum(areas) - wide))
-
-
-def centre(weights: Pixels) -> Pixels:
-    """Return the centre of mass of a plane, x and y, pixel centres at +0.5."""
-    total = weights.sum()
-    columns, rows = weights.sum(axis=0), weights.sum(axis=1)
-    return np.array(
-        [
-            (columns * (np.arange(len(columns)) + 0.5)).sum() / total,
-            (rows * (np.arange(len(rows)) + 0.5)).sum() / total,
-        ]
+def composed(operations: list[Any], **settings: Any) -> Any:
+    """Return operations of albumentations that move boxes and keypoints along."""
+    return albumentations.Compose(
+        operations,
+        bbox_params=albumentations.BboxParams(format="pascal_voc", label_fields=["ids"]),
+        keypoint_params=albumentations.KeypointParams(format="xy"),
+        **settings,
     )
 
 
-def facts(image: Pixels, ids: Pixels, boxes: dict[int, Any], point: Any) -> dict[str, Any]:
-    """Return what one varied scene says about its labels."""
+def operation(name: str, **settings: Any) -> Any:
+    """Return one operation of albumentations; lists are tuples there."""
+    more = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return getattr(albumentations, name)(**more)
+
+
+def exactness(image: Pixels, ids: Pixels, boxes: dict[int, Any], point: Any) -> dict[str, Any]:
+    """Return how well the labels of one changed scene fit its pixels."""
     seen, tight, _ = extents_of(ids)
     row: dict[str, Any] = {
         "iou": [iou(boxes[int(i)], b) for i, b in zip(seen, tight) if int(i) in boxes]
     }
-    red = image[..., 0] / 255.0
-    if (ids > 0).sum() > 200:
+    red, green = image[..., 0] / 255.0, image[..., 1] / 255.0
+    if (ids > 0).sum() > 200:  # less is the rim of an object that was cut off
         row["shift"] = centre(red) - centre((ids > 0).astype(float))
         hard = red >= 0.5
         row["overlap"] = (hard & (ids > 0)).sum() / max((hard | (ids > 0)).sum(), 1)
-    green = image[..., 1] / 255.0
     edge = np.concatenate([green[0], green[-1], green[:, 0], green[:, -1]])
     if point is not None and green.sum() > 20 and edge.max() == 0:
         row["point"] = float(np.hypot(*(centre(green) - np.asarray(point))))
     return row
 
 
+def iou(a: Any, b: Any) -> float:
+    """Return intersection over union of two boxes."""
+    both = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return float(both / (sum(areas) - both))
+
+
+def centre(weights: Pixels) -> Pixels:
+    """Return the centre of mass of a plane, x and y, pixel centres at +0.5."""
+    sums = [weights.sum(axis=axis) for axis in (0, 1)]
+    return np.array([(s * (np.arange(len(s)) + 0.5)).sum() / weights.sum() for s in sums])
+
+
 def ours(name: str, n: int) -> list[dict[str, Any]]:
-    vary = changer(
-        "image.albumentations", transforms=[{name: {**SETTINGS.get(name, {}), "p": 1.0}}]
-    )
-    rows = []
+    """Return the exactness of our labels after one operation in each scene."""
+    settings = {**SETTINGS.get(name, {}), "p": 1.0}
+    vary, rows = changer("image.albumentations", transforms=[{name: settings}]), []
     for seed in range(n):
         image, ids, point = scene(seed)
         new, new_ids, objects = vary(image, ids, labels_of(ids, point), seed)
         points = [p for o in objects for p in o["keypoints"] if p["v"] > 0]
         at = (points[0]["x"], points[0]["y"]) if points else None
-        rows.append(facts(new, new_ids, {o["id"]: o["box"] for o in objects}, at))
+        rows.append(exactness(new, new_ids, {o["id"]: o["box"] for o in objects}, at))
     return rows
 
 
 def plain(name: str, n: int) -> list[dict[str, Any]]:
     """Return the same of albumentations by itself: its own boxes, keypoints and mask sampling."""
-    import albumentations
-
-    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in SETTINGS.get(name, {}).items()}
-    compose = albumentations.Compose(
-        [getattr(albumentations, name)(**chosen, p=1.0)],
-        bbox_params=albumentations.BboxParams(format="pascal_voc", label_fields=["ids"]),
-        keypoint_params=albumentations.KeypointParams(format="xy"),
-    )
-    rows = []
+    compose, rows = composed([operation(name, **SETTINGS.get(name, {}), p=1.0)]), []
     for seed in range(n):
         image, ids, point = scene(seed)
         boxes = {o["id"]: o["box"] for o in labels_of(ids, point)}
@@ -156,11 +177,12 @@ def plain(name: str, n: int) -> list[dict[str, Any]]:
         )
         at = np.asarray(made["keypoints"])[0, :2] + 0.5 if len(made["keypoints"]) else None
         found = {int(i): b for i, b in zip(made["ids"], made["bboxes"])}
-        rows.append(facts(made["image"], made["mask"], found, at))
+        rows.append(exactness(made["image"], made["mask"], found, at))
     return rows
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Return the figures over all scenes."""
     ious = np.concatenate([row["iou"] for row in rows])
     shifts = np.array([row["shift"] for row in rows if "shift" in row])
     points = [row["point"] for row in rows if "point" in row]
@@ -174,38 +196,114 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     }
 
 
-def table(results: dict[str, Any]) -> str:
-    lines = [
-        "| operation | box IoU mean / min | ours | shift px | ours | mask on image IoU | ours "
-        "| keypoint p95 px | ours |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def label_table(results: dict[str, Any]) -> str:
+    """Return the table of exactness, theirs beside ours."""
+    head, rows = ["operation"], []
+    for title in ("box IoU mean / min", "shift px", "mask on image IoU", "keypoint p95 px"):
+        head += [title, "ours"]
     for name, sides in results.items():
-        a, b = sides["albumentations"], sides["twinset"]
-        cells = [
-            f"{a['iou_mean']:.3f} / {a['iou_min']:.3f}",
-            f"{b['iou_mean']:.3f} / {b['iou_min']:.3f}",
-            f"{a['shift']:.3f}",
-            f"{b['shift']:.3f}",
-            f"{a['mask_image_iou']:.3f}",
-            f"{b['mask_image_iou']:.3f}",
-            *("-" if s["point_p95"] is None else f"{s['point_p95']:.2f}" for s in (a, b)),
+        pair = (sides["albumentations"], sides["twinset"])
+        row = [name, *(f"{s['iou_mean']:.3f} / {s['iou_min']:.3f}" for s in pair)]
+        row += [f"{s[key]:.3f}" for key in ("shift", "mask_image_iou") for s in pair]
+        row += [NOTHING if s["point_p95"] is None else f"{s['point_p95']:.2f}" for s in pair]
+        rows.append(row)
+    return table(head, rows)
+
+
+def enlarged(size: int) -> tuple[Pixels, Pixels, tuple[float, float]]:
+    """Return a scene of another size, with noise."""
+    image, ids, point = scene(3)
+    times = size // SIZE
+    big = np.kron(image, np.ones((times, times, 1), np.uint8))
+    noisy = np.clip(big + np.random.default_rng(0).integers(0, 60, big.shape), 0, 255)
+    grown = np.kron(ids, np.ones((times, times), np.uint16))
+    return noisy.astype(np.uint8), grown, (point[0] * times, point[1] * times)
+
+
+def speed_jobs(size: int) -> Jobs:
+    """Return calls of both libraries on a scene: six operations, weather and an elastic change."""
+    image, ids, point = enlarged(size)
+    objects = labels_of(ids, point)
+    boxes = np.array([o["box"] for o in objects], np.float32)
+    many = [
+        {**o, "keypoints": [{"name": "tip", "x": point[0] - 3 * k, "y": point[1], "v": 2}]}
+        for k, o in enumerate(objects)
+    ]
+    bare = [{**label, "keypoints": []} for label in objects]
+    points = np.array([[p["x"], p["y"]] for o in many for p in o["keypoints"]], np.float32)
+    six = composed([operation(n, **given) for step in SIX for n, given in step.items()], seed=7)
+    bending = composed([operation("ElasticTransform", p=1.0)], seed=7)
+    vary, bend = changer("image.albumentations", transforms=SIX), changer("image.elastic")
+    args = {"image": image, "mask": ids, "bboxes": boxes, "ids": [1, 2, 3]}
+    jobs: Jobs = {
+        f"albumentations, {BOTH}": lambda k: six(**args, keypoints=points),
+        "twinset, boxes": lambda k: vary(image, ids, bare, k),
+        f"twinset, {BOTH}": lambda k: vary(image, ids, many, k),
+        "albumentations, elastic": lambda k: bending(
+            **args, keypoints=np.array([point], np.float32)
+        ),
+        "twinset, elastic": lambda k: bend(image, ids, objects, k),
+    }
+    for name, theirs in WEATHER.items():
+        effect = changer("image.weather", kinds_of_weather=[name], amount_range=(0.6, 0.6))
+        jobs[f"twinset, {name}"] = partial(effect, image, None, None)
+        if theirs:
+            compose = albumentations.Compose([operation(theirs, p=1.0)], seed=7)
+            jobs[f"albumentations, {name}"] = lambda k, c=compose: c(image=image)  # type: ignore[misc]
+    return jobs
+
+
+def speed_table(found: dict[str, dict[str, float]]) -> str:
+    """Return images a CPU second of both libraries."""
+    rows = []
+    for size, rate in found.items():
+        pairs = {
+            f"six operations, {labels}": (
+                rate[f"twinset, {labels}"],
+                rate[f"albumentations, {BOTH}"],
+            )
+            for labels in ("boxes", BOTH)
+        }
+        rows += [
+            [title, size, f"{theirs:.0f}", f"{own:.0f}", f"{own / theirs:.2f}"]
+            for title, (own, theirs) in pairs.items()
         ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for name in ("fog", "rain", "snow", "glare", "night", "elastic"):
+            own, other = rate[f"twinset, {name}"], rate.get(f"albumentations, {name}")
+            cells = [f"{other:.0f}", f"{own:.0f}", f"{own / other:.1f}"] if other else None
+            rows.append([name, size, *(cells or [NOTHING, f"{own:.0f}", NOTHING])])
+    return table(["operation", "image", "albumentations", "twinset", "ratio"], rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=("labels", "speed"), default="labels")
     parser.add_argument("--scenes", type=int, default=40)
-    n = parser.parse_args().scenes
-    catalogue: Any = importlib.import_module("twinset.augment.image._catalogue")
-    results = {
-        name: {"albumentations": summary(plain(name, n)), "twinset": summary(ours(name, n))}
-        for name in sorted(catalogue.PLANE | catalogue.WARP)
-    }
-    Path(__file__).with_name("labels.json").write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of one call, all rounds together"
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
+    options = parser.parse_args()
+    if options.what == "labels":
+        names = sorted(_catalogue.PLANE | _catalogue.WARP)
+        found: dict[str, Any] = {
+            name: {side: summary(job(name, options.scenes)) for side, job in
+                   (("albumentations", plain), ("twinset", ours))}
+            for name in names
+        }  # fmt: skip
+        text = label_table(found)
+    else:
+        found = {
+            f"{size} px": calls_per_second(speed_jobs(size), options.seconds, options.rounds)
+            for size in (SIZE, 2 * SIZE)
+        }
+        text = speed_table(found)
+    write_json(options.out / f"{options.what}.json", found)
+    write_page(options.out / "RESULTS.md", {options.what: text}, HERE / "RESULTS.md")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Is a level in the pixels? Forests learn to tell it from some scenes, then tell it of others."""
+"""Recall of levels of conditions from pixels: forests learn from some scenes, and predict others."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ PROBED: dict[str, tuple[str, ...]] = {
     "occlusion": ("none", "partial", "heavy"),
     "truncation": ("none", "partial", "heavy"),
 }
+# Conditions of the main object -> numbers of objects: with others, all else would vary too.
 _OF_OBJECT = {"scale": (1, 1), "occlusion": (2, 2), "truncation": (1, 1)}
 # A red ball and blue boxes on a plain ground: colour says which pixels are the main object's.
-_TOLD_APART = {
+TWO_COLOURS = {
     "ball": {"shape": "circle", "colours": ["#dd2222"], "tilt": 0, "weight": 0},
     "box": {"shape": "rectangle", "colours": ["#2222dd"], "tilt": 0},
 }
@@ -48,7 +49,7 @@ def recalls(name: str, images: int, size: int = 160) -> dict[str, float]:
 
     of_object = name in _OF_OBJECT
     n_range = _OF_OBJECT.get(name, (3, 6))
-    more = {"classes": _TOLD_APART} if of_object else {}
+    more = {"classes": TWO_COLOURS} if of_object else {}
     scenes = drawer(n_objects_range=n_range, size=size, **more)
     plain = {**PLAIN, "ground": "plain"} if of_object else PLAIN
     rows, labels = [], []
@@ -62,8 +63,10 @@ def recalls(name: str, images: int, size: int = 160) -> dict[str, float]:
     x, y = np.array(rows), np.array(labels)
     seen = np.arange(len(y)) % 2 == 0
     forest = ExtraTreesClassifier(400, random_state=0).fit(x[seen], y[seen])
-    told = forest.predict(x[~seen])
-    return {level: float((told[y[~seen] == k] == k).mean()) for k, level in enumerate(PROBED[name])}
+    predicted = forest.predict(x[~seen])
+    return {
+        level: float((predicted[y[~seen] == k] == k).mean()) for k, level in enumerate(PROBED[name])
+    }
 
 
 def traits(image: Pixels) -> list[float]:

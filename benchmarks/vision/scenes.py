@@ -1,23 +1,24 @@
 """Scenes a CPU second, scenes that a plan needs, and whether a level of a condition is in the pixels.
 
-Run: python -m benchmarks.vision.scenes [--images 60]
-Writes scenes.json beside this file and prints the tables that RESULTS.md shows.
+    python -m benchmarks.vision.scenes --images 60
+
+Results: scenes.json; RESULTS.md shows them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import write_json
 from benchmarks.vision.scene_probes import PLAIN, PROBED, drawer, recalls
 from twinset.core.seeding import rng_for
 from twinset.core.stats.covering_arrays import Coverage, covering_rows
 
-EIGHT = (4, 4, 3, 3, 3, 4, 3, 2)
+EIGHT = (4, 4, 3, 3, 3, 4, 3, 2)  # levels of the eight conditions of a scene plan
 
 
 def rates(rounds: int = 9, images: int = 60) -> dict[str, float]:
@@ -57,21 +58,16 @@ def plans() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
+    """Measure, write scenes.json and print the figures that RESULTS.md shows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=60)
-    found: dict[str, Any] = {"rates": rates(), "plans": plans()}
-    images = parser.parse_args().images
-    found["probes"] = {name: recalls(name, images) for name in PROBED}
-    Path(__file__).with_name("scenes.json").write_text(json.dumps(found, indent=1) + "\n")
-    print("| ground | scenes a CPU second |\n|---|---|")
-    for name, rate in found["rates"].items():
-        print(f"| {name} | {rate:.0f} |")
-    for noun, plan in found["plans"].items():
-        print(
-            f"all {noun}: {plan['planned']} scenes planned, {plan['random_median']:.0f} at random"
-        )
-    for name, told in found["probes"].items():
-        print(name, ", ".join(f"{level} {recall:.0%}" for level, recall in told.items()))
+    parser.add_argument("--images", type=int, default=60, help="scenes a level to learn from")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    options = parser.parse_args()
+    probes = {name: recalls(name, options.images) for name in PROBED}
+    found: dict[str, Any] = {"rates": rates(), "plans": plans(), "probes": probes}
+    write_json(options.out / "scenes.json", found)
+    for part, rows in found.items():
+        print(f"{part}:", *(f"{name} {value}" for name, value in rows.items()), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.minority.cell_figures import figures, read
-from benchmarks.minority.cell_sets import CellSet, parts_of
+from benchmarks.minority.cell_figures import cells_of, figures
+from benchmarks.minority.cells import CellSet, parts_of
 from twinset.core.seeding import rng_for
 from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
 
 
-def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
+def split(name: str, took: float, good: float, bad: float, oracle: float) -> dict[str, Any]:
     """One split: 'repeat 0.1' gains `good`, 'thin' `bad`; inside, the first is ahead by `took` errors."""
     tested = {
         "none": [0.5, 0.0, 0.0, 0.1],
@@ -32,14 +31,12 @@ def line(name: str, took: float, good: float, bad: float, oracle: float) -> str:
     value = {"set": name, "judge": "linear", "split": 0, "train": [900, 50], "test": [900, 50]}
     value |= {"is_chance": name == "chance"}
     value |= {"inner": inner, "test_figures": tested, "log_loss_ratio": {"repeat 0.1": 1.01}}
-    return json.dumps(value)
+    return value
 
 
-def test_regret_hits_and_harm(tmp_path: Path) -> None:
-    file = tmp_path / "cells.jsonl"
-    lines = [line("taken", 3.0, 0.06, -0.03, 0.1), line("left", 1.1, 0.04, -0.03, 0.1)]
-    file.write_text("\n".join([*lines, line("harm", 2.0, -0.05, 0.0, -0.1)]) + "\n")
-    cells = read([file])
+def test_regret_hits_and_harm() -> None:
+    rows = [split("taken", 3.0, 0.06, -0.03, 0.1), split("left", 1.1, 0.04, -0.03, 0.1)]
+    cells = cells_of([*rows, split("harm", 2.0, -0.05, 0.0, -0.1)])
     assert [cell.chosen for cell in cells] == [["repeat 0.1"], ["none"], ["repeat 0.1"]]
     found = {name: entry["value"] for name, entry in figures(cells).items()}
     # Regrets of advise: 0, 0.04 and 0.05; of none: 0.06, 0.04 and 0.
@@ -53,13 +50,11 @@ def test_regret_hits_and_harm(tmp_path: Path) -> None:
     assert found["share of the oracle's gain"] == pytest.approx(0.3)
 
 
-def test_a_way_that_is_as_far_ahead_is_told_beside_the_hits(tmp_path: Path) -> None:
-    """'thin' helps surely; what is taken gains more, and its own interval is wide."""
-    wide = json.loads(line("wide", 3.0, 0.06, 0.04, 0.1))
+def test_a_candidate_that_is_as_far_ahead_is_counted_beside_the_hits() -> None:
+    """'thin' helps surely; the chosen one gains more, and its own interval is wide."""
+    wide = split("wide", 3.0, 0.06, 0.04, 0.1)
     wide["test_figures"]["repeat 0.1"][2] = 0.05
-    file = tmp_path / "cells.jsonl"
-    file.write_text(json.dumps(wide) + "\n" + line("chance", 3.0, 0.06, 0.0, 0.1) + "\n")
-    cells = read([file])
+    cells = cells_of([wide, split("chance", 3.0, 0.06, 0.0, 0.1)])
     assert [cell.chosen for cell in cells] == [["repeat 0.1"], ["none"]]
     found = {name: entry["value"] for name, entry in figures(cells).items()}
     assert found["splits where a helping candidate is taken"] == 0
@@ -71,7 +66,7 @@ def test_parts_are_disjoint_and_have_the_same_share_of_rare_rows() -> None:
     fraud = np.arange(3_000) % 20 == 0
     table = pa.table({"x": np.arange(3_000), "fraud": fraud})
     case = read_labelled_table(table, ColumnRoles(target="fraud"))
-    one = CellSet("toy", lambda folder: None, "fraud", "true", 40, 60)
+    one = CellSet(lambda: None, "fraud", "true", 40, 60)
     parts = parts_of(one, case, rng_for(1, "cells"))
     every = np.concatenate([parts.train, parts.test, parts.aside])
     assert len(np.unique(every)) == len(every)

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
+from benchmarks.datasets import DataAbsentError
 from benchmarks.evaluation import memorisers
-from benchmarks.evaluation.memorisers import CANDIDATES, Draw, scores, table
-from benchmarks.tabular.sets import DataAbsentError, load
+from benchmarks.evaluation.memorisers import CANDIDATES, Draw, memoriser_table, scores
+from benchmarks.tabular.sets import load
 from twinset.core.data.dataset import Dataset
 
 OURS = ("privacy.membership", "privacy.outliers")
@@ -61,6 +62,6 @@ def test_the_table_counts_verdicts() -> None:
             (1, "a", "cannot tell"), (1, "b", "as good as real"),
         )
     ]  # fmt: skip
-    lines = table(rows).splitlines()
+    lines = memoriser_table(rows).splitlines()
     assert lines[2] == "| c | a | 0.550 (0.500-0.600) | ±0.050 | 1/2 | 0/2 | 1/2 |"
     assert lines[3] == "| c | b | 0.550 (0.500-0.600) | ±0.050 | 0/2 | 2/2 | 1/2 |"

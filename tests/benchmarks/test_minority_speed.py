@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.minority.speed import CASES, markdown, measure, table
+from benchmarks.minority.speed import CASES, blocks, measure, overlapping_classes
 
 
 def figures(cpu: float, megabytes: float, **more: object) -> dict[str, object]:
@@ -19,7 +19,7 @@ def test_medians_and_ratios() -> None:
         "sampled-1m": {"ours": [figures(2, 800, seeds=[1, 2, 3, 9])], "theirs": [figures(18, 900)]},
         "smotenc-1m": {"ours": [figures(1, 700)], "theirs": []},
     }
-    page = markdown(found, {"Python": "3.11"})
+    page = "\n".join(blocks(found).values())
     assert "| SMOTENC 100k | 0.200 | 20.00 | 1 / 100.0 | 1 / 100 | 70 | 2,100 | 1 / 30.0 |" in page
     assert "| SMOTENC 1M | 1.000 | not run |" in page
     assert "holds at most 800 MB, data included; theirs was not run: ten times its 100k" in page
@@ -31,7 +31,7 @@ def test_medians_and_ratios() -> None:
 
 def test_the_table_is_what_the_page_says() -> None:
     for is_mixed in (False, True):
-        x, y = table(2000, is_mixed)
+        x, y = overlapping_classes(2000, is_mixed)
         assert x.shape == (2000, 30)
         assert y.sum() == 10
     assert list(x.dtypes.astype(str)[-8:]) == ["category"] * 8

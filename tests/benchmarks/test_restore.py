@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.tabular import jobs, report, run
-from benchmarks.tabular.restore import restore
+from benchmarks.tabular.report import restore
 from benchmarks.tabular.score import VERSION, Scorer
 from benchmarks.tabular.sets import Roles, TableSet
 

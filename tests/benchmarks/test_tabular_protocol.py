@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.tabular import density, detect, facts, intervals, mle, privacy, protocol, sets
+from benchmarks import intervals, markdown
+from benchmarks.tabular import density, detect, facts, mle, privacy, protocol, sets
 from benchmarks.tabular.sets import Coded, Roles, TableSet, code
 
 ROLES = Roles(("x", "y", "c", "t"), ("c", "t"), "t", "yes")
@@ -315,7 +316,7 @@ def test_the_five_sets_have_the_published_sizes(
     assert facts.broken_share(found, found.train) < 0.0004
 
 
-@pytest.mark.parametrize("module", [sets, protocol, intervals])
+@pytest.mark.parametrize("module", [sets, protocol, intervals, markdown])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

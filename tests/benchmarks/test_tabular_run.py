@@ -2,16 +2,16 @@
 
 import json
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.tabular import goals, jobs, plot, released, report, run, tables
+from benchmarks.datasets import DataAbsentError
+from benchmarks.tabular import jobs, report, run, tables
 from benchmarks.tabular.score import VERSION, Scorer
-from benchmarks.tabular.sets import DataAbsentError, Roles, TableSet, load
+from benchmarks.tabular.sets import Roles, TableSet, load
 
 
 def small_set(n: int = 60) -> TableSet:
@@ -154,21 +154,21 @@ def test_quoted_rows_are_marked_and_have_the_printed_means() -> None:
     assert "arXiv 2602.22586" in text
 
 
-def test_goals_judge_the_worst_set() -> None:
+def test_goals_take_the_worst_set() -> None:
     rows = [
         row("tabular.trees", of="adult", c2st=0.999),
         row("tabular.trees", of="magic", c2st=0.98),
     ]
-    lines = {line.split(" | ")[0]: line for line in goals.goals(rows).splitlines()}
+    lines = {line.split(" | ")[0]: line for line in tables.goals(rows).splitlines()}
     assert "0.980 | magic | ≥ 0.985 | ≥ 0.995 | sets missing" in lines["| logistic C2ST, every set"]
-    low = [row("tabular.trees", of=name, c2st=0.98) for name in goals.ALL]
-    assert "≥ 0.985 | ≥ 0.995 | **no**" in goals.goals(low)
+    low = [row("tabular.trees", of=name, c2st=0.98) for name in tables.ALL]
+    assert "≥ 0.985 | ≥ 0.995 | **no**" in tables.goals(low)
     assert "1.500 | adult | ≤ 3 | ≤ 1 | yes" in lines["| fit + sample Adult, s"]
-    assert goals.goals([row("tabular.copula", c2st=1.0)]) == ""
+    assert tables.goals([row("tabular.copula", c2st=1.0)]) == ""
 
 
 def test_goals_tell_the_cost_of_peers() -> None:
-    text = goals.goals(
+    text = tables.goals(
         [row("tabular.trees"), row("sdv.ctgan") | {"costs": {"full": {"fit_cpu": 900.0}}}]
     )
     assert "sdv.ctgan 900.0 s (450 times)" in text
@@ -193,7 +193,6 @@ def test_the_report_says_what_did_not_finish(cache: Path, tmp_path: Path) -> Non
     assert "| `tabular.trees` | 0.30 |" in text
     assert "tabular.old" not in text
     assert len(json.loads((out / "results.json").read_text())["rows"]) == 2
-    assert "tabular.trees" in (out / "time_to_quality.svg").read_text()
 
 
 def test_only_rows_of_the_newest_source_are_reported(cache: Path) -> None:
@@ -206,28 +205,11 @@ def test_only_rows_of_the_newest_source_are_reported(cache: Path) -> None:
     assert [found["seed"] for found in report.collect(cache)] == [1]
 
 
-def test_the_plot_is_well_formed_and_escapes_names() -> None:
-    points = [
-        plot.Point("adult", "tabular.trees?a=1&b=2", 0.5, 0.51, True),
-        plot.Point("adult", "sdv.ctgan", 2_000.0, 0.95, False),
-        plot.Point("magic", "sdv.ctgan", 900.0, 0.99, False),
-    ]
-    tree = ElementTree.fromstring(plot.time_to_quality(points))
-    names = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
-    assert names.count("sdv.ctgan") == 2
-    assert "tabular.trees?a=1&b=2" in names
-    circles = list(tree.iter("{http://www.w3.org/2000/svg}circle"))
-    assert float(circles[0].get("cx", 0)) > float(circles[1].get("cx", 0))  # ctgan is slower
-    ElementTree.fromstring(plot.time_to_quality([]))
-
-
 def test_absent_data_are_told_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DataAbsentError, match="beside the repository"):
         load("adult", tmp_path)
-    with pytest.raises(DataAbsentError):
-        released.real("adult", tmp_path)
     monkeypatch.setattr(run, "load", lambda name: load(name, tmp_path))
     assert run.main(["--methods", "none", "--sets", "adult"]) == 2
     assert "data is absent" in capsys.readouterr().err

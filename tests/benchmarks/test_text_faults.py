@@ -8,14 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.text_faults import TextFault, text_faults
-from benchmarks.evaluation.text_faults_more import last_text_faults, more_text_faults
-from benchmarks.evaluation.text_sets import Row
+from benchmarks.datasets import TextRow
+from benchmarks.evaluation.text_faults import TEXT_FAULTS, TextFault
 
-FAULTS = (*text_faults(), *more_text_faults(), *last_text_faults())
+FAULTS = [fault for faults in TEXT_FAULTS.values() for fault in faults]
 
 
-def rows(n: int, seed: int) -> list[Row]:
+def rows(n: int, seed: int) -> list[TextRow]:
     rng = np.random.default_rng(seed)
     words = (
         "Please",

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 import benchmarks.text
-from benchmarks.text import snips_templates
-from benchmarks.text.arms import BANKING, copies, learned, snips_words, templates
-from benchmarks.text.entities import Bench, of_f1
-from benchmarks.text.intervals import difference, of_hits
-from benchmarks.text.learners import STRENGTHS, hits, opinions, strength_for, two_sample_area
-from benchmarks.text.sets import banking, snips, some_of_each
-from benchmarks.text.usefulness_page import goals, page
+from benchmarks.datasets import banking, snips
+from benchmarks.intervals import difference, hit_difference
+from benchmarks.markdown import blocks_of
+from benchmarks.text.arms import BANKING, TEMPLATES, copies, learned, snips_words, templates
+from benchmarks.text.learners import (
+    STRENGTHS,
+    TaggerBench,
+    f1_difference,
+    hits,
+    probabilities,
+    strength_for,
+    two_sample_area,
+)
+from benchmarks.text.usefulness import blocks, goals, some_of_each
 
 HERE = Path(benchmarks.text.__file__).parent
 
@@ -43,7 +50,7 @@ def test_the_interval_is_normal_where_seeds_agree():
 def test_hits_are_paired_by_row():
     better = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=bool)
     worse = np.array([[1, 0, 1, 0], [1, 0, 0, 0]], dtype=bool)
-    told = of_hits(better, worse)
+    told = hit_difference(better, worse)
     # Every seed gains a quarter: only which rows are in the test is in doubt.
     assert told.mean == 0.25
     assert told.high > 0.25 > told.low
@@ -55,7 +62,7 @@ def test_made_rows_count_what_they_weigh():
     test = rows(["play jazz"], "one")
     assert hits(real, made, 0.001, 10.0, test).tolist() == [True]
     assert hits(real, made, 1.0, 10.0, test).tolist() == [False]
-    assert opinions(real, (), 1.0, 10.0, test)[1] == ["one", "two"]
+    assert probabilities(real, (), 1.0, 10.0, test)[1] == ["one", "two"]
 
 
 def test_no_made_row_knows_of_the_rows_that_it_is_judged_by():
@@ -74,10 +81,10 @@ def test_no_made_row_knows_of_the_rows_that_it_is_judged_by():
 
 
 def test_templates_by_hand_are_ten_an_intent_and_their_spans_exact():
-    assert {len(texts) for texts in snips_templates.TEMPLATES.values()} == {10}
+    assert {len(texts) for texts in TEMPLATES.values()} == {10}
     made = templates(140).make((), 3)
     assert made == templates(140).make((), 3)
-    assert {sum(row["about"] == i for row in made) for i in snips_templates.TEMPLATES} == {20}
+    assert {sum(row["about"] == i for row in made) for i in TEMPLATES} == {20}
     for row in made:
         for mark in row["marks"]:
             assert row["said"][mark["start"] : mark["end"]] == mark["value"]
@@ -118,27 +125,27 @@ def test_learned_rows_help_a_tagger_of_few_real_rows():
     train = snips("train")
     labels = sorted({mark["label"] for row in train for mark in row["marks"]})
     order = np.random.default_rng(5).permutation(len(train))
-    bench = Bench.of([train[i] for i in order[:400]], labels)
+    bench = TaggerBench.of([train[i] for i in order[:400]], labels)
     real = some_of_each([train[i] for i in order[400:]], 10, np.random.default_rng(6))
     alone = bench.found([real], 0)
     mixed = bench.found([real, learned(10, None, "learned").make(real, 0)], 0)
     assert bench.f1(mixed) > bench.f1(alone) + 0.01
-    assert of_f1([mixed] * 2, [alone] * 2, 400).mean == pytest.approx(
+    assert f1_difference([mixed] * 2, [alone] * 2, 400).mean == pytest.approx(
         bench.f1(mixed) - bench.f1(alone)
     )
 
 
 def test_the_page_is_that_of_the_figures(found):
     checked = json.loads((HERE / "reference_tagger.json").read_text("utf-8"))
-    assert (HERE / "USEFULNESS.md").read_text("utf-8") == page(found, checked)
+    assert blocks_of((HERE / "USEFULNESS.md").read_text("utf-8")) == blocks(found, checked)
 
 
 def test_a_goal_that_is_missed_is_told(found):
-    before = [line for line in goals(found) if "**no**" in line]
+    before = [line for line in goals(found).splitlines() if "**no**" in line]
     worse = copy.deepcopy(found)
     worse["banking"]["arms"]["learned, with lists of phrases"]["gain"]["low"] = -0.001
     worse["controls"]["real"][0] = 0.58
-    missed = [line for line in goals(worse) if "**no**" in line]
+    missed = [line for line in goals(worse).splitlines() if "**no**" in line]
     assert len(missed) == len(before) + 2
     assert "CLINC150" in missed[0]
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.vision.usefulness_page import WORDS, change, page
+from benchmarks.intervals import student
+from benchmarks.vision.usefulness import blocks
 
 
 def rounds(trial: str, measures: list[str], gains: list[float]) -> list[dict[str, object]]:
@@ -19,18 +20,18 @@ def rounds(trial: str, measures: list[str], gains: list[float]) -> list[dict[str
 
 
 def test_the_interval_by_hand() -> None:
-    real, mixed, low, high = change(rounds("nuclei", ["f"], [0.1, 0.2, 0.3]), ["f"])
+    change = student(np.array([0.1, 0.2, 0.3]))
     reach = 4.302653 * 0.1 / np.sqrt(3)  # Student's 0.975 quantile with two degrees of freedom
-    assert (real, mixed) == pytest.approx((0.5, 0.7))
-    assert (low, high) == pytest.approx((0.2 - reach, 0.2 + reach), abs=1e-6)
+    assert change.mean == pytest.approx(0.2)
+    assert (change.low, change.high) == pytest.approx((0.2 - reach, 0.2 + reach), abs=1e-6)
 
 
 def test_the_page_answers_by_the_interval() -> None:
     measures = [f"average precision of {name}" for name in ("Platelets", "WBC", "RBC")]
-    sure = page(rounds("cells", measures, [0.1, 0.11, 0.12]), WORDS)
-    assert "**helps**" in sure
-    assert "+22.0%" in sure
-    assert "Nuclei" not in sure
-    unsure = page(rounds("cells", measures, [0.1, -0.1, 0.05]), WORDS)
+    sure = blocks(rounds("cells", measures, [0.1, 0.11, 0.12]))
+    assert "**helps**" in sure["cells"]
+    assert "+22.0%" in sure["cells"]
+    assert list(sure) == ["cells"]
+    unsure = blocks(rounds("cells", measures, [0.1, -0.1, 0.05]))["cells"]
     assert "**no evidence**" in unsure
     assert "**helps**" not in unsure

@@ -1,4 +1,4 @@
-"""Make SDMetrics' two reports of two tables, and say what they cost.
+"""Make SDMetrics' two reports of two tables: scores, single columns and their cost.
 
 Run by an environment that has SDMetrics as ``python for_sdmetrics.py job.json``; the job holds real,
 synthetic (parquet), categories, out.
@@ -23,15 +23,20 @@ def main() -> None:
     real, synthetic = (pd.read_parquet(job[side]) for side in ("real", "synthetic"))
     kinds = {c: "categorical" if c in job["categories"] else "numerical" for c in real.columns}
     metadata = {"columns": {c: {"sdtype": kind} for c, kind in kinds.items()}}
-    start = time.process_time()
-    quality, diagnostic = QualityReport(), DiagnosticReport()
-    quality.generate(real, synthetic, metadata, verbose=False)
-    diagnostic.generate(real, synthetic, metadata, verbose=False)
+    reports = {"quality": QualityReport(), "diagnostic": DiagnosticReport()}
+    start, scores = time.process_time(), {}
+    for report in reports.values():
+        report.generate(real, synthetic, metadata, verbose=False)
     seconds = time.process_time() - start
-    shapes = quality.get_details("Column Shapes")
+    for name, report in reports.items():
+        scores[name] = report.get_score()
+        for _, row in report.get_properties().iterrows():
+            scores[f"{name}: {row['Property']}"] = row["Score"]
+    shapes = reports["quality"].get_details("Column Shapes")
     found = {
         "version": sdmetrics.__version__,
         "cpu": seconds,
+        "scores": scores,
         "shape": {row["Column"]: 1 - row["Score"] for _, row in shapes.iterrows()},
     }
     Path(job["out"]).write_text(json.dumps(found))

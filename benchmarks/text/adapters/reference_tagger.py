@@ -14,11 +14,11 @@ import numpy as np
 import sklearn_crfsuite
 from seqeval.metrics import f1_score
 
+from benchmarks.datasets import snips, text_dataset
+from benchmarks.intervals import difference
 from benchmarks.text.arms import learned, templates
-from benchmarks.text.intervals import difference
-from benchmarks.text.sets import dataset, snips, some_of_each
-from benchmarks.text.trials import SEEDS
-from twinset.evaluation.utility._entities import Marked, score_tags
+from benchmarks.text.usefulness import SEEDS, some_of_each
+from twinset.evaluation.utility._entities import TokenizedTexts, score_tags
 from twinset.evaluation.utility._tagger import fit_tagger, predict_tags
 from twinset.evaluation.utility._tokens import _TOKEN
 
@@ -32,43 +32,50 @@ def main() -> None:
     out = {"scorers": _scorers(train, test, labels, names), "settings": _SETTINGS, "trials": []}
     for k in (10, 50):
         arms = {"templates by hand": templates(350), "learned": learned(350 // (7 * k), None, "")}
-        told = {name: [] for name in ("real", *arms)}
+        found = {name: [] for name in ("real", *arms)}
         for seed in SEEDS:
             real = some_of_each(train, k, np.random.default_rng(seed))
-            told["real"].append(_f1(real, test, labels, names))
+            found["real"].append(_f1(real, test, labels, names))
             for name, arm in arms.items():
-                told[name].append(_f1([*real, *arm.make(real, seed)], test, labels, names))
-        alone = np.array(told.pop("real"))
-        arms_told = {
-            # The rows of the test are held fixed here: the interval is over draws of train rows alone.
-            name: {"f1": f1, "gain": vars(difference(np.array(f1) - alone, 0.0, len(test)))}
-            for name, f1 in told.items()
+                found[name].append(_f1([*real, *arm.make(real, seed)], test, labels, names))
+        alone = np.array(found.pop("real"))
+        arm_results = {
+            # The rows of the test are fixed here: the interval is over draws of train rows alone.
+            name: {"f1": f1, "gain": difference(np.array(f1) - alone, 0.0, len(test))._asdict()}
+            for name, f1 in found.items()
         }
-        out["trials"].append({"k": k, "real": alone.tolist(), "arms": arms_told})
+        out["trials"].append({"k": k, "real": alone.tolist(), "arms": arm_results})
     place = Path(__file__).parents[1] / "reference_tagger.json"
     place.write_text(json.dumps(out, indent=1) + "\n", "utf-8")
 
 
 def _scorers(train, test, labels, names) -> list[dict]:
     """Return the F1 of the project's own tagger by the project's scorer and by seqeval."""
-    holdout, out = Marked.of(dataset(test), labels), []
+    holdout, out = TokenizedTexts.of(text_dataset(test), labels), []
     for seed in SEEDS:
-        real = Marked.of(dataset(some_of_each(train, 10, np.random.default_rng(seed))), labels)
+        real = TokenizedTexts.of(
+            text_dataset(some_of_each(train, 10, np.random.default_rng(seed))), labels
+        )
         weights = fit_tagger(
             real.tokens.features, real.tags, holdout.n_tags, np.random.default_rng(seed)
         )
-        told = predict_tags(weights, holdout.tokens.features)
-        own = score_tags(told, holdout).f1(np.ones(len(test)))[0]
-        theirs = f1_score(_tags(holdout, holdout.tags, names), _tags(holdout, told, names))
+        found = predict_tags(weights, holdout.tokens.features)
+        own = score_tags(found, holdout).f1(np.ones(len(test)))[0]
+        theirs = f1_score(_tags(holdout, holdout.tags, names), _tags(holdout, found, names))
         out.append({"own": float(own), "seqeval": float(theirs)})
     return out
 
 
 def _f1(rows, test, labels, names) -> float:
     model = sklearn_crfsuite.CRF(algorithm="lbfgs", **_SETTINGS)
-    learnt, held = Marked.of(dataset(rows), labels), Marked.of(dataset(test), labels)
-    model.fit(_features(rows), _tags(learnt, learnt.tags, names))
-    return float(f1_score(_tags(held, held.tags, names), model.predict(_features(test))))
+    train_marks, test_marks = (
+        TokenizedTexts.of(text_dataset(rows), labels),
+        TokenizedTexts.of(text_dataset(test), labels),
+    )
+    model.fit(_features(rows), _tags(train_marks, train_marks.tags, names))
+    return float(
+        f1_score(_tags(test_marks, test_marks.tags, names), model.predict(_features(test)))
+    )
 
 
 def _tags(marked, tags, names) -> list[list[str]]:
@@ -77,10 +84,10 @@ def _tags(marked, tags, names) -> list[list[str]]:
 
 
 def _features(rows) -> list[list[dict]]:
-    return [_told([m.group() for m in _TOKEN.finditer(row["said"])]) for row in rows]
+    return [_word_features([m.group() for m in _TOKEN.finditer(row["said"])]) for row in rows]
 
 
-def _told(words) -> list[dict]:
+def _word_features(words) -> list[dict]:
     padded = ["<", "<", *(word.lower() for word in words), ">", ">"]
     return [
         {

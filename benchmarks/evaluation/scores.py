@@ -1,0 +1,98 @@
+"""Scores of one comparison with the default metrics, and what they say of a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.core.data.dataset import Dataset
+from twinset.measurement.harness import measure
+from twinset.registry import default_metrics
+from twinset.report.ordering import worst_first
+
+NAMED = 2  # names read of each finding: a report shows its first two in the summary
+
+
+def family_scores(
+    parts: tuple[Dataset, Dataset, Dataset],
+    families: Sequence[str],
+    *,
+    only: Sequence[str] = (),
+    **settings: Any,
+) -> list[Score]:
+    """Return the scores of the default metrics of some families, or of some of these by name.
+
+    Parameters
+    ----------
+    parts : tuple of Dataset
+        Train, synthetic and holdout.
+    families : sequence of str
+        Families of metrics.
+    only : sequence of str
+        Names of metrics; all of the families if empty.
+    settings
+        Passed to `twinset.measurement.harness.measure`: target, positive, seed.
+    """
+    train, synthetic, holdout = parts
+    chosen = [
+        (name, metric)
+        for name, metric in default_metrics(synthetic.schema.kinds)
+        if metric.family in families and (not only or name in only)
+    ]
+    return measure(train=train, synthetic=synthetic, holdout=holdout, metrics=chosen, **settings)
+
+
+def different(scores: Sequence[Score]) -> list[Score]:
+    """Return the scores with the verdict "different", the worst first."""
+    return worst_first(score for score in scores if score.verdict == "different")
+
+
+def first_names(found: Sequence[Score]) -> list[str]:
+    """Return the columns or patterns that the worst score with names gives first."""
+    for score in found:
+        details = score.details
+        slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
+        broken = [one for one in details.get("broken", []) if one["beyond_real"]]
+        named = [
+            *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
+            *details.get("different", {}).get("names", [])[:NAMED],
+            *list(details.get("columns_that_tell", ()))[:NAMED],
+            *(column for one in broken[:1] for column in one["columns"]),
+            *details.get("tells", [])[:NAMED],
+        ]
+        if named:
+            return [str(name) for name in named]
+    return []
+
+
+def classifier_differs(scores: Sequence[Score]) -> bool | None:
+    """Return whether a classifier's AUC lies above 0.5 with its 95 % interval; None if not measured."""
+    for score in scores:
+        if score.metric == "gap.classifier" and score.value is not None and score.detectable:
+            error = score.detectable / 2.8  # 80 % power at 5 %: 1.96 + 0.84 standard errors
+            return bool(score.details["auc"] - 1.96 * error > 0.5)
+    return None
+
+
+def harms(before: Sequence[Score], after: Sequence[Score]) -> dict[str, dict[str, Any]]:
+    """Return each metric before and after a change, and how much worse it became."""
+    found: dict[str, dict[str, Any]] = {}
+    for old, new in zip(before, after):
+        if old.value is None or new.value is None:
+            continue
+        found[old.metric] = {
+            "before": old.value,
+            "after": new.value,
+            "baseline": new.baseline,
+            "margin": old.margin,
+            "harm": (old.value - new.value) * (1 if old.higher_is_better else -1),
+            "verdicts": [old.verdict, new.verdict],
+        }
+    return found
+
+
+def worst_harm(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric that became worst by its margin, as a cell of a table."""
+    name, worst = max(metrics.items(), key=lambda item: item[1]["harm"] / item[1]["margin"])
+    return f"{name} ({worst['harm']:+.4f} / {worst['margin']:g})"

@@ -1,0 +1,102 @@
+"""Markdown of results: tables, common cells, and pages whose marked blocks are replaced.
+
+A results page is prose written by hand around blocks that a benchmark writes:
+
+    <!-- begin NAME -->
+    ...
+    <!-- end NAME -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+NOTHING = "–"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table.
+
+    Examples
+    --------
+    >>> print(table(["a", "b"], [[1, 2]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = [_line(head), "|---" * len(head) + "|", *(_line(list(map(str, row))) for row in rows)]
+    return "\n".join(lines)
+
+
+def percent(found: Sequence[bool | None]) -> str:
+    """Return the share of true values in percent, those that are None left out."""
+    known = [value for value in found if value is not None]
+    return f"{100 * np.mean(known):.0f} %" if known else NOTHING
+
+
+def count(found: Sequence[bool | None]) -> str:
+    """Return how many of the values that are not None are true, e.g. ``5/6``."""
+    known = [value for value in found if value is not None]
+    return f"{sum(known)}/{len(known)}" if known else NOTHING
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Return mean, least and greatest value, e.g. ``0.858 (0.840 to 0.870)``."""
+    mean, low, high = (f"{x:.{digits}f}" for x in (np.mean(values), min(values), max(values)))
+    return f"{mean} ({low} to {high})"
+
+
+def signed(mean: float, low: float, high: float, digits: int = 3) -> str:
+    """Return a difference and its interval, e.g. ``+0.042 (+0.000 to +0.085)``."""
+    shown = [f"{x:+.{digits}f}" for x in (mean, low, high)]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def listed(facts: Mapping[str, object]) -> str:
+    """Return names and values as one sentence."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items()) + "."
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Return a Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def blocks_of(text: str) -> dict[str, str]:
+    """Return the content of each marked block of a page."""
+    return dict(_BLOCK.findall(text))
+
+
+def write_page(page: Path, blocks: Mapping[str, str], template: Path | None = None) -> None:
+    """Replace the marked blocks of a page; the prose around them stays.
+
+    Parameters
+    ----------
+    page : Path
+        File to write.
+    blocks : mapping
+        Name of a block -> its new content. Blocks that the page does not have are appended.
+    template : Path, optional
+        Page to start from where `page` does not exist, e.g. the committed one.
+    """
+    source = page if page.exists() or template is None else template
+    text = source.read_text("utf-8") if source.exists() else ""
+    for name, content in blocks.items():
+        block = f"<!-- begin {name} -->\n{content}\n<!-- end {name} -->"
+        if f"<!-- begin {name} -->" in text:
+            text = _BLOCK.sub(lambda m, n=name, b=block: b if m[1] == n else m[0], text)  # type: ignore[misc]
+        else:
+            text += f"\n{block}\n"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(text, "utf-8")
+
+
+_BLOCK = re.compile(r"<!-- begin ([^\n]+) -->\n(.*?)\n?<!-- end \1 -->", re.DOTALL)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
