@@ -107,7 +107,7 @@ def compute_min_share(n: int, m: int, bar: float) -> float:
 
     Examples
     --------
-    >>> round(compute_min_share(10_000, 10_000, 4.0), 3), least_share(20, 20, 4.0)
+    >>> round(compute_min_share(10_000, 10_000, 4.0), 3), compute_min_share(20, 20, 4.0)
     (0.014, 1.0)
     """
     shares = np.geomspace(1e-6, 1.0, 2_000)

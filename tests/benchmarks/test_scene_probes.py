@@ -1,7 +1,7 @@
 """Every level of every condition that scenes offer can be told from the pixels alone."""
 
 import pytest
-from generators.image._scene_spec import LEVELS
+from twinset.generators.image._scenes.spec import LEVELS
 
 from benchmarks.vision.scene_probes import PROBED, recalls
 

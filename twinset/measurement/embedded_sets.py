@@ -156,7 +156,7 @@ def split_embedders(
 
     Examples
     --------
-    >>> split_embedders([Classical()])[1] == (Classical(),), split_lookers(None)
+    >>> split_embedders([Classical()])[1] == (Classical(),), split_embedders(None)
     (True, ((), None))
     """
     texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))

@@ -234,9 +234,9 @@ def hash_image(data: bytes) -> bytes:
     --------
     >>> from twinset.core.image.codec import encode_png
     >>> one = encode_png(np.zeros((2, 3), np.uint8))
-    >>> hash_image(one) == picture_key(one[:-12] + one[-12:])
+    >>> hash_image(one) == hash_image(one[:-12] + one[-12:])
     True
-    >>> hash_image(one) == picture_key(encode_png(np.zeros((3, 2), np.uint8)))
+    >>> hash_image(one) == hash_image(encode_png(np.zeros((3, 2), np.uint8)))
     False
     """
     sink = hashlib.blake2b(digest_size=16)

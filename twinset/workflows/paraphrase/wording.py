@@ -79,7 +79,7 @@ def normalize_wording(text: str) -> str:
 
     Examples
     --------
-    >>> normalize_wording("Where is {it}?") == alike("where is {it}")
+    >>> normalize_wording("Where is {it}?") == normalize_wording("where is {it}")
     True
     """
     return " ".join(re.sub(r"[^\w{}<>#.|]+|\.(?!\w)", " ", text.casefold()).split())
