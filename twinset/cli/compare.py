@@ -14,12 +14,13 @@ from twinset.cli.progress import progress_bar
 from twinset.cli.reports import write_and_print_reports
 from twinset.cli.terminal import print_table
 from twinset.core.errors import RecipeError
+from twinset.core.findings import Verdict
 
 if TYPE_CHECKING:
     from twinset.report import CandidateReport
     from twinset.report.ranking import MetricRow
 
-_SIGNS = {"as good as real": "+", "different": "!", "cannot tell": "?", "not measurable": "-"}
+_SIGNS = dict(zip(Verdict, "+!?-"))
 
 
 def command(
@@ -135,7 +136,7 @@ def print_candidates(report: CandidateReport) -> None:
             rows.append((answer.question, *[""] * (len(names) + 2)))
             rows += [_line(row, names) for row in own]
     print_table(("test", "real vs real", *names, "best"), rows)
-    print("+ as good as real, ! different, ? cannot tell, - not measurable")
+    print(", ".join(f"{sign} {verdict}" for verdict, sign in _SIGNS.items()))
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

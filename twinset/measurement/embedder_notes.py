@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twinset.core.contracts import Score
+from twinset.core.findings import ComparisonBasis
 
 LEFT_OUT = "left out"
 """Key of the facts under which embedders stand that could not be used."""
@@ -89,9 +90,10 @@ def list_score_embedders(scores: Sequence[Score]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for score in scores:
-        compared = score.details.get("compared")
-        if isinstance(compared, Mapping):
-            found |= compared.get("embedders", {})
+        basis = score.finding(ComparisonBasis)
+        if basis is not None and basis.embedders:
+            found |= basis.embedders
+            found |= {LEFT_OUT: basis.unused_embedders} if basis.unused_embedders else {}
     return found
 
 

@@ -1,4 +1,4 @@
-"""The map of crowds: where real rows are, and whether synthetic ones are there too."""
+"""The map of clusters: where real rows are, and whether synthetic ones are there too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from twinset.report.findings import ClusterResult
+from twinset.core.findings import ClusterShare
 from twinset.report.phrases import percent
 
 _WIDTH, _HEIGHT, _EDGE = 560.0, 300.0, 34.0
@@ -14,33 +14,35 @@ _LARGEST = 44.0
 _HOLE, _LEAST_REAL = 0.3, 0.01
 
 
-def is_hole(crowd: ClusterResult) -> bool:
-    """Return whether a crowd of real rows has hardly any synthetic ones.
+def is_hole(cluster: ClusterShare) -> bool:
+    """Return whether a cluster of real rows has hardly any synthetic ones.
 
     Examples
     --------
-    >>> is_hole(ClusterResult("a", 0.0, 0.0, 0.2, 0.01)), is_hole(ClusterResult("a", 0.0, 0.0, 0.2, 0.19))
+    >>> is_hole(ClusterShare("a", 0.0, 0.0, 0.2, 0.01)), is_hole(ClusterShare("a", 0.0, 0.0, 0.2, 0.19))
     (True, False)
     """
-    return crowd.real >= _LEAST_REAL and crowd.synthetic < _HOLE * crowd.real
+    return cluster.real >= _LEAST_REAL and cluster.synthetic < _HOLE * cluster.real
 
 
-def draw_cluster_map(found: Sequence[ClusterResult]) -> Markup:
+def draw_cluster_map(found: Sequence[ClusterShare]) -> Markup:
     """Return the map as an SVG element: rings are real shares, discs synthetic ones, by area."""
     if not found:
         return Markup("")
-    largest = max(max(crowd.real, crowd.synthetic) for crowd in found)
-    xs, ys = ([getattr(crowd, axis) for crowd in found] for axis in "xy")
+    largest = max(max(cluster.real, cluster.synthetic) for cluster in found)
+    xs, ys = ([getattr(cluster, axis) for cluster in found] for axis in "xy")
     parts = []
-    # Large crowds first, so that small ones stay visible.
-    for crowd in sorted(found, key=lambda one: -max(one.real, one.synthetic)):
-        x = _placed(crowd.x, xs, _WIDTH)
-        y = _HEIGHT - _placed(crowd.y, ys, _HEIGHT)
+    # Large clusters first, so that small ones stay visible.
+    for cluster in sorted(found, key=lambda one: -max(one.real, one.synthetic)):
+        x = _placed(cluster.x, xs, _WIDTH)
+        y = _HEIGHT - _placed(cluster.y, ys, _HEIGHT)
         ring, disc = (
-            _LARGEST * (share / largest) ** 0.5 for share in (crowd.real, crowd.synthetic)
+            _LARGEST * (share / largest) ** 0.5 for share in (cluster.real, cluster.synthetic)
         )
-        label = f"{crowd.name}: real {percent(crowd.real)}, synthetic {percent(crowd.synthetic)}"
-        hole = " hole" if is_hole(crowd) else ""
+        label = (
+            f"{cluster.name}: real {percent(cluster.real)}, synthetic {percent(cluster.synthetic)}"
+        )
+        hole = " hole" if is_hole(cluster) else ""
         parts.append(
             Markup(
                 '<g><title>{}</title><circle class="disc" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"/>'
@@ -52,7 +54,7 @@ def draw_cluster_map(found: Sequence[ClusterResult]) -> Markup:
     ).format(
         _WIDTH,
         _HEIGHT,
-        "Map of crowds of real rows and their synthetic counterparts",
+        "Map of clusters of real rows and their synthetic counterparts",
         Markup("").join(parts),
     )
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twinset.core.contracts import Score
-from twinset.report.findings import TrainedOn, group_outcome, read_different_components, usefulness
+from twinset.core.contracts import Role, Score
+from twinset.core.findings import (
+    DifferentComponents,
+    Effect,
+    ModelComparison,
+    RegionShares,
+    TrainedModel,
+    TrainingData,
+    Verdict,
+)
+from twinset.report.metrics import metric_title, with_role
 from twinset.report.ordering import worst_first
-from twinset.report.phrases import joined, metric_title, short, signed
+from twinset.report.phrases import joined, short, signed
+from twinset.report.sentences import group_outcome, region_sentence
 from twinset.report.verdict import Mark
 
-_MODELS = "utility.train_synthetic_test_real"
-_BASIC = ("gap.marginals", "gap.pairs", "gap.image_properties")
-_PICTURES = "gap.image_properties"
-_LOOKS = (*_BASIC, "gap.missingness", "gap.rules_kept", "gap.time_patterns")
-_WHO = ("coverage.slices", "coverage.group_outcomes", "coverage.population")
+_BASIC = (Role.BASIC_APPEARANCE, Role.IMAGE_APPEARANCE)
+_APPEARANCE = (*_BASIC, Role.APPEARANCE)
 _MOST_NAMED = 2
 _MOST_IN_CAUTION = 3
 
@@ -74,21 +81,21 @@ def uses(
 
 
 def caution(scores: Sequence[Score]) -> str:
-    """Return in what the pictures are unlike real ones, or nothing where they are not, or there are none.
+    """Return in what the images are unlike real ones; empty where they are not, or there are none.
 
-    It is told before any use. The models that judge usefulness are small, and look at reduced pictures or
-    a few hundred numbers of each: that they do well says little of a blur or of noise, which a larger
-    model of the reader's would learn.
+    It stands before any use. The models that measure usefulness are small, and see reduced images or a
+    few hundred numbers of each: their success says little about blur or noise, which a larger model
+    would learn.
     """
-    score = next((s for s in scores if s.metric == _PICTURES), None)
-    if score is None or score.verdict != "different":
+    score = next(iter(with_role(scores, Role.IMAGE_APPEARANCE)), None)
+    if score is None or score.verdict != Verdict.DIFFERENT:
         return ""
-    parts = read_different_components(score)
+    parts = score.finding(DifferentComponents)
     if parts is None:
-        return "its pictures are unlike real ones over all their properties"
+        return "its images are unlike real ones over all their properties"
     left = len(parts.names) - _MOST_IN_CAUTION
     named = [*parts.names[:_MOST_IN_CAUTION], *([f"{left} more properties"] if left > 0 else [])]
-    return f"its pictures are unlike real ones in {joined(named)}"
+    return f"its images are unlike real ones in {joined(named)}"
 
 
 def in_short(found: Sequence[Use], careful: str = "") -> str:
@@ -105,22 +112,22 @@ def in_short(found: Sequence[Use], careful: str = "") -> str:
 
 def _instead(scores: Sequence[Score]) -> Use:
     purpose = "Train on it instead of real rows"
-    score = next((s for s in scores if s.metric == _MODELS), None)
-    if score is None or score.verdict == "not measurable":
+    score = next(iter(with_role(scores, Role.SUBSTITUTE_MODEL)), None)
+    if score is None or not score.is_measured:
         why = "name a target column and give real rows that the generator did not see"
         return Use(purpose, "not measured", why, "unmeasured")
-    found = usefulness(score)
-    if found is not None and found.trained_on("synthetic") is None and found.trained_on("mixed"):
+    found = score.finding(ModelComparison)
+    mixed = None if found is None else found.trained_on(TrainingData.MIXED)
+    if found is not None and mixed is not None and not found.trained_on(TrainingData.SYNTHETIC):
         return Use(purpose, "no", "it holds one class only", "bad")
     numbers = f"models reach {short(score.value)}, on real rows {short(score.baseline)}"
-    if score.verdict == "different":
+    if score.verdict == Verdict.DIFFERENT:
         return Use(purpose, "no", numbers, "bad")
-    if score.verdict == "cannot tell":
+    if score.verdict == Verdict.INCONCLUSIVE:
         return Use(purpose, "cannot tell", f"{numbers}: too few rows to be sure", "unclear")
-    off = _off(scores, _WHO)
+    off = _off(scores, Role.REPRESENTATION)
     careful = caution(scores)
-    mixed = None if found is None else found.trained_on("mixed")
-    if not off and mixed is not None and mixed.answer == "hurts":
+    if not off and mixed is not None and mixed.effect == Effect.HURTS:
         # Within the margin, but rows that harm beside real ones tell something wrong.
         off = "beside real rows it harms"
     if careful:
@@ -136,25 +143,25 @@ def _instead(scores: Sequence[Score]) -> Use:
 
 def _besides(scores: Sequence[Score]) -> Use:
     purpose = "Add it to real rows to train on"
-    score = next((s for s in scores if s.metric == _MODELS), None)
-    found = None if score is None else usefulness(score)
-    mixed = None if found is None else found.trained_on("mixed")
-    if found is None or mixed is None or not mixed.answer:
+    score = next(iter(with_role(scores, Role.SUBSTITUTE_MODEL)), None)
+    found = None if score is None else score.finding(ModelComparison)
+    mixed = None if found is None else found.trained_on(TrainingData.MIXED)
+    if found is None or mixed is None or mixed.effect is None:
         why = "name a target column and give real rows that the generator did not see"
         return Use(purpose, "not measured", why, "unmeasured")
     why = f"change in {found.measures[0]} {_change(mixed)}"
-    if mixed.answer == "helps" and (careful := caution(scores)):
+    if mixed.effect == Effect.HELPS and (careful := caution(scores)):
         why = f"{careful}; measured all the same: {why}"
         return Use(purpose, "with care", why, "unclear")
-    if mixed.answer == "helps":
+    if mixed.effect == Effect.HELPS:
         return Use(purpose, "yes", why, "good")
-    if mixed.answer == "hurts":
+    if mixed.effect == Effect.HURTS:
         return Use(purpose, "no", why, "bad")
     return Use(purpose, "no gain shown", why, "unclear")
 
 
-def _change(trained: TrainedOn) -> str:
-    cell = trained.cells[0]
+def _change(trained: TrainedModel) -> str:
+    cell = trained.scores[0]
     if cell.difference is None:
         return short(cell.value)
     if cell.interval is None:
@@ -164,30 +171,30 @@ def _change(trained: TrainedOn) -> str:
 
 def _look(scores: Sequence[Score]) -> Use:
     purpose = "Explore it, or test software with it"
-    basic = [s for s in scores if s.metric in _BASIC and s.verdict != "not measurable"]
+    basic = [s for s in with_role(scores, *_BASIC) if s.is_measured]
     if not basic:
         return Use(purpose, "not measured", "columns and pairs were not compared", "unmeasured")
-    off = _off(scores, (*_LOOKS, *_WHO))
-    if any(s.verdict == "different" and _is_hopeless(s) for s in basic):
+    off = _off(scores, *_APPEARANCE, Role.REPRESENTATION)
+    if any(s.verdict == Verdict.DIFFERENT and _is_hopeless(s) for s in basic):
         return Use(purpose, "no", off, "bad")
     if _leaks(scores):
         off = f"{off}; it leaks" if off else "it leaks"
         return Use(purpose, "with care", f"{off}: guard it like the real rows", "unclear")
     if off:
         return Use(purpose, "with care", off, "unclear")
-    open_ones = [s for s in basic if s.verdict == "cannot tell"]
+    open_ones = [s for s in basic if s.verdict == Verdict.INCONCLUSIVE]
     if open_ones:
         names = joined([metric_title(s.metric) for s in open_ones])
         return Use(purpose, "cannot tell", f"too few rows for {names}", "unclear")
-    pictures = any(s.metric == "gap.image_properties" for s in basic)
-    why = f"columns and {'pictures' if pictures else 'pairs'} are as in real rows"
-    if any(s.family == "gap" and s.verdict == "different" for s in scores):
-        why += "; finer differences are told below"
+    images = bool(with_role(basic, Role.IMAGE_APPEARANCE))
+    why = f"columns and {'images' if images else 'pairs'} are as in real rows"
+    if any(s.family == "gap" and s.verdict == Verdict.DIFFERENT for s in scores):
+        why += "; finer differences are shown below"
     return Use(purpose, "yes", why, "good")
 
 
 def _leaks(scores: Sequence[Score]) -> bool:
-    return any(s.family == "privacy" and s.verdict == "different" for s in scores)
+    return any(s.family == "privacy" and s.verdict == Verdict.DIFFERENT for s in scores)
 
 
 def _in_doubt(use: Use) -> Use:
@@ -201,15 +208,15 @@ def _in_doubt(use: Use) -> Use:
 def _hand_out(scores: Sequence[Score], from_real: bool) -> Use:
     purpose = "Give it to people who may not see the real rows"
     every = [s for s in scores if s.family == "privacy"]
-    own = [s for s in every if s.verdict != "not measurable"]
+    own = [s for s in every if s.is_measured]
     if not own:
         return Use(
             purpose, "not measured", "give real rows that the generator did not see", "unmeasured"
         )
-    leaking = worst_first(s for s in own if s.verdict == "different")
+    leaking = worst_first(s for s in own if s.verdict == Verdict.DIFFERENT)
     if leaking:
         return Use(purpose, "no", f"signs of leaking: {_titles(leaking)}", "bad")
-    undecided = [s for s in own if s.verdict == "cannot tell"]
+    undecided = [s for s in own if s.verdict == Verdict.INCONCLUSIVE]
     if undecided:
         tests = "1 test" if len(own) == 1 else f"{len(undecided)} of {len(own)} tests"
         why = f"too few rows to decide {tests}: {_titles(undecided)}"
@@ -243,30 +250,29 @@ def _is_hopeless(score: Score) -> bool:
     return worst is not None and 2 * value >= baseline + worst
 
 
-def _off(scores: Sequence[Score], metrics: Sequence[str]) -> str:
-    """Return which of the metrics are different, and in what, or nothing."""
-    off = [s for s in scores if s.metric in metrics and s.verdict == "different"]
-    told = [_named(s) for s in worst_first(off)]
-    if not told:
+def _off(scores: Sequence[Score], *roles: Role) -> str:
+    """Return which scores of these roles are different, and in what; empty where none is."""
+    off = worst_first(s for s in with_role(scores, *roles) if s.verdict == Verdict.DIFFERENT)
+    if not off:
         return ""
-    left = len(told) - _MOST_NAMED
-    shown = [*told[:_MOST_NAMED], *([f"{left} more test{'s' * (left > 1)}"] if left > 0 else [])]
+    left = len(off) - _MOST_NAMED
+    shown = [_describe(score) for score in off[:_MOST_NAMED]]
+    shown += [f"{left} more test{'s' * (left > 1)}"] if left > 0 else []
     return f"off in {joined(shown)}"
 
 
-def _with_outcome(score: Score, part: str) -> str:
-    outcome = group_outcome(score, part)
-    return f"{part}, {outcome}" if outcome else part
+def _with_outcome(score: Score, component: str) -> str:
+    outcome = group_outcome(score, component)
+    return f"{component}, {outcome}" if outcome else component
 
 
-def _named(score: Score) -> str:
-    """Return a metric's name with the parts or the region that are off."""
-    parts, regions = read_different_components(score), score.details.get("under_covered")
+def _describe(score: Score) -> str:
+    """Return the title of a score with the components or the region that are off."""
     name = metric_title(score.metric)
-    if parts is not None:
-        left = len(parts.names) - _MOST_NAMED
-        named = [_with_outcome(score, part) for part in parts.names[:_MOST_NAMED]]
+    if (components := score.finding(DifferentComponents)) is not None:
+        left = len(components.names) - _MOST_NAMED
+        named = [_with_outcome(score, part) for part in components.names[:_MOST_NAMED]]
         return f"{name} ({joined([*named, *([f'{left} more'] if left > 0 else [])])})"
-    if isinstance(regions, list | tuple) and regions and isinstance(regions[0], Mapping):
-        return f"rows that it lacks ({regions[0].get('sentence', '')})"
+    if (regions := score.finding(RegionShares)) and regions.underrepresented:
+        return f"under-represented rows ({region_sentence(regions.underrepresented[0])})"
     return name

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twinset.core.contracts import Score
-from twinset.report.findings import read_different_components
+from twinset.core.findings import DifferentComponents, Verdict
+from twinset.report.metrics import sees_everything
 from twinset.report.phrases import FAMILIES
 
-AT_ONCE = frozenset({"gap.classifier", "gap.text_telltale", "gap.mean_embedding", "gap.frechet"})
-"""Tests of everything at once: they see the faults of all places, and cannot say which it is."""
-
-_VERDICTS = ("different", "cannot tell", "as good as real", "not measurable")
+_VERDICTS = (Verdict.DIFFERENT, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.NOT_MEASURABLE)
 _SMALLEST_MARGIN = 1e-12
 
 
@@ -31,19 +29,19 @@ def compute_certain_degradation(score: Score) -> float:
 
     Examples
     --------
-    >>> parts = {"what": "column", "names": ["age"], "margin": 0.1, "beyond": 4.5}
-    >>> score = Score("gap.a", "gap", 0.1, 0.0, None, (0.05, 0.15), 0.1, False, "different", None, "",
-    ...               {"different": parts})
+    >>> components = DifferentComponents("column", ("age",), 0.1, certain_degradation=4.5)
+    >>> score = Score("gap.a", "gap", 0.1, 0.0, None, (0.05, 0.15), 0.1, False, Verdict.DIFFERENT,
+    ...               None, (components,))
     >>> compute_certain_degradation(score)
     4.5
     """
-    found = read_different_components(score)
-    of_parts = -1.0 if found is None else found.beyond
+    found = score.finding(DifferentComponents)
+    of_components = -1.0 if found is None else found.certain_degradation
     if score.interval is None:
-        return max(compute_degradation(score), of_parts)
+        return max(compute_degradation(score), of_components)
     low, high = score.interval
     near = -high if score.higher_is_better else low
-    return max(near / max(score.margin, _SMALLEST_MARGIN), of_parts)
+    return max(near / max(score.margin, _SMALLEST_MARGIN), of_components)
 
 
 def worst_first(scores: Iterable[Score]) -> list[Score]:
@@ -56,7 +54,7 @@ def worst_first(scores: Iterable[Score]) -> list[Score]:
     Examples
     --------
     >>> def scored(name, low, verdict):
-    ...     return Score(name, "gap", 0.3, 0.0, None, (low, 0.5), 0.1, False, verdict, None, "")
+    ...     return Score(name, "gap", 0.3, 0.0, None, (low, 0.5), 0.1, False, Verdict(verdict), None)
     >>> found = [scored("gap.a", 0.0, "cannot tell"), scored("gap.b", 0.2, "different"),
     ...          scored("gap.c", 0.3, "different")]
     >>> [score.metric for score in worst_first(found)]
@@ -78,4 +76,4 @@ def _place(score: Score) -> tuple[int, bool, float, str]:
     verdict = _VERDICTS.index(score.verdict)
     if verdict:
         return verdict, False, -compute_degradation(score), score.metric
-    return verdict, score.metric in AT_ONCE, -compute_certain_degradation(score), score.metric
+    return verdict, sees_everything(score), -compute_certain_degradation(score), score.metric

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import MetricFamily, Score
-from twinset.report.phrases import NOTHING, joined, metric_title, short
+from twinset.report.metrics import metric_title
+from twinset.report.phrases import NOTHING, joined, short
+from twinset.report.sentences import degradation_interval, score_sentence
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class MetricRow:
         return tuple(
             name
             for name, score in self.scores.items()
-            if name not in self.out and compute_degradation_interval(score) is not None
+            if name not in self.out and degradation_interval(score) is not None
         )
 
     @property
@@ -98,7 +100,7 @@ class MetricRow:
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain JSON values, without the details of the scores."""
         first = next(iter(self.scores.values()))
-        kept = ("value", "baseline", "interval", "verdict", "sentence")
+        kept = ("value", "baseline", "interval", "verdict")
         return {
             "metric": self.metric,
             "title": self.title,
@@ -108,7 +110,10 @@ class MetricRow:
             "best": self.best,
             "front": list(self.front),
             "candidates": {
-                name: {key: getattr(score, key) for key in kept}
+                name: {
+                    **{key: getattr(score, key) for key in kept},
+                    "sentence": score_sentence(score),
+                }
                 for name, score in self.scores.items()
             },
         }
@@ -133,14 +138,6 @@ def metric_rows(
     return tuple(MetricRow(metric, found, out) for metric, found in rows.items())
 
 
-def compute_degradation_interval(score: Score) -> tuple[float, float] | None:
-    """Return the 95 % interval of the harm, low to high; None where there is no number."""
-    if score.value is None or score.interval is None:
-        return None
-    low, high = score.interval
-    return (-high, -low) if score.higher_is_better else (low, high)
-
-
 def is_ahead(score: Score, other: Score) -> bool:
     """Return whether `score` is better than `other` beyond both intervals.
 
@@ -149,11 +146,12 @@ def is_ahead(score: Score, other: Score) -> bool:
 
     Examples
     --------
+    >>> from twinset.core.findings import Verdict
     >>> def scored(low, high):
-    ...     return Score("gap.a", "gap", 0.1, 0.0, None, (low, high), 0.1, False, "different", None, "")
+    ...     return Score("gap.a", "gap", 0.1, 0.0, None, (low, high), 0.1, False, Verdict.DIFFERENT, None)
     >>> is_ahead(scored(0.1, 0.2), scored(0.3, 0.4)), is_ahead(scored(0.1, 0.3), scored(0.2, 0.4))
     (True, False)
     """
-    mine, theirs = compute_degradation_interval(score), compute_degradation_interval(other)
+    mine, theirs = degradation_interval(score), degradation_interval(other)
     # A billionth forgives rounding, as verdicts do.
     return mine is not None and theirs is not None and mine[1] + 1e-9 < theirs[0]
