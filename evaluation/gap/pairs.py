@@ -60,7 +60,7 @@ class Pairs(Metric):
     >>> up = [1.5, 2.5, 3.5, 4.5]
     >>> made, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
     >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).findings[0]
-    [['a', 'b', 1.0]]
+    PairDistances(distances=(('a', 'b', 1.0),))
     """
 
     family: ClassVar[MetricFamily] = "gap"
@@ -69,7 +69,7 @@ class Pairs(Metric):
         "How far the dependence between two columns is from real, averaged over the pairs: 0 is the same "
         "dependence. Right columns with wrong pairs mean that relations were lost."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE})
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.report.conftest import components, models
+from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
 from twinset.report.fitness_for_use import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")
-
-
-def details(synthetic: str = "no evidence", mixed: str = "no evidence") -> dict:
-    change = {"difference": 0.01, "interval": [-0.01, 0.03]}
-    return {
-        "mode": "synthetic rows only",
-        "measures": {"average precision": {"real": 0.8, "synthetic": 0.79, "mixed": 0.81}},
-        "changes": {"average precision": {"synthetic": change, "mixed": change}},
-        "answers": {"synthetic": synthetic, "mixed": mixed},
-    }
 
 
 def answers(scores) -> list[str]:
@@ -27,7 +19,7 @@ def answers(scores) -> list[str]:
 def test_a_good_set_serves_all_purposes(score) -> None:
     scores = [
         *[score(name) for name in BASIC],
-        score(MODELS, details=details(mixed="helps"), value=0.79, baseline=0.8),
+        score(MODELS, findings=(models(mixed="helps"),), value=0.79, baseline=0.8),
         score("privacy.membership"),
     ]
     assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
@@ -47,16 +39,16 @@ def test_a_good_set_serves_all_purposes(score) -> None:
     ],
 )
 def test_training_follows_the_models(score, verdict, mixed, expected) -> None:
-    told = {} if verdict == "not measurable" else details(mixed=mixed)
-    assert answers([score(MODELS, verdict, details=told)])[:2] == expected
+    found = () if verdict == "not measurable" else (models(mixed),)
+    assert answers([score(MODELS, verdict, findings=found)])[:2] == expected
 
 
 def test_a_group_that_is_off_asks_for_care(score) -> None:
-    parts = {"different": {"what": "group", "names": ["sex = f", "a", "b"], "margin": 0.05}}
+    parts = (components("group", "sex = f", "a", "b"),)
     scores = [
         *[score(name) for name in BASIC],
-        score(MODELS, details=details()),
-        score("coverage.group_outcomes", "different", details=parts),
+        score(MODELS, findings=(models(),)),
+        score("coverage.group_outcomes", "different", findings=parts),
     ]
     found = uses(scores)
     assert [use.answer for use in found[:3]] == ["with care", "no gain shown", "with care"]
@@ -71,9 +63,9 @@ def test_pairs_that_are_wrong_throughout_cannot_be_looked_at(score) -> None:
 
 
 def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) -> None:
-    parts = {"different": {"what": "pair", "names": ["a with b"], "margin": 0.05}}
+    parts = (components("pair", "a with b"),)
     far, near = (
-        score("gap.pairs", "different", value=v, baseline=0.01, floor=0.2, details=parts)
+        score("gap.pairs", "different", value=v, baseline=0.01, floor=0.2, findings=parts)
         for v in (0.15, 0.05)
     )
     assert answers([score("gap.marginals"), far])[2] == "no"
@@ -81,21 +73,14 @@ def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) 
 
 
 def test_a_starved_region_is_named(score) -> None:
-    told = {
-        "under_covered": [
-            {
-                "words": "night and rain",
-                "sentence": "night and rain: 0.2 % of the synthetic rows, 3.1 % of the real ones",
-            }
-        ],
-        "summary": "Too few rows of: ...",
-    }
+    told = (RegionShares((RegionShare("night and rain", 0.031, 0.002),)),)
     scores = [
-        score(MODELS, details=details()),
-        score("coverage.slices", "different", details=told),
+        score(MODELS, findings=(models(),)),
+        score("coverage.slices", "different", findings=told),
     ]
     assert uses(scores)[0].why.endswith(
-        "off in rows that it lacks (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real ones)"
+        "off in under-represented rows (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real "
+        "ones)"
     )
 
 
@@ -103,25 +88,21 @@ def test_leaks_are_named_and_silence_is_no_proof(score) -> None:
     leak = [score("privacy.exact_copies", "different"), score("privacy.membership", "different")]
     found = uses(leak)[3]
     assert found.answer == "no"
-    assert "exact copies of training rows and telling training rows" in found.why
+    assert "exact copies of training rows and separating training rows" in found.why
     assert uses([score("privacy.membership", "cannot tell")])[3].answer == "not shown to be safe"
     assert "for you to decide" in uses([score("privacy.membership")])[3].why
     assert uses([score("privacy.membership", "not measurable")])[3].mark == "unmeasured"
 
 
 def test_rare_cases_alone_cannot_replace_real_rows(score) -> None:
-    told = details(mixed="helps")
-    for part in ("changes", "measures"):
-        del told[part]["average precision"]["synthetic"]
-    del told["answers"]["synthetic"]
-    found = uses([score(MODELS, details=told | {"mode": "real and synthetic rows together"})])
+    found = uses([score(MODELS, findings=(models("helps", None),))])
     assert [use.answer for use in found[:2]] == ["no", "yes"]
 
 
 def test_what_leaks_is_used_with_care_and_says_why(score) -> None:
     scores = [
         *[score(name) for name in BASIC],
-        score(MODELS, details=details(mixed="helps")),
+        score(MODELS, findings=(models(mixed="helps"),)),
         score("privacy.membership", "different"),
     ]
     found = uses(scores)
@@ -130,14 +111,11 @@ def test_what_leaks_is_used_with_care_and_says_why(score) -> None:
 
 
 def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
-    told = {
-        "different": {"what": "group", "names": ["sex = f"], "margin": 0.05},
-        "outcome": "share of rows with 'ill' = yes",
-        "groups": {"sex = f": {"real": 0.45, "synthetic": 0.15}},
-    }
+    groups = (GroupOutcome("sex = f", 0.45, 0.15),)
+    told = components("group", "sex = f"), GroupResults("ill", ("no", "yes"), groups)
     scores = [
-        score(MODELS, details=details()),
-        score("coverage.group_outcomes", "different", details=told),
+        score(MODELS, findings=(models(),)),
+        score("coverage.group_outcomes", "different", findings=told),
     ]
     ending = "(sex = f, share of rows with 'ill' = yes: 15 % instead of 45 %)"
     assert uses(scores)[0].why.endswith(ending)
@@ -156,29 +134,29 @@ def test_one_test_of_many_shows_no_safety(score) -> None:
 
 
 def test_an_allowed_leak_leaves_nothing_to_be_learnt_from_models(score) -> None:
-    scores = [score(MODELS, details=details(mixed="helps"))]
+    scores = [score(MODELS, findings=(models(mixed="helps"),))]
     found = uses(scores, leak_allowed=True)
     assert [use.answer for use in found[:2]] == ["cannot tell", "cannot tell"]
     assert "a leak was allowed" in found[1].why
 
 
 def test_columns_are_hopeless_by_their_size_not_by_their_number(score) -> None:
-    parts = {"different": {"what": "column", "names": ["a", "b"], "margin": 0.02}}
-    far = score("gap.marginals", "different", value=0.95, baseline=0.01, details=parts)
+    parts = (components("column", "a", "b"),)
+    far = score("gap.marginals", "different", value=0.95, baseline=0.01, findings=parts)
     near = score("gap.marginals", "different", value=0.035, baseline=0.01)
     assert answers([far, score("gap.pairs")])[2] == "no"
     assert answers([near, score("gap.pairs")])[2] == "with care"
 
 
-PICTURES = {"different": {"what": "measure", "names": ["sharpness", "noise"], "margin": 0.03}}
+IMAGES = (components("measure", "sharpness", "noise"),)
 
 
 def test_blurred_pictures_are_said_before_any_use(score) -> None:
     scores = [
-        score("gap.image_properties", "different", value=0.15, details=PICTURES),
-        score(MODELS, details=details(mixed="helps"), value=0.985, baseline=0.979),
+        score("gap.image_properties", "different", value=0.15, findings=IMAGES),
+        score(MODELS, findings=(models(mixed="helps"),), value=0.985, baseline=0.979),
     ]
-    careful = "its pictures are unlike real ones in sharpness and noise"
+    careful = "its images are unlike real ones in sharpness and noise"
     assert caution(scores) == careful
     found = uses(scores)
     assert [use.answer for use in found[:3]] == ["with care", "with care", "with care"]

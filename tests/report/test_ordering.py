@@ -4,14 +4,14 @@ import itertools
 
 import pytest
 
+from tests.report.conftest import components
 from twinset.report import build_report, summarize_families
 from twinset.report.fitness_for_use import uses
 from twinset.report.ordering import compute_certain_degradation, compute_degradation, worst_first
 
 
-def parts(beyond=None, names=("age",)):
-    found = {"what": "column", "names": list(names), "margin": 0.02}
-    return {"different": found if beyond is None else {**found, "beyond": beyond}}
+def parts(certain=1.0, names=("age",)):
+    return (components("column", *names, certain=certain),)
 
 
 def test_harm_counts_margins_in_the_direction_of_harm(score):
@@ -34,15 +34,15 @@ def test_only_what_the_interval_leaves_no_doubt_of_is_sure(score):
 def test_the_worst_part_counts_where_the_mean_hides_it(score):
     wide = {"interval": (0.15, 0.25), "value": 0.3, "baseline": 0.1, "margin": 0.05}
     whole = score("gap.whole", "different", **wide)  # 3 margins are sure
-    hidden = score("gap.hidden", "different", interval=(-0.01, 0.01), details=parts(9.0))
-    mild = score("gap.mild", "different", interval=(-0.01, 0.01), details=parts(1.5))
-    of_both = score("gap.of_both", "different", interval=(0.2, 0.3), details=parts(1.5))
+    hidden = score("gap.hidden", "different", interval=(-0.01, 0.01), findings=parts(9.0))
+    mild = score("gap.mild", "different", interval=(-0.01, 0.01), findings=parts(1.5))
+    of_both = score("gap.of_both", "different", interval=(0.2, 0.3), findings=parts(1.5))
     order = [s.metric for s in worst_first([mild, whole, hidden, of_both])]
     assert order == ["gap.hidden", "gap.of_both", "gap.whole", "gap.mild"]
 
 
 def test_a_part_whose_distance_is_not_told_is_just_beyond_its_margin(score):
-    told = score("gap.a", "different", interval=(-0.01, 0.01), details=parts())
+    told = score("gap.a", "different", interval=(-0.01, 0.01), findings=parts())
     assert compute_certain_degradation(told) == 1.0
 
 
@@ -66,7 +66,9 @@ def scores(score):
     return [
         score("gap.classifier", "different", interval=(0.11, 0.13), value=0.6, baseline=0.5),
         score("gap.pairs"),
-        score("gap.marginals", "different", interval=(-0.01, 0.01), details=parts(9.0, ["salary"])),
+        score(
+            "gap.marginals", "different", interval=(-0.01, 0.01), findings=parts(9.0, ["salary"])
+        ),
     ]
 
 
@@ -92,7 +94,7 @@ def test_tables_of_scores_begin_with_the_worst(scores, people):
 
 def test_a_test_of_everything_at_once_comes_after_what_names_a_place(score):
     sure = score("gap.classifier", "different", interval=(0.4, 0.5), value=0.95, baseline=0.5)
-    slight = score("gap.marginals", "different", interval=(0.0, 0.1), details=parts(1.5, ["fee"]))
+    slight = score("gap.marginals", "different", interval=(0.0, 0.1), findings=parts(1.5, ["fee"]))
     assert [s.metric for s in worst_first([sure, slight])] == ["gap.marginals", "gap.classifier"]
     told = next(
         sentence.text for sentence in summarize_families([sure, slight]) if sentence.family == "gap"
@@ -100,13 +102,13 @@ def test_a_test_of_everything_at_once_comes_after_what_names_a_place(score):
     # What is worse all the same must not be hidden behind it.
     assert told == (
         "Different from real rows in both tests. The worst place: single columns (0.020, real rows get "
-        "0.010), by column fee. All at once they are further off: telling real from synthetic (0.950, "
-        "real rows get 0.500)."
+        "0.010), by column fee. All at once they are further off: separating real from synthetic rows "
+        "(0.950, real rows get 0.500)."
     )
     alone = next(
         sentence.text for sentence in summarize_families([sure]) if sentence.family == "gap"
     )
-    assert "Furthest off: telling real from synthetic" in alone
+    assert "Furthest off: separating real from synthetic rows" in alone
     both_open = [
         score("gap.classifier", "cannot tell", value=0.9),
         score("gap.pairs", "cannot tell"),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from twinset.report.verdict import merged, summarize_families, unmeasured
 
-NONE = "not measurable: there is no real set to compare with"
+NONE = "there is no real set to compare with"
 
 
 def lacking(score, *names: str, why: str = NONE) -> list:
-    return [score(name, "not measurable", sentence=why) for name in names]
+    return [score(name, "not measurable", reason=why) for name in names]
 
 
 def test_three_tests_share_a_reason_and_two_do_not(score) -> None:
     three = lacking(score, "gap.a", "gap.b", "privacy.a")
-    two = lacking(score, "gap.c", "gap.d", why="not measurable: no dates")
+    two = lacking(score, "gap.c", "gap.d", why="no dates")
     found = unmeasured([*three, *two, score("gap.e")])
     assert [(one.reason, len(one.scores)) for one in found] == [
         ("there is no real set to compare with", 3)

@@ -1,7 +1,24 @@
 import pytest
 
+from tests.report.conftest import components, models
+from twinset.core.findings import (
+    AddedRows,
+    BrokenRules,
+    ColumnDistances,
+    ComparisonBasis,
+    CopyCounts,
+    DecidingRows,
+    DifferingComponents,
+    DifferingTriples,
+    Effect,
+    ExchangeRate,
+    MissingCellPattern,
+    PairDistances,
+    PermutationTest,
+    RegionShares,
+)  # fmt: skip
 from twinset.report import summarize_families
-from twinset.report.verdict import reasons
+from twinset.report.sentences import reasons, remarks
 
 
 def answer(scores, family):
@@ -18,7 +35,7 @@ def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
         score("gap.pairs", "different", value=0.2, baseline=0.1, interval=(0.08, 0.12)),
         score(
             "gap.marginals", "different", value=0.5, baseline=0.1, interval=(0.38, 0.42),
-            details={"columns": {"Amount": 0.61, "V1": 0.4}},
+            findings=(ColumnDistances({"Amount": 0.61, "V1": 0.4}),),
         ),
         score("gap.classifier"),
     ]  # fmt: skip
@@ -31,24 +48,24 @@ def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
 
 
 def test_the_worst_pair_is_named(score):
-    pairs = [["a", "b", 0.1], ["b", "c", 0.7], ["a", "c", 0.2]]
-    found = answer([score("gap.pairs", "different", details={"pairs": pairs})], "gap")
+    pairs = (("a", "b", 0.1), ("b", "c", 0.7), ("a", "c", 0.2))
+    found = answer([score("gap.pairs", "different", findings=(PairDistances(pairs),))], "gap")
     assert "worst pair b and c at 0.700" in found.text
 
 
 def test_undecided_says_how_many_rows_are_needed(score):
-    sentence = "cannot tell: needs about 4,000 rows, there are 78; 0.020, real rows 0.010; and more"
-    undecided = score("gap.a", "cannot tell", sentence=sentence)
+    rows = (DecidingRows(78, "rows on each side"),)
+    undecided = score("gap.a", "cannot tell", interval=(0.0, 0.07), findings=rows)
     found = answer([score("gap.b"), undecided], "gap")
     assert found.mark == "unclear"
     assert found.text == (
         "No difference found so far; undecided in 1 of 2 tests. "
-        "A: needs about 4,000 rows, there are 78."
+        "A: needs about 430 rows on each side, there are 78."
     )
 
 
 def test_nothing_measurable_gives_the_reason(score):
-    blind = score("privacy.a", "not measurable", sentence="not measurable: no holdout")
+    blind = score("privacy.a", "not measurable", reason="no holdout")
     found = answer([blind], "privacy")
     assert (found.mark, found.text) == ("unmeasured", "Not measurable: no holdout.")
 
@@ -71,37 +88,26 @@ def test_leaks_are_never_called_safe(score):
 
 
 def test_signs_of_leaking_tell_what_the_metric_found(score):
-    copies = score(
-        "privacy.exact_copies", "different", details={"summary": "7 of 9 rows are equal"}
-    )
-    found = answer([copies], "privacy")
+    counts = (CopyCounts(None, 7, 9, 0, 9),)
+    found = answer([score("privacy.exact_copies", "different", findings=counts)], "privacy")
     assert found.mark == "bad"
-    assert "7 of 9 rows are equal" in found.text
+    assert "7 of 9 synthetic rows equal a training one" in found.text
 
 
-def details(answer_mixed, *sets):
-    values = {"real": 0.5, "synthetic": 0.4, "mixed": 0.6}
-    changes = {"mixed": {"difference": 0.1, "interval": [0.02, 0.18]}}
-    return {
-        "measures": {"average precision": {name: values[name] for name in sets}},
-        "changes": {"average precision": changes},
-        "answers": {"mixed": answer_mixed},
-    }
-
-
-def test_usefulness_is_about_the_mixed_set_first(score):
-    told = {"helps": "good", "hurts": "bad", "no evidence": "unclear"}
-    for finding, mark in told.items():
-        facts = details(finding, "real", "synthetic", "mixed")
-        found = answer([score("utility.a", "different", details=facts)], "utility")
-        assert found.mark == mark
-        assert "(average precision +0.100, 95 % interval +0.020 to +0.180)" in found.text
-        assert "do not train as well" in found.text
+@pytest.mark.parametrize(
+    ("effect", "mark"), [("helps", "good"), ("hurts", "bad"), ("no evidence", "unclear")]
+)
+def test_usefulness_is_about_the_mixed_set_first(score, effect, mark):
+    found = answer(
+        [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
+    )
+    assert found.mark == mark
+    assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
+    assert "do not train as well" in found.text
 
 
 def test_rare_rows_alone_are_not_said_to_train_a_model(score):
-    facts = details("helps", "real", "mixed")
-    found = answer([score("utility.a", details=facts)], "utility")
+    found = answer([score("utility.a", findings=(models("helps", None),))], "utility")
     assert "too few classes to train on" in found.text
     assert "as well as" not in found.text
 
@@ -115,65 +121,59 @@ def test_usefulness_without_details_falls_back_on_the_verdict(score):
     )
 
 
-def test_numbers_and_summaries_that_stand_elsewhere_are_not_repeated(score):
-    sentence = "as good as real: 0.000, real rows 0.000; no worse than that. 0 of 9 rows are equal"
-    found = score("privacy.a", sentence=sentence, details={"summary": "0 of 9 rows are equal"})
+def test_a_finding_is_said_beside_its_score_and_not_among_the_reasons(score):
+    counts = (CopyCounts(None, 0, 9, 0, 9),)
+    found = score("privacy.a", interval=(0.0, 0.0), findings=counts)
     assert reasons(found) == []
-    assert reasons(score("gap.a")) == []
+    assert len(remarks(found)) == 1
 
 
-def test_a_summary_is_said_once_where_a_note_follows_it(score):
-    said = "different: worse by at least 0.1; allowed is 0.01. none of 500 differs. The holdout is later"
-    found = score("gap.a", sentence=said, details={"summary": "none of 500 differs"})
-    assert not any("none of 500" in reason for reason in reasons(found))
-    assert any("The holdout is later" in reason for reason in reasons(found))
+NOTHING = (
+    DifferingComponents("column", (), 9), BrokenRules((), 9), DifferingTriples(0, 5),
+    MissingCellPattern(n_missing=9), PermutationTest(0.4), RegionShares(),
+)  # fmt: skip
 
 
-def test_a_summary_that_finds_nothing_is_not_told_as_the_furthest_off(score):
-    for denial in (
-        "no column differs beyond chance",
-        "rules: 9, broken more often: none",
-        "none of 5",
-    ):
-        found = answer([score("gap.a", "different", details={"summary": denial})], "gap")
-        assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+@pytest.mark.parametrize("nothing", NOTHING, ids=lambda one: type(one).__name__)
+def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score, nothing):
+    found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
+    assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+    assert remarks(score("gap.a", findings=(nothing,))) != []
 
 
-def test_the_parts_that_are_different_are_named_first(score):
-    parts = {"what": "column", "names": ["age", "fee", "sex", "town"], "margin": 0.05}
-    facts = {"different": parts, "summary": "no column differs beyond chance"}
-    found = answer([score("gap.marginals", "different", details=facts)], "gap")
-    assert found.text.endswith("(0.020, real rows get 0.010), by columns age, fee, sex and 1 more.")
+def test_the_components_that_are_different_are_named_first(score):
+    found = components("column", "age", "fee", "sex", "town"), DifferingComponents("column", (), 4)
+    text = answer([score("gap.marginals", "different", findings=found)], "gap").text
+    assert text.endswith("(0.020, real rows get 0.010), by columns age, fee, sex and 1 more.")
 
 
 def test_the_exchange_rate_is_not_told_as_average_precision(score):
-    summary = "1,000 rows are worth 141 more real ones. It cannot be told whether they help at all"
+    worth = ExchangeRate("y", "boosted trees", (), 141.0, 20.0, Effect.HELPS)
     rate = score(
         "utility.exchange_rate", "cannot tell", value=141.0, baseline=1000.0, margin=250.0,
-        higher_is_better=True, details={"summary": summary},
+        higher_is_better=True, findings=(worth, AddedRows(best=500)),
     )  # fmt: skip
-    facts = details("helps", "real", "synthetic", "mixed")
-    facts["answers"]["synthetic"] = "hurts"
-    models = score("utility.train_synthetic_test_real", "cannot tell", details=facts)
-    found = answer([rate, models], "utility")
+    tested = models("helps", "hurts")
+    score_of_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(tested,))
+    found = answer([rate, score_of_models], "utility")
     assert found.mark == "good"
     assert found.text.endswith(
-        "Synthetic rows alone do not train as well as real ones (average precision 0.400, trained on "
-        "real rows 0.500). 1,000 rows are worth 141 more real ones."
+        "Synthetic rows alone do not train as well as real ones (average precision 0.790, trained on "
+        "real rows 0.800). 1,000 of these synthetic rows are worth 141 ± 20 more real ones for this "
+        "task (predicting 'y' by boosted trees)."
     )
-    assert "cannot be told" not in found.text
-    facts["answers"] = {"synthetic": "no evidence", "mixed": "no evidence"}
-    assert answer([rate, models], "utility").text.endswith("whether they help at all.")
+    open_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(models(),))
+    whole = answer([rate, open_models], "utility").text
+    assert whole.endswith("Of the numbers tried, adding 500 of them is best.")
     blind = score("utility.train_synthetic_test_real", "not measurable")
     alone = answer([blind, rate], "utility")
-    assert (alone.mark, alone.text) == ("unclear", f"{summary}.")
+    assert (alone.mark, alone.text[:5]) == ("unclear", "1,000")
     assert answer([blind], "utility").mark == "unmeasured"
 
 
 def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
-    facts = details("no evidence", "real", "synthetic", "mixed")
-    facts["answers"]["synthetic"] = "hurts"
-    found = answer([score("utility.train_synthetic_test_real", details=facts)], "utility")
+    tested = (models("no evidence", "hurts"),)
+    found = answer([score("utility.train_synthetic_test_real", findings=tested)], "utility")
     assert "a little worse than real ones, within the margin" in found.text
 
 
@@ -188,7 +188,7 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
 
 @pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
 def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
-    later = score(metric, "different", details={"compared": {"train_rows_instead": 0.702}})
+    later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
     told = summarize_families([later])[place].text
     assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
     assert (

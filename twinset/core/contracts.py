@@ -264,6 +264,8 @@ class Role(StrEnum):
     """As above; one such metric at least must be measured for an answer."""
     IMAGE_APPEARANCE = "image appearance"
     """A difference is reported as a caution before any use."""
+    DEPENDENCE = "dependence"
+    """Compares the dependence between columns, so that its floor is the worst case."""
     REPRESENTATION = "representation"
     """A difference means that groups or regions do not have their share."""
     SUBSTITUTE_MODEL = "substitute model"

@@ -306,7 +306,7 @@ def measure(
     >>> metrics = [("coverage.population", build("metric", "coverage.population", {}))]
     >>> score, = measure(train=None, synthetic=made, holdout=None, metrics=metrics,
     ...                  population={"sex": {"f": 0.9, "m": 0.1}})
-    >>> score.verdict, round(score.value, 2)
+    >>> score.verdict.value, round(score.value, 2)
     ('different', 0.4)
     """
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))

@@ -16,7 +16,7 @@ from twinset.core.findings import (
     TrainingData,
     Verdict,
 )
-from twinset.report.metrics import metric_title, with_role
+from twinset.report.metrics import has_role, metric_title, with_role
 from twinset.report.ordering import worst_first
 from twinset.report.phrases import joined, short, signed
 from twinset.report.sentences import group_outcome, region_sentence
@@ -246,7 +246,7 @@ def _is_hopeless(score: Score) -> bool:
     value, baseline = score.value, score.baseline
     if value is None or baseline is None:
         return False
-    worst = score.floor if score.metric == "gap.pairs" else 1.0
+    worst = score.floor if has_role(score, Role.DEPENDENCE) else 1.0
     return worst is not None and 2 * value >= baseline + worst
 
 

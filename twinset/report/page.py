@@ -37,7 +37,7 @@ from twinset.report.sentences import (
     reasons,
     remarks,
     score_sentence,
-    tested_on,
+    describe_test_rows,
 )
 from twinset.report.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
 
@@ -70,7 +70,7 @@ def render_page(report: ReportContent) -> str:
             n_lacking=N_LACKING,
             comparisons=comparison_sentences(report.scores),
             model_tables=[
-                (found, tested_on(score))
+                (found, describe_test_rows(score))
                 for score in report.scores
                 if (found := score.finding(ModelComparison))
             ],

@@ -181,7 +181,7 @@ def comparison_sentences(scores: Sequence[Score]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def tested_on(score: Score) -> str:
+def describe_test_rows(score: Score) -> str:
     """Return what the models of a score were tested on."""
     models, rows = score.finding(f.ModelComparison), score.finding(f.DecidingRows)
     if models is None:
