@@ -68,7 +68,7 @@ def test_metrics_look_through_the_embedder_that_is_named() -> None:
     assert by_words["coverage.density_coverage"].value > 0.8
     assert by_capitals["coverage.density_coverage"].value == 0.0
     assert by_capitals["gap.frechet"].value > 10 * max(by_words["gap.frechet"].value, 0.1)
-    assert list(by_capitals["gap.frechet"].details["embeddings"]) == ["capitals"]
+    assert list(by_capitals["gap.frechet"].facts["embeddings"]) == ["capitals"]
 
 
 def test_the_default_and_words_by_name_are_one() -> None:

@@ -30,10 +30,10 @@ from twinset.report import apply_gates, build_report
 from twinset.report.sentences import (
     comparison_sentences,
     describe,
+    describe_test_rows,
     reasons,
     remarks,
     score_sentence,
-    describe_test_rows,
 )
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

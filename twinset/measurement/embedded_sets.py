@@ -26,6 +26,7 @@ from twinset.core.features.embedders import (
 )
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.measurement.cache import ResultCache
+from twinset.measurement.embedder_notes import LEFT_OUT
 
 _FEWEST_FOR_NET = 100
 
@@ -58,9 +59,9 @@ class EmbeddedSets:
     texts: tuple[TextEmbedding, ...] = ()
 
     def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the fields of `ComparisonBasis` on the embedders of these columns."""
-        found = {name: self.facts[name] for name in names if name in self.facts}
-        return {"embedders": found, "unused_embedders": self.left_out if found else ()}
+        """Return the facts of the embedders of these columns, and the sentences on unused embedders."""
+        found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
+        return found | ({LEFT_OUT: list(self.left_out)} if found and self.left_out else {})
 
 
 def default_embedders() -> tuple[Embedder, ...]:

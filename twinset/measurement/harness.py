@@ -182,6 +182,8 @@ class MetricHarness:
         real = kept.of(("real", *about), of_real)
         sets = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
         n_rows = {name: len(rows) for name, rows in sets.items()}
+        facts = self.embedded.facts
+        embedders = {name: facts[name] for name in columns.names if name in facts}
         basis = ComparisonBasis(
             baseline=BaselineKind.TRAINED_ON_REAL
             if is_utility and metric.known_baseline is None
@@ -190,7 +192,8 @@ class MetricHarness:
             n_rows=n_rows,
             excluded=columns.left_out,
             train_value=real.drift,
-            **self.embedded.facts_of(columns.names),
+            embedders=embedders,
+            unused_embedders=self.embedded.left_out if embedders else (),
         )
         n = len(reference) if is_utility else min(n_rows.values())
         against = Reference(real.baseline, real.floor, DecidingRows(n, "rows on each side"))

@@ -32,12 +32,12 @@ from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan
 from twinset.report.sentences import (
     TRAINED_ON,
     comparison_sentences,
+    describe_test_rows,
     outcome_name,
     plural,
     reasons,
     remarks,
     score_sentence,
-    describe_test_rows,
 )
 from twinset.report.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
 
