@@ -35,7 +35,7 @@ from twinset.core.features.embedders import Classical, Embedding, SmallNet, with
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
-from twinset.report.ordering import worst_first
+from twinset.report.answers.ordering import worst_first
 
 HERE = Path(__file__).parent
 _TRAIN = 0.3

@@ -36,7 +36,7 @@ from benchmarks.evaluation.versions import versions
 from twinset.core.contracts import Score
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
-from twinset.report.ordering import AT_ONCE, worst_first
+from twinset.report.answers.ordering import AT_ONCE, worst_first
 
 HERE = Path(__file__).parent
 SETS = ("snips", "sms")

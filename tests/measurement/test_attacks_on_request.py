@@ -118,4 +118,4 @@ def test_without_a_generator_the_frame_says_so() -> None:
 def test_a_table_without_room_for_canaries_says_so() -> None:
     train = Dataset.from_arrow(pa.table({"x": [1, 2] * 20}))
     found = canary_trial(train, lambda real, most, rng: real, rng_for(1))
-    assert found["note"].startswith("no canary was planted: the table has no room")
+    assert found.reason.startswith("the table has no room")

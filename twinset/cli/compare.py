@@ -18,7 +18,7 @@ from twinset.core.findings import Verdict
 
 if TYPE_CHECKING:
     from twinset.report import CandidateReport
-    from twinset.report.ranking import MetricRow
+    from twinset.report.answers.ranking import MetricRow
 
 _SIGNS = dict(zip(Verdict, "+!?-"))
 
@@ -170,7 +170,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def _line(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
-    from twinset.report.phrases import short
+    from twinset.report.answers.phrases import short
 
     cells = []
     for name in names:

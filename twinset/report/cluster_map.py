@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from twinset.core.findings import ClusterShare
-from twinset.report.phrases import percent
+from twinset.report.answers.phrases import percent
 
 _WIDTH, _HEIGHT, _EDGE = 560.0, 300.0, 34.0
 _LARGEST = 44.0

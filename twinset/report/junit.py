@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from twinset.core.contracts import Score
+from twinset.report.answers.phrases import short
+from twinset.report.answers.sentences import score_sentence
 from twinset.report.gates import Gate
-from twinset.report.phrases import short
-from twinset.report.sentences import score_sentence
 
 # What XML 1.0 cannot hold, however it is written.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

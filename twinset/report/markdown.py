@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twinset.core.contracts import Score
-from twinset.report.metrics import metric_title
-from twinset.report.ordering import by_question
-from twinset.report.phrases import NOTHING, short, signed
-from twinset.report.ranking import MetricRow
-from twinset.report.verdict import VERDICT_MARKS, unmeasured
+from twinset.report.answers.metrics import metric_title
+from twinset.report.answers.ordering import by_question
+from twinset.report.answers.phrases import NOTHING, short, signed
+from twinset.report.answers.ranking import MetricRow
+from twinset.report.answers.verdict import VERDICT_MARKS, unmeasured
 
 if TYPE_CHECKING:
     from twinset.report.model import CandidateContent, ReportContent

@@ -11,17 +11,17 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card
 from twinset.measurement.plan_coverage import PlanCoverage
+from twinset.report.answers.fitness_for_use import Use, caution, uses
+from twinset.report.answers.phrases import FAMILIES, plain
+from twinset.report.answers.ranking import MetricRow, metric_rows
+from twinset.report.answers.recommendation import Answer, Recommendation, answer, recommend
+from twinset.report.answers.sentences import score_sentence
+from twinset.report.answers.verdict import VerdictLine, merged, summarize_families
 from twinset.report.columns import ColumnPanel
 from twinset.report.contact_sheet import ImageSample
-from twinset.report.fitness_for_use import Use, caution, uses
 from twinset.report.gates import Gate
-from twinset.report.phrases import FAMILIES, plain
 from twinset.report.plans import plan_sentence
-from twinset.report.ranking import MetricRow, metric_rows
-from twinset.report.recommendation import Answer, Recommendation, answer, recommend
 from twinset.report.samples import RowSample, TextSample
-from twinset.report.sentences import score_sentence
-from twinset.report.verdict import VerdictLine, merged, summarize_families
 
 SCHEMA_VERSION = 1
 

@@ -23,13 +23,11 @@ from twinset.core.findings import (
     PairDistances,
 )
 from twinset.report import charts, contact_sheet
-from twinset.report import phrases as wording
-from twinset.report.cluster_map import draw_cluster_map, is_hole
-from twinset.report.metrics import interpret_metric, metric_title
-from twinset.report.ordering import by_question
-from twinset.report.phrases import plain, short
-from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
-from twinset.report.sentences import (
+from twinset.report.answers import phrases as wording
+from twinset.report.answers.metrics import interpret_metric, metric_title
+from twinset.report.answers.ordering import by_question
+from twinset.report.answers.phrases import plain, short
+from twinset.report.answers.sentences import (
     TRAINED_ON,
     comparison_sentences,
     describe_test_rows,
@@ -39,7 +37,9 @@ from twinset.report.sentences import (
     remarks,
     score_sentence,
 )
-from twinset.report.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
+from twinset.report.answers.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
+from twinset.report.cluster_map import draw_cluster_map, is_hole
+from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
 
 if TYPE_CHECKING:
     from twinset.report.model import ReportContent

@@ -24,7 +24,7 @@ from twinset.evaluation.coverage._underrepresented import (
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
 from twinset.measurement.verdict import Reference, compute_verdict
-from twinset.report.sentences import region_sentence
+from twinset.report.answers.sentences import region_sentence
 
 PAIRS = [(0,), (1,), (0, 1)]
 

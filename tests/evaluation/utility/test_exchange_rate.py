@@ -22,7 +22,7 @@ from twinset.evaluation.utility._real_and_synthetic import HoldoutLosses
 from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
 from twinset.measurement.harness import measure
-from twinset.report.sentences import describe, score_sentence
+from twinset.report.answers.sentences import describe, score_sentence
 
 SIZES = np.array([1.0, 0.5, 0.25, 0.125])
 

@@ -9,7 +9,7 @@ from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._dense_net import Training
 from twinset.evaluation.utility._dense_trial import replicated
 from twinset.evaluation.utility.image_segmentation import ImageSegmentation
-from twinset.report.sentences import describe
+from twinset.report.answers.sentences import describe
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")

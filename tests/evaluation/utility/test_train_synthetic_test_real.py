@@ -131,7 +131,7 @@ def test_made_cases_of_one_class_are_judged_together_with_the_real_rows() -> Non
 def test_real_rows_beside_themselves_are_fitted_once() -> None:
     train, holdout = fraud(300, 1), fraud(300, 3)
     cache: dict = {}
-    with patch.object(module, "fit_judge", wraps=module.fit_judge) as fits:
+    with patch.object(module, "fit_discriminator", wraps=module.fit_discriminator) as fits:
         base = measured(train, train, holdout, cache=cache)
         assert fits.call_count == 1
         found = measured(train, fraud(300, 2), holdout, cache=cache)

@@ -1,4 +1,4 @@
-"""Typed results of metrics and the harness: `twinset.report.sentences` turns them into text."""
+"""Typed results of metrics and the harness: `twinset.report.answers.sentences` turns them into text."""
 
 from .attacks import (
     AttackRates,

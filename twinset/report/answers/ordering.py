@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from twinset.core.contracts import Score
 from twinset.core.findings import DifferentComponents, Verdict
-from twinset.report.metrics import sees_everything
-from twinset.report.phrases import FAMILIES
+from twinset.report.answers.metrics import sees_everything
+from twinset.report.answers.phrases import FAMILIES
 
 _VERDICTS = (Verdict.DIFFERENT, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.NOT_MEASURABLE)
 _SMALLEST_MARGIN = 1e-12

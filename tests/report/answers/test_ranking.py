@@ -1,6 +1,6 @@
 import pytest
 
-from twinset.report.ranking import is_ahead, metric_rows
+from twinset.report.answers.ranking import is_ahead, metric_rows
 
 
 def row(**scores):

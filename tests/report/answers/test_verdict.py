@@ -18,7 +18,7 @@ from twinset.core.findings import (
     RegionShares,
 )  # fmt: skip
 from twinset.report import summarize_families
-from twinset.report.sentences import reasons, remarks
+from twinset.report.answers.sentences import reasons, remarks
 
 
 def answer(scores, family):

@@ -27,7 +27,7 @@ from twinset.core.findings import (
     RegionShares,
 )
 from twinset.report import apply_gates, build_report
-from twinset.report.sentences import (
+from twinset.report.answers.sentences import (
     comparison_sentences,
     describe,
     describe_test_rows,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinset.core.contracts import MetricFamily, Score
-from twinset.report.metrics import metric_title
-from twinset.report.phrases import NOTHING, joined, short
-from twinset.report.sentences import degradation_interval, score_sentence
+from twinset.report.answers.metrics import metric_title
+from twinset.report.answers.phrases import NOTHING, joined, short
+from twinset.report.answers.sentences import degradation_interval, score_sentence
 
 
 @dataclass(frozen=True)

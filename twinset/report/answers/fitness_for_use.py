@@ -16,11 +16,11 @@ from twinset.core.findings import (
     TrainingData,
     Verdict,
 )
-from twinset.report.metrics import has_role, metric_title, with_role
-from twinset.report.ordering import worst_first
-from twinset.report.phrases import joined, short, signed
-from twinset.report.sentences import group_outcome, region_sentence
-from twinset.report.verdict import Mark
+from twinset.report.answers.metrics import has_role, metric_title, with_role
+from twinset.report.answers.ordering import worst_first
+from twinset.report.answers.phrases import joined, short, signed
+from twinset.report.answers.sentences import group_outcome, region_sentence
+from twinset.report.answers.verdict import Mark
 
 _BASIC = (Role.BASIC_APPEARANCE, Role.IMAGE_APPEARANCE)
 _APPEARANCE = (*_BASIC, Role.APPEARANCE)

@@ -6,8 +6,12 @@ import pytest
 
 from tests.report.conftest import components
 from twinset.report import build_report, summarize_families
-from twinset.report.fitness_for_use import uses
-from twinset.report.ordering import compute_certain_degradation, compute_degradation, worst_first
+from twinset.report.answers.fitness_for_use import uses
+from twinset.report.answers.ordering import (
+    compute_certain_degradation,
+    compute_degradation,
+    worst_first,
+)
 
 
 def parts(certain=1.0, names=("age",)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinset.report.verdict import merged, summarize_families, unmeasured
+from twinset.report.answers.verdict import merged, summarize_families, unmeasured
 
 NONE = "there is no real set to compare with"
 

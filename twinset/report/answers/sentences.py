@@ -11,7 +11,7 @@ from twinset.core import findings as f
 from twinset.core.contracts import Score
 from twinset.core.features.slice_search import FEWEST_TOLD
 from twinset.measurement.verdict import MIN_ROWS, rows_needed
-from twinset.report.phrases import FAMILIES, joined, short
+from twinset.report.answers.phrases import FAMILIES, joined, short
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
 TRAINED_ON = {

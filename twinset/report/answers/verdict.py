@@ -17,10 +17,10 @@ from twinset.core.findings import (
     TrainingData,
     Verdict,
 )
-from twinset.report.metrics import has_role, metric_title, sees_everything, with_role
-from twinset.report.ordering import compute_certain_degradation, worst_first
-from twinset.report.phrases import FAMILIES, joined, short, signed
-from twinset.report.sentences import (
+from twinset.report.answers.metrics import has_role, metric_title, sees_everything, with_role
+from twinset.report.answers.ordering import compute_certain_degradation, worst_first
+from twinset.report.answers.phrases import FAMILIES, joined, short, signed
+from twinset.report.answers.sentences import (
     capitalize,
     describe,
     group_outcome,

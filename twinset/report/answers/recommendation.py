@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from twinset.report.phrases import FAMILIES, joined
-from twinset.report.ranking import MetricRow, is_ahead
-from twinset.report.verdict import Mark, VerdictLine
+from twinset.report.answers.phrases import FAMILIES, joined
+from twinset.report.answers.ranking import MetricRow, is_ahead
+from twinset.report.answers.verdict import Mark, VerdictLine
 
 Verdicts = Mapping[str, Mapping[str, VerdictLine]]
 """Candidate -> family -> its sentence."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.conftest import components, models
 from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
-from twinset.report.fitness_for_use import caution, in_short, uses
+from twinset.report.answers.fitness_for_use import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")
