@@ -21,15 +21,15 @@ from twinset.core.features.embedders import (
 from twinset.core.findings import ComparisonBasis, Verdict
 from twinset.core.image.codec import decode_pixels, encode_png, hash_image
 from twinset.measurement.embedded_sets import embed_sets
-from twinset.measurement.embedder_notes import (
+from twinset.measurement.harness import measure
+from twinset.measurement.leakage.row_overlap import copied_rows
+from twinset.measurement.load_embedders import embedder_content, embedders_of, label_of_images
+from twinset.measurement.notes import (
     card_notes,
     embedder_notes,
     image_notes,
     note_embedder_mismatch,
 )
-from twinset.measurement.harness import measure
-from twinset.measurement.leakage.row_overlap import copied_rows
-from twinset.measurement.load_embedders import embedder_content, embedders_of, label_of_images
 from twinset.registry import default_metrics
 from twinset.workflows.compare import compare
 

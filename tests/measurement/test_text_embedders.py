@@ -16,9 +16,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.features.embedders import Looker, TextEmbedding
 from twinset.measurement.embedded_sets import embed_sets, split_embedders
-from twinset.measurement.embedder_notes import card_notes, embedder_notes, list_score_embedders
 from twinset.measurement.harness import measure
 from twinset.measurement.load_embedders import embedders_of
+from twinset.measurement.notes import card_notes, embedder_notes, list_score_embedders
 from twinset.recipe import parse_recipe
 from twinset.registry import build
 from twinset.workflows.step_addresses import step_addresses

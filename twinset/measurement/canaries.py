@@ -118,7 +118,7 @@ def plant(dataset: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, 
     >>> x = np.round(rng.normal(size=200), 2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x, "c": np.where(x > 0, "a", "b")}))
     >>> planted, canaries = plant(real, 5, rng)
-    >>> len(planted), recover_canaries(canaries, planted).recall, look_for(canaries, real).recall
+    >>> len(planted), recover_canaries(canaries, planted).recall, recover_canaries(canaries, real).recall
     (205, 1.0, 0.0)
     """
     if n < 1:

@@ -26,7 +26,7 @@ from twinset.core.features.embedders import (
 )
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.embedder_notes import LEFT_OUT
+from twinset.measurement.notes import LEFT_OUT
 
 _FEWEST_FOR_NET = 100
 
@@ -154,7 +154,7 @@ def split_embedders(
 
     Examples
     --------
-    >>> split_embedders([Classical()])[1] == (Classical(),), split_lookers(None)
+    >>> split_embedders([Classical()])[1] == (Classical(),), split_embedders(None)
     (True, ((), None))
     """
     texts = tuple(one for one in chosen or () if isinstance(one, TextEmbedding))

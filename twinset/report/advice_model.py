@@ -181,7 +181,7 @@ def format_alerts(count: float) -> str:
 
     Examples
     --------
-    >>> format_alerts(1851.9), alerts_told(0.42)
+    >>> format_alerts(1851.9), format_alerts(0.42)
     ('1,852', '0.420')
     """
     return f"{count:,.0f}" if count >= 10 else short(count)

@@ -14,11 +14,11 @@ from twinset.core.findings import ColumnDistances, ConfidentRows, Note, NoteKind
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.report.answers.fitness_for_use import in_short
 from twinset.report.answers.verdict import summarize_families
-from twinset.report.columns import column_panels
-from twinset.report.contact_sheet import ImageSample, image_samples, numbered_images
+from twinset.report.figures.columns import column_panels
+from twinset.report.figures.contact_sheet import ImageSample, image_samples, numbered_images
+from twinset.report.figures.samples import TextSample, row_samples, text_samples
 from twinset.report.gates import Gate
 from twinset.report.model import ReportContent, ReportExamples
-from twinset.report.samples import TextSample, row_samples, text_samples
 
 _MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
 

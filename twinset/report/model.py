@@ -17,11 +17,11 @@ from twinset.report.answers.ranking import MetricRow, metric_rows
 from twinset.report.answers.recommendation import Answer, Recommendation, answer, recommend
 from twinset.report.answers.sentences import score_sentence
 from twinset.report.answers.verdict import VerdictLine, merged, summarize_families
-from twinset.report.columns import ColumnPanel
-from twinset.report.contact_sheet import ImageSample
+from twinset.report.figures.columns import ColumnPanel
+from twinset.report.figures.contact_sheet import ImageSample
+from twinset.report.figures.samples import RowSample, TextSample
 from twinset.report.gates import Gate
 from twinset.report.plans import plan_sentence
-from twinset.report.samples import RowSample, TextSample
 
 SCHEMA_VERSION = 1
 

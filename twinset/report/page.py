@@ -22,7 +22,6 @@ from twinset.core.findings import (
     ModelComparison,
     PairDistances,
 )
-from twinset.report import charts, contact_sheet
 from twinset.report.answers import phrases as wording
 from twinset.report.answers.metrics import interpret_metric, metric_title
 from twinset.report.answers.ordering import by_question
@@ -38,7 +37,8 @@ from twinset.report.answers.sentences import (
     score_sentence,
 )
 from twinset.report.answers.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
-from twinset.report.cluster_map import draw_cluster_map, is_hole
+from twinset.report.figures import charts, contact_sheet
+from twinset.report.figures.cluster_map import draw_cluster_map, is_hole
 from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
 
 if TYPE_CHECKING:

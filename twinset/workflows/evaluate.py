@@ -28,7 +28,6 @@ from twinset.ingest.input_table import (
     with_role,
 )
 from twinset.ingest.text_columns import text_sides
-from twinset.measurement.embedder_notes import card_notes, image_notes, list_score_embedders
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.measurement.leakage import check_allowed, refuse_sets
 from twinset.measurement.leakage.row_overlap import (
@@ -38,7 +37,14 @@ from twinset.measurement.leakage.row_overlap import (
     seen_note,
 )
 from twinset.measurement.load_embedders import embedders_of, label_of_images
-from twinset.measurement.notes import kept_values, note_single_label, rule_notes
+from twinset.measurement.notes import (
+    card_notes,
+    image_notes,
+    kept_values,
+    list_score_embedders,
+    note_single_label,
+    rule_notes,
+)
 from twinset.measurement.options import EvaluateOptions
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
-from twinset.report.samples import mark_spans, row_samples, spread_rows, text_samples
+from twinset.report.figures.samples import mark_spans, row_samples, spread_rows, text_samples
 
 TEXTS = Schema((Field(name="said", kind="text"), Field(name="spans", kind="spans")))
 

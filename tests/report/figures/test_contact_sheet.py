@@ -6,7 +6,7 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, Field, Schema
-from twinset.report.contact_sheet import (
+from twinset.report.figures.contact_sheet import (
     ImageSample,
     box_names,
     category_colours,

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from twinset.core.contracts import Score
 from twinset.report.answers.phrases import percent, short
-from twinset.report.columns import SERIES, Bars, Histogram, Shares
+from twinset.report.figures.columns import SERIES, Bars, Histogram, Shares
 
 WIDTH = 300.0
 _PLOT_HEIGHT = 104.0

@@ -3,7 +3,7 @@ import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import OBJECT, SPAN, Field, Schema
-from twinset.report.columns import Bars, Histogram, column_panels
+from twinset.report.figures.columns import Bars, Histogram, column_panels
 
 
 def panels(real, synthetic, **kwargs):

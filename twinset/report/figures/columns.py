@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
 from twinset.report.answers.phrases import axis_label, date_label
-from twinset.report.binning import MAX_BINS, shared_bins
+from twinset.report.figures.binning import MAX_BINS, shared_bins
 
 SERIES = ("real", "synthetic", "holdout")
 MAX_LEVELS = 6

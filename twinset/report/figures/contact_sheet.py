@@ -15,7 +15,7 @@ from markupsafe import Markup
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import MissingExtraError
 from twinset.core.image.codec import hash_images
-from twinset.report.samples import label_of, unseen_rows
+from twinset.report.figures.samples import label_of, unseen_rows
 
 N_IMAGES = 24
 MAX_BYTES = 60_000
