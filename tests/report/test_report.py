@@ -99,7 +99,7 @@ def test_no_real_value_is_on_the_page_or_in_the_json(people, score):
     report = build(people, twin, holdout=people, scores=[score("gap.marginals")])
     for text in (report.to_html(), report.to_json()):
         assert "Zwiefalten" not in text
-    assert report.exhibits.rows == ()
+    assert report.examples.rows == ()
     shown = build(people, twin, show_real_rows=True)
     assert f"<td>{height[0]:g}</td>" in shown.to_html()
     assert "First 5 real rows" in shown.to_html()
@@ -132,14 +132,14 @@ def test_samples_made_from_real_rows_are_withheld(card):
 
 def test_a_parents_card_can_withhold_samples_too():
     card = Card(name="x", origin="synthetic", notes=("copies real records",))
-    assert build(None, said("words"), cards=[card]).exhibits.withheld
-    assert build(None, said("words")).exhibits.texts
+    assert build(None, said("words"), cards=[card]).examples.withheld
+    assert build(None, said("words")).examples.texts
 
 
 def test_where_filters_the_figures_on_all_sides(people):
     report = build(people, holdout=people, where=Where({"town": "Ulm"}))
     assert report.facts["compared_rows"] == {"real": 25, "synthetic": 25, "holdout": 25}
-    towns = next(panel for panel in report.exhibits.panels if panel.name == "town")
+    towns = next(panel for panel in report.examples.panels if panel.name == "town")
     assert towns.figure.levels == ("Ulm",)
     assert "town = Ulm" in report.to_html()
 

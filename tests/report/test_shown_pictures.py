@@ -41,17 +41,17 @@ def page(score, made: Dataset = MADE, **asked: object):
 def test_a_real_picture_is_not_shown_even_where_the_condition_leaves_it_out(score) -> None:
     report = page(score, where=Where({"light": "day"}))
     # Row 1 is the real picture taken at night; of the sheet, only the other row of the day is left.
-    assert sorted(report.exhibits.confident) == [2, 3]
-    assert len(report.exhibits.images) == 1
+    assert sorted(report.examples.confident) == [2, 3]
+    assert len(report.examples.images) == 1
     html = report.to_html()
-    assert "Pictures that look least real" in html
+    assert "Images that look least real" in html
     assert html.count('<svg class="picture pixels"') == 3
 
 
 def test_pictures_made_from_real_ones_are_not_shown(score) -> None:
     made = replace(MADE, card=Card(name="varied", origin="augmented"))
     report = page(score, made)
-    assert report.exhibits.confident == {}
+    assert report.examples.confident == {}
     assert 'class="picture' not in report.to_html()
     assert "Rows that look least real" in report.to_html()
-    assert sorted(page(score, made, show_real_rows=True).exhibits.confident) == [1, 2, 3]
+    assert sorted(page(score, made, show_real_rows=True).examples.confident) == [1, 2, 3]

@@ -125,7 +125,7 @@ def build_report(
     sets = {name: found for name, found in given.items() if found is not None}
     compared = {name: found.where(where) for name, found in sets.items()}
     texts = list(notes)
-    exhibits = _exhibits(compared, sets, scores, cards, target, show_real_rows, texts)
+    examples = _examples(compared, sets, scores, cards, target, show_real_rows, texts)
     facts = {
         "synthetic_rows": len(synthetic),
         "train_rows": None if train is None else len(train),
@@ -149,12 +149,12 @@ def build_report(
             isinstance(note, Note) and note.kind == NoteKind.ALLOWED_LEAK for note in notes
         ),
         facts=facts,
-        exhibits=exhibits,
+        examples=examples,
         plans=tuple(plans),
     )
 
 
-def _exhibits(
+def _examples(
     sets: Mapping[str, Dataset],
     whole: Mapping[str, Dataset],
     scores: Sequence[Score],

@@ -68,7 +68,7 @@ class ReportContent:
         Whether train and test rows share information, and the user allowed it.
     facts : mapping
         Counts of rows and columns, condition, target.
-    exhibits : Exhibits
+    examples : Exhibits
         Figures and samples.
     plans : tuple of Covered
         How often each combination came that the rows were planned by.
@@ -83,7 +83,7 @@ class ReportContent:
     notes: tuple[str, ...] = ()
     leak_allowed: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
-    exhibits: ReportExamples = ReportExamples()
+    examples: ReportExamples = ReportExamples()
     plans: tuple[PlanCoverage, ...] = ()
 
     @property

@@ -53,7 +53,7 @@ N_CLUSTERS = 8
 
 def render_page(report: ReportContent) -> str:
     """Return the page: one string, the same bytes for the same report."""
-    shown = report.exhibits
+    shown = report.examples
     colours = contact_sheet.category_colours(shown.images)
     lacking = unmeasured(report.scores)
     return (
@@ -61,7 +61,7 @@ def render_page(report: ReportContent) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            exhibits=shown,
+            examples=shown,
             facts=_facts(report.facts),
             families=_families(report.scores, lacking),
             lacking=lacking,
@@ -179,7 +179,7 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     named = [
         ("synthetic rows", facts.get("synthetic_rows")),
         ("real training rows", facts.get("train_rows")),
-        ("locked holdout rows", facts.get("holdout_rows")),
+        ("holdout rows", facts.get("holdout_rows")),
         ("columns", facts.get("columns")),
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
