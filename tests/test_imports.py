@@ -28,7 +28,7 @@ LAYERS = (
 CORE_LAYERS = (
     {"contracts"},
     {"rules", "features"},
-    {"data", "image", "text", "stats", "parameters"},
+    {"data", "findings", "image", "text", "stats", "parameters"},
     {"errors", "seeding", "version"},
 )
 MAX_LOOSE_MODULES = 4  # __init__, __main__, registry and one to spare

@@ -493,10 +493,6 @@ def _is_meant(node: ast.ClassDef, origin: _Origin) -> bool:
     return not node.name.startswith(("_", "Fitted"))
 
 
-ATTACKS = {"shadow": "privacy.shadow_models"}
-"""Attacks that take far longer than all else, and run only where they are asked for -> their metric."""
-
-
 def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[str, Metric]]:
     """Return every metric that can look at one of `kinds` and lacks none, with its default settings.
 
@@ -519,6 +515,18 @@ def default_metrics(kinds: Iterable[str], *, quick: bool = False) -> list[tuple[
     ]
 
 
+def attack_names() -> Mapping[str, str]:
+    """Return attack -> metric, of the attacks that run only where they are requested.
+
+    Examples
+    --------
+    >>> dict(attack_names())
+    {'shadow': 'privacy.shadow_models'}
+    """
+    found = ((name, component_class("metric", name).attack) for name in component_names("metric"))
+    return {attack: name for name, attack in found if attack is not None}
+
+
 def attack_metrics(attacks: Sequence[str]) -> list[tuple[str, Metric]]:
     """Return the metrics of attacks that run on request, with their default settings.
 
@@ -527,8 +535,8 @@ def attack_metrics(attacks: Sequence[str]) -> list[tuple[str, Metric]]:
     >>> attack_metrics(["shadow"])[0][0]
     'privacy.shadow_models'
     """
+    known = attack_names() if attacks else {}
     for attack in attacks:
-        if attack not in ATTACKS:
-            raise ParameterError("an attack is not known", got=attack, allowed=", ".join(ATTACKS))
-    names = [ATTACKS[attack] for attack in dict.fromkeys(attacks)]
-    return [(name, build("metric", name, {})) for name in names]
+        if attack not in known:
+            raise ParameterError("an attack is not known", got=attack, allowed=", ".join(known))
+    return [(known[name], build("metric", known[name], {})) for name in dict.fromkeys(attacks)]

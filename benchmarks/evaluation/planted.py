@@ -36,7 +36,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB
 from twinset.core.features.embedders import Classical, Embedding, SmallNet, with_vectors
 from twinset.core.features.image_statistics import box_labels, with_properties
-from twinset.report.ordering import AT_ONCE
+from twinset.report.answers.ordering import AT_ONCE
 
 HERE = Path(__file__).parent
 TRAIN_SHARE = 0.3  # of images: embeddings learn from train, comparisons need the rest

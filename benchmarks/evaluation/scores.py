@@ -9,7 +9,7 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
-from twinset.report.ordering import worst_first
+from twinset.report.answers.ordering import worst_first
 
 NAMED = 2  # names read of each finding: a report shows its first two in the summary
 

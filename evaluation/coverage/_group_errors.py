@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -67,28 +67,6 @@ def errors_by_group(
             "growth": [float(growth.mean() - half), float(growth.mean() + half)],
         }
     return told
-
-
-def worst_off(errors: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a sentence on the group whose loss grows most, beyond doubt; empty where none does.
-
-    Examples
-    --------
-    >>> told = {"loss": {"real": 0.2, "synthetic": 0.5}, "growth": [0.1, 0.5]}
-    >>> worst_off({"sex = f": told})
-    'models trained on the synthetic rows serve sex = f worst: loss 0.500 instead of 0.200'
-    >>> worst_off({"sex = f": {**told, "growth": [-0.1, 0.5]}})
-    ''
-    """
-    grown = {name: told for name, told in errors.items() if told["growth"][0] > 0}
-    if not grown:
-        return ""
-    name = max(grown, key=lambda key: float(grown[key]["growth"][0]))
-    loss = grown[name]["loss"]
-    return (
-        f"models trained on the synthetic rows serve {name} worst: "
-        f"loss {loss['synthetic']:.3f} instead of {loss['real']:.3f}"
-    )
 
 
 def _forecasts(

@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.stats.neighbors import nearest
 
 Floats = npt.NDArray[np.float64]
@@ -55,6 +56,11 @@ class AlphaBeta(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "share of real rows that synthetic ones reach, core and fringe"
+    interpretation: ClassVar[str] = (
+        "Beta-recall: how much of the real rows, core and fringe, synthetic rows reach. Real rows get "
+        "about 0.5 themselves, not 1. Alpha-precision and authenticity are reported with it."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -92,7 +98,7 @@ class AlphaBeta(Metric):
         seen = encoder.transform(train)
         real, made = encoder.transform(reference), encoder.transform(synthetic)
         reach = _Reach.of(real, made)
-        details = {
+        facts = {
             "alpha_precision": alpha_precision(real, made),
             "beta_recall": reach.recall(),
             "authenticity": authenticity(seen, made),
@@ -100,10 +106,14 @@ class AlphaBeta(Metric):
             "rows": n,
             "max_rows": self.max_rows,
             "train_rows": len(train),
-            "deciding": {"rows": n, "what": "rows looked at"},
         }
         drawn = np.array([reach.replicate(rng) for _ in range(self.replicates)])
-        return Measurement(reach.recall(), drawn, details)
+        values = {
+            "alpha-precision": facts["alpha_precision"],
+            "authenticity": facts["authenticity"],
+        }
+        found = NamedValues(values), DecidingRows(n, "rows looked at")
+        return Measurement(reach.recall(), drawn, found, facts=facts)
 
 
 def alpha_precision(real: Matrix, made: Matrix) -> float:

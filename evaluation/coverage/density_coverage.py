@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.stats.neighbors import nearest, squared_distances
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +48,11 @@ class DensityCoverage(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "share of real rows with a synthetic neighbour"
+    interpretation: ClassVar[str] = (
+        "The share of real rows that have a synthetic row close by. Low means that whole kinds of real "
+        "rows have no counterpart."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -86,14 +92,10 @@ class DensityCoverage(Metric):
             return Measurement(float(inside.mean()))
         found = density_coverage(real, made, self.k, real_radii=cached[1])
         drawn = _replicates(real, made, cached[1], self.replicates, rng)
-        details = {
-            **found,
-            "k": self.k,
-            "rows": n,
-            "max_rows": self.max_rows,
-            "deciding": {"rows": n, "what": "rows looked at"},
-        }
-        return Measurement(found["coverage"], drawn, details)
+        facts = {**found, "k": self.k, "rows": n, "max_rows": self.max_rows}
+        values = NamedValues({name: found[name] for name in ("precision", "recall", "density")})
+        findings = values, DecidingRows(n, "rows looked at")
+        return Measurement(found["coverage"], drawn, findings, facts=facts)
 
 
 def density_coverage(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,13 +17,15 @@ from twinset.core.contracts import (
     Metric,
     MetricFamily,
     NotMeasurable,
+    Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import GroupOutcome, GroupResults
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._group_errors import errors_by_group, worst_off
+from ._group_errors import errors_by_group
 from ._subgroups import Subgroups, audited_columns
 from ._target_outcome import TargetOutcome
 
@@ -83,6 +86,12 @@ class GroupOutcomes(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "outcomes of groups of people"
+    interpretation: ClassVar[str] = (
+        "How far the outcome of each group is from that of the same group of real rows, for example how "
+        "often loans are granted to women; 0 is equal. It does not say that the real rows are fair."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REPRESENTATION})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -128,24 +137,42 @@ class GroupOutcomes(Metric):
             outcome.differences(ours, theirs) for ours, theirs in zip(sides[1], sides[0])
         )
         errors = errors_by_group(comparison, outcome, groups, self.max_rows, seed)
-        details: dict[str, Any] = {
-            "groups": {
-                name: {**outcome.told(sides[0][0][0, i], sides[1][0][0, i]), **errors.get(name, {})}
-                for i, name in enumerate(groups.names)
-            },
-            "outcome": outcome.words,
+        outcomes = {
+            name: outcome.told(sides[0][0][0, i], sides[1][0][0, i])
+            for i, name in enumerate(groups.names)
+        }
+        facts = {
+            "groups": {name: {**told, **errors.get(name, {})} for name, told in outcomes.items()},
             "too_few_rows": list(groups.too_few),
             "least_rows": self.least_rows,
             "max_rows": self.max_rows,
         }
-        if summary := worst_off(errors):
-            details["summary"] = summary
+        found = GroupResults(
+            outcome.target,
+            outcome.classes,
+            tuple(_group_outcome(name, told, errors.get(name)) for name, told in outcomes.items()),
+        )
         return Measurement(
             float(values[0].mean()),
             drawn.mean(axis=1),
-            details,
+            (found,),
             ComponentResults("group", groups.names, values[0], drawn, self.group_margin),
+            facts,
         )
+
+
+def _group_outcome(
+    name: str, outcome: Mapping[str, Any], errors: Mapping[str, Any] | None
+) -> GroupOutcome:
+    """Return the outcome of a group, where it is one number, with the losses of models."""
+    ends = {key: value for key, value in outcome.items() if isinstance(value, float)}
+    if errors is None:
+        return GroupOutcome(name, ends.get("real"), ends.get("synthetic"))
+    loss, growth = errors["loss"], errors["growth"]
+    return GroupOutcome(
+        name, ends.get("real"), ends.get("synthetic"), loss["real"], loss["synthetic"],
+        (growth[0], growth[1]),
+    )  # fmt: skip
 
 
 def _outcomes(

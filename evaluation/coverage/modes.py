@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from twinset.core.contracts import (
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.findings import ClusterShare, ClusterShares
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups, total_variation
 
@@ -74,6 +75,11 @@ class Modes(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "clusters of similar rows"
+    interpretation: ClassVar[str] = (
+        "Real rows are divided into clusters of similar rows, and the shares of the clusters are "
+        "compared: 0 is the same shares. A cluster without synthetic rows is a hole in the set."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -120,23 +126,22 @@ class Modes(Metric):
             sides.append(deal.shares(deal.counts(labels, len(titles))))
         (theirs, their_draws), (ours, our_draws) = sides
         apart, drawn = np.abs(ours - theirs)[0], np.abs(our_draws - their_draws)
-        details: dict[str, Any] = {
-            "modes": {
-                title: {
-                    "real": round(float(theirs[0, i]), 3),
-                    "synthetic": round(float(ours[0, i]), 3),
-                    "x": round(float(crowds.places[i, 0]), 3),
-                    "y": round(float(crowds.places[i, 1]), 3),
-                }
-                for i, title in enumerate(titles)
-            },
-            "max_rows": self.max_rows,
-        }
+        clusters = [
+            ClusterShare(
+                title,
+                x=round(float(crowds.places[i, 0]), 3),
+                y=round(float(crowds.places[i, 1]), 3),
+                real=round(float(theirs[0, i]), 3),
+                synthetic=round(float(ours[0, i]), 3),
+            )
+            for i, title in enumerate(titles)
+        ]
         return Measurement(
             float(total_variation(ours, theirs)[0]),
             total_variation(our_draws, their_draws),
-            details,
-            ComponentResults("crowd", titles, apart, drawn, self.mode_margin),
+            (ClusterShares(tuple(clusters)),),
+            ComponentResults("cluster", titles, apart, drawn, self.mode_margin),
+            {"max_rows": self.max_rows},
         )
 
 

@@ -10,10 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnDistances, LevelShare, LevelShares
 from twinset.core.stats.hypothesis_tests import declared_columns
 
 Codes = npt.NDArray[np.int64]
@@ -53,6 +61,12 @@ class Population(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "declared population shares"
+    interpretation: ClassVar[str] = (
+        "How far the shares of groups are from those that were declared for the population: 0 is met. It "
+        "compares with the declaration, not with the real rows, which may be biased themselves."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REPRESENTATION, Role.DECLARED_SHARES})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -83,7 +97,7 @@ class Population(Metric):
         if not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
         columns: dict[str, float] = {}
-        levels: dict[str, Any] = {}
+        levels: dict[str, tuple[LevelShare, ...]] = {}
         drawn = np.zeros(self.replicates)
         for column, declared in held.items():
             counts = count_levels(comparison.synthetic, column, declared)
@@ -93,22 +107,16 @@ class Population(Metric):
             samples = rng.multinomial(n, counts / n, size=self.replicates) / n
             drawn = np.maximum(drawn, np.abs(samples - wanted).sum(axis=1) / 2)
             columns[column] = distance
-            levels[column] = {
-                level: {"found": float(found / n), "declared": float(share)}
+            levels[column] = tuple(
+                LevelShare(column, level, float(found / n), float(share))
                 for level, found, share in zip(declared, counts, wanted)
-            }
+            )
         columns = dict(sorted(columns.items(), key=lambda item: -item[1]))
         absent = sorted(set(comparison.population) - set(held))
-        worst = worst_off(levels)
-        details = {
-            "columns": columns,
-            "levels": levels,
-            "absent": absent,
-            "intersections": intersections(comparison.synthetic, held),
-            "worst_off": worst,
-            "summary": _summary(worst),
-        }
-        return Measurement(max(columns.values()), drawn, details)
+        shares = [share for own in levels.values() for share in own]
+        findings = LevelShares(tuple(shares), lowest_share(shares)), ColumnDistances(columns)
+        facts = {"absent": absent, "intersections": intersections(comparison.synthetic, held)}
+        return Measurement(max(columns.values()), drawn, findings, facts=facts)
 
 
 def declared_shares(column: str, shares: Mapping[str, float]) -> dict[str, float]:
@@ -143,22 +151,16 @@ def count_levels(dataset: Dataset, column: str, declared: Mapping[str, float]) -
     return np.bincount(_places(dataset, column, declared), minlength=len(declared))
 
 
-def worst_off(levels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any] | None:
-    """Return the declared group that has the least of its share; None where none has too little.
+def lowest_share(levels: Sequence[LevelShare]) -> LevelShare | None:
+    """Return the level furthest below its declared share, None where no level is below it.
 
     Examples
     --------
-    >>> shares = {"f": {"found": 0.4, "declared": 0.5}, "m": {"found": 0.6, "declared": 0.5}}
-    >>> worst_off({"sex": shares})
-    {'column': 'sex', 'level': 'f', 'found': 0.4, 'declared': 0.5}
+    >>> lowest_share([LevelShare("sex", "f", 0.4, 0.5), LevelShare("sex", "m", 0.6, 0.5)]).level
+    'f'
     """
-    short: list[dict[str, Any]] = [
-        {"column": column, "level": level, **shares}
-        for column, own in levels.items()
-        for level, shares in own.items()
-        if level != OTHER and shares["found"] < shares["declared"]
-    ]
-    return min(short, key=lambda one: one["found"] / one["declared"], default=None)
+    below = [one for one in levels if one.level != OTHER and one.found < one.declared]
+    return min(below, key=lambda one: one.found / one.declared, default=None)
 
 
 def intersections(
@@ -221,12 +223,3 @@ def _joint_levels(dataset: Dataset, columns: Sequence[str]) -> tuple[Codes, list
         joint = np.where(missing, -1, joint * len(own) + codes)
         texts = [f"{text} and {level}" for text in texts for level in own]
     return joint, texts
-
-
-def _summary(worst: Mapping[str, Any] | None) -> str:
-    if worst is None:
-        return "no declared group has less than its share"
-    return (
-        f"furthest below its share: {worst['column']} = {worst['level']}, "
-        f"{100 * worst['found']:.1f} % of the rows, declared {100 * worst['declared']:.1f} %"
-    )

@@ -9,13 +9,28 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import N_BINS, Factor, infer_factors
 from twinset.core.features.image_statistics import described
 from twinset.core.features.slice_search import Slice, search_slices
+from twinset.core.findings import (
+    ColumnLimit,
+    DecidingRows,
+    DetectableRegion,
+    Finding,
+    RegionShare,
+    RegionShares,
+)
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.covering_arrays import (
     Codes,
@@ -73,6 +88,13 @@ class Slices(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "combinations with enough rows"
+    interpretation: ClassVar[str] = (
+        "Which combinations of factors, such as night and rain, are far rarer in the synthetic rows than "
+        "in the real ones, or far more frequent. A model trained on the set has seen too little, or too "
+        "much, of those."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REPRESENTATION})
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "boxes"}
@@ -137,25 +159,27 @@ class Slices(Metric):
             for t, group in enumerate(tuples, start=1)
         }
         found = search_slices(reference, synthetic, factors)
-        details = {
+        facts = {
             "starved_fraction": 1 - covered,
             "crowded_fraction": 1 - loose,
             "t_way": ways,
-            "under_covered": [one.to_json() for one in found if one.is_missing],
-            "over_covered": [one.to_json() for one in found if not one.is_missing],
             "factors": {f.column: [level.words for level in f.levels] for f in factors},
             "rows": {"reference": len(reference), "synthetic": len(synthetic)},
             "n_bins": N_BINS,
-            "summary": _summary(value, found) + self._unseen(shows, n_cells),
             "least_region_that_shows": shows,
-            "deciding": self._deciding(value, len(reference), shows),
         }
+        findings: list[Finding] = [
+            _regions(found), self._deciding(value, len(reference), shows)
+        ]  # fmt: skip
+        if shows > self.margin:
+            needed = rows_for(self.margin, n_cells) if self.margin > 0 else None
+            findings.append(DetectableRegion(shows, self.margin, needed))
         able = _able(comparison.train, names)
         if len(able) > len(factors):
-            details["note"] = f"{len(factors)} of {len(able)} columns were looked at"
-        return Measurement(value, drawn, details)
+            findings.append(ColumnLimit(len(factors), len(able)))
+        return Measurement(value, drawn, tuple(findings), facts=facts)
 
-    def _deciding(self, value: float, n_rows: int, shows: float) -> dict[str, Any]:
+    def _deciding(self, value: float, n_rows: int, shows: float) -> DecidingRows:
         """Return which rows decide. What is lost beyond the margin is shown by all of them.
 
         Where nothing is, what counts is what would have been seen: the frame takes 1.37 / rows for
@@ -163,19 +187,9 @@ class Slices(Metric):
         small.
         """
         if 1 - value > self.margin:
-            return {"rows": n_rows, "what": "rows on each side"}
+            return DecidingRows(n_rows, "rows on each side")
         fewest = min(n_rows // self.least_rows, round(1.372 / shows))
-        return {"rows": fewest, "what": "regions large enough for their loss to show"}
-
-    def _unseen(self, shows: float, n_cells: int) -> str:
-        """Return how large a region must be for its halving to show, where the margin is smaller."""
-        if shows <= self.margin:
-            return ""
-        told = f". A region of less than {100 * shows:.1f} % of the real rows could lose half its rows "
-        told += f"unseen, while the margin is {100 * self.margin:.1f} %"
-        if self.margin > 0:
-            told += f"; it takes about {rows_for(self.margin, n_cells):,} rows of each side"
-        return told
+        return DecidingRows(fewest, "regions large enough for their loss to show")
 
 
 def covered_fraction(
@@ -281,12 +295,11 @@ def _way(
     }
 
 
-def _summary(value: float, found: Sequence[Slice]) -> str:
-    """Return what is missing most, in one sentence."""
-    missing = [one for one in found if one.is_missing]
-    over = [one for one in found if not one.is_missing]
-    if missing:
-        return f"Too few rows of: {missing[0].sentence}"
-    if over:
-        return f"Too many rows of: {over[0].sentence}"
-    return "No region of up to three conditions has surely too few or too many rows"
+def _regions(found: Sequence[Slice]) -> RegionShares:
+    """Return the slices without the counts that would disclose 1 to 10 rows."""
+    regions: dict[bool, list[RegionShare]] = {True: [], False: []}
+    for one in found:
+        told = one.to_json()
+        share = RegionShare(told["words"], told["real_share"], told["synthetic_share"])
+        regions[one.is_missing].append(share)
+    return RegionShares(tuple(regions[True]), tuple(regions[False]))

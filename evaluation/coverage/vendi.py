@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.findings import DecidingRows
 from twinset.core.stats.neighbors import squared_distances
 
 Floats = npt.NDArray[np.float64]
@@ -51,6 +52,11 @@ class Vendi(Metric):
     """
 
     family: ClassVar[MetricFamily] = "coverage"
+    title: ClassVar[str] = "how many different rows in effect"
+    interpretation: ClassVar[str] = (
+        "How many different rows the set holds in effect, counted by their similarity to each other. Far "
+        "fewer than in as many real rows means that it repeats itself."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, _MOST)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -100,15 +106,16 @@ class Vendi(Metric):
             for side, places in ((made, drawn[1]), (real, drawn[0]))
         )
         replicates = made_drawn / np.maximum(real_drawn, 1.0)
-        details = {
+        facts = {
             "synthetic_score": float(made.mean()),
             "real_score": float(real.mean()),
             "rows_in_block": size,
             "rows": n_blocks * size,
-            "deciding": {"rows": n, "what": "rows looked at"},
         }
         value = float(min(made.mean() / real.mean(), _MOST))
-        return Measurement(value, np.minimum(replicates, _MOST), details)
+        return Measurement(
+            value, np.minimum(replicates, _MOST), (DecidingRows(n, "rows looked at"),), facts=facts
+        )
 
 
 def _wider(n_blocks: int) -> float:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.features.slice_search import format_share
+from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.findings import ConfidentRow, RegionShare
 from twinset.core.stats.hypothesis_tests import excess_p
 
 from ._conditions import ColumnCondition, list_conditions
@@ -61,8 +62,8 @@ class DiscriminatorScores:
 
 def find_confident_rows(
     judged: DiscriminatorScores, columns: Sequence[str], places: Places | None, train: Dataset
-) -> list[dict[str, Any]]:
-    """Return the synthetic rows that the judge is surest of, surest first, as plain JSON values.
+) -> tuple[ConfidentRow, ...]:
+    """Return the synthetic rows that the judge is surest of, surest first.
 
     Each holds its number in the set that was given, counted from 1, the judge's opinion, and its values
     in the columns that told. They are left out of rows made from real ones, and where 1 to 10 real
@@ -84,15 +85,15 @@ def find_confident_rows(
     rows = []
     for at in np.argsort(-said, kind="stable")[:_MOST_ROWS]:
         place = int(at if places is None else places[at])
-        row: dict[str, Any] = {"row": place + 1, "opinion": round(float(said[at]), 4)}
+        texts = {}
         values = {name: made.records.column(name)[int(at)].as_py() for name in shown}
         if values and not made.card.is_from_real and not _few(values, (train, judged.reference)):
-            row["values"] = {name: _cell(value) for name, value in values.items()}
-        rows.append(row)
-    return rows
+            texts = {name: _cell(value) for name, value in values.items()}
+        rows.append(ConfidentRow(place + 1, round(float(said[at]), 4), texts))
+    return tuple(rows)
 
 
-def common_rule(judged: DiscriminatorScores, columns: Sequence[str]) -> dict[str, Any] | None:
+def common_rule(judged: DiscriminatorScores, columns: Sequence[str]) -> RegionShare | None:
     """Return what the surest twentieth of the synthetic rows has in common, in one or two conditions.
 
     Of all pairs of conditions the one is taken that tells these rows from real ones best. It is looked
@@ -130,8 +131,8 @@ def common_rule(judged: DiscriminatorScores, columns: Sequence[str]) -> dict[str
     if not beyond or excess_p(hits[0], sizes[0], hits[1], sizes[1]) > _SURE:
         return None
     words = " and ".join(literal.words for literal in rule)
-    told = [format_share(k, n, side) for k, n, side in zip(hits, sizes, ("synthetic", "real"))]
-    return {"words": words, "sentence": f"{words}: {told[0]}, {told[1]}"}
+    shares = [None if 0 < k < FEWEST_TOLD else k / n for k, n in zip(hits, sizes)]
+    return RegionShare(words, real=shares[1], synthetic=shares[0])
 
 
 def _best(

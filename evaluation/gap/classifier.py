@@ -16,6 +16,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.features.encoder import shared_encoder
+from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
@@ -77,6 +78,12 @@ class Classifier(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "separating real from synthetic rows"
+    interpretation: ClassVar[str] = (
+        "A model tries to separate synthetic rows from real ones: 0.5 is guessing, 1 is always right. "
+        "What it separates can mislead another model too."
+    )
+    sees_everything: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -119,10 +126,10 @@ class Classifier(Metric):
         area = _area(low, high)
         if comparison.value_only:
             return Measurement(max(area, 0.5))
-        details: dict[str, Any] = {
+        findings: tuple[Finding, ...] = ()
+        facts: dict[str, Any] = {
             "auc": area,
             "logistic_auc": self._logistic(comparison, reference, synthetic, rng),
-            "columns_that_tell": {},
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
@@ -135,8 +142,10 @@ class Classifier(Metric):
                 found = settled(found, partial(self._area_without, table, fold, seed))
             places = kept if comparison.places is None else comparison.places[kept]
             judged = DiscriminatorScores(reference, synthetic, told, fold)
-            details |= _gave_away(judged, found, places, comparison.train)
-        return Measurement(max(area, 0.5), areas(low, high, draws_r, draws_s), details)
+            findings = _gave_away(judged, found, places, comparison.train)
+        return Measurement(
+            max(area, 0.5), areas(low, high, draws_r, draws_s), findings, facts=facts
+        )
 
     def _judges(
         self, table: SideTable, fold: npt.NDArray[np.int64], seed: int, most: int | None = None
@@ -197,19 +206,14 @@ def _gave_away(
     importance: Mapping[str, float],
     places: npt.NDArray[np.int64],
     train: Dataset,
-) -> dict[str, Any]:
-    """Return what gave the synthetic rows away: columns, the rows that look least real, and a rule."""
+) -> tuple[Finding, ...]:
+    """Return the importance of columns, and the rows that look least real with a common condition."""
     named = find_important_columns(importance)
+    columns = FeatureImportances(importance, tuple(named))
     if not named:
-        return {"columns_that_tell": importance}
-    summary, rule = f"what gave it away: {', '.join(named)}", common_rule(judged, list(importance))
-    if rule is not None:
-        summary += f". In most of the rows that look least real, {rule['sentence']}"
-    return {
-        "columns_that_tell": importance,
-        "surest": {"rows": find_confident_rows(judged, named, places, train), "rule": rule},
-        "summary": summary,
-    }
+        return (columns,)
+    rows = find_confident_rows(judged, named, places, train)
+    return columns, ConfidentRows(rows, common_rule(judged, list(importance)))
 
 
 def _area(real: Floats, synthetic: Floats) -> float:

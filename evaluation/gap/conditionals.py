@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -73,6 +74,12 @@ class Conditionals(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "how columns follow from one another"
+    interpretation: ClassVar[str] = (
+        "Models of real rows predict each column from all others; the number is the share of values that "
+        "look drawn at random. Real rows have such values too: more of them means that relations were "
+        "lost, fewer that rows are too neat."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -117,17 +124,17 @@ class Conditionals(Metric):
         slopes = stray_slopes(told, by_chance, fractions)
         drawn = _resampled(fractions, slopes, groups)
         worst = np.argsort(-fractions, kind="stable")
-        details: dict[str, Any] = {
+        facts = {
             "stray_fractions": {names[i]: float(fractions[i]) for i in worst},
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        if len(names) < len(reference.schema.names):
-            details["note"] = f"{len(names)} of {len(reference.schema.names)} columns were compared"
+        n_columns = len(reference.schema.names)
+        limit = (ColumnLimit(len(names), n_columns),) if len(names) < n_columns else ()
         return Measurement(
             value,
             drawn.mean(axis=1),
-            details,
+            limit,
             ComponentResults(
                 "column",
                 (*names, *(f"{name} (too neat)" for name in names)),
@@ -135,6 +142,7 @@ class Conditionals(Metric):
                 np.concatenate([drawn, 1 - drawn], axis=1),
                 self.column_margin,
             ),
+            facts,
         )
 
 

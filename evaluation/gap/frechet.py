@@ -20,6 +20,7 @@ from twinset.core.contracts import (
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix
+from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.stats.bootstrap import Groups
 
 from ._views import EmbeddingView, list_embedding_views
@@ -75,6 +76,13 @@ class Frechet(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "means and covariances of whole rows"
+    interpretation: ClassVar[str] = (
+        "How far the two distributions of rows lie apart by their means and covariances (Frechet "
+        "distance, as in FID), in parts of the real rows' variance: 0 is the same. It grows as samples "
+        "shrink, so compare it with the value of real rows."
+    )
+    sees_everything: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -121,10 +129,16 @@ class Frechet(Metric):
             return Measurement(float(values.mean()))
         drawn = np.column_stack([_replicates(*pair, groups) for pair in rows.values()])
         endless = {name: at_infinity(*pair, order) for name, pair in rows.items()}
-        details = _details(views, values, endless, n)
+        findings: list[Finding] = [DecidingRows(n, "rows looked at")]
+        if len(views) > 1:
+            findings.append(FarthestEmbedding(views[int(values.argmax())].name))
         parts = ComponentResults("embedding", tuple(rows), values, drawn, self.view_margin)
         return Measurement(
-            float(values.mean()), drawn.mean(axis=1), details, parts if len(views) > 1 else None
+            float(values.mean()),
+            drawn.mean(axis=1),
+            tuple(findings),
+            parts if len(views) > 1 else None,
+            _facts(views, values, endless, n),
         )
 
 
@@ -219,10 +233,9 @@ def _replicates(real: Matrix, made: Matrix, groups: tuple[Groups, Groups]) -> Fl
     return between(np.array(means), np.array(covariances))
 
 
-def _details(
+def _facts(
     views: list[EmbeddingView], values: Floats, endless: Mapping[str, float], n: int
 ) -> dict[str, Any]:
-    worst = int(values.argmax())
     told = {
         view.name: {
             "distance": float(values[i]),
@@ -232,10 +245,4 @@ def _details(
         }
         for i, view in enumerate(views)
     }
-    summary = f"by '{views[worst].name}' they lie farthest apart" if len(views) > 1 else ""
-    return {
-        "embeddings": told,
-        "rows": n,
-        "deciding": {"rows": n, "what": "rows looked at"},
-        **({"summary": summary} if summary else {}),
-    }
+    return {"embeddings": told, "rows": n}

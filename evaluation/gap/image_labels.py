@@ -20,6 +20,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.features.image_statistics import box_labels, largest_objects
+from twinset.core.findings import ContradictedLabel
 from twinset.core.stats.bootstrap import Groups
 
 Codes = npt.NDArray[np.int64]
@@ -77,6 +78,11 @@ class ImageLabels(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "labels that their image contradicts"
+    interpretation: ClassVar[str] = (
+        "The share of labels that their own image contradicts, by a model of real ones. Real sets have "
+        "such labels too; more of them means wrong or shuffled labels."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "category", "boolean"})
@@ -126,16 +132,16 @@ class ImageLabels(Metric):
         names = list(models)
         worst = np.argsort(-shares, kind="stable")
         pairs = {name: models[name].pairs(features, synthetic, name) for name in names}
-        details: dict[str, Any] = {
+        facts = {
             "contradicted": {names[i]: float(shares[i]) for i in worst},
             "label_that_looks_like": pairs,
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
         }
-        if commonest := next(iter(pairs[names[worst[0]]]), ""):
-            details["summary"] = f"most often in '{names[worst[0]]}': {commonest}"
+        commonest = next(iter(pairs[names[worst[0]]]), "")
+        found_label = (ContradictedLabel(names[worst[0]], commonest),) if commonest else ()
         parts = ComponentResults("column", tuple(names), shares, drawn, self.column_margin)
-        return Measurement(float(shares.mean()), drawn.mean(axis=1), details, parts)
+        return Measurement(float(shares.mean()), drawn.mean(axis=1), found_label, parts, facts)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ from twinset.core.contracts import (
     Metric,
     MetricFamily,
     NotMeasurable,
+    Role,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features.image_statistics import box_labels, image_properties
+from twinset.core.findings import DifferingComponents
 from twinset.core.stats.bootstrap import Groups
 
 from ._pooled import PooledColumn
@@ -70,6 +72,12 @@ class ImageProperties(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "properties of images"
+    interpretation: ClassVar[str] = (
+        "How far brightness, noise, sharpness, colour casts, objects and boxes are from real images, "
+        "averaged over the properties: 0 is the same, 1 is nothing in common."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.IMAGE_APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "mask"})
@@ -116,27 +124,24 @@ class ImageProperties(Metric):
         values = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
         worst = np.argsort(-values, kind="stable")
-        details: dict[str, Any] = {
+        facts = {
             "properties": {names[i]: _told(values[i], made, real, names[i]) for i in worst},
             "rows": {"real": len(reference), "synthetic": len(synthetic)},
             "max_rows": self.max_rows,
-            "summary": _summary([(names[i], values[i]) for i in worst], len(real), len(made)),
         }
+        differing = _differing([(names[i], values[i]) for i in worst], len(real), len(made))
         parts = ComponentResults("measure", tuple(names), values, drawn, self.property_margin)
-        return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
+        return Measurement(float(values.mean()), drawn.mean(axis=1), (differing,), parts, facts)
 
 
-def _summary(worst: Sequence[tuple[str, float]], n_real: int, n_made: int) -> str:
+def _differing(worst: Sequence[tuple[str, float]], n_real: int, n_made: int) -> DifferingComponents:
     """Return which properties differ beyond chance, worst first, at 5 % over all of them (Bonferroni)."""
     called = [
         name
         for name, distance in worst
         if kolmogorov_p(float(distance), n_made, n_real) * len(worst) < _FALSE_CALLS
     ]
-    if not called:
-        return "no property differs beyond chance"
-    more = f" and {len(called) - _MOST_NAMED} more" if len(called) > _MOST_NAMED else ""
-    return f"beyond chance: {', '.join(called[:_MOST_NAMED])}{more}"
+    return DifferingComponents("property", tuple(called), len(worst))
 
 
 def _told(distance: float, made: Dataset, real: Dataset, name: str) -> dict[str, float | None]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DifferingTriples
 from twinset.core.stats.bootstrap import Groups, total_variation
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -57,6 +58,11 @@ class KMarginals(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "triples of columns"
+    interpretation: ClassVar[str] = (
+        "How far the joint shares of three columns at a time are from real: 0 is the same shares. It "
+        "finds what goes wrong only when several columns are looked at together."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -119,7 +125,9 @@ class KMarginals(Metric):
                 )
             )
         value = float(np.mean([one.distance for one in found]))
-        return Measurement(value, drawn, _details(found, comb(len(names), _SIZE)))
+        return Measurement(
+            value, drawn, (_differing(found),), facts=_facts(found, comb(len(names), _SIZE))
+        )
 
 
 def choose_triples(
@@ -188,10 +196,25 @@ class _Found:
         return self.distance - self.by_chance
 
 
-def _details(found: Sequence[_Found], n_all: int) -> dict[str, Any]:
+def _ranked(found: Sequence[_Found]) -> tuple[npt.NDArray[np.bool_], list[int]]:
+    """Return which triples differ beyond chance, and all positions, farthest beyond chance first."""
     called = discoveries(np.array([one.p for one in found]), _FALSE_CALLS)
     # By the excess over chance: a table of many cells lies far off by chance alone.
-    order = sorted(range(len(found)), key=lambda i: (-found[i].excess, found[i].triple))
+    return called, sorted(range(len(found)), key=lambda i: (-found[i].excess, found[i].triple))
+
+
+def _differing(found: Sequence[_Found]) -> DifferingTriples:
+    called, order = _ranked(found)
+    first = next((found[i] for i in order if called[i]), None)
+    if first is None:
+        return DifferingTriples(0, len(found))
+    return DifferingTriples(
+        int(called.sum()), len(found), first.triple, first.distance, first.by_chance
+    )
+
+
+def _facts(found: Sequence[_Found], n_all: int) -> dict[str, Any]:
+    called, order = _ranked(found)
     worst = [
         {
             "columns": list(found[i].triple),
@@ -201,22 +224,10 @@ def _details(found: Sequence[_Found], n_all: int) -> dict[str, Any]:
         }
         for i in order[:_MOST_WORST]
     ]
-    details: dict[str, Any] = {
+    return {
         "worst": worst,
         "triples": len(found),
         "triples_in_all": n_all,
         "triples_that_differ": int(called.sum()),
         "sdnist_score": 1000 * (1 - float(np.mean([one.distance for one in found]))),
     }
-    first = next((i for i in order if called[i]), None)
-    looked = f"{len(found):,} combinations of three columns"
-    if first is None:
-        details["summary"] = f"none of {looked} differs beyond chance"
-    else:
-        one = found[first]
-        details["summary"] = (
-            f"{int(called.sum()):,} of {looked} differ beyond chance, most of all "
-            f"{', '.join(one.triple[:-1])} and {one.triple[-1]} (distance {one.distance:.3f}, "
-            f"by chance {one.by_chance:.3f})"
-        )
-    return details

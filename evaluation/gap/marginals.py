@@ -16,9 +16,11 @@ from twinset.core.contracts import (
     Metric,
     MetricFamily,
     NotMeasurable,
+    Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnDistances, DifferingComponents
 from twinset.core.stats.bootstrap import Groups, total_variation
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -70,6 +72,12 @@ class Marginals(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "single columns"
+    interpretation: ClassVar[str] = (
+        "How far each column by itself is from real, averaged over the columns: 0 is the same spread of "
+        "values, 1 is nothing in common. It cannot see how columns go together."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -101,8 +109,9 @@ class Marginals(Metric):
         found = [column_distance(columns[name], of_synthetic, of_reference) for name in names]
         distances = np.array([distance for distance, _ in found])
         drawn = np.column_stack([replicates for _, replicates in found])
-        details = _details(columns, distances.tolist())
-        details |= _differing({name: columns[name] for name in details["columns"]})
+        by_column = ColumnDistances(_worst_first(columns, distances.tolist()))
+        ranked = {name: columns[name] for name in by_column.distances}
+        differing, facts = _differing(ranked), _facts(columns, ranked)
         tails = [
             tail
             for name in names
@@ -118,7 +127,9 @@ class Marginals(Metric):
             np.column_stack([drawn, *(tail.drawn for tail in tails)]),
             self.column_margin,
         )
-        return Measurement(float(distances.mean()), drawn.mean(axis=1), details, parts)
+        return Measurement(
+            float(distances.mean()), drawn.mean(axis=1), (differing, by_column), parts, facts
+        )
 
 
 def column_distance(
@@ -148,8 +159,16 @@ def _quantile_cells(column: PooledColumn) -> Codes:
     return np.append(1 + cut_at(edges, k), 0)
 
 
-def _details(columns: Mapping[str, PooledColumn], distances: Sequence[float]) -> dict[str, Any]:
-    worst_first = sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0]))
+def _worst_first(
+    columns: Mapping[str, PooledColumn], distances: Sequence[float]
+) -> dict[str, float]:
+    return dict(sorted(zip(columns, distances), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _facts(
+    columns: Mapping[str, PooledColumn], ranked: Mapping[str, PooledColumn]
+) -> dict[str, Any]:
+    """Return how far numbers are off, and the shares of missing cells."""
     missing = {
         name: {
             "synthetic": float(column.made[-1] / column.made.sum()),
@@ -157,8 +176,9 @@ def _details(columns: Mapping[str, PooledColumn], distances: Sequence[float]) ->
         }
         for name, column in columns.items()
     }
+    moved = {n: wasserstein_distance(column) for n, column in ranked.items() if column.is_number}
     return {
-        "columns": dict(worst_first),
+        "wasserstein": dict(sorted(moved.items(), key=lambda pair: -pair[1])),
         "missing": {
             name: shares for name, shares in missing.items() if any(v != 0 for v in shares.values())
         },
@@ -170,21 +190,11 @@ def _real_share(counts: Floats) -> float | None:
     return None if 1 <= counts[-1] < _SMALL_CELL else float(counts[-1] / counts.sum())
 
 
-def _differing(columns: Mapping[str, PooledColumn]) -> dict[str, Any]:
-    """Return the columns that differ beyond chance, worst first, and how far numbers are off."""
+def _differing(columns: Mapping[str, PooledColumn]) -> DifferingComponents:
+    """Return the columns that differ beyond chance, surest first."""
     names = list(columns)
     p = np.array([column_p(column) for column in columns.values()])
     found = discoveries(p, _FALSE_CALLS)
     # `columns` comes worst first; of columns equally sure to differ the farther one leads.
     called = [names[i] for i in np.argsort(p, kind="stable") if found[i]]
-    moved = {n: wasserstein_distance(column) for n, column in columns.items() if column.is_number}
-    named = ", ".join(called[:_MOST_NAMED])
-    if len(called) > _MOST_NAMED:
-        named += f" and {len(called) - _MOST_NAMED} more"
-    verb = "differs" if len(called) == 1 else "differ"
-    summary = f"{len(called)} of {len(names)} columns {verb} beyond chance: {named}"
-    return {
-        "different_columns": called,
-        "wasserstein": dict(sorted(moved.items(), key=lambda pair: -pair[1])),
-        "summary": summary if called else "no column differs beyond chance",
-    }
+    return DifferingComponents("column", tuple(called), len(names))

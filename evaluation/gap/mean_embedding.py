@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.findings import DecidingRows, PermutationTest
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
@@ -55,6 +56,12 @@ class MeanEmbedding(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "whole rows, by a kernel test"
+    interpretation: ClassVar[str] = (
+        "All columns at once, by the kernel two-sample test (MMD): 0 means that no difference between "
+        "the two distributions was found. It says that they differ, not where."
+    )
+    sees_everything: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
@@ -98,18 +105,19 @@ class MeanEmbedding(Metric):
         if comparison.value_only:
             return Measurement(float(_bounded(squared)))
         p = _p_value(made, real, squared, self.permutations, rng)
-        details = {
+        facts = {
             "mmd_squared": squared,
             "p_value": p,
             "rows": n,
             "max_rows": self.max_rows,
-            "deciding": {"rows": n, "what": "rows looked at"},
-            "summary": _summary(p),
         }
         drawn = _replicates(made, real, self.replicates, rng)
         # A bootstrap adds the scatter of a sample a second time: its mean is brought back.
         return Measurement(
-            float(_bounded(squared)), _bounded(drawn - drawn.mean() + squared), details
+            float(_bounded(squared)),
+            _bounded(drawn - drawn.mean() + squared),
+            (PermutationTest(p), DecidingRows(n, "rows looked at")),
+            facts=facts,
         )
 
 
@@ -218,13 +226,3 @@ def _replicates(made: Matrix, real: Matrix, b: int, rng: np.random.Generator) ->
 
 def _bounded(squared: float | Floats) -> Floats:
     return np.sqrt(np.clip(squared, 0.0, 2.0) / 2.0)
-
-
-def _summary(p: float) -> str:
-    if p <= 0.05:
-        return f"beyond chance: with shuffled labels {_percent(p)} of the cases come as far"
-    return f"chance alone comes as far in {_percent(p)} of the cases"
-
-
-def _percent(p: float) -> str:
-    return "less than 1 %" if p < 0.01 else f"{100 * p:.0f} %"

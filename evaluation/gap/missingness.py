@@ -9,10 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -56,6 +64,12 @@ class Missingness(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "which cells are missing"
+    interpretation: ClassVar[str] = (
+        "How far the pattern of missing cells is from real: how often each is missing, and which are "
+        "missing together. 0 is the same pattern."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -80,9 +94,7 @@ class Missingness(Metric):
         if not names:
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
-            return Measurement(
-                0.0, np.zeros(self.replicates), {"summary": "no cell is missing on either side"}
-            )
+            return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
         of_reference = Groups.deal(len(reference), self.replicates, rng)
         groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
         others = names + [n for n in reference.schema.names if n not in names]
@@ -94,15 +106,14 @@ class Missingness(Metric):
             gaps.append(found)
             drawn = np.maximum(drawn, replicates)
         value = max(gap.value for gap in gaps)
-        details = _details(gaps, sides)
+        pattern, facts = _details(gaps, sides)
+        findings: list[Finding] = [
+            pattern,
+            DecidingRows(pattern.n_missing, "rows with a missing cell"),
+        ]
         if len(others) > self.max_columns:
-            looked_at = min(len(names), self.max_columns)
-            details["note"] = (
-                f"in which rows a cell is missing was looked at for {looked_at} of {len(names)} "
-                f"columns with missing cells, each held against {self.max_columns} of the "
-                f"{len(others)} columns"
-            )
-        return Measurement(value, drawn, details)
+            findings.append(ColumnLimit(self.max_columns, len(others)))
+        return Measurement(value, drawn, tuple(findings), facts=facts)
 
 
 def share_gap(x: Floats, y: Floats) -> Floats:
@@ -245,7 +256,10 @@ def _column_gap(
     return _Gap(name, whole, where, share_p, p), np.maximum(drawn, replicated.max(axis=1))
 
 
-def _details(gaps: Sequence[_Gap], sides: tuple[_Side, _Side]) -> dict[str, Any]:
+def _details(
+    gaps: Sequence[_Gap], sides: tuple[_Side, _Side]
+) -> tuple[MissingCellPattern, dict[str, Any]]:
+    """Return the columns whose missing cells differ beyond chance, and the shares of all columns."""
     ordered = sorted(gaps, key=lambda gap: (-gap.value, gap.name))
     p = [gap.share_p for gap in ordered] + [q for gap in ordered for q in gap.where_p.values()]
     called = discoveries(np.array(p), _FALSE_CALLS)
@@ -254,7 +268,7 @@ def _details(gaps: Sequence[_Gap], sides: tuple[_Side, _Side]) -> dict[str, Any]
     tests = zip(links, called[len(ordered) :], p[len(ordered) :])
     by_link = sorted((q, link) for link, yes, q in tests if yes)
     any_missing = [int(np.any(list(side.missing.values()), axis=0).sum()) for side in sides]
-    told: dict[str, Any] = {
+    facts = {
         "shares": {
             gap.name: {
                 "synthetic": float(sides[0].missing[gap.name].mean()),
@@ -266,10 +280,10 @@ def _details(gaps: Sequence[_Gap], sides: tuple[_Side, _Side]) -> dict[str, Any]
         "together": _together([gap.name for gap in ordered], sides),
         "different_shares": by_share,
         "different_rows": [list(link) for _, link in by_link[:_MOST_TOLD]],
-        "deciding": {"rows": max(any_missing), "what": "rows with a missing cell"},
     }
-    told["summary"] = _summary(by_share, [link for _, link in by_link])
-    return told
+    moved = by_link[0][1][0] if by_link else None
+    seen_in = tuple(other for _, (name, other) in by_link if name == moved)
+    return MissingCellPattern(tuple(by_share), moved, seen_in, max(any_missing)), facts
 
 
 def _told_gap(gap: _Gap, missing: Mask) -> dict[str, float | None]:
@@ -294,16 +308,3 @@ def _together(names: Sequence[str], sides: tuple[_Side, _Side]) -> list[dict[str
             if made or real:
                 pairs.append({"columns": [one, other], "synthetic": made, "real": real})
     return sorted(pairs, key=lambda pair: -abs(pair["synthetic"] - (pair["real"] or 0.0)))
-
-
-def _summary(shares: Sequence[str], links: Sequence[tuple[str, str]]) -> str:
-    said = []
-    if shares:
-        said.append(f"how often a cell is missing differs in {', '.join(shares[:3])}")
-    if links:
-        column = links[0][0]
-        others = [other for name, other in links if name == column][:3]
-        said.append(
-            f"{column} is missing in other rows than the real one, as seen by {', '.join(others)}"
-        )
-    return "; ".join(said) if said else "the pattern of missing cells does not differ beyond chance"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ from twinset.core.contracts import (
     Metric,
     MetricFamily,
     NotMeasurable,
+    Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit, Finding, PairDistances
 from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._columns import chosen_columns
@@ -57,11 +59,17 @@ class Pairs(Metric):
     >>> from twinset.core.data.dataset import Dataset
     >>> up = [1.5, 2.5, 3.5, 4.5]
     >>> made, real = (Dataset.from_arrow(pa.table({"a": up, "b": b})) for b in (up, up[::-1]))
-    >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).details["pairs"]
-    [['a', 'b', 1.0]]
+    >>> Pairs().compute(Comparison(real, made, real), np.random.default_rng(0)).findings[0]
+    PairDistances(distances=(('a', 'b', 1.0),))
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "pairs of columns"
+    interpretation: ClassVar[str] = (
+        "How far the dependence between two columns is from real, averaged over the pairs: 0 is the same "
+        "dependence. Right columns with wrong pairs mean that relations were lost."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -115,7 +123,7 @@ class Pairs(Metric):
         return Measurement(
             float(values.mean()),
             replicates.mean(axis=1),
-            _details(names, matrix, left_out),
+            _findings(names, matrix, left_out),
             ComponentResults("pair", called, values, replicates, self.pair_margin),
         )
 
@@ -152,11 +160,9 @@ def _table_gap(made: PairCounts, real: PairCounts, i: int, j: int) -> tuple[floa
     return float(total_variation(whole_s, whole_r)[0]), total_variation(drawn_s, drawn_r)
 
 
-def _details(names: Sequence[str], matrix: Floats, left_out: int) -> dict[str, Any]:
+def _findings(names: Sequence[str], matrix: Floats, left_out: int) -> tuple[Finding, ...]:
     pairs = [
-        [names[i], names[j], float(matrix[i, j])] for i, j in combinations(range(len(names)), 2)
+        (names[i], names[j], float(matrix[i, j])) for i, j in combinations(range(len(names)), 2)
     ]
-    details: dict[str, Any] = {"pairs": sorted(pairs, key=lambda pair: -float(pair[2]))}
-    if left_out:
-        details["note"] = f"{len(names)} of {len(names) + left_out} columns were compared"
-    return details
+    found = PairDistances(tuple(sorted(pairs, key=lambda pair: -pair[2])))
+    return (found, ColumnLimit(len(names), len(names) + left_out)) if left_out else (found,)

@@ -9,11 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit, Finding
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.violations import violations
 from twinset.core.stats.bootstrap import Groups
@@ -63,6 +71,12 @@ class RulesKept(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "rules of the real rows"
+    interpretation: ClassVar[str] = (
+        "The share of synthetic rows that break a rule which real rows obey, for example that one date "
+        "comes before another; 0 is best. Rows that break them are impossible in reality."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -102,20 +116,21 @@ class RulesKept(Metric):
         any_broken = np.asarray(parts[0].any(axis=0))
         whole, drawn = groups.shares(groups.counts(any_broken.astype(np.int64), 2))
         broken = _told(checks, parts[0], parts[1])
-        details: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "rules": len(checks),
             "rule_names": [check.name for check in checks],
             "broken": broken,
             "rows_that_break": int(any_broken.sum()),
             "rows": len(synthetic),
-            "summary": _summary(broken, len(checks)),
         }
+        worse = [one for one in broken if one["beyond_real"]]
+        rules = [BrokenRule(one["rule"], one["synthetic_rows"], one["real_rows"]) for one in worse]
+        findings: list[Finding] = [BrokenRules(tuple(rules), len(checks))]
         left_out = count_excluded_columns(train) if self.discover else 0
         if left_out:
-            details["note"] = (
-                f"combinations were not looked for in {left_out} columns of labels, the last ones"
-            )
-        return Measurement(float(whole[0, 1]), drawn[:, 1], details)
+            n_columns = len(train.schema.of_kind("category", "boolean"))
+            findings.append(ColumnLimit(n_columns - left_out, n_columns))
+        return Measurement(float(whole[0, 1]), drawn[:, 1], tuple(findings), facts=facts)
 
     def _checks(self, train: Dataset) -> list[_Check]:
         """Return the declared rules, then those found in train that all of its rows bear out."""
@@ -225,18 +240,6 @@ def _told(checks: Sequence[_Check], made: Mask, real: Mask) -> list[dict[str, An
     ]
 
 
-def _count(n: int) -> int | str:
-    """Return a count of real rows, or words where it is 1 to 10."""
-    return "1-10" if 1 <= n <= _SMALL_CELL else n
-
-
-def _summary(broken: Sequence[dict[str, Any]], n_rules: int) -> str:
-    worse = [one for one in broken if one["beyond_real"]]
-    if not worse:
-        return f"rules found in the real rows: {n_rules}, broken more often than real rows do: none"
-    named = ", ".join(
-        f"{one['rule']} by {one['synthetic_rows']:,} synthetic and {one['real_rows']} real rows"
-        for one in worse[:_MOST_NAMED]
-    )
-    verb = "is" if len(worse) == 1 else "are"
-    return f"{len(worse)} of {n_rules} rules {verb} broken more often than by real rows: {named}"
+def _count(n: int) -> int | None:
+    """Return a count of real rows; None where it is 1 to 10."""
+    return None if 1 <= n <= _SMALL_CELL else n

@@ -61,6 +61,12 @@ class TextLabels(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "how labels follow from their texts"
+    interpretation: ClassVar[str] = (
+        "A model of real texts predicts each label from its text; the number is the share of labels that "
+        "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
+        "that are no longer about theirs."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"text", "category", "boolean"})
@@ -115,12 +121,12 @@ class TextLabels(Metric):
         step = np.divide(first, second, out=np.zeros_like(first), where=second > 1e-12)
         drawn = np.clip(fractions + step, -0.05, 1.0)
         worst = np.argsort(-fractions, kind="stable")
-        details: dict[str, Any] = {
+        facts = {
             "stray_fractions": {labels[i]: float(fractions[i]) for i in worst},
             "rows": {"train": len(train), "synthetic": len(synthetic)},
         }
         parts = ComponentResults("label", tuple(labels), fractions, drawn, self.margin)
-        return Measurement(value, drawn.mean(axis=1), details, parts)
+        return Measurement(value, drawn.mean(axis=1), (), parts, facts)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import Finding, TextAnomalyShare
 from twinset.core.stats.bootstrap import Groups
 
 from ._span_slips import AnnotatedText, KnownSpans
@@ -66,11 +67,17 @@ class TextAnomalies(Metric):
     >>> texts = [["please play some jazz"] * 100, ["please play some jazz", "plaese play some jazz"] * 50]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
     >>> found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
-    >>> found.details["slips"]["misspelt words of said"]
+    >>> found.facts["slips"]["misspelt words of said"]
     0.125
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "words, order and spans that real texts do not have"
+    interpretation: ClassVar[str] = (
+        "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in an "
+        "unknown order, labels that words contradict, mentions left unmarked. The number is how much "
+        "more often than unseen real texts they do it, in the worst kind."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans"})
@@ -110,21 +117,20 @@ class TextAnomalies(Metric):
         names = tuple(slip.name for slip in slips)
         values = np.array([slip.rate for slip in slips])
         drawn = _replicated(slips, Groups.deal(n, self.replicates, rng))
-        details: dict[str, Any] = {
+        facts = {
             "slips": {names[i]: float(values[i]) for i in np.argsort(-values, kind="stable")},
             "rows": {"train": len(train), "synthetic": n},
         }
         excess = values - usual
         worst = int(np.argmax(excess))
+        found: tuple[Finding, ...] = ()
         if excess[worst] > self.margin:
-            details["summary"] = (
-                f"{slips[worst].told}: {values[worst]:.1%} against {usual[worst]:.1%} in held-out "
-                "real texts"
-            ).replace("%", " %")
+            shares = float(values[worst]), float(usual[worst])
+            found = (TextAnomalyShare(slips[worst].told, *shares),)
         parts = ComponentResults("slip", names, values, drawn, self.margin)
         # Not the mean of all kinds: one bad kind of nine would hardly be seen in it.
         most = np.maximum((drawn - usual).max(axis=1), 0.0)
-        return Measurement(max(float(excess[worst]), 0.0), most, details, parts)
+        return Measurement(max(float(excess[worst]), 0.0), most, found, parts, facts)
 
 
 @dataclass(frozen=True)

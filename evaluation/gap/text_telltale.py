@@ -13,6 +13,7 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import TextFeatures
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -64,11 +65,18 @@ class TextClassifier(Metric):
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in (texts, polite))
     >>> sets = Comparison(real, made, real)
     >>> found = TextClassifier(replicates=10).compute(sets, np.random.default_rng(0))
-    >>> round(found.value, 1), found.details["tells"][0]
+    >>> round(found.value, 1), found.facts["tells"][0]
     (0.2, '"please"')
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "texts that a model separates from real ones"
+    interpretation: ClassVar[str] = (
+        "The share of synthetic texts that a simple model of words, shapes and ends separates from real "
+        "ones with certainty, beyond the one in a hundred that it may be wrong about. It names the words "
+        "that do it."
+    )
+    sees_everything: ClassVar[bool] = True
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -108,10 +116,9 @@ class TextClassifier(Metric):
         )
         value = max(float(told[0][0, 0] - alarms[0][0, 0]), 0.0)
         drawn = np.maximum(told[1][:, 0] - alarms[1][:, 0], 0.0)
-        details: dict[str, Any] = {"rows": n, "tells": _tells(features, known, is_made, seed)}
-        if value > self.margin and details["tells"]:
-            details["summary"] = "Given away by " + ", ".join(details["tells"])
-        return Measurement(value, drawn, details)
+        tells = _tells(features, known, is_made, seed)
+        found = (TextFeatures(tuple(tells)),) if value > self.margin and tells else ()
+        return Measurement(value, drawn, found, facts={"rows": n, "tells": tells})
 
 
 def _pieces(rows: Dataset, names: Sequence[str]) -> list[set[str]]:

@@ -103,6 +103,12 @@ class Texts(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "lengths, words and phrases of texts"
+    interpretation: ClassVar[str] = (
+        "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
+        "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
+        "texts meets other words than it will meet in real ones."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans"})
@@ -154,12 +160,13 @@ class Texts(Metric):
         values = np.array([value for _, value, _ in found])
         drawn = np.stack([replicates for _, _, replicates in found], axis=1)
         worst = np.argsort(-values, kind="stable")
-        details: dict[str, Any] = {"patterns": {titles[i]: float(values[i]) for i in worst}}
+        facts = {"patterns": {titles[i]: float(values[i]) for i in worst}}
         return Measurement(
             float(values.mean()),
             drawn.mean(axis=1),
-            details,
+            (),
             ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
+            facts,
         )
 
 

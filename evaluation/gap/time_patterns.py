@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from twinset.core.contracts import (
     Metric,
     MetricFamily,
     NotMeasurable,
+    Role,
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS, Schema
@@ -77,6 +78,12 @@ class TimePatterns(Metric):
     """
 
     family: ClassVar[MetricFamily] = "gap"
+    title: ClassVar[str] = "hours, weekdays, seasons and rhythm"
+    interpretation: ClassVar[str] = (
+        "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
+        "the same. A model that reads times learns the wrong rhythm from rows that lost it."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"id"}
@@ -121,12 +128,13 @@ class TimePatterns(Metric):
         values = np.concatenate([value for _, value, _ in found])
         drawn = np.stack([replicates for _, _, replicates in found], axis=1)
         worst = np.argsort(-values, kind="stable")
-        details: dict[str, Any] = {"patterns": {titles[i]: float(values[i]) for i in worst}}
+        facts = {"patterns": {titles[i]: float(values[i]) for i in worst}}
         return Measurement(
             float(values.mean()),
             drawn.mean(axis=1),
-            details,
+            (),
             ComponentResults("pattern", titles, values, drawn, self.pattern_margin),
+            facts,
         )
 
 

@@ -15,9 +15,10 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder, robust_scale
+from twinset.core.findings import AttackRates, DecidingRows
 from twinset.core.stats.neighbors import nearest
 
-from ._excess_risk import Floats, excess, in_words, round_shares, thresholds
+from ._excess_risk import Floats, excess, round_shares, thresholds
 
 Matrix = npt.NDArray[np.float32]
 
@@ -55,6 +56,11 @@ class AttributeInference(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "inferring sensitive attributes of training rows"
+    interpretation: ClassVar[str] = (
+        "An attacker knows some columns of a person and infers another one from the synthetic rows. Only "
+        "what is guessed better for training rows than for unseen ones is a leak."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -105,20 +111,18 @@ class AttributeInference(Metric):
             for j in np.argsort(-gaps, kind="stable")
         }
         worst, shares = next(iter(told.items()))
-        details = {
-            "summary": f"The worst of {len(secrets)} secrets, '{worst}', is told right for "
-            f"{in_words(shares[0])} of {n:,} training rows and for {in_words(shares[1])} "
-            f"of {m:,} rows the generator never saw",
+        rates = AttackRates(*shares, n, m, attribute=worst, n_attributes=len(secrets))
+        facts = {
             "excess": found.value,
             "worst": worst,
             "right": {name: dict(zip(("members", "control"), told[name])) for name in told},
             "excess_by_secret": dict(zip(secrets, gaps.tolist())),
             "declared": bool(comparison.train.schema.with_role("sensitive")),
             "rows": {"members": n, "control": m, "synthetic": len(known)},
-            "deciding": {"rows": min(n, m), "what": "attacked rows on each side"},
             "thresholds": dict(thresholds(self.margin)),
         }
-        return Measurement(found.clipped, found.replicates, details)
+        findings = rates, DecidingRows(min(n, m), "attacked rows on each side")
+        return Measurement(found.clipped, found.replicates, findings, facts=facts)
 
 
 def guess(targets: Matrix, known: Matrix, secret: Floats) -> Floats:

@@ -17,6 +17,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import spread
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import CopyCounts
 from twinset.core.image.codec import hash_images
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -58,6 +59,11 @@ class ExactCopies(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "exact copies of training rows"
+    interpretation: ClassVar[str] = (
+        "The share of synthetic rows that repeat a training row value for value, beyond what unseen real "
+        "rows repeat by chance. Copies disclose real records."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -97,8 +103,10 @@ class ExactCopies(Metric):
         if not parts:
             raise NotMeasurable("there is no column whose values could be copied")
         worst = max(parts, key=lambda name: float(parts[name]["excess"]))
-        details = {"parts": parts, "summary": _summary(worst, parts[worst])}
-        return Measurement(float(parts[worst]["excess"]), details=details)
+        copies = _copy_counts(worst, parts[worst])
+        return Measurement(
+            float(parts[worst]["excess"]), findings=(copies,), facts={"parts": parts}
+        )
 
 
 def count_copies(
@@ -230,10 +238,6 @@ def _digest(value: str | bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
-def _summary(part: str, counted: Mapping[str, float]) -> str:
-    what = "rows" if part == "rows" else f"values of the {part}"
-    n, m = f"{counted['synthetic_rows']:,.0f}", f"{counted['holdout_rows']:,.0f}"
-    return (
-        f"{counted['copies']:,.0f} of {n} synthetic {what} equal a training one; of real ones that "
-        f"the generator never saw, {counted['holdout_copies']:,.0f} of {m} do"
-    )
+def _copy_counts(part: str, counted: Mapping[str, float]) -> CopyCounts:
+    keys = ("copies", "synthetic_rows", "holdout_copies", "holdout_rows")
+    return CopyCounts(None if part == "rows" else part, *(int(counted[key]) for key in keys))

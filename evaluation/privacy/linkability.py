@@ -14,9 +14,10 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.findings import AttackRates, DecidingRows
 from twinset.core.stats.neighbors import squared_distances
 
-from ._excess_risk import excess, in_words, round_shares, thresholds
+from ._excess_risk import excess, round_shares, thresholds
 
 Matrix = npt.NDArray[np.float32]
 Halves = tuple[Matrix, Matrix]
@@ -52,6 +53,11 @@ class Linkability(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "linking two halves of a training row"
+    interpretation: ClassVar[str] = (
+        "An attacker knows a person's columns from two sources and joins them through the synthetic "
+        "rows. More right joins for training rows than for unseen ones are a leak."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -103,17 +109,16 @@ class Linkability(Metric):
         )
         n, m = len(members), len(control)
         shares = round_shares(float(on_members.mean()), n, float(on_control.mean()), m)
-        details = {
-            "summary": f"Two halves of a row are linked for {in_words(shares[0])} of {n:,} "
-            f"training rows and {in_words(shares[1])} of {m:,} rows the generator never saw",
+        facts = {
             "excess": found.value,
             "linked": dict(zip(("members", "control"), shares)),
             "halves": [list(half) for half in halves],
             "rows": {"members": n, "control": m, "synthetic": len(known)},
-            "deciding": {"rows": min(n, m), "what": "attacked rows on each side"},
             "thresholds": dict(thresholds(self.margin)),
         }
-        return Measurement(found.clipped, found.replicates, details)
+        decides = DecidingRows(min(n, m), "attacked rows on each side")
+        findings = AttackRates(*shares, n, m), decides
+        return Measurement(found.clipped, found.replicates, findings, facts=facts)
 
 
 def linked(targets: Halves, known: Halves, k: int) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import distances_to
+from twinset.core.findings import DecidingRows, MembershipAttack
 
 from ._membership_attack import (
     AttackTargets,
@@ -64,6 +65,11 @@ class Membership(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "separating training rows from others"
+    interpretation: ClassVar[str] = (
+        "An attacker guesses from the synthetic rows who was in the training set: 0.5 is guessing, 1 is "
+        "always right. Above what unseen rows get, the set discloses who was in it."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -99,7 +105,7 @@ class Membership(Metric):
         aucs = {name: auc(*side) for name, side in sides.items()}
         drawn = [weighted_aucs(*side, weights[0], weights[1]) for side in sides.values()]
         value = max(float(np.mean(list(aucs.values()))), 0.5)
-        details = {
+        facts = {
             "auc": aucs,
             "true_alarms_at_1_percent_false": round_rate(
                 true_positive_rate(*sides["density_ratio"]), len(members)
@@ -110,13 +116,10 @@ class Membership(Metric):
                 "synthetic": len(synthetic),
             },
             "max_rows": {"real": self.max_rows, "synthetic": self.max_synthetic},
-            "deciding": {
-                "rows": min(len(members), len(control)),
-                "what": "attacked rows on the smaller side",
-            },
-            "summary": _summary(value),
         }
-        return Measurement(value, np.mean(drawn, axis=0), details)
+        n = min(len(members), len(control))
+        findings = MembershipAttack(value), DecidingRows(n, "attacked rows on the smaller side")
+        return Measurement(value, np.mean(drawn, axis=0), findings, facts=facts)
 
 
 def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
@@ -181,10 +184,3 @@ def round_rate(share: float | None, n_members: int) -> float | None:
 
 def _same(first: tuple[Positions, ...], second: tuple[Positions, ...]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first, second))
-
-
-def _summary(value: float) -> str:
-    return (
-        "Shown a training row and a real row that the generator never saw, an attacker who holds the "
-        f"synthetic rows picks the training row {100 * value:.0f} times in 100; guessing does 50"
-    )

@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import shared_encoder
+from twinset.core.findings import DecidingRows
 from twinset.core.stats.neighbors import nearest
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +48,11 @@ class NearestRecord(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "distance to the nearest training row"
+    interpretation: ClassVar[str] = (
+        "How often a synthetic row lies nearer to a training row than to an unseen real one: 0.5 is "
+        "chance. It can find a leak, but finding none is no proof that there is none."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -85,7 +91,7 @@ class NearestRecord(Metric):
         expected = len(holdout) / (len(train) + len(holdout))
         record = np.where(nearer < 1, train_row, len(train) + holdout_row)
         drawn = shares_of_records(nearer, record, self.replicates, rng)
-        details = {
+        facts = {
             "share_nearer_to_train": float(1 - nearer.mean()),
             "share_expected": 1 - expected,
             "median_distance": {
@@ -94,12 +100,12 @@ class NearestRecord(Metric):
             },
             "rows": {"synthetic": len(queries), "train": len(train), "holdout": len(holdout)},
             "nearest_records": len(np.unique(record)),
-            "deciding": {"rows": min(len(queries), len(holdout)), "what": "rows looked at"},
             "max_rows": {"synthetic": self.max_queries, "reference": self.max_reference},
         }
         # Below one half is no less of a leak than one half: only nearness to train is harm.
         value = max(balanced_share(float(nearer.mean()), len(train), len(holdout)), 0.5)
-        return Measurement(value, 1 - drawn / expected / 2, details)
+        decides = DecidingRows(min(len(queries), len(holdout)), "rows looked at")
+        return Measurement(value, 1 - drawn / expected / 2, (decides,), facts=facts)
 
 
 def nearer_to_holdout(

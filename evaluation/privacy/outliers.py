@@ -14,6 +14,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import distances_to
+from twinset.core.findings import DecidingRows, OutlierCounts
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -70,6 +71,11 @@ class Outliers(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "recognising training rows far from all others"
+    interpretation: ClassVar[str] = (
+        "The same guess about membership, for the outlier rows only. They are the easiest to disclose, "
+        "and an average over all rows hides them."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -106,7 +112,7 @@ class Outliers(Metric):
             replicates=self.replicates, significance=self.significance,
         )  # fmt: skip
         sides = [relative[isolated.is_member], relative[~isolated.is_member]]
-        details = {
+        facts = {
             "isolated_rows": {"train": len(sides[0]), "control": len(sides[1])},
             "near": _shown(sides, _NEAR),
             "nearly_exact": _shown(sides, _BACK),
@@ -115,13 +121,11 @@ class Outliers(Metric):
             "ranking_auc": auc(-sides[0], -sides[1]),
             "rows": {"train": len(members), "control": len(control), "synthetic": len(synthetic)},
             "max_rows": {"real": self.max_rows, "synthetic": self.max_synthetic},
-            "deciding": {
-                "rows": min(map(len, sides)),
-                "what": "isolated real rows on the smaller side",
-            },
-            "summary": _summary(sides),
         }
-        return Measurement(value, replicates, details)
+        near = [_cell(int((side < _NEAR).sum())) for side in sides]
+        counts = OutlierCounts(len(sides[0]), len(sides[1]), *near)
+        rows = DecidingRows(min(map(len, sides)), "isolated real rows on the smaller side")
+        return Measurement(value, replicates, (counts, rows), facts=facts)
 
 
 def outlier_attack(
@@ -224,21 +228,11 @@ def _decided(members: npt.ArrayLike, control: npt.ArrayLike) -> Floats:
     return np.asarray(np.where(every > 0, right / np.where(every > 0, every, 1), 0.5))
 
 
-def _shown(sides: Sequence[Floats], reach: float) -> dict[str, int | str]:
+def _shown(sides: Sequence[Floats], reach: float) -> dict[str, int | None]:
     counts = [int((side < reach).sum()) for side in sides]
     return {name: _cell(count) for name, count in zip(("train", "control"), counts)}
 
 
-def _cell(count: int) -> int | str:
-    """Return a count of real rows, those of 1 to 10 not told apart."""
-    return count if count == 0 or count >= _SMALL_CELL else "1-10"
-
-
-def _summary(sides: Sequence[Floats]) -> str:
-    counts = [_cell(int((side < _NEAR).sum())) for side in sides]
-    near = [f"{count:,}" if isinstance(count, int) else "fewer than 11" for count in counts]
-    return (
-        f"Of the {len(sides[0]):,} training rows that stand most alone, {near[0]} have a synthetic "
-        "row less than half as far away as any other real row; of "
-        f"{len(sides[1]):,} such rows that the generator never saw, {near[1]} do"
-    )
+def _cell(count: int) -> int | None:
+    """Return a count of real rows; None for 1 to 10."""
+    return count if count == 0 or count >= _SMALL_CELL else None

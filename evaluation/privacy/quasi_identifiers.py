@@ -12,6 +12,7 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DecidingRows, SmallCells
 
 from ._excess_risk import Floats
 from .exact_copies import Keys, row_keys
@@ -47,6 +48,11 @@ class QuasiIdentifiers(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "combinations that few training rows share"
+    interpretation: ClassVar[str] = (
+        "How far columns that others may know as well, such as age and place, narrow a record down to "
+        "few real people. The fewer share the same values, the easier somebody is found."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -79,20 +85,14 @@ class QuasiIdentifiers(Metric):
         # Of a combination that one real row has, a match is right for sure; of one in ten, for 1/10.
         risk: Floats = np.divide(1.0, shared, out=np.zeros(len(shared)), where=shared > 0)
         share = float(small.mean())
-        details = {
-            "summary": f"{share:.1%} of the synthetic rows have a combination of "
-            f"{', '.join(names)} that exists in fewer than {self.k} training rows".replace(
-                "%", " %", 1
-            ),
-            "columns": list(names),
-            "k": self.k,
+        facts = {
             "share_in_no_training_row": float((shared == 0).mean()),
             "mean_risk_of_a_match": float(risk.mean()),
             "rows": {"synthetic": n, "train": len(comparison.train)},
-            "deciding": {"rows": n, "what": "synthetic rows"},
             "thresholds": dict(_thresholds(self.k, self.margin)),
         }
-        return Measurement(share, drawn, details)
+        findings = SmallCells(names, self.k, share), DecidingRows(n, "synthetic rows")
+        return Measurement(share, drawn, findings, facts=facts)
 
     def _declared(self, comparison: Comparison) -> tuple[str, ...]:
         held = comparison.reference.schema

@@ -11,6 +11,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DecidingRows, MembershipAttack
 
 from ._membership_attack import AttackTargets, Positions, auc, draws, pick, weighted_aucs
 from ._shadows import ShadowPool, Shadows, release_signals, row_scale
@@ -66,6 +67,12 @@ class ShadowModels(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "separating training rows from others, by fitting the generator again"
+    interpretation: ClassVar[str] = (
+        "The same guess by an attacker who can fit the generator again, many times, with a row and "
+        "without it: the strongest attack here. 0.5 is guessing, 1 is always right."
+    )
+    attack: ClassVar[str | None] = "shadow"
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -121,12 +128,17 @@ class ShadowModels(Metric):
         found = shadows.scores(release_signals(victims, held, row_scale(victims)))
         sides = found[victims.is_member], found[~victims.is_member]
         value, drawn = auc(*sides), weighted_aucs(*sides, *weights)
-        return Measurement(max(value, 0.5), drawn, self._details(value, drawn, sides, len(held)))
-
-    def _details(
-        self, value: float, drawn: Any, sides: tuple[Any, Any], n_synthetic: int
-    ) -> dict[str, Any]:
         upper = min(1.0, value + _REACH * float(np.std(drawn, ddof=1)))
+        findings = (
+            MembershipAttack(max(value, 0.5), max(upper, 0.5)),
+            DecidingRows(min(map(len, sides)), "attacked rows on the smaller side"),
+        )
+        facts = self._facts(value, upper, sides, len(held))
+        return Measurement(max(value, 0.5), drawn, findings, facts=facts)
+
+    def _facts(
+        self, value: float, upper: float, sides: tuple[Any, Any], n_synthetic: int
+    ) -> dict[str, Any]:
         n_members, n_control = map(len, sides)
         return {
             "auc": value,
@@ -134,13 +146,4 @@ class ShadowModels(Metric):
             "true_alarms_at_1_percent_false": round_rate(true_positive_rate(*sides), n_members),
             "n_shadows": self.n_shadows,
             "rows": {"train": n_members, "control": n_control, "synthetic": n_synthetic},
-            "deciding": {
-                "rows": min(n_members, n_control),
-                "what": "attacked rows on the smaller side",
-            },
-            "summary": (
-                "Shown a training row and a real row that the generator never saw, an attacker who can "
-                f"make the generator again picks the training row {100 * max(value, 0.5):.0f} times in "
-                f"100, at most {100 * max(upper, 0.5):.0f} for all that is known; guessing does 50"
-            ),
         }

@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table
+from twinset.core.findings import AttackRates, DecidingRows
 
 from ._combinations import (
     Combinations,
@@ -20,7 +21,7 @@ from ._combinations import (
     estimate_match_probability,
     isolating,
 )
-from ._excess_risk import Excess, in_words, resampled, round_shares, thresholds
+from ._excess_risk import Excess, resampled, round_shares, thresholds
 
 _DRAWS = 8
 """How often columns are drawn around a row; the rarest draw is tried."""
@@ -71,6 +72,11 @@ class SinglingOut(Metric):
     """
 
     family: ClassVar[MetricFamily] = "privacy"
+    title: ClassVar[str] = "singling out a training row by a rare combination"
+    interpretation: ClassVar[str] = (
+        "An attacker writes conditions that fit exactly one real person, helped by the synthetic rows. "
+        "More hits on training rows than on unseen ones mean that single people stand out."
+    )
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -126,10 +132,8 @@ class SinglingOut(Metric):
         found = Excess(float(differences.mean()), drawn.mean(axis=1))
         n = len(attacks)
         shares = round_shares(float(on_train.mean()), n, float(on_control.mean()), n)
-        details = {
-            "summary": f"Of {n:,} combinations that one synthetic row meets, {in_words(shares[0])} "
-            f"single out one of {min(len(train), len(control)):,} training rows and "
-            f"{in_words(shares[1])} one of as many that the generator never saw",
+        n_rows = min(len(train), len(control))
+        facts = {
             "excess": found.value,
             "singled_out": dict(zip(("members", "control"), shares)),
             "counted_times": scale,
@@ -140,10 +144,11 @@ class SinglingOut(Metric):
                 "train": len(train),
                 "control": len(control),
             },
-            "deciding": {"rows": n, "what": "combinations"},
             "thresholds": dict(thresholds(self.margin)),
         }
-        return Measurement(found.clipped, found.replicates, details)
+        rates = AttackRates(*shares, n_rows, n_rows, n_attempts=n)
+        findings = rates, DecidingRows(n, "combinations")
+        return Measurement(found.clipped, found.replicates, findings, facts=facts)
 
     def _combinations(
         self,

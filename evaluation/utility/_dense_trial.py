@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from twinset.core.seeding import draw_seed, rng_for
 
 from ._annotated import Annotated, Floats, Matrix, Variation, variations
 from ._dense_net import DenseTask, Training, train_network
-from ._model_comparison import compared
+from ._model_comparison import compare_models
 
 Judged = Callable[[Floats], Floats]
 """How often each unseen picture counts -> all measures, the one that decides first."""
@@ -130,21 +130,10 @@ def measured(
         nets["mixed"] = trial.all_nets([train, made], chosen, unseen)
         rows["mixed"] = len(train) + len(made)
     values, drawn = replicated(nets, len(unseen), settings.replicates, draws)
-    details: dict[str, Any] = {
-        "augmentation": chosen.name,
-        "steps": settings.steps,
-        "nets": settings.seeds,
-        "rows": rows,
-        "holdout_rows": len(unseen),
-        **compared(measures, values, drawn),
-    }
+    facts = {"augmentation": chosen.name, "steps": settings.steps, "nets": settings.seeds}
     kind = "mixed" if "mixed" in nets else "real"
-    if kind == "mixed":
-        first = measures[0]
-        details["summary"] = sentence(
-            first, details["changes"][first]["mixed"], details["measures"][first]
-        )
-    return Measurement(float(values[kind][0]), drawn[kind][:, 0], details)
+    found = compare_models(measures, values, drawn, rows, n_test_rows=len(unseen), subject="images")
+    return Measurement(float(values[kind][0]), drawn[kind][:, 0], (found,), facts=facts)
 
 
 @dataclass(frozen=True)
@@ -257,17 +246,3 @@ def replicated(
             of_nets = by_net[name][picked].mean(axis=0) - values[name]
             drawn[name][b] = of_pictures + wider * of_nets
     return values, drawn
-
-
-def sentence(measure: str, change: Mapping[str, Any], values: Mapping[str, float]) -> str:
-    """Return what synthetic pictures do, in words."""
-    what = {
-        "helps": "Adding the synthetic pictures helps",
-        "hurts": "Adding the synthetic pictures hurts",
-        "no evidence": "There is no evidence that adding the synthetic pictures helps or hurts",
-    }[change["finding"]]
-    low, high = change["interval"]
-    return (
-        f"{what}: {measure} {values['real']:.3f} by real pictures alone, {values['mixed']:.3f} with "
-        f"them ({change['difference']:+.3f}, {low:+.3f} to {high:+.3f})"
-    )

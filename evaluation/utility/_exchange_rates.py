@@ -1,15 +1,17 @@
-"""What one judge says about the worth of synthetic rows, and the words for it."""
+"""The worth of synthetic rows to one model, on the learning curve of real rows."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.findings import AddedRows, Effect, ExchangeRate
+
 from ._data_splits import DataSplits
 from ._learning_curve import LEAST, MOST, LearningCurve
+from ._model_comparison import find_effect
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,41 +51,28 @@ class Rates:
         return float(self.real[0])
 
 
-def summary(plan: DataSplits, judge: str, found: Rates, replicates: Floats, best: int) -> str:
-    """Return the headline, in words for somebody who knows no statistics."""
-    value, reach = float(found.worth[-1][0]), 1.96 * float(np.std(replicates, ddof=1))
+def exchange_findings(
+    plan: DataSplits, model: str, found: Rates, replicates: Floats, best: int
+) -> tuple[ExchangeRate, AddedRows]:
+    """Return the rate with the effect of adding all rows, and the numbers of rows that go with it."""
     # Whether they help is asked of the loss itself: the worth has the curve's doubts in it as well.
     low, high = np.quantile(found.gains[-1][1:], [0.025, 0.975])
-    number = _number(abs(value), reach)
-    ones = "real ones" if not plan.classes else f"real {counted_in(plan)}"
-    task = f"for this task (predicting '{plan.task.target}' by {judge})"
-    if high < 0:
-        parts = [
-            f"1,000 of these synthetic rows harm as much as taking away {number} {ones} would "
-            f"{task}: add none"
-        ]
-    elif low <= 0 <= high:
-        # The verdict is about real rows, this sentence about none: they must not seem to disagree.
-        ends = value - reach, value + reach
-        parts = [f"Whether adding these synthetic rows helps {task} cannot be told"]
-        parts[0] += ", but as many real ones surely help more" if ends[1] < 1000 else ""
-        if max(map(abs, ends)) < 1000:
-            least, most = (f"{_round(abs(e), reach)} {'fewer' if e < 0 else 'more'}" for e in ends)
-            parts[0] += f": 1,000 of them are worth between {least} and {most} {ones}"
-        else:
-            parts.append("More holdout rows would tell")
-    else:
-        parts = [f"1,000 of these synthetic rows are worth {number} more {ones} {task}"]
-    if best:
-        parts.append(f"Of the numbers tried, adding {best:,} of them is best")
-    if found.alone is not None and not low <= 0 <= high:
-        parts.append(_alone(plan, float(found.alone[0])))
-    if plan.cut:
-        parts.append(
-            f"Only {len(plan.train):,} of the train rows are looked at, so what the synthetic rows "
-            "know of the others is credited to them"
-        )
-    return ". ".join(parts)
+    effect = find_effect(float(low), float(high))
+    rate = ExchangeRate(
+        plan.task.target,
+        model,
+        tuple(plan.task.classes[k] for k in plan.classes),
+        rate=float(found.worth[-1][0]),
+        half_width=1.96 * float(np.std(replicates, ddof=1)),
+        effect=effect,
+    )
+    rows = AddedRows(best, n_train=len(plan.train) if plan.cut else None)
+    if found.alone is not None and effect != Effect.NOT_SHOWN:
+        share = float(found.alone[0])
+        limit = "least" if share <= LEAST else "most" if share >= MOST else ""
+        like = min(max(share, LEAST), MOST) * len(plan.pool)
+        rows = replace(rows, n_alone=len(plan.made), like_real=like, limit=limit)
+    return rate, rows
 
 
 def flat_curve(found: Rates, plan: DataSplits, judge: str) -> str:
@@ -108,27 +97,3 @@ def counted_in(plan: DataSplits) -> str:
         return "rows"
     names = " or ".join(plan.task.classes[k] for k in plan.classes)
     return f"rows with {plan.task.target} = {names}"
-
-
-def _number(value: float, reach: float) -> str:
-    """Return a number and its reach; one at the end of what is read has none."""
-    if reach < 0.005 * value:
-        return f"at least {_round(value, 0.1 * value)}"
-    return f"{_round(value, reach)} ± {_round(reach, reach)}"
-
-
-def _alone(plan: DataSplits, share: float) -> str:
-    n = len(plan.pool)
-    if share <= LEAST:
-        like = f"fewer than {_round(LEAST * n, 0.1 * n)}"
-    elif share >= MOST:
-        like = f"more than {_round(MOST * n, 0.1 * n)}"
-    else:
-        like = f"about {_round(share * n, 0.1 * share * n)}"
-    return f"Training on {len(plan.made):,} of them alone is like having {like} real rows"
-
-
-def _round(number: float, error: float) -> str:
-    """Return a number with as many digits as its error allows: two digits of the error."""
-    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
-    return f"{round(number / digit) * digit:,.0f}"

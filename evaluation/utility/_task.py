@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import DecidingRows
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,13 +92,17 @@ class PredictionTask:
             return ("mean average precision",)
         return ("average precision", f"recall at {100 * alert_rate:g} % alerts")
 
-    def facts(self, holdout: Dataset) -> dict[str, Any]:
-        """Return how many rows of each class are in the holdout, and what guessing would score."""
+    def chance_level(self, holdout: Dataset) -> float:
+        """Return the first measure of a model that guesses."""
         if self.name == "regression":
-            return {"guessing": 0.0}
+            return 0.0
         truth = self.truth(holdout)
         if len(self.classes) == 2:
-            positives = int((truth == 1).sum())
-            deciding = {"rows": positives, "what": "positive holdout rows"}
-            return {"deciding": deciding, "guessing": positives / len(truth)}
-        return {"guessing": 1.0 / len(np.unique(truth))}
+            return float((truth == 1).mean())
+        return 1.0 / len(np.unique(truth))
+
+    def deciding_rows(self, holdout: Dataset) -> tuple[DecidingRows, ...]:
+        """Return the positive holdout rows, which decide where there are two classes."""
+        if self.name == "regression" or len(self.classes) != 2:
+            return ()
+        return (DecidingRows(int((self.truth(holdout) == 1).sum()), "positive holdout rows"),)

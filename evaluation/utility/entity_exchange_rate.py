@@ -14,7 +14,7 @@ from twinset.core.seeding import draw_seed
 
 from ._data_splits import DataSplits
 from ._entities import Rows, TokenizedTexts, found_by, labels_of, text_and_spans
-from ._exchange_rates import flat_curve, summary
+from ._exchange_rates import exchange_findings, flat_curve
 from ._real_and_synthetic import HoldoutLosses
 from ._task import PredictionTask
 from .exchange_rate import rates, reaching, sweep
@@ -68,6 +68,11 @@ class EntityExchangeRate(Metric):
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "real texts that 1,000 synthetic texts are worth"
+    interpretation: ClassVar[str] = (
+        "What the texts are worth for a model that finds entities: 1,000 synthetic texts are worth as "
+        "much as so many more real ones. 1,000 means as good as real texts, 0 that they add nothing."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
@@ -100,8 +105,8 @@ class EntityExchangeRate(Metric):
         replicates = reaching(found.worth[-1])
         tried, best = sweep(plan, found)
         n = len(plan.pool)
-        details: dict[str, Any] = {
-            "summary": summary(plan, _JUDGE, found, replicates, best),
+        findings = exchange_findings(plan, _JUDGE, found, replicates, best)
+        facts = {
             "loss": "share of tokens with a wrong tag",
             "curve": {
                 "rows": [round(size * n) for size in found.sizes],
@@ -114,7 +119,7 @@ class EntityExchangeRate(Metric):
             "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
             "holdout_rows": len(plan.holdout),
         }
-        return Measurement(float(found.worth[-1][0]), replicates, details)
+        return Measurement(float(found.worth[-1][0]), replicates, findings, facts=facts)
 
 
 def _plan(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.errors import ParameterError
+from twinset.core.findings import TrainingData, WorstLabel
 from twinset.core.seeding import draw_seed
 
 from ._entities import EntityCounts, TokenizedTexts, found_by, labels_of
 from ._holdout_scores import replicate
-from ._model_comparison import MODES, compared
+from ._model_comparison import compare_models
 
 _MOST_LABELS = 10
 
@@ -59,6 +60,12 @@ class EntityLabelling(Metric):
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "finding entities in texts"
+    interpretation: ClassVar[str] = (
+        "A model learns to find entities from synthetic texts and is tested on unseen real ones: the F1 "
+        "of spans with the right label and both ends exact. The nearer to that of a model of real texts, "
+        "the better."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
@@ -104,17 +111,16 @@ class EntityLabelling(Metric):
         strata = np.zeros(n, dtype=np.int64)
         drawn = dict(zip(found, replicate(scorers, strata, self.replicates, draws_rng)))
         mode = "synthetic" if "synthetic" in found else "real"
-        details: dict[str, Any] = {
-            "mode": MODES[mode],
-            "rows": {name: sum(p.tokens.n_texts for p in parts) for name, parts in sets.items()},
-            "holdout_rows": n,
-            "max_rows": self.max_rows,
-            "labels": _by_label(found, labels),
-            **compared(("F1 of entities",), values, drawn),
-        }
-        if worst := _worst(details["labels"]):
-            details["summary"] = worst
-        return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
+        rows = {name: sum(p.tokens.n_texts for p in parts) for name, parts in sets.items()}
+        models = compare_models(
+            ("F1 of entities",), values, drawn, rows,
+            decides=TrainingData(mode), n_test_rows=n, subject="texts",
+        )  # fmt: skip
+        by_label = _by_label(found, labels)
+        worst = _worst(by_label)
+        findings = (models,) if worst is None else (worst, models)
+        facts = {"max_rows": self.max_rows, "labels": by_label}
+        return Measurement(float(values[mode][0]), drawn[mode][:, 0], findings, facts=facts)
 
 
 def _by_label(
@@ -127,11 +133,9 @@ def _by_label(
     return {labels[k]: {name: float(score[k]) for name, score in scores.items()} for k in told}
 
 
-def _worst(labels: Mapping[str, Mapping[str, float]]) -> str:
+def _worst(labels: Mapping[str, Mapping[str, float]]) -> WorstLabel | None:
     for label, scores in labels.items():
-        if scores.get("synthetic", scores["real"]) < scores["real"] - 0.05:
-            return (
-                f"worst off is '{label}': F1 {scores['synthetic']:.2f} where real texts give "
-                f"{scores['real']:.2f}"
-            )
-    return ""
+        synthetic = scores.get("synthetic", scores["real"])
+        if synthetic < scores["real"] - 0.05:
+            return WorstLabel(label, synthetic, scores["real"])
+    return None

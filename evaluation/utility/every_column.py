@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -68,6 +69,12 @@ class EveryColumn(Metric):
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "every column predicted from the others"
+    interpretation: ClassVar[str] = (
+        "Each column is predicted from all others, by models of synthetic rows, on real ones: the share "
+        "of the variance that they explain, on average. The baseline is what models of real rows "
+        "explain; the nearer, the more purposes the set serves."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -122,7 +129,7 @@ class EveryColumn(Metric):
         by_real, _ = real.explained(groups)
         worst = np.argsort(values - by_real, kind="stable")
         told = by_real >= _LEAST_EXPLAINED
-        details: dict[str, Any] = {
+        facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
                 for i in worst
@@ -130,7 +137,6 @@ class EveryColumn(Metric):
             "global_utility": float(np.mean(values[told] / by_real[told])) if told.any() else None,
             "max_rows": self.max_rows,
         }
-        if left_out > 0:
-            details["note"] = f"{len(names)} of {len(names) + left_out} columns were predicted"
+        limit = (ColumnLimit(len(names), len(names) + left_out),) if left_out > 0 else ()
         parts = ComponentResults("column", real.names, values, drawn, self.column_margin)
-        return Measurement(float(values.mean()), drawn.mean(axis=1), details, parts)
+        return Measurement(float(values.mean()), drawn.mean(axis=1), limit, parts, facts)

@@ -8,13 +8,20 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
 
 from ._data_splits import DataSplits
-from ._exchange_rates import Rates, counted_in, flat_curve, summary
+from ._exchange_rates import Rates, counted_in, exchange_findings, flat_curve
 from ._learning_curve import EXPONENT, EXPONENT_SPREAD, LearningCurve, TrainingNoise
 from ._models import JUDGES, list_models
 from ._real_and_synthetic import HoldoutLosses, measured_losses
@@ -70,11 +77,17 @@ class ExchangeRate(Metric):
     ...     return Dataset.from_arrow(pa.table({f"x{i}": column for i, column in enumerate(x.T)}))
     >>> told = Comparison(train=rows(1).slice(0, 400), synthetic=rows(2), reference=rows(3), target="x0")
     >>> found = ExchangeRate(iterations=5).compute(told, np.random.default_rng(0))
-    >>> found.details["judge"], bool(abs(found.value - 1000) < 2 * np.std(found.replicates))
+    >>> found.facts["judge"], bool(abs(found.value - 1000) < 2 * np.std(found.replicates))
     ('linear', True)
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "real rows that 1,000 synthetic rows are worth"
+    interpretation: ClassVar[str] = (
+        "What the rows are worth for a model: 1,000 synthetic rows are worth as much as so many more "
+        "real ones. 1,000 means as good as real rows, 0 means that they add nothing."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.EXCHANGE_RATE})
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -117,8 +130,14 @@ class ExchangeRate(Metric):
         if found.is_flat:
             raise NotMeasurable(flat_curve(found, plan, JUDGES[chosen]))
         replicates = reaching(found.worth[-1])
-        details = _details(plan, chosen, judges, replicates)
-        return Measurement(float(found.worth[-1][0]), replicates, details)
+        tried, best = sweep(plan, found)
+        findings = exchange_findings(plan, JUDGES[chosen], found, replicates, best)
+        return Measurement(
+            float(found.worth[-1][0]),
+            replicates,
+            (*findings, *plan.task.deciding_rows(plan.holdout)),
+            facts=_facts(plan, chosen, judges, tried, best),
+        )
 
 
 def rates(losses: HoldoutLosses, b: int, rng: np.random.Generator) -> Rates:
@@ -224,12 +243,11 @@ def _exponents(b: int, rng: np.random.Generator) -> Floats:
     return np.append(EXPONENT, np.clip(drawn, 0.05, 1.6))
 
 
-def _details(plan: DataSplits, chosen: str, judges: dict[str, Rates], replicates: Floats) -> Any:
+def _facts(
+    plan: DataSplits, chosen: str, judges: dict[str, Rates], tried: Any, best: int
+) -> dict[str, Any]:
     found, n = judges[chosen], len(plan.pool)
-    tried, best = sweep(plan, found)
-    facts = plan.task.facts(plan.holdout)
     return {
-        "summary": summary(plan, JUDGES[chosen], found, replicates, best),
         "judge": chosen,
         "judges": {
             name: {
@@ -254,7 +272,6 @@ def _details(plan: DataSplits, chosen: str, judges: dict[str, Rates], replicates
         "counted_in": counted_in(plan),
         "rows": {"real": len(plan.train), "synthetic": len(plan.made)},
         "holdout_rows": len(plan.holdout),
-        **({"deciding": facts["deciding"]} if "deciding" in facts else {}),
     }
 
 

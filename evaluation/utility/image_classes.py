@@ -13,21 +13,17 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, require_torch
+from twinset.core.findings import TrainingData
 from twinset.core.seeding import rng_for
 
 from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, trained_forecast
-from ._model_comparison import compared
+from ._model_comparison import compare_models
 
 Bools = npt.NDArray[np.bool_]
 
 _MEASURE = "mean recall"
 _LEAST_OF_CLASS = 4
 _LEAST_ROWS = 20
-_MODES = {
-    "real": "real pictures only",
-    "synthetic": "synthetic pictures only",
-    "mixed": "real and synthetic pictures together",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +66,12 @@ class ImageClasses(Metric):
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "a small network trained on synthetic images"
+    interpretation: ClassVar[str] = (
+        "How well a small network that was trained on synthetic images only classifies real ones, with "
+        "standard augmentation and equal steps for all. What matters for adding them is the change of "
+        "real and synthetic images together against real ones alone."
+    )
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "category", "boolean"})
@@ -141,17 +143,14 @@ class ImageClasses(Metric):
         drawn = replicated_recall(hits, unseen.classes, self.replicates, draws_rng)
         values = {name: np.array([mean_recall(hit, unseen.classes)]) for name, hit in hits.items()}
         mode = next(name for name in ("synthetic", "mixed", "real") if name in hits)
-        details = {
-            "mode": _MODES[mode],
-            "augmentation": chosen.name,
-            "steps": self.steps,
-            "nets": self.seeds,
-            "rows": {name: sum(map(len, parts)) for name, parts in sources.items()},
-            "holdout_rows": len(unseen),
-            "guessing": 1 / len(np.unique(unseen.classes)),
-            **compared((_MEASURE,), values, drawn),
-        }
-        return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
+        rows = {name: sum(map(len, parts)) for name, parts in sources.items()}
+        models = compare_models(
+            (_MEASURE,), values, drawn, rows,
+            decides=TrainingData(mode), n_test_rows=len(unseen),
+            chance_level=1 / len(np.unique(unseen.classes)), subject="images",
+        )  # fmt: skip
+        facts = {"augmentation": chosen.name, "steps": self.steps, "nets": self.seeds}
+        return Measurement(float(values[mode][0]), drawn[mode][:, 0], (models,), facts=facts)
 
     def _tuned(self, train: ImageArrays, n_classes: int, seed: int) -> Augmentation:
         """Return the augmentation that does best on a fifth of the training pictures."""

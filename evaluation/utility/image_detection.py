@@ -71,6 +71,12 @@ class ImageDetection(DenseTrial):
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes"})
+    title: ClassVar[str] = "boxes by a small network trained on real and synthetic images"
+    interpretation: ClassVar[str] = (
+        "How well a small network that was trained on real and synthetic images finds objects in unseen "
+        "real ones. The baseline is a network trained on real images alone, at equal steps and with "
+        "tuned augmentation: above it, adding synthetic ones helps."
+    )
     needs: ClassVar[frozenset[str]] = frozenset({"image", "boxes"})
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:

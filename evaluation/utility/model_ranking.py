@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ModelChoice
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, replicate
@@ -57,11 +65,17 @@ class ModelRanking(Metric):
     >>> even, odd = rows.take(range(0, 400, 2)), rows.take(range(1, 400, 2))
     >>> told = Comparison(train=even, synthetic=odd, reference=odd, target="y", positive="high")
     >>> found = ModelRanking(replicates=10).compute(told, np.random.default_rng(0))
-    >>> sorted(found.details["scores"])[:3]
+    >>> sorted(found.facts["scores"])[:3]
     ['boosted stumps', 'boosted trees', 'forest']
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "choosing a model by synthetic rows"
+    interpretation: ClassVar[str] = (
+        "What it costs to choose among seven kinds of models by the synthetic rows alone: 0 means that "
+        "they put the same model first as real rows do. It matters to teams that tune on the twin."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.MODEL_CHOICE})
     higher_is_better: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
@@ -105,9 +119,7 @@ class ModelRanking(Metric):
         told, told_drawn = _scores(own, _strata(task, tests), self.replicates, rng)
         names = list(held)
         picked, best = int(told.argmax()), int(real.argmax())
-        details: dict[str, Any] = {
-            "picked": names[picked],
-            "best": names[best],
+        facts = {
             "scores": {
                 name: {"real": float(a), "synthetic": float(b)}
                 for name, a, b in zip(names, real, told)
@@ -115,13 +127,12 @@ class ModelRanking(Metric):
             "measure": task.measures(0.01)[0],
             "rank_correlation": rank_correlation(real, told),
             "max_rows": self.max_rows,
-            "summary": (
-                f"by the synthetic rows one would choose {names[picked]}"
-                + ("" if picked == best else f" rather than {names[best]}")
-            ),
         }
         return Measurement(
-            float(real[best] - real[picked]), regrets(real_drawn, told_drawn), details
+            float(real[best] - real[picked]),
+            regrets(real_drawn, told_drawn),
+            (ModelChoice(by_synthetic=names[picked], by_real=names[best]),),
+            facts=facts,
         )
 
 

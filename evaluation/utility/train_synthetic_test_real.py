@@ -9,16 +9,24 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import (
+    Comparison,
+    Measurement,
+    Metric,
+    MetricFamily,
+    NotMeasurable,
+    Role,
+)
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
+from twinset.core.findings import TrainingData
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
-from ._model_comparison import MODES, compared
+from ._model_comparison import compare_models
 from ._task import PredictionTask
 from ._word_net import TEXT_JUDGES, check_text_model, text_model
 
@@ -66,11 +74,17 @@ class TrainSyntheticTestReal(Metric):
     >>> made = even.take(range(50))
     >>> told = Comparison(train=even, synthetic=made, reference=odd, target="y", positive="high")
     >>> found = TrainSyntheticTestReal(iterations=20).compute(told, np.random.default_rng(0))
-    >>> found.details["mode"]
+    >>> found.findings[0].decides
     'synthetic rows only'
     """
 
     family: ClassVar[MetricFamily] = "utility"
+    title: ClassVar[str] = "train on synthetic, test on real"
+    interpretation: ClassVar[str] = (
+        "The same model is trained once on synthetic and once on real rows, and both are tested on real "
+        "rows that neither has seen. The nearer the two, the better synthetic rows can stand in."
+    )
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.SUBSTITUTE_MODEL})
     higher_is_better: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
@@ -120,15 +134,18 @@ class TrainSyntheticTestReal(Metric):
         found = replicate(list(scorers.values()), strata, self.replicates, draws_rng)
         drawn = dict(zip(scorers, found))
         mode = next(name for name in ("synthetic", "mixed", "real") if name in sets)
-        details = {
-            "mode": MODES[mode],
-            "rows": {name: sum(map(len, parts)) for name, parts in sets.items()},
-            "holdout_rows": len(holdout),
-            "max_rows": self.max_rows,
-            **task.facts(holdout),
-            **compared(task.measures(self.alert_rate), values, drawn),
-        }
-        return Measurement(float(values[mode][0]), drawn[mode][:, 0], details)
+        models = compare_models(
+            task.measures(self.alert_rate), values, drawn,
+            {name: sum(map(len, parts)) for name, parts in sets.items()},
+            decides=TrainingData(mode), n_test_rows=len(holdout),
+            chance_level=task.chance_level(holdout),
+        )  # fmt: skip
+        return Measurement(
+            float(values[mode][0]),
+            drawn[mode][:, 0],
+            (models, *task.deciding_rows(holdout)),
+            facts={"max_rows": self.max_rows},
+        )
 
     def _scorer(
         self, task: PredictionTask, parts: Sequence[Dataset], holdout: Dataset, seed: int

@@ -1,9 +1,9 @@
 """Every level of every condition that scenes offer can be told from the pixels alone."""
 
 import pytest
-from twinset.generators.image._scenes.spec import LEVELS
 
 from benchmarks.vision.scene_probes import PROBED, recalls
+from twinset.generators.image._scenes.spec import LEVELS
 
 pytest.importorskip("cv2")
 

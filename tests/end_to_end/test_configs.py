@@ -72,4 +72,5 @@ def test_the_fraud_recipe_compares_frauds_with_frauds(
     assert whole.column("Class").to_pylist().count(1) == 120
     name = "utility.train_synthetic_test_real"
     utility = next(s for s in result.report["scores"] if s["metric"] == name)
-    assert utility["details"]["finding"] in ("helps", "hurts", "no evidence")
+    (models,) = [one for one in utility["findings"] if one["type"] == "ModelComparison"]
+    assert models["models"][-1]["effect"] in ("helps", "hurts", "no evidence")

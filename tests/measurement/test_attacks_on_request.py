@@ -13,6 +13,7 @@ import pytest
 import twinset
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
+from twinset.core.findings import CanaryCounts
 from twinset.core.seeding import rng_for
 from twinset.measurement.canaries import canary_trial
 from twinset.measurement.harness import measure
@@ -63,10 +64,10 @@ def test_a_twin_is_made_again_as_its_note_says(real: Path, tmp_path: Path) -> No
     (score,) = evaluate(real, made, attacks=["shadow"]).scores
     assert (score.metric, score.verdict) == (SHADOW, "different")
     # Whole rows come back, identifiers apart, but not all of them: they are drawn with replacement.
-    assert score.details["auc"] > 0.75
-    assert score.details["canaries"]["recall"] > 0.3
-    assert score.details["canaries"]["control_recall"] == 0
-    assert "made-up rows that were planted" in score.sentence
+    assert score.facts["auc"] > 0.75
+    canaries = score.finding(CanaryCounts)
+    assert canaries.n_recovered > 0.3 * canaries.n
+    assert canaries.n_control_recovered == 0
 
 
 def test_without_a_note_the_attack_is_refused(real: Path, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_recipe_asks_for_it(real: Path) -> None:
     assert scores[1]["verdict"] == "different"
     recipe.write_text(RECIPE.replace("USE", "tabular.marginals"))
     scores = twinset.run(recipe).report["scores"]
-    assert scores[1]["details"]["auc"] < 0.62
+    assert scores[1]["facts"]["auc"] < 0.62
     with pytest.raises(RecipeError, match="attacks"):
         parse_recipe(RECIPE.replace("shadow", "magic"))
 
@@ -111,10 +112,10 @@ def test_without_a_generator_the_frame_says_so() -> None:
         train=train, synthetic=made, holdout=holdout, metrics=attack_metrics(["shadow"])
     )
     assert score.verdict == "not measurable"
-    assert "cannot be made again" in score.sentence
+    assert "cannot be made again" in score.reason
 
 
 def test_a_table_without_room_for_canaries_says_so() -> None:
     train = Dataset.from_arrow(pa.table({"x": [1, 2] * 20}))
     found = canary_trial(train, lambda real, most, rng: real, rng_for(1))
-    assert found["note"].startswith("no canary was planted: the table has no room")
+    assert found.reason.startswith("the table has no room")

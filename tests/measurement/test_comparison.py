@@ -7,6 +7,7 @@ import pytest
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
+from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.classifier import Classifier
 from twinset.evaluation.gap.marginals import Marginals
@@ -36,7 +37,7 @@ def test_the_holdout_is_cut_into_two_halves_with_equal_shares_of_the_classes() -
     assert rows(sides.baseline) | rows(sides.reference) == rows(holdout)
     assert len(sides.baseline) == len(sides.reference) == 20
     assert sides.baseline.records.column("label").to_pylist().count("yes") == 3
-    assert sides.called == "half of the holdout"
+    assert sides.reference_rows == ReferenceRows.HALF_OF_HOLDOUT
 
 
 def test_a_group_lies_in_one_half_only() -> None:
@@ -65,7 +66,7 @@ def test_one_big_group_is_cut_by_rows() -> None:
 def test_without_a_holdout_train_is_cut_and_that_is_said() -> None:
     sides = compare_halves(table(10), table(5), None, target=None, seed=1)
     assert sides is not None
-    assert "no holdout" in sides.called
+    assert sides.reference_rows == ReferenceRows.HALF_OF_TRAIN
     assert len(sides.baseline) == len(sides.reference) == 5
 
 

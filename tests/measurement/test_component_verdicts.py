@@ -7,6 +7,7 @@ import pytest
 
 from tests.measurement.test_verdict import Distance, Merit, spread
 from twinset.core.contracts import ComponentResults, Measurement
+from twinset.core.findings import DecidingRows, DifferentComponents
 from twinset.measurement.verdict import Reference, compute_verdict, find_different_components
 
 
@@ -27,9 +28,7 @@ def test_a_part_beyond_its_margin_is_named_the_worst_first() -> None:
     found = find_different_components(Distance(), parts([0.12, 0.4, 0.3, 0.02], 0.02), base, 1000)
     assert found is not None
     assert found.names == ("b", "c")
-    assert found.sentence() == (
-        "2 columns (b, c); 0.400, real rows 0.050 for the worst, allowed is 0.100 more"
-    )
+    assert (found.kind, found.values, found.baselines) == ("column", (0.4, 0.3), (0.05, 0.0))
 
 
 def test_of_a_merit_less_is_harm() -> None:
@@ -40,17 +39,18 @@ def test_of_a_merit_less_is_harm() -> None:
 
 def test_a_mean_inside_its_margin_does_not_hide_a_part() -> None:
     values = [0.5, *[0.01] * 9]  # mean 0.059
-    measured = Measurement(0.059, spread(0.005, 0.059), parts=parts(values, 0.01))
-    baseline = Measurement(0.01, np.full(100, 0.01), parts=flat([0.01] * 10))
-    score = compute_verdict("toy", Distance(), measured, Reference(baseline, None, 1000), {})
+    measured = Measurement(0.059, spread(0.005, 0.059), components=parts(values, 0.01))
+    baseline = Measurement(0.01, np.full(100, 0.01), components=flat([0.01] * 10))
+    against = Reference(baseline, None, DecidingRows(1000, "rows on each side"))
+    score = compute_verdict("toy", Distance(), measured, against)
     assert score.verdict == "different"
-    assert score.sentence.startswith("different: 1 column (a); 0.500, real rows 0.010")
-    told = dict(score.details["different"])
-    # The harm of 0.49 is sure but for 1.96 errors of 0.01, in margins of 0.1.
-    assert told.pop("beyond") == pytest.approx(4.704)
-    assert told == {"what": "column", "names": ["a"], "margin": 0.1}
+    different = score.finding(DifferentComponents)
+    assert different is not None
+    # The degradation of 0.49 is certain but for 1.96 errors of 0.01, in margins of 0.1.
+    assert different.certain_degradation == pytest.approx(4.704)
+    assert (different.names, different.margin, different.decides) == (("a",), 0.1, True)
     whole = Measurement(0.059, spread(0.005, 0.059))
-    alone = compute_verdict("toy", Distance(), whole, Reference(baseline, None, 1000), {})
+    alone = compute_verdict("toy", Distance(), whole, against)
     assert alone.verdict == "as good as real"
 
 

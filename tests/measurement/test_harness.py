@@ -12,6 +12,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, SchemaError
+from twinset.core.findings import ColumnDistances, ComparisonBasis, ReferenceRows
 from twinset.core.seeding import rng_for
 from twinset.measurement.comparison import independent_columns
 from twinset.measurement.harness import FAMILIES, measure
@@ -191,10 +192,10 @@ def test_without_a_holdout_leaks_and_use_cannot_be_measured() -> None:
         "utility.train_synthetic_test_real",
     ):
         assert scores[name].verdict == "not measurable"
-        assert "no holdout" in scores[name].sentence
+        assert "no holdout" in scores[name].reason
     pairs = scores["gap.pairs"]
     assert pairs.value is not None
-    assert "no holdout" in pairs.details["compared"]["with"]
+    assert pairs.finding(ComparisonBasis).reference == ReferenceRows.HALF_OF_TRAIN
 
 
 def test_without_a_real_set_only_the_population_is_measured() -> None:
@@ -204,7 +205,7 @@ def test_without_a_real_set_only_the_population_is_measured() -> None:
     assert {score.verdict for score in scores.values()} == {"not measurable"}
     assert population.verdict == "different"
     assert population.value == pytest.approx(0.4, abs=0.05)
-    assert "real_rows" not in population.details
+    assert population.finding(ComparisonBasis).real_value is None
 
 
 def test_a_faithful_twin_of_a_biased_set_is_still_biased() -> None:
@@ -215,8 +216,8 @@ def test_a_faithful_twin_of_a_biased_set_is_still_biased() -> None:
     score = scores_of(
         people(1500, 4), metrics=metrics, population=shares, where=Where({"label": "yes"})
     )["coverage.population"]
-    assert list(score.details["columns"]) == ["colour"]  # the label was asked for
-    assert score.details["real_rows"] == pytest.approx(score.value, abs=0.1)
+    assert list(score.finding(ColumnDistances).distances) == ["colour"]  # the label was asked for
+    assert score.finding(ComparisonBasis).real_value == pytest.approx(score.value, abs=0.1)
 
 
 def test_drift_between_train_and_a_later_holdout_is_told() -> None:
@@ -234,12 +235,11 @@ def test_drift_between_train_and_a_later_holdout_is_told() -> None:
         metrics=metrics, seed=1,
     )  # fmt: skip
     assert nearest.verdict == "not measurable"
-    assert "later than the train part" in nearest.sentence
-    compared = score.details["compared"]
-    assert compared["left_out"] == {"t": "the holdout is later than the train part"}
+    assert "later than the train part" in nearest.reason
+    basis = score.finding(ComparisonBasis)
+    assert basis.excluded == {"t": "the holdout is later than the train part"}
     assert score.verdict == "different"
-    assert compared["train_rows_instead"] == pytest.approx(score.value, abs=0.1)
-    assert f"real train rows score {compared['train_rows_instead']:.3f} here" in score.sentence
+    assert basis.train_value == pytest.approx(score.value, abs=0.1)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 30])
@@ -247,7 +247,7 @@ def test_tiny_sets_are_never_judged_and_never_break(n: int) -> None:
     train, made, holdout = people(n, 1), people(n, 4), people(n, 2)
     for score in scores_of(made, train=train, holdout=holdout).values():
         if score.metric != "privacy.exact_copies":
-            assert score.verdict in ("cannot tell", "not measurable"), score.sentence
+            assert score.verdict in ("cannot tell", "not measurable"), score.metric
 
 
 @pytest.mark.parametrize("n", [0, 40])
@@ -276,7 +276,7 @@ def test_an_unknown_column_in_the_condition_is_the_users_mistake() -> None:
 def test_a_missing_library_is_not_measurable_and_other_faults_are_not_hidden() -> None:
     absent = Sizes(seen=[], error=lambda: MissingExtraError.of("cv2", "image"))
     score = scores_of(people(50, 4), metrics=[("toy", absent)])["toy"]
-    assert score.sentence.startswith("not measurable: this needs the library 'cv2'")
+    assert score.reason.startswith("this needs the library 'cv2'")
     with pytest.raises(ZeroDivisionError):
         scores_of(people(50, 4), metrics=[("toy", Sizes(seen=[], error=ZeroDivisionError))])
 

@@ -18,17 +18,18 @@ from twinset.core.features.embedders import (
     SmallNet,
     read_embeddings,
 )
+from twinset.core.findings import ComparisonBasis, Verdict
 from twinset.core.image.codec import decode_pixels, encode_png, hash_image
 from twinset.measurement.embedded_sets import embed_sets
-from twinset.measurement.embedder_notes import (
+from twinset.measurement.harness import measure
+from twinset.measurement.leakage.row_overlap import copied_rows
+from twinset.measurement.load_embedders import embedder_content, embedders_of, label_of_images
+from twinset.measurement.notes import (
     card_notes,
     embedder_notes,
     image_notes,
     note_embedder_mismatch,
 )
-from twinset.measurement.harness import measure
-from twinset.measurement.leakage.row_overlap import copied_rows
-from twinset.measurement.load_embedders import embedder_content, embedders_of, label_of_images
 from twinset.registry import default_metrics
 from twinset.workflows.compare import compare
 
@@ -134,7 +135,7 @@ def test_scores_of_images_name_what_looked_and_others_do_not() -> None:
     train, made = pictures(60, 1), pictures(60, 2)
     metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
     scores = measure(train=train, synthetic=made, holdout=None, metrics=metrics)
-    told = {score.metric: "embedders" in score.details["compared"] for score in scores}
+    told = {score.metric: bool(score.finding(ComparisonBasis).embedders) for score in scores}
     assert told == {"gap.marginals": False, "gap.mean_embedding": True}
     # Images alone have no columns to shuffle apart; with a label there are two.
     assert scores[1].floor is not None
@@ -218,9 +219,9 @@ def score_of() -> ScoreOf:
     """Return the maker of a score that rests on one embedder."""
 
     def made(embedder: str) -> Score:
-        details = {"compared": {"embedders": {"photo": {embedder: {"size": 2}}}}}
+        basis = ComparisonBasis(embedders={"photo": {embedder: {"size": 2}}})
         return Score(
-            "gap.a", "gap", 0.1, 0.1, None, (0.0, 0.1), 0.2, False, "as good as real", None, "", details
+            "gap.a", "gap", 0.1, 0.1, None, (0.0, 0.1), 0.2, False, Verdict.EQUIVALENT, None, (basis,)
         )  # fmt: skip
 
     return made

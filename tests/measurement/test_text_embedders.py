@@ -16,9 +16,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.features.embedders import Looker, TextEmbedding
 from twinset.measurement.embedded_sets import embed_sets, split_embedders
-from twinset.measurement.embedder_notes import card_notes, embedder_notes, list_score_embedders
 from twinset.measurement.harness import measure
 from twinset.measurement.load_embedders import embedders_of
+from twinset.measurement.notes import card_notes, embedder_notes, list_score_embedders
 from twinset.recipe import parse_recipe
 from twinset.registry import build
 from twinset.workflows.step_addresses import step_addresses
@@ -68,7 +68,7 @@ def test_metrics_look_through_the_embedder_that_is_named() -> None:
     assert by_words["coverage.density_coverage"].value > 0.8
     assert by_capitals["coverage.density_coverage"].value == 0.0
     assert by_capitals["gap.frechet"].value > 10 * max(by_words["gap.frechet"].value, 0.1)
-    assert list(by_capitals["gap.frechet"].details["embeddings"]) == ["capitals"]
+    assert list(by_capitals["gap.frechet"].facts["embeddings"]) == ["capitals"]
 
 
 def test_the_default_and_words_by_name_are_one() -> None:

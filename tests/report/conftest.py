@@ -18,6 +18,16 @@ import pytest
 
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import (
+    DifferentComponents,
+    Effect,
+    ModelComparison,
+    ModelScore,
+    NotMeasured,
+    TrainedModel,
+    TrainingData,
+    Verdict,
+)
 
 FLAGS = (
     "--headless",
@@ -46,12 +56,36 @@ def make_score(metric: str, verdict: str = "as good as real", **facts: object) -
         "margin": 0.05,
         "higher_is_better": False,
         "detectable": 0.01,
-        "sentence": verdict,
-        "details": {},
     }
     if verdict == "not measurable":
         known |= dict.fromkeys(("value", "baseline", "floor", "interval", "detectable"))
-    return Score(metric=metric, verdict=verdict, **(known | facts))  # type: ignore[arg-type]
+        if reason := facts.pop("reason", ""):
+            facts["findings"] = (NotMeasured(str(reason)),)
+    return Score(metric=metric, verdict=Verdict(verdict), **(known | facts))  # type: ignore[arg-type]
+
+
+def components(kind: str, *names: str, certain: float = 1.0) -> DifferentComponents:
+    """Return components that are different."""
+    return DifferentComponents(kind, names, 0.05, certain_degradation=certain)
+
+
+def models(mixed: str = "no evidence", synthetic: str | None = "no evidence") -> ModelComparison:
+    """Return a comparison of models; None leaves the model of synthetic rows out."""
+    measured = {
+        TrainingData.REAL: TrainedModel(TrainingData.REAL, (ModelScore(0.8),), 100),
+        TrainingData.SYNTHETIC: TrainedModel(
+            TrainingData.SYNTHETIC,
+            (ModelScore(0.79, -0.01, (-0.03, 0.01)),),
+            effect=Effect(synthetic) if synthetic else None,
+        ),
+        TrainingData.MIXED: TrainedModel(
+            TrainingData.MIXED, (ModelScore(0.81, 0.01, (-0.01, 0.03)),), 150, Effect(mixed)
+        ),
+    }
+    if synthetic is None:
+        del measured[TrainingData.SYNTHETIC]
+    decides = TrainingData.SYNTHETIC if synthetic else TrainingData.MIXED
+    return ModelComparison(("average precision",), tuple(measured.values()), decides, 1000, 0.02)
 
 
 @pytest.fixture

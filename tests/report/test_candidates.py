@@ -3,6 +3,7 @@ from itertools import product
 
 import pytest
 
+from tests.report.conftest import components
 from twinset.report import CandidateReport
 
 HOSTILE = "<script>window.hacked=1</script>"
@@ -166,11 +167,11 @@ def test_pictures_that_are_unlike_real_ones_are_said_before_the_advice(candidate
     from dataclasses import replace
 
     report = candidates({"a": ALL_GOOD, "b": LEAKS})
-    parts = {"different": {"what": "measure", "names": ["sharpness"], "margin": 0.03}}
-    blurred = score("gap.image_properties", "different", details=parts)
+    parts = (components("measure", "sharpness"),)
+    blurred = score("gap.image_properties", "different", findings=parts)
     scores = {name: (*own, blurred) for name, own in report.scores.items()}
     found = replace(report, scores=scores).recommendation
     assert found.mark == "unclear"
     assert found.text.startswith(
-        "Mind of a that its pictures are unlike real ones in sharpness. a is"
+        "Mind of a that its images are unlike real ones in sharpness. a is"
     )

@@ -32,7 +32,7 @@ def test_verdict_gates_scores_and_notes_are_there(people, score):
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(people, score):
     hostile = "a|b\n|c\\| <img src=x> [x](http://y) HTTPS://z.org www.z.org @octocat mailto:a@b.org"
     scores = [
-        score("gap.a", "not measurable", sentence=hostile),
+        score("gap.a", "not measurable", reason=hostile),
         score("gap.b"),
         score("privacy.membership"),
     ]

@@ -4,8 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.report.conftest import components, models
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Schema
+from twinset.core.findings import (
+    ColumnDistances,
+    ConfidentRow,
+    ConfidentRows,
+    LevelShare,
+    LevelShares,
+    PairDistances,
+)
 from twinset.measurement.plan_coverage import covered
 from twinset.report import CandidateReport, apply_gates, build_report
 
@@ -21,18 +30,12 @@ def table_report(score):
     rows = {name: rng.normal(size=300) for name in names}
     rows |= {HOSTILE: ["x", "y"] * 150, LONG: rng.integers(0, 90, 300)}
     real = Dataset.from_arrow(pa.table(rows))
-    pairs = [[a, b, float(rng.random())] for a, b in combinations(rows, 2)]
-    utility = {
-        "measures": {"average precision": {"real": 0.5, "synthetic": 0.4, "mixed": 0.6}},
-        "changes": {"average precision": {"mixed": {"difference": 0.1, "interval": [0.0, 0.2]}}},
-        "answers": {"mixed": "no evidence"},
-    }
-    levels = {"F": {"found": 0.3, "declared": 0.5}}
+    pairs = [(a, b, float(rng.random())) for a, b in combinations(rows, 2)]
     scores = [
-        score("gap.marginals", "different", details={"columns": {HOSTILE: 0.3}}),
-        score("gap.pairs", "cannot tell", details={"pairs": pairs}),
-        score("coverage.population", details={"columns": {"sex": 0.2}, "levels": {"sex": levels}}),
-        score("utility.train_synthetic_test_real", details=utility),
+        score("gap.marginals", "different", findings=(ColumnDistances({HOSTILE: 0.3}),)),
+        score("gap.pairs", "cannot tell", findings=(PairDistances(tuple(pairs)),)),
+        score("coverage.population", findings=(LevelShares((LevelShare("sex", "F", 0.3, 0.5),)),)),
+        score("utility.train_synthetic_test_real", findings=(models("helps"),)),
         score("privacy.nearest_record", "not measurable"),
     ]
     return build_report(
@@ -69,15 +72,12 @@ def media_report(score):
         }
     )
     synthetic = Dataset.from_arrow(table, schema, Card(name="media", origin="synthetic"))
-    surest = {"rows": [{"row": i, "opinion": 0.9, "values": {}} for i in (3, 7, 11)]}
-    unlike = {"different": {"what": "measure", "names": [HOSTILE, LONG], "margin": 0.03}}
+    rows = tuple(ConfidentRow(i, 0.9) for i in (3, 7, 11))
+    unlike = (components("measure", HOSTILE, LONG),)
     scores = [
-        score("gap.classifier", "different", details={"surest": surest}),
-        score("gap.image_properties", "different", details=unlike),
-        *(
-            score(f"utility.{n}", "not measurable", sentence=f"not measurable: {LONG}")
-            for n in "abc"
-        ),
+        score("gap.classifier", "different", findings=(ConfidentRows(rows),)),
+        score("gap.image_properties", "different", findings=unlike),
+        *(score(f"utility.{n}", "not measurable", reason=LONG) for n in "abc"),
     ]
     return build_report(
         title="media", train=None, synthetic=synthetic, holdout=None, scores=scores, gates=[],

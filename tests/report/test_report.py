@@ -12,6 +12,7 @@ import twinset.report
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
+from twinset.core.findings import ColumnDistances, PairDistances
 from twinset.report import Report, apply_gates, build_report
 
 HOSTILE = "<script>window.hacked=1</script>"
@@ -46,7 +47,10 @@ class Balance(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_asks_nothing_of_the_network(people, score):
-    scores = [score("gap.marginals", details={"columns": {"town": 0.3}}), score("privacy.a")]
+    scores = [
+        score("gap.marginals", findings=(ColumnDistances({"town": 0.3}),)),
+        score("privacy.a"),
+    ]
     page = build(people, scores=scores, holdout=people).to_html()
     parser = Balance()
     parser.feed(page)
@@ -61,8 +65,7 @@ def test_the_page_is_well_formed_and_asks_nothing_of_the_network(people, score):
 
 
 def test_every_figure_has_a_label_and_every_table_a_caption(people, score):
-    pairs = [["a", "b", 0.1]]
-    scores = [score("gap.pairs", details={"pairs": pairs})]
+    scores = [score("gap.pairs", findings=(PairDistances((("a", "b", 0.1),)),))]
     page = build(people, scores=scores, gates=apply_gates(scores, {"gap.pairs": {"max": 1}}))
     parser = Balance()
     html = page.to_html()
@@ -76,8 +79,8 @@ def test_every_figure_has_a_label_and_every_table_a_caption(people, score):
 def test_hostile_names_are_shown_and_never_run(score):
     rows = Dataset.from_arrow(pa.table({HOSTILE: [HOSTILE] * 30, "n": [1.5] * 30}))
     scores = [
-        score("gap.marginals", "different", details={"columns": {HOSTILE: 0.5}}, sentence=HOSTILE),
-        score("gap.pairs", details={"pairs": [[HOSTILE, "n", 1.0]]}),
+        score("gap.marginals", "different", findings=(ColumnDistances({HOSTILE: 0.5}),)),
+        score("gap.pairs", findings=(PairDistances(((HOSTILE, "n", 1.0),)),)),
     ]  # fmt: skip
     card = Card(name=HOSTILE, origin="real", settings={HOSTILE: HOSTILE}, notes=(HOSTILE,))
     report = build(
@@ -96,7 +99,7 @@ def test_no_real_value_is_on_the_page_or_in_the_json(people, score):
     report = build(people, twin, holdout=people, scores=[score("gap.marginals")])
     for text in (report.to_html(), report.to_json()):
         assert "Zwiefalten" not in text
-    assert report.exhibits.rows == ()
+    assert report.examples.rows == ()
     shown = build(people, twin, show_real_rows=True)
     assert f"<td>{height[0]:g}</td>" in shown.to_html()
     assert "First 5 real rows" in shown.to_html()
@@ -129,27 +132,27 @@ def test_samples_made_from_real_rows_are_withheld(card):
 
 def test_a_parents_card_can_withhold_samples_too():
     card = Card(name="x", origin="synthetic", notes=("copies real records",))
-    assert build(None, said("words"), cards=[card]).exhibits.withheld
-    assert build(None, said("words")).exhibits.texts
+    assert build(None, said("words"), cards=[card]).examples.withheld
+    assert build(None, said("words")).examples.texts
 
 
 def test_where_filters_the_figures_on_all_sides(people):
     report = build(people, holdout=people, where=Where({"town": "Ulm"}))
     assert report.facts["compared_rows"] == {"real": 25, "synthetic": 25, "holdout": 25}
-    towns = next(panel for panel in report.exhibits.panels if panel.name == "town")
+    towns = next(panel for panel in report.examples.panels if panel.name == "town")
     assert towns.figure.levels == ("Ulm",)
     assert "town = Ulm" in report.to_html()
 
 
 def test_json_holds_everything_and_no_bare_nan(people, score):
-    scores = [score("gap.marginals", details={"columns": {"a": float("nan")}, "n": np.int64(3)})]
+    scores = [score("gap.marginals", facts={"columns": {"a": float("nan")}, "n": np.int64(3)})]
     gates = apply_gates(scores, {"gap.marginals": {"max": 0}})
     found = json.loads(build(people, scores=scores, gates=gates, cards=[people.card]).to_json())
     assert found["schema_version"] == 1
     assert found["passed"] is False
     assert found["gates"][0]["limit"] == 0
     assert found["scores"][0]["interval"] == [0.0, 0.02]
-    assert found["scores"][0]["details"] == {"columns": {"a": None}, "n": 3}
+    assert found["scores"][0]["facts"] == {"columns": {"a": None}, "n": 3}
     assert [line["family"] for line in found["verdict"]] == [
         "gap", "coverage", "utility", "privacy",
     ]  # fmt: skip
@@ -184,11 +187,11 @@ def test_a_wide_table_stays_below_a_megabyte_and_says_what_is_not_drawn(score):
     rng = np.random.default_rng(0)
     names = [f"column_{i}" for i in range(60)]
     rows = Dataset.from_arrow(pa.table({name: rng.normal(size=500) for name in names}))
-    pairs = [[a, b, float(rng.random())] for a, b in combinations(names, 2)]
-    details = {"columns": dict.fromkeys(names, 0.1)}
+    pairs = tuple((a, b, float(rng.random())) for a, b in combinations(names, 2))
+    columns = ColumnDistances(dict.fromkeys(names, 0.1))
     scores = [
-        score("gap.marginals", details=details),
-        score("gap.pairs", details={"pairs": pairs}),
+        score("gap.marginals", findings=(columns,)),
+        score("gap.pairs", findings=(PairDistances(pairs),)),
     ]
     page = build(rows, holdout=rows, scores=scores).to_html()
     assert len(page.encode()) < 1_000_000

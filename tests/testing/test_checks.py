@@ -271,8 +271,8 @@ class Means(Metric):
             comparison.cache["again"] = 1
         size = int(len(synthetic) * (synthetic.card.origin == "real") + 3)
         shape = size if self.fault == "ragged replicates" else 5
-        details = {"rows": synthetic if self.fault == "details" else len(synthetic)}
-        return Measurement(min(value, 1.0) if value < 2 else value, rng.random(shape), details)
+        facts = {"rows": synthetic if self.fault == "facts" else len(synthetic)}
+        return Measurement(min(value, 1.0) if value < 2 else value, rng.random(shape), facts=facts)
 
 
 def test_an_honest_metric_passes() -> None:
@@ -289,7 +289,7 @@ def test_an_honest_metric_passes() -> None:
         ("out of bounds", AssertionError, "out of bounds"),
         ("ragged replicates", AssertionError, "cannot be paired"),
         ("no reason", AssertionError, "must say why"),
-        ("details", TypeError, "JSON"),
+        ("facts", TypeError, "JSON"),
         ("crash", ZeroDivisionError, None),
     ],
 )

@@ -13,12 +13,13 @@ from twinset.cli.progress import progress_bar
 from twinset.cli.reports import write_and_print_reports
 from twinset.cli.terminal import print_table
 from twinset.core.errors import RecipeError
+from twinset.core.findings import Verdict
 
 if TYPE_CHECKING:
     from twinset.report import CandidateReport
-    from twinset.report.ranking import MetricRow
+    from twinset.report.answers.ranking import MetricRow
 
-_SIGNS = {"as good as real": "+", "different": "!", "cannot tell": "?", "not measurable": "-"}
+_SIGNS = dict(zip(Verdict, "+!?-"))
 
 
 def command(
@@ -70,7 +71,7 @@ def print_candidates(report: CandidateReport) -> None:
             rows.append((answer.question, *[""] * (len(names) + 2)))
             rows += [_line(row, names) for row in own]
     print_table(("test", "real vs real", *names, "best"), rows)
-    print("+ as good as real, ! different, ? cannot tell, - not measurable")
+    print(", ".join(f"{sign} {verdict}" for verdict, sign in _SIGNS.items()))
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
@@ -104,7 +105,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def _line(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
-    from twinset.report.phrases import short
+    from twinset.report.answers.phrases import short
 
     cells = []
     for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
+from twinset.core.findings import Finding, HasFindings, NotMeasured, Verdict
 from twinset.core.parameters import check_parameters
 
 if TYPE_CHECKING:
@@ -200,22 +202,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ComponentResults:
-    """What a measurement is about in detail, e.g. single columns; the frame names those that differ.
+    """Values of a metric by component, e.g. by column; the harness finds those that differ.
 
-    A mean over many columns hides one that is off. So each part is held against its own baseline, and
-    the false discovery rate over all of them is controlled before any is called different.
+    A mean over many columns hides one that is off. So each component is compared with its own baseline,
+    and the false discovery rate over all of them is controlled before any is called different.
 
     Parameters
     ----------
-    what, names : str, tuple of str
-        What a part is, in the singular: "column", "pair"; and names, as a reader should see them.
+    kind, names : str, tuple of str
+        What a component is, as a singular noun: "column", "pair"; and its name for the reader.
     values, replicates : numpy.ndarray, shapes (p,) and (b, p)
-        Number of each part, in the direction and unit of the metric; and its bootstrap replicates.
+        Value of each component, in the direction and unit of the metric; and its bootstrap replicates.
     margin : float
-        Largest harm of one part that still counts as good as real.
+        Largest degradation of one component that is still equivalent to real rows.
     """
 
-    what: str
+    kind: str
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
     replicates: npt.NDArray[np.float64]
@@ -223,7 +225,7 @@ class ComponentResults:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(HasFindings):
     """What `Metric.compute` returns.
 
     Parameters
@@ -232,56 +234,97 @@ class Measurement:
         The number.
     replicates : numpy.ndarray, shape (b,)
         Bootstrap replicates of the number; empty when it has no sampling error. Two calls with equal
-        streams on equally large sets resample alike, which lets the frame pair them.
-    details : mapping
-        Plain JSON values for the report, never a real row. The frame reads ``summary``, a sentence to
-        follow the verdict, and ``deciding``, e.g. ``{"rows": 148, "what": "positive holdout rows"}``,
-        where not all rows decide the number.
-    parts : Parts, optional
-        What the number is made of; one part that is different makes the whole different.
+        streams on equally large sets resample alike, which lets the harness pair them.
+    findings : tuple of Finding
+        Typed results, at most one of each type, without any real row. The harness reads
+        `DecidingRows`, where not all rows decide the number.
+    components : ComponentResults, optional
+        Values by component; one component that is different makes the whole different.
+    facts : mapping
+        Further plain JSON values, which no code reads.
     """
 
     value: float
     replicates: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    details: Mapping[str, Any] = field(default_factory=dict)
-    parts: ComponentResults | None = None
+    findings: tuple[Finding, ...] = ()
+    components: ComponentResults | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NotMeasurable(Exception):
     """Raised by a metric that lacks what it needs; its sentence goes onto the report."""
 
 
+class Role(StrEnum):
+    """Use of a metric in the report beside the answer of its family."""
+
+    APPEARANCE = "appearance"
+    """A difference makes the rows unlike real ones to the eye."""
+    BASIC_APPEARANCE = "basic appearance"
+    """As above; one such metric at least must be measured for an answer."""
+    IMAGE_APPEARANCE = "image appearance"
+    """A difference is reported as a caution before any use."""
+    DEPENDENCE = "dependence"
+    """Compares the dependence between columns, so that its floor is the worst case."""
+    REPRESENTATION = "representation"
+    """A difference means that groups or regions do not have their share."""
+    SUBSTITUTE_MODEL = "substitute model"
+    """Compares a model of synthetic rows with one of real rows."""
+    EXCHANGE_RATE = "exchange rate"
+    """Counts synthetic rows in real ones."""
+    MODEL_CHOICE = "model choice"
+    """Compares the order of models by synthetic and by real rows."""
+    DECLARED_SHARES = "declared shares"
+    """Compares with declared shares, not with real rows."""
+
+
 class Metric(ABC):
     """Settings of a measure: subclasses are frozen, keyword-only dataclasses with a field `margin`.
 
-    The frame computes baseline, floor, interval and verdict; a metric's author writes `compute` only.
+    The harness computes baseline, floor, interval and verdict; a metric's author writes `compute` only.
+    A metric describes itself: one file holds all that a report needs to show it.
 
     Class attributes
     ----------------
     family : {"gap", "coverage", "utility", "privacy"}
-        Which question it answers.
+        Which question it answers; its place on the page.
+    title : str
+        Its name for the reader; by default the last part of its path.
+    interpretation : str
+        How to read the value; by default the first line of the class docstring.
+    roles : frozenset of Role
+        What it is used for beside its family.
+    sees_everything : bool
+        Whether it compares all columns at once, and cannot say where a difference lies.
+    attack : str or None
+        Name by which a user requests it, of an attack that takes far longer than all other metrics.
     higher_is_better : bool
         Direction of good.
     bounds : tuple of float
         Least and greatest possible value.
     kinds, needs : frozenset of str
-        Field kinds it can look at, others are left out of the comparison; and those it cannot do without.
+        Field kinds it can compare, others are excluded; and those it cannot do without.
     has_floor : bool
         Whether independent columns are a sensible worst case for it.
     known_baseline : float or None
-        What real rows score by definition, e.g. 1,000 where rows are counted in real rows. The frame
+        What real rows score by definition, e.g. 1,000 where rows are counted in real rows. The harness
         takes it as exact and does not measure real rows; None has them measured.
     needs_real : bool
         Whether it needs real rows; one that does not gets empty `train` and `reference`.
     is_thorough : bool
         Whether it takes a while and a quick look leaves it out.
     on_request : bool
-        Whether it runs only where it is asked for, because it takes far longer than all others.
+        Whether it runs only where it is requested, because it takes far longer than all others.
     needs_same_time : bool
-        Whether it takes train and holdout for draws from one law, which a later holdout is not.
+        Whether it takes train and holdout for draws from one distribution, which a later holdout is not.
     """
 
     family: ClassVar[MetricFamily]
+    title: ClassVar[str] = ""
+    interpretation: ClassVar[str] = ""
+    roles: ClassVar[frozenset[Role]] = frozenset()
+    sees_everything: ClassVar[bool] = False
+    attack: ClassVar[str | None] = None
     higher_is_better: ClassVar[bool]
     bounds: ClassVar[tuple[float, float]]
     kinds: ClassVar[frozenset[str]]
@@ -310,11 +353,8 @@ class Metric(ABC):
         """
 
 
-Verdict = Literal["as good as real", "different", "cannot tell", "not measurable"]
-
-
 @dataclass(frozen=True)
-class Score:
+class Score(HasFindings):
     """A metric's result beside its real-against-real baseline.
 
     Parameters
@@ -322,19 +362,19 @@ class Score:
     metric, family : str
         Name and family of the metric.
     value, baseline, floor : float or None
-        The candidate's number, that of real rows put through the same door, that of independent columns.
+        Value of the candidate, of real rows in its place, and of independent columns.
     interval : tuple of float or None
         95 % interval of `value - baseline`.
     margin, higher_is_better : float, bool
-        Largest harm, in the metric's unit, that still counts as good as real; direction of good.
+        Largest degradation, in the metric's unit, that is still equivalent; direction of good.
     verdict : Verdict
         By margin: the whole interval inside it, outside it, or neither.
     detectable : float or None
         Smallest difference this comparison could have shown (80 % power).
-    sentence : str
-        The verdict in plain words, e.g. "cannot tell: needs about 4,000 rows".
-    details : mapping
-        What the metric adds for the report.
+    findings : tuple of Finding
+        Typed results of the metric, and those that the harness adds.
+    facts : mapping
+        Further plain JSON values, which no code reads.
     """
 
     metric: str
@@ -347,22 +387,39 @@ class Score:
     higher_is_better: bool
     verdict: Verdict
     detectable: float | None
-    sentence: str
-    details: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the score has a value."""
+        return self.verdict != Verdict.NOT_MEASURABLE
+
+    @property
+    def reason(self) -> str:
+        """Reason why there is no value; empty where there is one, or no reason is known."""
+        found = self.finding(NotMeasured)
+        return "" if found is None else found.reason
 
     def to_json(self) -> dict[str, Any]:
         """Return the score as plain JSON values."""
         return {
-            **{k: getattr(self, k) for k in self.__dataclass_fields__ if k != "details"},
+            **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "interval": list(self.interval) if self.interval else None,
-            "details": dict(self.details),
+            "verdict": self.verdict.value,
+            "findings": [found.to_json() for found in self.findings],
+            "facts": dict(self.facts),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Score:
-        """Return the score that `to_json` wrote."""
-        interval = value["interval"]
-        return cls(**{**value, "interval": (interval[0], interval[1]) if interval else None})
+        """Return the score that `to_json` wrote; further keys are ignored."""
+        known = {name: value[name] for name in cls.__dataclass_fields__}
+        interval = known["interval"]
+        known["interval"] = (interval[0], interval[1]) if interval else None
+        known["verdict"] = Verdict(known["verdict"])
+        known["findings"] = tuple(map(Finding.from_json, known["findings"]))
+        return cls(**known)
 
 
 class WholeSet(Protocol):

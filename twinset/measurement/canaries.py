@@ -6,8 +6,7 @@ told it that combination. Canaries are for trials: what is made from a planted t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from twinset.core.data.placeholders import FreshColumns
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.features.encoder import FeatureEncoder, distances_to
+from twinset.core.findings import CanaryCounts
 from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.neighbors import nearest
@@ -282,39 +282,31 @@ _MOST_ROWS = 50_000
 
 
 def with_canaries(score: Score, train: Dataset, remake: Remake, rng: np.random.Generator) -> Score:
-    """Return the score of an attack with what became of canaries in its details and its sentence.
+    """Return the score of an attack with the counts of canaries among its findings.
 
     The verdict is that of the attack alone.
 
     Parameters
     ----------
     score : Score
-        What the attack measured.
+        Result of the attack.
     train : Dataset
         Real rows to plant canaries among.
     remake : Remake
-        Makes the generator again.
+        Fits the generator again.
     rng : numpy.random.Generator
         Draws canaries and rows.
     """
     if score.value is None:
         return score
-    told = canary_trial(train, remake, rng)
-    sentence = score.sentence
-    if "recall" in told:
-        back, chance = (round(told[key] * told["n"]) for key in ("recall", "control_recall"))
-        sentence += (
-            f". Of {told['n']} made-up rows that were planted among the training rows {back} came back "
-            f"value for value, of as many that were not planted {chance}"
-        )
-    return replace(score, sentence=sentence, details={**score.details, "canaries": told})
+    return replace(score, findings=(*score.findings, canary_trial(train, remake, rng)))
 
 
-def canary_trial(train: Dataset, remake: Remake, rng: np.random.Generator) -> dict[str, Any]:
-    """Return what became of canaries as plain JSON values: n, recall, control_recall, auc, interval.
+def canary_trial(train: Dataset, remake: Remake, rng: np.random.Generator) -> CanaryCounts:
+    """Return how many canaries came back.
 
-    Up to 50 are planted, at most one in a hundred rows, so that they hardly move what is learnt of the
-    rest. A table that has no room for any gives a `note` that says why.
+    Up to 50 are planted, at most one in a hundred rows, so that they hardly change what is learnt of
+    the other rows. Where a table has no room for any, the result has a `reason`.
 
     Examples
     --------
@@ -322,14 +314,15 @@ def canary_trial(train: Dataset, remake: Remake, rng: np.random.Generator) -> di
     >>> x = np.round(np.random.default_rng(0).normal(size=600), 2)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "y": x, "c": np.where(x > 0, "a", "b")}))
     >>> found = canary_trial(real, lambda rows, most, rng: rows, np.random.default_rng(1))
-    >>> found["n"], found["recall"], found["control_recall"]
-    (6, 1.0, 0.0)
+    >>> found.n, found.n_recovered, found.n_control_recovered
+    (6, 6, 0)
     """
     n = int(np.clip(round(_SHARE * len(train)), _FEWEST, _MOST))
     draws, learning = rng.spawn(2)
     try:
         planted, canaries = plant(train, n, draws)
     except (DataError, SchemaError) as reason:
-        return {"note": f"no canary was planted: {reason}"}
-    found = asdict(recover_canaries(canaries, remake(planted, _MOST_ROWS, learning)))
-    return {**found, "interval": list(found["interval"])}
+        return CanaryCounts(reason=str(reason))
+    found = recover_canaries(canaries, remake(planted, _MOST_ROWS, learning))
+    recovered, control = (round(rate * found.n) for rate in (found.recall, found.control_recall))
+    return CanaryCounts(found.n, recovered, control, found.auc, found.interval)

@@ -15,6 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS, Field
 from twinset.core.data.splitting import split_rows
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
+from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
 
 _NUMERIC = ("number", "integer")
@@ -34,8 +35,8 @@ class ComparisonSets:
         Real rows that take the candidate's place.
     reference : Dataset
         Real rows that both are compared with.
-    called : str
-        What the reference is, in plain words.
+    reference_rows : ReferenceRows
+        What the reference is.
     later : bool
         Whether the reference is later than all of train.
     places : numpy.ndarray of int, shape (n,), optional
@@ -46,7 +47,7 @@ class ComparisonSets:
     synthetic: Dataset
     baseline: Dataset
     reference: Dataset
-    called: str
+    reference_rows: ReferenceRows
     later: bool = False
     places: npt.NDArray[np.int64] | None = None
 
@@ -106,9 +107,9 @@ def compare_halves(
     halves = _halves(whole, target, rng_for(seed, "measure", "halves"))
     if halves is None:
         return None
-    called = "half of the holdout" if holdout is not None else "half of the train part (no holdout)"
+    rows = ReferenceRows.HALF_OF_TRAIN if holdout is None else ReferenceRows.HALF_OF_HOLDOUT
     later = holdout is not None and _is_later(holdout, train)
-    return ComparisonSets(train, synthetic, halves[0], halves[1], called, later)
+    return ComparisonSets(train, synthetic, halves[0], halves[1], rows, later)
 
 
 def matched(sides: ComparisonSets, *, seed: int) -> ComparisonSets:

@@ -26,7 +26,7 @@ from twinset.core.features.embedders import (
 )
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.embedder_notes import LEFT_OUT
+from twinset.measurement.notes import LEFT_OUT
 
 _FEWEST_FOR_NET = 100
 
@@ -59,11 +59,9 @@ class EmbeddedSets:
     texts: tuple[TextEmbedding, ...] = ()
 
     def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of those of the columns that were looked at, as plain JSON values."""
+        """Return the facts of the embedders of these columns, and the sentences on unused embedders."""
         found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
-        if found and self.left_out:
-            found[LEFT_OUT] = list(self.left_out)
-        return found
+        return found | ({LEFT_OUT: list(self.left_out)} if found and self.left_out else {})
 
 
 def default_embedders() -> tuple[Embedder, ...]:

@@ -26,6 +26,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
 from twinset.core.features.embedders import Looker
+from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.canaries import with_canaries
@@ -38,7 +39,6 @@ from twinset.measurement.comparison import (
 )
 from twinset.measurement.embedded_sets import EmbeddedSets, embed_sets
 from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
-from twinset.registry import ATTACKS
 
 _MOST_REMEMBERED = 200_000
 """Real rows up to which candidates share what metrics keep."""
@@ -99,7 +99,7 @@ class MetricHarness:
             if holdout is not None:
                 later = halves is not None and halves.later
                 models = ComparisonSets(
-                    train, synthetic, train, holdout, "the whole holdout", later
+                    train, synthetic, train, holdout, ReferenceRows.WHOLE_HOLDOUT, later
                 )
         # Shares of a population say nothing about rows that were picked by that very column.
         asked = set() if where is None else set(where.conditions)
@@ -115,7 +115,7 @@ class MetricHarness:
             if not metric.needs_real:
                 return self._without_real(name, metric)
             score = self._against_real(name, metric, self._sides(metric))
-            if self.remake is None or name not in ATTACKS.values() or self.halves is None:
+            if self.remake is None or metric.attack is None or self.halves is None:
                 return score
             rng = rng_for(self.seed, "measure", name, "canaries")
             return with_canaries(score, self.halves.train, self.remake, rng)
@@ -180,27 +180,24 @@ class MetricHarness:
             return _OfReal(base, floor, drift)
 
         real = kept.of(("real", *about), of_real)
-        measured = compute(synthetic)
-        parts = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
-        compared: dict[str, Any] = {
-            "with": sides.called,
-            "rows": {name: len(part) for name, part in parts.items()},
-            "left_out": dict(columns.left_out),
-        }
-        facts = self.embedded.facts_of(columns.names)
-        compared |= {"embedders": facts} if facts else {}
-        note = ""
-        if real.drift is not None:
-            compared["train_rows_instead"] = real.drift
-            note = f"The holdout is later than the train part: real train rows score {real.drift:.3f} here"
-        n_rows = len(reference) if is_utility else min(compared["rows"].values())
-        called = (
-            "trained on real rows" if is_utility and metric.known_baseline is None else "real rows"
+        sets = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
+        n_rows = {name: len(rows) for name, rows in sets.items()}
+        facts = self.embedded.facts
+        embedders = {name: facts[name] for name in columns.names if name in facts}
+        basis = ComparisonBasis(
+            baseline=BaselineKind.TRAINED_ON_REAL
+            if is_utility and metric.known_baseline is None
+            else BaselineKind.REAL_ROWS,
+            reference=sides.reference_rows,
+            n_rows=n_rows,
+            excluded=columns.left_out,
+            train_value=real.drift,
+            embedders=embedders,
+            unused_embedders=self.embedded.left_out if embedders else (),
         )
-        against = Reference(real.baseline, real.floor, n_rows, called)
-        return compute_verdict(
-            name, metric, measured, against, {**measured.details, "compared": compared}, note
-        )
+        n = len(reference) if is_utility else min(n_rows.values())
+        against = Reference(real.baseline, real.floor, DecidingRows(n, "rows on each side"))
+        return compute_verdict(name, metric, compute(synthetic), against, basis)
 
     def _remake(self, sides: ComparisonSets, names: Sequence[str]) -> Any:
         """Return what makes the generator anew on some rows of both real sides, with all columns."""
@@ -230,13 +227,16 @@ class MetricHarness:
                 rng_for(self.seed, "measure", name),
             )
 
-        measured = compute(self.synthetic)
-        details = dict(measured.details)
+        basis = ComparisonBasis(
+            baseline=BaselineKind.BEST_POSSIBLE, n_rows={"synthetic": len(self.synthetic)}
+        )
         if self.real_rows is not None and len(self.real_rows):
-            details["real_rows"] = float(compute(self.real_rows).value)
+            basis = replace(basis, real_value=float(compute(self.real_rows).value))
         best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
-        against = Reference(best, None, len(self.synthetic), "best possible", "synthetic rows")
-        return compute_verdict(name, metric, measured, against, details)
+        rows = DecidingRows(len(self.synthetic), "synthetic rows")
+        return compute_verdict(
+            name, metric, compute(self.synthetic), Reference(best, None, rows), basis
+        )
 
 
 FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
@@ -309,7 +309,7 @@ def measure(
     >>> metrics = [("coverage.population", build("metric", "coverage.population", {}))]
     >>> score, = measure(train=None, synthetic=made, holdout=None, metrics=metrics,
     ...                  population={"sex": {"f": 0.9, "m": 0.1}})
-    >>> score.verdict, round(score.value, 2)
+    >>> score.verdict.value, round(score.value, 2)
     ('different', 0.4)
     """
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))

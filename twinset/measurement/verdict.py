@@ -1,62 +1,34 @@
-"""From two measurements to a verdict: interval, margin, smallest detectable effect, plain words."""
+"""From two measurements to a verdict: interval, margin and smallest detectable effect."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from twinset.core.contracts import ComponentResults, Measurement, Metric, Score, Verdict
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.contracts import ComponentResults, Measurement, Metric, Score
+from twinset.core.findings import (
+    ComparisonBasis,
+    DecidingRows,
+    DifferentComponents,
+    Finding,
+    NotMeasured,
+    Verdict,
+)
 from twinset.core.stats.hypothesis_tests import discoveries
 
-FEWEST_ROWS = 20
-"""Below this many rows on a side nothing is decided, whatever the numbers say."""
+MIN_ROWS = 20
+"""Below this many rows in a set nothing is decided: an interval from so few rows is not reliable."""
 
-_DISCOVERY_RATE = 0.05
-_DEGREES = 49
-"""Degrees of freedom of an error that 50 groups of rows tell (see `core.resampling.Groups`)."""
-_MOST_NAMED = 3
-_REACH = 1.96
-
-
-@dataclass(frozen=True)
-class DifferentComponents:
-    """Parts that are different, worst first; `values` and `baselines` are those of the parts.
-
-    `beyond` is the greatest harm of a part that is sure, the near end of its 95 % interval, in margins.
-    """
-
-    what: str
-    names: tuple[str, ...]
-    values: tuple[float, ...]
-    baselines: tuple[float, ...]
-    margin: float
-    beyond: float
-
-    def sentence(self) -> str:
-        """Return which parts are different, the worst with its numbers."""
-        n = len(self.names)
-        who = ", ".join(self.names[:_MOST_NAMED]) + (
-            f" and {n - _MOST_NAMED} more" if n > _MOST_NAMED else ""
-        )
-        worst = f"{short(self.values[0])}, real rows {short(self.baselines[0])}"
-        return (
-            f"{n} {self.what}{'' if n == 1 else 's'} ({who}); {worst} for the worst, allowed is "
-            f"{short(self.margin)} more"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return them as plain JSON values."""
-        return {
-            "what": self.what,
-            "names": list(self.names),
-            "margin": self.margin,
-            "beyond": self.beyond,
-        }
+_FALSE_DISCOVERY_RATE = 0.05  # the usual level, over all components of one metric
+_DEGREES = 49  # degrees of freedom of a standard error from a bootstrap of 50 groups of rows
+_NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
+_POWER_QUANTILE = (
+    0.84  # 80 % power: a difference of 1.96 + 0.84 standard errors is detected so often
+)
+_ROUNDING = 1e-9  # forgives rounding where a degradation equals the margin, as 0 and 0 do
 
 
 def find_different_components(
@@ -65,12 +37,12 @@ def find_different_components(
     baseline: ComponentResults | None,
     n_rows: int,
 ) -> DifferentComponents | None:
-    """Return the parts whose harm is beyond their margin; None where there are none to look at.
+    """Return the components whose degradation is beyond their margin; None where none is comparable.
 
-    Each part is tested one-sidedly against harm of at most the margin, by Student's t since errors are
-    those of a bootstrap of 50 groups of rows, and the false discovery rate over all parts is kept at
-    5 %. Parts that only one of the two measurements has, such as a group that
-    is large enough on one side, have nothing to be held against and are left out.
+    Each component is tested one-sidedly against a degradation of at most the margin, by Student's t
+    since errors are those of a bootstrap of 50 groups of rows, and the false discovery rate over all
+    components is kept at 5 %. Components that only one of the two measurements has, such as a group
+    that is large enough in one set, are excluded.
 
     References
     ----------
@@ -78,68 +50,55 @@ def find_different_components(
     """
     from scipy.special import stdtr
 
-    if measured is None or baseline is None or n_rows < FEWEST_ROWS:
+    if measured is None or baseline is None or n_rows < MIN_ROWS:
         return None
     shared = [name for name in measured.names if name in set(baseline.names)]
     if not shared:
         return None
-    measured, baseline = _only(measured, shared), _only(baseline, shared)
+    measured, baseline = _select_components(measured, shared), _select_components(baseline, shared)
     sign = -1.0 if metric.higher_is_better else 1.0
-    harm = sign * (measured.values - baseline.values)
+    degradation = sign * (measured.values - baseline.values)
     error = np.std(measured.replicates - baseline.replicates, axis=0, ddof=1)
     error = np.maximum(error, min_standard_error(metric, n_rows))
-    p_values = np.asarray(stdtr(_DEGREES, -(harm - measured.margin) / error))
-    found = np.flatnonzero(discoveries(p_values, _DISCOVERY_RATE))
-    found = found[np.argsort(-harm[found], kind="stable")]
-    sure = (harm - _REACH * error)[found] / max(measured.margin, 1e-12)
+    p_values = np.asarray(stdtr(_DEGREES, -(degradation - measured.margin) / error))
+    found = np.flatnonzero(discoveries(p_values, _FALSE_DISCOVERY_RATE))
+    found = found[np.argsort(-degradation[found], kind="stable")]
+    certain = (degradation - _NORMAL_QUANTILE * error)[found] / max(measured.margin, 1e-12)
     return DifferentComponents(
-        measured.what,
-        tuple(measured.names[i] for i in found),
-        tuple(float(measured.values[i]) for i in found),
-        tuple(float(baseline.values[i]) for i in found),
-        measured.margin,
-        float(sure.max(initial=0.0)),
+        kind=measured.kind,
+        names=tuple(measured.names[i] for i in found),
+        margin=measured.margin,
+        values=tuple(float(measured.values[i]) for i in found),
+        baselines=tuple(float(baseline.values[i]) for i in found),
+        certain_degradation=float(certain.max(initial=0.0)),
     )
 
 
-def _only(parts: ComponentResults, names: Sequence[str]) -> ComponentResults:
-    """Return the named parts, in this order."""
-    place = {name: i for i, name in enumerate(parts.names)}
+def _select_components(components: ComponentResults, names: Sequence[str]) -> ComponentResults:
+    """Return the named components, in this order."""
+    place = {name: i for i, name in enumerate(components.names)}
     rows = [place[name] for name in names]
     return replace(
-        parts,
+        components,
         names=tuple(names),
-        values=parts.values[rows],
-        replicates=parts.replicates[:, rows],
+        values=components.values[rows],
+        replicates=components.replicates[:, rows],
     )
 
 
 def min_standard_error(metric: Metric, n_rows: int) -> float:
-    """Return the least standard error that is believed of a number from `n_rows` rows.
+    """Return the smallest standard error that a number from `n_rows` rows can have.
 
-    It is the spread of the Jeffreys law of a share seen 0 times in n rows: about 0.7 / n.
+    It is the standard deviation of the Jeffreys posterior of a share that was seen 0 times in n rows:
+    about 0.7 / n.
     """
     span = metric.bounds[1] - metric.bounds[0]
     return 0.7 * (span if math.isfinite(span) else 1.0) / max(n_rows, 1)
 
 
-def short(number: float) -> str:
-    """Return a number with three decimals, whole from 100 on, one digit where it would be zero."""
-    if number == 0 or abs(number) >= 0.0005:
-        return f"{number:.3f}" if abs(number) < 100 else _thousands(number)
-    return f"{number:.1g}"
-
-
-def _thousands(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) < 1e7 else f"{number:.3g}"
-
-
-_POWER = 0.84
-
-
 @dataclass(frozen=True)
 class Reference:
-    """What a measurement is held against.
+    """What a measurement is compared with.
 
     Parameters
     ----------
@@ -147,19 +106,13 @@ class Reference:
         The same metric on real rows, or the best value it can take where it needs no real rows.
     floor : float or None
         The same metric on independent columns.
-    n_rows : int
-        Rows on the smaller side of the comparison.
-    called : str
-        What the baseline is, in plain words.
-    what : str
-        What those rows are, in plain words.
+    rows : DecidingRows
+        Rows of the smaller set, which decide unless the metric names others.
     """
 
     baseline: Measurement
     floor: float | None
-    n_rows: int
-    called: str = "real rows"
-    what: str = "rows on each side"
+    rows: DecidingRows
 
 
 def not_measurable(name: str, metric: Metric, reason: str) -> Score:
@@ -173,9 +126,9 @@ def not_measurable(name: str, metric: Metric, reason: str) -> Score:
         interval=None,
         margin=metric.margin,
         higher_is_better=metric.higher_is_better,
-        verdict="not measurable",
+        verdict=Verdict.NOT_MEASURABLE,
         detectable=None,
-        sentence=f"not measurable: {reason}",
+        findings=(NotMeasured(reason),),
     )
 
 
@@ -184,17 +137,16 @@ def compute_verdict(
     metric: Metric,
     measured: Measurement,
     against: Reference,
-    details: Mapping[str, Any],
-    note: str = "",
+    basis: ComparisonBasis | None = None,
 ) -> Score:
-    """Return the score of `measured` held against its baseline.
+    """Return the score of `measured` compared with its baseline.
 
-    The verdict looks in the direction of harm only: better than real is as good as real. It is "as
-    good as real" when the whole 95 % interval of the harm lies within the margin, "different" when
-    all of it lies outside, else "cannot tell". Two guards keep small samples from passing: below 20
-    rows nothing is decided, and no standard error counts as smaller than that of a share that was
-    seen 0 times in n rows. Where the measurement has parts, one that is different makes the whole
-    different: see `find_different_components`.
+    Only a degradation counts: better than real is equivalent. The verdict is EQUIVALENT when the whole
+    95 % interval of the degradation lies within the margin, DIFFERENT when all of it lies outside, else
+    INCONCLUSIVE. Two guards keep small samples from passing: below 20 rows nothing is decided, and no
+    standard error counts as smaller than that of a share that was seen 0 times in n rows. Where the
+    measurement has components, one that is different makes the whole different: see
+    `find_different_components`.
 
     Parameters
     ----------
@@ -203,34 +155,30 @@ def compute_verdict(
     metric : Metric
         The metric, for its direction, margin and bounds.
     measured : Measurement
-        The candidate's measurement. Without replicates it is taken as exact.
-    against : Against
-        Baseline, floor and number of rows. Where `measured.details` has ``deciding: {rows, what}``,
-        e.g. the positive rows of a rare class, those are the rows that count.
-    details : mapping
-        Details of the score.
-    note : str
-        What a reader must know beside the verdict, as a sentence without its stop.
+        Measurement of the candidate. Without replicates it is taken as exact. `DecidingRows` among its
+        findings, e.g. the positive rows of a rare class, are the rows that count.
+    against : Reference
+        Baseline, floor and number of rows.
+    basis : ComparisonBasis, optional
+        Rows and columns that were compared, for the findings of the score.
     """
     value, base = float(measured.value), float(against.baseline.value)
     if not math.isfinite(value) or not math.isfinite(base):
         return not_measurable(name, metric, "no finite number came out")
-    deciding = measured.details.get("deciding", {"rows": against.n_rows, "what": against.what})
-    n_rows = int(deciding["rows"])
+    rows = measured.finding(DecidingRows) or against.rows
     exact = len(measured.replicates) == 0
-    error = 0.0 if exact else _standard_error(metric, measured, against.baseline, n_rows)
+    error = 0.0 if exact else _standard_error(metric, measured, against.baseline, rows.n)
     difference = value - base
-    interval = (difference - _REACH * error, difference + _REACH * error)
-    harm = (-interval[1], -interval[0]) if metric.higher_is_better else interval
-    verdict = _verdict(harm, metric.margin, enough=exact or n_rows >= FEWEST_ROWS)
-    parts = find_different_components(metric, measured.parts, against.baseline.parts, n_rows)
-    said = _Said(value, base, against.called, harm, metric.margin, n_rows, str(deciding["what"]))
-    sentence = said.sentence(verdict)
-    if parts is not None and parts.names:
-        details = {**details, "different": parts.to_json()}
-        sentence = f"different: {parts.sentence()}" if verdict != "different" else sentence
-        verdict = "different"
-    told = [words for words in (measured.details.get("summary"), note) if words]
+    interval = (difference - _NORMAL_QUANTILE * error, difference + _NORMAL_QUANTILE * error)
+    degradation = (-interval[1], -interval[0]) if metric.higher_is_better else interval
+    verdict = _decide(degradation, metric.margin, enough=exact or rows.n >= MIN_ROWS)
+    different = find_different_components(
+        metric, measured.components, against.baseline.components, rows.n
+    )
+    findings: list[Finding] = [f for f in measured.findings if not isinstance(f, DecidingRows)]
+    if different is not None and different.names:
+        findings.append(replace(different, decides=verdict != Verdict.DIFFERENT))
+        verdict = Verdict.DIFFERENT
     return Score(
         metric=name,
         family=metric.family,
@@ -241,34 +189,35 @@ def compute_verdict(
         margin=metric.margin,
         higher_is_better=metric.higher_is_better,
         verdict=verdict,
-        detectable=None if exact else (_REACH + _POWER) * error,
-        sentence=". ".join([sentence, *told]),
-        details=details,
+        detectable=None if exact else (_NORMAL_QUANTILE + _POWER_QUANTILE) * error,
+        findings=(*findings, rows, basis or ComparisonBasis()),
+        facts=measured.facts,
     )
 
 
-def rows_needed(n_rows: int, harm: tuple[float, float], margin: float) -> int | None:
+def rows_needed(n_rows: int, degradation: tuple[float, float], margin: float) -> int | None:
     """Return about how many rows would decide, two digits rounded up; None where none would.
 
     Parameters
     ----------
     n_rows : int
         Rows there are.
-    harm : tuple of float
-        95 % interval of the harm.
+    degradation : tuple of float
+        95 % interval of the degradation.
     margin : float
-        Largest harm that counts as good as real.
+        Largest degradation that is equivalent.
 
     Examples
     --------
     >>> rows_needed(100, (-0.02, 0.06), 0.04)
     400
     """
-    middle, reach = (harm[0] + harm[1]) / 2, (harm[1] - harm[0]) / 2
+    middle, reach = (degradation[0] + degradation[1]) / 2, (degradation[1] - degradation[0]) / 2
     away = abs(margin - middle)
+    # 30 times closer to the margin than the interval is wide would take 900 times the rows.
     if away * 30 <= reach:
         return None
-    needed = max(n_rows * (reach / away) ** 2, FEWEST_ROWS)
+    needed = max(n_rows * (reach / away) ** 2, MIN_ROWS)
     digit: int = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
     return math.ceil(round(needed / digit, 6)) * digit
 
@@ -284,53 +233,9 @@ def _standard_error(
     return max(error, min_standard_error(metric, n_rows))
 
 
-def _verdict(harm: tuple[float, float], margin: float, enough: bool) -> Verdict:
-    # A billionth forgives rounding where a harm lies exactly on the margin, as 0 on 0 does.
+def _decide(degradation: tuple[float, float], margin: float, enough: bool) -> Verdict:
     if not enough:
-        return "cannot tell"
-    if harm[1] <= margin + 1e-9:
-        return "as good as real"
-    return "different" if harm[0] > margin + 1e-9 else "cannot tell"
-
-
-@dataclass(frozen=True)
-class _Said:
-    """The numbers of a verdict, ready to be put in words."""
-
-    value: float
-    base: float
-    called: str
-    harm: tuple[float, float]
-    margin: float
-    n_rows: int
-    what: str
-
-    def sentence(self, verdict: Verdict) -> str:
-        numbers = f"{short(self.value)}, {self.called} {short(self.base)}"
-        if verdict == "as good as real":
-            return f"as good as real: {numbers}; {self._most()}"
-        if verdict == "different":
-            least = short(self.harm[0])
-            return f"different: {numbers}; worse by at least {least}, allowed is {self._margin}"
-        if self.n_rows < FEWEST_ROWS:
-            there = str(self.n_rows)
-            if self.n_rows < FEWEST_TOLD:
-                there = f"at most {FEWEST_TOLD - 1} (so small a count is not told exactly)"
-            return f"cannot tell: needs at least {FEWEST_ROWS} {self.what}, there are {there}; {numbers}"
-        needed = rows_needed(self.n_rows, self.harm, self.margin)
-        asks = (
-            f"needs about {needed:,} {self.what}, there are {self.n_rows:,}"
-            if needed is not None
-            else "the harm lies right at the margin, more rows will hardly decide"
-        )
-        between = f"{short(self.harm[0])} and {short(self.harm[1])}"
-        return f"cannot tell: {asks}; {numbers}; the harm is between {between}, allowed is {self._margin}"
-
-    def _most(self) -> str:
-        if self.harm[1] <= 0:
-            return "no worse than that"
-        return f"worse by at most {short(self.harm[1])}, allowed is {self._margin}"
-
-    @property
-    def _margin(self) -> str:
-        return short(self.margin)
+        return Verdict.INCONCLUSIVE
+    if degradation[1] <= margin + _ROUNDING:
+        return Verdict.EQUIVALENT
+    return Verdict.DIFFERENT if degradation[0] > margin + _ROUNDING else Verdict.INCONCLUSIVE

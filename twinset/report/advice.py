@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twinset.report.advice_model import AdviceContent, format_alerts, format_measure
 from twinset.report.advice_page import render_advice
-from twinset.report.phrases import percent
+from twinset.report.answers.phrases import percent
 
 _SIGNS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from twinset.report.phrases import percent, plain, short, signed
+from twinset.report.answers.phrases import percent, plain, short, signed
 
 SCHEMA_VERSION = 1
 

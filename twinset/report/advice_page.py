@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from twinset.report.advice_model import Candidate, Measure, between, change, format_alerts, written
-from twinset.report.charts import change_figure
-from twinset.report.line_charts import Axis, Line, chart, even_ticks
+from twinset.report.answers.phrases import percent, short
+from twinset.report.figures.charts import change_figure
+from twinset.report.figures.line_charts import Axis, Line, chart, even_ticks
 from twinset.report.page import environment
-from twinset.report.phrases import percent, short
 
 if TYPE_CHECKING:
     from twinset.report.advice_model import AdviceContent

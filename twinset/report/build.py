@@ -10,15 +10,15 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError
+from twinset.core.findings import ColumnDistances, ConfidentRows, Note, NoteKind
 from twinset.measurement.plan_coverage import PlanCoverage
-from twinset.report.columns import column_panels
-from twinset.report.contact_sheet import ImageSample, image_samples, numbered_images
-from twinset.report.findings import column_distances, read_confident_rows
-from twinset.report.fitness_for_use import in_short
+from twinset.report.answers.fitness_for_use import in_short
+from twinset.report.answers.verdict import summarize_families
+from twinset.report.figures.columns import column_panels
+from twinset.report.figures.contact_sheet import ImageSample, image_samples, numbered_images
+from twinset.report.figures.samples import TextSample, row_samples, text_samples
 from twinset.report.gates import Gate
 from twinset.report.model import ReportContent, ReportExamples
-from twinset.report.samples import TextSample, row_samples, text_samples
-from twinset.report.verdict import summarize_families
 
 _MARKS = {"good": "+", "bad": "!", "unclear": "?", "unmeasured": "-"}
 
@@ -107,7 +107,7 @@ def build_report(
     show_real_rows : bool
         Whether five real rows may be printed beside five synthetic ones.
     notes : sequence of str
-        Warnings for the reader.
+        Warnings for the reader; a `Note` among them has a kind.
     plans : sequence of Covered
         What became of the plans that the rows were made by.
     embedders : mapping, optional
@@ -124,8 +124,8 @@ def build_report(
     given = {"real": train, "synthetic": synthetic, "holdout": holdout}
     sets = {name: found for name, found in given.items() if found is not None}
     compared = {name: found.where(where) for name, found in sets.items()}
-    notes = list(notes)
-    exhibits = _exhibits(compared, sets, scores, cards, target, show_real_rows, notes)
+    texts = list(notes)
+    examples = _examples(compared, sets, scores, cards, target, show_real_rows, texts)
     facts = {
         "synthetic_rows": len(synthetic),
         "train_rows": None if train is None else len(train),
@@ -144,14 +144,17 @@ def build_report(
         verdict=summarize_families(scores),
         cards=tuple(cards),
         lineage=lineage,
-        notes=tuple(notes),
+        notes=tuple(texts),
+        leak_allowed=any(
+            isinstance(note, Note) and note.kind == NoteKind.ALLOWED_LEAK for note in notes
+        ),
         facts=facts,
-        exhibits=exhibits,
+        examples=examples,
         plans=tuple(plans),
     )
 
 
-def _exhibits(
+def _examples(
     sets: Mapping[str, Dataset],
     whole: Mapping[str, Dataset],
     scores: Sequence[Score],
@@ -163,22 +166,23 @@ def _exhibits(
     synthetic = sets["synthetic"]
     # What is shown may stand in no real row, not only in none of those that are compared.
     real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
-    gaps = [column_distances(score) for score in scores if score.family == "gap"]
-    distances = next((found for found in gaps if found), {})
+    by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]
+    distances = next((found.distances for found in by_column if found), {})
     panels, n_left = column_panels(sets, distances)
     made = [synthetic.card, *(card for card in cards if card.origin != "real")]
     withheld = not show_real_rows and any(card.is_from_real for card in made)
     withheld = withheld and bool(synthetic.schema.of_kind("image", "text"))
     images: tuple[ImageSample, ...] = ()
-    surest: Mapping[int, ImageSample] = {}
+    confident: Mapping[int, ImageSample] = {}
     texts: tuple[TextSample, ...] = ()
     if not withheld:
         texts = text_samples(synthetic, real, target)
         try:
             images = image_samples(synthetic, real, target)
             # Rows are numbered in the set as it was given, whatever the condition.
-            numbers = [row.number for row in read_confident_rows(scores)[1]]
-            surest = numbered_images(whole["synthetic"], real, numbers)
+            rows = next((r for s in scores if (r := s.finding(ConfidentRows))), None)
+            numbers = [] if rows is None else [row.number for row in rows.rows]
+            confident = numbered_images(whole["synthetic"], real, numbers)
         except MissingExtraError as error:
             notes.append(f"The images are not shown: {error}.")
     shown = {name: sets[name] for name in ("real", "synthetic") if name in sets}
@@ -186,7 +190,7 @@ def _exhibits(
         panels=panels,
         n_panels_left=n_left,
         images=images,
-        surest=surest,
+        confident=confident,
         texts=texts,
         rows=row_samples(shown) if show_real_rows else (),
         withheld=withheld,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twinset.report.page import VERDICT_MARKS, environment, format_embedders
-from twinset.report.phrases import FAMILIES
+from twinset.report.answers.phrases import FAMILIES
+from twinset.report.answers.verdict import VERDICT_MARKS
+from twinset.report.page import environment, format_embedders
 
 if TYPE_CHECKING:
     from twinset.report.model import CandidateContent

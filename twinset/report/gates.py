@@ -72,8 +72,9 @@ def apply_gates(
 
     Examples
     --------
+    >>> from twinset.core.findings import Verdict
     >>> score = Score("privacy.exact_copies", "privacy", 0.0, 0.0, None, None, 0.001, False,
-    ...               "as good as real", None, "no copies")
+    ...               Verdict.EQUIVALENT, None)
     >>> apply_gates([score], {"privacy.exact_copies": {"max": 0}})[0].passed
     True
     """

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from twinset.core.contracts import Score
+from twinset.report.answers.phrases import short
+from twinset.report.answers.sentences import score_sentence
 from twinset.report.gates import Gate
-from twinset.report.phrases import short
 
 # What XML 1.0 cannot hold, however it is written.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,14 +28,15 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
 
     Examples
     --------
-    >>> score = Score("gap.a", "gap", 0.1, 0.0, None, (0.1, 0.1), 0.2, False, "as good as real", None,
-    ...               "as good as real: 0.100, real rows 0.000")
+    >>> from twinset.core.findings import Verdict
+    >>> score = Score("gap.a", "gap", 0.0, 0.1, None, (-0.1, -0.1), 0.2, False,
+    ...               Verdict.EQUIVALENT, None)
     >>> print(junit_xml({"people": ([score], [])}), end="")
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="twinset" tests="1" failures="0" errors="0" skipped="0">
       <testsuite name="people" tests="1" failures="0" errors="0" skipped="0">
         <testcase classname="people.gap" name="gap.a">
-          <system-out>as good as real: 0.100, real rows 0.000</system-out>
+          <system-out>as good as real: 0.000, real rows 0.100</system-out>
         </testcase>
       </testsuite>
     </testsuites>
@@ -71,7 +73,7 @@ def _suite(
     n_failed = n_skipped = 0
     for score in scores:
         failed = [gate for gate in gates if gate.metric == score.metric and not gate.passed]
-        is_skipped = not failed and score.verdict == "not measurable"
+        is_skipped = not failed and not score.is_measured
         n_failed, n_skipped = n_failed + bool(failed), n_skipped + is_skipped
         lines += _case(name, score, failed, is_skipped)
     counts = (len(scores), n_failed, n_skipped)
@@ -80,7 +82,7 @@ def _suite(
 
 
 def _case(name: str, score: Score, failed: Sequence[Gate], is_skipped: bool) -> list[str]:
-    said = _text(score.sentence)
+    said = _text(score_sentence(score))
     lines = [
         f'    <testcase classname="{_text(name)}.{score.family}" name="{_text(score.metric)}">'
     ]

@@ -7,21 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twinset.core.contracts import Score
-from twinset.report.ordering import by_question
-from twinset.report.phrases import NOTHING, metric_title, short, signed
-from twinset.report.ranking import MetricRow
-from twinset.report.verdict import unmeasured
+from twinset.report.answers.metrics import metric_title
+from twinset.report.answers.ordering import by_question
+from twinset.report.answers.phrases import NOTHING, short, signed
+from twinset.report.answers.ranking import MetricRow
+from twinset.report.answers.verdict import VERDICT_MARKS, unmeasured
 
 if TYPE_CHECKING:
     from twinset.report.model import CandidateContent, ReportContent
 
 _SIGNS = {"good": "✅", "bad": "❌", "unclear": "❔", "unmeasured": "➖", "mixed": "↔️"}
-_VERDICT_SIGNS = {
-    "as good as real": "✅",
-    "different": "❌",
-    "cannot tell": "❔",
-    "not measurable": "➖",
-}
 _JOINER = "\u2060"
 _LEGEND = "✅ as good as real, ❌ different, ❔ cannot tell, ➖ not measurable."
 
@@ -88,7 +83,7 @@ def candidates_markdown(report: CandidateContent) -> str:
 
 def _row(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
     cells = [
-        f"{_VERDICT_SIGNS[row.scores[name].verdict]} {short(row.scores[name].value)}"
+        f"{_SIGNS[VERDICT_MARKS[row.scores[name].verdict]]} {short(row.scores[name].value)}"
         if name in row.scores
         else NOTHING
         for name in names
@@ -105,7 +100,7 @@ def _named(metric: str) -> str:
 
 
 def _judged(score: Score) -> str:
-    return f"{_VERDICT_SIGNS[score.verdict]} {score.verdict}"
+    return f"{_SIGNS[VERDICT_MARKS[score.verdict]]} {score.verdict}"
 
 
 def _range(score: Score) -> str:

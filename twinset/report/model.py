@@ -11,18 +11,24 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card
 from twinset.measurement.plan_coverage import PlanCoverage
-from twinset.report.columns import ColumnPanel
-from twinset.report.contact_sheet import ImageSample
-from twinset.report.fitness_for_use import Use, caution, uses
+from twinset.report.answers.fitness_for_use import Use, caution, uses
+from twinset.report.answers.phrases import FAMILIES, plain
+from twinset.report.answers.ranking import MetricRow, metric_rows
+from twinset.report.answers.recommendation import Answer, Recommendation, answer, recommend
+from twinset.report.answers.sentences import score_sentence
+from twinset.report.answers.verdict import VerdictLine, merged, summarize_families
+from twinset.report.figures.columns import ColumnPanel
+from twinset.report.figures.contact_sheet import ImageSample
+from twinset.report.figures.samples import RowSample, TextSample
 from twinset.report.gates import Gate
-from twinset.report.phrases import FAMILIES, plain
 from twinset.report.plans import plan_sentence
-from twinset.report.ranking import MetricRow, metric_rows
-from twinset.report.recommendation import Answer, Recommendation, answer, recommend
-from twinset.report.samples import RowSample, TextSample
-from twinset.report.verdict import VerdictLine, merged, summarize_families
 
 SCHEMA_VERSION = 1
+
+
+def score_json(score: Score) -> dict[str, Any]:
+    """Return a score as plain JSON values, with the sentence that describes it."""
+    return {**score.to_json(), "sentence": score_sentence(score)}
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class ReportExamples:
     panels: tuple[ColumnPanel, ...] = ()
     n_panels_left: int = 0
     images: tuple[ImageSample, ...] = ()
-    surest: Mapping[int, ImageSample] = field(default_factory=dict)
+    confident: Mapping[int, ImageSample] = field(default_factory=dict)
     texts: tuple[TextSample, ...] = ()
     rows: tuple[RowSample, ...] = ()
     withheld: bool = False
@@ -58,9 +64,11 @@ class ReportContent:
         Nested tree of the sets that it was made from.
     notes : tuple of str
         What must be read with care.
+    leak_allowed : bool
+        Whether train and test rows share information, and the user allowed it.
     facts : mapping
         Counts of rows and columns, condition, target.
-    exhibits : Exhibits
+    examples : Exhibits
         Figures and samples.
     plans : tuple of Covered
         How often each combination came that the rows were planned by.
@@ -73,8 +81,9 @@ class ReportContent:
     cards: tuple[Card, ...] = ()
     lineage: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    leak_allowed: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
-    exhibits: ReportExamples = ReportExamples()
+    examples: ReportExamples = ReportExamples()
     plans: tuple[PlanCoverage, ...] = ()
 
     @property
@@ -89,7 +98,7 @@ class ReportContent:
         return uses(
             self.scores,
             from_real=any(card.is_from_real for card in made),
-            leak_allowed=any(note.startswith("Allowed leak") for note in self.notes),
+            leak_allowed=self.leak_allowed,
         )
 
     @property
@@ -113,7 +122,7 @@ class ReportContent:
             "uses": [use.to_json() for use in self.uses],
             "facts": self.facts,
             "gates": [gate.to_json() for gate in self.gates],
-            "scores": [score.to_json() for score in self.scores],
+            "scores": [score_json(score) for score in self.scores],
             "notes": self.notes,
             "cards": [card.to_json() for card in self.cards],
             "lineage": self.lineage,
@@ -199,7 +208,7 @@ class CandidateContent:
                 name: {
                     "verdict": [found.to_json() for found in self.verdicts[name].values()],
                     "gates": [gate.to_json() for gate in self.gates.get(name, ())],
-                    "scores": [score.to_json() for score in own],
+                    "scores": [score_json(score) for score in own],
                 }
                 for name, own in self.scores.items()
             },

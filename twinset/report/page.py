@@ -11,44 +11,49 @@ import jinja2
 
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card
-from twinset.report import charts, contact_sheet
-from twinset.report import phrases as wording
-from twinset.report.cluster_map import draw_cluster_map, is_hole
-from twinset.report.findings import (
-    asides,
-    audited_groups,
-    comparisons,
-    pair_errors,
-    population_levels,
-    read_clusters,
-    read_confident_rows,
-    read_different_components,
-    usefulness,
+from twinset.core.findings import (
+    ClusterShare,
+    ClusterShares,
+    ConfidentRows,
+    DifferentComponents,
+    FindingType,
+    GroupResults,
+    LevelShares,
+    ModelComparison,
+    PairDistances,
 )
-from twinset.report.ordering import by_question
-from twinset.report.phrases import interpret_metric, metric_title, plain, short
+from twinset.report.answers import phrases as wording
+from twinset.report.answers.metrics import interpret_metric, metric_title
+from twinset.report.answers.ordering import by_question
+from twinset.report.answers.phrases import plain, short
+from twinset.report.answers.sentences import (
+    TRAINED_ON,
+    comparison_sentences,
+    describe_test_rows,
+    outcome_name,
+    plural,
+    reasons,
+    remarks,
+    score_sentence,
+)
+from twinset.report.answers.verdict import EFFECT_MARKS, VERDICT_MARKS, Unmeasured, unmeasured
+from twinset.report.figures import charts, contact_sheet
+from twinset.report.figures.cluster_map import draw_cluster_map, is_hole
 from twinset.report.plans import N_LACKING, combination_words, plan_figure, plan_groups, plan_rule
-from twinset.report.verdict import Unmeasured, reasons, unmeasured
 
 if TYPE_CHECKING:
     from twinset.report.model import ReportContent
 
-VERDICT_MARKS = {
-    "as good as real": "good",
-    "different": "bad",
-    "cannot tell": "unclear",
-    "not measurable": "unmeasured",
-}
 MAX_HEATMAP_COLUMNS = 40
 N_OPEN_PANELS = 15
 N_WORST_PAIRS = 8
 N_GROUPS = 16
-N_CROWDS = 8
+N_CLUSTERS = 8
 
 
 def render_page(report: ReportContent) -> str:
     """Return the page: one string, the same bytes for the same report."""
-    shown = report.exhibits
+    shown = report.examples
     colours = contact_sheet.category_colours(shown.images)
     lacking = unmeasured(report.scores)
     return (
@@ -56,26 +61,30 @@ def render_page(report: ReportContent) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            exhibits=shown,
+            examples=shown,
             facts=_facts(report.facts),
             families=_families(report.scores, lacking),
             lacking=lacking,
             has_uses=any(use.mark != "unmeasured" for use in report.uses),
             plans=[(plan, plan_rule(plan), plan_groups(plan)) for plan in report.plans],
             n_lacking=N_LACKING,
-            comparisons=comparisons(report.scores),
-            found_useful=[u for u in map(usefulness, report.scores) if u is not None],
-            population=[line for score in report.scores for line in population_levels(score)],
-            groups=audited_groups(report.scores),
+            comparisons=comparison_sentences(report.scores),
+            model_tables=[
+                (found, describe_test_rows(score))
+                for score in report.scores
+                if (found := score.finding(ModelComparison))
+            ],
+            population=_population(report.scores),
+            groups=_groups(report.scores),
             n_groups=N_GROUPS,
-            surest=read_confident_rows(report.scores),
+            confident=first_finding(report.scores, ConfidentRows),
             thumbnails={
                 number: contact_sheet.image_figure(image, {}, number)
-                for number, image in shown.surest.items()
+                for number, image in shown.confident.items()
             },
             colours=colours,
-            clusters=read_clusters(report.scores),
-            n_clusters=N_CROWDS,
+            clusters=_clusters(report.scores),
+            n_clusters=N_CLUSTERS,
             heatmap=_heatmap(report),
             images=[
                 (image.caption, contact_sheet.image_figure(image, colours, i + 1))
@@ -84,6 +93,7 @@ def render_page(report: ReportContent) -> str:
             cards=[(card, _card_lines(card)) for card in report.cards],
             lineage=_lineage(report.lineage),
             verdict_marks=VERDICT_MARKS,
+            effect_marks=EFFECT_MARKS,
         )
     )
 
@@ -117,14 +127,43 @@ def environment() -> jinja2.Environment:
         change=charts.change_figure,
         draw_cluster_map=draw_cluster_map,
         is_hole=is_hole,
-        read_different_components=read_different_components,
+        components=lambda score: score.finding(DifferentComponents),
+        plural=plural,
+        outcome_name=outcome_name,
+        training_set=lambda model, subject: TRAINED_ON[model.data].format(subject),
         interpret_metric=interpret_metric,
         reasons=reasons,
-        asides=asides,
+        remarks=remarks,
+        score_sentence=score_sentence,
         plan_figure=plan_figure,
         in_words=combination_words,
     )
     return made
+
+
+def first_finding(scores: Sequence[Score], kind: type[FindingType]) -> FindingType | None:
+    """Return the first finding of a type."""
+    return next((found for score in scores if (found := score.finding(kind))), None)
+
+
+def _population(scores: Sequence[Score]) -> list[Any]:
+    """Return all levels that are found or declared."""
+    found = first_finding(scores, LevelShares)
+    return [] if found is None else [one for one in found.levels if one.found or one.declared]
+
+
+def _groups(scores: Sequence[Score]) -> tuple[GroupResults | None, list[Any]]:
+    """Return the groups whose outcome is a number, those that are furthest off first."""
+    found = first_finding(scores, GroupResults)
+    groups = [] if found is None else [g for g in found.groups if g.real is not None]
+    return found, sorted(groups, key=lambda g: -abs((g.synthetic or 0.0) - (g.real or 0.0)))
+
+
+def _clusters(scores: Sequence[Score]) -> list[ClusterShare]:
+    """Return the clusters, those that are furthest off first."""
+    found = first_finding(scores, ClusterShares)
+    clusters = () if found is None else found.clusters
+    return sorted(clusters, key=lambda one: -abs(one.synthetic - one.real))
 
 
 def _families(
@@ -140,7 +179,7 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     named = [
         ("synthetic rows", facts.get("synthetic_rows")),
         ("real training rows", facts.get("train_rows")),
-        ("locked holdout rows", facts.get("holdout_rows")),
+        ("holdout rows", facts.get("holdout_rows")),
         ("columns", facts.get("columns")),
     ]
     lines = [(label, f"{value:,}") for label, value in named if value is not None]
@@ -162,9 +201,10 @@ def format_embedders(found: Mapping[str, Any]) -> str:
 
 
 def _heatmap(report: ReportContent) -> dict[str, Any] | None:
-    errors = next((e for e in map(pair_errors, report.scores) if e), None)
-    if errors is None:
+    found = first_finding(report.scores, PairDistances)
+    if found is None or not found.distances:
         return None
+    errors = {(one, other): value for one, other, value in found.distances}
     worst: dict[str, float] = {}
     for pair, error in errors.items():
         for name in pair:

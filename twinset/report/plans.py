@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from twinset.measurement.plan_coverage import PlanCoverage
-from twinset.report.phrases import joined
-from twinset.report.verdict import VerdictLine
+from twinset.report.answers.phrases import joined
+from twinset.report.answers.verdict import VerdictLine
 
 QUESTION = "Does every planned combination come?"
 N_LACKING = 12

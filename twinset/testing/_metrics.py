@@ -137,7 +137,7 @@ def _check_sound(metric: Metric, found: Measurement) -> None:
     require(low - 1e-9 <= found.value <= high + 1e-9, f"the value {found.value} is out of bounds")
     require(found.replicates.ndim == 1, "replicates must have the shape (b,)")
     require(bool(np.isfinite(found.replicates).all()), "a replicate is no finite number")
-    json.dumps(dict(found.details), allow_nan=False)
+    json.dumps([dict(found.facts), [one.to_json() for one in found.findings]], allow_nan=False)
 
 
 def _equal(first: Measurement, second: Measurement) -> bool:

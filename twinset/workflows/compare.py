@@ -17,14 +17,15 @@ from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.embedder_notes import (
-    image_notes,
-    list_score_embedders,
-    note_embedder_mismatch,
-)
 from twinset.measurement.leakage import check_allowed, refuse_sets
 from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
-from twinset.measurement.notes import kept_values, rule_notes
+from twinset.measurement.notes import (
+    image_notes,
+    kept_values,
+    list_score_embedders,
+    note_embedder_mismatch,
+    rule_notes,
+)
 from twinset.report import CandidateReport, apply_gates
 from twinset.workflows.evaluate import (
     check_metric_gates,

@@ -26,7 +26,6 @@ from twinset.ingest.input_table import (
     with_role,
 )
 from twinset.ingest.text_columns import text_sides
-from twinset.measurement.embedder_notes import card_notes, image_notes, list_score_embedders
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.measurement.leakage import check_allowed, refuse_sets
 from twinset.measurement.leakage.row_overlap import (
@@ -35,7 +34,14 @@ from twinset.measurement.leakage.row_overlap import (
     count_row_overlap,
     seen_note,
 )
-from twinset.measurement.notes import kept_values, note_single_label, rule_notes
+from twinset.measurement.notes import (
+    card_notes,
+    image_notes,
+    kept_values,
+    list_score_embedders,
+    note_single_label,
+    rule_notes,
+)
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
 from twinset.report import Report, apply_gates, build_report, check_gates

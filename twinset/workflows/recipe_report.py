@@ -9,8 +9,13 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.generation.cards import shared_where
-from twinset.measurement.embedder_notes import card_notes, image_notes, list_score_embedders
-from twinset.measurement.notes import kept_values, rule_notes
+from twinset.measurement.notes import (
+    card_notes,
+    image_notes,
+    kept_values,
+    list_score_embedders,
+    rule_notes,
+)
 from twinset.measurement.plan_coverage import PlanCoverage, covered
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import component_class

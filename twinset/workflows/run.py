@@ -23,8 +23,8 @@ from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import GenerationStep, to_vary
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
-from twinset.measurement.embedder_notes import card_notes
 from twinset.measurement.load_embedders import embedders_of
+from twinset.measurement.notes import card_notes
 from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.step_addresses import Step, address, candidate_address, step_addresses
 

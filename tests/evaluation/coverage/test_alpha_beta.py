@@ -46,17 +46,17 @@ def test_fresh_real_rows_score_a_half_and_copies_of_the_reference_more(
     real, fresh = people(600, 1), people(600, 2)
     found = AlphaBeta().compute(compare(fresh, real, people(600, 3)), rng)
     assert found.value == pytest.approx(0.5, abs=0.08)
-    assert found.details["alpha_precision"] > 0.9
-    expected = found.details["real_authenticity"]
-    assert found.details["authenticity"] == pytest.approx(expected, abs=0.06)
+    assert found.facts["alpha_precision"] > 0.9
+    expected = found.facts["real_authenticity"]
+    assert found.facts["authenticity"] == pytest.approx(expected, abs=0.06)
     assert AlphaBeta().compute(compare(real, real, people(600, 3)), rng).value > 0.9
 
 
 def test_copies_of_train_are_not_authentic(people, compare, rng) -> None:
     train = people(400, 1)
     found = AlphaBeta().compute(compare(train, people(400, 2), train), rng)
-    assert found.details["authenticity"] == 0.0
-    assert found.details["real_authenticity"] > 0.3
+    assert found.facts["authenticity"] == 0.0
+    assert found.facts["real_authenticity"] > 0.3
     # The rows compared with are not those that were copied: copying earns nothing.
     assert found.value == pytest.approx(0.5, abs=0.08)
 

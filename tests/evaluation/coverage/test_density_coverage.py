@@ -53,8 +53,8 @@ def test_a_missing_cluster_lowers_coverage_and_recall_but_not_precision(compare,
     made = Dataset.from_arrow(pa.table({"x": rng.normal(0, 1, 300)}))
     found = DensityCoverage().compute(compare(made, real), rng)
     assert found.value == pytest.approx(0.5, abs=0.05)
-    assert found.details["recall"] == pytest.approx(0.5, abs=0.05)
-    assert found.details["precision"] > 0.9
+    assert found.facts["recall"] == pytest.approx(0.5, abs=0.05)
+    assert found.facts["precision"] > 0.9
 
 
 def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) -> None:

@@ -11,6 +11,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import GroupResults
 from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns, members
 from twinset.evaluation.coverage._target_outcome import TargetOutcome
 from twinset.evaluation.coverage.group_outcomes import GroupOutcomes
@@ -37,10 +38,13 @@ def test_differences_by_hand() -> None:
     told = Comparison(real, made, real, target="won", positive="y")
     found = GroupOutcomes(least_rows=11, replicates=10).compute(told, np.random.default_rng(0))
     assert found.value == 0.25
-    assert found.parts is not None
-    assert dict(zip(found.parts.names, found.parts.values)) == {"sex = f": 0.5, "sex = m": 0.0}
-    assert found.details["groups"]["sex = f"]["real"] == 0.25
-    assert found.details["groups"]["sex = f"]["synthetic"] == 0.75
+    assert found.components is not None
+    assert dict(zip(found.components.names, found.components.values)) == {
+        "sex = f": 0.5,
+        "sex = m": 0.0,
+    }
+    assert found.facts["groups"]["sex = f"]["real"] == 0.25
+    assert found.facts["groups"]["sex = f"]["synthetic"] == 0.75
 
 
 def test_missing_values_belong_to_no_group_and_have_no_outcome() -> None:
@@ -87,13 +91,13 @@ def test_a_group_that_is_treated_otherwise_is_named_and_served_worst() -> None:
     real, held, made = people(3000, 0), people(3000, 1), people(3000, 2, women=0.05)
     told = Comparison(real, made, held, target="loan", positive="yes")
     found = GroupOutcomes(replicates=50).compute(told, np.random.default_rng(0))
-    assert found.parts is not None
-    off = dict(zip(found.parts.names, found.parts.values))
+    assert found.components is not None
+    off = dict(zip(found.components.names, found.components.values))
     assert off["sex = f"] > 0.12 > 0.05 > off["sex = m"]
-    assert "serve sex = f worst" in found.details["summary"]
-    f = found.details["groups"]["sex = f"]
+    assert found.finding(GroupResults).worst.name == "sex = f"
+    f = found.facts["groups"]["sex = f"]
     assert f["forecast_above_truth"]["synthetic"] < -0.08 < f["forecast_above_truth"]["real"]
-    low, high = np.quantile(found.parts.replicates[:, 0], [0.025, 0.975])
+    low, high = np.quantile(found.components.replicates[:, 0], [0.025, 0.975])
     assert low < off["sex = f"] < high
 
 
@@ -104,7 +108,7 @@ def test_real_rows_are_as_good_as_real() -> None:
             Comparison(*sides, target="loan"), np.random.default_rng(0)
         )
         assert found.value < 0.04
-        assert "summary" not in found.details
+        assert found.finding(GroupResults).worst is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ClusterShares
 from twinset.evaluation.coverage._cluster_names import mode_names
 from twinset.evaluation.coverage.modes import Modes
 
@@ -28,11 +29,11 @@ def test_a_dropped_mode_is_a_hole_with_a_name() -> None:
         Comparison(real, made, held), np.random.default_rng(0)
     )
     assert found.value == 0.25
-    assert found.parts is not None
-    off = dict(zip(found.parts.names, found.parts.values))
+    assert found.components is not None
+    off = dict(zip(found.components.names, found.components.values))
     hole = next(name for name in off if "kind = r" in name)
     assert off[hole] == 0.25
-    assert found.details["modes"][hole]["synthetic"] == 0
+    assert next(c for c in found.finding(ClusterShares).clusters if c.name == hole).synthetic == 0
     assert sorted(off.values()) == [0.0, 0.25, 0.25]
     low, high = np.quantile(found.replicates, [0.025, 0.975])
     assert low < 0.25 < high < 0.35

@@ -3,6 +3,7 @@ import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import ColumnDistances, LevelShare, LevelShares
 from twinset.evaluation.coverage.population import Population, declared_shares
 
 
@@ -17,20 +18,20 @@ def test_the_worst_column_counts_and_every_level_is_told(rng) -> None:
     shares = {"town": {"a": 0.5, "b": 0.5}, "sex": {"f": 0.5, "m": 0.5}}
     found = measured(table, shares, rng)
     assert found.value == 0.25
-    assert found.details["columns"] == {"sex": 0.25, "town": 0.0}
-    assert found.details["levels"]["sex"]["m"] == {"found": 0.25, "declared": 0.5}
+    assert found.finding(ColumnDistances).distances == {"sex": 0.25, "town": 0.0}
+    assert LevelShare("sex", "m", 0.25, 0.5) in found.finding(LevelShares).levels
 
 
 def test_a_declared_group_that_is_absent_is_missing_in_full(rng) -> None:
     found = measured({"sex": ["f"] * 4}, {"sex": {"f": 0.75, "m": 0.25}}, rng)
     assert found.value == 0.25
-    assert found.details["levels"]["sex"]["m"]["found"] == 0
+    assert LevelShare("sex", "m", 0.0, 0.25) in found.finding(LevelShares).levels
 
 
 def test_undeclared_levels_and_missing_values_are_any_other(rng) -> None:
     found = measured({"c": ["a", "x", None, "a"]}, {"c": {"a": 0.5}}, rng)
     assert found.value == 0
-    assert found.details["levels"]["c"]["(any other)"] == {"found": 0.5, "declared": 0.5}
+    assert LevelShare("c", "(any other)", 0.5, 0.5) in found.finding(LevelShares).levels
 
 
 def test_numbers_and_booleans_are_matched_as_text(rng) -> None:
@@ -63,18 +64,15 @@ def test_groups_of_two_columns_are_declared_together_and_the_worst_off_is_named(
     shares = {"f and a": 0.25, "f and b": 0.25, "m and a": 0.25, "m and b": 0.25}
     found = measured(table, {"sex and town": shares, "sex": {"f": 0.5, "m": 0.5}}, rng)
     assert found.value == 0.25
-    assert found.details["columns"] == {"sex and town": 0.25, "sex": 0.0}
-    assert found.details["worst_off"]["level"] == "f and b"
-    assert found.details["summary"] == (
-        "furthest below its share: sex and town = f and b, 0.0 % of the rows, declared 25.0 %"
-    )
+    assert found.finding(ColumnDistances).distances == {"sex and town": 0.25, "sex": 0.0}
+    assert found.finding(LevelShares).lowest == LevelShare("sex and town", "f and b", 0.0, 0.25)
 
 
 def test_rows_without_one_of_the_levels_are_in_no_group(rng) -> None:
     table = {"sex": ["f", None, "m", "m"], "town": ["a", "a", None, "b"]}
     found = measured(table, {"sex and town": {"f and a": 0.25, "m and b": 0.25}}, rng)
     assert found.value == 0
-    assert found.details["levels"]["sex and town"]["(any other)"]["found"] == 0.5
+    assert found.finding(LevelShares).levels[-1].found == 0.5
 
 
 def test_intersections_are_told_beside_independence_and_not_judged(rng) -> None:
@@ -82,17 +80,17 @@ def test_intersections_are_told_beside_independence_and_not_judged(rng) -> None:
     shares = {"sex": {"f": 0.5, "m": 0.5}, "town": {"a": 0.5, "b": 0.5}}
     found = measured(table, shares, rng)
     assert found.value == 0
-    assert [one["group"] for one in found.details["intersections"]] == [
+    assert [one["group"] for one in found.facts["intersections"]] == [
         "sex = f and town = b",
         "sex = m and town = a",
         "sex = f and town = a",
         "sex = m and town = b",
     ]
     few = measured({name: column[:60] for name, column in table.items()}, shares, rng)
-    assert few.details["intersections"] == []
+    assert few.facts["intersections"] == []
 
 
 def test_a_column_whose_name_holds_and_is_one_column(rng) -> None:
     found = measured({"bed and board": ["y", "n"]}, {"bed and board": {"y": 0.5, "n": 0.5}}, rng)
     assert found.value == 0
-    assert found.details["summary"] == "no declared group has less than its share"
+    assert found.finding(LevelShares).found_nothing

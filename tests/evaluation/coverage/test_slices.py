@@ -1,7 +1,7 @@
 """The metric coverage.slices: hand answers, a planted region, and silence on real rows."""
 
 import json
-import re
+from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twinset.core.contracts import NotMeasurable, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit, DecidingRows, DetectableRegion, RegionShares
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage._underrepresented import (
     compute_critical_z,
@@ -23,6 +24,7 @@ from twinset.evaluation.coverage._underrepresented import (
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
 from twinset.measurement.verdict import Reference, compute_verdict
+from twinset.report.answers.sentences import region_sentence
 
 PAIRS = [(0,), (1,), (0, 1)]
 
@@ -116,14 +118,14 @@ def test_a_planted_region_is_named_first_and_alone(rng, compare) -> None:
     found = Slices(margin=0.04).compute(
         compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
     )
-    told = [one["words"] for one in found.details["under_covered"]]
+    told = [one.condition for one in found.finding(RegionShares).underrepresented]
     assert told == ["night and occluded"]
-    assert found.details["over_covered"] == []
+    assert found.finding(RegionShares).overrepresented == ()
     hit = (real["night"].to_numpy() & real["occluded"].to_numpy()).mean()
     assert found.value == pytest.approx(1 - hit, abs=0.01)
-    assert found.details["summary"].startswith("Too few rows of: night and occluded: 0.")
+    assert not found.finding(RegionShares).found_nothing
     assert 0.001 < found.replicates.std() < 0.01
-    ways = found.details["t_way"]
+    ways = found.facts["t_way"]
     assert ways["1"]["coverage"] == 1
     # The pair itself, and occluded with the dark sky that every night has.
     assert ways["2"]["held"] == ways["2"]["combinations"] - 2
@@ -135,12 +137,14 @@ def test_an_invented_region_is_named_as_too_much(rng, compare) -> None:
     found = Slices(margin=0.04).compute(
         compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
     )
-    assert [one["words"] for one in found.details["over_covered"]] == ["night and occluded"]
+    assert [one.condition for one in found.finding(RegionShares).overrepresented] == [
+        "night and occluded"
+    ]
     hit = (made["night"].to_numpy() & made["occluded"].to_numpy()).mean()
     # The region itself, and what it makes half as frequent again.
-    assert hit - 0.01 < found.details["crowded_fraction"] < 3 * hit
-    assert found.value == 1 - found.details["crowded_fraction"]
-    assert found.details["starved_fraction"] == 0
+    assert hit - 0.01 < found.facts["crowded_fraction"] < 3 * hit
+    assert found.value == 1 - found.facts["crowded_fraction"]
+    assert found.facts["starved_fraction"] == 0
 
 
 def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
@@ -149,7 +153,7 @@ def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
         both = Dataset.from_arrow(town(2_000, 100 + seed))
         halves = compare(both.slice(0, 1_000), both.slice(1_000, 1_000), both)
         found = Slices(margin=0.2, replicates=50).compute(halves, rng_for(seed, "null"))
-        named += bool(found.details["under_covered"] or found.details["over_covered"])
+        named += not found.finding(RegionShares).found_nothing
         values.append(found.value)
         spreads.append(found.replicates.std())
     assert named <= 1
@@ -163,12 +167,12 @@ def test_counts_of_1_to_10_are_told_nowhere(rng, compare) -> None:
     found = Slices(margin=0.04).compute(
         compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
     )
-    (one,) = found.details["under_covered"]
-    assert one["synthetic_share"] is None
-    # A standardised difference and one share give the other count.
-    assert set(one) == {"words", "sentence", "real_share", "synthetic_share"}
-    assert "fewer than 11 of the synthetic rows" in one["sentence"]
-    json.dumps(found.details, allow_nan=False)
+    (one,) = found.finding(RegionShares).underrepresented
+    # A standardised difference and one share would give the other count.
+    assert set(asdict(one)) == {"condition", "real", "synthetic"}
+    assert one.synthetic is None
+    assert "fewer than 11 of the synthetic rows" in region_sentence(one)
+    json.dumps(found.facts, allow_nan=False)
 
 
 def lots(n: int, seed: int, rare: float = 0.03) -> Dataset:
@@ -187,7 +191,7 @@ def verdict_of(n: int, seed: int, rare: float, compare) -> Score:
         for made in (lots(n, 3 * seed + 1, rare), lots(n, 3 * seed + 2))
     )
     return compute_verdict(
-        "slices", Slices(), measured, Reference(baseline, None, n), measured.details
+        "slices", Slices(), measured, Reference(baseline, None, DecidingRows(n, "rows"))
     )
 
 
@@ -196,13 +200,13 @@ def test_few_rows_cannot_pass(compare) -> None:
     for seed in range(5):
         score = verdict_of(1_800, seed, 0.012, compare)
         assert score.verdict != "as good as real"
-        assert re.search(r"it takes about 7,100 rows of each side", score.sentence)
+        assert score.finding(DetectableRegion).n_rows_needed == 7_100
 
 
 def test_enough_rows_pass(compare) -> None:
     score = verdict_of(7_400, 1, 0.03, compare)
     assert score.verdict == "as good as real"
-    assert "unseen" not in score.sentence
+    assert score.finding(DetectableRegion) is None
 
 
 def test_as_many_rows_as_it_asks_for_show_what_was_thinned(compare) -> None:
@@ -228,17 +232,17 @@ def test_the_least_share_is_found_four_times_in_five() -> None:
 
 def test_a_margin_of_nothing_has_no_number_of_rows(compare, rng) -> None:
     found = Slices(margin=0.0).compute(compare(lots(900, 1), lots(900, 2)), rng)
-    assert found.details["summary"].endswith("while the margin is 0.0 %")
+    assert found.finding(DetectableRegion).n_rows_needed is None
 
 
 def test_columns_left_out_are_told(compare, rng) -> None:
     wide = pa.table({f"c{i}": ["a", "b"] * 2_000 for i in range(42)})
     wide = Dataset.from_arrow(wide)
     found = Slices(margin=0.2, replicates=2).compute(compare(wide, wide), rng)
-    assert found.details["note"] == "40 of 42 columns were looked at"
+    assert found.finding(ColumnLimit) == ColumnLimit(40, 42)
     few = wide.select([f"c{i}" for i in range(3)])
     found = Slices(margin=0.2, replicates=2).compute(compare(few, few), rng)
-    assert "note" not in found.details
+    assert found.finding(ColumnLimit) is None
 
 
 def test_what_cannot_be_cut_is_said(rng, compare) -> None:

@@ -48,14 +48,14 @@ def test_it_is_cut_off_at_2(people, compare, rng) -> None:
 @pytest.mark.parametrize(("n", "size"), [(100, 50), (149, 74), (320, 53), (4000, 250)])
 def test_no_block_is_smaller_than_50_rows(people, compare, rng, n: int, size: int) -> None:
     found = Vendi().compute(compare(people(n, 1), people(n, 2)), rng)
-    assert found.details["rows_in_block"] == size
+    assert found.facts["rows_in_block"] == size
 
 
 def test_the_order_of_train_does_not_matter(people, compare) -> None:
     train, real, made = people(4000, 1), people(400, 2), people(400, 3)
     ordered = train.take(np.argsort(train.values("x"), kind="stable"))
     found = [
-        Vendi().compute(compare(made, real, rows), rng_for(1, "v")).details["real_score"]
+        Vendi().compute(compare(made, real, rows), rng_for(1, "v")).facts["real_score"]
         for rows in (train, ordered)
     ]
     # The first rows of the ordered set are all alike: their kernel is twice as short.

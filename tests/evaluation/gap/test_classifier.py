@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import ConfidentRows, FeatureImportances, RegionShare
 from twinset.core.seeding import rng_for
 from twinset.core.stats.roc_auc import areas
 from twinset.evaluation.gap.classifier import Classifier
@@ -44,14 +45,14 @@ def test_an_area_below_a_half_is_chance(people, compare) -> None:
         Classifier(iterations=5).compute(compare(people(40, i), people(40, 50 + i)), rng_for(i))
         for i in range(8)
     ]
-    assert min(f.details["auc"] for f in found) < 0.5
+    assert min(f.facts["auc"] for f in found) < 0.5
     assert min(f.value for f in found) == 0.5
 
 
 def test_the_cap_on_rows_is_kept_and_stated(people, compare, rng) -> None:
     found = Classifier(max_rows=50).compute(compare(people(80, 1), people(90, 2)), rng)
-    assert found.details["rows"] == {"real": 50, "synthetic": 50}
-    assert found.details["max_rows"] == 50
+    assert found.facts["rows"] == {"real": 50, "synthetic": 50}
+    assert found.facts["max_rows"] == 50
 
 
 def test_three_rows_are_too_few(people, compare, rng) -> None:
@@ -77,10 +78,10 @@ def test_a_shuffled_column_is_named_first(compare, name: str) -> None:
     made = linked(1500, 1)
     column = pa.array(made.values(name)[rng_for(1, name).permutation(1500)])
     found = Classifier().compute(compare(changed(made, name, column), linked(1500, 2)), rng_for(3))
-    assert next(iter(found.details["columns_that_tell"])) == name
-    assert found.details["summary"].startswith(f"what gave it away: {name}")
+    assert next(iter(found.finding(FeatureImportances).importances)) == name
+    assert found.finding(FeatureImportances).names[0] == name
     # A single column is as it was: a judge without interplay sees nothing.
-    assert found.details["logistic_auc"] < 0.56
+    assert found.facts["logistic_auc"] < 0.56
 
 
 def test_a_rounded_column_is_named_first_and_alone(compare, rng) -> None:
@@ -88,10 +89,8 @@ def test_a_rounded_column_is_named_first_and_alone(compare, rng) -> None:
     rounded = changed(made, "pay", pa.array(made.values("pay").astype(int) // 100 * 100))
     found = Classifier().compute(compare(rounded, linked(800, 2)), rng)
     assert found.value > 0.95
-    assert found.details["summary"] == (
-        "what gave it away: pay. In most of the rows that look least real, pay is a multiple of 100: "
-        "100.0 % of the synthetic rows, 0.0 % of the real ones"
-    )
+    assert found.finding(FeatureImportances).names == ("pay",)
+    assert found.finding(ConfidentRows).common == RegionShare("pay is a multiple of 100", 0.0, 1.0)
 
 
 def test_a_judge_that_guesses_names_nobody(people, compare) -> None:
@@ -99,15 +98,14 @@ def test_a_judge_that_guesses_names_nobody(people, compare) -> None:
         Classifier(iterations=10).compute(compare(people(200, i), people(200, 50 + i)), rng_for(i))
         for i in range(10)
     ]
-    assert sum(bool(f.details["columns_that_tell"]) for f in found) <= 1
-    assert all(("summary" in f.details) == bool(f.details["columns_that_tell"]) for f in found)
+    assert sum(bool(f.findings) for f in found) <= 1
 
 
 def test_the_logistic_judge_sees_a_shift(people, compare, rng) -> None:
     made = people(400, 1)
     shifted = changed(made, "x", pa.array(made.values("x") + 2))
     found = Classifier(iterations=5).compute(compare(shifted, people(400, 2)), rng)
-    assert found.details["logistic_auc"] > 0.85
+    assert found.facts["logistic_auc"] > 0.85
 
 
 def test_of_two_columns_that_tell_by_their_tie_the_shuffled_one_is_named(compare) -> None:
@@ -127,4 +125,4 @@ def test_of_two_columns_that_tell_by_their_tie_the_shuffled_one_is_named(compare
     for i in range(6):
         sets = coded(600, 2 * i, shuffle=True), coded(600, 2 * i + 1, shuffle=False)
         found = Classifier(iterations=30, replicates=2).compute(compare(*sets), rng_for(i))
-        assert next(iter(found.details["columns_that_tell"])) == "code"
+        assert next(iter(found.finding(FeatureImportances).importances)) == "code"

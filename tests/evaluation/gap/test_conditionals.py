@@ -45,7 +45,7 @@ def test_nearly_all_of_a_shuffled_column_strays(name: str, rng: np.random.Genera
     quiet = measured(table(columns), table(staff(2000, 2)), rng_for(0, "m"))
     columns[name] = rng_for(0, "shuffle").permutation(columns[name])
     found = measured(table(columns), table(staff(2000, 2)), rng_for(0, "m"))
-    stray, usual = (one.details["stray_fractions"] for one in (found, quiet))
+    stray, usual = (one.facts["stray_fractions"] for one in (found, quiet))
     assert stray[name] > 0.9
     assert abs(stray["shoe"] - usual["shoe"]) < 0.1
 
@@ -59,8 +59,8 @@ def test_a_part_shuffled_strays_by_about_that_part_of_the_others(share: float) -
         hit = rng_for(seed, "hit").random(2000) < share
         columns["pay"][hit] = rng_for(seed, "shuffle").permutation(columns["pay"][hit])
         after = measured(table(columns), table(staff(2000, 2)), rng_for(0, "m"))
-        usual = before.details["stray_fractions"]["pay"]
-        more.append(after.details["stray_fractions"]["pay"] - usual)
+        usual = before.facts["stray_fractions"]["pay"]
+        more.append(after.facts["stray_fractions"]["pay"] - usual)
         expected.append(hit.mean() * (1 - usual))
     # Somewhat more than that: forests are rarely as sure of real rows as they might be.
     assert 0.8 < np.mean(more) / np.mean(expected) < 1.5
@@ -70,8 +70,8 @@ def test_rows_that_are_too_neat_differ_too() -> None:
     columns = staff(5000, 1)
     columns["pay"] = 1000 + 20 * columns["age"] + 300 * (columns["grade"] == "senior")
     reference = table(staff(5000, 2))
-    neat = measured(table(columns), reference, rng_for(0, "m")).parts
-    real = measured(table(staff(5000, 3)), reference, rng_for(0, "m")).parts
+    neat = measured(table(columns), reference, rng_for(0, "m")).components
+    real = measured(table(staff(5000, 3)), reference, rng_for(0, "m")).components
     found = find_different_components(Conditionals(), neat, real, 5000)
     assert "pay (too neat)" in found.names
     assert "pay" not in found.names
@@ -82,7 +82,7 @@ def test_a_real_sample_has_no_different_column() -> None:
     for seed in range(8):
         reference = table(staff(400, 3 * seed))
         one, other = (
-            measured(table(staff(400, 3 * seed + k)), reference, rng_for(0, "m")).parts
+            measured(table(staff(400, 3 * seed + k)), reference, rng_for(0, "m")).components
             for k in (1, 2)
         )
         called += bool(find_different_components(Conditionals(), one, other, 400).names)
@@ -92,8 +92,8 @@ def test_a_real_sample_has_no_different_column() -> None:
 def test_shares_are_not_said_to_be_distances() -> None:
     found = measured(table(staff(200, 1)), table(staff(200, 2)), rng_for(0, "m"))
     # Reports read "columns" as distances between 0 and 1.
-    assert "columns" not in found.details
-    assert set(found.details["stray_fractions"]) == set(staff(1, 1))
+    assert not found.findings
+    assert set(found.facts["stray_fractions"]) == set(staff(1, 1))
 
 
 def test_flipped_labels_are_seen() -> None:
@@ -104,7 +104,7 @@ def test_flipped_labels_are_seen() -> None:
     columns["grade"] = np.where(flip, other, columns["grade"])
     after = measured(table(columns), table(staff(4000, 2)), rng_for(0, "m"))
     # A label drawn at random is the other one in half of the cases: a tenth flipped is a fifth drawn.
-    one, two = (found.details["stray_fractions"]["grade"] for found in (before, after))
+    one, two = (found.facts["stray_fractions"]["grade"] for found in (before, after))
     assert two - one == pytest.approx(0.2 * (1 - one), abs=0.05)
 
 
@@ -113,7 +113,7 @@ def test_the_interval_is_as_wide_as_repeats_are() -> None:
     given = Comparison(*[table(staff(600, 2))] * 3)
     for seed in range(25):
         one = replace(given, synthetic=table(staff(600, 100 + seed)))
-        parts = Conditionals().compute(one, rng_for(0, "m")).parts
+        parts = Conditionals().compute(one, rng_for(0, "m")).components
         at = parts.names.index("pay")
         values.append(parts.values[at])
         claimed.append(parts.replicates[:, at].std())

@@ -4,6 +4,7 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
+from twinset.core.findings import ConfidentRow, ConfidentRows, FeatureImportances
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._conditions import list_conditions
 from twinset.evaluation.gap._confident_rows import (
@@ -34,14 +35,12 @@ def judged_by(synthetic: Dataset, reference: Dataset, said: np.ndarray) -> Discr
 
 def test_planted_rows_are_the_surest_and_the_rule_is_theirs(compare, rng) -> None:
     made, real = workers(1500, 1, odd=0.1), workers(1500, 2)
-    found = Classifier(iterations=20).compute(compare(made, real), rng).details["surest"]
-    assert all(row["row"] <= 150 for row in found["rows"])
-    sentence = found["rule"]["sentence"]
-    assert "age" in sentence
-    assert "hours" in sentence
-    assert sentence.endswith("0.0 % of the real ones")
-    share = float(sentence.partition(": ")[2].split(" %")[0])
-    assert 7 < share < 13
+    found = Classifier(iterations=20).compute(compare(made, real), rng).finding(ConfidentRows)
+    assert all(row.number <= 150 for row in found.rows)
+    assert "age" in found.common.condition
+    assert "hours" in found.common.condition
+    assert found.common.real == 0.0
+    assert 0.07 < found.common.synthetic < 0.13
 
 
 def test_a_few_plain_fakes_are_named_though_the_area_hardly_moves(compare) -> None:
@@ -49,8 +48,8 @@ def test_a_few_plain_fakes_are_named_though_the_area_hardly_moves(compare) -> No
         made, real = workers(3000, 2 * seed, odd=0.04), workers(3000, 2 * seed + 1)
         found = Classifier(iterations=30, replicates=2).compute(compare(made, real), rng_for(seed))
         assert found.value < 0.54
-        assert set(list(found.details["columns_that_tell"])[:2]) == {"age", "hours"}
-        assert all(row["row"] <= 120 for row in found.details["surest"]["rows"])
+        assert set(list(found.finding(FeatureImportances).importances)[:2]) == {"age", "hours"}
+        assert all(row.number <= 120 for row in found.finding(ConfidentRows).rows)
 
 
 def test_row_numbers_are_those_of_the_set_that_was_given() -> None:
@@ -64,10 +63,10 @@ def test_row_numbers_are_those_of_the_set_that_was_given() -> None:
         metrics=[("gap.classifier", Classifier(iterations=20))],
         where=Where({"age": {"lt": 40}}),
     )
-    for row in score.details["surest"]["rows"]:
-        place = row["row"] - 1
+    for row in score.finding(ConfidentRows).rows:
+        place = row.number - 1
         assert place < 120 or place >= len(turned) - 120
-        assert row["values"]["age"] == str(int(turned.values("age")[place]))
+        assert row.values["age"] == str(int(turned.values("age")[place]))
 
 
 def test_values_that_few_real_rows_hold_are_not_shown() -> None:
@@ -75,14 +74,14 @@ def test_values_that_few_real_rows_hold_are_not_shown() -> None:
     made = Dataset.from_arrow(pa.table({"x": [1, 2, 4]}))
     said = np.append(np.zeros(100), [0.9, 0.8, 0.7])
     rows = find_confident_rows(judged_by(made, real, said), ["x"], None, real.slice(0, 0))
-    assert rows == [
-        {"row": 1, "opinion": 0.9},
-        {"row": 2, "opinion": 0.8, "values": {"x": "2"}},
-        {"row": 3, "opinion": 0.7, "values": {"x": "4"}},
-    ]
+    assert rows == (
+        ConfidentRow(1, 0.9),
+        ConfidentRow(2, 0.8, {"x": "2"}),
+        ConfidentRow(3, 0.7, {"x": "4"}),
+    )
     # In the train part they are as real.
     unseen = find_confident_rows(judged_by(made, real.slice(30, 70), said[30:]), ["x"], None, real)
-    assert next(row.get("values") for row in unseen) is None
+    assert unseen[0].values == {}
 
 
 def test_rows_varied_from_real_ones_show_no_values() -> None:
@@ -91,8 +90,8 @@ def test_rows_varied_from_real_ones_show_no_values() -> None:
     rows = find_confident_rows(
         judged_by(made, real, np.linspace(0, 1, 70)), ["age"], np.arange(10) + 7, real
     )
-    assert [row["row"] for row in rows] == [17, 16, 15, 14, 13, 12]
-    assert all("values" not in row for row in rows)
+    assert [row.number for row in rows] == [17, 16, 15, 14, 13, 12]
+    assert not any(row.values for row in rows)
 
 
 def test_rows_without_anything_in_common_have_no_rule() -> None:

@@ -6,6 +6,7 @@ from scipy.linalg import sqrtm
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ComparisonBasis, DifferentComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.frechet import Frechet, at_infinity, between, frechet_distance
 from twinset.measurement.harness import measure
@@ -62,8 +63,8 @@ def test_it_is_a_share_of_the_variance_of_train(compare, rng) -> None:
     x = rng_for(4, "x").normal(size=(2000, 3))
     found = Frechet().compute(compare(numbers(x + 0.5), numbers(x)), rng)
     assert found.value == pytest.approx(0.25, abs=0.02)
-    assert found.details["embeddings"]["all columns"]["directions"] == 3
-    assert found.parts is None
+    assert found.facts["embeddings"]["all columns"]["directions"] == 3
+    assert found.components is None
 
 
 def test_it_says_how_many_rows_it_needs(compare, rng) -> None:
@@ -97,12 +98,12 @@ def test_images_have_one_embedding_an_embedder() -> None:
         train=train, synthetic=made, holdout=holdout, embedders=[Classical()],
         metrics=[("gap.frechet", Frechet(n_directions=8)), ("gap.image_properties", ImageProperties())],
     )  # fmt: skip
-    assert set(frechet.details["embeddings"]) == {"classical", "all columns"}
+    assert set(frechet.facts["embeddings"]) == {"classical", "all columns"}
     assert frechet.verdict == "different"
-    assert frechet.details["compared"]["embedders"]["photo"]["classical"]["size"] == 210
+    assert frechet.finding(ComparisonBasis).embedders["photo"]["classical"]["size"] == 210
     assert named.verdict == "different"
-    assert "noise" in named.details["different"]["names"]
-    assert "brightness" not in named.details["different"]["names"]
+    assert "noise" in named.finding(DifferentComponents).names
+    assert "brightness" not in named.finding(DifferentComponents).names
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -27,7 +27,7 @@ def test_flipped_labels_are_counted_and_named(compare) -> None:
     found = ImageLabels().compute(compare(with_flips(made, 10), real), rng_for(1, "m"))
     # Every tenth of 200, all of them small ones that are called large.
     assert found.value == pytest.approx(0.1, abs=0.01)
-    assert found.details["label_that_looks_like"]["size"] == {
+    assert found.facts["label_that_looks_like"]["size"] == {
         "large that looks like small": pytest.approx(0.1, abs=0.01)
     }
 

@@ -5,6 +5,7 @@ import pytest
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DifferingTriples
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.k_marginals import KMarginals, choose_triples, joint_cells
 
@@ -24,8 +25,8 @@ def test_by_hand(compare, rng) -> None:
     found = KMarginals().compute(compare(*sets), rng)
     # Made: xup 2/4, xvp 1/4, xvq 1/4. Real: a quarter each in xup, xvp, yup, yvp.
     assert found.value == 0.5
-    assert found.details["sdnist_score"] == 500.0
-    assert found.details["worst"][0]["columns"] == ["a", "b", "c"]
+    assert found.facts["sdnist_score"] == 500.0
+    assert found.facts["worst"][0]["columns"] == ["a", "b", "c"]
 
 
 def test_what_no_pair_shows_is_seen_and_named(compare, rng) -> None:
@@ -33,9 +34,9 @@ def test_what_no_pair_shows_is_seen_and_named(compare, rng) -> None:
     found = KMarginals().compute(compare(made, real), rng)
     # Half of the rows of a, b, c stand in cells that do not exist; the other three triples are alike.
     assert found.value == pytest.approx(0.5 / 4, abs=0.03)
-    assert found.details["worst"][0]["columns"] == ["a", "b", "c"]
-    assert found.details["triples_that_differ"] == 1
-    assert "a, b and c" in found.details["summary"]
+    assert found.facts["worst"][0]["columns"] == ["a", "b", "c"]
+    assert found.facts["triples_that_differ"] == 1
+    assert found.finding(DifferingTriples).worst == ("a", "b", "c")
 
 
 def test_real_rows_are_not_blamed(people, compare) -> None:
@@ -44,7 +45,7 @@ def test_real_rows_are_not_blamed(people, compare) -> None:
         found = KMarginals().compute(
             compare(people(500, 2 * i), people(500, 2 * i + 1)), rng_for(i)
         )
-        blamed += found.details["triples_that_differ"] > 0
+        blamed += found.facts["triples_that_differ"] > 0
     assert blamed <= 4
 
 

@@ -9,6 +9,7 @@ from scipy.stats import wasserstein_distance as scipy_wasserstein
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnDistances, DifferingComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
 from twinset.evaluation.gap._pooled import PooledColumn
@@ -35,10 +36,10 @@ def test_by_hand(compare, rng) -> None:
     real = Dataset.from_arrow(pa.table({"n": [1.5, 2.5, 2.5, 2.5], "c": ["a", "b", "b", None]}))
     found = Marginals().compute(compare(made, real), rng)
     # n: 2/4 against 1/4 at 1.5. c: a 3/4 against 1/4, b 1/4 against 2/4, missing 0 against 1/4.
-    assert found.details["columns"] == {"c": 0.5, "n": 0.25}
-    assert list(found.details["columns"]) == ["c", "n"]
+    assert found.finding(ColumnDistances).distances == {"c": 0.5, "n": 0.25}
+    assert list(found.finding(ColumnDistances).distances) == ["c", "n"]
     assert found.value == 0.375
-    assert found.details["missing"] == {"c": {"synthetic": 0.0, "real": None}}
+    assert found.facts["missing"] == {"c": {"synthetic": 0.0, "real": None}}
 
 
 def test_missing_shares_of_1_to_10_real_rows_are_not_told(compare, rng) -> None:
@@ -49,8 +50,8 @@ def test_missing_shares_of_1_to_10_real_rows_are_not_told(compare, rng) -> None:
 
     for missing, told in ((1, None), (10, None), (11, 0.275)):
         found = Marginals().compute(compare(column(0), column(missing)), rng)
-        assert found.details["missing"] == {"c": {"synthetic": 0.0, "real": told}}
-    assert Marginals().compute(compare(column(0), column(0)), rng).details["missing"] == {}
+        assert found.facts["missing"] == {"c": {"synthetic": 0.0, "real": told}}
+    assert Marginals().compute(compare(column(0), column(0)), rng).facts["missing"] == {}
 
 
 def test_missing_numbers_count_as_below_all_others(compare, rng) -> None:
@@ -64,7 +65,7 @@ def test_datetimes_and_booleans_and_empty_columns(compare, rng) -> None:
     table = {"t": days, "b": [True, True, False, None], "e": pa.array([None] * 4, pa.float64())}
     data = Dataset.from_arrow(pa.table(table))
     found = Marginals().compute(compare(data, data), rng)
-    assert found.details["columns"] == {"t": 0.0, "b": 0.0, "e": 0.0}
+    assert found.finding(ColumnDistances).distances == {"t": 0.0, "b": 0.0, "e": 0.0}
 
 
 def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) -> None:
@@ -93,10 +94,9 @@ def test_a_column_that_differs_is_named_and_others_are_not(people, compare, rng)
     columns["x"] = pa.chunked_array([made.values("x") + 0.3])
     shifted = Dataset.from_arrow(pa.table(columns), made.schema)
     found = Marginals().compute(compare(shifted, people(600, 2)), rng)
-    assert found.details["different_columns"] == ["x"]
-    assert found.details["summary"] == "1 of 3 columns differs beyond chance: x"
-    assert next(iter(found.details["wasserstein"])) == "x"
-    assert found.details["wasserstein"]["x"] == pytest.approx(0.3, abs=0.1)
+    assert found.finding(DifferingComponents) == DifferingComponents("column", ("x",), 3)
+    assert next(iter(found.facts["wasserstein"])) == "x"
+    assert found.facts["wasserstein"]["x"] == pytest.approx(0.3, abs=0.1)
 
 
 @pytest.mark.parametrize("step", [10, 500])
@@ -104,7 +104,7 @@ def test_rounding_is_seen_though_the_distribution_hardly_moves(compare, rng, ste
     made, real = (rng_for(i, "pay").integers(10_000, 99_999, 500) for i in (1, 2))
     rounded = Dataset.from_arrow(pa.table({"pay": made // step * step}))
     found = Marginals().compute(compare(rounded, Dataset.from_arrow(pa.table({"pay": real}))), rng)
-    assert found.details["different_columns"] == ["pay"]
+    assert found.finding(DifferingComponents).names == ("pay",)
 
 
 def test_dates_cut_to_whole_days_are_seen(compare, rng) -> None:
@@ -113,7 +113,7 @@ def test_dates_cut_to_whole_days_are_seen(compare, rng) -> None:
     cut = pa.array(seconds[0] // day * day, pa.timestamp("us"))
     real = pa.array(seconds[1], pa.timestamp("us"))
     sets = [Dataset.from_arrow(pa.table({"t": column})) for column in (cut, real)]
-    assert Marginals().compute(compare(*sets), rng).details["different_columns"] == ["t"]
+    assert Marginals().compute(compare(*sets), rng).finding(DifferingComponents).names == ("t",)
 
 
 def test_heaps_are_seen(compare, rng) -> None:
@@ -121,7 +121,7 @@ def test_heaps_are_seen(compare, rng) -> None:
     # A third of the rows say exactly 40: hours move by little, and pile up.
     heaped = np.where(np.abs(hours[0] - 40) < 4, 40, hours[0])
     sets = [Dataset.from_arrow(pa.table({"h": column})) for column in (heaped, hours[1])]
-    assert Marginals().compute(compare(*sets), rng).details["different_columns"] == ["h"]
+    assert Marginals().compute(compare(*sets), rng).finding(DifferingComponents).names == ("h",)
 
 
 def test_real_columns_are_hardly_ever_named() -> None:
@@ -143,7 +143,7 @@ def test_real_columns_are_hardly_ever_named() -> None:
             for _ in range(2)
         ]
         found = Marginals(replicates=2).compute(Comparison(sets[1], sets[0], sets[1]), rng)
-        named += bool(found.details["different_columns"])
+        named += bool(found.finding(DifferingComponents).names)
     assert named <= 10  # 6 expected at most; more than 10 in 120 has a chance of 4 %
 
 
@@ -158,7 +158,7 @@ def test_a_tail_that_was_cut_off_is_a_different_part(compare) -> None:
     found = {}
     for name, made in (("real", _incomes(1_500, 4)), ("cut", cut)):
         sets = [Dataset.from_arrow(pa.table({"x": v})) for v in (made, real, train)]
-        found[name] = Marginals().compute(compare(*sets), rng_for(0, "m")).parts
+        found[name] = Marginals().compute(compare(*sets), rng_for(0, "m")).components
     assert found["cut"].names == ("x", "x (lower tail)", "x (upper tail)")
     told = find_different_components(Marginals(), found["cut"], found["real"], 1_500)
     assert told.names == ("x (upper tail)",)
@@ -168,8 +168,8 @@ def test_a_heap_at_the_end_is_no_tail(compare, rng) -> None:
     heaped = np.append(np.zeros(200), np.arange(300.0))
     data = Dataset.from_arrow(pa.table({"x": heaped, "c": ["a", "b"] * 250}))
     found = Marginals().compute(compare(data, data), rng)
-    assert found.parts.names == ("x", "c", "x (upper tail)")
-    assert found.parts.values.tolist() == [0.0, 0.0, 0.0]
+    assert found.components.names == ("x", "c", "x (upper tail)")
+    assert found.components.values.tolist() == [0.0, 0.0, 0.0]
 
 
 @given(numbers, numbers)

@@ -6,6 +6,7 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit, MissingCellPattern
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.missingness import Missingness, share_gap, where_gap
 from twinset.measurement.harness import measure
@@ -39,16 +40,16 @@ def test_where_gaps_by_hand() -> None:
 def test_values_missing_at_random_are_found_and_named(compare, rng) -> None:
     found = Missingness().compute(compare(draw(2000, 1, "random"), draw(2000, 2)), rng)
     assert found.value > 0.5
-    assert found.details["different_shares"] == []
-    assert ["job", "age"] in found.details["different_rows"]
-    assert "is missing in other rows" in found.details["summary"]
+    assert found.facts["different_shares"] == []
+    assert ["job", "age"] in found.facts["different_rows"]
+    assert found.finding(MissingCellPattern).moved == "job"
 
 
 def test_more_missing_cells_are_found_and_named(compare, rng) -> None:
     found = Missingness().compute(compare(draw(2000, 1, "more"), draw(2000, 2)), rng)
-    assert found.details["different_shares"] == ["job"]
-    assert found.details["gaps"]["job"]["share"] > 0.05
-    assert found.details["gaps"]["pay"]["share"] < found.details["gaps"]["job"]["share"]
+    assert found.facts["different_shares"] == ["job"]
+    assert found.facts["gaps"]["job"]["share"] > 0.05
+    assert found.facts["gaps"]["pay"]["share"] < found.facts["gaps"]["job"]["share"]
 
 
 def test_a_column_that_is_never_missing_any_more_is_at_the_far_end(compare, rng) -> None:
@@ -61,7 +62,7 @@ def test_real_rows_are_not_blamed(compare) -> None:
         Missingness().compute(compare(draw(800, 2 * i), draw(800, 2 * i + 1)), rng_for(i))
         for i in range(40)
     ]
-    named = [f.details["different_shares"] or f.details["different_rows"] for f in found]
+    named = [f.facts["different_shares"] or f.facts["different_rows"] for f in found]
     assert sum(bool(names) for names in named) <= 5
     # A tenth of 800 rows: chance alone moves 80 missing cells by 12 on either side.
     assert np.median([f.value for f in found]) < 0.3
@@ -71,13 +72,13 @@ def test_few_real_rows_are_not_counted(compare, rng) -> None:
     rare = np.arange(400) < 4
     x = pa.table({"x": pa.array(np.arange(400.0), mask=rare), "y": np.arange(400.0)})
     found = Missingness().compute(compare(draw(400, 1), draw(400, 2)), rng)
-    assert found.details["shares"]["job"]["real"] is not None
+    assert found.facts["shares"]["job"]["real"] is not None
     data = Dataset.from_arrow(x)
     found = Missingness().compute(compare(data, data), rng)
-    assert found.details["gaps"]["x"]["share"] is None
-    assert found.details["shares"] == {"x": {"synthetic": 0.01, "real": None}}
-    assert found.details["gaps"]["x"]["where"] is None
-    json.dumps(dict(found.details))
+    assert found.facts["gaps"]["x"]["share"] is None
+    assert found.facts["shares"] == {"x": {"synthetic": 0.01, "real": None}}
+    assert found.facts["gaps"]["x"]["where"] is None
+    json.dumps(dict(found.facts))
 
 
 def sparse(n: int, seed: int, share: float) -> Dataset:
@@ -112,18 +113,18 @@ def test_columns_beyond_the_most_still_count_and_are_told(compare, rng) -> None:
 
     found = Missingness(max_columns=3).compute(compare(wide(0.02, 1), wide(0.2, 2)), rng)
     assert found.value > 0.8
-    assert found.details["different_shares"] == ["last"]
-    assert found.details["gaps"]["last"]["where"] is None
-    assert "looked at for 3 of 4 columns" in found.details["note"]
+    assert found.facts["different_shares"] == ["last"]
+    assert found.facts["gaps"]["last"]["where"] is None
+    assert found.finding(ColumnLimit) is not None
     narrow = Missingness().compute(compare(wide(0.2, 1), wide(0.2, 2)), rng)
-    assert "note" not in narrow.details
+    assert narrow.finding(ColumnLimit) is None
 
 
 def test_where_nothing_is_missing_the_pattern_is_the_same(compare, rng) -> None:
     whole = draw(50, 1).select(["age"])
     found = Missingness().compute(compare(whole, whole), rng)
     assert found.value == 0
-    assert found.details["summary"] == "no cell is missing on either side"
+    assert found.finding(MissingCellPattern) == MissingCellPattern()
 
 
 def test_missing_cells_where_real_rows_have_none_are_different() -> None:

@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import ColumnLimit, PairDistances
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._pair_tables import rank_scores
 from twinset.evaluation.gap.marginals import Marginals
@@ -24,7 +25,9 @@ def test_two_numbers_by_hand(compare, rng) -> None:
     made = Dataset.from_arrow(pa.table({"a": up, "b": up}))
     real = Dataset.from_arrow(pa.table({"a": up, "b": up[::-1]}))
     found = Pairs().compute(compare(made, real), rng)
-    assert found.details["pairs"] == [["a", "b", pytest.approx(1.0)]]  # |1 - (-1)| / 2
+    assert found.finding(PairDistances).distances == (
+        ("a", "b", pytest.approx(1.0)),
+    )  # |1 - (-1)| / 2
     assert found.value == pytest.approx(1.0)
 
 
@@ -69,8 +72,12 @@ def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) 
 def test_of_a_wide_table_the_target_and_the_first_columns_are_compared(compare, rng) -> None:
     data = Dataset.from_arrow(pa.table({f"x{i}": [0.5, 1.5, 2.5] for i in range(6)}))
     found = Pairs(max_columns=3).compute(compare(data, data, target="x5"), rng)
-    assert {name for pair in found.details["pairs"] for name in pair[:2]} == {"x0", "x1", "x5"}
-    assert found.details["note"] == "3 of 6 columns were compared"
+    assert {name for pair in found.finding(PairDistances).distances for name in pair[:2]} == {
+        "x0",
+        "x1",
+        "x5",
+    }
+    assert found.finding(ColumnLimit) == ColumnLimit(3, 6)
 
 
 def test_constant_and_empty_columns_hang_together_with_nothing(compare, rng) -> None:
@@ -98,6 +105,6 @@ def test_what_is_kept_of_the_reference_changes_no_number(metric, people, compare
             alone = metric.compute(compare(side, reference), rng_for(seed))
             shared = metric.compute(replace(compare(side, reference), cache=cache), rng_for(seed))
             assert shared.value == alone.value
-            assert shared.details == alone.details
+            assert shared.findings == alone.findings
             assert np.array_equal(shared.replicates, alone.replicates)
-            assert np.array_equal(shared.parts.replicates, alone.parts.replicates)
+            assert np.array_equal(shared.components.replicates, alone.components.replicates)

@@ -8,6 +8,7 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.errors import ParameterError
+from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._combinations import find_exclusive_codes
 from twinset.evaluation.gap.rules_kept import RulesKept, find_rows_unlike_train
@@ -35,25 +36,25 @@ def with_column(dataset: Dataset, name: str, rows: int, values: list[object]) ->
 def test_columns_in_which_no_combination_is_looked_for_are_told(compare, rng) -> None:
     wide = Dataset.from_arrow(pa.table({f"c{i}": ["a", "b"] * 50 for i in range(32)}))
     found = RulesKept().compute(compare(wide, wide), rng)
-    assert found.details["note"].startswith("combinations were not looked for in 2 columns")
+    assert found.finding(ColumnLimit) is not None
     narrow = wide.select([f"c{i}" for i in range(4)])
-    assert "note" not in RulesKept().compute(compare(narrow, narrow), rng).details
+    assert RulesKept().compute(compare(narrow, narrow), rng).finding(ColumnLimit) is None
 
 
 def test_real_rows_keep_the_rules(compare, rng) -> None:
     found = RulesKept().compute(compare(bills(500, 1), bills(500, 2), bills(900, 3)), rng)
     assert found.value == 0.0
-    assert "sum(all, net, tax)" in found.details["rule_names"]
-    assert "dependency(town, county)" in found.details["rule_names"]
-    assert "combination(sex, role)" in found.details["rule_names"]
-    assert found.details["broken"] == []
+    assert "sum(all, net, tax)" in found.facts["rule_names"]
+    assert "dependency(town, county)" in found.facts["rule_names"]
+    assert "combination(sex, role)" in found.facts["rule_names"]
+    assert found.facts["broken"] == []
 
 
 def test_labels_that_real_rows_never_show_are_found(compare, rng) -> None:
     made = with_column(bills(500, 1), "role", 15, ["Wife"] * 15)
     found = RulesKept().compute(compare(made, bills(500, 2), bills(900, 3)), rng)
     assert found.value == 15 / 500
-    (worst,) = found.details["broken"]
+    (worst,) = found.facts["broken"]
     assert (worst["rule"], worst["columns"]) == ("labels(role)", ["role"])
     assert worst["beyond_real"]
 
@@ -65,7 +66,7 @@ def test_columns_with_ever_new_labels_are_no_rule(compare, rng) -> None:
 
     train = rows(1)
     found = RulesKept().compute(compare(rows(2), rows(3), train), rng)
-    assert found.details["rule_names"] == ["labels(sex)"]
+    assert found.facts["rule_names"] == ["labels(sex)"]
     assert found.value == 0
 
 
@@ -85,10 +86,10 @@ def test_a_broken_rule_is_named_with_its_rows(compare, rng, column, value, rule)
         assert found.value == 0.0
         return
     assert found.value == 0.08
-    first = found.details["broken"][0]
+    first = found.facts["broken"][0]
     assert (first["rule"], first["synthetic_rows"], first["real_rows"]) == (rule, 40, 0)
     assert first["beyond_real"]
-    assert f"{rule} by 40 synthetic and 0 real rows" in found.details["summary"]
+    assert found.finding(BrokenRules).rules[0] == BrokenRule(rule, 40, 0)
     assert found.replicates.mean() == pytest.approx(0.08, abs=0.02)
 
 
@@ -97,7 +98,7 @@ def test_labels_that_never_stand_together_are_found(compare, rng) -> None:
     other = np.where(np.array(made.to_arrow().column("sex")) == "f", "m", "f").tolist()
     swapped = with_column(made, "sex", 500, other)
     found = RulesKept().compute(compare(swapped, bills(500, 2), bills(900, 3)), rng)
-    assert found.details["broken"][0]["rule"] == "combination(sex, role)"
+    assert found.facts["broken"][0]["rule"] == "combination(sex, role)"
     assert found.value == pytest.approx(0.6, abs=0.07)
 
 
@@ -105,7 +106,7 @@ def test_few_real_rows_are_not_counted(compare, rng) -> None:
     made = with_column(bills(500, 1), "all", 40, [5000] * 40)
     real = with_column(bills(500, 2), "all", 3, [5000] * 3)
     found = RulesKept().compute(compare(made, real, bills(900, 3)), rng)
-    assert found.details["broken"][0]["real_rows"] == "1-10"
+    assert found.facts["broken"][0]["real_rows"] is None
 
 
 def test_declared_rules_count_and_unknown_values_break_nothing(compare, rng) -> None:
@@ -115,7 +116,7 @@ def test_declared_rules_count_and_unknown_values_break_nothing(compare, rng) -> 
     made = Dataset.from_arrow(pa.table({"a": ["u", "u", "w", "v"], "b": ["p", "q", "q", "q"]}))
     metric = RulesKept(discover=False)
     found = metric.compute(compare(made, real, declared), rng)
-    by_rule = {one["rule"]: one["synthetic_rows"] for one in found.details["broken"]}
+    by_rule = {one["rule"]: one["synthetic_rows"] for one in found.facts["broken"]}
     # The combination w, q is new; for the dependency nothing is known of w.
     assert by_rule == {"combination(a, b)": 2, "dependency(a, b)": 1}
     assert found.value == 0.5

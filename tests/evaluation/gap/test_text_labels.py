@@ -32,7 +32,7 @@ def test_the_share_of_labels_that_look_drawn_at_random_is_found(rng) -> None:
         found = TextLabels(replicates=20).compute(told, rng)
         # A label drawn at random is right half of the time: twice as many stray as are flipped.
         assert found.value == pytest.approx(2 * flipped, abs=0.02)
-        assert found.parts.names == ("about",)
+        assert found.components.names == ("about",)
 
 
 def test_flipped_labels_are_different_and_fresh_ones_are_not() -> None:
@@ -91,4 +91,4 @@ def test_a_column_of_keys_is_no_label(rng) -> None:
     found = TextLabels(replicates=2, max_levels=50).compute(
         Comparison(keyed(train), keyed(made), keyed(train)), rng
     )
-    assert found.parts.names == ("about",)
+    assert found.components.names == ("about",)

@@ -13,6 +13,7 @@ from twinset.core.contracts import Comparison, NotMeasurable, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DifferentComponents, TextAnomalyShare
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._near_repeats import near_repeats
 from twinset.evaluation.gap._span_slips import AnnotatedText
@@ -36,7 +37,7 @@ def said(
 
 def slips(made: Dataset, real: Dataset) -> dict[str, float]:
     found = TextAnomalies(replicates=10).compute(Comparison(real, made, real), rng_for(1))
-    return dict(found.details["slips"])
+    return dict(found.facts["slips"])
 
 
 def test_words_order_characters_and_lengths_by_hand() -> None:
@@ -151,13 +152,13 @@ def test_the_worst_slip_is_told_in_a_sentence() -> None:
     found = TextAnomalies(replicates=10).compute(
         Comparison(said(texts, spans), said(typed, spans), said(texts, spans)), rng_for(1)
     )
-    assert found.details["summary"] == (
-        "words of said that no real train text has: 8.3 % against 0.0 % in held-out real texts"
-    )
+    worst = found.finding(TextAnomalyShare)
+    assert worst.description == "words of said that no real train text has"
+    assert (round(worst.synthetic, 3), worst.real) == (0.083, 0.0)
     same = TextAnomalies(replicates=10).compute(
         Comparison(said(texts, spans), said(texts, spans), said(texts, spans)), rng_for(1)
     )
-    assert "summary" not in same.details
+    assert not same.findings
 
 
 def test_missing_and_odd_texts_are_read() -> None:
@@ -253,4 +254,4 @@ def _swap(text: str, own: list[dict[str, Any]], i: int) -> tuple[str, list[dict[
 def test_faults_are_found_and_the_right_slip_is_named_first(change: Any, first: str) -> None:
     score = judged(change)
     assert score.verdict == "different"
-    assert score.details["different"]["names"][0] == first
+    assert score.finding(DifferentComponents).names[0] == first

@@ -12,6 +12,7 @@ from twinset.core.contracts import Comparison, NotMeasurable, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
+from twinset.core.findings import TextFeatures
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.text_telltale import TextClassifier
 from twinset.measurement.harness import measure
@@ -57,8 +58,8 @@ def test_fresh_texts_are_as_good_as_real() -> None:
 def test_what_repeats_itself_gives_texts_away(change: Callable[[str, int], str], tell: str) -> None:
     score = judged(change)
     assert score.verdict == "different"
-    assert tell in score.details["tells"]
-    assert "Given away by" in score.sentence
+    assert tell in score.facts["tells"]
+    assert tell in score.finding(TextFeatures).features
 
 
 def test_the_share_is_that_of_the_texts_with_the_fault() -> None:
@@ -72,7 +73,7 @@ def test_no_word_that_few_synthetic_texts_use_is_named() -> None:
     made = [f"{text} secret" if i < 4 else text for i, text in enumerate(spoken(300, 2))]
     found = TextClassifier().compute(Comparison(said(real), said(made), said(real)), rng_for(1))
     assert found.value > 0.9
-    assert not any("secret" in tell for tell in found.details["tells"])
+    assert not any("secret" in tell for tell in found.facts["tells"])
 
 
 def test_what_it_lacks_is_said() -> None:

@@ -17,6 +17,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
+from twinset.core.findings import DifferentComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._divergence_frontier import frontier_area
 from twinset.evaluation.gap.texts import Texts
@@ -34,9 +35,12 @@ def texts(lines: Sequence[str | None]) -> Dataset:
 def patterns(real: Sequence[str | None], made: Sequence[str | None]) -> dict[str, float]:
     comparison = Comparison(texts(real), texts(made), texts(real))
     found = Texts(replicates=10).compute(comparison, np.random.default_rng(0))
-    assert found.parts is not None
+    assert found.components is not None
     return dict(
-        zip((name.removesuffix(" of said") for name in found.parts.names), found.parts.values)
+        zip(
+            (name.removesuffix(" of said") for name in found.components.names),
+            found.components.values,
+        )
     )
 
 
@@ -166,7 +170,7 @@ def test_unseen_real_texts_are_not_different(intents) -> None:
 def test_faults_are_found_and_named(intents, fault, pattern) -> None:
     score = _judged(intents, fault)
     assert score.verdict == "different"
-    assert pattern in score.details["different"]["names"]
+    assert pattern in score.finding(DifferentComponents).names
 
 
 def told(texts: list[str], spans: list[list[dict]] | None = None) -> Dataset:
@@ -180,7 +184,7 @@ def told(texts: list[str], spans: list[list[dict]] | None = None) -> Dataset:
 
 def measured(made: Dataset, real: Dataset) -> dict[str, float]:
     found = Texts(replicates=10).compute(Comparison(real, made, real), rng_for(1))
-    return dict(found.details["patterns"])
+    return dict(found.facts["patterns"])
 
 
 def test_lost_case_shows_in_the_shapes_of_words_alone() -> None:

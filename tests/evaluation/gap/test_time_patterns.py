@@ -49,10 +49,10 @@ def patterns(made: Dataset, real: Dataset, replicates: int = 20) -> dict[str, fl
     found = TimePatterns(replicates=replicates).compute(
         Comparison(real, made, real), np.random.default_rng(0)
     )
-    assert found.parts is not None
-    assert found.value == pytest.approx(found.parts.values.mean())
+    assert found.components is not None
+    assert found.value == pytest.approx(found.components.values.mean())
     assert found.replicates.shape == (replicates,)
-    return dict(zip(found.parts.names, found.parts.values.tolist()))
+    return dict(zip(found.components.names, found.components.values.tolist()))
 
 
 def test_clocks_by_hand() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from twinset.core.contracts import Comparison, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import DecidingRows
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy._excess_risk import FEW, excess, resampled, round_shares
 from twinset.evaluation.privacy.attribute_inference import AttributeInference
@@ -114,7 +115,7 @@ def verdict(release) -> Callable[..., str]:
         found = metric.compute(sets, rng_for(seed, "attack"))
         base = metric.compute(baseline, rng_for(seed, "attack"))
         return compute_verdict(
-            "attack", metric, found, Reference(base, None, n), found.details
+            "attack", metric, found, Reference(base, None, DecidingRows(n, "rows"))
         ).verdict
 
     return decide
@@ -145,7 +146,7 @@ def test_fresh_rows_have_no_excess_on_average_and_intervals_that_say_so(
         attack.compute(release("fresh", seed, n=400, n_control=200), rng_for(seed, "attack"))
         for seed in range(30)
     ]
-    values = np.array([one.details["excess"] for one in found])
+    values = np.array([one.facts["excess"] for one in found])
     errors = np.array([one.replicates.std(ddof=1) for one in found])
     assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
     assert (np.abs(values) < 1.96 * errors).mean() >= 0.85
@@ -167,7 +168,7 @@ def test_the_value_is_clipped_and_its_replicates_are_not(release, attack: Metric
     given_sets = release("fresh", 3, 300)
     low = min(
         (attack.compute(given_sets, rng_for(seed, "attack")) for seed in range(8)),
-        key=lambda found: found.details["excess"],
+        key=lambda found: found.facts["excess"],
     )
     assert low.value >= 0
     assert low.replicates.min() < 0
@@ -176,10 +177,10 @@ def test_the_value_is_clipped_and_its_replicates_are_not(release, attack: Metric
 @each_attack
 def test_details_hold_no_row_and_no_small_cell(release, attack: Metric) -> None:
     found = attack.compute(release("independent", 3, 300), rng_for(1, "attack"))
-    told = json.dumps(dict(found.details))
-    n = found.details["deciding"]["rows"]
+    told = json.dumps([found.facts, [one.to_json() for one in found.findings]])
+    n = found.finding(DecidingRows).n
     for key in ("singled_out", "linked"):
-        for share in found.details.get(key, {}).values():
+        for share in found.facts.get(key, {}).values():
             assert isinstance(share, str) or share == 0 or round(share * n) > 10
     assert len(told) < 4_000
     assert "set by twinset" in told

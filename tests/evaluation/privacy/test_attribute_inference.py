@@ -7,6 +7,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
+from twinset.core.findings import AttackRates
 from twinset.evaluation.privacy.attribute_inference import (
     AttributeInference,
     choose_sensitive_columns,
@@ -43,15 +44,15 @@ def test_hand_counted_success_on_members_and_control() -> None:
     sets = Comparison(*(sensitive(part, "ill") for part in (train, train, control)))
     found = AttributeInference().compute(sets, np.random.default_rng(1))
     assert found.value == 0.5
-    assert found.details["worst"] == "ill"
+    assert found.finding(AttackRates).attribute == "ill"
 
 
 def test_what_holds_of_people_in_general_is_no_leak(people, compare, rng) -> None:
     """Colour follows x, so anybody's may be inferred."""
     train, control = (sensitive(people(800, seed), "colour") for seed in (1, 2))
     found = AttributeInference().compute(compare(people(800, 3), control, train), rng)
-    assert found.details["right"]["colour"]["control"] > 0.6
-    assert abs(found.details["excess"]) < 0.06
+    assert found.facts["right"]["colour"]["control"] > 0.6
+    assert abs(found.facts["excess"]) < 0.06
 
 
 def test_declared_secrets_come_before_any_other(people) -> None:

@@ -8,6 +8,7 @@ from scipy.stats import fisher_exact
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, Field, Schema
+from twinset.core.findings import CopyCounts
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.exact_copies import (
     ExactCopies,
@@ -118,7 +119,7 @@ def test_a_copy_of_train_is_caught_and_fresh_rows_are_not(people, compare, rng) 
     train, holdout, fresh = people(300, 1), people(300, 2), people(300, 3)
     caught = ExactCopies().compute(compare(train, holdout, train), rng)
     assert caught.value == 1.0
-    assert caught.details["summary"].startswith("300 of 300 synthetic rows")
+    assert caught.finding(CopyCounts).n_copies == caught.finding(CopyCounts).n_synthetic == 300
     assert ExactCopies().compute(compare(fresh, holdout, train), rng).value == 0
     assert len(caught.replicates) == 0  # every row was looked at
 
@@ -133,8 +134,8 @@ def test_copied_images_and_texts_are_found_beside_fresh_numbers(compare, rng) ->
 
     found = ExactCopies().compute(compare(pages(30, 1), pages(60, 50), pages(0, 0)), rng)
     assert found.value == pytest.approx(2 / 3)
-    assert found.details["parts"]["image 'image'"]["copies"] == 2
-    assert found.details["parts"]["text 'text'"]["excess"] == 0
+    assert found.facts["parts"]["image 'image'"]["copies"] == 2
+    assert found.facts["parts"]["text 'text'"]["excess"] == 0
 
 
 def test_a_label_beside_texts_is_no_row_to_copy() -> None:
@@ -150,7 +151,7 @@ def test_a_label_beside_texts_is_no_row_to_copy() -> None:
     comparison = Comparison(part("bob"), part("eve"), part("ann"))
     found = ExactCopies().compute(comparison, rng_for(0))
 
-    assert list(found.details["parts"]) == ["text 'text'"]
+    assert list(found.facts["parts"]) == ["text 'text'"]
 
 
 def test_where_a_tile_lies_is_no_copy_but_its_picture_is(rng) -> None:

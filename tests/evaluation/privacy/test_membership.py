@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import DecidingRows
 from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy._membership_attack import AttackTargets, auc, draws, weighted_aucs
 from twinset.evaluation.privacy.membership import Membership, attack_signals, true_positive_rate
@@ -62,9 +63,9 @@ def test_members_and_control_are_treated_alike(people) -> None:
     train, holdout, made = people(300, 1), people(200, 2), people(250, 3)
     one = Membership().compute(Comparison(train, made, holdout), rng_for(1, "x"))
     other = Membership().compute(Comparison(holdout, made, train), rng_for(1, "x"))
-    for name, value in one.details["auc"].items():
+    for name, value in one.facts["auc"].items():
         # Where ties of distances are split by rounding a pair may count otherwise.
-        assert value == pytest.approx(1 - other.details["auc"][name], abs=1e-3)
+        assert value == pytest.approx(1 - other.facts["auc"][name], abs=1e-3)
 
 
 def test_levels_of_either_side_are_told_apart(compare) -> None:
@@ -85,7 +86,7 @@ def test_true_alarms_that_stand_for_1_to_10_members_are_not_told(people, compare
             pa.concat_tables([train.to_arrow().slice(0, copies), fresh.to_arrow().slice(copies)])
         )
         found = Membership().compute(compare(rows, holdout, train), rng)
-        told = found.details["true_alarms_at_1_percent_false"]
+        told = found.facts["true_alarms_at_1_percent_false"]
         assert (told is not None) == is_told
         assert told is None or told * 100 >= 11
 
@@ -102,7 +103,7 @@ def test_a_copy_is_told_and_a_jittered_copy_too(people, compare, rng) -> None:
     train, holdout = people(600, 1), people(300, 2)
     copied = Membership().compute(compare(train, holdout, train), rng)
     assert copied.value > 0.95
-    assert copied.details["true_alarms_at_1_percent_false"] > 0.9
+    assert copied.facts["true_alarms_at_1_percent_false"] > 0.9
     near = Membership().compute(compare(jittered(train, 0.02, 1), holdout, train), rng)
     far = Membership().compute(compare(jittered(train, 1.0, 1), holdout, train), rng)
     assert copied.value > near.value > 0.6 > far.value
@@ -113,7 +114,7 @@ def test_fresh_rows_score_one_half_inside_their_interval(people, compare) -> Non
     for seed in range(40):
         sides = [people(n, 3 * seed + i) for i, n in enumerate((300, 150, 300))]
         found = Membership().compute(compare(sides[2], sides[1], sides[0]), rng_for(seed, "x"))
-        signed = np.mean(list(found.details["auc"].values()))
+        signed = np.mean(list(found.facts["auc"].values()))
         inside += abs(signed - 0.5) < 1.96 * found.replicates.std(ddof=1)
         values.append(signed)
     # 38 of 40 expected; below 34 has a chance of 2 in 100.
@@ -124,13 +125,13 @@ def test_fresh_rows_score_one_half_inside_their_interval(people, compare) -> Non
 def test_a_cap_is_kept_and_said(people, compare, rng) -> None:
     metric = Membership(max_rows=50, max_synthetic=40)
     found = metric.compute(compare(people(90, 1), people(60, 2), people(200, 3)), rng)
-    assert found.details["rows"] == {"train": 50, "control": 50, "synthetic": 40}
-    assert found.details["deciding"]["rows"] == 50
+    assert found.facts["rows"] == {"train": 50, "control": 50, "synthetic": 40}
+    assert found.finding(DecidingRows).n == 50
 
 
 def test_nothing_in_the_details_belongs_to_one_row(people, compare, rng) -> None:
     few, many = (
-        Membership().compute(compare(people(n, 1), people(n, 2), people(n, 3)), rng).details
+        Membership().compute(compare(people(n, 1), people(n, 2), people(n, 3)), rng).facts
         for n in (40, 400)
     )
     # As long whatever the number of rows, give or take a few digits.

@@ -30,7 +30,7 @@ def test_a_copy_of_train_is_never_nearer_to_the_holdout(people, compare, rng, n_
     train = people(n_train, 3)
     found = NearestRecord().compute(compare(train, people(300, 2), train), rng)
     assert found.value == pytest.approx(1.0, abs=0.01)
-    assert found.details["median_distance"]["to_train"] == 0
+    assert found.facts["median_distance"]["to_train"] == 0
 
 
 def test_ties_count_half(compare, rng, people) -> None:
@@ -58,5 +58,5 @@ def test_rows_that_are_all_nearest_to_one_record_tell_nothing(compare, rng) -> N
 
     train, holdout = rows(*np.linspace(0, 1, 40)), rows(*np.linspace(0.01, 0.99, 40))
     found = NearestRecord().compute(compare(rows(*np.linspace(50, 60, 300)), holdout, train), rng)
-    assert found.details["nearest_records"] == 1
+    assert found.facts["nearest_records"] == 1
     assert np.quantile(found.replicates, 0.05) < 0.5

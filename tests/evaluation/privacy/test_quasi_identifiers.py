@@ -29,8 +29,8 @@ def test_hand_counted_cells() -> None:
     """Of ten synthetic rows three point at a cell of 10, four at one of 11, three at nobody."""
     found = k_map(towns(a=3, b=4, z=3), towns(a=10, b=11))
     assert found.value == pytest.approx(0.3)
-    assert found.details["share_in_no_training_row"] == pytest.approx(0.3)
-    assert found.details["mean_risk_of_a_match"] == pytest.approx((3 / 10 + 4 / 11) / 10)
+    assert found.facts["share_in_no_training_row"] == pytest.approx(0.3)
+    assert found.facts["mean_risk_of_a_match"] == pytest.approx((3 / 10 + 4 / 11) / 10)
     assert k_map(towns(a=3, b=4, z=3), towns(a=10, b=11), k=12).value == pytest.approx(0.7)
 
 
@@ -65,7 +65,7 @@ def test_without_a_declaration_it_says_what_to_do() -> None:
 
 
 def test_thresholds_say_who_says_so() -> None:
-    told = k_map(towns(a=30), towns(a=30)).details["thresholds"]
+    told = k_map(towns(a=30), towns(a=30)).facts["thresholds"]
     assert "no number" in told["HHS, 45 CFR 164.514(b)(1)"]
     assert "0.09" in told["EMA Policy 0070 and Health Canada"]
     assert "set by twinset" in told["twinset"]

@@ -93,6 +93,6 @@ def test_intervals_are_narrowed_until_enough_combinations_are_found(compare, rng
         for part in (where[:500], where[500:])
     )
     found = SinglingOut(width=0.5).compute(compare(train, control, train), rng)
-    assert found.details["width"] < 0.5
-    assert found.details["rows"]["attacks"] >= 125
+    assert found.facts["width"] < 0.5
+    assert found.facts["rows"]["attacks"] >= 125
     assert found.value > 0.3

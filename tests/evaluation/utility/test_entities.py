@@ -15,6 +15,7 @@ from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ExchangeRate, ModelComparison, WorstLabel
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._entities import TokenizedTexts, score_tags
 from twinset.evaluation.utility._tagger import fit_tagger, predict_tags
@@ -127,13 +128,13 @@ def test_fresh_texts_serve_as_well_and_spoilt_ones_do_not(compare, rng) -> None:
 
     good = measured(sentences(150, 3))
     assert good.value > 0.95
-    assert good.details["answers"]["synthetic"] != "hurts"
+    assert good.finding(ModelComparison).trained_on("synthetic").effect != "hurts"
     assert measured(sentences(150, 3, shift=3)).value < 0.5
     lost = measured(sentences(150, 3, drop="person"))
-    assert next(iter(lost.details["labels"])) == "person"
-    assert lost.details["labels"]["person"]["synthetic"] == 0.0
-    assert lost.details["summary"].startswith("worst off is 'person': F1 0.00")
-    assert lost.details["answers"]["synthetic"] == "hurts"
+    assert next(iter(lost.facts["labels"])) == "person"
+    assert lost.facts["labels"]["person"]["synthetic"] == 0.0
+    assert (lost.finding(WorstLabel).label, lost.finding(WorstLabel).synthetic) == ("person", 0.0)
+    assert lost.finding(ModelComparison).trained_on("synthetic").effect == "hurts"
 
 
 def test_spoilt_texts_are_worth_less_than_nothing(compare) -> None:
@@ -141,9 +142,9 @@ def test_spoilt_texts_are_worth_less_than_nothing(compare) -> None:
     made = sentences(160, 3, shift=3)
     found = EntityExchangeRate(replicates=20).compute(compare(made, holdout, train), rng_for(1))
     assert found.value < -500
-    assert found.details["best_rows"] == 0
-    assert "by a tagger): add none" in found.details["summary"]
-    assert [entry["rows"] for entry in found.details["sweep"]] == [0, 40, 80, 160]
+    assert found.facts["best_rows"] == 0
+    assert found.finding(ExchangeRate).effect == "hurts"
+    assert [entry["rows"] for entry in found.facts["sweep"]] == [0, 40, 80, 160]
 
 
 def test_sets_without_spans_or_with_few_are_not_measurable(compare, rng) -> None:

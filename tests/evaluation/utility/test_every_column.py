@@ -11,6 +11,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ColumnLimit
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
 from twinset.evaluation.utility._every_column import ColumnLosses, _outcomes, _squared, losses
@@ -80,11 +81,17 @@ def test_real_rows_are_as_good_and_a_shuffled_column_is_named() -> None:
     lost["kind"] = rng_for(0, "shuffle").permutation(lost["kind"])
     broken = measured(table(lost))
     assert abs(fresh.value - real.value) < 0.03
-    assert find_different_components(EveryColumn(), fresh.parts, real.parts, 1_500).names == ()
-    assert "kind" in find_different_components(EveryColumn(), broken.parts, real.parts, 1_500).names
-    assert next(iter(broken.details["explained"])) == "kind"
-    assert fresh.details["global_utility"] == pytest.approx(1.0, abs=0.05)
-    assert broken.details["global_utility"] < 0.8
+    assert (
+        find_different_components(EveryColumn(), fresh.components, real.components, 1_500).names
+        == ()
+    )
+    assert (
+        "kind"
+        in find_different_components(EveryColumn(), broken.components, real.components, 1_500).names
+    )
+    assert next(iter(broken.facts["explained"])) == "kind"
+    assert fresh.facts["global_utility"] == pytest.approx(1.0, abs=0.05)
+    assert broken.facts["global_utility"] < 0.8
 
 
 def test_real_forests_are_grown_once_for_all_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +99,8 @@ def test_real_forests_are_grown_once_for_all_comparisons(monkeypatch: pytest.Mon
     given = Comparison(train, train, held)
     base = EveryColumn().compute(given, rng_for(0, "m"))
     told = EveryColumn().compute(replace(given, synthetic=made), rng_for(0, "m"))
-    assert {one["real"] for one in told.details["explained"].values()} == set(
-        base.parts.values.tolist()
+    assert {one["real"] for one in told.facts["explained"].values()} == set(
+        base.components.values.tolist()
     )
     monkeypatch.setattr("sklearn.ensemble.ExtraTreesRegressor.fit", None)
     again = EveryColumn().compute(given, rng_for(0, "m"))
@@ -106,7 +113,7 @@ def test_missing_and_constant_columns_do_no_harm() -> None:
     data = table(columns)
     held = Dataset.from_arrow(data.to_arrow(), data.schema)
     found = EveryColumn().compute(Comparison(data, data, held), rng_for(0, "m"))
-    assert set(found.parts.names) == {"size", "price", "kind", "noise"}
+    assert set(found.components.names) == {"size", "price", "kind", "noise"}
     assert np.isfinite(found.replicates).all()
 
 
@@ -115,8 +122,8 @@ def test_of_a_wide_table_the_target_and_the_first_columns_are_predicted() -> Non
     data = table({f"c{i}": column for i, column in enumerate(x.T)})
     given = Comparison(data, data, data, "c5")
     found = EveryColumn(max_columns=2).compute(given, rng_for(0, "m"))
-    assert set(found.parts.names) == {"c0", "c5"}
-    assert found.details["note"] == "2 of 6 columns were predicted"
+    assert set(found.components.names) == {"c0", "c5"}
+    assert found.finding(ColumnLimit) == ColumnLimit(2, 6)
 
 
 def test_too_little_to_measure() -> None:

@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import AddedRows
+from twinset.core.findings import ExchangeRate as WorthFinding
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import _real_and_synthetic as module
 from twinset.evaluation.utility._data_splits import DataSplits
-from twinset.evaluation.utility._exchange_rates import summary
+from twinset.evaluation.utility._exchange_rates import exchange_findings
 from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
 from twinset.evaluation.utility._real_and_synthetic import HoldoutLosses
 from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
 from twinset.measurement.harness import measure
+from twinset.report.answers.sentences import describe, score_sentence
 
 SIZES = np.array([1.0, 0.5, 0.25, 0.125])
 
@@ -139,9 +142,9 @@ def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
         np.ones(1),
         False,
     )
-    told = summary(plan, "a tagger", found, replicates, 0)
-    assert told.startswith("Whether adding these synthetic rows helps for this task")
-    assert "cannot be told, but as many real ones surely help more: 1,000 of them" in told
+    told = describe(exchange_findings(plan, "a tagger", found, replicates, 0)[0])
+    assert told.startswith("it is open whether adding these synthetic rows helps for this task")
+    assert "but as many real ones help more beyond chance: 1,000 of them" in told
     assert "fewer and" in told
 
 
@@ -164,22 +167,22 @@ def test_fresh_real_rows_are_worth_what_they_are() -> None:
     found = told(train, fresh, holdout)
     spread = 1.96 * np.std(found.replicates, ddof=1)
     assert abs(found.value - 1000) <= spread < 2000
-    assert found.details["judge"] == "linear"
-    assert found.details["curve"]["rows"] == [300, 150, 75, 38]
-    assert "cannot be told" in found.details["summary"]
-    assert [entry["rows"] for entry in found.details["sweep"]] == [0, 75, 150, 300]
+    assert found.facts["judge"] == "linear"
+    assert found.facts["curve"]["rows"] == [300, 150, 75, 38]
+    assert found.finding(WorthFinding).effect == "no evidence"
+    assert [entry["rows"] for entry in found.facts["sweep"]] == [0, 75, 150, 300]
 
 
 def test_copies_of_train_are_worth_nothing_and_loose_columns_do_harm() -> None:
     train, holdout = rows(300, 1), rows(4000, 3)
     again = told(train, train, holdout)
-    assert again.details["best_rows"] == 0
+    assert again.facts["best_rows"] == 0
     assert abs(again.value) <= 1.96 * np.std(again.replicates, ddof=1)
     loose = train.records.set_column(30, "y", rows(300, 9).records.column("y"))
     harm = told(train, Dataset.from_arrow(loose), holdout)
     assert harm.value + 1.96 * np.std(harm.replicates, ddof=1) < 0
-    assert harm.details["summary"].endswith("real rows")
-    assert "add none" in harm.details["summary"]
+    assert harm.finding(AddedRows).like_real is not None
+    assert harm.finding(WorthFinding).effect == "hurts"
 
 
 def test_where_more_real_rows_would_not_help_no_rate_is_told() -> None:
@@ -195,8 +198,8 @@ def test_rows_of_the_rare_class_are_counted_in_rows_of_it() -> None:
     fresh = frauds(2000, 2, 0.06)
     rare = fresh.filter(np.array(fresh.records.column("label").to_pylist()) == "yes")
     found = told(train, rare, holdout, "label")
-    assert found.details["counted_in"] == "rows with label = yes"
-    assert found.details["curve"]["rows"][0] == 120
+    assert found.facts["counted_in"] == "rows with label = yes"
+    assert found.facts["curve"]["rows"][0] == 120
     assert abs(found.value - 1000) <= 1.96 * np.std(found.replicates, ddof=1)
 
 
@@ -286,5 +289,5 @@ def test_the_frame_holds_it_against_a_thousand_without_measuring_real_rows() -> 
     assert ran.call_count == 1
     assert score.baseline == 1000.0
     assert score.floor is None
-    assert ", real rows 1,000;" in score.sentence
-    assert "1,000 of these synthetic rows are worth" in score.sentence
+    assert ", real rows 1,000" in score_sentence(score)
+    assert "1,000 of these synthetic rows are worth" in score_sentence(score)

@@ -6,6 +6,7 @@ from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, ImageArrays
 from twinset.evaluation.utility.image_classes import ImageClasses, mean_recall, replicated_recall
@@ -72,19 +73,20 @@ def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
         found[name] = QUICK.compute(told, rng_for(4, "m"))
     assert found["good"].value > 0.9
     assert found["turned"].value < 0.1
-    assert found["turned"].details["finding"] == "hurts"
-    assert found["turned"].details["answers"]["synthetic"] == "hurts"
-    assert found["good"].details["rows"] == {"real": 120, "mixed": 240, "synthetic": 120}
+    turned_models = found["turned"].finding(ModelComparison)
+    assert [turned_models.trained_on(k).effect for k in ("mixed", "synthetic")] == ["hurts"] * 2
+    rows = {m.data: m.n_rows for m in found["good"].finding(ModelComparison).models}
+    assert rows == {"real": 120, "mixed": 240, "synthetic": 120}
 
 
 def test_the_baseline_is_the_net_of_real_pictures_and_the_cache_changes_nothing() -> None:
     train, holdout = pictures(60, 1), pictures(60, 3)
     told = Comparison(train, train, holdout, target="size")
     first = QUICK.compute(told, rng_for(4, "m"))
-    assert first.details["mode"] == "real pictures only"
+    assert first.finding(ModelComparison).decides == "real"
     mixed = Comparison(train, pictures(60, 2), holdout, target="size", cache=told.cache)
     again = QUICK.compute(mixed, rng_for(4, "m"))
-    assert again.details["measures"]["mean recall"]["real"] == first.value
+    assert again.finding(ModelComparison).score("mean recall", "real").value == first.value
 
 
 def test_what_is_lacking_is_said() -> None:

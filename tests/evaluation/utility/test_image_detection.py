@@ -4,6 +4,7 @@ import pytest
 from tests.evaluation.utility.pictures_of_discs import discs
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import Annotated, Variation, annotated
 from twinset.evaluation.utility._box_maps import Centres
@@ -31,11 +32,13 @@ def test_each_class_is_told() -> None:
     quick = ImageDetection(steps=2, seeds=2, window=32, replicates=10, device="cpu")
     told = Comparison(discs(4, 1), discs(4, 2), discs(5, 3))
     found = quick.compute(told, rng_for(4, "m"))
-    scores = found.details["measures"]
+    models = found.finding(ModelComparison)
     kinds = ("average precision", "recall")
     each = {f"{kind} of {name}" for kind in kinds for name in ("dark", "light")}
-    assert set(scores) == {MEAN, *each}
-    own = [scores[f"average precision of {name}"]["mixed"] for name in ("dark", "light")]
+    assert set(models.measures) == {MEAN, *each}
+    own = [
+        models.score(f"average precision of {name}", "mixed").value for name in ("dark", "light")
+    ]
     assert found.value == pytest.approx(np.mean(own))
 
 

@@ -4,10 +4,12 @@ import pytest
 from tests.evaluation.utility.pictures_of_discs import discs
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._dense_net import Training
 from twinset.evaluation.utility._dense_trial import replicated
 from twinset.evaluation.utility.image_segmentation import ImageSegmentation
+from twinset.report.answers.sentences import describe
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -17,13 +19,14 @@ QUICK = ImageSegmentation(steps=30, seeds=2, window=32, replicates=20, device="c
 def test_wrong_masks_hurt_and_are_named_so() -> None:
     told = Comparison(discs(6, 1), discs(30, 2, wrong="place"), discs(10, 3))
     found = QUICK.compute(told, rng_for(4, "m"))
-    scores = found.details["measures"]["F1 at IoU 0.5"]
+    models = found.finding(ModelComparison)
+    scores = {m.data: m.scores[0].value for m in models.models}
     assert scores["real"] > 0.8
     assert scores["mixed"] < 0.7
     assert found.value == scores["mixed"]
-    assert found.details["finding"] == "hurts"
-    assert found.details["summary"].startswith("Adding the synthetic pictures hurts")
-    assert found.details["rows"] == {"real": 6, "mixed": 36}
+    assert models.trained_on("mixed").effect == "hurts"
+    assert describe(models).startswith("adding the synthetic images hurts")
+    assert [m.n_rows for m in models.models] == [6, 36]
 
 
 def test_the_baseline_is_the_net_of_real_pictures_and_equal_streams_give_equal_numbers() -> None:
@@ -31,14 +34,14 @@ def test_the_baseline_is_the_net_of_real_pictures_and_equal_streams_give_equal_n
     train, holdout = discs(4, 1), discs(5, 3)
     told = Comparison(train, train, holdout)
     first = quick.compute(told, rng_for(4, "m"))
-    assert "mixed" not in first.details["measures"]["F1 at IoU 0.5"]
+    assert first.finding(ModelComparison).trained_on("mixed") is None
     cached = quick.compute(
         Comparison(train, discs(4, 2), holdout, cache=told.cache), rng_for(4, "m")
     )
     afresh = quick.compute(Comparison(train, discs(4, 2), holdout), rng_for(4, "m"))
-    assert cached.details == afresh.details
+    assert cached.findings == afresh.findings
     assert np.array_equal(cached.replicates, afresh.replicates)
-    assert cached.details["measures"]["F1 at IoU 0.5"]["real"] == first.value
+    assert cached.finding(ModelComparison).score("F1 at IoU 0.5", "real").value == first.value
 
 
 def test_batches_are_shared_out_by_hand() -> None:

@@ -9,6 +9,7 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
+from twinset.core.findings import ModelChoice
 from twinset.evaluation.utility._model_pool import models
 from twinset.evaluation.utility._task import PredictionTask
 from twinset.evaluation.utility.model_ranking import ModelRanking, rank_correlation, regrets
@@ -43,11 +44,11 @@ def test_rows_of_another_law_lead_to_the_wrong_model() -> None:
         for crossed in (True, False)
     }
     assert found[True].value < 0.02
-    assert found[False].details["picked"].startswith("linear")
+    assert found[False].finding(ModelChoice).by_synthetic.startswith("linear")
     assert found[False].value > 0.3
     assert np.quantile(found[False].replicates, 0.025) > 0.2
-    assert found[True].details["rank_correlation"] > found[False].details["rank_correlation"]
-    assert found[False].details["scores"]["linear"]["synthetic"] > 0.95
+    assert found[True].facts["rank_correlation"] > found[False].facts["rank_correlation"]
+    assert found[False].facts["scores"]["linear"]["synthetic"] > 0.95
 
 
 def test_numbers_are_told_too() -> None:
@@ -55,9 +56,9 @@ def test_numbers_are_told_too() -> None:
     x = rng.normal(size=(3, 400))
     parts = [Dataset.from_arrow(pa.table({"x": v, "y": 2 * v})) for v in x]
     found = ModelRanking(replicates=10).compute(Comparison(*parts, target="y"), rng)
-    assert found.details["best"] == found.details["picked"] == "linear"
+    assert found.finding(ModelChoice) == ModelChoice("linear", "linear")
     assert found.value == 0
-    assert found.details["measure"] == "R2"
+    assert found.facts["measure"] == "R2"
     assert len(models(PredictionTask("regression", "y", ("x",)), 400)) == 7
 
 

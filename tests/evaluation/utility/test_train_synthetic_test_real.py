@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, r2_score
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import DecidingRows, ModelComparison
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility import train_synthetic_test_real as module
 from twinset.evaluation.utility._holdout_scores import (
@@ -85,11 +86,12 @@ def test_draws_keep_the_number_of_positives() -> None:
 
 def test_a_good_twin_trains_as_well_as_real_rows() -> None:
     found = measured(fraud(1500, 1), fraud(1500, 2), fraud(1000, 3))
-    scores = found.details["measures"]["average precision"]
-    assert found.details["mode"] == "synthetic rows only"
+    models = found.finding(ModelComparison)
+    scores = {m.data: m.scores[0].value for m in models.models}
+    assert models.decides == "synthetic"
     assert found.value == scores["synthetic"] == pytest.approx(scores["real"], abs=0.08)
     assert scores["real"] > 0.6
-    assert set(found.details["measures"]) == {"average precision", "recall at 1 % alerts"}
+    assert set(models.measures) == {"average precision", "recall at 1 % alerts"}
 
 
 def test_rows_with_turned_labels_hurt() -> None:
@@ -99,47 +101,50 @@ def test_rows_with_turned_labels_hurt() -> None:
         pa.table({"x": made.values("x"), "y": made.values("y"), "label": turned}), made.schema
     )
     found = measured(fraud(500, 1), wrong, fraud(1000, 3))
-    assert found.details["finding"] == "hurts"
-    change = found.details["changes"]["average precision"]["mixed"]
-    assert change["interval"][0] < change["difference"] < change["interval"][1] < 0
+    mixed = found.finding(ModelComparison).trained_on("mixed")
+    assert mixed.effect == "hurts"
+    assert (
+        mixed.scores[0].interval[0] < mixed.scores[0].difference < mixed.scores[0].interval[1] < 0
+    )
 
 
 def test_more_rows_of_the_same_law_help_where_real_ones_are_few() -> None:
     found = measured(fraud(60, 1), fraud(3000, 2), fraud(2000, 3))
-    assert found.details["finding"] == found.details["answers"]["mixed"] == "helps"
+    assert found.finding(ModelComparison).trained_on("mixed").effect == "helps"
 
 
 def test_no_rows_of_use_are_no_evidence() -> None:
     train = fraud(1500, 1)
     found = measured(train, train.take(np.arange(2)), fraud(1000, 3))
-    assert found.details["finding"] == "no evidence"
+    assert found.finding(ModelComparison).trained_on("mixed").effect == "no evidence"
 
 
 def test_made_cases_of_one_class_are_judged_together_with_the_real_rows() -> None:
     made = fraud(2000, 2)
     made = made.filter(np.array(made.records.column("label").to_pylist()) == "yes")
     found = measured(fraud(800, 1), made, fraud(800, 3))
-    assert found.details["mode"] == "real and synthetic rows together"
-    assert set(found.details["measures"]["average precision"]) == {"real", "mixed"}
+    models = found.finding(ModelComparison)
+    assert models.decides == "mixed"
+    assert [m.data for m in models.models] == ["real", "mixed"]
 
 
 def test_real_rows_beside_themselves_are_fitted_once() -> None:
     train, holdout = fraud(300, 1), fraud(300, 3)
     cache: dict = {}
-    with patch.object(module, "fit_judge", wraps=module.fit_judge) as fits:
+    with patch.object(module, "fit_discriminator", wraps=module.fit_discriminator) as fits:
         base = measured(train, train, holdout, cache=cache)
         assert fits.call_count == 1
         found = measured(train, fraud(300, 2), holdout, cache=cache)
         assert fits.call_count == 3
-    assert base.details["mode"] == "real rows only"
-    assert found.details["measures"]["average precision"]["real"] == base.value
+    assert base.finding(ModelComparison).decides == "real"
+    assert found.finding(ModelComparison).score("average precision", "real").value == base.value
     assert len(base.replicates) == len(found.replicates)
 
 
 def test_without_a_positive_label_the_rarer_class_is_looked_for() -> None:
     found = measured(fraud(500, 1), fraud(500, 2), fraud(500, 3), positive=None)
-    assert found.details["guessing"] == pytest.approx(0.1, abs=0.01)
-    assert found.details["deciding"] == {"rows": 50, "what": "positive holdout rows"}
+    assert found.finding(ModelComparison).chance_level == pytest.approx(0.1, abs=0.01)
+    assert found.finding(DecidingRows) == DecidingRows(50, "positive holdout rows")
 
 
 def test_a_number_is_predicted_with_r2_and_several_classes_with_their_mean() -> None:
@@ -154,7 +159,7 @@ def test_a_number_is_predicted_with_r2_and_several_classes_with_their_mean() -> 
     for name, measure in (("number", "R2"), ("kind", "mean average precision")):
         parts = [with_column(seed, name) for seed in (1, 2, 3)]
         found = measured(*parts, target=name, positive=None)
-        assert list(found.details["measures"]) == [measure]
+        assert list(found.finding(ModelComparison).measures) == [measure]
         assert found.value > 0.9
 
 

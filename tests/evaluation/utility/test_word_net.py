@@ -113,10 +113,10 @@ def test_of_both_the_better_on_real_texts_judges() -> None:
         metrics=[("worth", ExchangeRate(**settings))],
         target="about",
     )
-    judges = found.details["judges"]
+    judges = found.facts["judges"]
     assert set(judges) == {"words", "net"}
     least = min(judges, key=lambda name: judges[name]["real_loss"])
-    assert found.details["judge"] == least
+    assert found.facts["judge"] == least
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.contracts import LeakKind
 from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.findings import Note, NoteKind
 
 LEAKS: tuple[str, ...] = get_args(LeakKind)
 """Kinds of leaks, by the name that allows them."""
@@ -107,7 +108,8 @@ class Findings:
     @property
     def notes(self) -> list[str]:
         """Sentences for a report: every leak that was allowed, then the remarks."""
-        told = [f"Allowed leak '{leak.kind}': {leak.what}" for leak in self.allowed]
+        kind = NoteKind.ALLOWED_LEAK
+        told = [Note(f"Allowed leak '{leak.kind}': {leak.what}", kind) for leak in self.allowed]
         return [*told, *self.remarks]
 
 

@@ -124,7 +124,8 @@ def find_synthetic_leakage(
     >>> rng = np.random.default_rng(0)
     >>> real = Dataset.from_arrow(pa.table({c: rng.normal(size=400) for c in "abc"}))
     >>> train, holdout = real.slice(0, 300), real.slice(300, 100)
-    >>> find_synthetic_leakage(train, holdout, train).is_clean, find_synthetic_leakage(train, holdout, real).is_clean
+    >>> clean = find_synthetic_leakage(train, holdout, train)
+    >>> clean.is_clean, find_synthetic_leakage(train, holdout, real).is_clean
     (True, False)
     """
     leaks = _lineage.parents(holdout, train, [synthetic])

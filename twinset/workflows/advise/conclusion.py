@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from twinset.report.advice import Advice
 from twinset.report.advice_model import Candidate, Measure, Verdict
-from twinset.report.phrases import short
+from twinset.report.answers.phrases import short
 from twinset.workflows.advise.calibration import WAYS, CalibrationMethod, reliability
 from twinset.workflows.advise.cross_validation import FoldResult, measure_novelty
 from twinset.workflows.advise.facts import AdviceInputs, drawn_of, facts_of, notes_of

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.seeding import rng_for
-from twinset.report.phrases import percent, short
+from twinset.report.answers.phrases import percent, short
 from twinset.workflows.advise.cross_validation import StrategyTrials
 from twinset.workflows.advise.folds import TrainTestSplit, suspicions
 from twinset.workflows.advise.labelled_table import LabelledTable

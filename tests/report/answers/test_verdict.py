@@ -1,0 +1,196 @@
+import pytest
+
+from tests.report.conftest import components, models
+from twinset.core.findings import (
+    AddedRows,
+    BrokenRules,
+    ColumnDistances,
+    ComparisonBasis,
+    CopyCounts,
+    DecidingRows,
+    DifferingComponents,
+    DifferingTriples,
+    Effect,
+    ExchangeRate,
+    MissingCellPattern,
+    PairDistances,
+    PermutationTest,
+    RegionShares,
+)  # fmt: skip
+from twinset.report import summarize_families
+from twinset.report.answers.sentences import reasons, remarks
+
+
+def answer(scores, family):
+    return next(sentence for sentence in summarize_families(scores) if sentence.family == family)
+
+
+def test_all_good_is_as_good_as_real(score):
+    found = answer([score("gap.a"), score("gap.b")], "gap")
+    assert (found.mark, found.text) == ("good", "As good as real rows in both tests.")
+
+
+def test_one_different_decides_and_the_worst_metric_and_column_are_named(score):
+    scores = [
+        score("gap.pairs", "different", value=0.2, baseline=0.1, interval=(0.08, 0.12)),
+        score(
+            "gap.marginals", "different", value=0.5, baseline=0.1, interval=(0.38, 0.42),
+            findings=(ColumnDistances({"Amount": 0.61, "V1": 0.4}),),
+        ),
+        score("gap.classifier"),
+    ]  # fmt: skip
+    found = answer(scores, "gap")
+    assert found.mark == "bad"
+    assert found.text == (
+        "Different from real rows in 2 of 3 tests. Furthest off: single columns "
+        "(0.500, real rows get 0.100), worst column Amount at 0.610."
+    )
+
+
+def test_the_worst_pair_is_named(score):
+    pairs = (("a", "b", 0.1), ("b", "c", 0.7), ("a", "c", 0.2))
+    found = answer([score("gap.pairs", "different", findings=(PairDistances(pairs),))], "gap")
+    assert "worst pair b and c at 0.700" in found.text
+
+
+def test_undecided_says_how_many_rows_are_needed(score):
+    rows = (DecidingRows(78, "rows on each side"),)
+    undecided = score("gap.a", "cannot tell", interval=(0.0, 0.07), findings=rows)
+    found = answer([score("gap.b"), undecided], "gap")
+    assert found.mark == "unclear"
+    assert found.text == (
+        "No difference found so far; undecided in 1 of 2 tests. "
+        "A: needs about 430 rows on each side, there are 78."
+    )
+
+
+def test_nothing_measurable_gives_the_reason(score):
+    blind = score("privacy.a", "not measurable", reason="no holdout")
+    found = answer([blind], "privacy")
+    assert (found.mark, found.text) == ("unmeasured", "Not measurable: no holdout.")
+
+
+def test_a_family_without_scores_is_not_measured():
+    assert {sentence.text for sentence in summarize_families([])} == {"Not measured."}
+
+
+def test_what_could_not_be_measured_is_counted_beside_the_rest(score):
+    found = answer([score("coverage.a"), score("coverage.b", "not measurable")], "coverage")
+    assert found.mark == "good"
+    assert "the one test made (1 further test could not be measured)" in found.text
+
+
+def test_leaks_are_never_called_safe(score):
+    found = answer([score("privacy.a"), score("privacy.b")], "privacy")
+    assert found.mark == "good"
+    assert found.text.startswith("No sign of leaking")
+    assert "smoke alarm, not a proof" in found.text
+
+
+def test_signs_of_leaking_tell_what_the_metric_found(score):
+    counts = (CopyCounts(None, 7, 9, 0, 9),)
+    found = answer([score("privacy.exact_copies", "different", findings=counts)], "privacy")
+    assert found.mark == "bad"
+    assert "7 of 9 synthetic rows equal a training one" in found.text
+
+
+@pytest.mark.parametrize(
+    ("effect", "mark"), [("helps", "good"), ("hurts", "bad"), ("no evidence", "unclear")]
+)
+def test_usefulness_is_about_the_mixed_set_first(score, effect, mark):
+    found = answer(
+        [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
+    )
+    assert found.mark == mark
+    assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
+    assert "do not train as well" in found.text
+
+
+def test_rare_rows_alone_are_not_said_to_train_a_model(score):
+    found = answer([score("utility.a", findings=(models("helps", None),))], "utility")
+    assert "too few classes to train on" in found.text
+    assert "as well as" not in found.text
+
+
+def test_usefulness_without_details_falls_back_on_the_verdict(score):
+    found = answer([score("utility.a", value=0.7, baseline=0.71)], "utility")
+    assert found.mark == "good"
+    assert found.text == (
+        "Synthetic rows alone train nearly as well as real ones, within the margin"
+        " (0.700, trained on real rows 0.710)."
+    )
+
+
+def test_a_finding_is_said_beside_its_score_and_not_among_the_reasons(score):
+    counts = (CopyCounts(None, 0, 9, 0, 9),)
+    found = score("privacy.a", interval=(0.0, 0.0), findings=counts)
+    assert reasons(found) == []
+    assert len(remarks(found)) == 1
+
+
+NOTHING = (
+    DifferingComponents("column", (), 9), BrokenRules((), 9), DifferingTriples(0, 5),
+    MissingCellPattern(n_missing=9), PermutationTest(0.4), RegionShares(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=lambda one: type(one).__name__)
+def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score, nothing):
+    found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
+    assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+    assert remarks(score("gap.a", findings=(nothing,))) != []
+
+
+def test_the_components_that_are_different_are_named_first(score):
+    found = components("column", "age", "fee", "sex", "town"), DifferingComponents("column", (), 4)
+    text = answer([score("gap.marginals", "different", findings=found)], "gap").text
+    assert text.endswith("(0.020, real rows get 0.010), by columns age, fee, sex and 1 more.")
+
+
+def test_the_exchange_rate_is_not_told_as_average_precision(score):
+    worth = ExchangeRate("y", "boosted trees", (), 141.0, 20.0, Effect.HELPS)
+    rate = score(
+        "utility.exchange_rate", "cannot tell", value=141.0, baseline=1000.0, margin=250.0,
+        higher_is_better=True, findings=(worth, AddedRows(best=500)),
+    )  # fmt: skip
+    tested = models("helps", "hurts")
+    score_of_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(tested,))
+    found = answer([rate, score_of_models], "utility")
+    assert found.mark == "good"
+    assert found.text.endswith(
+        "Synthetic rows alone do not train as well as real ones (average precision 0.790, trained on "
+        "real rows 0.800). 1,000 of these synthetic rows are worth 141 ± 20 more real ones for this "
+        "task (predicting 'y' by boosted trees)."
+    )
+    open_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(models(),))
+    whole = answer([rate, open_models], "utility").text
+    assert whole.endswith("Of the numbers tried, adding 500 of them is best.")
+    blind = score("utility.train_synthetic_test_real", "not measurable")
+    alone = answer([blind, rate], "utility")
+    assert (alone.mark, alone.text[:5]) == ("unclear", "1,000")
+    assert answer([blind], "utility").mark == "unmeasured"
+
+
+def test_a_model_a_little_worse_within_the_margin_is_called_so(score):
+    tested = (models("no evidence", "hurts"),)
+    found = answer([score("utility.train_synthetic_test_real", findings=tested)], "utility")
+    assert "a little worse than real ones, within the margin" in found.text
+
+
+def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
+    blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
+    found = summarize_families([score("privacy.exact_copies"), *blind])[3]
+    assert (found.mark, found.text) == (
+        "unclear",
+        "No leak found, but only 1 of 3 tests could be made: that shows little.",
+    )
+
+
+@pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
+def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
+    later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
+    told = summarize_families([later])[place].text
+    assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
+    assert (
+        "part of the distance" not in summarize_families([score(metric, "different")])[place].text
+    )

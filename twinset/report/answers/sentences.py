@@ -1,0 +1,563 @@
+"""Sentences on scores and findings: the only templates that turn typed results into text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import singledispatch
+
+from twinset.core import findings as f
+from twinset.core.contracts import Score
+from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.measurement.verdict import MIN_ROWS, rows_needed
+from twinset.report.answers.phrases import FAMILIES, joined, short
+
+_MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
+TRAINED_ON = {
+    f.TrainingData.REAL: "real {} only",
+    f.TrainingData.SYNTHETIC: "synthetic {} only",
+    f.TrainingData.MIXED: "real and synthetic {} together",
+}
+
+
+def list_names(names: Sequence[str], n: int = _MAX_NAMES) -> str:
+    """Return at most `n` names, and how many more there are.
+
+    Examples
+    --------
+    >>> list_names(["a", "b"]), list_names(["a", "b", "c", "d"])
+    ('a, b', 'a, b, c and 1 more')
+    """
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return f"{', '.join(names[:n])}{more}"
+
+
+def plural(noun: str, n: int) -> str:
+    """Return a noun in the number that `n` asks for.
+
+    Examples
+    --------
+    >>> plural("column", 1), plural("property", 2)
+    ('column', 'properties')
+    """
+    if n == 1:
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def number(value: float) -> str:
+    """Return a number with three decimals, whole from 100 on, one digit where it would be zero."""
+    if value != 0 and abs(value) < 0.0005:
+        return f"{value:.1g}"
+    if abs(value) < 100:
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3g}"
+
+
+def score_sentence(score: Score) -> str:
+    """Return the verdict, its numbers, its reasons and the findings of a score in one text."""
+    if not score.is_measured:
+        return ": ".join(part for part in (score.verdict.value, score.reason) if part)
+    numbers = (
+        f"{number_or_none(score.value)}, {baseline_name(score)} {number_or_none(score.baseline)}"
+    )
+    clauses = [numbers, *_reasons(score)]
+    if (different := score.finding(f.DifferentComponents)) and different.decides:
+        clauses = [_describe_components(different)]
+    text = f"{score.verdict}: {'; '.join(clauses)}"
+    return ". ".join([text, *remarks(score), *time_notes(score)])
+
+
+def number_or_none(value: float | None) -> str:
+    """Return a number, or a dash where there is none."""
+    return "–" if value is None else number(value)
+
+
+def baseline_name(score: Score) -> str:
+    """Return the source of the baseline."""
+    basis = score.finding(f.ComparisonBasis)
+    return f.BaselineKind.REAL_ROWS if basis is None else basis.baseline.value
+
+
+def degradation_interval(score: Score) -> tuple[float, float] | None:
+    """Return the 95 % interval of the degradation, low to high; None where there is no number."""
+    if score.value is None or score.interval is None:
+        return None
+    low, high = score.interval
+    return (-high, -low) if score.higher_is_better else (low, high)
+
+
+def reasons(score: Score) -> list[str]:
+    """Return the clauses that explain a verdict, without its numbers."""
+    if not score.is_measured:
+        return [score.reason] if score.reason else []
+    return [*_reasons(score), *time_notes(score)]
+
+
+def _reasons(score: Score) -> list[str]:
+    interval = degradation_interval(score)
+    different = score.finding(f.DifferentComponents)
+    if interval is None or (different is not None and different.decides):
+        return []
+    low, high = interval
+    margin = f"allowed is {number(score.margin)}"
+    if score.verdict == f.Verdict.DIFFERENT:
+        found = [f"worse by at least {number(low)}, {margin}"]
+    elif score.verdict == f.Verdict.EQUIVALENT:
+        found = [f"worse by at most {number(high)}, {margin}"] if high > 0 else []
+    else:
+        found = [needed_rows(score)]
+        rows = score.finding(f.DecidingRows)
+        if rows is None or rows.n >= MIN_ROWS:
+            ends = f"{number(low)} and {number(high)}"
+            found.append(f"the degradation is between {ends}, {margin}")
+    return [*filter(None, found)]
+
+
+def needed_rows(score: Score, place: bool = False) -> str:
+    """Return how many rows would decide, and how many there are; `place` adds where they are from."""
+    rows, interval = score.finding(f.DecidingRows), degradation_interval(score)
+    if rows is None or interval is None:
+        return ""
+    if rows.n < MIN_ROWS:
+        there = str(rows.n)
+        if rows.n < FEWEST_TOLD:
+            there = f"at most {FEWEST_TOLD - 1} (so small a count is not shown exactly)"
+        return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
+    needed = rows_needed(rows.n, interval, score.margin)
+    if needed is None:
+        return "the degradation lies right at the margin, more rows will hardly decide"
+    text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"
+    basis = score.finding(f.ComparisonBasis)
+    if place and basis and basis.reference and basis.n_rows.get("reference") == rows.n:
+        text += f", {basis.reference.value}"
+    return text
+
+
+def time_notes(score: Score) -> list[str]:
+    """Return what real train rows score, where the holdout is later than they are."""
+    basis = score.finding(f.ComparisonBasis)
+    if basis is None or basis.train_value is None:
+        return []
+    return [
+        "The holdout is later than the training rows, and real training rows score "
+        f"{short(basis.train_value)} here: part of the distance is time"
+    ]
+
+
+def remarks(score: Score) -> list[str]:
+    """Return what the findings of a metric say beside its numbers, one sentence each."""
+    said = [capitalize(text) for found in score.findings if (text := describe(found))]
+    basis, models = score.finding(f.ComparisonBasis), score.finding(f.ModelComparison)
+    if models is not None and models.decides is not None:
+        said.append(f"Trained on {TRAINED_ON[models.decides].format(models.subject)}")
+    if basis is not None and basis.real_value is not None:
+        said.append(f"Real rows themselves: {short(basis.real_value)}")
+    return said
+
+
+def headline(score: Score) -> str:
+    """Return the finding that explains a difference, as a clause; empty where none does."""
+    for found in score.findings:
+        if found.is_headline and not found.found_nothing:
+            return describe(found)
+    return ""
+
+
+def comparison_sentences(scores: Sequence[Score]) -> list[str]:
+    """Return on which rows and columns the scores rest, each fact once, in the order of scores."""
+    said = []
+    for score in scores:
+        basis = score.finding(f.ComparisonBasis)
+        if basis is None:
+            continue
+        if basis.reference is not None and "reference" in basis.n_rows:
+            rows = f"{basis.reference.value}, {short(basis.n_rows['reference'])} rows"
+            said.append(f"{FAMILIES[score.family][1]}: compared with {rows}.")
+        said += [
+            f"{column} was not compared: {reason}." for column, reason in basis.excluded.items()
+        ]
+    return list(dict.fromkeys(said))
+
+
+def describe_test_rows(score: Score) -> str:
+    """Return what the models of a score were tested on."""
+    models, rows = score.finding(f.ModelComparison), score.finding(f.DecidingRows)
+    if models is None:
+        return ""
+    said = [] if models.n_test_rows is None else [f"{short(models.n_test_rows)} {models.subject}"]
+    if rows is not None and rows.n != models.n_test_rows:
+        said.append(f"{short(rows.n)} {rows.kind}")
+    if models.chance_level is not None:
+        said.append(f"guessing scores {short(models.chance_level)}")
+    return ", ".join(said)
+
+
+def outcome_name(found: f.GroupResults) -> str:
+    """Return what the outcome of a group is."""
+    if not found.classes:
+        return f"mean of '{found.target}'"
+    if found.is_share:
+        return f"share of rows with '{found.target}' = {found.classes[1]}"
+    return f"shares of the classes of '{found.target}'"
+
+
+def group_outcome(score: Score, name: str) -> str:
+    """Return the share of an outcome in both sets; empty where the outcome is no share."""
+    found = score.finding(f.GroupResults)
+    group = None if found is None else found.group(name)
+    if found is None or group is None or not found.is_share:
+        return ""
+    if group.real is None or group.synthetic is None:
+        return ""
+    return (
+        f"{outcome_name(found)}: {100 * group.synthetic:.0f} % instead of {100 * group.real:.0f} %"
+    )
+
+
+def region_sentence(region: f.RegionShare) -> str:
+    """Return a region with its two shares; those of 1 to 10 rows are not shown."""
+    synthetic, real = _share_or_few(region.synthetic), _share_or_few(region.real)
+    return f"{region.condition}: {synthetic} of the synthetic rows, {real} of the real ones"
+
+
+def capitalize(text: str) -> str:
+    """Return a text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+@singledispatch
+def describe(found: f.Finding) -> str:
+    """Return a finding as a clause; one of an unknown type as its fields and values."""
+    if type(found).__module__.startswith("twinset.core.findings") or not is_dataclass(found):
+        return ""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    return "; ".join(f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in values.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return short(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_plain, value))
+    return str(value)
+
+
+def _share_or_few(share: float | None) -> str:
+    return f"fewer than {FEWEST_TOLD}" if share is None else f"{100 * share:.1f} %"
+
+
+def _rate(share: float | str) -> str:
+    return share if isinstance(share, str) else f"{100 * share:.0f} %"
+
+
+def _count(n: int | None) -> str:
+    return f"fewer than {FEWEST_TOLD}" if n is None else f"{n:,}"
+
+
+def _describe_components(found: f.DifferentComponents) -> str:
+    n = len(found.names)
+    text = f"{n} {plural(found.kind, n)} ({list_names(found.names)})"
+    if found.values and found.baselines:
+        text += f"; {number(found.values[0])}, real rows {number(found.baselines[0])} for the worst"
+    return f"{text}, allowed is {number(found.margin)} more"
+
+
+@describe.register
+def _(found: f.DifferingComponents) -> str:
+    if not found.names:
+        return f"no {found.kind} differs beyond chance"
+    n = len(found.names)
+    verb = "differs" if n == 1 else "differ"
+    kinds = plural(found.kind, found.n_tested)
+    return f"{n} of {found.n_tested} {kinds} {verb} beyond chance: {list_names(found.names)}"
+
+
+@describe.register
+def _(found: f.DifferingTriples) -> str:
+    tested = f"{found.n_tested:,} combinations of three columns"
+    if not found.worst:
+        return f"none of {tested} differs beyond chance"
+    return (
+        f"{found.n_differing:,} of {tested} differ beyond chance, most of all {joined(found.worst)} "
+        f"(distance {found.distance:.3f}, by chance {found.chance_distance:.3f})"
+    )
+
+
+@describe.register
+def _(found: f.MissingCellPattern) -> str:
+    if not found.n_missing:
+        return "no cell is missing in either set"
+    said = []
+    if found.columns:
+        said.append(f"the share of missing cells differs in {list_names(found.columns)}")
+    if found.moved is not None:
+        seen = ", ".join(found.seen_in[:_MAX_NAMES])
+        said.append(
+            f"cells of {found.moved} are missing in other rows than real ones, as seen by {seen}"
+        )
+    return "; ".join(said) or "the pattern of missing cells does not differ beyond chance"
+
+
+@describe.register
+def _(found: f.PermutationTest) -> str:
+    share = "less than 1 %" if found.p_value < 0.01 else f"{100 * found.p_value:.0f} %"
+    if found.found_nothing:
+        return f"chance alone gives such a distance in {share} of the cases"
+    return f"beyond chance: shuffled labels give such a distance in {share} of the cases"
+
+
+@describe.register
+def _(found: f.FarthestEmbedding) -> str:
+    return f"the distance is largest by '{found.name}'"
+
+
+@describe.register
+def _(found: f.LevelShares) -> str:
+    low = found.lowest
+    if low is None:
+        return "no declared group has less than its share"
+    return (
+        f"furthest below its share: {low.column} = {low.level}, {100 * low.found:.1f} % of the rows, "
+        f"declared {100 * low.declared:.1f} %"
+    )
+
+
+@describe.register
+def _(found: f.GroupResults) -> str:
+    worst = found.worst
+    if worst is None or worst.synthetic_loss is None or worst.real_loss is None:
+        return ""
+    return (
+        f"models trained on the synthetic rows serve {worst.name} worst: loss "
+        f"{worst.synthetic_loss:.3f} instead of {worst.real_loss:.3f}"
+    )
+
+
+@describe.register
+def _(found: f.RegionShares) -> str:
+    if found.underrepresented:
+        return f"too few rows of: {region_sentence(found.underrepresented[0])}"
+    if found.overrepresented:
+        return f"too many rows of: {region_sentence(found.overrepresented[0])}"
+    return "no region of up to three conditions has too few or too many rows beyond chance"
+
+
+@describe.register
+def _(found: f.DetectableRegion) -> str:
+    text = (
+        f"a region of less than {100 * found.share:.1f} % of the real rows could lose half its rows "
+        f"undetected, while the margin is {100 * found.margin:.1f} %"
+    )
+    if found.n_rows_needed is None:
+        return text
+    return f"{text}; it takes about {found.n_rows_needed:,} rows of each set"
+
+
+@describe.register
+def _(found: f.ColumnLimit) -> str:
+    return f"{found.n_compared} of {found.n_columns} columns were compared"
+
+
+@describe.register
+def _(found: f.NamedValues) -> str:
+    return ", ".join(f"{name} {short(value)}" for name, value in found.values.items())
+
+
+@describe.register
+def _(found: f.FeatureImportances) -> str:
+    return f"most important columns: {', '.join(found.names)}" if found.names else ""
+
+
+@describe.register
+def _(found: f.ConfidentRows) -> str:
+    if found.common is None:
+        return ""
+    return f"in most of the rows that look least real, {region_sentence(found.common)}"
+
+
+@describe.register
+def _(found: f.BrokenRules) -> str:
+    rules = found.rules
+    if not rules:
+        return f"rules found in the real rows: {found.n_rules}, broken more often than by real rows: none"
+    named = ", ".join(
+        f"{one.rule} by {one.n_synthetic:,} synthetic and {_count(one.n_real)} real rows"
+        for one in rules[:_MAX_NAMES]
+    )
+    verb = "is" if len(rules) == 1 else "are"
+    return (
+        f"{len(rules)} of {found.n_rules} rules {verb} broken more often than by real rows: {named}"
+    )
+
+
+@describe.register
+def _(found: f.TextAnomalyShare) -> str:
+    shares = (
+        f"{100 * found.synthetic:.1f} % against {100 * found.real:.1f} % in held-out real texts"
+    )
+    return f"{found.description}: {shares}"
+
+
+@describe.register
+def _(found: f.TextFeatures) -> str:
+    return f"separated by {', '.join(found.features)}"
+
+
+@describe.register
+def _(found: f.ContradictedLabel) -> str:
+    return f"most often in '{found.column}': {found.confusion}"
+
+
+@describe.register
+def _(found: f.WorstLabel) -> str:
+    return f"worst off is '{found.label}': F1 {found.synthetic:.2f} where real texts give {found.real:.2f}"
+
+
+@describe.register
+def _(found: f.ModelChoice) -> str:
+    text = f"by the synthetic rows one would choose {found.by_synthetic}"
+    return text if found.by_synthetic == found.by_real else f"{text} rather than {found.by_real}"
+
+
+@describe.register
+def _(found: f.ModelComparison) -> str:
+    mixed, real = (found.trained_on(f.TrainingData(key)) for key in ("mixed", "real"))
+    # Beside a model of synthetic rows alone, the table of models says the same.
+    if found.decides is not None or mixed is None or real is None or mixed.effect is None:
+        return ""
+    score = mixed.scores[0]
+    text = {
+        f.Effect.HELPS: "adding the synthetic {} helps",
+        f.Effect.HURTS: "adding the synthetic {} hurts",
+        f.Effect.NOT_SHOWN: "there is no evidence that adding the synthetic {} helps or hurts",
+    }[mixed.effect].format(found.subject)
+    low, high = score.interval or (math.nan, math.nan)
+    return (
+        f"{text}: {found.measures[0]} {real.scores[0].value:.3f} by real {found.subject} alone, "
+        f"{score.value:.3f} with them ({score.difference:+.3f}, {low:+.3f} to {high:+.3f})"
+    )
+
+
+@describe.register
+def _(found: f.ExchangeRate) -> str:
+    rate, half = found.rate, found.half_width
+    rows = f"rows with {found.target} = {' or '.join(found.classes)}" if found.classes else ""
+    ones = f"real {rows}" if rows else "real ones"
+    task = f"for this task (predicting '{found.target}' by {found.model})"
+    amount = _rounded_rate(abs(rate), half)
+    if found.effect == f.Effect.HURTS:
+        return (
+            f"1,000 of these synthetic rows harm as much as taking away {amount} {ones} would {task}: "
+            "add none"
+        )
+    if found.effect == f.Effect.HELPS:
+        return f"1,000 of these synthetic rows are worth {amount} more {ones} {task}"
+    ends = rate - half, rate + half
+    text = f"it is open whether adding these synthetic rows helps {task}"
+    # The verdict compares with real rows, this sentence with none: they must not seem to disagree.
+    text += ", but as many real ones help more beyond chance" if ends[1] < 1000 else ""
+    if max(map(abs, ends)) >= 1000:
+        return f"{text}; more holdout rows would show it"
+    low, high = (f"{_rounded(abs(e), half)} {'fewer' if e < 0 else 'more'}" for e in ends)
+    return f"{text}: 1,000 of them are worth between {low} and {high} {ones}"
+
+
+@describe.register
+def _(found: f.AddedRows) -> str:
+    said = []
+    if found.best:
+        said.append(f"of the numbers tried, adding {found.best:,} of them is best")
+    if found.n_alone is not None and found.like_real is not None:
+        words = {"least": "fewer than", "most": "more than"}.get(found.limit, "about")
+        like = _rounded(found.like_real, 0.1 * found.like_real)
+        said.append(
+            f"training on {found.n_alone:,} of them alone is like having {words} {like} real rows"
+        )
+    if found.n_train is not None:
+        said.append(
+            f"only {found.n_train:,} of the train rows are used, so what the synthetic rows know of the "
+            "others is credited to them"
+        )
+    return ". ".join([*said[:1], *map(capitalize, said[1:])])
+
+
+@describe.register
+def _(found: f.CopyCounts) -> str:
+    rows = "rows" if found.column is None else f"values of the {found.column}"
+    return (
+        f"{found.n_copies:,} of {found.n_synthetic:,} synthetic {rows} equal a training one; of real "
+        f"ones that the generator never saw, {found.n_real_copies:,} of {found.n_real:,} do"
+    )
+
+
+@describe.register
+def _(found: f.AttackRates) -> str:
+    members, control = _rate(found.members), _rate(found.control)
+    if found.attribute is not None:
+        return (
+            f"the worst of {found.n_attributes} sensitive attributes, '{found.attribute}', is inferred "
+            f"for {members} of {found.n_members:,} training rows and for {control} of "
+            f"{found.n_control:,} rows that the generator never saw"
+        )
+    if found.n_attempts is not None:
+        return (
+            f"of {found.n_attempts:,} combinations that one synthetic row meets, {members} single out "
+            f"one of {found.n_members:,} training rows and {control} one of as many that the generator "
+            "never saw"
+        )
+    return (
+        f"two halves of a row are linked for {members} of {found.n_members:,} training rows and "
+        f"{control} of {found.n_control:,} rows that the generator never saw"
+    )
+
+
+@describe.register
+def _(found: f.MembershipAttack) -> str:
+    who = "holds the synthetic rows" if found.upper is None else "can fit the generator again"
+    most = "" if found.upper is None else f", at most {100 * found.upper:.0f} by the 95 % interval"
+    return (
+        "shown a training row and a real row that the generator never saw, an attacker who "
+        f"{who} picks the training row {100 * found.success:.0f} times in 100{most}; guessing does 50"
+    )
+
+
+@describe.register
+def _(found: f.OutlierCounts) -> str:
+    return (
+        f"of the {found.n_train:,} training rows farthest from all others, {_count(found.near_train)} "
+        "have a synthetic row less than half as far away as any other real row; of "
+        f"{found.n_control:,} such rows that the generator never saw, {_count(found.near_control)} do"
+    )
+
+
+@describe.register
+def _(found: f.SmallCells) -> str:
+    return (
+        f"{100 * found.share:.1f} % of the synthetic rows have a combination of "
+        f"{', '.join(found.columns)} that exists in fewer than {found.k} training rows"
+    )
+
+
+@describe.register
+def _(found: f.CanaryCounts) -> str:
+    if found.reason:
+        return f"no canary was planted: {found.reason}"
+    return (
+        f"of {found.n} canaries that were planted among the training rows {found.n_recovered} came back "
+        f"value for value, of as many that were not planted {found.n_control_recovered}"
+    )
+
+
+def _rounded_rate(value: float, half: float) -> str:
+    """Return a rate and its half width; one at the end of the learning curve has none."""
+    if half < 0.005 * value:
+        return f"at least {_rounded(value, 0.1 * value)}"
+    return f"{_rounded(value, half)} ± {_rounded(half, half)}"
+
+
+def _rounded(value: float, error: float) -> str:
+    """Return a number with as many digits as its error allows: two digits of the error."""
+    digit = 10 ** max(0, math.floor(math.log10(error)) - 1) if error > 0 else 1
+    return f"{round(value / digit) * digit:,.0f}"
