@@ -8,7 +8,7 @@ from twinset.core.contracts import Score
 from twinset.report.findings import read_different_components
 from twinset.report.phrases import FAMILIES
 
-AT_ONCE = frozenset({"gap.classifier", "gap.text_telltale", "gap.mean_embedding", "gap.frechet"})
+AT_ONCE = frozenset({"gap.classifier", "gap.text_classifier", "gap.mean_embedding", "gap.frechet"})
 """Tests of everything at once: they see the faults of all places, and cannot say which it is."""
 
 _VERDICTS = ("different", "cannot tell", "as good as real", "not measurable")

@@ -24,8 +24,8 @@ _TITLES = {
     "gap.k_marginals": "triples of columns",
     "gap.time_patterns": "hours, weekdays, seasons and rhythm",
     "gap.text_labels": "how labels follow from their texts",
-    "gap.text_slips": "words, order and spans that real texts do not have",
-    "gap.text_telltale": "texts that give themselves away",
+    "gap.text_anomalies": "words, order and spans that real texts do not have",
+    "gap.text_classifier": "texts that give themselves away",
     "gap.texts": "lengths, words and phrases of texts",
     "gap.missingness": "which cells are missing",
     "gap.rules_kept": "rules of the real rows",
@@ -217,12 +217,12 @@ _READING: Mapping[str, str] = {
         "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
         "that are no longer about theirs."
     ),
-    "gap.text_slips": (
+    "gap.text_anomalies": (
         "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in "
         "an unknown order, labels that words contradict, mentions left unmarked. The number is how much "
         "oftener than unseen real texts do it, in the worst kind."
     ),
-    "gap.text_telltale": (
+    "gap.text_classifier": (
         "The share of synthetic texts that a simple model of words, shapes and ends surely tells from "
         "real ones, beyond the one in a hundred that it may be wrong about. It names what gave them away."
     ),

@@ -21,9 +21,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.stats.bootstrap import Groups
 
-from ._span_slips import AnnotatedText, KnownSpans
+from ._known_spans import AnnotatedText, KnownSpans
+from ._known_texts import KnownTexts, TextAnomaly
 from ._text_patterns import strings
-from ._text_slips import KnownTexts, TextAnomaly
 
 Floats = npt.NDArray[np.float64]
 
