@@ -22,7 +22,7 @@ def find_underrepresented_rows(
     synthetic: Codes,
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
-    least_rows: int,
+    min_rows: int,
     less_than: float = 0.5,
 ) -> Bools:
     """Return the real rows that lie in a combination which the synthetic rows starve, shape (n,).
@@ -39,7 +39,7 @@ def find_underrepresented_rows(
     >>> int(find_underrepresented_rows(real, made, [2], [(0,)], 20).sum())
     100
     """
-    watched = watched_cells(real, sizes, tuples, least_rows)
+    watched = watched_cells(real, sizes, tuples, min_rows)
     n_tests = chance_calls(watched)
     lost = np.zeros(len(real), dtype=bool)
     for factors, cells in watched.items():
@@ -71,15 +71,15 @@ def chance_calls(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
 
 
 def watched_cells(
-    real: Codes, sizes: Sequence[int], tuples: Sequence[Tuple], least_rows: int
+    real: Codes, sizes: Sequence[int], tuples: Sequence[Tuple], min_rows: int
 ) -> dict[Tuple, Cells]:
-    """Return the combinations that at least `least_rows` real rows have, by set of factors."""
+    """Return the combinations that at least `min_rows` real rows have, by set of factors."""
     found = {}
     for factors in tuples:
         n_cells = int(np.prod([sizes[factor] for factor in factors]))
         counts = np.bincount(cells_of(real, sizes, factors), minlength=n_cells + 1)[:-1]
-        if (counts >= least_rows).any():
-            found[factors] = np.flatnonzero(counts >= least_rows)
+        if (counts >= min_rows).any():
+            found[factors] = np.flatnonzero(counts >= min_rows)
     return found
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.findings import DecidingRows, NamedValues
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
 Floats = npt.NDArray[np.float64]
@@ -66,22 +66,10 @@ class AlphaBeta(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
     is_thorough: ClassVar[bool] = True
 
-    margin: float = 0.05
-    max_rows: int = 5_000
-    max_train_rows: int = 10_000
-    replicates: int = 100
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, replicates >= 2"
-            )
-        if min(self.max_rows, self.max_train_rows) < _LEAST_ROWS:
-            raise ParameterError(
-                "a number of rows is out of its range",
-                got=str(min(self.max_rows, self.max_train_rows)),
-                allowed=f"{_LEAST_ROWS} or more",
-            )
+    margin: Margin = 0.05
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 5_000
+    max_train_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 100
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return beta-recall, 0 to 1; details hold alpha-precision and authenticity."""

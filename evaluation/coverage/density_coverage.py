@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.findings import DecidingRows, NamedValues
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest, squared_distances
 
 Floats = npt.NDArray[np.float64]
@@ -57,16 +58,18 @@ class DensityCoverage(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.05
-    k: int = 5
-    max_rows: int = 5_000
-    replicates: int = 200
+    margin: Margin = 0.05
+    k: Annotated[int, Ge(1)] = 5
+    max_rows: Annotated[int, Ge(2)] = 5_000
+    replicates: Replicates = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.k < 1 or self.max_rows <= self.k or self.replicates < 2:
+        super().__post_init__()
+        if self.max_rows <= self.k:
             raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, k >= 1, max_rows > k, replicates >= 2",
+                "'max_rows' is out of its range",
+                got=str(self.max_rows),
+                allowed=f"above k = {self.k}",
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:

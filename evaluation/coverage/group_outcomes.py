@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,8 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import GroupOutcome, GroupResults
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -59,7 +59,7 @@ class GroupOutcomes(Metric):
         Columns whose levels are groups; empty for those declared, or the ones with the fewest levels.
     max_columns : int
         How many columns are looked at where none is named or declared, 1 or more.
-    least_rows : int
+    min_rows : int
         Rows that a group needs on both sides, 11 or more; smaller ones are named, not judged.
     max_rows : int
         Rows that each model is trained on, 100 or more.
@@ -97,24 +97,13 @@ class GroupOutcomes(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
 
-    margin: float = 0.03
-    group_margin: float = 0.05
+    margin: Margin = 0.03
+    group_margin: Margin = 0.05
     columns: tuple[str, ...] = ()
-    max_columns: int = 6
-    least_rows: int = 50
-    max_rows: int = 20_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.group_margin) < 0 or self.replicates < 2 or self.max_columns < 1:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and group_margin >= 0; replicates >= 2; max_columns >= 1",
-            )
-        if self.least_rows < 11 or self.max_rows < 100:
-            raise ParameterError(
-                "a setting is out of its range", allowed="least_rows >= 11, max_rows >= 100"
-            )
+    max_columns: Annotated[int, Ge(1)] = 6
+    min_rows: Annotated[int, Ge(11)] = 50
+    max_rows: Annotated[int, Ge(100)] = 20_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean difference of the groups' outcomes, 0 or more."""
@@ -125,9 +114,9 @@ class GroupOutcomes(Metric):
             raise NotMeasurable(f"the target '{outcome.target}' is missing in every row")
         names = audited_columns(comparison, self.columns, self.max_columns)
         declared = {*self.columns, *comparison.population}
-        groups = Subgroups.of(real, made, names, declared, self.least_rows)
+        groups = Subgroups.of(real, made, names, declared, self.min_rows)
         if not groups.names:
-            raise NotMeasurable(f"no group has {self.least_rows} rows on both sides")
+            raise NotMeasurable(f"no group has {self.min_rows} rows on both sides")
         seed = draw_seed(rng)
         sides = [
             _outcomes(Groups.deal(len(rows), self.replicates, rng), member, outcome.matrix(rows))
@@ -144,7 +133,7 @@ class GroupOutcomes(Metric):
         facts = {
             "groups": {name: {**told, **errors.get(name, {})} for name, told in outcomes.items()},
             "too_few_rows": list(groups.too_few),
-            "least_rows": self.least_rows,
+            "min_rows": self.min_rows,
             "max_rows": self.max_rows,
         }
         found = GroupResults(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.findings import ClusterShare, ClusterShares
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups, total_variation
 
@@ -84,22 +84,11 @@ class Modes(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.04
-    mode_margin: float = 0.03
-    n_modes: int = 16
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.mode_margin) < 0 or min(self.n_modes, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and mode_margin >= 0; n_modes and replicates >= 2",
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "max_rows is out of range", got=str(self.max_rows), allowed=f"{_LEAST_ROWS} or more"
-            )
+    margin: Margin = 0.04
+    mode_margin: Margin = 0.03
+    n_modes: Annotated[int, Ge(2)] = 16
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the distance of the crowds' shares, 0 to 1."""

@@ -20,8 +20,8 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnDistances, LevelShare, LevelShares
+from twinset.core.parameters import Margin, Replicates
 from twinset.core.stats.hypothesis_tests import declared_columns
 
 Codes = npt.NDArray[np.int64]
@@ -73,14 +73,8 @@ class Population(Metric):
     has_floor: ClassVar[bool] = False
     needs_real: ClassVar[bool] = False
 
-    margin: float = 0.05
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, replicates >= 2"
-            )
+    margin: Margin = 0.05
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the distance of the worst column; details hold every column's and level's shares."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from twinset.core.findings import (
     RegionShare,
     RegionShares,
 )
+from twinset.core.parameters import Ge, Interval, Margin
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.covering_arrays import (
     Codes,
@@ -75,7 +76,7 @@ class Slices(Metric):
     ----------
     margin : float
         Largest share of the rows that may lie in starved, or in crowded, combinations.
-    least_rows : int
+    min_rows : int
         Real rows that a combination needs to be looked at.
     max_rows : int
         Rows of each side that are looked at.
@@ -99,22 +100,18 @@ class Slices(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "boxes"}
 
-    margin: float = 0.02
-    least_rows: int = 20
+    margin: Margin = 0.02
+    min_rows: Annotated[int, Ge(1)] = 20
     max_rows: int = 20_000
-    replicates: int = 200
+    replicates: Annotated[int, Interval(ge=2, le=1000)] = 200
 
     def __post_init__(self) -> None:
-        if (
-            self.margin < 0
-            or self.least_rows < 1
-            or self.max_rows < self.least_rows
-            or not 2 <= self.replicates <= 1_000
-        ):
+        super().__post_init__()
+        if self.max_rows < self.min_rows:
             raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, least_rows >= 1, max_rows >= least_rows, "
-                "replicates 2 to 1,000",
+                "'max_rows' is out of its range",
+                got=str(self.max_rows),
+                allowed=f"{self.min_rows} (min_rows) or more",
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
@@ -143,7 +140,7 @@ class Slices(Metric):
                 flat,
                 self.replicates,
                 rng,
-                least_rows=self.least_rows,
+                min_rows=self.min_rows,
                 less_than=less,
             )
             for sides, less in (((real, made), _STARVED), ((made, real), _CROWDED))
@@ -151,11 +148,11 @@ class Slices(Metric):
         value, drawn = min(covered, loose), np.minimum(drawn, drawn_loose)
         if comparison.value_only:
             return Measurement(value)
-        n_tests = chance_calls(watched_cells(real, sizes, flat, self.least_rows))
+        n_tests = chance_calls(watched_cells(real, sizes, flat, self.min_rows))
         n_cells = max(n_tests.values(), default=1)
         shows = compute_min_share(len(real), len(made), compute_critical_z(n_cells))
         ways = {
-            str(t): _way(real, made, seen, sizes, group, self.least_rows)
+            str(t): _way(real, made, seen, sizes, group, self.min_rows)
             for t, group in enumerate(tuples, start=1)
         }
         found = search_slices(reference, synthetic, factors)
@@ -188,7 +185,7 @@ class Slices(Metric):
         """
         if 1 - value > self.margin:
             return DecidingRows(n_rows, "rows on each side")
-        fewest = min(n_rows // self.least_rows, round(1.372 / shows))
+        fewest = min(n_rows // self.min_rows, round(1.372 / shows))
         return DecidingRows(fewest, "regions large enough for their loss to show")
 
 
@@ -200,7 +197,7 @@ def covered_fraction(
     replicates: int,
     rng: np.random.Generator,
     *,
-    least_rows: int = 20,
+    min_rows: int = 20,
     less_than: float = _STARVED,
 ) -> tuple[float, Floats]:
     """Return the share of the real rows that lie in no starved combination, and its replicates.
@@ -217,7 +214,7 @@ def covered_fraction(
         Bootstrap replicates b.
     rng : numpy.random.Generator
         Draws the replicates.
-    least_rows : int
+    min_rows : int
         Real rows that a combination needs.
     less_than : float
         The part of its real share below which a combination is starved, in (0, 1].
@@ -237,7 +234,7 @@ def covered_fraction(
     >>> covered_fraction(real, made, [2], [(0,)], 10, np.random.default_rng(0))[0]
     0.9
     """
-    lost = find_underrepresented_rows(real, synthetic, sizes, tuples, least_rows, less_than)
+    lost = find_underrepresented_rows(real, synthetic, sizes, tuples, min_rows, less_than)
     groups = Groups.deal(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
@@ -281,11 +278,11 @@ def _way(
     train: Codes,
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
-    least_rows: int,
+    min_rows: int,
 ) -> dict[str, Any]:
     """Return the t-way coverage of one t; `train` is that of real rows, None where there are none."""
-    held, wanted = count_covered_combinations(real, made, sizes, tuples, least_rows=least_rows)
-    by_train, _ = count_covered_combinations(real, train, sizes, tuples, least_rows=least_rows)
+    held, wanted = count_covered_combinations(real, made, sizes, tuples, min_rows=min_rows)
+    by_train, _ = count_covered_combinations(real, train, sizes, tuples, min_rows=min_rows)
     return {
         "tuples": len(tuples),
         "combinations": wanted,

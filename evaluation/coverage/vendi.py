@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.findings import DecidingRows
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import squared_distances
 
 Floats = npt.NDArray[np.float64]
@@ -63,16 +63,9 @@ class Vendi(Metric):
     # Shuffled columns are more diverse than linked ones: they are no worst case here.
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.05
-    block_rows: int = _BLOCK_ROWS
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.block_rows < _LEAST_BLOCK_ROWS or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed=f"margin >= 0, block_rows >= {_LEAST_BLOCK_ROWS}, replicates >= 2",
-            )
+    margin: Margin = 0.05
+    block_rows: Annotated[int, Ge(_LEAST_BLOCK_ROWS)] = _BLOCK_ROWS
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the ratio of the scores, 0 to 2; details hold both of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset, some_places
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.features.encoder import shared_encoder
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
@@ -88,22 +88,11 @@ class Classifier(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.05
-    max_rows: int = 20_000
-    n_folds: int = 5
-    iterations: int = 60
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.max_rows < 4 or min(self.n_folds, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, max_rows >= 4, n_folds >= 2, replicates >= 2",
-            )
-        if self.iterations < 1:
-            raise ParameterError(
-                "the number of trees is out of range", got=str(self.iterations), allowed="1 or more"
-            )
+    margin: Margin = 0.05
+    max_rows: Annotated[int, Ge(4)] = 20_000
+    n_folds: Annotated[int, Ge(2)] = 5
+    iterations: Annotated[int, Ge(1)] = 60
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1; details say which columns gave it away."""

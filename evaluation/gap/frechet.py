@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
 from ._views import EmbeddingView, list_embedding_views
@@ -87,22 +87,11 @@ class Frechet(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.01
-    view_margin: float = 0.01
-    n_directions: int = 32
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.view_margin) < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and view_margin >= 0, replicates >= 2",
-            )
-        if self.n_directions < 1 or self.max_rows < _FEWEST:
-            raise ParameterError(
-                "a setting is out of its range", allowed="n_directions >= 1, max_rows >= 4"
-            )
+    margin: Margin = 0.01
+    view_margin: Margin = 0.01
+    n_directions: Annotated[int, Ge(1)] = 32
+    max_rows: Annotated[int, Ge(_FEWEST)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the embeddings; details hold each one's."""

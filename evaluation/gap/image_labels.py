@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.features.image_statistics import box_labels, largest_objects
 from twinset.core.findings import ContradictedLabel
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
 Codes = npt.NDArray[np.int64]
@@ -89,21 +89,10 @@ class ImageLabels(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
     extra: ClassVar[str | None] = "image"
 
-    margin: float = 0.005
-    column_margin: float = 0.005
-    max_rows: int = 5_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.column_margin) < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and column_margin >= 0, replicates >= 2",
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "the number of rows is out of range", got=str(self.max_rows), allowed="40 or more"
-            )
+    margin: Margin = 0.005
+    column_margin: Margin = 0.005
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 5_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of contradicted labels; details hold each column's, worst first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.features.image_statistics import box_labels, image_properties
 from twinset.core.findings import DifferingComponents
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
 from ._pooled import PooledColumn
@@ -86,17 +86,10 @@ class ImageProperties(Metric):
     has_floor: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
 
-    margin: float = 0.03
-    property_margin: float = 0.03
-    max_rows: int = 2_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.property_margin) < 0 or self.replicates < 2 or self.max_rows < 20:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and property_margin >= 0, replicates >= 2, max_rows >= 20",
-            )
+    margin: Margin = 0.03
+    property_margin: Margin = 0.03
+    max_rows: Annotated[int, Ge(20)] = 2_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the properties; details hold each one's, worst first."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferingTriples
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups, total_variation
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -67,21 +67,11 @@ class KMarginals(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
-    margin: float = 0.01
-    n_triples: int = 500
-    n_bins: int = 5
-    n_levels: int = 8
-    replicates: int = 100
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.n_bins, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0; n_bins, replicates >= 2"
-            )
-        if min(self.n_triples, self.n_levels) < 1:
-            raise ParameterError(
-                "a setting is out of its range", allowed="n_triples >= 1, n_levels >= 1"
-            )
+    margin: Margin = 0.01
+    n_triples: Annotated[int, Ge(1)] = 500
+    n_bins: Annotated[int, Ge(2)] = 5
+    n_levels: Annotated[int, Ge(1)] = 8
+    replicates: Replicates = 100
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the triples; details name the worst of them."""

@@ -19,8 +19,8 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnDistances, DifferingComponents
+from twinset.core.parameters import Margin, Replicates
 from twinset.core.stats.bootstrap import Groups, total_variation
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -84,16 +84,9 @@ class Marginals(Metric):
     # Shuffling columns changes no single column, so it is no worst case here.
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.02
-    column_margin: float = 0.02
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.column_margin) < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and column_margin >= 0, replicates >= 2",
-            )
+    margin: Margin = 0.02
+    column_margin: Margin = 0.02
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over the columns; details hold each column's, worst first."""

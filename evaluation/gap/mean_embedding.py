@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import Matrix, shared_encoder
 from twinset.core.findings import DecidingRows, PermutationTest
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
@@ -66,22 +66,11 @@ class MeanEmbedding(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 
-    margin: float = 0.0075
-    max_rows: int = 10_000
-    n_frequencies: int = 500
-    permutations: int = 200
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.max_rows < _LEAST_ROWS or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, max_rows >= 4, replicates >= 2",
-            )
-        if min(self.permutations, self.n_frequencies) < 1:
-            raise ParameterError(
-                "a setting is out of its range", allowed="permutations >= 1, n_frequencies >= 1"
-            )
+    margin: Margin = 0.0075
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    n_frequencies: Annotated[int, Ge(1)] = 500
+    permutations: Annotated[int, Ge(1)] = 200
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the discrepancy, 0 to 1; details hold its square and the p-value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
@@ -74,15 +74,9 @@ class Missingness(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
-    margin: float = 0.1
-    max_columns: int = 30
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.max_columns, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0; max_columns, replicates >= 2"
-            )
+    margin: Margin = 0.1
+    max_columns: Annotated[int, Ge(2)] = 30
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest gap of the missing cells; details hold every column's, worst first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,8 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit, Finding, PairDistances
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._columns import chosen_columns
@@ -74,19 +74,11 @@ class Pairs(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
-    margin: float = 0.02
-    pair_margin: float = 0.05
-    n_bins: int = 10
-    max_columns: int = 40
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        settings = (self.n_bins, self.max_columns, self.replicates)
-        if min(self.margin, self.pair_margin) < 0 or min(settings) < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and pair_margin >= 0; n_bins, max_columns and replicates >= 2",
-            )
+    margin: Margin = 0.02
+    pair_margin: Margin = 0.05
+    n_bins: Annotated[int, Ge(2)] = 10
+    max_columns: Annotated[int, Ge(2)] = 40
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance over all pairs; details hold every pair's, worst first."""

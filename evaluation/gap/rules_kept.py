@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,8 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import BrokenRule, BrokenRules, ColumnLimit, Finding
+from twinset.core.parameters import Ge, Interval, Margin, Replicates
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.violations import violations
 from twinset.core.stats.bootstrap import Groups
@@ -81,21 +81,11 @@ class RulesKept(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
 
-    margin: float = 0.01
-    nearly: float = 0.005
+    margin: Margin = 0.01
+    nearly: Annotated[float, Interval(ge=0, le=0.5)] = 0.005
     discover: bool = True
-    max_rows: int = 50_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or not 0 <= self.nearly <= 0.5:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, 0 <= nearly <= 0.5"
-            )
-        if self.max_rows < 30 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="max_rows >= 30, replicates >= 2"
-            )
+    max_rows: Annotated[int, Ge(30)] = 50_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows that break a rule; details name every broken rule."""

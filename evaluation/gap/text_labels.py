@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.features.hashed_words import word_features, word_model
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
 from ._forecasts import stray_fractions, stray_slopes
@@ -73,21 +73,10 @@ class TextLabels(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.01
-    max_rows: int = 10_000
-    max_levels: int = 200
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.max_levels, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; max_levels and replicates >= 2",
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "max_rows is out of range", got=str(self.max_rows), allowed=f"{_LEAST_ROWS} or more"
-            )
+    margin: Margin = 0.01
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_levels: Annotated[int, Ge(2)] = 200
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of straying labels; details hold each column's, worst first."""

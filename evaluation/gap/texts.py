@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.features.embedders import TextEmbedding
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -115,21 +115,10 @@ class Texts(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.03
-    pattern_margin: float = 0.05
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.pattern_margin) < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and pattern_margin >= 0; replicates >= 2",
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "max_rows is out of range", got=str(self.max_rows), allowed=f"{_LEAST_ROWS} or more"
-            )
+    margin: Margin = 0.03
+    pattern_margin: Margin = 0.05
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 to 1."""

@@ -21,7 +21,7 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS, Schema
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Margin, Replicates
 from twinset.core.stats.bootstrap import Groups, total_variation
 
 from ._calendar_features import (
@@ -89,16 +89,9 @@ class TimePatterns(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"id"}
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.03
-    pattern_margin: float = 0.05
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.pattern_margin) < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and pattern_margin >= 0; replicates >= 2",
-            )
+    margin: Margin = 0.03
+    pattern_margin: Margin = 0.05
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 or more."""

@@ -38,7 +38,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "utility.model_ranking": {"replicates": 20},
     "utility.train_synthetic_test_real": {"iterations": 10, "replicates": 20},
     "coverage.density_coverage": {"replicates": 20},
-    "coverage.group_outcomes": {"replicates": 20, "least_rows": 11},
+    "coverage.group_outcomes": {"replicates": 20, "min_rows": 11},
     "privacy.nearest_record": {"replicates": 20},
     "privacy.shadow_models": {"n_shadows": 4, "replicates": 20},
     "privacy.quasi_identifiers": {"columns": ("colour",)},

@@ -21,11 +21,11 @@ def test_two_way_coverage_by_hand() -> None:
     real = np.array([[0, 0], [0, 0], [0, 1], [0, 1], [1, 1], [1, 1], [1, 0]], dtype=np.int32)
     made = np.array([[0, 0], [0, 0], [0, 0], [1, 1], [1, 0], [1, 0], [1, 0]], dtype=np.int32)
     # Held by two real rows or more: (0,0), (0,1), (1,1). Made has none of (0,1), half of (1,1).
-    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=2) == (2, 3)
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], min_rows=2) == (2, 3)
     # With one real row (1,0) counts too.
-    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=1) == (3, 4)
-    assert count_covered_combinations(real, made, [2, 2], [(0,), (1,)], least_rows=2) == (3, 4)
-    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], least_rows=2, at_least=0.6) == (
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], min_rows=1) == (3, 4)
+    assert count_covered_combinations(real, made, [2, 2], [(0,), (1,)], min_rows=2) == (3, 4)
+    assert count_covered_combinations(real, made, [2, 2], [(0, 1)], min_rows=2, at_least=0.6) == (
         1,
         3,
     )
@@ -34,7 +34,7 @@ def test_two_way_coverage_by_hand() -> None:
 def test_rows_with_any_other_value_are_in_no_combination() -> None:
     codes = np.array([[0, 2], [1, 1]], dtype=np.int32)
     assert cells_of(codes, [2, 2], (0, 1)).tolist() == [4, 3]
-    assert count_covered_combinations(codes, codes, [2, 2], [(0, 1)], least_rows=1) == (1, 1)
+    assert count_covered_combinations(codes, codes, [2, 2], [(0, 1)], min_rows=1) == (1, 1)
 
 
 def test_tuples_are_all_or_as_many_as_asked() -> None:

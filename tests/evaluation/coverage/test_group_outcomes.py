@@ -36,7 +36,7 @@ def test_differences_by_hand() -> None:
     real = rows(sex=sex, won=["y"] * 3 + ["n"] * 9 + ["y", "n"] * 6)
     made = rows(sex=sex, won=["y"] * 9 + ["n"] * 3 + ["y", "n"] * 6)
     told = Comparison(real, made, real, target="won", positive="y")
-    found = GroupOutcomes(least_rows=11, replicates=10).compute(told, np.random.default_rng(0))
+    found = GroupOutcomes(min_rows=11, replicates=10).compute(told, np.random.default_rng(0))
     assert found.value == 0.25
     assert found.components is not None
     assert dict(zip(found.components.names, found.components.values)) == {
@@ -129,6 +129,6 @@ def test_what_cannot_be_measured_is_said(told: Comparison, sentence: str) -> Non
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for settings in ({"least_rows": 5}, {"margin": -1.0}, {"replicates": 1}, {"max_columns": 0}):
+    for settings in ({"min_rows": 5}, {"margin": -1.0}, {"replicates": 1}, {"max_columns": 0}):
         with pytest.raises(ParameterError, match="out of its range"):
             GroupOutcomes(**settings)

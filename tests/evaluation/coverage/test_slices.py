@@ -253,7 +253,7 @@ def test_what_cannot_be_cut_is_said(rng, compare) -> None:
         Slices().compute(compare(flat.slice(0, 0), flat), rng)
 
 
-@pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"least_rows": 0}, {"replicates": 1}])
+@pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"min_rows": 0}, {"replicates": 1}])
 def test_settings_out_of_range(wrong: dict) -> None:
     with pytest.raises(ParameterError, match="out of its range"):
         Slices(**wrong)

@@ -74,12 +74,12 @@ def count_covered_combinations(
     sizes: Sequence[int],
     tuples: Sequence[Tuple],
     *,
-    least_rows: int = 20,
+    min_rows: int = 20,
     at_least: float = 0.5,
 ) -> tuple[int, int]:
     """Return how many combinations the synthetic rows hold, and how many the real rows hold.
 
-    A combination counts when at least `least_rows` real rows have it; the synthetic rows hold it when
+    A combination counts when at least `min_rows` real rows have it; the synthetic rows hold it when
     their share is at least `at_least` of the real one.
 
     References
@@ -89,9 +89,9 @@ def count_covered_combinations(
     Examples
     --------
     >>> real = np.array([[0], [0], [1], [1]], dtype=np.int32)
-    >>> count_covered_combinations(real, real[:3], [2], [(0,)], least_rows=2)
+    >>> count_covered_combinations(real, real[:3], [2], [(0,)], min_rows=2)
     (2, 2)
-    >>> count_covered_combinations(real, real[:2], [2], [(0,)], least_rows=2)
+    >>> count_covered_combinations(real, real[:2], [2], [(0,)], min_rows=2)
     (1, 2)
     """
     held = wanted = 0
@@ -99,7 +99,7 @@ def count_covered_combinations(
         n_cells = int(np.prod([sizes[factor] for factor in factors]))
         there = np.bincount(cells_of(real, sizes, factors), minlength=n_cells + 1)[:-1]
         made = np.bincount(cells_of(synthetic, sizes, factors), minlength=n_cells + 1)[:-1]
-        counts = there >= least_rows
+        counts = there >= min_rows
         # Compared as products of whole numbers, so that a share of exactly half is held.
         enough = made * len(real) >= at_least * there * len(synthetic)
         wanted += int(counts.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,13 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import Finding, TextAnomalyShare
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from ._span_slips import AnnotatedText, KnownSpans
+from ._known_spans import AnnotatedText, KnownSpans
+from ._known_texts import KnownTexts, TextAnomaly
 from ._text_patterns import strings
-from ._text_slips import KnownTexts, TextAnomaly
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,19 +84,9 @@ class TextAnomalies(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.01
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0; replicates >= 2"
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "max_rows is out of range", got=str(self.max_rows), allowed=f"{_LEAST_ROWS} or more"
-            )
+    margin: Margin = 0.01
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the largest excess of a slip, 0 to 1; details hold the share of each, largest first."""

@@ -14,7 +14,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.findings import TextFeatures
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap.text_telltale import TextClassifier
+from twinset.evaluation.gap.text_classifier import TextClassifier
 from twinset.measurement.harness import measure
 
 
@@ -34,7 +34,7 @@ def judged(change: Callable[[str, int], str]) -> Score:
         train=said(spoken(400, 0)),
         synthetic=said([change(text, i) for i, text in enumerate(spoken(500, 1))]),
         holdout=said(spoken(1_000, 2)),
-        metrics=[("gap.text_telltale", TextClassifier())],
+        metrics=[("gap.text_classifier", TextClassifier())],
         seed=3,
     )
     return score

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import TextFeatures
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -83,16 +83,9 @@ class TextClassifier(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.02
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2 or self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed=f"margin >= 0; replicates >= 2; max_rows >= {_LEAST_ROWS}",
-            )
+    margin: Margin = 0.02
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of texts that are surely told, 0 to 1; details say by what."""

@@ -15,10 +15,10 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferentComponents, TextAnomalyShare
 from twinset.core.seeding import rng_for
+from twinset.evaluation.gap._known_spans import AnnotatedText
+from twinset.evaluation.gap._known_texts import KnownTexts
 from twinset.evaluation.gap._near_repeats import near_repeats
-from twinset.evaluation.gap._span_slips import AnnotatedText
-from twinset.evaluation.gap._text_slips import KnownTexts
-from twinset.evaluation.gap.text_slips import TextAnomalies
+from twinset.evaluation.gap.text_anomalies import TextAnomalies
 from twinset.measurement.harness import measure
 
 CITIES = ["Ulm", "Rom", "Bonn", "Köln"]
@@ -210,7 +210,7 @@ def judged(
         train=said(*train),
         synthetic=said([text for text, _ in made], [own for _, own in made]),
         holdout=said(*holdout),
-        metrics=[("gap.text_slips", TextAnomalies())],
+        metrics=[("gap.text_anomalies", TextAnomalies())],
         seed=2,
     )
     return score

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._text_slips import TextAnomaly
+from ._known_texts import TextAnomaly
 
 Floats = npt.NDArray[np.float64]
 
