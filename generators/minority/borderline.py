@@ -16,11 +16,9 @@ from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
 from ._engine.borderline_rows import TESTS, Test, in_danger
 from ._engine.class_points import ClassPoints
-from ._engine.engine import Maker
-from ._engine.fitted import FittedSampler
-from ._engine.interpolation import LABELS, Labels, Segments
+from ._engine.engine import FittedSampler, Maker
 from ._engine.matrices import Grid
-from ._engine.pair_rules import PairRule
+from ._engine.pairs import LABELS, Labels, PairRule, Segments
 from ._engine.streams import Positions
 
 

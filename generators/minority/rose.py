@@ -15,8 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 
 from ._engine.class_points import ClassPoints
-from ._engine.engine import Maker, NewRows
-from ._engine.fitted import FittedSampler
+from ._engine.engine import FittedSampler, Maker, NewRows
 from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
 _HEAP_FRACTION = 0.05

@@ -14,9 +14,8 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 
 from ._engine.class_points import ClassPoints
-from ._engine.fitted import FittedSampler
-from ._engine.interpolation import LABELS, Labels, Segments
-from ._engine.pair_rules import PairRule
+from ._engine.engine import FittedSampler
+from ._engine.pairs import LABELS, Labels, PairRule, Segments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from twinset.sklearn._columns import Rows
-from twinset.sklearn._intake import Table
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._sampler import Floats, Sampler
+from twinset.sklearn._tables import Table
 
 
 class Chooser(Sampler):

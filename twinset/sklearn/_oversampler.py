@@ -26,12 +26,11 @@ from twinset.registry import component_class
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
 from twinset.sklearn._errors import NothingToAdd, RulesExcludedWarning
-from twinset.sklearn._intake import Table, dataset_of, whole_dataset_of
-from twinset.sklearn._labels import Labels
+from twinset.sklearn._labels import Labels, rows_to_add
 from twinset.sklearn._order import canonical_order
 from twinset.sklearn._rules import rules_for
 from twinset.sklearn._sampler import STRATEGY, Floats, Sampler
-from twinset.sklearn._strategy import rows_to_add
+from twinset.sklearn._tables import Table, dataset_of, whole_dataset_of
 
 ADDING: dict[str, Any] = {
     "sampling_strategy": STRATEGY,

@@ -16,8 +16,8 @@ from twinset.core.errors import TwinsetError
 from twinset.core.seeding import draw_seed
 from twinset.sklearn._columns import Rows
 from twinset.sklearn._errors import SamplerInputError
-from twinset.sklearn._intake import Table, take_in
 from twinset.sklearn._labels import Labels
+from twinset.sklearn._tables import Table, take_in
 from twinset.sklearn._tags import sampler_tags
 
 Floats = npt.NDArray[np.float64]

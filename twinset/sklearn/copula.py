@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from sklearn.utils._param_validation import Interval
 
 from twinset.core.contracts import Generator
+from twinset.sklearn._labels import Strategy
 from twinset.sklearn._oversampler import MAKING, GeneratorSampler, generator_class
 from twinset.sklearn._rules import RuleWords
-from twinset.sklearn._strategy import Strategy
 
 
 class CopulaSampler(GeneratorSampler):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from twinset.sklearn._labels import Strategy
 from twinset.sklearn._oversampler import MAKING, GeneratorSampler
 from twinset.sklearn._rules import RuleWords
 from twinset.sklearn._sampler import COUNT
-from twinset.sklearn._strategy import Strategy
 
 
 class FilteredSampler(GeneratorSampler):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval
 
+from twinset.sklearn._labels import Strategy
 from twinset.sklearn._oversampler import MAKING, GeneratorSampler
 from twinset.sklearn._rules import RuleWords
-from twinset.sklearn._strategy import Strategy
 
 
 class ROSE(GeneratorSampler):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from twinset.sklearn._labels import Strategy
 from twinset.sklearn._oversampler import MAKING, GeneratorSampler
 from twinset.sklearn._rules import RuleWords
 from twinset.sklearn._sampler import COUNT
-from twinset.sklearn._strategy import Strategy
 
 
 class SMOTE(GeneratorSampler):

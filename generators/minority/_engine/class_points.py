@@ -7,10 +7,8 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from .copies import KnownRows
-from .distances import Points, Scale
-from .matrices import Codes, DistinctRows, Grid
-from .nearest import nearest_points
+from .matrices import Codes, DistinctRows, Grid, KnownRows
+from .neighbors import Points, Scale, nearest_points
 from .streams import Floats, Positions
 
 
