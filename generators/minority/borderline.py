@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import FewRowsWarning, FitError, ParameterError
+from twinset.core.errors import FewRowsWarning, FitError
+from twinset.core.parameters import Ge
 
-from ._engine.borderline_rows import TESTS, Test, in_danger
+from ._engine.borderline_rows import Test, in_danger
 from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler, Maker
 from ._engine.matrices import Grid
-from ._engine.pairs import LABELS, Labels, PairRule, Segments
+from ._engine.pairs import Labels, PairRule, Segments
 from ._engine.streams import Positions
 
 
@@ -73,8 +74,8 @@ class Borderline(Generator):
     [3, 5]
     """
 
-    k_neighbors: int = 5
-    m_neighbors: int = 10
+    k_neighbors: Annotated[int, Ge(1)] = 5
+    m_neighbors: Annotated[int, Ge(1)] = 10
     danger: Test = "exact"
     labels: Labels = "vote"
     across_entities: bool = False
@@ -85,18 +86,7 @@ class Borderline(Generator):
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
 
     def __post_init__(self) -> None:
-        for name in ("k_neighbors", "m_neighbors"):
-            if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"{name} is out of range", got=str(getattr(self, name)), allowed="1 or more"
-                )
-        for name, allowed in (("danger", TESTS), ("labels", LABELS)):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"{name} is not known",
-                    got=str(getattr(self, name)),
-                    allowed=", ".join(allowed),
-                )
+        super().__post_init__()
         PairRule(self.across_entities, self.time_window)
 
     def fit(

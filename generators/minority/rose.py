@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Interval
 
 from ._engine.class_points import ClassPoints
 from ._engine.engine import FittedSampler, Maker, NewRows
@@ -55,16 +55,10 @@ class Rose(Generator):
     True
     """
 
-    shrinkage: float = 1.0
+    shrinkage: Annotated[float, Interval(gt=0, lt=np.inf)] = 1.0
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "real records with noise: treat as the source data"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.shrinkage < np.inf:
-            raise ParameterError(
-                "shrinkage is out of range", got=str(self.shrinkage), allowed="above 0"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import did_you_mean
-from twinset.sklearn._columns import Rows
-from twinset.sklearn._errors import SamplerInputError
+from twinset.sklearn._columns import Rows, SamplerInputError
 
 
 @dataclass(frozen=True)

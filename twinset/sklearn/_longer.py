@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.sklearn._columns import Rows
+Rows = npt.NDArray[np.int64]
 
 
 def longer_columns(real: Sequence[Any], new: Sequence[Any]) -> dict[int, Any]:

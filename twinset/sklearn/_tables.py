@@ -16,6 +16,7 @@ from twinset.core.data.schema import RESERVED, Schema
 from twinset.sklearn._columns import (
     Column,
     Rows,
+    SamplerInputError,
     infinite,
     is_finite_sum,
     label_texts,
@@ -24,7 +25,6 @@ from twinset.sklearn._columns import (
     of_numpy,
     of_objects,
 )
-from twinset.sklearn._errors import SamplerInputError
 from twinset.sklearn._longer import longer_columns, longer_index
 
 _ROWS_AT_ONCE = 4_096

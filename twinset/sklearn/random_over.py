@@ -8,9 +8,10 @@ import numpy as np
 
 from twinset.core.seeding import rng_for
 from twinset.sklearn._columns import Rows
+from twinset.sklearn._declaration import ADDING
 from twinset.sklearn._labels import Labels, Strategy
 from twinset.sklearn._order import canonical_order
-from twinset.sklearn._oversampler import ADDING, OverSampler
+from twinset.sklearn._oversampler import OverSampler
 from twinset.sklearn._tables import Table, dataset_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,6 @@ def _coordinates(points: Points, rows: slice) -> Singles:
 
 
 Test = Literal["exact", "sampled"]
-TESTS: tuple[str, ...] = get_args(Test)
 Mask = npt.NDArray[np.bool_]
 
 _READ_AT_ONCE = 32_704

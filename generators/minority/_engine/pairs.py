@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -189,7 +189,6 @@ def _lone(n: int, of: int) -> str:
 
 
 Labels = Literal["vote", "parent"]
-LABELS: tuple[str, ...] = get_args(Labels)
 _ANY = PairRule()
 
 
