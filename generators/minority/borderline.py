@@ -113,14 +113,14 @@ class Borderline(Generator):
             )
 
         def maker(grid: Grid, rows: Positions | None) -> Maker:
-            crowd = ClassPoints(grid, rows)
-            own = np.unique(codes[crowd.cells.origin])
-            segments = Segments(crowd, self.k_neighbors, self.labels, bond)
+            class_rows = ClassPoints(grid, rows)
+            own = np.unique(codes[class_rows.cells.origin])
+            segments = Segments(class_rows, self.k_neighbors, self.labels, bond)
             if len(own) > 1:  # labels of a single row each, which take turns among all rows
                 return segments
             is_other = codes != own[0]
             points = segments.neighbours.points
-            seeds = in_danger(crowd, points, train, is_other, self.m_neighbors, self.danger)
+            seeds = in_danger(class_rows, points, train, is_other, self.m_neighbors, self.danger)
             seeds = np.intersect1d(seeds, segments.seeds)
             if len(seeds):
                 segments.seeds = seeds

@@ -70,24 +70,26 @@ class Copula(Generator):
         ).without_reserved()
 
         def part(number: int, rows: Rows) -> FittedGenerator:
-            crowd = ClassCopula.of(train.take(rows), self.min_repeats, progress)
-            correlation = crowd.latent.correlation
+            class_rows = ClassCopula.of(train.take(rows), self.min_repeats, progress)
+            correlation = class_rows.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
             calm = correlation * (1 - share)
             np.fill_diagonal(calm, 1.0)
             return _Part(
-                ClassCopula(crowd.train, crowd.encoding, crowd.margins, LatentNormal(calm))
+                ClassCopula(
+                    class_rows.train, class_rows.encoding, class_rows.margins, LatentNormal(calm)
+                )
             )
 
         return FittedByLabel(train, part, "minority.copula", 2)
 
 
 class _Part(FittedGenerator):
-    def __init__(self, crowd: ClassCopula) -> None:
-        self.crowd, self.schema = crowd, crowd.train.schema
+    def __init__(self, class_rows: ClassCopula) -> None:
+        self.class_rows, self.schema = class_rows, class_rows.train.schema
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        return self.crowd.sample(n, rng, where)
+        return self.class_rows.sample(n, rng, where)
 
 
 def shrinkage(correlation: Floats, n: int) -> float:

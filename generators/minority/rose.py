@@ -38,7 +38,7 @@ class Rose(Generator):
     Parameters
     ----------
     shrinkage : float
-        Times the width of the rule, above 0: 1 suits a class of one crowd, less one of several.
+        Times the width of the rule, above 0: 1 suits a class of one class, less one of several.
 
     References
     ----------
@@ -76,15 +76,15 @@ class RoseMaker(Maker):
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         Rows of one class.
     shrinkage : float
         Times the width of Silverman's rule.
     """
 
-    def __init__(self, crowd: ClassPoints, shrinkage: float) -> None:
-        self.crowd = crowd
-        cells, scale = crowd.cells, crowd.scale
+    def __init__(self, class_rows: ClassPoints, shrinkage: float) -> None:
+        self.class_rows = class_rows
+        cells, scale = class_rows.cells, class_rows.scale
         n, d = int(cells.counts.sum()), len(scale.columns)
         spread = np.zeros(cells.numbers.shape[1])
         spread[scale.columns] = scale.spread
@@ -97,7 +97,7 @@ class RoseMaker(Maker):
 
     def make(self, draws: RandomDraws) -> NewRows:
         """Return one row for each of `draws`."""
-        cells, low, high = self.crowd.cells, self.crowd.low, self.crowd.high
+        cells, low, high = self.class_rows.cells, self.class_rows.low, self.class_rows.high
         place = draws.uniform(PARENTS, 1)[:, 0] * self.up_to[-1]
         seeds = np.searchsorted(self.up_to, place, side="right")
         made = draws.normal(NOISE, len(self.width))

@@ -116,13 +116,13 @@ _WANTED_FOUND = 0.98
 
 
 def in_danger(
-    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
 ) -> Positions:
-    """Return the positions of the crowd's rows that stand in danger, ascending.
+    """Return the positions of the class's rows that stand in danger, ascending.
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         Rows of one class, each once.
     points : Points
         The same, laid out for the search.
@@ -136,7 +136,7 @@ def in_danger(
         Whether all other rows are looked at, or those in the regions of space nearest to a row: as
         many as find 98 % of the neighbours of 64 rows for which all are known.
     """
-    n, half = len(crowd), -(-m // 2)
+    n, half = len(class_rows), -(-m // 2)
     own = np.full((n, m), np.inf)
     n_own = min(m, n - 1)
     if n_own:
@@ -149,10 +149,10 @@ def in_danger(
     # Beyond so many rows of its own class nobody can make half of the neighbours others.
     search = Search(points, np.arange(n), m, own[:, m - half], settled)
     if test == "exact" or np.count_nonzero(is_other) < _LEAST_OTHERS:
-        for rows, kept in _parts(crowd, points, train, is_other):
+        for rows, kept in _parts(class_rows, points, train, is_other):
             search.look(rows if len(kept) == len(rows) else rows.take(kept))
     else:
-        _look_around(search, crowd, points, train, is_other)
+        _look_around(search, class_rows, points, train, is_other)
     n_others = _count_others(search.squared, own)
     return np.flatnonzero((n_others >= half) & (n_others < m))
 
@@ -173,28 +173,28 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
 
 
 def _parts(
-    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
 ) -> Iterator[tuple[Points, Positions]]:
     """Yield all rows, some at a time, and the positions of those of other classes among them."""
     for start in range(0, len(train), _READ_AT_ONCE):
         kept = np.flatnonzero(is_other[start : start + _READ_AT_ONCE])
         if len(kept):
-            numbers, codes = crowd.grid.read(train.slice(start, _READ_AT_ONCE))
+            numbers, codes = class_rows.grid.read(train.slice(start, _READ_AT_ONCE))
             yield Points.of(points.scale, numbers, codes, single=single), kept
 
 
 def _look_around(
-    search: Search, crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask
+    search: Search, class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask
 ) -> None:
     """Let every row look into as many of the regions nearest to it as a pilot says are needed."""
-    some = _some_others(crowd, points, train, is_other)
+    some = _some_others(class_rows, points, train, is_other)
     regions = Regions.of(Points.concat([points.take(slice(0, _CENTRED_ON // 3)), some]), _REGIONS)
     before = _before(regions, points, some)
     pilot = np.arange(min(_PILOT_ROWS, len(points)))
     k = search.squared.shape[1]
     truth = Search(points, pilot, k, search.within[pilot])
     parts: list[_ByRegion] = []
-    for rows, kept in _parts(crowd, points, train, is_other, single=True):
+    for rows, kept in _parts(class_rows, points, train, is_other, single=True):
         parts.append(_ByRegion.of(rows, kept, regions))
         truth.look(parts[-1].others)
     tried = Search(points, pilot, k, search.within[pilot])
@@ -259,11 +259,11 @@ def _show(parts: list[_ByRegion], search: Search, looks: Mask) -> None:
             search.look(Points.concat([part.region(number) for part in parts]), only=lookers)
 
 
-def _some_others(crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask) -> Points:
+def _some_others(class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask) -> Points:
     """Return a few thousand rows of other classes, chosen by what they hold, not where they stand."""
     rows = np.flatnonzero(is_other)
-    marks = crowd.known.marks(train)[rows]
+    marks = class_rows.known.marks(train)[rows]
     rows = rows[marks <= np.partition(marks, _CENTRED_ON - 1)[_CENTRED_ON - 1]]
-    numbers, codes = crowd.grid.read(train.take(rows))
+    numbers, codes = class_rows.grid.read(train.take(rows))
     order = np.argsort(row_hashes(numbers, codes), kind="stable")[:_CENTRED_ON]
     return Points.of(points.scale, numbers[order], codes[order])

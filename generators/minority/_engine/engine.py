@@ -37,7 +37,7 @@ class NewRows:
     codes : numpy.ndarray of int32, shape (n, c)
         Labels; missing is -1.
     parents : numpy.ndarray of int64, shape (n, 2)
-        Of a maker: positions in the crowd. Of the engine: positions in the rows given to `fit`.
+        Of a maker: positions in the class. Of the engine: positions in the rows given to `fit`.
     """
 
     numbers: Floats
@@ -46,15 +46,15 @@ class NewRows:
 
 
 class Maker(ABC):
-    """A way to make rows of one crowd: what differs between the samplers.
+    """A way to make rows of one class: what differs between the samplers.
 
     Class attributes
     ----------------
     stays_in_range : bool
-        Whether no number that it makes can lie outside the range of its crowd.
+        Whether no number that it makes can lie outside the range of its class.
     """
 
-    crowd: ClassPoints
+    class_rows: ClassPoints
     stays_in_range: ClassVar[bool] = False
 
     @abstractmethod
@@ -111,7 +111,7 @@ class Engine:
     grid : Grid
         The rows learnt from.
     makers : sequence of Maker
-        One for each crowd.
+        One for each class.
     shares : numpy.ndarray
         Share of the rows that each makes; they sum to 1.
     """
@@ -150,22 +150,22 @@ class Engine:
     def _make(self, maker: Maker, draws: RandomDraws) -> NewRows:
         """Return rows of one maker; those that copy a real row are drawn again, a few times."""
         made = self._finished(maker, draws)
-        copies = maker.crowd.known.among(made.numbers, made.codes)
+        copies = maker.class_rows.known.among(made.numbers, made.codes)
         for attempt in range(1, _REDRAWS + 1):
             if not len(copies):
                 break
             fewer = RandomDraws(draws.streams, draws.block, draws.rows[copies], attempt)
             again = self._finished(maker, fewer)
             _put(made, copies, again)
-            copies = copies[maker.crowd.known.among(again.numbers, again.codes)]
-        return NewRows(made.numbers, made.codes, maker.crowd.cells.origin[made.parents])
+            copies = copies[maker.class_rows.known.among(again.numbers, again.codes)]
+        return NewRows(made.numbers, made.codes, maker.class_rows.cells.origin[made.parents])
 
     def _finished(self, maker: Maker, draws: RandomDraws) -> NewRows:
         made = maker.make(draws)
         self.rounding.apply(made.numbers, draws)
         if not maker.stays_in_range:
-            np.maximum(made.numbers, maker.crowd.low, out=made.numbers)
-            np.minimum(made.numbers, maker.crowd.high, out=made.numbers)
+            np.maximum(made.numbers, maker.class_rows.low, out=made.numbers)
+            np.minimum(made.numbers, maker.class_rows.high, out=made.numbers)
         return made
 
 
@@ -301,7 +301,7 @@ def _always_holds(grid: Grid, where: Where) -> bool:
 
 
 def classes_of(grid: Grid) -> tuple[list[Positions | None], Floats]:
-    """Return the rows of each label of the target as a crowd of its own, and the share of each.
+    """Return the rows of each label of the target as a class of its own, and the share of each.
 
     Labels of a single row have nothing to lie between: their share is drawn among all rows.
     """
