@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -12,15 +12,14 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import FewRowsWarning, FitError, ParameterError
+from twinset.core.errors import FewRowsWarning, FitError
+from twinset.core.parameters import Ge
 
-from ._engine.borderline_rows import TESTS, Test, in_danger
+from ._engine.borderline_rows import Test, in_danger
 from ._engine.class_points import ClassPoints
-from ._engine.engine import Maker
-from ._engine.fitted import FittedSampler
-from ._engine.interpolation import LABELS, Labels, Segments
+from ._engine.engine import FittedSampler, Maker
 from ._engine.matrices import Grid
-from ._engine.pair_rules import PairRule
+from ._engine.pairs import Labels, PairRule, Segments
 from ._engine.streams import Positions
 
 
@@ -75,8 +74,8 @@ class Borderline(Generator):
     [3, 5]
     """
 
-    k_neighbors: int = 5
-    m_neighbors: int = 10
+    k_neighbors: Annotated[int, Ge(1)] = 5
+    m_neighbors: Annotated[int, Ge(1)] = 10
     danger: Test = "exact"
     labels: Labels = "vote"
     across_entities: bool = False
@@ -87,18 +86,7 @@ class Borderline(Generator):
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
 
     def __post_init__(self) -> None:
-        for name in ("k_neighbors", "m_neighbors"):
-            if getattr(self, name) < 1:
-                raise ParameterError(
-                    f"{name} is out of range", got=str(getattr(self, name)), allowed="1 or more"
-                )
-        for name, allowed in (("danger", TESTS), ("labels", LABELS)):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"{name} is not known",
-                    got=str(getattr(self, name)),
-                    allowed=", ".join(allowed),
-                )
+        super().__post_init__()
         PairRule(self.across_entities, self.time_window)
 
     def fit(
@@ -125,14 +113,14 @@ class Borderline(Generator):
             )
 
         def maker(grid: Grid, rows: Positions | None) -> Maker:
-            crowd = ClassPoints(grid, rows)
-            own = np.unique(codes[crowd.cells.origin])
-            segments = Segments(crowd, self.k_neighbors, self.labels, bond)
+            class_rows = ClassPoints(grid, rows)
+            own = np.unique(codes[class_rows.cells.origin])
+            segments = Segments(class_rows, self.k_neighbors, self.labels, bond)
             if len(own) > 1:  # labels of a single row each, which take turns among all rows
                 return segments
             is_other = codes != own[0]
             points = segments.neighbours.points
-            seeds = in_danger(crowd, points, train, is_other, self.m_neighbors, self.danger)
+            seeds = in_danger(class_rows, points, train, is_other, self.m_neighbors, self.danger)
             seeds = np.intersect1d(seeds, segments.seeds)
             if len(seeds):
                 segments.seeds = seeds

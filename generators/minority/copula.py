@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Fraction, Ge
 
 from ..tabular._copula.class_copula import ClassCopula
 from ..tabular._copula.correlation import LatentNormal
@@ -34,8 +34,8 @@ class Copula(Generator):
 
     Parameters
     ----------
-    shrink : float
-        How far correlations are drawn towards 0, in [0, 1]; -1 decides by the data.
+    shrink : float or None
+        How far correlations are drawn towards 0, in [0, 1]; null decides by the data.
     min_repeats : int
         A number that at least this many rows share is drawn as it is; between rarer ones, new values
         are drawn. 2 or more.
@@ -56,20 +56,10 @@ class Copula(Generator):
     True
     """
 
-    shrink: float = -1.0
-    min_repeats: int = 5
+    shrink: Fraction | None = None
+    min_repeats: Annotated[int, Ge(2)] = 5
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-
-    def __post_init__(self) -> None:
-        if self.shrink != -1 and not 0 <= self.shrink <= 1:
-            raise ParameterError(
-                "shrink is out of range", got=str(self.shrink), allowed="0 to 1, or -1"
-            )
-        if self.min_repeats < 2:
-            raise ParameterError(
-                "min_repeats is out of range", got=str(self.min_repeats), allowed="2 or more"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -80,24 +70,26 @@ class Copula(Generator):
         ).without_reserved()
 
         def part(number: int, rows: Rows) -> FittedGenerator:
-            crowd = ClassCopula.of(train.take(rows), self.min_repeats, progress)
-            correlation = crowd.latent.correlation
-            share = shrinkage(correlation, len(rows)) if self.shrink == -1 else self.shrink
+            class_rows = ClassCopula.of(train.take(rows), self.min_repeats, progress)
+            correlation = class_rows.latent.correlation
+            share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
             calm = correlation * (1 - share)
             np.fill_diagonal(calm, 1.0)
             return _Part(
-                ClassCopula(crowd.train, crowd.encoding, crowd.margins, LatentNormal(calm))
+                ClassCopula(
+                    class_rows.train, class_rows.encoding, class_rows.margins, LatentNormal(calm)
+                )
             )
 
         return FittedByLabel(train, part, "minority.copula", 2)
 
 
 class _Part(FittedGenerator):
-    def __init__(self, crowd: ClassCopula) -> None:
-        self.crowd, self.schema = crowd, crowd.train.schema
+    def __init__(self, class_rows: ClassCopula) -> None:
+        self.class_rows, self.schema = class_rows, class_rows.train.schema
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        return self.crowd.sample(n, rng, where)
+        return self.class_rows.sample(n, rng, where)
 
 
 def shrinkage(correlation: Floats, n: int) -> float:

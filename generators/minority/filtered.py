@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge, Interval
 from twinset.core.seeding import draw_seed
 
 from ._engine.filter import FittedFilter
@@ -70,27 +70,13 @@ class Filtered(Generator):
     """
 
     method: Method = "smote"
-    keep: float = 1 / 3
-    k_neighbors: int = 5
+    keep: Annotated[float, Interval(gt=0, le=1)] = 1 / 3
+    k_neighbors: Annotated[int, Ge(1)] = 5
     across_entities: bool = False
     time_window: str = ""
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "made from real records: treat as the source data"
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ParameterError(
-                "method is not known", got=str(self.method), allowed=", ".join(METHODS)
-            )
-        if not 0 < self.keep <= 1:
-            raise ParameterError(
-                "keep is out of range", got=str(self.keep), allowed="above 0, at most 1"
-            )
-        if self.k_neighbors < 1:
-            raise ParameterError(
-                "k_neighbors is out of range", got=str(self.k_neighbors), allowed="1 or more"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

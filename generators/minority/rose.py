@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,10 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Interval
 
 from ._engine.class_points import ClassPoints
-from ._engine.engine import Maker, NewRows
-from ._engine.fitted import FittedSampler
+from ._engine.engine import FittedSampler, Maker, NewRows
 from ._engine.streams import NOISE, PARENTS, Floats, RandomDraws
 
 _HEAP_FRACTION = 0.05
@@ -39,7 +38,7 @@ class Rose(Generator):
     Parameters
     ----------
     shrinkage : float
-        Times the width of the rule, above 0: 1 suits a class of one crowd, less one of several.
+        Times the width of the rule, above 0: 1 suits a class of one class, less one of several.
 
     References
     ----------
@@ -56,16 +55,10 @@ class Rose(Generator):
     True
     """
 
-    shrinkage: float = 1.0
+    shrinkage: Annotated[float, Interval(gt=0, lt=np.inf)] = 1.0
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     note: ClassVar[str] = "real records with noise: treat as the source data"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.shrinkage < np.inf:
-            raise ParameterError(
-                "shrinkage is out of range", got=str(self.shrinkage), allowed="above 0"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -83,15 +76,15 @@ class RoseMaker(Maker):
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         Rows of one class.
     shrinkage : float
         Times the width of Silverman's rule.
     """
 
-    def __init__(self, crowd: ClassPoints, shrinkage: float) -> None:
-        self.crowd = crowd
-        cells, scale = crowd.cells, crowd.scale
+    def __init__(self, class_rows: ClassPoints, shrinkage: float) -> None:
+        self.class_rows = class_rows
+        cells, scale = class_rows.cells, class_rows.scale
         n, d = int(cells.counts.sum()), len(scale.columns)
         spread = np.zeros(cells.numbers.shape[1])
         spread[scale.columns] = scale.spread
@@ -104,7 +97,7 @@ class RoseMaker(Maker):
 
     def make(self, draws: RandomDraws) -> NewRows:
         """Return one row for each of `draws`."""
-        cells, low, high = self.crowd.cells, self.crowd.low, self.crowd.high
+        cells, low, high = self.class_rows.cells, self.class_rows.low, self.class_rows.high
         place = draws.uniform(PARENTS, 1)[:, 0] * self.up_to[-1]
         seeds = np.searchsorted(self.up_to, place, side="right")
         made = draws.normal(NOISE, len(self.width))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -11,12 +11,11 @@ from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge
 
 from ._engine.class_points import ClassPoints
-from ._engine.fitted import FittedSampler
-from ._engine.interpolation import LABELS, Labels, Segments
-from ._engine.pair_rules import PairRule
+from ._engine.engine import FittedSampler
+from ._engine.pairs import Labels, PairRule, Segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ class Smote(Generator):
     (True, ('1',))
     """
 
-    k_neighbors: int = 5
+    k_neighbors: Annotated[int, Ge(1)] = 5
     labels: Labels = "vote"
     across_entities: bool = False
     time_window: str = ""
@@ -76,14 +75,7 @@ class Smote(Generator):
     note: ClassVar[str] = "interpolates between real records: treat as the source data"
 
     def __post_init__(self) -> None:
-        if self.k_neighbors < 1:
-            raise ParameterError(
-                "k_neighbors is out of range", got=str(self.k_neighbors), allowed="1 or more"
-            )
-        if self.labels not in LABELS:
-            raise ParameterError(
-                "labels is not known", got=str(self.labels), allowed=", ".join(LABELS)
-            )
+        super().__post_init__()
         PairRule(self.across_entities, self.time_window)
 
     def fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, rng_for
 
 from ..tabular.trees import Trees as Chains
@@ -63,7 +63,7 @@ class Trees(Generator):
     True
     """
 
-    others: float = 1.0
+    others: Annotated[float, Ge(0)] = 1.0
     min_leaf: int = 0
     min_leaf_labels: int = 40
     guard_copies: bool = False
@@ -73,10 +73,7 @@ class Trees(Generator):
     needs_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.others >= 0:
-            raise ParameterError(
-                "others is out of range", got=str(self.others), allowed="0 or more"
-            )
+        super().__post_init__()
         self._chains()
 
     def fit(

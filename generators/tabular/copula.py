@@ -29,7 +29,7 @@ class Copula(Generator):
     Each column keeps its own distribution; one correlation matrix of normal scores carries what
     the columns know of one another. Categories, heaps of equal values and the fact that a value is
     missing take part through the mean score of their share. The levels of a category are put in
-    the order that goes best with the other columns. One correlation matrix cannot tell two crowds
+    the order that goes best with the other columns. One correlation matrix cannot tell two classes
     apart, so each label of the target has a copula, with margins, of its own. Fast, and a fair
     baseline; what it cannot learn is dependence inside a label that no correlation tells.
 
@@ -82,14 +82,18 @@ class Copula(Generator):
             real, self.kinds, component="tabular.copula", least=2
         ).without_reserved()
         groups = _rows_by_label(train) if self.per_label else [np.arange(len(train))]
-        crowds = [ClassCopula.of(train.take(rows), self.min_repeats, progress) for rows in groups]
-        return _FittedCopula(train, groups, crowds)
+        class_copulas = [
+            ClassCopula.of(train.take(rows), self.min_repeats, progress) for rows in groups
+        ]
+        return _FittedCopula(train, groups, class_copulas)
 
 
 class _FittedCopula(FittedGenerator):
-    def __init__(self, train: Dataset, groups: list[Rows], crowds: list[ClassCopula]) -> None:
+    def __init__(
+        self, train: Dataset, groups: list[Rows], class_copulas: list[ClassCopula]
+    ) -> None:
         self.train, self.schema = train, train.schema
-        self.groups, self.crowds = groups, crowds
+        self.groups, self.class_copulas = groups, class_copulas
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
         meets = np.ones(len(self.train), dtype=bool)
@@ -102,18 +106,18 @@ class _FittedCopula(FittedGenerator):
         counts = rng.multinomial(n, sizes / sizes.sum())
         made = Dataset.concat(
             [
-                crowd.sample(int(count), rng, where)
-                for crowd, count, size in zip(self.crowds, counts, sizes, strict=True)
+                copula.sample(int(count), rng, where)
+                for copula, count, size in zip(self.class_copulas, counts, sizes, strict=True)
                 if size
             ]
         )
-        return made if len(self.crowds) == 1 else made.take(rng.permutation(n))
+        return made if len(self.class_copulas) == 1 else made.take(rng.permutation(n))
 
     def _sample_unseen(self, n: int, rng: np.random.Generator, where: Where) -> Dataset:
         """Take the first label whose copula reaches a combination that no real row has."""
-        for crowd in self.crowds:
+        for class_rows in self.class_copulas:
             try:
-                return crowd.sample(n, rng, where)
+                return class_rows.sample(n, rng, where)
             except ParameterError:
                 continue
         raise unmet(where)

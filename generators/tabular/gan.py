@@ -16,10 +16,8 @@ from twinset.core.features.torch_device import device_of, one_thread, require_to
 from twinset.core.seeding import torch_generator
 
 from ._gan.fitted import FittedGan
-from ._gan.layout import SlotLayout
-from ._gan.margins import calibrate
-from ._gan.rows import Features, RealRows
-from ._gan.sampler import GanSampler
+from ._gan.layout import Features, RealRows, SlotLayout
+from ._gan.sampler import GanSampler, calibrate
 from ._gan.states import Floats, StateTable
 from ._gan.training import GanTrainingOptions, train
 

@@ -16,22 +16,22 @@ KINDS = ["float", "float32", "cents", "int8", "Int64", "flag", "bool", "boolean"
 
 
 def column(kind: str, n: int, rng: np.random.Generator) -> pd.Series:
-    gaps = rng.random(n) < rng.choice([0, 0.3])
+    missing = rng.random(n) < rng.choice([0, 0.3])
     times = pd.Series(
         pd.Timestamp("2024-03-30") + pd.to_timedelta(rng.integers(0, 99, n), unit="D")
     )
     made = {
-        "float": lambda: gaps.mask(pd.Series(rng.normal(size=n))),
+        "float": lambda: pd.Series(rng.normal(size=n)).mask(missing),
         "float32": lambda: pd.Series(rng.normal(size=n).astype(np.float32)),
-        "cents": lambda: gaps.mask(pd.Series(np.round(rng.gamma(2, 9, n), 2))),
+        "cents": lambda: pd.Series(np.round(rng.gamma(2, 9, n), 2)).mask(missing),
         "int8": lambda: pd.Series(rng.integers(-90, 90, n), dtype="int8"),
-        "Int64": lambda: gaps.mask(pd.Series(rng.poisson(4, n), dtype="Int64")),
+        "Int64": lambda: pd.Series(rng.poisson(4, n), dtype="Int64").mask(missing),
         "flag": lambda: pd.Series(rng.integers(0, 2, n)),
         "bool": lambda: pd.Series(rng.random(n) < 0.5),
-        "boolean": lambda: gaps.mask(pd.Series(rng.random(n) < 0.5, dtype="boolean")),
-        "word": lambda: gaps.mask(pd.Series(rng.choice(["a", "b", "c"], n))),
+        "boolean": lambda: pd.Series(rng.random(n) < 0.5, dtype="boolean").mask(missing),
+        "word": lambda: pd.Series(rng.choice(["a", "b", "c"], n)).mask(missing),
         "category": lambda: pd.Series(pd.Categorical(rng.choice(["x", "y"], n), ["z", "y", "x"])),
-        "day": lambda: gaps.mask(times),
+        "day": lambda: times.mask(missing),
         "zone": lambda: times.dt.tz_localize("Europe/Berlin"),
     }
     return made[kind]()

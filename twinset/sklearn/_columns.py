@@ -1,4 +1,4 @@
-"""One column of a caller's table: read as Arrow, and written back in its own type."""
+"""Columns of one type as numpy arrays, and the errors of the samplers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,31 @@ import pyarrow.compute as pc
 
 from twinset.core.data.inference import count_decimals, infer_schema
 from twinset.core.data.schema import Field, Kind
-from twinset.sklearn._errors import SamplerInputError
+from twinset.core.errors import TwinsetError
+
+
+class SamplerInputError(TwinsetError, ValueError):
+    """The data or a setting cannot be used by a sampler.
+
+    Examples
+    --------
+    >>> isinstance(SamplerInputError("no rows"), ValueError)
+    True
+    """
+
+    @classmethod
+    def of(cls, error: TwinsetError) -> SamplerInputError:
+        """Return the error of a component as one that scikit-learn's tools understand."""
+        return cls(error.what, got=error.got, allowed=error.allowed, todo=error.todo)
+
+
+class NothingToAdd(UserWarning):
+    """No class is short of rows: the real rows came back as they are."""
+
+
+class RulesExcludedWarning(UserWarning):
+    """Rules that all real rows keep, found by looking, could not be held in new rows."""
+
 
 Rows = npt.NDArray[np.int64]
 _KEY_WORD = re.compile(r"(id|no|nr|key|number|ssn|account|card|phone)$", re.IGNORECASE)

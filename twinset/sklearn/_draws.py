@@ -18,7 +18,7 @@ from twinset.core.data.where import Where
 from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import rng_for
 from twinset.sklearn._columns import Rows
-from twinset.sklearn._intake import Table
+from twinset.sklearn._tables import Table
 
 Parents = npt.NDArray[np.int64]
 _FILLED = frozenset({"number", "integer"})

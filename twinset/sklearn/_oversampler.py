@@ -8,7 +8,6 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,27 +22,14 @@ from twinset.core.errors import RecipeError
 from twinset.core.rules.enforce import RuleEnforcer
 from twinset.core.seeding import rng_for
 from twinset.registry import component_class
-from twinset.sklearn._columns import Rows
+from twinset.sklearn._columns import NothingToAdd, Rows, RulesExcludedWarning
+from twinset.sklearn._declaration import declare_parameters
 from twinset.sklearn._draws import ClassDraw, ClassSource, drawn
-from twinset.sklearn._errors import NothingToAdd, RulesExcludedWarning
-from twinset.sklearn._intake import Table, dataset_of, whole_dataset_of
-from twinset.sklearn._labels import Labels
+from twinset.sklearn._labels import Labels, rows_to_add
 from twinset.sklearn._order import canonical_order
 from twinset.sklearn._rules import rules_for
-from twinset.sklearn._sampler import STRATEGY, Floats, Sampler
-from twinset.sklearn._strategy import rows_to_add
-
-ADDING: dict[str, Any] = {
-    "sampling_strategy": STRATEGY,
-    "random_state": ["random_state", np.random.Generator],
-    "preserve_mass": ["boolean"],
-}
-MAKING: dict[str, Any] = {
-    **ADDING,
-    "rules": ["array-like", None],
-    "n_jobs": [Integral, None],
-}
-
+from twinset.sklearn._sampler import Floats, Sampler
+from twinset.sklearn._tables import Table, dataset_of, whole_dataset_of
 
 _MOVING = ("sum", "linear", "order", "predicate")
 
@@ -113,6 +99,12 @@ class GeneratorSampler(OverSampler):
     _component: ClassVar[str]
     _settings: ClassVar[tuple[str, ...]] = ()
     _sorts_itself: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Declare the parameters of a subclass that has no `__init__` from the generator's fields."""
+        super().__init_subclass__(**options)
+        if "__init__" not in cls.__dict__:
+            declare_parameters(cls, generator_class(cls._component), cls._settings)
 
     def _generator(self) -> Generator:
         settings = {name: getattr(self, name) for name in self._settings}

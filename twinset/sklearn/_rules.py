@@ -10,10 +10,9 @@ import numpy as np
 from twinset.core.data.rule import Rule, rules_from_json
 from twinset.core.rules.discover import discover_rules
 from twinset.core.rules.violations import violations
-from twinset.sklearn._columns import Rows
-from twinset.sklearn._errors import SamplerInputError
-from twinset.sklearn._intake import Table, dataset_of
+from twinset.sklearn._columns import Rows, SamplerInputError
 from twinset.sklearn._order import Hashes, row_hashes
+from twinset.sklearn._tables import Table, dataset_of
 
 RuleWords = Sequence[Rule | Mapping[str, Any]] | None
 _LOOKED_AT, _FEWEST_OTHERS = 4_000, 1_000

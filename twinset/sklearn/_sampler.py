@@ -1,33 +1,55 @@
-"""What all samplers share: checks, `fit`, `fit_resample`, and what they tell afterwards."""
+"""Bases of the samplers: parameter checks, `fit`, `fit_resample`, tags and fitted attributes."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from numbers import Integral, Real
+from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from twinset.core.errors import TwinsetError
 from twinset.core.seeding import draw_seed
-from twinset.sklearn._columns import Rows
-from twinset.sklearn._errors import SamplerInputError
-from twinset.sklearn._intake import Table, take_in
+from twinset.sklearn._columns import Rows, SamplerInputError
 from twinset.sklearn._labels import Labels
-from twinset.sklearn._tags import sampler_tags
+from twinset.sklearn._tables import Table, take_in
+
+
+@dataclass(slots=True)
+class SamplerTags:
+    """Whether the sampler tells the positions of the rows it chose, as `sample_indices_`."""
+
+    sample_indices: bool = False
+
+
+def sampler_tags(*, sample_indices: bool) -> Any:
+    """Return the tags of a sampler; they hold the fields of both libraries.
+
+    imbalanced-learn extends scikit-learn's tags by `sampler_tags` and `input_tags.dataframe`. It
+    need not be installed, so its fields are added here.
+    """
+    from sklearn.utils import InputTags, Tags, TargetTags
+
+    @dataclass(slots=True)
+    class FrameTags(InputTags):  # type: ignore[misc]  # sklearn ships no types
+        dataframe: bool = True
+
+    @dataclass(slots=True)
+    class AllTags(Tags):  # type: ignore[misc]
+        sampler_tags: SamplerTags | None = field(default=None)
+
+    return AllTags(
+        estimator_type="sampler",
+        target_tags=TargetTags(required=True),
+        input_tags=FrameTags(allow_nan=True, string=True, categorical=True),
+        sampler_tags=SamplerTags(sample_indices),
+    )
+
 
 Floats = npt.NDArray[np.float64]
-STRATEGY = [
-    Interval(Real, 0, 1, closed="right"),
-    StrOptions({"auto", "minority", "not minority", "not majority", "all"}),
-    Mapping,
-    callable,
-]
-COUNT = [Interval(Integral, 1, None, closed="left")]
 
 
 class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types
@@ -127,3 +149,27 @@ class Sampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]  # skl
 
     def __sklearn_tags__(self) -> Any:
         return sampler_tags(sample_indices=self._tells_indices)
+
+
+class Chooser(Sampler):
+    """A sampler that keeps some real rows and leaves out others, each with a weight."""
+
+    _tells_indices: ClassVar[bool] = True
+
+    @abstractmethod
+    def _chosen(self, table: Table, labels: Labels) -> tuple[Rows, Floats]:
+        """Return the positions of the rows kept, in their order, and their weights."""
+
+    def _resampled(self, table: Table, labels: Labels) -> tuple[Any, Any]:
+        return give(self, table, labels, *self._chosen(table, labels))
+
+
+def give(
+    sampler: Sampler, table: Table, labels: Labels, rows: Rows, weights: Floats
+) -> tuple[Any, Any]:
+    """Return the chosen rows and labels in the caller's types, and note them on the sampler."""
+    sampler.sample_indices_ = rows
+    none = np.empty((0, 2), dtype=np.int64)
+    sampler._tell(labels.codes[rows], len(rows), none, weights, labels.counts)
+    X = table.taken(rows)
+    return X, labels.taken(rows, X.index if hasattr(X, "iloc") else None)

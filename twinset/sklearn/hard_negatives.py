@@ -10,14 +10,12 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval
 
 from twinset.core.seeding import draw_seed, rng_for
-from twinset.sklearn._chooser import Chooser
-from twinset.sklearn._columns import Rows
-from twinset.sklearn._errors import SamplerInputError
-from twinset.sklearn._intake import Table, dataset_of
+from twinset.sklearn._columns import Rows, SamplerInputError
 from twinset.sklearn._labels import Labels
 from twinset.sklearn._matrix import model_matrix
 from twinset.sklearn._order import row_hashes, uniforms
-from twinset.sklearn._sampler import Floats
+from twinset.sklearn._sampler import Chooser, Floats
+from twinset.sklearn._tables import Table, dataset_of
 
 _SHARE = Interval(Real, 0, 1, closed="both")
 

@@ -11,15 +11,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from twinset.core.contracts import Generator
 from twinset.core.errors import MissingExtraError, did_you_mean
-from twinset.sklearn._chooser import give
-from twinset.sklearn._errors import SamplerInputError
-from twinset.sklearn._intake import Table, dataset_of
-from twinset.sklearn._labels import Labels
+from twinset.sklearn._columns import SamplerInputError
+from twinset.sklearn._declaration import MAKING
+from twinset.sklearn._labels import NAMES, Labels, Strategy
 from twinset.sklearn._matrix import distance_matrix
-from twinset.sklearn._oversampler import MAKING, GeneratorSampler, generator_class
+from twinset.sklearn._oversampler import GeneratorSampler, generator_class
 from twinset.sklearn._rules import RuleWords
-from twinset.sklearn._strategy import NAMES, Strategy
-from twinset.sklearn._tags import sampler_tags
+from twinset.sklearn._sampler import give, sampler_tags
+from twinset.sklearn._tables import Table, dataset_of
 
 MAKERS = ("ADASYN", "BorderlineSMOTE", "KMeansSMOTE", "RandomOverSampler", "SMOTE", "SVMSMOTE")
 CHOOSERS = (

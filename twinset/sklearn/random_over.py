@@ -8,11 +8,11 @@ import numpy as np
 
 from twinset.core.seeding import rng_for
 from twinset.sklearn._columns import Rows
-from twinset.sklearn._intake import Table, dataset_of
-from twinset.sklearn._labels import Labels
+from twinset.sklearn._declaration import ADDING
+from twinset.sklearn._labels import Labels, Strategy
 from twinset.sklearn._order import canonical_order
-from twinset.sklearn._oversampler import ADDING, OverSampler
-from twinset.sklearn._strategy import Strategy
+from twinset.sklearn._oversampler import OverSampler
+from twinset.sklearn._tables import Table, dataset_of
 
 
 class RandomOverSampler(OverSampler):

@@ -1,10 +1,10 @@
-"""Which rows of a class stand in danger: half or more of their neighbours, but not all, are others."""
+"""Rows of a class whose nearest rows mostly belong to other classes (Han et al. 2005)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,98 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 
 from .class_points import ClassPoints
-from .distances import Points
 from .matrices import row_hashes
-from .nearest import Search, nearest_points
-from .partition import Regions
+from .neighbors import Points, Search, Singles, nearest_points
 from .streams import Floats, Positions
 
+_STEPS = 8
+_REACH = 32
+_BUCKETS = 8
+_LABEL = 6
+_ROUNDS = 4
+_AT_ONCE = 1_024
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Voronoi cells of centres that k-means found.
+
+    Coordinates are eighths of a standard deviation, at most four of these from the mean; a label is a
+    corner of a simplex (labels of wide columns share corners). All of them are small whole numbers,
+    so every product and sum is exact in single precision, and no thread or processor can differ.
+
+    Parameters
+    ----------
+    centres : numpy.ndarray of float32, shape (r, w)
+        Whole numbers.
+    lengths : numpy.ndarray of float32, shape (r,)
+        Their squared lengths.
+    """
+
+    centres: Singles
+    lengths: Singles
+
+    @classmethod
+    def of(cls, points: Points, n_regions: int) -> Regions:
+        """Return at most so many regions; every so-and-so-many-th row is a centre at first."""
+        rows = _coordinates(points, slice(None))
+        firsts = np.linspace(0, len(rows) - 1, min(n_regions, len(rows))).astype(np.int64)
+        centres = np.unique(rows[firsts], axis=0)
+        for _ in range(_ROUNDS):
+            regions = cls(centres, (centres**2).sum(axis=1))
+            whose = regions._of_coordinates(rows)
+            counts = np.bincount(whose, minlength=len(centres))
+            order = np.argsort(whose, kind="stable")
+            kept = np.flatnonzero(counts)
+            starts = (np.cumsum(counts) - counts)[kept]
+            sums = np.add.reduceat(rows[order].astype(np.int64), starts, axis=0)
+            centres = np.rint(sums / counts[kept, None]).astype(np.float32)
+        return cls(centres, (centres**2).sum(axis=1))
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def whose(self, points: Points) -> npt.NDArray[np.int64]:
+        """Return the region of every row, shape (n,)."""
+        found = np.empty(len(points), dtype=np.int64)
+        for start in range(0, len(points), 8 * _AT_ONCE):
+            rows = slice(start, start + 8 * _AT_ONCE)
+            found[rows] = self._of_coordinates(_coordinates(points, rows))
+        return found
+
+    def by_distance(self, points: Points) -> Positions:
+        """Return the regions in the order of their centres' distance from each row, (n, r)."""
+        score = self.lengths - 2 * (_coordinates(points, slice(None)) @ self.centres.T)
+        return np.argsort(score, axis=1, kind="stable")
+
+    def _of_coordinates(self, rows: Singles) -> npt.NDArray[np.int64]:
+        found = np.empty(len(rows), dtype=np.int64)
+        score = np.empty((_AT_ONCE, len(self)), dtype=np.float32)
+        right = np.ascontiguousarray(-2 * self.centres.T)
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            near = np.matmul(part, right, out=score[: len(part)])
+            near += self.lengths
+            near.argmin(axis=1, out=found[start : start + _AT_ONCE])
+        return found
+
+
+def _coordinates(points: Points, rows: slice) -> Singles:
+    values: npt.NDArray[np.floating] = points.values[rows] * _STEPS
+    if points.with_gaps.any():
+        values = np.nan_to_num(values)
+    np.rint(values, out=values)
+    np.maximum(values, -_REACH, out=values)
+    np.minimum(values, _REACH, out=values)
+    corners = []
+    for codes in points.codes[:, rows]:
+        # Fibonacci hashing; the place of a level in its column decides, so equal levels agree.
+        bucket = (codes.astype(np.int64) * 0x9E3779B1 >> 16) % _BUCKETS
+        corners.append(_LABEL * (bucket[:, None] == np.arange(_BUCKETS)))
+    return np.hstack([values, *corners], dtype=np.float32, casting="unsafe")
+
+
 Test = Literal["exact", "sampled"]
-TESTS: tuple[str, ...] = get_args(Test)
 Mask = npt.NDArray[np.bool_]
 
 _READ_AT_ONCE = 32_704
@@ -32,13 +116,13 @@ _WANTED_FOUND = 0.98
 
 
 def in_danger(
-    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, m: int, test: Test
 ) -> Positions:
-    """Return the positions of the crowd's rows that stand in danger, ascending.
+    """Return the positions of the class's rows that stand in danger, ascending.
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         Rows of one class, each once.
     points : Points
         The same, laid out for the search.
@@ -52,7 +136,7 @@ def in_danger(
         Whether all other rows are looked at, or those in the regions of space nearest to a row: as
         many as find 98 % of the neighbours of 64 rows for which all are known.
     """
-    n, half = len(crowd), -(-m // 2)
+    n, half = len(class_rows), -(-m // 2)
     own = np.full((n, m), np.inf)
     n_own = min(m, n - 1)
     if n_own:
@@ -65,10 +149,10 @@ def in_danger(
     # Beyond so many rows of its own class nobody can make half of the neighbours others.
     search = Search(points, np.arange(n), m, own[:, m - half], settled)
     if test == "exact" or np.count_nonzero(is_other) < _LEAST_OTHERS:
-        for rows, kept in _parts(crowd, points, train, is_other):
+        for rows, kept in _parts(class_rows, points, train, is_other):
             search.look(rows if len(kept) == len(rows) else rows.take(kept))
     else:
-        _look_around(search, crowd, points, train, is_other)
+        _look_around(search, class_rows, points, train, is_other)
     n_others = _count_others(search.squared, own)
     return np.flatnonzero((n_others >= half) & (n_others < m))
 
@@ -89,28 +173,28 @@ def _count_others(others: Floats, own: Floats) -> npt.NDArray[np.int64]:
 
 
 def _parts(
-    crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
+    class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask, *, single: bool = False
 ) -> Iterator[tuple[Points, Positions]]:
     """Yield all rows, some at a time, and the positions of those of other classes among them."""
     for start in range(0, len(train), _READ_AT_ONCE):
         kept = np.flatnonzero(is_other[start : start + _READ_AT_ONCE])
         if len(kept):
-            numbers, codes = crowd.grid.read(train.slice(start, _READ_AT_ONCE))
+            numbers, codes = class_rows.grid.read(train.slice(start, _READ_AT_ONCE))
             yield Points.of(points.scale, numbers, codes, single=single), kept
 
 
 def _look_around(
-    search: Search, crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask
+    search: Search, class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask
 ) -> None:
     """Let every row look into as many of the regions nearest to it as a pilot says are needed."""
-    some = _some_others(crowd, points, train, is_other)
+    some = _some_others(class_rows, points, train, is_other)
     regions = Regions.of(Points.concat([points.take(slice(0, _CENTRED_ON // 3)), some]), _REGIONS)
     before = _before(regions, points, some)
     pilot = np.arange(min(_PILOT_ROWS, len(points)))
     k = search.squared.shape[1]
     truth = Search(points, pilot, k, search.within[pilot])
     parts: list[_ByRegion] = []
-    for rows, kept in _parts(crowd, points, train, is_other, single=True):
+    for rows, kept in _parts(class_rows, points, train, is_other, single=True):
         parts.append(_ByRegion.of(rows, kept, regions))
         truth.look(parts[-1].others)
     tried = Search(points, pilot, k, search.within[pilot])
@@ -175,11 +259,11 @@ def _show(parts: list[_ByRegion], search: Search, looks: Mask) -> None:
             search.look(Points.concat([part.region(number) for part in parts]), only=lookers)
 
 
-def _some_others(crowd: ClassPoints, points: Points, train: Dataset, is_other: Mask) -> Points:
+def _some_others(class_rows: ClassPoints, points: Points, train: Dataset, is_other: Mask) -> Points:
     """Return a few thousand rows of other classes, chosen by what they hold, not where they stand."""
     rows = np.flatnonzero(is_other)
-    marks = crowd.known.marks(train)[rows]
+    marks = class_rows.known.marks(train)[rows]
     rows = rows[marks <= np.partition(marks, _CENTRED_ON - 1)[_CENTRED_ON - 1]]
-    numbers, codes = crowd.grid.read(train.take(rows))
+    numbers, codes = class_rows.grid.read(train.take(rows))
     order = np.argsort(row_hashes(numbers, codes), kind="stable")[:_CENTRED_ON]
     return Points.of(points.scale, numbers[order], codes[order])

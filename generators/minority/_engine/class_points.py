@@ -7,10 +7,8 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from .copies import KnownRows
-from .distances import Points, Scale
-from .matrices import Codes, DistinctRows, Grid
-from .nearest import nearest_points
+from .matrices import Codes, DistinctRows, Grid, KnownRows
+from .neighbors import Points, Scale, nearest_points
 from .streams import Floats, Positions
 
 
@@ -40,27 +38,27 @@ class ClassPoints:
 
 
 class ClassNeighbors:
-    """The k nearest neighbours of a crowd's rows and what these vote for; row by row, when needed.
+    """The k nearest neighbours of a class's rows and what these vote for; row by row, when needed.
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         The rows.
     k : int
-        Neighbours of each, 1 or more; rows of a smaller crowd have fewer. A lone row has itself.
+        Neighbours of each, 1 or more; rows of a smaller class have fewer. A lone row has itself.
     """
 
-    def __init__(self, crowd: ClassPoints, k: int) -> None:
-        self.crowd, self.k = crowd, max(min(k, len(crowd) - 1), 1)
-        self.seeds: Positions = np.arange(len(crowd))
-        self.points = Points.of(crowd.scale, crowd.cells.numbers, crowd.cells.codes)
+    def __init__(self, class_rows: ClassPoints, k: int) -> None:
+        self.class_rows, self.k = class_rows, max(min(k, len(class_rows) - 1), 1)
+        self.seeds: Positions = np.arange(len(class_rows))
+        self.points = Points.of(class_rows.scale, class_rows.cells.numbers, class_rows.cells.codes)
         self._lock = threading.Lock()
-        self._found = np.zeros(len(crowd), dtype=bool)
-        self._table = np.zeros((len(crowd), self.k), dtype=np.int32)
-        codes = crowd.cells.codes
+        self._found = np.zeros(len(class_rows), dtype=bool)
+        self._table = np.zeros((len(class_rows), self.k), dtype=np.int32)
+        codes = class_rows.cells.codes
         small = np.int16 if codes.max(initial=0) < 32_767 else np.int32
-        self._leaders = np.zeros((codes.shape[1], len(crowd), self.k), dtype=small)
-        self._n_leaders = np.ones((codes.shape[1], len(crowd)), dtype=np.int16)
+        self._leaders = np.zeros((codes.shape[1], len(class_rows), self.k), dtype=small)
+        self._n_leaders = np.ones((codes.shape[1], len(class_rows)), dtype=np.int16)
 
     def find(self, rows: Positions) -> None:
         """Find the neighbours of these rows, where they are not known yet."""
@@ -70,14 +68,14 @@ class ClassNeighbors:
             new = np.flatnonzero(wanted & ~self._found)
             if not len(new):
                 return
-            if len(self.crowd) > 1:
+            if len(self.class_rows) > 1:
                 near = nearest_points(self.points, self.k, rows=new)[1]
                 self._table[new] = near
             self._fill(new)
 
     def _fill(self, rows: Positions) -> None:
         """Count the votes of the neighbours that are known by now."""
-        for i, codes in enumerate(self.crowd.cells.codes.T):
+        for i, codes in enumerate(self.class_rows.cells.codes.T):
             leaders, count = _leaders(codes[self._table[rows]])
             self._leaders[i, rows], self._n_leaders[i, rows] = leaders, count
         self._found[rows] = True

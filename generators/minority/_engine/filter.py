@@ -16,8 +16,7 @@ from twinset.core.data.where import Where
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.seeding import rng_for
 
-from .engine import assign_makers
-from .fitted import classes_of, parents_column
+from .engine import assign_makers, classes_of, parents_column
 from .matrices import DistinctRows, Grid
 from .streams import BLOCK_ROWS, CLASSES, Floats, Positions, Streams
 

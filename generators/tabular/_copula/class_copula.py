@@ -1,4 +1,4 @@
-"""One Gaussian copula over one crowd of rows: what `tabular.copula` fits for each label."""
+"""One Gaussian copula over one class of rows: what `tabular.copula` fits for each label."""
 
 from __future__ import annotations
 

@@ -16,10 +16,8 @@ from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.seeding import torch_generator
 
-from .layout import SlotLayout
-from .margins import Margins
-from .rows import Features
-from .sampler import GanSampler
+from .layout import Features, SlotLayout
+from .sampler import GanSampler, Margins
 from .states import StateTable
 from .where import AdmissibleStates, admissible
 

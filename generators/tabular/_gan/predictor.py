@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .layout import Features
 from .networks import full, normal
-from .rows import Features
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from twinset.core.contracts import Progress
 
+from .layout import Features, RealRows
 from .networks import criticise, generate, new_critic, new_generator
 from .predictor import Predictor
-from .rows import Features, RealRows
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.generators.minority._engine.distances import Points, Scale
 from twinset.generators.minority._engine.matrices import DistinctRows, Grid
-from twinset.generators.minority._engine.nearest import Search, nearest_points
+from twinset.generators.minority._engine.neighbors import Points, Scale, Search, nearest_points
 
 
 def points_of(table: pa.Table) -> tuple[DistinctRows, Points]:
@@ -83,7 +82,7 @@ def test_many_tiles_agree_with_one(labels_only: bool, monkeypatch: pytest.Monkey
         columns |= {"x": rng.normal(size=900), "n": rng.poisson(2, 900)}
     _, points = points_of(pa.table(columns))
     squared, indices = nearest_points(points, 6)
-    module = "twinset.generators.minority._engine.nearest"
+    module = "twinset.generators.minority._engine.neighbors"
     monkeypatch.setattr(f"{module}._TILE", 97)
     monkeypatch.setattr(f"{module}._QUERIES", 13)
     again, also = nearest_points(points, 6)

@@ -416,8 +416,7 @@ def test_a_graphics_card_gives_what_the_processor_gives() -> None:
 
 
 def real_rows(data: Dataset):  # type: ignore[no-untyped-def]
-    from twinset.generators.tabular._gan.layout import SlotLayout
-    from twinset.generators.tabular._gan.rows import Features, RealRows
+    from twinset.generators.tabular._gan.layout import Features, RealRows, SlotLayout
 
     table, matrix = StateTable.of(data, n_modes=5, max_levels=9)
     layout = SlotLayout.of(table)

@@ -1,9 +1,10 @@
-"""Which rows may be interpolated: those of one entity, and not far apart in time."""
+"""Pairs of rows that may be interpolated, and the rows between them (SMOTE)."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from twinset.core.data.window_spec import window_length
 from twinset.core.errors import FewRowsWarning, FitError, ParameterError
 
 from .class_points import ClassNeighbors, ClassPoints
-from .distances import Points
-from .streams import Floats, Positions
+from .engine import Maker, NewRows
+from .neighbors import Points
+from .streams import PARENTS, Floats, Positions, RandomDraws
 
 Mask = npt.NDArray[np.bool_]
 _CELLS = 2_000_000
@@ -38,8 +40,8 @@ class PairRule:
         if self.time_window and not window_length(self.time_window) > 0:
             raise ParameterError("time_window is empty", got=self.time_window, allowed="above 0")
 
-    def neighbours(self, crowd: ClassPoints, k: int) -> ClassNeighbors:
-        """Return the neighbours of a crowd's rows among those that each may pair with.
+    def neighbours(self, class_rows: ClassPoints, k: int) -> ClassNeighbors:
+        """Return the neighbours of a class's rows among those that each may pair with.
 
         Raises
         ------
@@ -48,14 +50,14 @@ class PairRule:
         FitError
             No row has another one to pair with.
         """
-        entities = None if self.across_entities else _entities(crowd)
+        entities = None if self.across_entities else _entities(class_rows)
         times, window = None, np.inf
         if self.time_window:
-            times, unit = _times(crowd)
+            times, unit = _times(class_rows)
             window = window_length(self.time_window) * unit
         if entities is None and times is None:
-            return ClassNeighbors(crowd, k)
-        return RelatedNeighbors(crowd, k, entities, times, window)
+            return ClassNeighbors(class_rows, k)
+        return RelatedNeighbors(class_rows, k, entities, times, window)
 
 
 class RelatedNeighbors(ClassNeighbors):
@@ -63,7 +65,7 @@ class RelatedNeighbors(ClassNeighbors):
 
     Parameters
     ----------
-    crowd : Crowd
+    class_rows : ClassPoints
         The rows.
     k : int
         Neighbours of each, 1 or more; rows with less kin have fewer.
@@ -77,26 +79,28 @@ class RelatedNeighbors(ClassNeighbors):
 
     def __init__(
         self,
-        crowd: ClassPoints,
+        class_rows: ClassPoints,
         k: int,
         entities: npt.NDArray[np.int64] | None,
         times: Floats | None,
         window: float,
     ) -> None:
-        super().__init__(crowd, k)
+        super().__init__(class_rows, k)
         table = find_nearest_related(self.points, self.k, entities, times, window)
         self._count = (table >= 0).sum(axis=1)
         self.seeds = np.flatnonzero(self._count)
         if not len(self.seeds):
             raise FitError(
                 "no row of a class has another one of its own that it may be interpolated with",
-                got=f"{len(crowd)} different rows, each alone in its entity or its window of time",
+                got=f"{len(class_rows)} different rows, each alone in its entity or its window of time",
                 allowed="two rows of one entity within the window",
                 todo="set across_entities: true, widen time_window, or use minority.bursts",
             )
-        if len(self.seeds) < len(crowd):
+        if len(self.seeds) < len(class_rows):
             warnings.warn(
-                _lone(len(crowd) - len(self.seeds), len(crowd)), FewRowsWarning, stacklevel=2
+                _lone(len(class_rows) - len(self.seeds), len(class_rows)),
+                FewRowsWarning,
+                stacklevel=2,
             )
         # Where there is less kin than asked for, it is gone round again, so that votes stay votes.
         place = np.arange(self.k) % np.maximum(self._count, 1)[:, None]
@@ -153,23 +157,27 @@ def squared_distances(points: Points, mine: Positions, others: Positions) -> Flo
     return total
 
 
-def _entities(crowd: ClassPoints) -> npt.NDArray[np.int64] | None:
+def _entities(class_rows: ClassPoints) -> npt.NDArray[np.int64] | None:
     """Return a code for the entity of each row, -1 where it is not known; None where none is declared."""
-    owners = {field.name for field in crowd.grid.schema.with_role("group")}
-    for column, codes in zip(crowd.grid.label_columns, crowd.cells.codes.T, strict=True):
+    owners = {field.name for field in class_rows.grid.schema.with_role("group")}
+    for column, codes in zip(class_rows.grid.label_columns, class_rows.cells.codes.T, strict=True):
         if column.field.name in owners:
             return np.asarray(codes, dtype=np.int64)
-    for column, values in zip(crowd.grid.number_columns, crowd.cells.numbers.T, strict=True):
+    for column, values in zip(
+        class_rows.grid.number_columns, class_rows.cells.numbers.T, strict=True
+    ):
         if column.field.name in owners:
             codes = np.unique(values, return_inverse=True)[1]
             return np.where(np.isnan(values), -1, codes).astype(np.int64)
     return None
 
 
-def _times(crowd: ClassPoints) -> tuple[Floats, float]:
+def _times(class_rows: ClassPoints) -> tuple[Floats, float]:
     """Return the time of each row, and how many of its units a second has."""
-    timed = {field.name for field in crowd.grid.schema.with_role("time")}
-    for column, values in zip(crowd.grid.number_columns, crowd.cells.numbers.T, strict=True):
+    timed = {field.name for field in class_rows.grid.schema.with_role("time")}
+    for column, values in zip(
+        class_rows.grid.number_columns, class_rows.cells.numbers.T, strict=True
+    ):
         if column.field.name in timed:
             return values, 1e6 if column.field.kind == "datetime" else 1.0
     raise ParameterError(
@@ -184,3 +192,61 @@ def _lone(n: int, of: int) -> str:
         f"{n} of {of} different rows of a class have no other row of the same entity and time to be "
         "interpolated with: no new row starts from them"
     )
+
+
+Labels = Literal["vote", "parent"]
+_ANY = PairRule()
+
+
+class Segments(Maker):
+    """New rows between a real row and one of its k nearest ones.
+
+    Parameters
+    ----------
+    class_rows : ClassPoints
+        Rows of one class.
+    k_neighbors : int
+        Neighbours to choose from.
+    labels : {"vote", "parent"}
+        Where labels come from; see `minority.smote`.
+    bond : Bond
+        What the two rows of a pair must share. Seeds are the rows that have somebody to pair with.
+    """
+
+    stays_in_range: ClassVar[bool] = True
+
+    def __init__(
+        self, class_rows: ClassPoints, k_neighbors: int, labels: Labels, bond: PairRule = _ANY
+    ) -> None:
+        self.class_rows, self.labels = class_rows, labels
+        self.neighbours = bond.neighbours(class_rows, k_neighbors)
+        self.seeds: Positions = self.neighbours.seeds
+        if len(class_rows) <= k_neighbors:
+            warnings.warn(_few_rows(len(class_rows), k_neighbors), FewRowsWarning, stacklevel=2)
+
+    def make(self, draws: RandomDraws) -> NewRows:
+        """Return one row for each of `draws`."""
+        chance = draws.uniform(PARENTS, 4)
+        seeds = self.seeds[(chance[:, 0] * len(self.seeds)).astype(np.int64)]
+        self.neighbours.find(seeds)
+        others = self.neighbours.pick(seeds, chance[:, 1])
+        # That little short of the end, no rounding of floats can carry a value past it.
+        gap = np.minimum(chance[:, 2], 1 - 2.0**-40)
+        cells = self.class_rows.cells
+        start, made = (np.take(cells.numbers, rows, axis=0) for rows in (seeds, others))
+        made -= start
+        made *= gap[:, None]
+        made += start
+        nearer = np.where(gap < 0.5, seeds, others)
+        if self.class_rows.has_gaps:
+            rows, columns = np.nonzero(np.isnan(made))
+            made[rows, columns] = cells.numbers[nearer[rows], columns]
+        vote = self.labels == "vote"
+        codes = self.neighbours.vote(seeds, chance[:, 3]) if vote else cells.codes[nearer]
+        return NewRows(made, codes, np.column_stack([seeds, others]))
+
+
+def _few_rows(n: int, k_neighbors: int) -> str:
+    if n == 1:
+        return "all rows of a class are equal: every row made from them is a copy"
+    return f"a class has only {n} different rows: k_neighbors is {n - 1} instead of {k_neighbors}"
