@@ -26,7 +26,7 @@ from twinset.recipe import load_recipe
 from twinset.registry import build
 
 HERE = Path(__file__).parent
-POOLS = import_module("twinset.generators.text._faker.faker")
+POOLS = import_module("twinset.generators.text._grammar.faker_pool")
 TEMPLATES = import_module("twinset.generators.text._grammar.demo_templates").TEMPLATES
 PACKS = ("built-in", "finance", "legal", "clinical", "support.en", "support.de")
 PROVIDERS = {
@@ -108,7 +108,7 @@ def pools(rounds: int) -> list[dict[str, Any]]:
                 plain.append(seconds(lambda c=call: [c() for _ in range(_CALLS)]) / _CALLS)  # type: ignore[misc]
                 start = time.process_time()
                 values = POOLS.faker_values(
-                    provider, {}, locale=locale, calls=_POOL, seed=k, what="the slot"
+                    provider, {}, locale=locale, calls=_POOL, seed=k, subject="the slot"
                 )
                 fill.append((time.process_time() - start) / _POOL)
             first, *later = fill
