@@ -8,10 +8,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from twinset.core.errors import MissingExtraError, ParameterError, did_you_mean
+from twinset.core.errors import MissingExtraError, ParameterError, Place, did_you_mean
 from twinset.core.seeding import draw_seed, rng_for
-
-from .nodes import Place
 
 # One Faker a locale is shared by all threads: it is seeded and called by one of them at a time.
 _LOCK = Lock()
