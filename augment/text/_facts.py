@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError
-from twinset.core.text.edits import Ints
+
+from ._edits import Ints
 
 COLUMN = SPAN_FACTS
 """Column with a JSON list a row, an entry a span in the order of the spans, as `text.templates` writes."""

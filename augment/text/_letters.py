@@ -6,9 +6,8 @@ import unicodedata
 
 import numpy as np
 
-from twinset.core.text.edits import Edits, text_of
-from twinset.core.text.graphemes import by_character
-
+from ._edits import Edits, text_of
+from ._graphemes import by_character
 from ._ground import Ground
 from ._keyboards import CONFUSED, Keyboard, adjacent_keys
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from twinset.core.text.edits import Edits, Mask
-
+from ._edits import Edits, Mask
 from ._ground import BLANK, DIGIT, PUNCTUATION, Ground
 
 _SPACE = 0x20

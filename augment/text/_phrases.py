@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from twinset.core.data.hashing import Bits, scramble
-from twinset.core.text.edits import Codes, Edits, Ints, Mask, codes_of, text_of
-from twinset.core.text.graphemes import by_character
 
+from ._edits import Codes, Edits, Ints, Mask, codes_of, text_of
+from ._graphemes import by_character
 from ._ground import DIGIT, Ground
 
 _STEP = 0x5851F42D4C957F2D

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.text.spans import AnnotatedTexts
 
+from ._annotated import AnnotatedTexts
 from ._facts import COLUMN, Facts, read_facts, with_canonical, write_facts
 
 Mask = npt.NDArray[np.bool_]

@@ -15,10 +15,10 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.seeding import draw_seed
-from twinset.core.text.edits import Edits
 
 from .._seeded import with_parents
 from ._agreement import article_edit, in_case_of_place
+from ._edits import Edits
 from ._pools import EntityPool, pools_of
 from ._rows import TextRows
 

@@ -14,11 +14,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.text.edits import Edits
-from twinset.core.text.spans import AnnotatedTexts
 
 from .._seeded import Seeded, with_parents
+from ._annotated import AnnotatedTexts
 from ._covered import NoiseAccount, Tell
+from ._edits import Edits
 from ._ground import Ground, Protect
 from ._keyboards import KEYBOARDS
 from ._letters import double, drop, misread, mistype, plain, swap

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twinset.augment.text._annotated import AnnotatedTexts
 from twinset.augment.text._ground import Ground
 from twinset.augment.text._phrases import PhraseLexicon, rewrite
 from twinset.augment.text._wordings import LANGUAGES, wordings
-from twinset.core.text.spans import AnnotatedTexts
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

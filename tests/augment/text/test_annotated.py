@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinset.augment.text._annotated import AnnotatedTexts
+from twinset.augment.text._edits import Edits, codes_of, text_of
+from twinset.augment.text._graphemes import cluster_starts
 from twinset.core.errors import DataError
-from twinset.core.text.edits import Edits, codes_of, text_of
-from twinset.core.text.graphemes import cluster_starts
-from twinset.core.text.spans import AnnotatedTexts
 
 
 def edits(*changes: tuple[int, int, str]) -> Edits:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import DataError
-from twinset.core.text.edits import Codes, Edits, Ints, Mask, codes_of, text_of
-from twinset.core.text.graphemes import cluster_starts
+
+from ._edits import Codes, Edits, Ints, Mask, codes_of, text_of
+from ._graphemes import cluster_starts
 
 _END = "\0"
 """Behind every text, so that its end and the start of the next one are two places."""
