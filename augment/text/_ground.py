@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from twinset.core.data.hashing import GOLDEN, spread
 
-from ._annotated import AnnotatedTexts
-from ._edits import Codes, Ints, Mask
+from ._annotated import AnnotatedTexts, Codes, Ints, Mask
 from ._graphemes import by_character
 
 Floats = npt.NDArray[np.float64]

@@ -162,7 +162,7 @@ def rate_table(rate: float = 0.1) -> list[str]:
     known = {"synonyms": {"tomorrow": ["the next day"], "week": ["fortnight"]}}
     noise = NOISE.Noise(protect="none", **known)
     lines = ["| kind | units | touched |", "|---|---|---|"]
-    parts = [READING.TextRows.of(texts(kind, ROWS)).marked for kind in VALUES]
+    parts = [READING.TextRows.from_dataset(texts(kind, ROWS)).marked for kind in VALUES]
     for salt, (name, plan) in enumerate(noise.plans()):
         units = touched = 0
         for k, part in enumerate(parts):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.augment.text._edits import codes_of
+from twinset.augment.text._annotated import codes_of
 from twinset.augment.text._graphemes import by_character, cluster_starts
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.augment.text._edits import codes_of
+from twinset.augment.text._annotated import codes_of
 from twinset.augment.text._graphemes import cluster_starts
 from twinset.augment.text.noise import NOISES, Noise
 from twinset.core.data.dataset import Dataset
@@ -258,7 +258,7 @@ def test_nothing_changes_at_zero() -> None:
         ({"keyboard": "qwert"}, "'keyboard' is none.*did you mean 'qwertz'"),
         ({"language": "it"}, "'language' is none of those known; got it; allowed: en, de, fr, es"),
         ({"protect": "entity"}, "'protect' is none.*did you mean 'entities'"),
-        ({"synonyms": {"Big": ["large"]}}, "small letters"),
+        ({"synonyms": {"Big": ["large"]}}, "lowercase"),
         ({"synonyms": {"big": "large"}}, "no list of other words"),
         ({"synonyms": {"big": []}}, "no list of other words"),
         ({"synonyms": {"big": ["big"]}}, "no list of other words"),
