@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from twinset.core.text.spans import AnnotatedTexts
+from ._annotated import AnnotatedTexts
 
 _ARTICLE = re.compile(r"(?:^|[^\w'’-])([Aa]n?) $")
 _SENTENCE_END = re.compile(r"(?:^|[.!?…])[\s\"'“”‘’«»(¿¡]*$")

@@ -17,7 +17,7 @@ Tell = Callable[[str, Ints], None]
 """Is told a kind of noise and the rows that it touched."""
 
 _NAMED = ("category", "boolean")
-_MOST_TOLD = 30
+_MAX_NAMED = 30
 _NONE = "(none)"
 
 
@@ -106,9 +106,9 @@ class NoiseAccount:
             for (value, tried), kinds in groups.items()
         ]
         more = (
-            f"; and {len(spelled) - _MOST_TOLD:,} more of this kind" if spelled[_MOST_TOLD:] else ""
+            f"; and {len(spelled) - _MAX_NAMED:,} more of this kind" if spelled[_MAX_NAMED:] else ""
         )
-        return (f"{told}; lacking: {'; '.join(spelled[:_MOST_TOLD])}{more}.",)
+        return (f"{told}; lacking: {'; '.join(spelled[:_MAX_NAMED])}{more}.",)
 
     def _values(self, dataset: Dataset) -> list[str]:
         names = dataset.schema.names

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.hashing import GOLDEN, spread
-from twinset.core.text.edits import Codes, Ints, Mask
-from twinset.core.text.graphemes import by_character
-from twinset.core.text.spans import AnnotatedTexts
+
+from ._annotated import AnnotatedTexts, Codes, Ints, Mask
+from ._graphemes import by_character
 
 Floats = npt.NDArray[np.float64]
 Protect = Literal["entities", "values", "none"]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from twinset.core.text.edits import Edits, Mask
-
+from ._annotated import Edits, Mask
 from ._ground import BLANK, DIGIT, PUNCTUATION, Ground
 
 _SPACE = 0x20
@@ -63,7 +62,7 @@ def fill(ground: Ground, rate: float, salt: int, fillers: Sequence[str]) -> Edit
     units = gaps[~ground.marked.within(strictly=True)[gaps] & ground.marked.cuts[gaps]]
     places = units[ground.touched(units, rate, salt)]
     picks = ground.picks(places, len(fillers), salt + 1)
-    return Edits.of(places, places, [f"{fillers[k]} " for k in picks])
+    return Edits.from_texts(places, places, [f"{fillers[k]} " for k in picks])
 
 
 def decorate(ground: Ground, rate: float, salt: int, emoji: Sequence[str]) -> Edits:
@@ -73,7 +72,7 @@ def decorate(ground: Ground, rate: float, salt: int, emoji: Sequence[str]) -> Ed
     units = ends[ends > bounds[:-1]]
     places = units[ground.touched(units, rate, salt)]
     picks = ground.picks(places, len(emoji), salt + 1)
-    return Edits.of(places, places, [f" {emoji[k]}" for k in picks])
+    return Edits.from_texts(places, places, [f" {emoji[k]}" for k in picks])
 
 
 def _begins_something(ground: Ground) -> Mask:

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from twinset.core.data.hashing import Bits, scramble
-from twinset.core.text.edits import Codes, Edits, Ints, Mask, codes_of, text_of
-from twinset.core.text.graphemes import by_character
 
+from ._annotated import Codes, Edits, Ints, Mask, codes_of, text_of
+from ._graphemes import by_character
 from ._ground import DIGIT, Ground
 
 _STEP = 0x5851F42D4C957F2D
@@ -30,7 +30,7 @@ class PhraseLexicon:
     Parameters
     ----------
     entries : mapping of str to sequence of str
-        A word, or words with single blanks between them, in small letters -> what may come instead.
+        A word, or words with single blanks between them, in lowercase -> what may come instead.
     """
 
     entries: Mapping[str, Sequence[str]]
@@ -47,7 +47,7 @@ class PhraseLexicon:
         return np.sort(_hashes_of(tuple(self.entries)))
 
     @cached_property
-    def most_words(self) -> int:
+    def max_words(self) -> int:
         """Words of the longest phrase."""
         return max((1 + phrase.count(" ") for phrase in self.entries), default=0)
 
@@ -64,7 +64,7 @@ def rewrite(ground: Ground, rate: float, salt: int, lexicon: PhraseLexicon) -> E
         new = in_case_of(old, ways[int(share * len(ways))])
         ends_twice = new.endswith(".") and ground.codes[ends[k]] == ord(".")
         texts.append(new[:-1] if ends_twice else new)
-    return Edits.of(starts[touched], ends[touched], texts)
+    return Edits.from_texts(starts[touched], ends[touched], texts)
 
 
 def recase(ground: Ground, rate: float, salt: int) -> Edits:
@@ -108,7 +108,7 @@ def in_case_of(old: str, new: str) -> str:
 
 
 def _chosen_way(ground: Ground, ways: Codes, first: Ints, offsets: Ints, salt: int) -> Ints:
-    """Return by word 0 for small letters, 1 for capitals, 2 for a capital first; never as it was."""
+    """Return by word 0 for lowercase, 1 for capitals, 2 for a capital first; never as it was."""
     if not len(first):
         return np.empty(0, np.int64)
     words = np.append(offsets, ways.shape[1])
@@ -138,11 +138,11 @@ def _by_cluster(ground: Ground, after: Codes) -> Edits:
 def _found(ground: Ground, lexicon: PhraseLexicon) -> tuple[Ints, Ints, Ints]:
     """Return start, end and number of each phrase that stands in the texts, none overlapping."""
     starts, ends = ground.words
-    prefix = _Prefix.of(ground.codes)
+    prefix = _Prefix.from_codes(ground.codes)
     taken = np.zeros(len(starts), dtype=bool)
     gaps = _single_gaps(ground)
     found: list[tuple[int, int, int]] = []
-    for n in range(lexicon.most_words, 0, -1):
+    for n in range(lexicon.max_words, 0, -1):
         last = np.arange(n - 1, len(starts))
         first = last - (n - 1)
         broken = np.concatenate([[0], np.cumsum(~gaps)])
@@ -196,7 +196,7 @@ class _Prefix:
     backs: Bits
 
     @classmethod
-    def of(cls, codes: Codes) -> _Prefix:
+    def from_codes(cls, codes: Codes) -> _Prefix:
         small = by_character(codes, _lower_of).astype(np.uint64)
         small[small == _CURLY] = _STRAIGHT
         powers = _powers(_STEP, len(codes))
@@ -214,7 +214,7 @@ def _powers(base: int, n: int) -> Bits:
 
 
 def _hashes_of(phrases: Sequence[str]) -> Bits:
-    hashes = [_Prefix.of(codes_of(phrase)).sums[-1] for phrase in phrases]
+    hashes = [_Prefix.from_codes(codes_of(phrase)).sums[-1] for phrase in phrases]
     return np.array(hashes, np.uint64)
 
 

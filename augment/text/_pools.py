@@ -19,7 +19,7 @@ class EntityPool:
     Parameters
     ----------
     positions : mapping of str to int
-        Value in small letters -> its position.
+        Value in lowercase -> its position.
     donors : tuple of int
         What is told of each value when it is taken.
     before : numpy.ndarray of float, shape (m + 1,)
@@ -31,7 +31,7 @@ class EntityPool:
     before: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, entries: Iterable[tuple[str, int, float]]) -> Self:
+    def from_entries(cls, entries: Iterable[tuple[str, int, float]]) -> Self:
         """Return the pool of values with their donors and weights; of values alike the first stays."""
         positions: dict[str, int] = {}
         donors: list[int] = []
@@ -46,16 +46,18 @@ class EntityPool:
         return cls(positions, tuple(donors), np.concatenate([[0.0], np.cumsum(weights)]))
 
     @classmethod
-    def of_lexicon(cls, words: Sequence[str] | Mapping[str, float], first: int) -> Self:
+    def from_lexicon(cls, words: Sequence[str] | Mapping[str, float], first: int) -> Self:
         """Return the pool of a lexicon, whose entries are told of as `first`, `first` - 1, ...
 
         Examples
         --------
-        >>> EntityPool.of_lexicon({"Paris": 3, "Rome": 1}, -2).other_than("lima", 0.8)
+        >>> EntityPool.from_lexicon({"Paris": 3, "Rome": 1}, -2).other_than("lima", 0.8)
         -3
         """
         weights = words if isinstance(words, Mapping) else dict.fromkeys(words, 1.0)
-        return cls.of((word, first - k, weight) for k, (word, weight) in enumerate(weights.items()))
+        return cls.from_entries(
+            (word, first - k, weight) for k, (word, weight) in enumerate(weights.items())
+        )
 
     def other_than(self, key: str, share: float) -> int | None:
         """Return the donor at `share`, 0 to 1, of the weight of all values but one; None: there is none."""
@@ -81,6 +83,8 @@ def pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, Enti
         own[surface.casefold()] = (value, first, count + 1)
     even = weights == "even"
     return {
-        label: EntityPool.of((value, k, 1.0 if even else count) for value, k, count in own.values())
+        label: EntityPool.from_entries(
+            (value, k, 1.0 if even else count) for value, k, count in own.values()
+        )
         for label, own in entries.items()
     }

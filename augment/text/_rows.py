@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,10 +14,82 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import SPAN_FACTS
 from twinset.core.errors import DataError, SchemaError
-from twinset.core.text.spans import AnnotatedTexts
 
-from ._facts import COLUMN, Facts, read_facts, with_canonical, write_facts
+from ._annotated import AnnotatedTexts, Ints
+
+COLUMN = SPAN_FACTS
+"""Column with a JSON list a row, an entry a span in the order of the spans, as `text.templates` writes."""
+
+Facts = list[dict[str, Any]]
+
+
+def read_facts(dataset: Dataset, counts: Ints) -> Facts | None:
+    """Return an entry for each span of a set, counted through; None: the set has no such column.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The set.
+    counts : numpy.ndarray of int, shape (n,)
+        Spans of each row.
+
+    Raises
+    ------
+    DataError
+        A row does not list one entry for each of its spans.
+    """
+    if COLUMN not in dataset.schema.names:
+        return None
+    found: Facts = []
+    texts = pc.cast(dataset.records.column(COLUMN), pa.string()).to_pylist()
+    for row, (text, count) in enumerate(zip(texts, counts.tolist())):
+        own = [{} for _ in range(count)] if text is None else _parsed(text)
+        if len(own) != count or not all(isinstance(entry, dict) for entry in own):
+            raise DataError(
+                f"row {row} of '{COLUMN}' does not fit its spans",
+                got=f"{len(own)} entries for {count} spans",
+                allowed="a JSON list with one mapping for each span, e.g. [{}, {}]",
+            )
+        found += own
+    return found
+
+
+def write_facts(dataset: Dataset, owners: Ints, facts: Facts, changed: Iterable[int]) -> pa.Array:
+    """Return the column anew for the rows that `changed` names; the others stay as they were spelled."""
+    column = dataset.records.column(COLUMN)
+    texts = pc.cast(column, pa.string()).to_pylist()
+    for row in set(changed):
+        first, last = np.searchsorted(owners, [row, row + 1])
+        texts[row] = spelled(facts[first:last])
+    return pa.array(texts, pa.string()).cast(column.type)
+
+
+def spelled(facts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the entries of one row as JSON.
+
+    Examples
+    --------
+    >>> spelled([{"canonical": "Köln"}, {}])
+    '[{"canonical": "Köln"}, {}]'
+    """
+    return json.dumps(list(facts), ensure_ascii=False)
+
+
+def with_canonical(entry: Mapping[str, Any], value: str | None) -> dict[str, Any]:
+    """Return an entry with another canonical value, which stands first; None: without one."""
+    rest = {key: said for key, said in entry.items() if key != "canonical"}
+    return rest if value is None else {"canonical": value, **rest}
+
+
+def _parsed(text: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return []
+    return found if isinstance(found, list) else []
+
 
 Mask = npt.NDArray[np.bool_]
 
@@ -45,7 +118,7 @@ class TextRows:
     values: list[str | None]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> TextRows:
+    def from_dataset(cls, dataset: Dataset) -> TextRows:
         """Return the texts of a set.
 
         Raises
@@ -65,12 +138,12 @@ class TextRows:
             )
         strings = pc.fill_null(dataset.records.column(texts[0].name), "").to_pylist()
         if not marks:
-            return cls(dataset, texts[0].name, None, AnnotatedTexts.of(strings), [], [])
+            return cls(dataset, texts[0].name, None, AnnotatedTexts.from_texts(strings), [], [])
         lists = _whole(dataset.records.column(marks[0].name))
         structs = lists.flatten()
         owners = np.repeat(np.arange(len(lists)), _counts(lists))
         starts, ends = (_numbers(structs, key, owners) for key in ("start", "end"))
-        marked = AnnotatedTexts.of(strings, starts, ends, owners)
+        marked = AnnotatedTexts.from_texts(strings, starts, ends, owners)
         labels, values = (structs.field(key).to_pylist() for key in ("label", "value"))
         return cls(dataset, texts[0].name, marks[0].name, marked, labels, values)
 

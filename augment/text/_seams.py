@@ -1,15 +1,65 @@
-"""Where texts can be cut and put together with others: at spans and at the beginnings of clauses."""
+"""Places where texts can be joined with others, and the word overlap of the result with real texts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ._rows import TextRows
+
+_WORDS = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class WordIndex:
+    """Which texts hold which words.
+
+    Parameters
+    ----------
+    holders : mapping of str to numpy.ndarray of int
+        Word in lowercase -> texts that hold it.
+    sizes : numpy.ndarray of int, shape (n,)
+        Different words of each text.
+    """
+
+    holders: dict[str, npt.NDArray[np.int64]]
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def from_texts(cls, texts: Sequence[str]) -> WordIndex:
+        """Return the index of texts.
+
+        Examples
+        --------
+        >>> WordIndex.from_texts(["Rain in Rome", "snow"]).nearest_share("rain, rain in May or June")
+        0.4
+        """
+        lists: dict[str, list[int]] = {}
+        sizes = np.zeros(len(texts), np.int64)
+        for row, text in enumerate(texts):
+            words = _words(text)
+            sizes[row] = len(words)
+            for word in words:
+                lists.setdefault(word, []).append(row)
+        return cls({word: np.array(rows) for word, rows in lists.items()}, sizes)
+
+    def nearest_share(self, text: str) -> float:
+        """Return the greatest share of words, of the longer text, that one of the texts has in common."""
+        words = _words(text)
+        known = [self.holders[word] for word in words if word in self.holders]
+        if not known:
+            return 0.0
+        rows, shared = np.unique(np.concatenate(known), return_counts=True)
+        return float((shared / np.maximum(self.sizes[rows], len(words))).max())
+
+
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(_WORDS.findall(text.casefold())))
+
 
 _CLAUSE = re.compile(r"[,;:.!?…、。，！？؟،]\s+(?=\S)")
 _WORD = re.compile(r"\w")
@@ -31,7 +81,7 @@ class Seams:
     by_key: dict[Hashable, list[tuple[int, int]]]
 
     @classmethod
-    def of(cls, rows: TextRows, classes: npt.NDArray[np.int64]) -> Seams:
+    def from_rows(cls, rows: TextRows, classes: npt.NDArray[np.int64]) -> Seams:
         """Return the seams of the texts of a set; texts of unlike classes have no seam in common."""
         of_row: list[list[tuple[int, Hashable]]] = []
         by_key: dict[Hashable, list[tuple[int, int]]] = {}

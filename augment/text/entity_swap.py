@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from twinset.core.contracts import Augmenter
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import KINDS
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import ParameterError
+from twinset.core.parameters import Fraction
 from twinset.core.seeding import draw_seed
-from twinset.core.text.edits import Edits
 
 from .._seeded import with_parents
 from ._agreement import article_edit, in_case_of_place
+from ._annotated import Edits
 from ._pools import EntityPool, pools_of
 from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
-Weights = Literal["even", "seen"]
 
 _STAYS = -1
 _FIRST_OF_LEXICON = -2
@@ -34,11 +34,11 @@ _FIRST_OF_LEXICON = -2
 class EntitySwap(Augmenter):
     """Put other values of the same label in place of the entities of real texts; spans move along.
 
-    Values come from the texts at hand, which in a recipe are those of the training part that the step
-    means and never the holdout, or from a lexicon that you give. A text keeps its sentence, so its label
+    Values come from the texts at hand, which in a recipe are those of the train rows that the step
+    selects and never the holdout, or from a lexicon that you give. A text keeps its sentence, so its label
     stays right where the label does not hang on the value itself. One value that stands twice in a text
     is replaced by one value twice. Capital letters follow the place: a value that begins a sentence
-    keeps its capital, a text in small letters or in capitals stays so; English "a" and "an" before a
+    keeps its capital, a text in lowercase or in capitals stays so; English "a" and "an" before a
     value agree with it. Spans that overlap others are left alone. Works on the first column of texts
     and the first of spans.
 
@@ -92,30 +92,18 @@ class EntitySwap(Augmenter):
         "the given lexicon: what one says may be true of nobody, its values may still name somebody"
     )
 
-    rate: float = 1.0
+    rate: Fraction = 1.0
     labels: Sequence[str] = ()
     weights: Literal["even", "seen"] = "even"
     lexicon: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
-    lexicon_share: float = 1.0
+    lexicon_share: Fraction = 1.0
     fixes_articles: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("rate", "lexicon_share"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise ParameterError(
-                    f"'{name}' is out of its range", got=str(share), allowed="0 to 1"
-                )
+        super().__post_init__()
         if isinstance(self.labels, str):
             raise ParameterError(
                 "'labels' is no list", got=self.labels, allowed="e.g. [city, name]"
-            )
-        if self.weights not in get_args(Weights):
-            raise ParameterError(
-                "'weights' is none of those known",
-                got=str(self.weights),
-                allowed=", ".join(get_args(Weights)),
-                todo=did_you_mean(str(self.weights), get_args(Weights)),
             )
         for label, words in self.lexicon.items():
             _check_lexicon(label, words)
@@ -130,14 +118,14 @@ class EntitySwap(Augmenter):
             row: the number of the span, counted through the set, whose value comes; -1: it stays;
             -2 and less: an entry of the label's lexicon.
         """
-        rows = TextRows.of(dataset)
+        rows = TextRows.from_dataset(dataset)
         seeds = rng.integers(0, 2**31 - 1, size=len(dataset), dtype=np.int64)
         places = _slots(rows)
         donors = np.full((len(dataset), int(places.max(initial=-1)) + 1), _STAYS, np.int64)
         chance = np.random.default_rng(draw_seed(rng)).random((len(rows.labels), 3))
         pools = pools_of(rows, self.weights)
         lexicons = {
-            label: EntityPool.of_lexicon(words, _FIRST_OF_LEXICON)
+            label: EntityPool.from_lexicon(words, _FIRST_OF_LEXICON)
             for label, words in self.lexicon.items()
         }
         surfaces, done = rows.marked.surfaces(), {}
@@ -174,7 +162,7 @@ class EntitySwap(Augmenter):
         DataError
             A span is empty, or does not lie in its text.
         """
-        rows = TextRows.of(dataset)
+        rows = TextRows.from_dataset(dataset)
         made = self.replaced(rows, params["donors"])
         others = donor_ids(rows, params["donors"], rows.marked.owners)
         return with_parents(made, params["seed"], others)
@@ -200,7 +188,9 @@ class EntitySwap(Augmenter):
         made = rows.marked
         if edits:
             first_places, last_places, new_texts = zip(*edits)
-            made = made.edited(Edits.of(np.array(first_places), np.array(last_places), new_texts))
+            made = made.edited(
+                Edits.from_texts(np.array(first_places), np.array(last_places), new_texts)
+            )
         return rows.written(made, values, meant)
 
     def _word(
@@ -215,7 +205,7 @@ class EntitySwap(Augmenter):
 
     @cached_property
     def _words(self) -> dict[str, tuple[str, ...]]:
-        """By label the entries of its lexicon, each once: as `EntityPool.of_lexicon` counts them."""
+        """By label the entries of its lexicon, each once: as `EntityPool.from_lexicon` counts them."""
         return {label: tuple(dict.fromkeys(words)) for label, words in self.lexicon.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,12 @@ import pyarrow as pa
 from twinset.core.contracts import Augmenter
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import KINDS
-from twinset.core.errors import FewRowsWarning, ParameterError
+from twinset.core.errors import FewRowsWarning
+from twinset.core.parameters import Fraction, Ge
 
 from .._seeded import with_parents
-from ._facts import COLUMN, write_facts
-from ._rows import TextRows, put
-from ._seams import Seams
-from ._word_index import WordIndex
+from ._rows import COLUMN, TextRows, put, write_facts
+from ._seams import Seams, WordIndex
 from .entity_swap import EntitySwap, donor_ids
 
 Ints = npt.NDArray[np.int64]
@@ -45,7 +44,7 @@ class Mix(Augmenter):
 
     Parameters
     ----------
-    most_overlap : float
+    max_overlap : float
         A made text that shares more than this part of its words with any one text at hand is a near
         copy and refused; 0 to 1. Parts are counted of the longer text, each word once.
     swap_rate : float
@@ -76,21 +75,9 @@ class Mix(Augmenter):
         "rows of text.mix hold pieces of two real records: what one says may be true of nobody"
     )
 
-    most_overlap: float = 0.8
-    swap_rate: float = 0.0
-    tries: int = 16
-
-    def __post_init__(self) -> None:
-        for name in ("most_overlap", "swap_rate"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise ParameterError(
-                    f"'{name}' is out of its range", got=str(share), allowed="0 to 1"
-                )
-        if self.tries < 1:
-            raise ParameterError(
-                "'tries' is out of its range", got=str(self.tries), allowed="1 or more"
-            )
+    max_overlap: Fraction = 0.8
+    swap_rate: Fraction = 0.0
+    tries: Annotated[int, Ge(1)] = 16
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
         """Return each text's partner and where the two are cut.
@@ -102,18 +89,18 @@ class Mix(Augmenter):
             where none was found; ``cut`` and ``partner_cut`` (n,): places in code points; ``donors``
             (n, k): as of `text.entity_swap`, for the spans of the mixed texts.
         """
-        rows = TextRows.of(dataset)
+        rows = TextRows.from_dataset(dataset)
         n = len(dataset)
         seeds = rng.integers(0, 2**31 - 1, size=n, dtype=np.int64)
         params = {"seed": seeds, **self._draw_cuts(rows, rng.random((n, self.tries, 2)))}
         swap = EntitySwap(rate=self.swap_rate)
-        mixed = TextRows.of(_mixed(rows, params)).dataset
+        mixed = TextRows.from_dataset(_mixed(rows, params)).dataset
         return params | {"donors": swap.draw(mixed, rng)["donors"]}
 
     def _draw_cuts(self, rows: TextRows, chance: npt.NDArray[np.float64]) -> dict[str, Ints]:
         texts = rows.marked.texts()
-        seams = Seams.of(rows, _classes(rows))
-        index = WordIndex.of(texts)
+        seams = Seams.from_rows(rows, _classes(rows))
+        index = WordIndex.from_texts(texts)
         made_before: set[str] = set()
         found = np.full((len(texts), 3), _NOBODY, np.int64)
         for row, shares in enumerate(chance):
@@ -123,7 +110,7 @@ class Mix(Augmenter):
                     continue
                 cut, partner, partner_cut = pair
                 text = texts[row][:cut] + texts[partner][partner_cut:]
-                if text not in made_before and index.nearest_share(text) <= self.most_overlap:
+                if text not in made_before and index.nearest_share(text) <= self.max_overlap:
                     made_before.add(text)
                     found[row] = partner, cut, partner_cut
                     break
@@ -142,8 +129,8 @@ class Mix(Augmenter):
         partners = params["partner"]
         alone = int((partners == _NOBODY).sum())
         if alone:
-            warnings.warn(_told(alone, len(partners)), FewRowsWarning, stacklevel=2)
-        mixed = TextRows.of(_mixed(TextRows.of(dataset), params))
+            warnings.warn(_unmixed_note(alone, len(partners)), FewRowsWarning, stacklevel=2)
+        mixed = TextRows.from_dataset(_mixed(TextRows.from_dataset(dataset), params))
         owners, (starts, _) = mixed.marked.owners, mixed.marked.places()
         is_own = (partners[owners] == _NOBODY) | (starts < params["cut"][owners])
         sources = np.where(is_own, owners, partners[owners])
@@ -220,8 +207,8 @@ def _others(
     ]
 
 
-def _told(alone: int, n: int) -> str:
+def _unmixed_note(alone: int, n: int) -> str:
     return (
         f"{alone} of {n} texts found no partner to be mixed with and stay as they are; "
-        "more texts of their class, or a higher most_overlap, may help"
+        "more texts of their class, or a higher max_overlap, may help"
     )

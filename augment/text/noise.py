@@ -14,14 +14,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.text.edits import Edits
-from twinset.core.text.spans import AnnotatedTexts
 
 from .._seeded import Seeded, with_parents
+from ._annotated import AnnotatedTexts, Edits
 from ._covered import NoiseAccount, Tell
 from ._ground import Ground, Protect
-from ._keyboards import KEYBOARDS
-from ._letters import double, drop, misread, mistype, plain, swap
+from ._letters import KEYBOARDS, double, drop, misread, mistype, plain, swap
 from ._marks import decorate, fill, punctuate, space
 from ._phrases import PhraseLexicon, recase, rewrite
 from ._rows import TextRows
@@ -80,7 +78,7 @@ class Noise(Seeded):
     language : {"en", "de", "fr", "es"}
         Language of short forms, sound-alikes and fillers.
     synonyms : mapping of str to sequence of str
-        Words or phrases in small letters -> what may come instead; in a recipe also the name of a YAML
+        Words or phrases in lowercase -> what may come instead; in a recipe also the name of a YAML
         file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
     cover : str, optional
         Category whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
@@ -90,7 +88,7 @@ class Noise(Seeded):
     Raises
     ------
     ParameterError
-        A rate is not 0 to 1, a name is unknown, or a synonym is empty or not in small letters.
+        A rate is not 0 to 1, a name is unknown, or a synonym is empty or not in lowercase.
 
     Examples
     --------
@@ -196,7 +194,7 @@ class Noise(Seeded):
     def _written(
         self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]], tell: Tell | None = None
     ) -> Dataset:
-        rows = TextRows.of(dataset)
+        rows = TextRows.from_dataset(dataset)
         made = rows.written(self.vary(rows.marked, params["seed"], tell))
         return with_parents(made, params["seed"])
 
@@ -261,7 +259,7 @@ def _check_synonyms(synonyms: Mapping[str, Sequence[str]]) -> None:
             raise ParameterError(
                 "a synonym's phrase is not written plainly",
                 got=repr(phrase),
-                allowed="small letters, single blanks between words",
+                allowed="lowercase, single spaces between words",
             )
         if isinstance(ways, str) or not ways or any(not w.strip() or w == phrase for w in ways):
             raise ParameterError(

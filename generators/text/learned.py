@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,12 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, ParameterError, SchemaError
+from twinset.core.parameters import Fraction, Interval
 
 from .._quotas import allocate
 from ._induction.tokens import Lexicon, Sentence, Words
 from ._induction.values import Source, Values
-from ._induction.writer import TRIES, Chances, NewText, TextComposer
+from ._induction.walk import MAX_TRIES, NewText, TextComposer
 
 _NAME = "text.learned"
 
@@ -30,34 +31,34 @@ _NAME = "text.learned"
 class Learned(Generator):
     """Write new texts like a few real ones: their templates recombined, their entities exact.
 
-    From 1 to thousands of real texts per class. Each span of a real text becomes a slot, and so does each
-    phrase of the lexicon; what is left is the text's template. New texts follow one template and go on
-    in others of the same class where these share two tokens, or one (an n-gram model with back-off, a slot
-    being one token); some begin with the opening of a text of another class, where a word model finds
-    that the class is still clear. Slots are filled with values of the same label. So every span is exact
-    and the label is that of the real texts. Shares of the classes are those of the real set, to less than
-    one row. Columns of categories other than the target are those of the text that the new one begins
-    with.
+    Works with 1 to thousands of real texts per class. Each span of a real text, and each phrase of the
+    lexicon, becomes a slot; the rest is the template of the text. A new text follows one template and
+    goes on in others of the same class where these share two tokens, or one (an n-gram model with
+    back-off; a slot is one token). Some begin with the opening of a text of another class, if a word
+    model still recognises the class. Slots get values of the same label. So every span is exact, and the
+    label is that of the real texts. Shares of the classes are those of the real set, to less than one
+    row. Other categories are those of the real text that the new one begins with.
 
-    A text that is nearer to a real one than `max_likeness` is thrown away: new texts are no copies. Short
-    pieces of real texts, and the values of their spans unless `values` forbids it, are written as they are.
+    A text that is more similar to a real one than `max_similarity` is rejected: new texts are no copies.
+    Short pieces of real texts appear unchanged, and so do values of their spans unless `values` excludes
+    them.
 
     Parameters
     ----------
     lexicon : mapping of str to sequence of str or mapping of str to float, optional
-        Name -> words or phrases that may stand for each other, with weights where some come more often; in
-        a recipe also the name of a file with one a line. A list named like a label of the spans
-        gives that slot more values. Any other list is looked for in the texts, and what is found is
-        replaced by others of the list: ``{card: [card, credit card, visa]}``.
+        Name -> exchangeable words or phrases, with weights where some are more frequent; in a recipe
+        also the name of a file with one a line. A list named like a label of the spans adds values to
+        that slot. Phrases of any other list are replaced by others of the list wherever they occur in the
+        texts: ``{card: [card, credit card, visa]}``.
     values : {"real and lexicon", "lexicon"}
-        What fills the slots of spans. With "lexicon" no value of a real span is written.
-    max_likeness : float
-        Largest likeness to any real text that is learnt from, above 0, to 1: the share of words and
-        pairs of neighbouring words in common (Dice). At 1 copies are let through.
+        Sources of values for the slots of spans. With "lexicon" no value of a real span is written.
+    max_similarity : float
+        Largest similarity to any real text, above 0, to 1: the share of words and pairs of neighbouring
+        words in common (Dice). At 1 copies are accepted.
     switch : float
-        Chance of going on in another text after a token, 0 to 1.
+        Probability of going on in another text after a token, 0 to 1.
     borrow : float
-        Chance of beginning with the opening of a text of any class, 0 to 1.
+        Probability of beginning with the opening of a text of any class, 0 to 1.
 
     Raises
     ------
@@ -72,16 +73,16 @@ class Learned(Generator):
     Examples
     --------
     >>> from twinset.core.data.schema import Field
-    >>> said = ["play some jazz", "put on the blues", "stop it now", "please stop this"]
+    >>> texts = ["play some jazz", "put on the blues", "stop it now", "please stop this"]
     >>> places = [(10, 14), (11, 16), None, None]
     >>> marks = [[{"start": p[0], "end": p[1], "label": "genre"}] if p else [] for p in places]
-    >>> table = pa.table({"said": said, "marks": marks, "wish": ["play", "play", "stop", "stop"]})
+    >>> table = pa.table({"said": texts, "marks": marks, "wish": ["play", "play", "stop", "stop"]})
     >>> kinds = {"said": "text", "marks": "spans", "wish": "category"}
     >>> schema = Schema(tuple(Field(name=name, kind=kind) for name, kind in kinds.items()))
     >>> real = Dataset.from_arrow(table, schema)
     >>> fitted = Learned().fit(real, np.random.default_rng(0))
-    >>> made = fitted.sample(1, np.random.default_rng(0), Where({"wish": "play"})).records.to_pylist()
-    >>> made[0]["said"], made[0]["marks"]
+    >>> rows = fitted.sample(1, np.random.default_rng(0), Where({"wish": "play"})).records.to_pylist()
+    >>> rows[0]["said"], rows[0]["marks"]
     ('play some blues', [{'start': 10, 'end': 15, 'label': 'genre', 'value': 'blues'}])
     """
 
@@ -91,37 +92,29 @@ class Learned(Generator):
     files: ClassVar[Mapping[str, str]] = {"lexicon.*": "list"}
     note: ClassVar[str] = (
         "pieces of real texts and values of their spans, recombined: treat as the source data. Near copies "
-        "of whole texts were thrown away; that a text is grammatical, true, or of its label in a reader's "
-        "eyes is not promised, nor that a rare phrase gives nobody away"
+        "of whole texts were rejected; texts may be ungrammatical, untrue or of another label to a "
+        "reader, and a rare phrase may identify somebody"
     )
 
     lexicon: Mapping[str, Words] | None = None
     values: Source = "real and lexicon"
-    max_likeness: float = 0.9
-    switch: float = 0.3
-    borrow: float = 0.2
+    max_similarity: Annotated[float, Interval(gt=0, le=1)] = 0.9
+    switch: Fraction = 0.3
+    borrow: Fraction = 0.2
 
     def __post_init__(self) -> None:
-        if not (0 < self.max_likeness <= 1 and 0 <= self.switch <= 1 and 0 <= self.borrow <= 1):
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="max_likeness above 0, to 1; switch and borrow 0 to 1",
-            )
-        if self.values not in ("real and lexicon", "lexicon"):
-            raise ParameterError(
-                "'values' is not known", got=str(self.values), allowed="real and lexicon, lexicon"
-            )
+        super().__post_init__()
         Lexicon(self.lexicon or {})
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the templates of the real texts, ready to write; nothing is drawn.
+        """Return the templates of the real texts, ready to write; no random number is drawn.
 
         Raises
         ------
         FitError
-            No text holds a word, or the lexicon lacks a label.
+            No text has a word, or the lexicon has no list for a label.
         SchemaError
             There is not one column of texts, or more than one of spans.
         DataError
@@ -148,7 +141,9 @@ class _FittedLearned(FittedGenerator):
             sentences,
             Values(sentences, lexicon, settings.values),
             [text or "" for text in train.records.column(self._texts).to_pylist()],
-            Chances(settings.switch, settings.borrow, settings.max_likeness),
+            switch=settings.switch,
+            borrow=settings.borrow,
+            max_similarity=settings.max_similarity,
         )
 
     def _read(
@@ -159,30 +154,30 @@ class _FittedLearned(FittedGenerator):
             train.records.column(self._marks).to_pylist() if self._marks else [None] * len(texts)
         )
         for row, (text, spans) in enumerate(zip(texts, marks)):
-            sentence = Sentence.of(row, int(groups[row]), text or "", spans or [], lexicon)
+            sentence = Sentence.from_text(row, int(groups[row]), text or "", spans or [], lexicon)
             if sentence.tokens:
                 yield sentence
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` new texts; the first of them do not depend on how many are asked for.
+        """Return `n` new texts; the first rows do not depend on `n`.
 
         Raises
         ------
         ParameterError
-            A class has so few texts, and these so little in common, that nothing new can be written.
+            The texts of a class are too few, or have too little in common, for a new one.
         """
         bases = self._bases(where)
         by_group: dict[int, list[int]] = {}
         for k in bases:
             by_group.setdefault(self._sentences[k].group, []).append(k)
         groups = list(by_group)
-        turns = allocate([len(by_group[g]) for g in groups], rng)
-        rounds = {g: _take_turns(by_group[g], rng) for g in groups}
-        made: set[str] = set()
+        order = allocate([len(by_group[g]) for g in groups], rng)
+        rounds = {g: _cycle(by_group[g], rng) for g in groups}
+        known: set[str] = set()
         written = []
         for _ in range(n):
-            group = groups[next(turns)]
-            one = self._writer.new(rounds[group], made, rng)
+            group = groups[next(order)]
+            one = self._writer.new(rounds[group], known, rng)
             if one is None:
                 raise self._nothing_new(self._sentences[by_group[group][0]].row)
             written.append(one)
@@ -193,12 +188,12 @@ class _FittedLearned(FittedGenerator):
         of_class = f" of {', '.join(labels)}" if labels else ""
         return ParameterError(
             f"the texts{of_class} have too little in common to write a new one from them",
-            got=f"in {TRIES} tries none that is at most {self._settings.max_likeness:g} like a real one",
-            todo="give more such texts, spans or a lexicon, or raise max_likeness",
+            got=f"in {MAX_TRIES} tries none of a similarity of {self._settings.max_similarity:g} or less",
+            todo="give more such texts, spans or a lexicon, or raise max_similarity",
         )
 
     def _bases(self, where: Where | None) -> list[int]:
-        """Return the sentences that a text which meets the condition may begin with."""
+        """Return the sentences that meet a condition."""
         conditions = where.conditions if where is not None else {}
         others = [f.name for f in self.schema.fields if f.kind == "category"]
         for column in conditions:
@@ -236,7 +231,7 @@ class _FittedLearned(FittedGenerator):
 
 
 def _columns(schema: Schema) -> tuple[str, str | None, tuple[str, ...]]:
-    """Return the columns of texts, of spans if any, and of labels that tell the class of a text."""
+    """Return the columns of texts, of spans if any, and of the labels that define the class."""
     texts, marks = schema.of_kind("text"), schema.of_kind("spans")
     if len(texts) != 1 or len(marks) > 1:
         raise SchemaError(
@@ -256,7 +251,7 @@ def _groups(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.array([place[row] for row in rows], dtype=np.int64)
 
 
-def _take_turns(places: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
+def _cycle(places: Sequence[int], rng: np.random.Generator) -> Iterator[int]:
     """Yield every place once in a random order, again and again."""
     while True:
         yield from (places[int(k)] for k in rng.permutation(len(places)))

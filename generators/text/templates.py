@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, rng_for
 
-from ._grammar.checks import check_grammar
 from ._grammar.demo_templates import SLOTS, TEMPLATES
 from ._grammar.fitted import FittedTemplates
-from ._grammar.grammar import Grammar, read_grammar
-from ._grammar.grammar_schema import grammar_schema
-from ._grammar.open_grammar import check_slots
+from ._grammar.grammar import Grammar, check_grammar, read_grammar
 from ._grammar.plan import NoRoomError
-from ._grammar.sources import CALLS
+from ._grammar.schema import grammar_schema
+from ._grammar.slots import CALLS
+from ._grammar.sources import check_slots
 
-_FEW_CALLS = 50
+_FEW_CALLS = 50  # of Faker in `check`: settings are checked in milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Templates(Generator):
     """Write short texts from templates with slots: exact labels, exact entity spans.
 
-    Needs no real data. Each row holds a `text`, its `spans` (start, end, label, value; half-open, in code
-    points), its `label`, the `template` it was made from, and every further key that templates carry.
-    Split by `template`: a model that saw a template in training knows its sentence by heart. Labels have
-    their exact shares over a whole set, and the templates of a label take turns.
+    Needs no real data. Each row has a `text`, its `spans` (start, end, label, value; half-open, in code
+    points), its `label`, its `template`, and every further key of the template. Split by `template`: a
+    model that saw a template in training knows its sentence. Labels, and the templates of a label, have
+    their exact shares over a whole set.
 
-    In a template, ``{slot}`` is filled, ``[words ?0.3]`` come in three of ten texts (in half of them
-    without a number), of ``(one|other *2)`` the second comes twice as often, ``<rule>`` calls a rule, and
+    In a template, ``{slot}`` is a value, ``[words ?0.3]`` come in three of ten texts (in half of them
+    without a number), ``(one|other *2)`` are alternatives with weights, ``<rule>`` calls a rule, and
     ``{table.column}`` is a cell of one record. A backslash before a sign writes the sign. In a recipe,
     ``grammar: FILE`` names a YAML file with these settings and ``{lexicon: FILE}`` a list of values.
 
@@ -52,30 +52,30 @@ class Templates(Generator):
         ``{column: table.column}`` or ``{like: slot}``; with `label`, `role`, `group`, `unique`,
         `distinct_from`. By default the slots of the built-in set.
     rules : mapping
-        Rule -> texts that ``<rule>`` stands for; ``{label: ..., any_of: [...]}`` marks what it gives.
+        Rule -> texts that ``<rule>`` stands for; with ``{label: ..., any_of: [...]}`` they become spans.
     tables : mapping
-        Table -> its rows, or the name of an asset of the recipe; texts are bound to one of its records.
+        Table -> its rows, or the name of an asset of the recipe; all cells of a text are of one record.
     locale : str
         Locale of the Faker slots, e.g. en_US. One that Faker lacks is an error, never another country.
     shares : mapping of str to float, optional
-        Label -> its weight; all labels alike by default.
+        Label -> its weight; equal weights by default.
     unique_rows : bool
-        Whether a text may come once only in a set. When so many cannot be had, the estimate is told.
+        Whether no text occurs twice in a set. If there are too few texts, the error gives the estimate.
     nested : bool
-        Whether marked rules may hold marked slots, which gives spans inside spans.
+        Whether labelled rules may hold labelled slots, which gives spans inside spans.
     capitalise : bool
         Whether every text begins with a capital letter.
     max_depth : int
-        How many rules may call each other in a row, 1 or more.
+        Largest number of rules that call each other in a row, 1 or more.
     holdout : mapping, optional
-        ``{fraction: 0.2, slots: [product]}``: puts that share of the templates of each label, and of the
-        values of these slots, aside; the column `part` says train or holdout.
+        ``{fraction: 0.2, slots: [product]}``: holds out that share of the templates of each label, and
+        of the values of these slots; the column `part` is train or holdout.
 
     Raises
     ------
     ParameterError
-        A template is empty, has a bracket without partner, or names what does not exist; a slot has no
-        usable source; a weight is not above 0; rules form a circle; spans would overlap.
+        A template is empty, has a bracket without partner, or names an unknown slot, rule or table; a
+        slot has no usable source; a weight is not above 0; rules form a cycle; spans would overlap.
 
     Examples
     --------
@@ -104,20 +104,17 @@ class Templates(Generator):
     unique_rows: bool = True
     nested: bool = False
     capitalise: bool = False
-    max_depth: int = 10
+    max_depth: Annotated[int, Ge(1)] = 10
     holdout: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.max_depth < 1:
-            raise ParameterError(
-                "'max_depth' is out of its range", got=str(self.max_depth), allowed="1 or more"
-            )
+        super().__post_init__()
         check_grammar(self.grammar, max_depth=self.max_depth, nested=self.nested)
-        _ = self.held
+        self._holdout_split()
 
     @cached_property
     def grammar(self) -> Grammar:
-        """What the settings spell."""
+        """The grammar that the settings describe."""
         return read_grammar(
             TEMPLATES if self.templates is None else self.templates,
             rules=self.rules,
@@ -128,16 +125,16 @@ class Templates(Generator):
 
     @staticmethod
     def settings_schema() -> dict[str, Any]:
-        """Return the JSON Schema of the settings, which is that of a grammar's file."""
+        """Return the JSON Schema of the settings and of grammar files."""
         return grammar_schema()
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Templates:
-        """Return the generator with the rows of its tables, by the names of the recipe's assets.
+        """Return the generator with the rows of its tables, taken from assets of the recipe.
 
         Raises
         ------
         ParameterError
-            A table names an asset that is not there.
+            A table names an unknown asset.
         """
         tables = dict(self.tables)
         for name, table in self.grammar.tables.items():
@@ -151,17 +148,17 @@ class Templates(Generator):
                     todo=did_you_mean(table.asset, assets),
                     place=table.place,
                 )
-            said = self.tables[name]
-            told = dict(said) if isinstance(said, Mapping) else {"asset": said}
+            source = self.tables[name]
+            settings = dict(source) if isinstance(source, Mapping) else {"asset": source}
             rows = assets[table.asset].without_reserved().to_arrow()
-            tables[name] = {**told, "rows": rows}
+            tables[name] = {**settings, "rows": rows}
         return replace(self, tables=tables)
 
     def check(self, rows: int | None = None) -> None:
-        """Raise what `fit` would raise of the settings alone, and when `rows` texts cannot be had.
+        """Check that sources can be opened, and that `rows` distinct texts are available.
 
-        Faker is asked a few times only, unless more is needed to know whether there are enough texts.
-        Tables whose rows are still to be handed in are not looked at.
+        Faker pools are small, unless larger ones are needed to find enough texts. Tables without rows
+        are not checked.
 
         Raises
         ------
@@ -174,15 +171,15 @@ class Templates(Generator):
         if any(table.is_pending for table in self.grammar.tables.values()):
             return check_slots(self.grammar, self.locale)
         try:
-            self._fitted(rng, calls=_FEW_CALLS).open_set().begin(rows or 1, None)
+            self._fitted(rng, calls=_FEW_CALLS).open_set().begin(rows or 1)
         except NoRoomError:
-            # A few calls show a few values: more may be enough.
-            self._fitted(rng_for(0, "check"), calls=CALLS).open_set().begin(rows or 1, None)
+            # Small pools may have too few values where full ones have enough.
+            self._fitted(rng_for(0, "check"), calls=CALLS).open_set().begin(rows or 1)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator ready to write; sources are opened, `real` is not looked at."""
+        """Return the generator with its sources opened; `real` is not used."""
         return self._fitted(rng, calls=CALLS)
 
     def _fitted(self, rng: np.random.Generator, calls: int) -> FittedTemplates:
@@ -193,25 +190,23 @@ class Templates(Generator):
             locale=self.locale,
             unique_rows=self.unique_rows,
             capitalise=self.capitalise,
-            held=self.held,
-            settings=self._told(),
+            holdout=self._holdout_split(),
+            settings=self._card_settings(),
         )
 
-    def _told(self) -> dict[str, Any]:
-        """Return the settings for the card: of tables that were handed in, the asset's name."""
-        told = {own.name: getattr(self, own.name) for own in fields(self)}
-        named = self.grammar.tables
-        told["tables"] = {
-            name: {k: v for k, v in said.items() if k != "rows"}
-            if isinstance(said, Mapping) and named[name].asset
-            else said
-            for name, said in self.tables.items()
+    def _card_settings(self) -> dict[str, Any]:
+        """Return the settings for the card; tables of assets without their rows."""
+        settings = {own.name: getattr(self, own.name) for own in fields(self)}
+        settings["tables"] = {
+            name: {k: v for k, v in source.items() if k != "rows"}
+            if isinstance(source, Mapping) and self.grammar.tables[name].asset
+            else source
+            for name, source in self.tables.items()
         }
-        return told
+        return settings
 
-    @property
-    def held(self) -> tuple[float, tuple[str, ...]] | None:
-        """Return the share that is held out and the slots whose values are."""
+    def _holdout_split(self) -> tuple[float, tuple[str, ...]] | None:
+        """Return the share that is held out, and the slots whose values are."""
         if self.holdout is None:
             return None
         fraction, slots = self.holdout.get("fraction", 0.2), self.holdout.get("slots", ())

@@ -22,6 +22,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+Place = tuple[str | int, ...]
+"""Path of a value in the settings, e.g. ``("templates", "refund", 1)``."""
+
 
 class TwinsetError(Exception):
     """Root of all errors that are the user's to mend.

@@ -1,4 +1,4 @@
-"""Compile templates: every decision that can be taken before a text is written is taken here."""
+"""Compile templates: every decision that does not depend on the row is taken here."""
 
 from __future__ import annotations
 
@@ -6,32 +6,28 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from .grammar import Grammar, Template
-from .nodes import Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
-from .open_grammar import OpenedSources, binding
-from .pairwise_order import CELLS, buckets_of
-from .values import Shuffle, cumulated
+from .grammar import Grammar, Mark, Template
+from .plan import UniqueSource
+from .sources import OpenedSources
+from .syntax import Choice, Literal, Maybe, Node, Nodes, SlotUse
+from .values import CELLS, Permutation, buckets_of, cumulated
 from .writer import (
     Emit,
     Fetch,
+    Program,
     TextBuffer,
-    cell_of,
-    changed,
     choice_step,
+    draw_by_design,
     draw_distinct,
     draw_distinct_record,
-    drawn_by_design,
     drawn_once,
     marked_step,
     maybe_step,
-    record_by_design,
     record_once,
     text_step,
     value_step,
+    with_change,
 )
-
-Mark = tuple[str, str | None, str | None]
-"""Label, role and group of a span."""
 
 _CHANGES: Mapping[str, Callable[[str], str]] = {
     "upper": str.upper,
@@ -41,60 +37,21 @@ _CHANGES: Mapping[str, Callable[[str], str]] = {
 
 
 @dataclass(frozen=True)
-class Room:
-    """For how many texts the values of a source are enough that must not repeat."""
-
-    n_texts: int
-    what: str
-    place: Place
-
-
-@dataclass(frozen=True)
-class Program:
-    """A compiled template."""
-
-    steps: tuple[Emit, ...]
-    loose: bool
-    capital: bool
-    cells: Shuffle
-
-    def write(self, sheet: TextBuffer, place: int, turn: int = CELLS) -> None:
-        """Write one text onto the sheet; the first turns of a template go through a design."""
-        sheet.begin(place, self.cells.at(turn) if turn < CELLS else -1)
-        for step in self.steps:
-            step(sheet)
-        sheet.finish(loose=self.loose, capital=self.capital)
-
-
-def marks_of(grammar: Grammar) -> tuple[Mark, ...]:
-    """Return every kind of span that texts can hold, sorted by label."""
-    found: set[Mark] = {
-        (rule.label, None, None) for rule in grammar.rules.values() if rule.label is not None
-    }
-    for template in grammar.templates:
-        for use in grammar.uses(template):
-            mark = _mark(use, grammar)
-            if mark is not None:
-                found.add(mark)
-    return tuple(sorted(found, key=lambda mark: tuple(part or "" for part in mark)))
-
-
-@dataclass(frozen=True)
 class Compiler:
-    """Turns the templates of one part of a set into programs.
+    """Compiles the templates of one part of a set.
 
     Parameters
     ----------
     grammar : Grammar
-        Checked.
-    whole, opened : Opened
+        A checked grammar.
+    whole, opened : OpenedSources
         All sources, and those of the part.
     marks : tuple of Mark
         Kinds of spans.
-    watched : tuple of str
-        Slots and tables that are watched for coverage.
+    tracked : tuple of str
+        Slots and tables that are tracked for coverage.
     seed : int
-        Decides the order of unique values.
+        Seed of the order of unique values.
     capital : bool
         Whether texts begin with a capital.
     """
@@ -103,17 +60,17 @@ class Compiler:
     whole: OpenedSources
     opened: OpenedSources
     marks: tuple[Mark, ...]
-    watched: tuple[str, ...]
+    tracked: tuple[str, ...]
     seed: int
     capital: bool
 
     def program(self, template: Template) -> Program:
         """Return the program of a template."""
         loose = any(not isinstance(node, Literal | SlotUse) for node in template.nodes)
-        # Templates begin at other cells of one design, so that together they go through it once.
+        # Templates begin at different cells of one design and together go through it once.
         n_templates = len(self.grammar.templates)
         first = self.grammar.templates.index(template) * CELLS // n_templates
-        cells = Shuffle.of(CELLS, self.seed, "cells")
+        cells = Permutation.from_seed(CELLS, self.seed, "cells")
         cells = replace(cells, shift=cells.at(first))
         return Program(tuple(self._steps(template.nodes, loose)), loose, self.capital, cells)
 
@@ -137,29 +94,27 @@ class Compiler:
         return marked_step(inner, self.marks.index((rule.label, None, None)))
 
     def _slot(self, use: SlotUse) -> Emit:
-        bound = binding(use, self.grammar)
+        bound = self.grammar.binding(use)
         fetch = self._value(use) if bound is None else self._cell(use, *bound)
         if use.change:
-            fetch = changed(fetch, _CHANGES[use.change])
-        mark = _mark(use, self.grammar)
+            fetch = with_change(fetch, _CHANGES[use.change])
+        mark = self.grammar.mark_of(use)
         return value_step(fetch, None if mark is None else self.marks.index(mark))
 
     def _value(self, use: SlotUse) -> Fetch:
         slot, source = self.grammar.slots[use.name], self.opened.sources[use.name]
-        apart = self._apart(use.name)
+        others = self._distinct_from(use.name)
         if slot.unique:
             number = self._number(use, source.size)
-            return drawn_once(lambda sheet: source.at(number(sheet)), use.key, self._column(use))
-        if apart:
-            return drawn_once(
-                draw_distinct(source.draw, apart, slot.what), use.key, self._column(use)
-            )
+            return drawn_once(lambda buffer: source.at(number(buffer)), use.key, self._column(use))
         column = self._column(use)
+        if others:
+            return drawn_once(draw_distinct(source.draw, others, slot.subject), use.key, column)
         buckets = None if column is None else buckets_of(source, self.whole.sources[use.name].size)
         if column is None or buckets is None:
             draw = source.draw
-            return drawn_once(lambda sheet: draw(sheet.u), use.key, column)
-        return drawn_once(drawn_by_design(source, buckets, column), use.key, column)
+            return drawn_once(lambda buffer: draw(buffer.u), use.key, column)
+        return drawn_once(draw_by_design(source.draw, source.at, buckets, column), use.key, column)
 
     def _cell(self, use: SlotUse, table: str, column: str) -> Fetch:
         records = self.opened.records[table]
@@ -168,73 +123,63 @@ class Compiler:
         if self.grammar.tables[table].unique:
             number = self._number(row, records.size)
 
-            def pick_next(sheet: TextBuffer) -> int:
-                return records.at(number(sheet))
+            def pick_next(buffer: TextBuffer) -> int:
+                return records.at(number(buffer))
 
             pick = pick_next
-        watched = self._column(row)
-        if watched is not None and not self.grammar.tables[table].unique:
+        tracked = self._column(row)
+        if tracked is not None and not self.grammar.tables[table].unique:
             buckets = buckets_of(records, len(records.columns[column]))
             if buckets is not None and self.n_uses[table] == 1:
-                pick = record_by_design(records, buckets, watched)
+                pick = draw_by_design(records.draw, lambda row: row, buckets, tracked)
         cells = records.columns[column]
-        row_of = record_once(pick, row.key, watched, len(cells))
-        return cell_of(row_of, cells)
+        row_of = record_once(pick, row.key, tracked, len(cells))
+        return lambda buffer: cells[row_of(buffer)]
 
     def _number(self, use: SlotUse, size: int) -> Callable[[TextBuffer], int]:
-        """Return what numbers the values of a set so that none comes twice."""
-        shuffle = Shuffle.of(size, self.seed, use.name)
+        """Return a function that numbers the values of a set without repeats."""
+        order = Permutation.from_seed(size, self.seed, use.name)
         n_uses, own = self.n_uses[use.name], use.number - 1
-        # Rows behind the last that is wanted are written too, and may go round.
-        return lambda sheet: shuffle.at((sheet.place * n_uses + own) % size)
+        # Chunks are written whole: rows after the last requested one may wrap around.
+        return lambda buffer: order.at((buffer.place * n_uses + own) % size)
 
-    def rooms(self) -> Iterator[Room]:
-        """Yield how far each source goes whose values must not repeat."""
+    def unique_sources(self) -> Iterator[UniqueSource]:
+        """Yield the sources whose values must not repeat, with the number of texts they are enough for."""
         for name, slot in self.grammar.slots.items():
             if slot.unique and name in self.opened.sources:
                 n_values = self.opened.sources[name].n_texts
-                yield Room(n_values // self.n_uses[name], slot.what, slot.place)
+                yield UniqueSource(n_values // self.n_uses[name], slot.subject, slot.place)
         for name, records in self.opened.records.items():
             table = self.grammar.tables[name]
             if table.unique:
-                yield Room(records.size // self.n_uses[name], f"the table '{name}'", table.place)
+                n_texts = records.size // self.n_uses[name]
+                yield UniqueSource(n_texts, f"the table '{name}'", table.place)
 
     @cached_property
     def n_uses(self) -> dict[str, int]:
-        """Slot or table -> the highest number that it is used by in a text."""
+        """Slot or table -> its highest number in a text, e.g. 2 for ``{city#2}``."""
         found: dict[str, int] = {}
-        for use in self._uses():
-            bound = binding(use, self.grammar)
-            name = use.name if bound is None else bound[0]
-            found[name] = max(found.get(name, 0), use.number)
+        for template in self.grammar.templates:
+            for use in self.grammar.uses(template):
+                bound = self.grammar.binding(use)
+                name = use.name if bound is None else bound[0]
+                found[name] = max(found.get(name, 0), use.number)
         return found
 
-    def _uses(self) -> Iterator[SlotUse]:
-        for template in self.grammar.templates:
-            yield from self.grammar.uses(template)
-
-    def _apart(self, name: str) -> frozenset[str]:
-        """Return the slots whose value in the same text is another one than that of `name`."""
+    def _distinct_from(self, name: str) -> frozenset[str]:
+        """Return the slots that have another value than `name` in the same text."""
         slots = self.grammar.slots
         found = set(slots[name].distinct_from)
         found |= {other for other, slot in slots.items() if name in slot.distinct_from}
         return frozenset(found | ({name} if self.n_uses[name] > 1 else set()))
 
     def _column(self, use: SlotUse) -> int | None:
-        is_watched = use.number == 1 and use.name in self.watched
-        return self.watched.index(use.name) if is_watched else None
-
-
-def _mark(use: SlotUse, grammar: Grammar) -> Mark | None:
-    if use.name in grammar.tables:
-        label = grammar.tables[use.name].label_of(use.column)
-        return None if label is None else (label, None, None)
-    slot = grammar.slots[use.name]
-    return None if slot.label is None else (slot.label, slot.role, slot.group)
+        is_tracked = use.number == 1 and use.name in self.tracked
+        return self.tracked.index(use.name) if is_tracked else None
 
 
 def _joined(nodes: Nodes) -> Iterator[Node]:
-    """Yield the nodes with neighbouring texts as one."""
+    """Yield the nodes with neighbouring texts joined."""
     text = ""
     for node in nodes:
         if isinstance(node, Literal):

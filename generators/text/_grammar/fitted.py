@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,38 +13,36 @@ from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
 
 from ..._conditions import outcomes_that_meet
-from .compile import Compiler, Program, marks_of
-from .coverage import PairCoverage, watched_slots
-from .grammar import Grammar
-from .open_grammar import PARTS, OpenedSources, bindings, capacity, open_sources, split_sources
-from .plan import Codes, Places, TemplatePlan, split_templates
-from .rows import Columns
-from .set_constraints import Seen, TextSet
-from .values import Source, Uniform, ValuePool
-from .writer import TextBuffer, uniforms
+from .compile import Compiler
+from .grammar import PARTS, Grammar
+from .plan import TemplatePlan, split_templates
+from .rows import TextColumns, TextWriter
+from .sources import OpenedSources, count_texts, open_sources, split_sources
+from .text_set import TextSet, tracked_slots
+from .values import Source, ValuePool
 
 _NAME = "text.templates"
 
 
 class FittedTemplates(FittedGenerator):
-    """What `Templates.fit` returns.
+    """Fitted `text.templates`.
 
     Parameters
     ----------
     grammar : Grammar
-        Checked.
+        A checked grammar.
     seed : int
-        Decides the values of Faker, what is held out, and the order of equal turns.
+        Seed of the values of Faker, the holdout, and the order of what is equally due.
     calls : int
-        How often Faker is asked for the pool of a slot.
+        Number of calls of Faker for the pool of a slot.
     locale : str
         Locale of the Faker slots.
     unique_rows, capitalise : bool
         As in the settings.
-    held : tuple, optional
-        Share of templates that is held out, and the slots whose values are.
+    holdout : tuple, optional
+        Share of the templates that is held out, and the slots whose values are.
     settings : mapping
-        What the card tells.
+        Settings on the card.
 
     Raises
     ------
@@ -64,46 +61,51 @@ class FittedTemplates(FittedGenerator):
         locale: str,
         unique_rows: bool,
         capitalise: bool,
-        held: tuple[float, tuple[str, ...]] | None,
+        holdout: tuple[float, tuple[str, ...]] | None,
         settings: Mapping[str, Any],
     ) -> None:
         self._grammar, self._seed, self._unique_rows = grammar, seed, unique_rows
-        self._card = Card(name=_NAME, origin="synthetic", component=_NAME, settings=dict(settings))
         opened = open_sources(grammar, locale, seed, calls)
-        marks = marks_of(grammar)
-        self._watched = watched_slots(grammar, opened)
-        watched = tuple(one.name for one in self._watched)
-        parts, by_part = _divided(grammar, opened, held, seed)
+        marks = grammar.marks()
+        self._tracked = tracked_slots(grammar, opened)
+        tracked = tuple(slot.name for slot in self._tracked)
+        parts, by_part = _split(grammar, opened, holdout, seed)
         compilers = {
-            part: Compiler(grammar, opened, own, marks, watched, seed, capitalise)
+            part: Compiler(grammar, opened, own, marks, tracked, seed, capitalise)
             for part, own in by_part.items()
         }
         placed = list(zip(grammar.templates, parts or ("train",) * len(grammar.templates)))
-        self._programs: list[Program] = [compilers[part].program(own) for own, part in placed]
-        self._counts = tuple(capacity(own, grammar, by_part[part]) for own, part in placed)
-        rooms = [room for own in compilers.values() for room in own.rooms()]
-        self._room = min(rooms, key=lambda room: room.n_texts, default=None)
-        tells_facts = any(role or group for _, role, group in marks) or _has_meanings(opened)
-        self._columns = Columns(grammar, marks, bindings(grammar), opened, parts, tells_facts)
+        self._counts = tuple(count_texts(own, grammar, by_part[part]) for own, part in placed)
+        unique = [source for own in compilers.values() for source in own.unique_sources()]
+        self._scarcest = min(unique, key=lambda source: source.n_texts, default=None)
+        has_facts = any(role or group for _, role, group in marks) or _has_canonical(opened)
+        ids = {name: records.ids for name, records in opened.records.items()}
+        self._columns = TextColumns(grammar, marks, ids, parts, has_facts)
         self.schema = self._columns.schema
+        self._writer = TextWriter(
+            [compilers[part].program(own) for own, part in placed],
+            self._columns,
+            Card(name=_NAME, origin="synthetic", component=_NAME, settings=dict(settings)),
+            len(self._tracked),
+        )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` texts; the first of them do not depend on how many are asked for.
+        """Return `n` texts; the first rows do not depend on `n`.
 
-        It knows nothing of texts that were drawn before; where no new ones are left they repeat. A set
-        that is drawn in chunks and holds no text twice is the matter of `open_set`.
+        Texts of other calls are not known, and texts repeat where no new ones are left. Use `open_set`
+        for a set that is drawn in chunks and has no text twice.
         """
         whole = self._text_set(strict=False)
         whole.begin(n, where)
-        mending = rng.spawn(1)[0]
-        return whole.admit(whole.place(0, n, rng, where), 0, n, mending, where)
+        repair_rng = rng.spawn(1)[0]
+        return whole.admit(whole.place(0, n, rng, where), 0, n, repair_rng, where)
 
     def open_set(self) -> TextSet:
-        """Return what keeps the promises over one set: exact shares, and no text twice."""
+        """Return the state of a new set with exact shares and no text twice."""
         return self._text_set(strict=True)
 
-    def plan(self, where: Where | None) -> TemplatePlan:
-        """Return who comes when under a condition.
+    def _plan(self, where: Where | None) -> TemplatePlan:
+        """Return the order of the templates under a condition.
 
         Raises
         ------
@@ -115,71 +117,29 @@ class FittedTemplates(FittedGenerator):
         counts = self._counts if self._unique_rows else None
         return TemplatePlan(self._grammar, chosen, counts, self._seed)
 
-    def write(
-        self, templates: Codes, places: Places, turns: Places, rng: np.random.Generator
-    ) -> tuple[Dataset, Seen]:
-        """Return one text per template, place and turn, and the buckets of what is watched, (n, w)."""
-        sheet = TextBuffer(uniforms(rng).__next__, len(self._watched))
-        programs = self._programs
-        for template, place, turn in zip(templates.tolist(), places.tolist(), turns.tolist()):
-            programs[template].write(sheet, place, turn)
-        return self.rows(sheet, templates)
-
-    def rows(self, sheet: TextBuffer, templates: Codes) -> tuple[Dataset, Seen]:
-        """Return what stands on a sheet as rows, and the buckets of what is watched, (n, w)."""
-        made = self._columns.rows(sheet, templates, self._card)
-        seen = np.array(sheet.seen, dtype=np.int8).reshape(len(made), len(self._watched))
-        return made, seen
-
-    def retry(self) -> _Retry:
-        """Return what writes single texts until one will do."""
-        return _Retry(self, self._programs, TextBuffer(_nothing, len(self._watched)))
-
     def _text_set(self, *, strict: bool) -> TextSet:
-        return TextSet(self, PairCoverage(self._watched), self._room, self._unique_rows, strict)
+        return TextSet(
+            self._writer, self._plan, self._tracked, self._scarcest, self._unique_rows, strict
+        )
 
 
-@dataclass
-class _Retry:
-    """Texts written one by one in the place of others."""
-
-    fitted: FittedTemplates
-    programs: Sequence[Program]
-    sheet: TextBuffer
-    templates: list[int] = field(default_factory=list)
-
-    def write(self, template: int, place: int, u: Uniform) -> str:
-        self.sheet.u = u
-        self.programs[template].write(self.sheet, place)
-        self.templates.append(template)
-        return self.sheet.texts[-1]
-
-    def drop(self) -> None:
-        self.templates.pop()
-        self.sheet.drop()
-
-    def rows(self) -> tuple[Dataset, Seen]:
-        return self.fitted.rows(self.sheet, np.array(self.templates, dtype=np.int32))
-
-
-def _nothing() -> float:
-    raise AssertionError("each text brings its own stream")
-
-
-def _divided(
-    grammar: Grammar, opened: OpenedSources, held: tuple[float, tuple[str, ...]] | None, seed: int
+def _split(
+    grammar: Grammar,
+    opened: OpenedSources,
+    holdout: tuple[float, tuple[str, ...]] | None,
+    seed: int,
 ) -> tuple[tuple[str, ...], Mapping[str, OpenedSources]]:
     """Return the part of each template, if any are held out, and the sources of each part."""
-    if held is None:
+    if holdout is None:
         return (), dict.fromkeys(PARTS, opened)
-    fraction, slots = held
+    fraction, slots = holdout
     order = rng_for(seed, "holdout", "templates").permutation(len(grammar.templates))
     parts = split_templates(grammar, fraction, order.tolist())
-    return parts, split_sources(opened, grammar, slots, fraction, seed)
+    return parts, split_sources(opened, slots, fraction, seed)
 
 
-def _has_meanings(opened: OpenedSources) -> bool:
-    """Whether a value may be written otherwise than it is meant."""
+def _has_canonical(opened: OpenedSources) -> bool:
+    """Return whether a value may differ from its canonical value."""
 
     def differs(source: Source) -> bool:
         if isinstance(source, ValuePool):

@@ -1,45 +1,210 @@
-"""Which template is written at which place of a set: shares of classes, turns of templates."""
+"""The template of every row of a set: exact shares of labels and templates at any row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
+from math import lcm
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import ParameterError
+from twinset.core.errors import ParameterError, Place
+from twinset.core.seeding import rng_for
 
-from .apportion import Apportionment
+from ..._quotas import allocate
 from .grammar import Grammar
-from .nodes import spell_count
 
 Codes = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
-_LISTED = 64
-_USABLE = 0.8
-_ENOUGH = 2**40
+Positions = npt.NDArray[np.int64]
+_BLOCK = 1_024  # items of a round that are worked out at a time; changes no result
+# Of a template with more than 64 texts, 80 % are drawn: the search for the last ones takes many draws of
+# texts that occur already (one in five is new at 80 %). Up to 64 texts, all are found within the tries.
+_MAX_LISTED = 64
+_USABLE_FRACTION = 0.8
+_ENOUGH = (
+    2**40
+)  # texts of a template, far more than rows of any set: keeps sums of counts in 64 bits
+
+
+class Round:
+    """One round of an apportionment, in which the number of each item is in proportion to its weight.
+
+    Parameters
+    ----------
+    weights : sequence of Fraction
+        One per item, above 0.
+    seed : int
+        Seed of the order of items that are equally due.
+
+    Examples
+    --------
+    >>> once = Round([Fraction(3), Fraction(1)], seed=0)
+    >>> once.length, once.counts(4).tolist()
+    (4, [3, 1])
+    """
+
+    def __init__(self, weights: Sequence[Fraction], seed: int) -> None:
+        whole = lcm(*(weight.denominator for weight in weights))
+        scaled = [int(weight * whole) for weight in weights]
+        common = int(np.gcd.reduce(np.array(scaled, dtype=object)))
+        self.n_items = len(weights)
+        self.each = np.array([number // common for number in scaled], dtype=object)
+        self.length = int(self.each.sum())
+        self._items = allocate([float(w) for w in weights], rng_for(seed, "turns"))
+        self._order = np.empty(0, dtype=np.int32)
+        self._lock = Lock()
+
+    def order(self, n: int) -> npt.NDArray[np.int32]:
+        """Return the first `n` items of a round, shape (n,)."""
+        with self._lock:
+            missing = n - len(self._order)
+            if missing > 0:
+                # A round can be long: it is computed as far as needed.
+                more = min(max(missing, _BLOCK), self.length - len(self._order))
+                new = [next(self._items) for _ in range(more)]
+                self._order = np.concatenate([self._order, np.array(new, dtype=np.int32)])
+            return self._order[:n]
+
+    def at(self, positions: Positions) -> npt.NDArray[np.int32]:
+        """Return the items at these positions, counted from 0 over many rounds, shape (n,)."""
+        inside = positions % self.length
+        return (
+            self.order(int(inside.max()) + 1)[inside] if len(positions) else np.empty(0, np.int32)
+        )
+
+    def counts(self, n: int) -> Positions:
+        """Return how often each item occurs in the first `n` positions, shape (items,)."""
+        rounds, rest = divmod(n, self.length)
+        part = np.bincount(self.order(rest), minlength=self.n_items)
+        return np.array([rounds * int(own) for own in self.each], dtype=np.int64) + part
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Positions from `start` on, which the remaining `items` share."""
+
+    start: int
+    items: npt.NDArray[np.int32]
+    round: Round
+
+
+class Apportionment:
+    """An apportionment of positions to items by weight; positions of exhausted items go to the others.
+
+    Parameters
+    ----------
+    weights : sequence of Fraction
+        One per item, above 0.
+    seed : int
+        Seed of the order of items that are equally due.
+    limits : sequence of int, optional
+        Largest number of positions of each item; unlimited by default.
+
+    Examples
+    --------
+    >>> shared = Apportionment([Fraction(1), Fraction(1)], seed=0, limits=[1, 9])
+    >>> shared.total, shared.counts(7).tolist()
+    (10, [1, 6])
+    """
+
+    def __init__(
+        self, weights: Sequence[Fraction], seed: int, limits: Sequence[int] | None = None
+    ) -> None:
+        self.n_items = len(weights)
+        self.total = None if limits is None else sum(limits)
+        self._stretches: list[_Stretch] = []
+        if limits is not None:
+            self._share_out(list(weights), list(limits), seed)
+        start = 0 if self.total is None else self.total
+        # Beyond the limits all items go on: the caller decides about repeats.
+        self._stretches.append(
+            _Stretch(start, np.arange(len(weights), dtype=np.int32), Round(weights, seed))
+        )
+
+    def _share_out(self, weights: list[Fraction], limits: list[int], seed: int) -> None:
+        left, start = list(limits), 0
+        while any(left):
+            items = [i for i, n in enumerate(left) if n > 0]
+            own_round = Round([weights[i] for i in items], seed)
+            rounds = min(left[i] // int(own) for i, own in zip(items, own_round.each))
+            length = rounds * own_round.length
+            used = [rounds * int(own) for own in own_round.each]
+            rest = [left[i] - n for i, n in zip(items, used)]
+            length += self._fill_rest(own_round, rest, used)
+            self._stretches.append(_Stretch(start, np.array(items, dtype=np.int32), own_round))
+            start += length
+            for i, n in zip(items, used):
+                left[i] -= n
+
+    @staticmethod
+    def _fill_rest(own_round: Round, left: list[int], used: list[int]) -> int:
+        """Return the number of positions until one item is exhausted; `used` counts them by item."""
+        taken = 0
+        while all(left):
+            order = own_round.order(min(taken + _BLOCK, own_round.length))
+            for item in order[taken:].tolist():
+                if not left[item]:
+                    return taken
+                left[item] -= 1
+                used[item] += 1
+                taken += 1
+        return taken
+
+    def at(self, positions: Positions) -> npt.NDArray[np.int32]:
+        """Return the items at these positions, shape (n,)."""
+        found = np.empty(len(positions), dtype=np.int32)
+        for stretch, end in self._bounded():
+            inside = (positions >= stretch.start) & (positions < end)
+            if inside.any():
+                found[inside] = stretch.items[stretch.round.at(positions[inside] - stretch.start)]
+        return found
+
+    def counts(self, n: int) -> Positions:
+        """Return how often each item occurs in the first `n` positions, shape (items,)."""
+        total = np.zeros(self.n_items, dtype=np.int64)
+        for stretch, end in self._bounded():
+            length = min(n, end) - stretch.start
+            if length > 0:
+                total[stretch.items] += stretch.round.counts(length)
+        return total
+
+    def _bounded(self) -> list[tuple[_Stretch, int]]:
+        last = (self._stretches[-1], np.iinfo(np.int64).max)
+        return [(one, two.start) for one, two in pairwise(self._stretches)] + [last]
 
 
 class NoRoomError(ParameterError):
-    """So many different texts cannot be had."""
+    """The requested number of distinct texts is not available."""
+
+
+@dataclass(frozen=True)
+class UniqueSource:
+    """A source whose values must not repeat, and the number of texts that they are enough for."""
+
+    n_texts: int
+    subject: str
+    place: Place
 
 
 @dataclass(frozen=True)
 class TemplatePlan:
-    """Who comes when among the templates that a condition leaves.
+    """The order of the templates that meet a condition.
 
     Parameters
     ----------
     grammar : Grammar
-        What texts are made from.
+        The grammar.
     chosen : tuple of int
-        Positions of the templates that may come.
+        Indices of the templates that meet the condition.
     counts : tuple of int, optional
-        How many different texts each template of the grammar can become; they then run out.
+        Number of distinct texts of each template of the grammar, for sets without repeats.
     seed : int
-        Orders what is equally due.
+        Seed of the order of what is equally due.
     """
 
     grammar: Grammar
@@ -49,7 +214,7 @@ class TemplatePlan:
 
     @cached_property
     def by_label(self) -> Mapping[str, tuple[int, ...]]:
-        """Class -> positions of its templates."""
+        """Label -> indices of its templates."""
         found: dict[str, tuple[int, ...]] = {}
         for i in self.chosen:
             label = self.grammar.templates[i].label
@@ -58,12 +223,12 @@ class TemplatePlan:
 
     @cached_property
     def labels(self) -> Apportionment:
-        """The turns of the classes."""
+        """Apportionment of rows to labels."""
         return Apportionment([self.grammar.shares[label] for label in self.by_label], self.seed)
 
     @cached_property
     def templates(self) -> tuple[Apportionment, ...]:
-        """The turns of the templates of each class."""
+        """Apportionment of the rows of each label to its templates."""
         return tuple(
             Apportionment(
                 [self.grammar.templates[i].weight for i in own],
@@ -73,45 +238,45 @@ class TemplatePlan:
             for own in self.by_label.values()
         )
 
-    def at(self, first: int, n: int) -> tuple[Codes, Places]:
-        """Return the templates of `n` places from `first` on, and how often each came before, (n,)."""
+    def at(self, first: int, n: int) -> tuple[Codes, Positions]:
+        """Return the templates of rows `first` to `first + n`, and how often each was used before, (n,)."""
         labels = self.labels.at(np.arange(first, first + n))
         before = self.labels.counts(first)
         found = np.empty(n, dtype=np.int32)
-        turns_had = np.empty(n, dtype=np.int64)
-        for k, (own, turns) in enumerate(zip(self.by_label.values(), self.templates)):
-            places = np.flatnonzero(labels == k)
-            who = turns.at(before[k] + np.arange(len(places)))
-            found[places] = np.array(own, dtype=np.int32)[who]
-            for i, n_had in enumerate(turns.counts(int(before[k])).tolist()):
-                mine = places[who == i]
-                turns_had[mine] = n_had + np.arange(len(mine))
-        return found, turns_had
+        n_before = np.empty(n, dtype=np.int64)
+        for k, (own, shares) in enumerate(zip(self.by_label.values(), self.templates)):
+            rows = np.flatnonzero(labels == k)
+            items = shares.at(before[k] + np.arange(len(rows)))
+            found[rows] = np.array(own, dtype=np.int32)[items]
+            for i, n_used in enumerate(shares.counts(int(before[k])).tolist()):
+                of_item = rows[items == i]
+                n_before[of_item] = n_used + np.arange(len(of_item))
+        return found, n_before
 
     def richest(self, template: int) -> int:
-        """Return the template of the same class that can become most texts."""
+        """Return the template of the same label with the most texts."""
         own = self.by_label[self.grammar.templates[template].label]
         counts = self.counts
         return template if counts is None else max(own, key=lambda i: counts[i])
 
     def check_room(self, n: int) -> None:
-        """Raise when `n` different texts cannot be had.
+        """Check that `n` distinct texts are available.
 
         Raises
         ------
         NoRoomError
-            A class has too few; the sentence tells the estimate.
+            A label has too few; the message gives the estimate.
         """
         if self.counts is None:
             return
-        wanted = self.labels.counts(n).tolist()
-        for (label, own), n_wanted in zip(self.by_label.items(), wanted):
+        requested = self.labels.counts(n).tolist()
+        for (label, own), n_requested in zip(self.by_label.items(), requested):
             known = sum(self.counts[i] for i in own)
             room = sum(usable(self.counts[i]) for i in own)
-            if n_wanted > room:
+            if n_requested > room:
                 raise NoRoomError(
-                    f"the templates of '{label}' cannot give {n_wanted:,} different texts",
-                    got=f"about {spell_count(known)} ways to fill them, of which {spell_count(room)} "
+                    f"the templates of '{label}' cannot give {n_requested:,} different texts",
+                    got=f"about {_spell_count(known)} ways to fill them, of which {_spell_count(room)} "
                     "can be drawn without long search",
                     todo="add templates or values (to a Faker slot: pool), ask for fewer rows, or set "
                     "unique_rows: false",
@@ -120,34 +285,34 @@ class TemplatePlan:
 
 
 def usable(count: int) -> int:
-    """Return how many of the texts of a template are drawn: the last ones are found too slowly.
+    """Return how many of the texts of a template are drawn without long search.
 
     Examples
     --------
     >>> usable(12), usable(1_000)
     (12, 800)
     """
-    if count <= _LISTED:
+    if count <= _MAX_LISTED:
         return count
-    return min(max(_LISTED, int(count * _USABLE)), _ENOUGH)
+    return min(max(_MAX_LISTED, int(count * _USABLE_FRACTION)), _ENOUGH)
 
 
 def split_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> tuple[str, ...]:
-    """Return the part of each template, so that every class has templates in both parts.
+    """Return the part of each template; every label has templates in both parts.
 
     Parameters
     ----------
     grammar : Grammar
-        What texts are made from.
+        The grammar.
     fraction : float
-        Share of the templates of each class that is held out, above 0 and below 1.
+        Share of the templates of each label that is held out, above 0 and below 1.
     order : sequence of int
-        The templates in random order: the first of a class are held out.
+        The templates in random order: the first of a label are held out.
 
     Raises
     ------
     ParameterError
-        A class has one template only.
+        A label has one template only.
     """
     parts = ["train"] * len(grammar.templates)
     for label in grammar.labels:
@@ -158,7 +323,18 @@ def split_templates(grammar: Grammar, fraction: float, order: Sequence[int]) -> 
                 todo="add templates, or drop 'holdout'",
                 place=("templates", label),
             )
-        n_held = min(max(round(fraction * len(own)), 1), len(own) - 1)
-        for i in own[:n_held]:
+        n_holdout = min(max(round(fraction * len(own)), 1), len(own) - 1)
+        for i in own[:n_holdout]:
             parts[i] = "holdout"
     return tuple(parts)
+
+
+def _spell_count(number: int) -> str:
+    """Return a number as text; large numbers as a power of ten.
+
+    Examples
+    --------
+    >>> _spell_count(12_345), _spell_count(3 * 10**20)
+    ('12,345', 'about 10^20')
+    """
+    return f"{number:,}" if number < 10**9 else f"about 10^{len(str(number)) - 1}"

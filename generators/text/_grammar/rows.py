@@ -1,8 +1,9 @@
-"""From the sheet to rows: the columns of a set of texts, and its schema."""
+"""Columns and schema of a set of texts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,46 +14,81 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.schema import SPAN, Field, Label, Schema, Taxonomy
+from twinset.core.data.schema import SPAN, Field, Label, Role, Schema, Taxonomy
 
-from .compile import Mark
-from .grammar import Grammar
-from .open_grammar import PARTS, OpenedSources
-from .writer import TextBuffer
+from .grammar import PARTS, Grammar, Mark
+from .writer import Program, TextBuffer, uniforms
 
 Codes = npt.NDArray[np.int32]
 
 
+Positions = npt.NDArray[np.int64]
+Tracked = npt.NDArray[np.int8]
+
+
 @dataclass(frozen=True)
-class Columns:
-    """What columns a set of texts has, and how they are filled.
+class TextWriter:
+    """Writes rows of templates.
+
+    Parameters
+    ----------
+    programs : sequence of Program
+        The compiled templates.
+    columns : TextColumns
+        Columns of the rows.
+    card : Card
+        Card of the rows.
+    n_tracked : int
+        Number of slots and tables that are tracked for coverage.
+    """
+
+    programs: Sequence[Program]
+    columns: TextColumns
+    card: Card
+    n_tracked: int
+
+    def write(
+        self, templates: Codes, places: Positions, n_before: Positions, rng: np.random.Generator
+    ) -> tuple[Dataset, Tracked]:
+        """Return one row per template, and its buckets of the tracked slots, shape (n, tracked)."""
+        buffer = TextBuffer(uniforms(rng).__next__, self.n_tracked)
+        for template, place, n in zip(templates.tolist(), places.tolist(), n_before.tolist()):
+            self.programs[template].write(buffer, place, n)
+        return self.rows(buffer, templates)
+
+    def rows(self, buffer: TextBuffer, templates: Codes) -> tuple[Dataset, Tracked]:
+        """Return the texts of a buffer as rows, and their buckets, shape (n, tracked)."""
+        rows = self.columns.rows(buffer, templates, self.card)
+        return rows, np.array(buffer.seen, dtype=np.int8).reshape(len(rows), self.n_tracked)
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Columns of a set of texts.
 
     Parameters
     ----------
     grammar : Grammar
-        What texts are made from.
+        The grammar.
     marks : tuple of Mark
         Kinds of spans.
-    bound : tuple of (str, int)
-        Records that texts name: table and number.
-    opened : Opened
-        All sources, for the ids of records.
+    ids : mapping
+        Table -> identifiers of its records.
     parts : tuple of str
         Part of each template, train or holdout; empty where nothing is held out.
-    tells_facts : bool
+    has_facts : bool
         Whether spans have canonical values, roles or groups.
     """
 
     grammar: Grammar
     marks: tuple[Mark, ...]
-    bound: tuple[tuple[str, int], ...]
-    opened: OpenedSources
+    ids: Mapping[str, tuple[str, ...] | None]
     parts: tuple[str, ...]
-    tells_facts: bool
+    has_facts: bool
 
     @cached_property
     def outcomes(self) -> dict[str, list[str]]:
-        """Column -> its value in texts of each template."""
+        """Column -> its value by template."""
         templates = self.grammar.templates
         found = {
             "label": [template.label for template in templates],
@@ -75,50 +111,51 @@ class Columns:
             Field(name=name, kind="id", description="record that the text is bound to")
             for name in self.record_columns
         ]
-        if self.tells_facts:
-            told = "JSON: for each span its canonical value, role and group, where it has one"
-            fields.append(Field(name="span_facts", kind="id", description=told, nullable=False))
+        if self.has_facts:
+            description = (
+                "JSON: for each span its canonical value, role and group, where it has one"
+            )
+            fields.append(
+                Field(name="span_facts", kind="id", description=description, nullable=False)
+            )
         return Schema(tuple(fields))
 
     @property
     def record_columns(self) -> tuple[str, ...]:
-        """Names of the columns of record ids."""
-        if len(self.bound) == 1:
+        """Names of the columns of record identifiers."""
+        if len(self._records) == 1:
             return ("record_id",)
-        spelled = (f"{name}#{number}" if number > 1 else name for name, number in self.bound)
-        return tuple(f"record_id.{name}" for name in spelled)
+        names = (f"{name}#{number}" if number > 1 else name for name, number in self._records)
+        return tuple(f"record_id.{name}" for name in names)
+
+    @cached_property
+    def _records(self) -> tuple[tuple[str, int], ...]:
+        return self.grammar.bindings()
 
     def _category(self, name: str) -> Field:
         levels = tuple(dict.fromkeys(self.outcomes[name]))
-        if name == "label":
-            return Field(name=name, kind="category", role="target", nullable=False, levels=levels)
-        if name == "template":
-            told = "template of the text; split by it"
-            return Field(
-                name=name,
-                kind="category",
-                role="group",
-                nullable=False,
-                levels=levels,
-                description=told,
-            )
+        roles: dict[str, tuple[Role, str]] = {
+            "label": ("target", ""),
+            "template": ("group", "template of the text; split by it"),
+            "part": ("split", "train and holdout share no template"),
+        }
+        role, description = roles.get(name, ("feature", ""))
         if name == "part":
-            told = "train and holdout share no template"
-            return Field(
-                name=name,
-                kind="category",
-                role="split",
-                nullable=False,
-                levels=PARTS,
-                description=told,
-            )
-        return Field(name=name, kind="category", nullable=False, levels=levels)
+            levels = PARTS
+        return Field(
+            name=name,
+            kind="category",
+            role=role,
+            nullable=False,
+            levels=levels,
+            description=description,
+        )
 
-    def rows(self, sheet: TextBuffer, templates: Codes, card: Card) -> Dataset:
-        """Return the rows of a sheet; `templates` says which template each was made from, shape (n,)."""
+    def rows(self, buffer: TextBuffer, templates: Codes, card: Card) -> Dataset:
+        """Return the rows of a buffer, whose templates are `templates`, shape (n,)."""
         columns: dict[str, pa.Array] = {
-            "text": pa.array(sheet.texts, pa.string()),
-            "spans": self._spans(sheet),
+            "text": pa.array(buffer.texts, pa.string()),
+            "spans": self._spans(buffer),
         }
         for name, values in self.outcomes.items():
             levels = list(dict.fromkeys(values))
@@ -126,42 +163,42 @@ class Columns:
             columns[name] = pa.DictionaryArray.from_arrays(
                 pa.array(codes[templates]), pa.array(levels, pa.string())
             )
-        for name, key in zip(self.record_columns, self.bound):
-            ids = self.opened.records[key[0]].ids
+        for name, key in zip(self.record_columns, self._records):
+            ids = self.ids[key[0]]
             assert ids is not None
-            told = [ids[rows[key]] if key in rows else None for rows in sheet.records]
-            columns[name] = pa.array(told, pa.string())
-        if self.tells_facts:
-            columns["span_facts"] = pa.array(self._facts(sheet), pa.string())
+            cells = [ids[rows[key]] if key in rows else None for rows in buffer.records]
+            columns[name] = pa.array(cells, pa.string())
+        if self.has_facts:
+            columns["span_facts"] = pa.array(self._facts(buffer), pa.string())
         return Dataset.from_arrow(pa.table(columns), self.schema, card)
 
-    def _spans(self, sheet: TextBuffer) -> pa.Array:
+    def _spans(self, buffer: TextBuffer) -> pa.Array:
         names = pa.array([label for label, _, _ in self.marks], pa.string())
-        codes = pa.array(np.array(sheet.marks, dtype=np.int32))
+        codes = pa.array(np.array(buffer.marks, dtype=np.int32))
         struct = pa.StructArray.from_arrays(
             [
-                pa.array(np.array(sheet.starts, dtype=np.int32)),
-                pa.array(np.array(sheet.ends, dtype=np.int32)),
+                pa.array(np.array(buffer.starts, dtype=np.int32)),
+                pa.array(np.array(buffer.ends, dtype=np.int32)),
                 names.take(codes),
-                pa.array(sheet.values, pa.string()),
+                pa.array(buffer.values, pa.string()),
             ],
             fields=list(SPAN),
         )
-        offsets = pa.array(np.array([0, *sheet.row_ends], dtype=np.int32))
+        offsets = pa.array(np.array([0, *buffer.row_ends], dtype=np.int32))
         return pa.ListArray.from_arrays(offsets, struct)
 
-    def _facts(self, sheet: TextBuffer) -> list[str]:
-        # Written by hand: the parts that do not change are spelled once.
-        still, opened = [], []
+    def _facts(self, buffer: TextBuffer) -> list[str]:
+        # Joined by hand and not by `json.dumps` of each span: the constant parts are written once.
+        without, with_canonical = [], []
         for _, role, group in self.marks:
-            told = {"role": role, "group": group}
-            spelled = json.dumps({k: v for k, v in told.items() if v}, ensure_ascii=False)
-            still.append(spelled)
-            rest = ", " + spelled[1:] if len(spelled) > 2 else "}"
-            opened.append('{"canonical": %s' + rest.replace("%", "%%"))
+            facts = {key: value for key, value in (("role", role), ("group", group)) if value}
+            text = json.dumps(facts, ensure_ascii=False)
+            without.append(text)
+            rest = ", " + text[1:] if facts else "}"
+            with_canonical.append('{"canonical": %s' + rest.replace("%", "%%"))
         spans = [
-            still[mark] if meant is None else opened[mark] % encode_basestring(meant)
-            for mark, meant in zip(sheet.marks, sheet.meant)
+            without[mark] if value is None else with_canonical[mark] % encode_basestring(value)
+            for mark, value in zip(buffer.marks, buffer.canonical)
         ]
-        ends = pairwise([0, *sheet.row_ends])
+        ends = pairwise([0, *buffer.row_ends])
         return ["[" + ", ".join(spans[start:end]) + "]" for start, end in ends]

@@ -1,211 +1,228 @@
-"""Open slots: lists, numbers, dates, patterns and pools of Faker, ready to be drawn from."""
+"""The sources of a grammar, opened: values of every slot and table in each part of a set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
-from math import exp, log
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from twinset.core.errors import ParameterError
+from twinset.core.seeding import rng_for
 
-from .._faker.faker import faker_values
-from .formats import date_writer, number_writer
-from .nodes import Place
-from .pattern import mask_pattern, pattern_source
-from .slot import ALLOWED, SHARED, Slot
-from .values import MOST_BUCKETS, Ranked, Source, ValuePool
+from .grammar import PARTS, Grammar, Template
+from .slots import Slot, open_slot
+from .syntax import Call, Choice, GrammarRule, Maybe, Node, Nodes, SlotUse
+from .tables import BoundTable
+from .values import Records, Source, ValuePool
 
-CALLS = 4_000
-"""How often Faker is asked for the pool of a slot that says nothing else."""
-
-_SHORT_NAMES = {"numerify": "%#", "bothify": "## ??", "lexify": "????"}
-_MOST_LISTED = 5_000
-_LARGEST_POOL = 1_000_000
+_Keys = frozenset[tuple[str, int]]
 
 
-def open_slot(slot: Slot, locale: str, seed: int, calls: int = CALLS) -> Source:
-    """Return the source of a slot that has one of its own.
+@dataclass(frozen=True)
+class OpenedSources:
+    """Sources of one part of a set: slot -> its values, and table -> its records."""
+
+    sources: Mapping[str, Source]
+    records: Mapping[str, Records]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Slot or table -> number of its distinct values."""
+        slots = {name: source.n_texts for name, source in self.sources.items()}
+        return slots | {name: own.size for name, own in self.records.items()}
+
+
+def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> OpenedSources:
+    """Return the sources of all used slots and tables.
 
     Parameters
     ----------
-    slot : Slot
-        Of another kind than like and column.
+    grammar : Grammar
+        A checked grammar.
     locale : str
-        Locale of those slots that name none of their own.
+        Locale of slots that name none of their own.
     seed : int
-        Decides the values of Faker.
+        Seed of the values of Faker.
     calls : int
-        How often Faker is asked, where the slot does not say `pool`.
+        Number of calls of Faker for the pool of a slot.
 
     Raises
     ------
     ParameterError
-        The settings cannot be used, or Faker lacks what they ask for.
+        A source cannot be opened, a cell is empty, or the rows of a table are missing.
     MissingExtraError
         Faker is needed and is not installed.
     """
-    chosen = str(slot.said.get("locale", locale))
-    if slot.kind == "values":
-        return _listed(slot)
-    if slot.kind == "date_range":
-        return _dates(slot, chosen)
-    if slot.kind == "number":
-        return _numbers(slot)
-    if slot.kind == "pattern":
-        return pattern_source(str(slot.said["pattern"]), what=slot.what, place=slot.place)
-    if slot.kind == "mask":
-        return _masked(slot, str(slot.said["mask"]))
-    method, arguments = str(slot.said["faker"]), _arguments(slot)
-    text = arguments.get("text", _SHORT_NAMES.get(method))
-    if method in _SHORT_NAMES and text and set(arguments) <= {"text", "letters"}:
-        return _masked(slot, str(text))
-    pool = slot.said.get("pool", calls)
-    if not isinstance(pool, int) or not 1 <= pool <= _LARGEST_POOL:
-        raise slot.fault(
-            f"the pool of {slot.what} is out of its range",
-            got=repr(pool),
-            allowed=f"1 to {_LARGEST_POOL:,} calls of Faker",
-        )
-    values = faker_values(
-        method,
-        arguments,
-        locale=chosen,
-        calls=pool if calls == CALLS else min(pool, calls),
-        seed=seed,
-        what=slot.what,
-        place=slot.place,
-    )
-    return ValuePool.of(values)
+    used = grammar.used()
+    columns: dict[str, set[str]] = {}
+    sources: dict[str, Source] = {}
+    tables = dict(grammar.tables)
+    for template in grammar.templates:
+        for use in grammar.uses(template):
+            if use.name in grammar.tables:
+                columns.setdefault(use.name, set()).add(use.column)
+                tables[use.name].check_column(use.column, template.subject, template.place)
+    for name in used:
+        slot = grammar.slots.get(name)
+        if slot is None:
+            continue
+        if slot.kind == "column":
+            table, column = slot.table_and_column
+            tables[table].check_column(column, slot.subject, slot.place)
+            columns.setdefault(table, set()).add(column)
+            tables[table] = _formatted(tables[table], column, slot)
+        else:
+            own = grammar.slots[str(slot.settings["like"])] if slot.kind == "like" else slot
+            sources[name] = open_slot(own, locale, seed, calls)
+    records = {name: tables[name].records(own, locale) for name, own in columns.items()}
+    return OpenedSources(sources, records)
 
 
-def _arguments(slot: Slot) -> dict[str, object]:
-    own = ("faker", "pool", *SHARED)
-    return {key: value for key, value in slot.said.items() if key not in own}
+def check_slots(grammar: Grammar, locale: str) -> None:
+    """Raise ParameterError when a used slot without a table cannot be opened."""
+    for name in grammar.used():
+        slot = grammar.slots.get(name)
+        if slot is not None and slot.kind not in ("like", "column"):
+            open_slot(slot, locale, 0, 1)
 
 
-def _masked(slot: Slot, mask: str) -> Ranked:
-    letters = slot.said.get("letters", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-    return pattern_source(mask_pattern(mask, str(letters)), what=slot.what, place=slot.place)
+def split_sources(
+    opened: OpenedSources, slots: tuple[str, ...], fraction: float, seed: int
+) -> dict[str, OpenedSources]:
+    """Return the sources of train set and holdout; values of `slots` are in one of them.
 
-
-def _listed(slot: Slot) -> ValuePool:
-    values = slot.said["values"]
-    if isinstance(values, str | Mapping) or not isinstance(values, Sequence) or not values:
-        raise slot.fault(f"{slot.what} has no values", allowed=ALLOWED)
-    texts: list[str] = []
-    weights: list[float] = []
-    meant: list[str | None] = []
-    for k, item in enumerate(values):
-        place = (*slot.list_place, k)
-        told = item if isinstance(item, Mapping) else {"value": item}
-        unknown = set(told) - {"value", "weight", "synonyms", "canonical"}
-        weight = told.get("weight", 1)
-        if unknown or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+    Raises
+    ------
+    ParameterError
+        A slot has too few values to be divided, or they are not listed.
+    """
+    parts = {}
+    places: dict[str, dict[str, list[int]]] = {}
+    for name in slots:
+        source = opened.sources.get(name) or opened.records.get(name)
+        if not isinstance(source, ValuePool | Records):
             raise ParameterError(
-                f"{slot.what} holds a value with settings that cannot be used",
-                got=", ".join(sorted(map(str, unknown))) or f"the weight {weight!r}",
-                allowed="{value: New York, synonyms: [NYC], weight: 2}, weights above 0",
-                place=place,
+                f"the slot '{name}' has no list of values that could be held out",
+                allowed=", ".join(_divisible(opened)) or "no slot of this grammar",
+                place=("holdout", "slots"),
             )
-        first = _value(slot, told.get("value"), place)
-        canonical, others = told.get("canonical"), told.get("synonyms", ())
-        if isinstance(others, str | Mapping) or not isinstance(others, Sequence):
+        n_holdout = round(fraction * source.size)
+        if not 0 < n_holdout < source.size:
             raise ParameterError(
-                f"the synonyms of a value of {slot.what} are no list",
-                got=repr(others),
-                allowed="{value: New York, synonyms: [NYC]}",
-                place=place,
+                f"the {source.size} values of the slot '{name}' cannot be divided",
+                got=f"a holdout of {fraction:g}",
+                todo="give it more values, or hold out another fraction",
+                place=("holdout", "slots"),
             )
-        names = [first, *(_value(slot, own, place) for own in others)]
-        # The weight is that of the thing, whatever it is called.
-        weights += [weight / len(names)] * len(names)
-        texts += names
-        meant += [None if canonical is None else str(canonical)] + [first] * (len(names) - 1)
-    if not any(meant):
-        return ValuePool.of(texts, weights)
-    return ValuePool.of(texts, weights, meant)
+        order = rng_for(seed, "holdout", name).permutation(source.size)
+        places[name] = {
+            "train": sorted(order[n_holdout:].tolist()),
+            "holdout": sorted(order[:n_holdout].tolist()),
+        }
+    for part in PARTS:
+        sources, records = dict(opened.sources), dict(opened.records)
+        for name, chosen_in in places.items():
+            source = sources.get(name)
+            if isinstance(source, ValuePool):
+                sources[name] = source.subset(chosen_in[part])
+            else:
+                records[name] = records[name].subset(chosen_in[part])
+        parts[part] = OpenedSources(sources, records)
+    return parts
 
 
-def _value(slot: Slot, value: object, place: Place) -> str:
-    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not text.strip() or text != text.strip():
+@dataclass(frozen=True)
+class TextCounts:
+    """Numbers of texts that nodes can become, counted without listing them.
+
+    Parameters
+    ----------
+    rules : mapping
+        Rules by name, without cycles.
+    sizes : mapping of str to int
+        Slot or table -> number of its distinct values.
+    owners : mapping of str to str
+        Slot of kind column -> its table.
+    """
+
+    rules: Mapping[str, GrammarRule]
+    sizes: Mapping[str, int]
+    owners: Mapping[str, str]
+
+    def count(self, nodes: Nodes) -> int:
+        """Return an upper bound of the number of texts that `nodes` can become.
+
+        A repeated use of a value counts once; equal texts of different derivations count twice.
+
+        Examples
+        --------
+        >>> from twinset.generators.text._grammar.syntax import Literal
+        >>> tea = SlotUse("tea")
+        >>> TextCounts({}, {"tea": 7}, {}).count((Maybe((Literal("a "),), 0.5), tea, tea))
+        14
+        """
+        return self._all(nodes, frozenset())[0]
+
+    def _all(self, nodes: Nodes, bound: _Keys) -> tuple[int, _Keys]:
+        total = 1
+        for node in nodes:
+            ways, bound = self._one(node, bound)
+            total *= ways
+        return total, bound
+
+    def _one(self, node: Node, bound: _Keys) -> tuple[int, _Keys]:
+        if isinstance(node, SlotUse):
+            name = self.owners.get(node.name, node.name)
+            key = name, node.number
+            earlier = sum(other == name for other, _ in bound)
+            ways = 1 if key in bound else max(self.sizes[name] - earlier, 0)
+            return ways, bound | {key}
+        if isinstance(node, Call):
+            return self._one(self.rules[node.rule].choice, bound)
+        if isinstance(node, Maybe):
+            ways, inside = self._all(node.nodes, bound)
+            return ways + 1, inside
+        if isinstance(node, Choice):
+            found = [self._all(option, bound) for option in node.options]
+            return sum(ways for ways, _ in found), bound.union(*(inside for _, inside in found))
+        return 1, bound
+
+
+def count_texts(template: Template, grammar: Grammar, opened: OpenedSources) -> int:
+    """Return an upper bound of the number of distinct texts of a template.
+
+    Raises
+    ------
+    ParameterError
+        It needs more distinct values than a slot has.
+    """
+    owners = {
+        name: slot.table_and_column[0]
+        for name, slot in grammar.slots.items()
+        if slot.kind == "column"
+    }
+    found = TextCounts(grammar.rules, opened.sizes, owners).count(template.nodes)
+    if not found:
         raise ParameterError(
-            f"{slot.what} holds a value that is empty or has blanks round it",
-            got=repr(value),
-            place=place,
+            f"{template.subject} needs more different values of a slot than there are",
+            todo="give the slot more values, or drop '#2'",
+            place=template.place,
         )
-    return text
+    return found
 
 
-def _dates(slot: Slot, locale: str) -> Source:
-    given = slot.said["date_range"]
-    try:
-        is_list = isinstance(given, Sequence) and not isinstance(given, str)
-        days = [date.fromisoformat(str(day)) for day in given] if is_list else []
-    except ValueError:
-        days = []
-    if len(days) != 2 or days[0] > days[1]:
-        raise slot.fault(
-            f"the dates of {slot.what} are not a range",
-            allowed="{date_range: [2025-01-01, 2025-12-31], format: '%d %B %Y'}",
+def _formatted(table: BoundTable, column: str, slot: Slot) -> BoundTable:
+    form = {key: slot.settings[key] for key in ("format", "marks") if key in slot.settings}
+    if not form:
+        return table
+    if table.formats.get(column, form) != form:
+        raise ParameterError(
+            f"{slot.subject} writes the column '{column}' in another way than the table does",
+            todo="say the format in one place",
+            place=slot.place,
         )
-    first, last = days
-    form = str(slot.said.get("format", "%Y-%m-%d"))
-    write = date_writer(form, locale, what=slot.what, place=slot.place)
-
-    def make(i: int) -> tuple[str, str | None]:
-        day = first + timedelta(days=i)
-        text, plain = write(day), day.isoformat()
-        return text, None if text == plain else plain
-
-    return _pooled((last - first).days + 1, make)
+    return replace(table, formats={**table.formats, column: form})
 
 
-def _numbers(slot: Slot) -> Source:
-    said = slot.said
-    decimals = 0
-    try:
-        decimals = int(str(said.get("decimals", 0)))
-        low, high = (Decimal(str(bound)) for bound in said["number"])
-        unit = Decimal(1).scaleb(-decimals)
-        first, last = low / unit, high / unit
-        is_range = low <= high and first == int(first) and last == int(last)
-    except (TypeError, ValueError, OverflowError, InvalidOperation):
-        is_range = False
-    scale = said.get("scale", "linear")
-    if not is_range or scale not in ("linear", "log") or (scale == "log" and low <= 0):
-        raise slot.fault(
-            f"the numbers of {slot.what} are not a range",
-            allowed="{number: [5, 900], decimals: 2}; bounds with no more decimals; "
-            "scale: linear, or log above 0",
-        )
-    form = str(said.get("format", "{:." + str(decimals) + "f}"))
-    write = number_writer(form, str(said.get("marks", ",.")), what=slot.what, place=slot.place)
-    start, power = int(first), 10**decimals
-
-    def make(i: int) -> tuple[str, str | None]:
-        number = (start + i) / power
-        text, plain = write(number if decimals else start + i), f"{number:.{decimals}f}"
-        return text, None if text == plain else plain
-
-    size = int(last) - start + 1
-    if scale == "linear":
-        return _pooled(size, make)
-    stretch = log((int(last) + 1) / start)
-
-    def place(u: float) -> int:
-        return min(int(start * exp(u * stretch)) - start, size - 1)
-
-    def bucket(i: int) -> int:
-        return min(int(MOST_BUCKETS * log((start + i) / start) / stretch), MOST_BUCKETS - 1)
-
-    return Ranked(size, make, place, bucket)
-
-
-def _pooled(size: int, make: Callable[[int], tuple[str, str | None]]) -> Source:
-    if size > _MOST_LISTED:
-        return Ranked(size, make)
-    made = [make(i) for i in range(size)]
-    meant = [own for _, own in made]
-    return ValuePool.of([text for text, _ in made], None, meant)
+def _divisible(opened: OpenedSources) -> list[str]:
+    pools = [name for name, source in opened.sources.items() if isinstance(source, ValuePool)]
+    return sorted([*pools, *opened.records])

@@ -1,4 +1,4 @@
-"""Tables whose rows texts are bound to: a name and an address in one text come from one record."""
+"""Tables of records: the name and the address in one text come from one row."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import ParameterError, Place, did_you_mean
 
 from .formats import date_writer, number_writer
-from .nodes import Place
 from .values import Entry, Records, bucket_of, cumulated
 
 _KEYS = ("rows", "asset", "key", "labels", "formats", "unique")
-_MOST_ROWS = 5
+_MAX_NAMED_ROWS = 5  # rows that an error names
 _ALLOWED = (
     "a list of rows, the name of an asset, or {asset: NAME, key: COLUMN, labels: {COLUMN: LABEL}}"
 )
@@ -25,26 +24,26 @@ _ALLOWED = (
 
 @dataclass(frozen=True)
 class BoundTable:
-    """What a grammar says of a table.
+    """Settings of a table.
 
     Parameters
     ----------
     name : str
         Its name in templates.
     rows : pyarrow.Table or None
-        Its rows; None while the asset that holds them has not been handed in.
+        Its rows; None until `with_rows` passes those of the asset.
     asset : str
-        Name of that asset; empty where the rows stand in the grammar.
+        Name of the asset; empty where the rows are part of the grammar.
     key : str, optional
-        Column that names a record.
+        Column that identifies a record.
     labels : mapping or None
         Column -> label of its spans; None: each column is its own label.
     formats : mapping
-        Column -> how its numbers or dates are written.
+        Column -> format of its numbers or dates.
     unique : bool
-        Whether no record comes twice in a set.
+        Whether records do not repeat in a set.
     place : tuple
-        Where it stands in the settings.
+        Its path in the settings.
     """
 
     name: str
@@ -58,26 +57,26 @@ class BoundTable:
 
     @property
     def names_records(self) -> bool:
-        """Whether a text tells which record it holds."""
+        """Whether a text reports its record."""
         return self.key is not None or bool(self.asset)
 
     @property
     def is_pending(self) -> bool:
-        """Whether the rows are still to be handed in."""
+        """Whether the rows are still missing."""
         return self.rows is None
 
     @property
-    def what(self) -> str:
-        """What it is called in errors."""
-        told = f"the table '{self.name}'"
-        return f"{told} (the asset '{self.asset}')" if self.asset else told
+    def subject(self) -> str:
+        """Its name in errors."""
+        name = f"the table '{self.name}'"
+        return f"{name} (the asset '{self.asset}')" if self.asset else name
 
     def label_of(self, column: str) -> str | None:
         """Return the label of a column's spans."""
         return column if self.labels is None else self.labels.get(column)
 
-    def check_column(self, column: str, what: str, place: Place) -> None:
-        """Raise ParameterError when the table has no such column, or its rows are not there."""
+    def check_column(self, column: str, subject: str, place: Place) -> None:
+        """Raise ParameterError when the table has no such column, or its rows are missing."""
         if self.rows is None:
             raise ParameterError(
                 f"the rows of the table '{self.name}' are not there",
@@ -87,7 +86,7 @@ class BoundTable:
             )
         if column not in self.rows.column_names:
             raise ParameterError(
-                f"{what} names an unknown column of the table '{self.name}'",
+                f"{subject} names an unknown column of the table '{self.name}'",
                 got=column or "no column",
                 allowed=", ".join(self.rows.column_names[:30]),
                 todo=did_you_mean(column, self.rows.column_names),
@@ -95,7 +94,7 @@ class BoundTable:
             )
 
     def with_rows(self, rows: object) -> BoundTable:
-        """Return the table with these rows: anything that speaks the Arrow stream protocol."""
+        """Return the table with these rows, any object with the Arrow stream protocol."""
         table = replace(self, rows=pa.table(rows))
         for column in [table.key] if table.key is not None else []:
             table.check_column(column, "the setting 'key'", (*self.place, "key"))
@@ -107,7 +106,7 @@ class BoundTable:
         Raises
         ------
         ParameterError
-            A cell that texts would need is empty, a key is repeated, or a format does not fit.
+            A cell is empty, a key is repeated, or a format does not fit.
         """
         rows = self.rows
         assert rows is not None
@@ -117,11 +116,11 @@ class BoundTable:
             ids = tuple(self._texts(rows, self.key, "")) if self.key else _counted(rows.num_rows)
             if len(set(ids)) < len(ids):
                 first = {one: i for i, one in reversed(list(enumerate(ids)))}
-                again = [i for i, one in enumerate(ids) if first[one] < i]
+                repeated = [i for i, one in enumerate(ids) if first[one] < i]
                 raise self.fault(
-                    f"the key '{self.key}' of {self.what} is not unique",
-                    got=f"a value that came before in {_named_rows(again)}",
-                    todo="name a column without repeats, or mend these rows",
+                    f"the key '{self.key}' of {self.subject} is not unique",
+                    got=f"a value that came before in {_named_rows(repeated)}",
+                    todo="name a column without repeats, or correct these rows",
                 )
         places = tuple(range(rows.num_rows))
         if not places:
@@ -132,12 +131,12 @@ class BoundTable:
             bounds = cumulated(weights) if len(set(weights)) > 1 else None
         return Records(texts, ids, places, bounds)
 
-    def fault(self, what: str, **more: str) -> ParameterError:
-        """Return the error that says what is wrong with it."""
-        return ParameterError(what, **more, place=self.place)
+    def fault(self, problem: str, **facts: str) -> ParameterError:
+        """Return an error at the place of the table."""
+        return ParameterError(problem, **facts, place=self.place)
 
-    def _weights(self, told: Sequence[object]) -> list[float]:
-        weights = [float(one) if isinstance(one, int | float) else -1.0 for one in told]
+    def _weights(self, cells: Sequence[object]) -> list[float]:
+        weights = [float(one) if isinstance(one, int | float) else -1.0 for one in cells]
         if not all(0 <= weight < inf for weight in weights):
             raise self.fault(
                 f"the column 'weight' of the table '{self.name}' is no weight of its rows",
@@ -148,15 +147,14 @@ class BoundTable:
 
     def _entries(self, rows: pa.Table, column: str, locale: str) -> tuple[Entry, ...]:
         texts = self._texts(rows, column, locale)
-        plain = self._plain(rows, column) if column in self.formats else texts
+        plain = texts
+        if column in self.formats:
+            plain = [_spell(value) for value in rows.column(column).to_pylist()]
         n = len(texts)
         return tuple(
             (text, len(text), None if text == own else own, bucket_of(i, n))
             for i, (text, own) in enumerate(zip(texts, plain))
         )
-
-    def _plain(self, rows: pa.Table, column: str) -> list[str]:
-        return [_spell(value) for value in rows.column(column).to_pylist()]
 
     def _texts(self, rows: pa.Table, column: str, locale: str) -> list[str]:
         values = rows.column(column).to_pylist()
@@ -164,7 +162,7 @@ class BoundTable:
         if empty:
             cells = "a cell" if len(empty) == 1 else f"{len(empty):,} cells"
             raise self.fault(
-                f"{cells} of the column '{column}' of {self.what} {'is' if len(empty) == 1 else 'are'} "
+                f"{cells} of the column '{column}' of {self.subject} {'is' if len(empty) == 1 else 'are'} "
                 "empty",
                 got=f"nothing in {_named_rows(empty)}",
                 todo="fill them or leave these rows out: an empty value cannot be marked",
@@ -172,19 +170,19 @@ class BoundTable:
         form = self.formats.get(column)
         if form is None:
             return [_spell(value).strip() for value in values]
-        what = f"the column '{column}' of the table '{self.name}'"
+        subject = f"the column '{column}' of the table '{self.name}'"
         text, marks = str(form.get("format", "{}")), str(form.get("marks", ",."))
         if isinstance(values[0], date):
-            write = date_writer(text, locale, what=what, place=self.place)
+            write = date_writer(text, locale, subject=subject, place=self.place)
             return [write(value) for value in values]
         if any(isinstance(value, str) for value in values):
-            raise self.fault(f"{what} has a format and holds texts", allowed="numbers or dates")
-        number = number_writer(text, marks, what=what, place=self.place)
+            raise self.fault(f"{subject} has a format and holds texts", allowed="numbers or dates")
+        number = number_writer(text, marks, subject=subject, place=self.place)
         return [number(value).strip() for value in values]
 
 
-def read_table(name: str, said: object) -> BoundTable:
-    """Return what a grammar says of the table `name`.
+def read_table(name: str, source: object) -> BoundTable:
+    """Return the table that settings describe.
 
     Raises
     ------
@@ -193,27 +191,27 @@ def read_table(name: str, said: object) -> BoundTable:
     """
     place: Place = ("tables", name)
 
-    def fault(what: str, **more: str) -> ParameterError:
-        return ParameterError(what, **more, place=place)
+    def fault(problem: str, **facts: str) -> ParameterError:
+        return ParameterError(problem, **facts, place=place)
 
     if not name.isidentifier():
         raise fault(f"'{name}' cannot be the name of a table", allowed="letters, digits and _")
-    if hasattr(said, "__arrow_c_stream__"):
-        said = {"rows": said}
-    elif isinstance(said, str):
-        said = {"asset": said}
-    elif not isinstance(said, Mapping):
-        said = {"rows": said}
-    for key in said:
-        if key not in _KEYS:
-            raise fault(f"the table '{name}' has the unknown setting '{key}'", allowed=_ALLOWED)
-    rows, asset = said.get("rows"), said.get("asset", "")
-    labels, formats, key = said.get("labels"), said.get("formats", {}), said.get("key")
+    if isinstance(source, Mapping) and not hasattr(source, "__arrow_c_stream__"):
+        settings: Mapping[str, Any] = source
+    else:
+        settings = {"asset" if isinstance(source, str) else "rows": source}
+    for setting in settings:
+        if setting not in _KEYS:
+            raise fault(f"the table '{name}' has the unknown setting '{setting}'", allowed=_ALLOWED)
+    rows, asset = settings.get("rows"), settings.get("asset", "")
+    labels, formats, key = settings.get("labels"), settings.get("formats", {}), settings.get("key")
     if (rows is None and not asset) or not isinstance(asset, str):
         raise fault(f"the table '{name}' has no rows", allowed=_ALLOWED)
-    if not isinstance(labels, Mapping | None) or not isinstance(formats, Mapping):
-        raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
-    if not all(isinstance(form, Mapping) for form in formats.values()):
+    if (
+        not isinstance(labels, Mapping | None)
+        or not isinstance(formats, Mapping)
+        or not all(isinstance(form, Mapping) for form in formats.values())
+    ):
         raise fault(f"the labels or formats of the table '{name}' are no mapping", allowed=_ALLOWED)
     table = BoundTable(
         name=name,
@@ -222,7 +220,7 @@ def read_table(name: str, said: object) -> BoundTable:
         key=None if key is None else str(key),
         labels=labels,
         formats=formats,
-        unique=bool(said.get("unique", False)),
+        unique=bool(settings.get("unique", False)),
         place=place,
     )
     if rows is None:
@@ -253,14 +251,14 @@ def _counted(n: int) -> tuple[str, ...]:
 
 
 def _named_rows(rows: Sequence[int]) -> str:
-    """Return some rows by their numbers; a CSV file has its head in front of the first."""
-    shown = ", ".join(str(row + 1) for row in rows[:_MOST_ROWS])
-    more = ", ..." if len(rows) > _MOST_ROWS else ""
+    """Return the numbers of some rows as text, counted from 1 without the header of a file."""
+    shown = ", ".join(str(row + 1) for row in rows[:_MAX_NAMED_ROWS])
+    more = ", ..." if len(rows) > _MAX_NAMED_ROWS else ""
     return f"row{'s' * (len(rows) > 1)} {shown}{more} (counted from 1)"
 
 
 def _spell(value: object) -> str:
-    """Return a cell as text, as a person would write it down."""
+    """Return the text of a cell."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -1,8 +1,8 @@
-"""Where the values of a slot come from once it is opened: a pool of them, or a rule that counts them."""
+"""Sources of slot values: listed pools, computed ranges, and rows of tables."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -11,136 +11,17 @@ from math import gcd
 from twinset.core.seeding import rng_for
 
 Entry = tuple[str, int, str | None, int]
-"""A value: its text, how many code points that is, its canonical value if it differs, its bucket."""
+"""A value: text, length in code points, canonical value if it differs, bucket."""
 Uniform = Callable[[], float]
-"""Gives the next number in [0, 1)."""
+"""Returns the next number in [0, 1)."""
 
-MOST_BUCKETS = 20
-_DENSE = 1 << 53
-
-
-@dataclass(frozen=True)
-class ValuePool:
-    """Values that are held in a list.
-
-    Parameters
-    ----------
-    entries : tuple of Entry
-        The values.
-    bounds : tuple of float, optional
-        Cumulated weights, the last of them 1; alike when not given.
-    """
-
-    entries: tuple[Entry, ...]
-    bounds: tuple[float, ...] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        texts: Sequence[str],
-        weights: Sequence[float] | None = None,
-        canonical: Sequence[str | None] | None = None,
-    ) -> ValuePool:
-        """Return the pool of these texts, in order.
-
-        Examples
-        --------
-        >>> ValuePool.of(["tea", "coffee"], weights=[1, 3]).bounds
-        (0.25, 1.0)
-        """
-        n = len(texts)
-        meant = canonical if canonical is not None else [None] * n
-        entries = tuple(
-            (text, len(text), own, bucket_of(i, n))
-            for i, (text, own) in enumerate(zip(texts, meant, strict=True))
-        )
-        if weights is None or len(set(weights)) <= 1:
-            return cls(entries)
-        return cls(entries, cumulated(weights))
-
-    @property
-    def size(self) -> int:
-        """How many values there are."""
-        return len(self.entries)
-
-    @property
-    def n_texts(self) -> int:
-        """How many different texts there are."""
-        return len({entry[0] for entry in self.entries})
-
-    def bucket_at(self, index: int) -> int:
-        """Return the bucket of value `index`."""
-        return self.entries[index][3]
-
-    def draw(self, u: Uniform) -> Entry:
-        """Return a value at random."""
-        if self.bounds is None:
-            return self.entries[int(u() * len(self.entries))]
-        return self.entries[bisect_right(self.bounds, u())]
-
-    def at(self, index: int) -> Entry:
-        """Return the value with this number."""
-        return self.entries[index]
-
-    def part(self, places: Sequence[int]) -> ValuePool:
-        """Return the pool of the values at these places, with the weights that they had."""
-        if self.bounds is None:
-            return ValuePool(tuple(self.entries[i] for i in places))
-        steps = [b - a for a, b in zip((0.0, *self.bounds), self.bounds)]
-        bounds = cumulated([steps[i] for i in places])
-        return ValuePool(tuple(self.entries[i] for i in places), bounds)
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Values that are too many for a list: number i is worked out when it is asked for.
-
-    Parameters
-    ----------
-    size : int
-        How many there are.
-    make : callable
-        Returns the text of value i, and its canonical value if that differs.
-    place : callable, optional
-        Turns a number in [0, 1) into the number of a value; by default all are alike.
-    bucket : callable, optional
-        Returns the bucket of value i, 0 to 19 and never falling; by default all are equally wide.
-    """
-
-    size: int
-    make: Callable[[int], tuple[str, str | None]]
-    place: Callable[[float], int] | None = None
-    bucket: Callable[[int], int] | None = None
-
-    @property
-    def n_texts(self) -> int:
-        """How many different texts there are."""
-        return self.size
-
-    def draw(self, u: Uniform) -> Entry:
-        """Return a value at random."""
-        if self.place is not None:
-            return self.at(self.place(u()))
-        if self.size < _DENSE:
-            return self.at(int(u() * self.size))
-        # One number of 53 bits would leave most values out.
-        rounds = (self.size.bit_length() + 20) // 53 + 1
-        whole = 0
-        for _ in range(rounds):
-            whole = (whole << 53) | int(u() * _DENSE)
-        return self.at(whole * self.size >> (53 * rounds))
-
-    def at(self, index: int) -> Entry:
-        """Return the value with this number."""
-        text, canonical = self.make(index)
-        return text, len(text), canonical, self.bucket_at(index)
-
-    def bucket_at(self, index: int) -> int:
-        """Return the bucket of value `index`."""
-        return bucket_of(index, self.size) if self.bucket is None else self.bucket(index)
-
-
-Source = ValuePool | Ranked
+# Coverage counts pairs of buckets: 20 a slot keep the values of short lists apart, and 400 cells for a
+# pair of slots are filled by a few thousand texts.
+MAX_BUCKETS = 20
+PRIME = 23  # levels of the design: the smallest prime >= MAX_BUCKETS, as Bose's construction needs
+CELLS = PRIME**2
+_MIN_EVEN = 200  # values from which buckets of unequal size differ by 10 % of a bucket at most
+_DENSE = 1 << 53  # numbers that one float of [0, 1) can address
 
 
 def bucket_of(index: int, size: int) -> int:
@@ -151,61 +32,157 @@ def bucket_of(index: int, size: int) -> int:
     >>> [bucket_of(i, 3) for i in range(3)], bucket_of(99, 100)
     ([0, 1, 2], 19)
     """
-    return index * min(size, MOST_BUCKETS) // size
+    return index * min(size, MAX_BUCKETS) // size
+
+
+def cumulated(weights: Sequence[float]) -> tuple[float, ...]:
+    """Return the cumulated shares of weights; the last is exactly 1.
+
+    Examples
+    --------
+    >>> cumulated([1, 3])
+    (0.25, 1.0)
+    """
+    total = sum(weights)
+    return (*(at / total for at in accumulate(weights[:-1])), 1.0)
+
+
+def _subset_bounds(
+    bounds: tuple[float, ...] | None, chosen: Sequence[int]
+) -> tuple[float, ...] | None:
+    """Return the cumulated shares of the chosen items, with the weights that they had."""
+    if bounds is None:
+        return None
+    steps = [b - a for a, b in zip((0.0, *bounds), bounds)]
+    return cumulated([steps[i] for i in chosen])
 
 
 @dataclass(frozen=True)
-class Shuffle:
-    """A fixed shuffle of the numbers below `size`, worked out one by one: no two places share a number.
+class ValuePool:
+    """A list of values; `bounds` are their cumulated weights, None for equal weights."""
+
+    entries: tuple[Entry, ...]
+    bounds: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        weights: Sequence[float] | None = None,
+        canonical: Sequence[str | None] | None = None,
+    ) -> ValuePool:
+        """Return the pool of these texts, in order.
+
+        Examples
+        --------
+        >>> ValuePool.from_texts(["tea", "coffee"], weights=[1, 3]).bounds
+        (0.25, 1.0)
+        """
+        n = len(texts)
+        entries = tuple(
+            (text, len(text), own, bucket_of(i, n))
+            for i, (text, own) in enumerate(zip(texts, canonical or [None] * n, strict=True))
+        )
+        is_even = weights is None or len(set(weights)) <= 1
+        return cls(entries, None if is_even else cumulated(weights or ()))
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.entries)
+
+    @property
+    def n_texts(self) -> int:
+        """Number of distinct texts."""
+        return len({entry[0] for entry in self.entries})
+
+    def bucket_at(self, index: int) -> int:
+        """Return the bucket of value `index`."""
+        return self.entries[index][3]
+
+    def draw(self, u: Uniform) -> Entry:
+        """Return a random value."""
+        if self.bounds is None:
+            return self.entries[int(u() * len(self.entries))]
+        return self.entries[bisect_right(self.bounds, u())]
+
+    def at(self, index: int) -> Entry:
+        """Return value `index`."""
+        return self.entries[index]
+
+    def subset(self, chosen: Sequence[int]) -> ValuePool:
+        """Return the pool of the chosen values, with the weights that they had."""
+        return ValuePool(
+            tuple(self.entries[i] for i in chosen), _subset_bounds(self.bounds, chosen)
+        )
+
+
+@dataclass(frozen=True)
+class ComputedValues:
+    """Values that are too many for a list: value i is computed on request.
 
     Parameters
     ----------
     size : int
-        How many numbers, 1 or more.
-    step, shift : int
-        What decides the order; `step` has no divisor in common with `size`.
+        Number of values.
+    make : callable
+        Returns text and canonical value (if it differs) of value i.
+    place : callable, optional
+        Maps a number in [0, 1) to an index; by default all values are equally likely.
+    bucket : callable, optional
+        Returns the bucket, 0 to 19, of value i, in ascending order; by default all are equally wide.
     """
 
     size: int
-    step: int
-    shift: int
+    make: Callable[[int], tuple[str, str | None]]
+    place: Callable[[float], int] | None = None
+    bucket: Callable[[int], int] | None = None
 
-    @classmethod
-    def of(cls, size: int, seed: int, name: str) -> Shuffle:
-        """Return the shuffle that belongs to a name.
+    @property
+    def n_texts(self) -> int:
+        """Number of distinct texts."""
+        return self.size
 
-        Examples
-        --------
-        >>> shuffle = Shuffle.of(10, 7, "order")
-        >>> sorted(shuffle.at(i) for i in range(10)) == list(range(10))
-        True
-        """
-        u = rng_for(seed, "shuffle", name).random(2)
-        # Near the golden section, neighbours land far from each other.
-        step = int((0.6 + 0.03 * float(u[0])) * size) or 1
-        while gcd(step, size) != 1:
-            step += 1
-        return cls(size, step, int(float(u[1]) * size))
+    def draw(self, u: Uniform) -> Entry:
+        """Return a random value."""
+        if self.place is not None:
+            return self.at(self.place(u()))
+        if self.size < _DENSE:
+            return self.at(int(u() * self.size))
+        # One float would reach a part of the values only: join 53 bits of each of several floats.
+        rounds = (self.size.bit_length() + 20) // 53 + 1
+        whole = 0
+        for _ in range(rounds):
+            whole = (whole << 53) | int(u() * _DENSE)
+        return self.at(whole * self.size >> (53 * rounds))
 
-    def at(self, place: int) -> int:
-        """Return the number at `place`, which lies below `size`."""
-        return (self.step * place + self.shift) % self.size
+    def at(self, index: int) -> Entry:
+        """Return value `index`."""
+        text, canonical = self.make(index)
+        return text, len(text), canonical, self.bucket_at(index)
+
+    def bucket_at(self, index: int) -> int:
+        """Return the bucket of value `index`."""
+        return bucket_of(index, self.size) if self.bucket is None else self.bucket(index)
+
+
+Source = ValuePool | ComputedValues
 
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a table, drawn whole: every column of a text comes from one of them.
+    """Rows of a table, drawn whole: all columns of a text come from one of them.
 
     Parameters
     ----------
     columns : mapping
         Column -> the value of each row.
     ids : tuple of str, optional
-        Name of each row; without them texts do not tell which row they hold.
+        Identifier of each row; without them texts do not report their row.
     places : tuple of int
-        The rows that may be drawn.
+        Rows that may be drawn.
     bounds : tuple of float, optional
-        Cumulated weights of `places`, the last of them 1; alike when not given.
+        Cumulated weights of `places`; None for equal weights.
     """
 
     columns: Mapping[str, tuple[Entry, ...]]
@@ -215,11 +192,11 @@ class Records:
 
     @property
     def size(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return len(self.places)
 
     def draw(self, u: Uniform) -> int:
-        """Return the position of a row at random."""
+        """Return the position of a random row."""
         if self.bounds is None:
             return self.places[int(u() * len(self.places))]
         return self.places[bisect_right(self.bounds, u())]
@@ -228,22 +205,103 @@ class Records:
         """Return the position of record `index`."""
         return self.places[index]
 
-    def part(self, chosen: Sequence[int]) -> Records:
-        """Return the records at these of the places, with the weights that they had."""
+    def subset(self, chosen: Sequence[int]) -> Records:
+        """Return the chosen records, with the weights that they had."""
         places = tuple(self.places[i] for i in chosen)
-        if self.bounds is None:
-            return replace(self, places=places)
-        steps = [b - a for a, b in zip((0.0, *self.bounds), self.bounds)]
-        return replace(self, places=places, bounds=cumulated([steps[i] for i in chosen]))
+        return replace(self, places=places, bounds=_subset_bounds(self.bounds, chosen))
 
 
-def cumulated(weights: Sequence[float]) -> tuple[float, ...]:
-    """Return the cumulated shares of weights; the last is 1, whatever the rounding.
+@dataclass(frozen=True)
+class Permutation:
+    """A permutation of the numbers below `size`: place -> (step * place + shift) mod size."""
+
+    size: int
+    step: int
+    shift: int
+
+    @classmethod
+    def from_seed(cls, size: int, seed: int, name: str) -> Permutation:
+        """Return the permutation of a seed and a name.
+
+        Examples
+        --------
+        >>> order = Permutation.from_seed(10, 7, "order")
+        >>> sorted(order.at(i) for i in range(10)) == list(range(10))
+        True
+        """
+        u = rng_for(seed, "shuffle", name).random(2)
+        # Near the golden section (0.618), neighbouring places get distant numbers.
+        step = int((0.6 + 0.03 * float(u[0])) * size) or 1
+        while gcd(step, size) != 1:
+            step += 1
+        return cls(size, step, int(float(u[1]) * size))
+
+    def at(self, place: int) -> int:
+        """Return the number at `place`, which is below `size`."""
+        return (self.step * place + self.shift) % self.size
+
+
+def design_level(cell: int, column: int) -> int:
+    """Return the level, 0 to 22, of a column (0 to 23) in a cell (0 to 528) of the orthogonal array.
+
+    Any two columns hold every pair of levels exactly once.
+
+    References
+    ----------
+    Bose and Bush, "Orthogonal arrays of strength two and three", Annals of Mathematical Statistics 23
+    (1952).
 
     Examples
     --------
-    >>> cumulated([1, 3])
-    (0.25, 1.0)
+    >>> len({(design_level(cell, 4), design_level(cell, 23)) for cell in range(CELLS)}) == CELLS
+    True
     """
-    total = sum(weights)
-    return (*(at / total for at in accumulate(weights[:-1])), 1.0)
+    x, y = divmod(cell, PRIME)
+    return y if column == PRIME else (x + column * y) % PRIME
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The buckets of a source: their number, and the indices of the values in each."""
+
+    n: int
+    members: Callable[[int], Sequence[int]]
+
+    def pick(self, cell: int, column: int, u: Uniform) -> int | None:
+        """Return the index of a value in the bucket that a cell names; None for any bucket."""
+        bucket = design_level(cell, column)
+        own = self.members(bucket) if bucket < self.n else ()
+        return own[int(u() * len(own))] if own else None
+
+
+def bucket_starts(source: Source, n: int) -> list[int]:
+    """Return the index of the first value of each of `n` buckets, and the size, length n + 1."""
+    return [bisect_left(range(source.size), b, key=source.bucket_at) for b in range(n + 1)]
+
+
+def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
+    """Return the buckets of a source, or None where equal shares of buckets would change its weights.
+
+    Parameters
+    ----------
+    source : ValuePool, ComputedValues or Records
+        A source, or the part of one that is not held out.
+    n_all : int
+        Number of values of the whole source, which decides the bucket of each.
+    """
+    if isinstance(source, ComputedValues):
+        if source.place is not None:
+            return None
+        first = bucket_starts(source, MAX_BUCKETS)
+        return Buckets(MAX_BUCKETS, lambda b: range(first[b], first[b + 1]))
+    n = min(n_all, MAX_BUCKETS)
+    if source.bounds is not None or (n_all % n and n_all < _MIN_EVEN):
+        return None
+    members: list[list[int]] = [[] for _ in range(n)]
+    if isinstance(source, ValuePool):
+        for i, entry in enumerate(source.entries):
+            members[entry[3]].append(i)
+    else:
+        for row in source.places:
+            members[bucket_of(row, n_all)].append(row)
+    return Buckets(n, members.__getitem__)

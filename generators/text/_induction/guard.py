@@ -1,4 +1,4 @@
-"""What keeps a new text from being a copy of a real one, and from being of another class."""
+"""Checks of new texts: similarity to real ones, and the class that their words suggest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .tokens import Sentence, Token, words_of
 Ints = npt.NDArray[np.int64]
 Term = tuple[object, int]
 _NONE: Ints = np.empty(0, dtype=np.int64)
-_SMOOTHING = 0.1
+_SMOOTHING = 0.1  # added to every count (Lidstone): a word unseen in a class does not rule it out
 
 
 class RealTexts:
-    """Tells how like a text is to the real text that is most like it.
+    """Index of real texts for the similarity of a new text to the nearest one.
 
-    The likeness of two texts is the share of their words and pairs of neighbouring words that they have in
-    common (Dice): 1 for the same words in the same order, 0 for none in common.
+    similarity(a, b) = 2 |A n B| / (|A| + |B|) (Dice), A and B being the multisets of words and pairs of
+    neighbouring words: 1 for the same words in the same order, 0 for no word in common.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class RealTexts:
 
     Examples
     --------
-    >>> RealTexts(["play some jazz", "stop"]).likeness("Play some blues")
+    >>> RealTexts(["play some jazz", "stop"]).similarity("Play some blues")
     0.6
     """
 
@@ -45,13 +45,13 @@ class RealTexts:
         self._places = {term: np.array(found, dtype=np.int64) for term, found in places.items()}
         self._sizes = np.array(sizes, dtype=np.float64)
 
-    def stutters(self, text: str) -> bool:
-        """Return whether a word stands twice in a row as it does in no real text."""
+    def has_repetition(self, text: str) -> bool:
+        """Return whether a word is repeated in a row that no real text repeats."""
         pairs = pairwise(words_of(text))
         return any(one == other and ((one, other), 0) not in self._places for one, other in pairs)
 
-    def likeness(self, text: str) -> float:
-        """Return the likeness to the nearest real text, 0 to 1."""
+    def similarity(self, text: str) -> float:
+        """Return the similarity to the nearest real text, 0 to 1."""
         terms = _terms(text)
         hits = [self._places[term] for term in terms if term in self._places]
         shared = np.bincount(np.concatenate([*hits, _NONE]), minlength=len(self._sizes))
@@ -60,7 +60,7 @@ class RealTexts:
 
 
 class Classes:
-    """A word model of each class (naive Bayes) that tells whether a text could be of another one.
+    """Naive Bayes model of the words of each class.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ class Classes:
         self._weights = np.log(counts / counts.sum(axis=0))
 
     def margin(self, tokens: Sequence[Token], group: int) -> float:
-        """Return how much likelier a class is than the next, as a logarithm; infinite where it is alone."""
+        """Return the log-likelihood ratio of a class to the best other one; inf without another."""
         at = [self._at[key] for key in {token.key for token in tokens}]
         scores = self._weights[at].sum(axis=0)
         return float(scores[group] - np.delete(scores, group).max(initial=-np.inf))
 
 
-def shortest(sentences: Sequence[Sentence]) -> dict[int, int]:
-    """Return the number of tokens of the shortest real text of each class: less is a fragment."""
+def shortest_lengths(sentences: Sequence[Sentence]) -> dict[int, int]:
+    """Return the number of tokens of the shortest real text of each class."""
     found: dict[int, int] = {}
     for sentence in sentences:
         n = len(sentence.tokens)
@@ -96,7 +96,7 @@ def shortest(sentences: Sequence[Sentence]) -> dict[int, int]:
 
 
 def _terms(text: str) -> list[Term]:
-    """Return the words and pairs of a text, each with how often it stood there before."""
+    """Return the words and pairs of a text, each with the number of its earlier occurrences."""
     words = words_of(text)
     seen: Counter[object] = Counter()
     terms: list[Term] = []

@@ -1,4 +1,4 @@
-"""Real texts as rows of tokens in which entities are single symbols, so that no recombination cuts them."""
+"""Real texts as sequences of tokens in which each entity is one token, so that none is cut."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from twinset.core.errors import DataError, ParameterError
 
-# Marks that combine with the letter before them are part of its word.
+# Combining marks are part of the word of the letter before them.
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e"
 )
-# These write no blanks between words, so each of their signs is a token.
+# Scripts without spaces between words: each character is a token.
 _SIGNS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD = rf"(?:(?![{_SIGNS}])[\w{_MARKS}])+"
 _OTHER = rf"[^\w\s{_MARKS}]+"
-# "can't", "8/26/2022" and "a.m" are one token; so is a row of marks or of joined emoji.
+# "can't", "8/26/2022" and "a.m" are one token; so is a run of punctuation or of joined emoji.
 _TOKEN = re.compile(rf"[{_SIGNS}]|{_WORD}(?:{_OTHER}{_WORD})*|{_OTHER}")
 
 
@@ -27,15 +27,15 @@ Words = Sequence[str] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Value:
-    """What fills a slot: a text, and the spans in it.
+    """A value of a slot: its text, and the spans in it.
 
     Parameters
     ----------
     text : str
-        The value as it was written.
+        The value.
     spans : tuple of (int, int, str)
-        Start, end and label of every span, from the beginning of the value; empty for words of a
-        lexicon that are no entities.
+        Start, end and label of every span, relative to the value; empty for words of a lexicon that are
+        no entities.
     """
 
     text: str
@@ -44,18 +44,18 @@ class Value:
 
 @dataclass(frozen=True)
 class Token:
-    """A word, a mark or a slot of one real text.
+    """A word, punctuation or slot of one real text.
 
     Parameters
     ----------
     before : str
-        Blanks before it.
+        White space before it.
     key : str
-        What it is when contexts are compared: the word in small letters, or ``{slot}``.
+        Its symbol in contexts: the word in lowercase, or ``{slot}``.
     text : str
-        As it was written; of a slot its own value.
+        Its text; of a slot its real value.
     value : Value or None
-        Of a slot, what filled it; None for words.
+        Value of a slot; None for words.
     """
 
     before: str
@@ -71,7 +71,7 @@ class Sentence:
     Parameters
     ----------
     row : int
-        Its place in the set that was learnt from.
+        Row in the train set.
     group : int
         Its class.
     tokens : tuple of Token
@@ -83,12 +83,12 @@ class Sentence:
     tokens: tuple[Token, ...]
 
     @classmethod
-    def of(
+    def from_text(
         cls, row: int, group: int, text: str, spans: Sequence[Mapping[str, Any]], lexicon: Lexicon
     ) -> Sentence:
-        """Return a text with its spans, and what the lexicon knows in the rest, as slots.
+        """Return a text as tokens; its spans, and phrases of the lexicon in the rest, are slots.
 
-        Spans that lie in or across each other become one slot, whose value carries them all.
+        Overlapping spans become one slot, whose value has them all.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Sentence:
         Examples
         --------
         >>> spans = [{"start": 5, "end": 9, "label": "artist"}]
-        >>> found = Sentence.of(0, 0, "Play Abba now", spans, Lexicon({"when": ["now", "later"]}))
+        >>> found = Sentence.from_text(0, 0, "Play Abba now", spans, Lexicon({"when": ["now", "later"]}))
         >>> [token.key for token in found.tokens]
         ['play', '{artist}', '{when}']
         """
@@ -106,7 +106,8 @@ class Sentence:
         at = 0
         for start, end, inner in _clusters(row, text, spans):
             tokens += lexicon.tokens(text[at:start])
-            blanks = _blanks_before(text, at, start)
+            piece = text[at:start]
+            blanks = piece[len(piece.rstrip()) :]
             name = "+".join(dict.fromkeys(label for _, _, label in inner))
             value = Value(text[start:end], tuple(inner))
             tokens.append(Token(blanks, "{" + name + "}", value.text, value))
@@ -116,12 +117,12 @@ class Sentence:
 
 
 class Lexicon:
-    """Words and phrases that may stand for each other, found in texts whatever their case.
+    """Lists of exchangeable words and phrases, found in texts regardless of case.
 
     Parameters
     ----------
     lists : mapping of str to sequence of str, or to mapping of str to float
-        Name -> phrases, or phrases with weights. One that stands in two lists belongs to the first.
+        Name -> phrases, or phrases with weights. A phrase of two lists belongs to the first.
 
     Raises
     ------
@@ -154,18 +155,18 @@ class Lexicon:
         self._longest = max(map(len, self._names), default=0)
 
     def tokens(self, text: str) -> Iterator[Token]:
-        """Yield the tokens of a piece of text; phrases of the lexicon, the longest first, as slots."""
+        """Yield the tokens of a text; phrases of the lexicon, longest first, are slots."""
         words = list(_TOKEN.finditer(text))
         i = 0
         while i < len(words):
             n, name = self._phrase_at(words, i)
             start, end = words[i].start(), words[i + n - 1].end()
             before = text[words[i - 1].end() if i else 0 : start]
-            said = text[start:end]
+            phrase = text[start:end]
             if name is None:
-                yield Token(before, said.lower(), said)
+                yield Token(before, phrase.lower(), phrase)
             else:
-                yield Token(before, "{" + name + "}", said, Value(said, ()))
+                yield Token(before, "{" + name + "}", phrase, Value(phrase, ()))
             i += n
 
     def _phrase_at(self, words: Sequence[re.Match[str]], i: int) -> tuple[int, str | None]:
@@ -186,7 +187,7 @@ def _weights(name: str, words: Mapping[str, float]) -> tuple[float, ...]:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and marks of a text in small letters.
+    """Return the words and punctuation of a text in lowercase.
 
     Examples
     --------
@@ -196,15 +197,10 @@ def words_of(text: str) -> list[str]:
     return [found.group().lower() for found in _TOKEN.finditer(text)]
 
 
-def _blanks_before(text: str, first: int, end: int) -> str:
-    piece = text[first:end]
-    return piece[len(piece.rstrip()) :]
-
-
 def _clusters(
     row: int, text: str, spans: Sequence[Mapping[str, Any]]
 ) -> list[tuple[int, int, list[tuple[int, int, str]]]]:
-    """Return stretches of text that spans cover together, each with its spans counted from its start."""
+    """Return the stretches covered by overlapping spans, each with its spans relative to its start."""
     found: list[tuple[int, int, list[tuple[int, int, str]]]] = []
     for span in sorted(spans, key=lambda one: (one["start"], -one["end"], one["label"])):
         start, end, label = int(span["start"]), int(span["end"]), str(span["label"])

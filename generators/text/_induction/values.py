@@ -1,4 +1,4 @@
-"""What may fill a slot: the values that real texts hold there, and those of a lexicon."""
+"""Values of slots: those of real texts, and those of a lexicon."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from twinset.core.errors import FitError
 from .tokens import Lexicon, Sentence, Token, Value
 
 Source = Literal["real and lexicon", "lexicon"]
-_FROM_LEXICON = 0.5
+_LEXICON_SHARE = 0.5  # of slots that have both real and listed values: neither source is preferred
 
 
 class Values:
     """The values of every slot.
 
-    A class takes its own n values, d of them distinct, or with probability d / (n + d) those of all
-    classes: the chance that the next value would have been a new one. So where values come back
-    (ratings, kinds of restaurant) a class mostly keeps to its own; names and titles are shared.
+    A class with n values, d of them distinct, draws from the values of all classes with probability
+    d / (n + d) (the probability that its next value is a new one), else from its own. So classes keep
+    to their own values where values recur (ratings, kinds of restaurant), and share names and titles.
 
     Parameters
     ----------
     sentences : sequence of Sentence
         The real texts.
     lexicon : Lexicon
-        More values by name of the slot.
+        Further values by slot.
     source : {"real and lexicon", "lexicon"}
-        Whether values of real spans are written at all.
+        Sources of values for the slots of spans.
 
     Raises
     ------
     FitError
-        Only the lexicon may be used, and it has no list for one of the labels.
+        `source` is "lexicon", and the lexicon has no list for a label.
 
     References
     ----------
@@ -55,7 +55,7 @@ class Values:
             self._shared[key] = [value for own in by_group.values() for value in own]
             for group, own in by_group.items():
                 self._of_class[key, group] = own
-                self._new[key, group] = _chance_of_new(own)
+                self._new[key, group] = _new_value_probability(own)
         self._lexicon = {
             "{" + name + "}": [_as_value(name, text, "{" + name + "}" in real) for text in texts]
             for name, texts in lexicon.lists.items()
@@ -64,9 +64,9 @@ class Values:
             "{" + name + "}": np.cumsum(weights) / sum(weights)
             for name, weights in lexicon.weights.items()
         }
-        if source == "lexicon" and (lacking := sorted(set(real) - set(self._lexicon))):
+        if source == "lexicon" and (missing := sorted(set(real) - set(self._lexicon))):
             raise FitError(
-                f"the lexicon has no list for the spans '{lacking[0][1:-1]}'",
+                f"the lexicon has no list for the spans '{missing[0][1:-1]}'",
                 todo="give one, or allow the values of the real texts",
             )
 
@@ -76,17 +76,17 @@ class Values:
         if not own or rng.random() < self._new[token.key, group]:
             own = self._shared.get(token.key, [])
         listed = self._lexicon.get(token.key, [])
-        take_listed = bool(listed) and (not own or rng.random() < _FROM_LEXICON)
+        take_listed = bool(listed) and (not own or rng.random() < _LEXICON_SHARE)
         if take_listed and token.key in self._weights:
             at = int(np.searchsorted(self._weights[token.key], rng.random(), side="right"))
             value = listed[min(at, len(listed) - 1)]
         else:
             chosen = listed if take_listed else own
             value = chosen[int(rng.integers(len(chosen)))]
-        return _in_the_case_of(token.text, value) if take_listed and not value.spans else value
+        return _with_case_of(token.text, value) if take_listed and not value.spans else value
 
 
-def _chance_of_new(values: Sequence[Value]) -> float:
+def _new_value_probability(values: Sequence[Value]) -> float:
     distinct = len({value.text.lower() for value in values})
     return distinct / (len(values) + distinct)
 
@@ -95,8 +95,8 @@ def _as_value(name: str, text: str, is_label: bool) -> Value:
     return Value(text, ((0, len(text), name),) if is_label else ())
 
 
-def _in_the_case_of(said: str, value: Value) -> Value:
-    """Return a phrase with a capital where the phrase that it replaces has one, at its beginning."""
-    if said[:1].isupper() and said[1:] == said[1:].lower():
+def _with_case_of(replaced: str, value: Value) -> Value:
+    """Return a phrase with a capital first letter where the replaced phrase has one."""
+    if replaced[:1].isupper() and replaced[1:] == replaced[1:].lower():
         return Value(value.text[:1].upper() + value.text[1:], value.spans)
     return value

@@ -1,23 +1,34 @@
-"""New texts as walks over real ones: n-grams with back-off, told by where they stand."""
+"""New texts as walks over real ones, with checks against copies and texts of another class."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .guard import Classes, RealTexts, shortest_lengths
 from .tokens import Sentence, Token
+from .values import Values
 
 Place = tuple[int, int]
-"""A sentence, and a token in it."""
+"""Index of a sentence, and of a token in it."""
 
 _START = "\x02"
+# Probability of going on after one shared word where no two are shared; a shared slot is always enough.
+# One word is weak evidence that two texts fit, so it is used in less than a third of the cases.
 _BACK_OFF = 0.3
-"""Chance of being content with one shared word where two are not to be had; a slot is always enough."""
+_MAX_LENGTH_RATIO = 2  # of a walk to the longest real text; ends walks that go round
 
-_MOST = 2
-"""A text may be this many times as long as the longest real one."""
+MAX_TRIES = 100  # walks for a new text
+_TRIES_AS_SET = (
+    40  # walks with the given probabilities; then all switches are taken and words dropped
+)
+_TRIES_FOR_NEW = 20  # walks after which a repeated text is returned
+_DROP_PROBABILITY = 0.15  # of a word, once walks as set have failed: one word of a text of seven
+_MIN_MARGIN = 1.0  # log-likelihood ratio: the class is e times as likely as the next by the words
 
 
 class Walk:
@@ -48,21 +59,21 @@ class Walk:
                         self._followers[sentence.group, context].append((k, i))
         self._openings = [k for k, sentence in enumerate(sentences) if len(sentence.tokens) > 2]
 
-    def go(
+    def tokens(
         self, base: int, switch: float, borrow: float, rng: np.random.Generator
     ) -> tuple[list[Token], list[int]]:
-        """Return the tokens of a new text, and the sentences that they are from, `base` first.
+        """Return the tokens of a walk, and the sentences that they are from, `base` first.
 
         Parameters
         ----------
         base : int
-            The sentence that the walk begins with; its class is that of the text.
+            The first sentence, whose class is that of the text.
         switch : float
-            Chance of going on elsewhere after a token, 0 to 1.
+            Probability of going on in another sentence after a token.
         borrow : float
-            Chance of beginning with the opening of a text of any class, 0 to 1.
+            Probability of beginning with the opening of a text of any class.
         rng : numpy.random.Generator
-            The only source of randomness.
+            Source of randomness.
         """
         group = self.sentences[base].group
         tokens: list[Token] = []
@@ -74,7 +85,7 @@ class Walk:
                 other, length, i = opening
                 tokens += self.sentences[other].tokens[:length]
                 used.append(other)
-        while i < len(self.sentences[k].tokens) and len(tokens) < _MOST * self._longest:
+        while i < len(self.sentences[k].tokens) and len(tokens) < _MAX_LENGTH_RATIO * self._longest:
             tokens.append(self.sentences[k].tokens[i])
             i += 1
             if rng.random() < switch:
@@ -90,7 +101,7 @@ class Walk:
         if tokens[-1].value is None and rng.random() >= _BACK_OFF:
             contexts.pop()
         for context in contexts:
-            # Never back in the same text: a walk must come to its end.
+            # Never back in the same sentence: a walk must end.
             found = [
                 place
                 for place in self._followers.get((group, context), ())
@@ -101,9 +112,9 @@ class Walk:
         return here
 
     def _opening(self, base: int, rng: np.random.Generator) -> tuple[int, int, int] | None:
-        """Return a sentence, how much of its beginning is taken, and where `base` goes on after it.
+        """Return a sentence, the length of its opening, and the token at which `base` goes on.
 
-        Both give up or keep at most their first half: what a text is about mostly stands behind.
+        Only first halves are exchanged: the subject of a text is mostly in the second.
         """
         own = [token.key for token in self.sentences[base].tokens]
         if not self._openings:
@@ -122,3 +133,95 @@ class Walk:
             return None
         length, at = joints[int(rng.integers(len(joints)))]
         return other, length, at
+
+
+@dataclass(frozen=True)
+class NewText:
+    """A new text, its spans, and the rows that its pieces are from, the first one first."""
+
+    text: str
+    spans: list[dict[str, Any]]
+    rows: list[int]
+
+
+class TextComposer:
+    """Writes texts from sentences and values.
+
+    Parameters
+    ----------
+    sentences : sequence of Sentence
+        The real texts as tokens.
+    values : Values
+        Values of their slots.
+    texts : sequence of str
+        The real texts, of which no near copy is written.
+    switch, borrow, max_similarity : float
+        As in the settings of `text.learned`.
+    """
+
+    def __init__(
+        self,
+        sentences: Sequence[Sentence],
+        values: Values,
+        texts: Sequence[str],
+        *,
+        switch: float,
+        borrow: float,
+        max_similarity: float,
+    ) -> None:
+        self._walk, self._values = Walk(sentences), values
+        self._probabilities, self._max_similarity = (switch, borrow), max_similarity
+        self._classes = Classes(sentences, 1 + max(sentence.group for sentence in sentences))
+        self._shortest = shortest_lengths(sentences)
+        self._real = RealTexts(texts)
+
+    def new(
+        self, bases: Iterator[int], known: set[str], rng: np.random.Generator
+    ) -> NewText | None:
+        """Return a text that is no near copy and, if possible, not in `known`; None if all tries fail."""
+        repeated: NewText | None = None
+        for attempt in range(MAX_TRIES):
+            written = self._try(next(bases), attempt >= _TRIES_AS_SET, rng)
+            if written is not None and written.text not in known:
+                known.add(written.text)
+                return written
+            repeated = repeated or written
+            if repeated is not None and attempt >= _TRIES_FOR_NEW:
+                return repeated
+        return None
+
+    def _try(self, base: int, hard: bool, rng: np.random.Generator) -> NewText | None:
+        """Return a text if it passes; `hard` takes every switch and drops words."""
+        switch, borrow = (1.0, 1.0) if hard else self._probabilities
+        tokens, used = self._walk.tokens(base, switch, borrow, rng)
+        if hard:
+            dropped = rng.random(len(tokens)) < _DROP_PROBABILITY
+            tokens = [t for t, drop in zip(tokens, dropped) if t.value is not None or not drop]
+        sentence = self._walk.sentences[base]
+        group = sentence.group
+        # The margin of the real text is enough: some classes are not separable by words.
+        min_margin = min(_MIN_MARGIN, self._classes.margin(sentence.tokens, group))
+        min_length = self._shortest[group] // 2 + 1 if hard else self._shortest[group]
+        if len(tokens) < min_length or self._classes.margin(tokens, group) < min_margin:
+            return None
+        text, spans = self._write(tokens, group, rng)
+        if self._real.has_repetition(text) or self._real.similarity(text) > self._max_similarity:
+            return None
+        rows = [self._walk.sentences[k].row for k in used]
+        return NewText(text, spans, rows)
+
+    def _write(
+        self, tokens: Sequence[Token], group: int, rng: np.random.Generator
+    ) -> tuple[str, list[dict[str, Any]]]:
+        text, spans = "", list[dict[str, Any]]()
+        for token in tokens:
+            text += token.before if text else ""
+            if token.value is None:
+                text += token.text
+                continue
+            value = self._values.draw(token, group, rng)
+            for start, end, label in value.spans:
+                mark = {"start": len(text) + start, "end": len(text) + end, "label": label}
+                spans.append({**mark, "value": value.text[start:end]})
+            text += value.text
+        return text, spans

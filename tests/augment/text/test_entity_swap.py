@@ -166,10 +166,10 @@ def test_canonical_values_go_with_their_text() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"rate": 1.5}, "'rate' is out of its range; got 1.5; allowed: 0 to 1"),
+        ({"rate": 1.5}, "'rate' is out of its range; got 1.5; allowed: a number >= 0 and <= 1"),
         ({"lexicon_share": -1}, "'lexicon_share' is out of its range"),
         ({"labels": "city"}, "'labels' is no list"),
-        ({"weights": "evn"}, "'weights' is none.*did you mean 'even'"),
+        ({"weights": "evn"}, "'weights' is out of its range.*did you mean 'even'"),
         ({"lexicon": {"c": []}}, "lexicon of 'c' is no list of values; got nothing"),
         ({"lexicon": {"c": "Rome"}}, "lexicon of 'c' is no list of values; got a text"),
         ({"lexicon": {"c": ["Rome", " "]}}, "lexicon of 'c' is no list of values; got a blank"),

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from twinset.augment.text._word_index import WordIndex
+from twinset.augment.text._seams import WordIndex
 from twinset.augment.text.mix import Mix
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
@@ -128,7 +128,7 @@ def test_no_made_text_has_more_words_of_a_text_than_allowed(most: float) -> None
     rows = [(f"a{k} b{k} c{k}, d{k % 7} e{k} f{k % 5}, g{k}", "a", []) for k in range(60)]
     data = said(*rows)
     texts = {row[0] for row in rows}
-    made = [row["text"] for row in mixed(data, most_overlap=most) if row["text"] not in texts]
+    made = [row["text"] for row in mixed(data, max_overlap=most) if row["text"] not in texts]
     sources = [set(text.replace(",", "").split()) for text in texts]
     for text in made:
         words = set(text.replace(",", "").split())
@@ -150,7 +150,7 @@ def test_values_can_be_swapped_at_once() -> None:
 
 
 def test_the_share_of_common_words_by_hand() -> None:
-    index = WordIndex.of(["Rain in Rome", "snow on the hills", ""])
+    index = WordIndex.from_texts(["Rain in Rome", "snow on the hills", ""])
     assert index.nearest_share("rain in rome!") == 1.0
     assert index.nearest_share("Snow, rain in May") == 0.5
     assert index.nearest_share("sun") == index.nearest_share("") == 0.0
@@ -159,9 +159,12 @@ def test_the_share_of_common_words_by_hand() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"most_overlap": 1.2}, "'most_overlap' is out of its range; got 1.2; allowed: 0 to 1"),
+        (
+            {"max_overlap": 1.2},
+            "'max_overlap' is out of its range; got 1.2; allowed: a number >= 0 and <= 1",
+        ),
         ({"swap_rate": -0.1}, "'swap_rate' is out of its range"),
-        ({"tries": 0}, "'tries' is out of its range; got 0; allowed: 1 or more"),
+        ({"tries": 0}, "'tries' is out of its range; got 0; allowed: an integer >= 1"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:

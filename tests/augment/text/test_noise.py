@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinset.augment.text._annotated import codes_of
+from twinset.augment.text._graphemes import cluster_starts
 from twinset.augment.text.noise import NOISES, Noise
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
-from twinset.core.text.edits import codes_of
-from twinset.core.text.graphemes import cluster_starts
 
 OFF = dict.fromkeys(NOISES, 0.0)
 ALL = dict.fromkeys(NOISES, 0.3)
@@ -258,7 +258,7 @@ def test_nothing_changes_at_zero() -> None:
         ({"keyboard": "qwert"}, "'keyboard' is none.*did you mean 'qwertz'"),
         ({"language": "it"}, "'language' is none of those known; got it; allowed: en, de, fr, es"),
         ({"protect": "entity"}, "'protect' is none.*did you mean 'entities'"),
-        ({"synonyms": {"Big": ["large"]}}, "small letters"),
+        ({"synonyms": {"Big": ["large"]}}, "lowercase"),
         ({"synonyms": {"big": "large"}}, "no list of other words"),
         ({"synonyms": {"big": []}}, "no list of other words"),
         ({"synonyms": {"big": ["big"]}}, "no list of other words"),

@@ -23,7 +23,7 @@ data = Dataset.from_arrow(table, schema).with_reserved(ids=texts)
 for name, settings in (
     ("text.noise", {"protect": "none", "typo": 0.2, "homophone": 1.0, "ocr": 0.1}),
     ("text.entity_swap", {"lexicon": {"c": {"Rome": 1, "Ulm": 2}}, "lexicon_share": 0.5}),
-    ("text.mix", {"swap_rate": 0.5, "most_overlap": 1.0}),
+    ("text.mix", {"swap_rate": 0.5, "max_overlap": 1.0}),
 ):
     augmenter = build("augmenter", name, settings)
     made = augmenter.apply(data, augmenter.draw(data, rng_for(4, name)))

@@ -89,7 +89,7 @@ def test_mixed_texts_tell_of_the_spans_that_they_hold() -> None:
     known = {t: f for towns, facts in zip(TOWNS, FACTS) for t, f in zip(towns, facts)}
     lengths = set()
     for seed in range(20):
-        for row in varied("text.mix", seed, most_overlap=1.0):
+        for row in varied("text.mix", seed, max_overlap=1.0):
             assert row["facts"] == [known[span["value"]] for span in row["spans"]]
             lengths.add(len(row["spans"]))
     assert lengths > {2}

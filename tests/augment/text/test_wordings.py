@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twinset.augment.text._annotated import AnnotatedTexts
 from twinset.augment.text._ground import Ground
 from twinset.augment.text._phrases import PhraseLexicon, rewrite
 from twinset.augment.text._wordings import LANGUAGES, wordings
-from twinset.core.text.spans import AnnotatedTexts
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -16,7 +16,7 @@ from twinset.core.text.spans import AnnotatedTexts
 def test_every_phrase_is_found_and_changes(language: str, kind: str) -> None:
     lexicon: PhraseLexicon = getattr(wordings(language), kind)
     phrases = list(lexicon.entries)
-    texts = AnnotatedTexts.of([f"12 {phrase}, 12" for phrase in phrases])
+    texts = AnnotatedTexts.from_texts([f"12 {phrase}, 12" for phrase in phrases])
     ground = Ground(texts, np.arange(len(phrases), dtype=np.uint64), "none")
     made = texts.edited(rewrite(ground, 1.0, 0, lexicon)).texts()
     unfound = [phrase for phrase, text in zip(phrases, made) if text == f"12 {phrase}, 12"]

@@ -6,8 +6,7 @@ from scipy.stats import chisquare
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._grammar.nodes import Choice, Literal, Maybe, SlotUse
-from twinset.generators.text._grammar.parse import escape, parse
+from twinset.generators.text._grammar.syntax import Choice, Literal, Maybe, SlotUse, escape, parse
 from twinset.generators.text.templates import Templates
 
 
@@ -55,7 +54,7 @@ def test_rules_stand_for_their_texts_and_call_others():
 
 
 def test_a_template_is_read_as_nodes():
-    nodes = parse("a[ {x} ?0.2](b *2|c)", what="t")
+    nodes = parse("a[ {x} ?0.2](b *2|c)", subject="t")
     assert nodes == (
         Literal("a"),
         Maybe((Literal(" "), SlotUse("x")), 0.2),
@@ -66,7 +65,7 @@ def test_a_template_is_read_as_nodes():
 @pytest.mark.parametrize("text", ["(" * 3_000, "[" * 30 + "]" * 30, "(a|" * 40 + "b" + ")" * 40])
 def test_deep_templates_end_quickly(text):
     try:
-        parse(text, what="t")
+        parse(text, subject="t")
     except ParameterError:
         return
     assert text == "(" * 3_000

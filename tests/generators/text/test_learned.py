@@ -74,12 +74,13 @@ def write(real, n, where=None, seed=0, **settings):
 
 def sentences(told, lexicon=None, group=0):
     return [
-        Sentence.of(k, group, *marked(one), Lexicon(lexicon or {})) for k, one in enumerate(told)
+        Sentence.from_text(k, group, *marked(one), Lexicon(lexicon or {}))
+        for k, one in enumerate(told)
     ]
 
 
 def dice(one, other):
-    """Return the likeness of two texts as the definition says it."""
+    """Return the similarity of two texts as the definition says it."""
     terms = []
     for text in (one, other):
         words = words_of(text)
@@ -110,7 +111,7 @@ def test_nested_and_crossing_spans_stay_together():
     text = "fly to New York City Hall today"
     spans = [(7, 15, "city"), (7, 25, "place"), (16, 31, "when")]
     marks = [{"start": s, "end": e, "label": label, "value": text[s:e]} for s, e, label in spans]
-    sentence = Sentence.of(0, 0, text, marks, Lexicon({}))
+    sentence = Sentence.from_text(0, 0, text, marks, Lexicon({}))
     assert [token.key for token in sentence.tokens] == ["fly", "to", "{place+city+when}"]
     assert sentence.tokens[2].value.spans == ((0, 18, "place"), (0, 8, "city"), (9, 24, "when"))
 
@@ -118,7 +119,7 @@ def test_nested_and_crossing_spans_stay_together():
 def test_no_text_is_nearer_to_a_real_one_than_stated():
     real = songs_and_books()
     texts = real.records.column("said").to_pylist()
-    made = write(real, 300, max_likeness=0.7)
+    made = write(real, 300, max_similarity=0.7)
     assert max(dice(row["said"], text) for row in made for text in texts) <= 0.7
     assert max(dice(row["said"], text) for row in write(real, 300) for text in texts) > 0.7
 
@@ -186,7 +187,8 @@ def test_a_closed_list_mostly_stays_with_its_class_and_names_are_shared():
     told = [(f"see the <film|kind> by <p{i} q|who>", "film") for i in range(6)]
     told += [(f"read the <book|kind> of <a{i} b|who>", "book") for i in range(6)]
     texts = [
-        Sentence.of(i, int(c == "book"), *marked(t), Lexicon({})) for i, (t, c) in enumerate(told)
+        Sentence.from_text(i, int(c == "book"), *marked(t), Lexicon({}))
+        for i, (t, c) in enumerate(told)
     ]
     values, rng = Values(texts, Lexicon({}), "real and lexicon"), np.random.default_rng(0)
     kind, who = texts[0].tokens[2], texts[0].tokens[4]
@@ -254,7 +256,7 @@ def test_carriers_are_joined_at_a_shared_slot_by_hand():
     walk = Walk(sentences(["play <Abba|artist> now", "stop <Queen|artist> at once"]))
     seen = set()
     for seed in range(60):
-        tokens, used = walk.go(0, 0.5, 0.0, np.random.default_rng(seed))
+        tokens, used = walk.tokens(0, 0.5, 0.0, np.random.default_rng(seed))
         seen.add(" ".join(token.key for token in tokens))
         assert used[0] == 0
     assert seen == {"play {artist} now", "play {artist} at once"}
@@ -264,7 +266,9 @@ def test_what_only_some_texts_have_is_left_out_and_put_in_by_hand():
     walk = Walk(sentences(["play <Abba|artist> on <Deezer|service>", "play <Queen|artist>"]))
     said = [
         {
-            " ".join(token.key for token in walk.go(base, 0.5, 0.0, np.random.default_rng(s))[0])
+            " ".join(
+                token.key for token in walk.tokens(base, 0.5, 0.0, np.random.default_rng(s))[0]
+            )
             for s in range(60)
         }
         for base in (0, 1)
@@ -276,9 +280,9 @@ def test_no_walk_goes_into_another_class_and_each_ends():
     one, two = sentences(["a b c d"] * 3, group=0), sentences(["a b x y", "a b a b a b"], group=1)
     walk = Walk([*one, *two])
     for seed in range(100):
-        tokens, _ = walk.go(0, 1.0, 0.0, np.random.default_rng(seed))
+        tokens, _ = walk.tokens(0, 1.0, 0.0, np.random.default_rng(seed))
         assert {token.key for token in tokens} <= set("abcd")
-        tokens, _ = walk.go(4, 1.0, 0.0, np.random.default_rng(seed))
+        tokens, _ = walk.tokens(4, 1.0, 0.0, np.random.default_rng(seed))
         assert len(tokens) <= 12
 
 
@@ -287,7 +291,7 @@ def test_an_opening_is_borrowed_where_both_have_a_word_in_their_first_halves():
     book = sentences(["would you kindly play with the novel here now"], group=1)
     walk = Walk([*song, *book])
     seen = {
-        " ".join(token.key for token in walk.go(0, 0.0, 1.0, np.random.default_rng(seed))[0])
+        " ".join(token.key for token in walk.tokens(0, 0.0, 1.0, np.random.default_rng(seed))[0])
         for seed in range(20)
     }
     assert seen == {
@@ -299,19 +303,21 @@ def test_an_opening_is_borrowed_where_both_have_a_word_in_their_first_halves():
 # Guards
 
 
-def test_likeness_by_hand():
+def test_similarity_by_hand():
     real = RealTexts(["play some jazz", "a a a"])
-    assert real.likeness("PLAY some jazz") == 1
-    assert real.likeness("play some blues") == pytest.approx(2 * 3 / 10)  # play, some, (play, some)
-    assert real.likeness("a b") == pytest.approx(2 * 1 / 8)
-    assert real.likeness("a a") == pytest.approx(2 * 3 / 8)
-    assert real.likeness("nothing here") == 0
+    assert real.similarity("PLAY some jazz") == 1
+    assert real.similarity("play some blues") == pytest.approx(
+        2 * 3 / 10
+    )  # play, some, (play, some)
+    assert real.similarity("a b") == pytest.approx(2 * 1 / 8)
+    assert real.similarity("a a") == pytest.approx(2 * 3 / 8)
+    assert real.similarity("nothing here") == 0
 
 
 def test_a_word_twice_in_a_row_passes_only_where_a_real_text_has_it():
     real = RealTexts(["that that is", "my bank account"])
-    assert not real.stutters("is that that")
-    assert real.stutters("my bank bank account")
+    assert not real.has_repetition("is that that")
+    assert real.has_repetition("my bank bank account")
 
 
 def test_a_class_is_clear_by_its_own_words():
@@ -347,7 +353,7 @@ def test_what_cannot_be_varied_is_said():
         ParameterError, match=r"the texts of about = [ab] have too little in common"
     ):
         write(real_set([("stop", "a"), ("go", "b")]), 1)
-    assert write(real_set([("stop", "a")]), 2, max_likeness=1.0)[1]["said"] == "stop"
+    assert write(real_set([("stop", "a")]), 2, max_similarity=1.0)[1]["said"] == "stop"
 
 
 def test_wrong_columns_and_settings_are_refused():
@@ -358,8 +364,8 @@ def test_wrong_columns_and_settings_are_refused():
     with pytest.raises(FitError, match="no word"):
         Learned().fit(Dataset.from_arrow(pa.table({"a": ["  ", None]}), empty), rng_for(0, "f"))
     for settings in (
-        {"max_likeness": 0},
-        {"max_likeness": 1.1},
+        {"max_similarity": 0},
+        {"max_similarity": 1.1},
         {"switch": -0.1},
         {"borrow": 2},
         {"values": "both"},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from twinset.core.seeding import rng_for
-from twinset.generators.text._grammar.parse import parse
+from twinset.generators.text._grammar.syntax import parse
 from twinset.recipe import file_schema, load_recipe, read_yaml
 from twinset.registry import build, parameters
 
@@ -38,7 +38,7 @@ def test_every_class_has_eight_templates_or_more_and_they_differ(pack):
         for i, one in enumerate(words):
             for other in words[:i]:
                 assert len(one & other) / len(one | other) < 0.6, (label, one, other)
-        assert all(parse(text, what=label) for text in written)
+        assert all(parse(text, subject=label) for text in written)
 
 
 @pytest.mark.parametrize("pack", PACKS)

@@ -58,7 +58,7 @@ def with_hole(row: dict[str, Any]) -> str:
 
 def test_a_sentence_that_is_followed_to_its_end_keeps_every_sign() -> None:
     real = real_set(list(SIGNS), [VALUES[k % 6] for k in range(len(SIGNS))])
-    rows = written(real, 200, switch=0.0, borrow=0.0, max_likeness=1.0)
+    rows = written(real, 200, switch=0.0, borrow=0.0, max_similarity=1.0)
     assert {with_hole(row) for row in rows} == set(SIGNS)
     assert {row["marks"][0]["value"] for row in rows} == set(VALUES)
 
@@ -69,23 +69,23 @@ def test_recombined_sentences_hold_whole_pieces_of_real_ones_and_nothing_else() 
     pieces = {
         token.before + token.text
         for text in SIGNS
-        for token in Sentence.of(0, 0, text, [], Lexicon({})).tokens
+        for token in Sentence.from_text(0, 0, text, [], Lexicon({})).tokens
     }
     for row in written(real, 200, switch=0.8, borrow=0.5):
-        for token in Sentence.of(0, 0, with_hole(row), [], Lexicon({})).tokens:
+        for token in Sentence.from_text(0, 0, with_hole(row), [], Lexicon({})).tokens:
             assert token.before + token.text in pieces or token.text in pieces
 
 
 def test_phrases_of_a_lexicon_are_letters_too() -> None:
     real = real_set([f"take (a|b) or stay {k} with X" for k in range(6)], list(VALUES))
-    rows = written(real, 120, lexicon={"way": ["(a|b)", "<y>", r"\["]}, max_likeness=1.0)
+    rows = written(real, 120, lexicon={"way": ["(a|b)", "<y>", r"\["]}, max_similarity=1.0)
     found = {re.match(r"take (\S+) or stay", row["said"]) for row in rows} - {None}
     assert {match[1] for match in found if match} == {"(a|b)", "<y>", r"\["}
 
 
 @pytest.mark.parametrize("label", ["(a|b)", "<y>", "x ?0.3", "{n}"])
 def test_names_of_labels_are_letters_too(label: str) -> None:
-    rows = written(real_set(list(SIGNS), ["one"] * len(SIGNS), label), 30, max_likeness=1.0)
+    rows = written(real_set(list(SIGNS), ["one"] * len(SIGNS), label), 30, max_similarity=1.0)
     assert {span["label"] for row in rows for span in row["marks"]} == {label}
 
 
@@ -94,5 +94,5 @@ def test_any_text_of_such_signs_comes_back(text: str) -> None:
     assume(text.strip())
     schema = Schema((Field(name="said", kind="text"),))
     real = Dataset.from_arrow(pa.table({"said": [text]}), schema)
-    (row,) = written(real, 1, switch=0.0, borrow=0.0, max_likeness=1.0)
+    (row,) = written(real, 1, switch=0.0, borrow=0.0, max_similarity=1.0)
     assert row["said"] == text.strip()

@@ -11,9 +11,13 @@ from scipy.stats import chisquare
 
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._grammar.formats import date_writer, number_writer
-from twinset.generators.text._grammar.pattern import mask_pattern, pattern_source
-from twinset.generators.text._grammar.values import Shuffle
+from twinset.generators.text._grammar.formats import (
+    date_writer,
+    mask_pattern,
+    number_writer,
+    read_pattern,
+)
+from twinset.generators.text._grammar.values import Permutation
 from twinset.generators.text.templates import Templates
 
 HARD = ["👩‍👩‍👧‍👦", "é", "שלום", "مرحبا بك", "👍🏽", "ﬁ", "क्षि", "𝒳", "\u200fab", "a b"]
@@ -134,7 +138,7 @@ def test_numbers_lie_in_their_range_and_are_written_as_told():
 
 
 def test_numbers_and_dates_by_hand():
-    assert number_writer("{:,.2f}", " ,", what="x")(1234567.5) == "1\u202f234\u202f567,50"
+    assert number_writer("{:,.2f}", " ,", subject="x")(1234567.5) == "1\u202f234\u202f567,50"
     day = date(2025, 3, 1)
     written = {
         ("%-d. %B %Y", "de_DE"): "1. März 2025",
@@ -144,7 +148,7 @@ def test_numbers_and_dates_by_hand():
         ("%d/%m/%y %%", "xx_XX"): "01/03/25 %",
     }
     for (form, locale), text in written.items():
-        assert date_writer(form, locale, what="x")(day) == text
+        assert date_writer(form, locale, subject="x")(day) == text
 
 
 @pytest.mark.parametrize(
@@ -208,9 +212,9 @@ def test_formats_of_a_table_are_settings():
     ],
 )
 def test_patterns_are_counted_and_each_text_has_one_number(pattern, size, example):
-    source = pattern_source(pattern, what="x")
-    assert source.size == size
-    found = {source.at(i)[0] for i in range(min(size, 300))}
+    n_texts, text_at = read_pattern(pattern, subject="x")
+    assert n_texts == size
+    found = {text_at(i)[0] for i in range(min(size, 300))}
     assert len(found) == min(size, 300)
     drawn = values(300, {"pattern": pattern})
     assert all(re.fullmatch(pattern, text) for text in [*drawn, *found])
@@ -233,7 +237,7 @@ def test_masks_are_those_of_faker():
 
 @given(st.integers(1, 400), st.integers(0, 2**31))
 def test_a_shuffle_holds_every_number_once(size, seed):
-    shuffle = Shuffle.of(size, seed, "x")
+    shuffle = Permutation.from_seed(size, seed, "x")
     assert sorted(shuffle.at(i) for i in range(size)) == list(range(size))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.text._grammar.parse import escape
+from twinset.generators.text._grammar.syntax import escape
 from twinset.generators.text.templates import Templates
 
 pytest.importorskip("faker")

@@ -18,8 +18,8 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.generation.sampling import fit_source
-from twinset.generators.text._grammar.apportion import Apportionment
-from twinset.generators.text._grammar.near_duplicates import near_duplicate_fraction
+from twinset.generators.text._grammar.plan import Apportionment
+from twinset.generators.text._grammar.text_set import near_duplicate_fraction
 from twinset.generators.text.templates import Templates
 
 SLOTS = {
@@ -88,7 +88,7 @@ def test_a_template_that_has_run_out_leaves_its_turns_to_the_others():
     assert templates["login-2"] == 1
     assert templates["refund-2"] == 12
     assert templates["refund-1"] == templates["refund-3"] == (1_500 - 12) / 2
-    assert any("written anew" in note for note in whole.notes())
+    assert any("were replaced" in note for note in whole.notes())
 
 
 def test_too_few_texts_are_told_before_any_is_written():
@@ -149,10 +149,10 @@ def test_gaps_between_values_are_listed():
     data, whole = drawn(30, templates={"a": ["{n} {colour} {thing}"]}, shares=None)
     pairs = {tuple(text.split()[1:]) for text in column(data, "text")}
     every = {(c, t) for c in SLOTS["colour"] for t in SLOTS["thing"]}
-    gaps = [gap for gap in whole.whole.coverage.gaps() if set(gap) == {"colour", "thing"}]
+    gaps = [gap for gap in whole.whole.missing_pairs() if set(gap) == {"colour", "thing"}]
     assert {(gap["colour"], gap["thing"]) for gap in gaps} == every - pairs
     note = next(note for note in whole.notes() if note.startswith("Pairs"))
-    assert "lacking: " in note
+    assert "missing: " in note
     _, whole = drawn(3_000, templates={"a": ["{n} {colour} {thing}"]}, shares=None)
     # 20 buckets of numbers with 3 colours and 4 things, and colours with things.
     assert f"Pairs of slot values: {20 * 3 + 20 * 4 + 12} of 152 came together." in whole.notes()
@@ -164,12 +164,12 @@ def test_one_round_of_the_design_holds_every_pair_of_buckets():
     templates = {"a": ["{n} {colour} {thing} {when} {row.w} {k}"]}
     drawn_as = {"templates": templates, "slots": slots, "tables": tables, "shares": None}
     data, whole = drawn(529, **drawn_as)
-    assert whole.whole.coverage.gaps() == []
+    assert whole.whole.missing_pairs() == []
     # The values of a list still come alike, and those behind the design are drawn freely.
     counts = Counter(text.split()[1] for text in column(data, "text"))
     assert max(counts.values()) - min(counts.values()) < 80
     _, whole = drawn(529, **{**drawn_as, "templates": {"a": [f"{templates['a'][0]} {{n#2}}"]}})
-    assert whole.whole.coverage.gaps()
+    assert whole.whole.missing_pairs()
 
 
 def test_near_duplicates_by_hand():

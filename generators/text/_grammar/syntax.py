@@ -1,13 +1,12 @@
-"""Read a template: ``{slot}``, ``[optional ?0.3]``, ``(one|other *2)``, ``<rule>`` and escapes."""
+"""The syntax of templates: ``{slot}``, ``[optional ?0.3]``, ``(one|other *2)``, ``<rule>``, escapes."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from twinset.core.errors import ParameterError
-
-from .nodes import Call, Choice, Literal, Maybe, Node, Nodes, Place, SlotUse
+from twinset.core.errors import ParameterError, Place
 
 CHANGES = ("upper", "lower", "capital")
 _SLOT = re.compile(r"(\w+)(?:#(\d+))?(?:\.([\w -]+))?(?:\|(\w+))?")
@@ -16,7 +15,110 @@ _WEIGHT = re.compile(r"\s*\*\s*([0-9]+(?:\.[0-9]+)?)\s*$")
 _CHANCE = re.compile(r"\s*\?\s*([0-9]+(?:\.[0-9]+)?)\s*$")
 _SPECIAL = "{}[]()|<>\\"
 _SIGNS = _SPECIAL + "*?#"
-_DEEPEST = 20
+_MAX_DEPTH = (
+    20  # levels of brackets: nobody reads deeper ones, and recursion stays far from its limit
+)
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Fixed text."""
+
+    text: str
+
+
+@dataclass(frozen=True, repr=False)
+class SlotUse:
+    """A use of a slot, or of a column of a table.
+
+    Parameters
+    ----------
+    name, column : str
+        Name of the slot; or names of the table and its column.
+    number : int
+        1 for ``{city}``, 2 for ``{city#2}``, which is another value in the same text.
+    change : str
+        Change of the letters: "", upper, lower or capital.
+    """
+
+    name: str
+    column: str = ""
+    number: int = 1
+    change: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Uses with the same key in one text have the same value, or the same record."""
+        return self.name, self.number
+
+    def __str__(self) -> str:
+        number = f"#{self.number}" if self.number > 1 else ""
+        column = f".{self.column}" if self.column else ""
+        return "{" + self.name + number + column + "}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Alternatives, each drawn with probability weight / sum of the weights."""
+
+    options: tuple[Nodes, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """An optional part and its probability."""
+
+    nodes: Nodes
+    probability: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a rule."""
+
+    rule: str
+
+
+Node = Literal | SlotUse | Choice | Maybe | Call
+Nodes = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class GrammarRule:
+    """A named choice; with a label, its text becomes a span."""
+
+    choice: Choice
+    label: str | None
+    place: Place
+
+
+def walk(nodes: Nodes) -> Iterator[Node]:
+    """Yield every node and the nodes inside it; rules are not followed.
+
+    Examples
+    --------
+    >>> [type(node).__name__ for node in walk((Maybe((Literal("please"),), 0.5),))]
+    ['Maybe', 'Literal']
+    """
+    for node in nodes:
+        yield node
+        if isinstance(node, Choice):
+            for option in node.options:
+                yield from walk(option)
+        elif isinstance(node, Maybe):
+            yield from walk(node.nodes)
+
+
+def slots_of(nodes: Nodes, rules: Mapping[str, GrammarRule]) -> Iterator[SlotUse]:
+    """Yield every use of a slot, including those in the rules that are called."""
+    for node in walk(nodes):
+        if isinstance(node, SlotUse):
+            yield node
+        elif isinstance(node, Call):
+            yield from slots_of((rules[node.rule].choice,), rules)
 
 
 def escape(text: str) -> str:
@@ -30,11 +132,11 @@ def escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in text)
 
 
-def parse(text: str, *, what: str, place: Place = ()) -> Nodes:
-    """Return what a template is made of; whether its slots and rules exist is not looked at.
+def parse(text: str, *, subject: str, place: Place = ()) -> Nodes:
+    """Return the nodes of a template; slots and rules are not looked up.
 
-    ``{slot}`` is filled; ``{slot#2}`` is another value of it, ``{table.column}`` a cell of a record,
-    ``{slot|upper}`` written otherwise. ``[words]`` come in half of the texts, ``[words ?0.3]`` in three
+    ``{slot}`` is a value, ``{slot#2}`` another value of the slot, ``{table.column}`` a cell of a record,
+    ``{slot|upper}`` a value in capitals. ``[words]`` come in half of the texts, ``[words ?0.3]`` in three
     of ten. Of ``(one|other *2)`` the second comes twice as often; brackets without ``|`` are text.
     ``<rule>`` calls a rule. ``{{``, ``}}`` and a backslash before a sign write the sign.
 
@@ -42,8 +144,8 @@ def parse(text: str, *, what: str, place: Place = ()) -> Nodes:
     ----------
     text : str
         The template.
-    what, place : str, tuple
-        How the template is called in errors, and where it stands.
+    subject, place : str, tuple
+        Name of the template in errors, and its place in the settings.
 
     Raises
     ------
@@ -52,29 +154,29 @@ def parse(text: str, *, what: str, place: Place = ()) -> Nodes:
 
     Examples
     --------
-    >>> parse("Hi[ {name} ?0.2]", what="the template 'greet-1'")
+    >>> parse("Hi[ {name} ?0.2]", subject="the template 'greet-1'")
     (Literal(text='Hi'), Maybe(nodes=(Literal(text=' '), {name}), probability=0.2))
     """
-    return _Parser(text, what, place).whole()
+    return _Parser(text, subject, place).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, what: str, place: Place) -> None:
-        self.text, self.what, self.place, self.at = text, what, place, 0
-        self.marks, self.depth = _brackets(text), 0
+    def __init__(self, text: str, subject: str, place: Place) -> None:
+        self.text, self.subject, self.place, self.at = text, subject, place, 0
+        self.brackets, self.depth = _brackets(text), 0
 
     def whole(self) -> Nodes:
         nodes = self.sequence("")
-        if self.at < len(self.text) or self.marks.is_lame:
+        if self.at < len(self.text) or self.brackets.is_unbalanced:
             raise self.unbalanced()
         return nodes
 
     def sequence(self, stops: str) -> Nodes:
-        """Read up to one of `stops`, which is left standing."""
+        """Read up to one of `stops`, which is not consumed."""
         nodes: list[Node] = []
         plain = ""
         while self.at < len(self.text):
-            if self.text[self.at] in stops and self.at not in self.marks.plain:
+            if self.text[self.at] in stops and self.at not in self.brackets.plain:
                 break
             found = self.sign()
             if isinstance(found, str):
@@ -87,17 +189,17 @@ class _Parser:
         return (*nodes, Literal(plain)) if plain else tuple(nodes)
 
     def sign(self) -> str | Node:
-        """Read one sign, or what begins with it."""
+        """Read one character, or the construct that begins with it."""
         letter, pair = self.text[self.at], self.text[self.at : self.at + 2]
         if _is_escaped(pair):
             self.at += 2
-            # As a node of its own it ends no weight and no probability.
+            # A node of its own is not read as the end of a weight or a probability.
             return Literal(pair[1]) if pair[1] in "*?" else pair[1]
         if letter == "{":
             return self.slot()
         if letter == "[":
             return self.maybe()
-        if letter == "(" and self.at not in self.marks.plain:
+        if letter == "(" and self.at not in self.brackets.plain:
             self.at += 1
             return self.choice(self.parts(")"))
         if letter in "}]":
@@ -117,7 +219,7 @@ class _Parser:
         found = _SLOT.fullmatch(inside)
         self.at = end + 1
         if not found or found[1][0].isdigit():
-            # Told with the slots that exist, where they are known.
+            # Reported by `check_grammar`, which knows the slots.
             return SlotUse(inside)
         name, number, column, change = found.groups()
         if change is not None and change not in CHANGES:
@@ -146,8 +248,8 @@ class _Parser:
         """Read ``a|b|c`` and the closing bracket."""
         parts = []
         self.depth += 1
-        if self.depth > _DEEPEST:
-            raise self.fault("nests brackets too deep", allowed=f"{_DEEPEST} levels")
+        if self.depth > _MAX_DEPTH:
+            raise self.fault("nests brackets too deep", allowed=f"{_MAX_DEPTH} levels")
         while True:
             parts.append(self.sequence(f"|{close}"))
             if self.at >= len(self.text):
@@ -179,30 +281,26 @@ class _Parser:
 
     def unbalanced(self) -> ParameterError:
         return ParameterError(
-            f"a bracket in {self.what} has no partner",
+            f"a bracket in {self.subject} has no partner",
             got=repr(self.text),
             allowed="{slot}, [optional], (one|other), and a backslash before a sign meant as text",
             place=self.place,
         )
 
-    def fault(
-        self, what: str, *, got: str = "", allowed: str = "", todo: str = ""
-    ) -> ParameterError:
-        return ParameterError(
-            f"{self.what} {what}", got=got, allowed=allowed, todo=todo, place=self.place
-        )
+    def fault(self, problem: str, **facts: str) -> ParameterError:
+        return ParameterError(f"{self.subject} {problem}", **facts, place=self.place)
 
 
 @dataclass
 class _Brackets:
-    """Which round brackets are plain text, and whether a choice lacks its other end."""
+    """Places of round brackets that are plain text, and whether a bracket of a choice has no partner."""
 
     plain: set[int]
-    is_lame: bool = False
+    is_unbalanced: bool = False
 
 
 def _brackets(text: str) -> _Brackets:
-    """Tell round brackets of a choice from those of an aside or a smile: the latter hold no ``|``."""
+    """Return the round brackets that hold no ``|`` and so are plain text, e.g. an aside or a smiley."""
     found = _Brackets(set())
     open_: list[tuple[int, str]] = []
     barred: set[int] = set()
@@ -220,24 +318,24 @@ def _brackets(text: str) -> _Brackets:
             barred.add(open_[-1][0] if open_ else -1)
         elif letter == "]":
             while open_ and open_[-1][1] == "(":
-                _lone(found, open_.pop()[0], barred)
+                _add_single(found, open_.pop()[0], barred)
             del open_[-1:]
         elif letter == ")":
             start = open_.pop()[0] if open_ and open_[-1][1] == "(" else None
             if start is None:
-                found.is_lame |= not open_ and -1 in barred
+                found.is_unbalanced |= not open_ and -1 in barred
             if start is None or start not in barred:
                 found.plain |= {at} if start is None else {at, start}
         at += 1
     for start, letter in open_:
         if letter == "(":
-            _lone(found, start, barred)
+            _add_single(found, start, barred)
     return found
 
 
-def _lone(found: _Brackets, start: int, barred: set[int]) -> None:
+def _add_single(found: _Brackets, start: int, barred: set[int]) -> None:
     found.plain.add(start)
-    found.is_lame |= start in barred
+    found.is_unbalanced |= start in barred
 
 
 def _is_escaped(pair: str) -> bool:

@@ -7,19 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinset.augment.text._annotated import AnnotatedTexts, Edits, codes_of, text_of
+from twinset.augment.text._graphemes import cluster_starts
 from twinset.core.errors import DataError
-from twinset.core.text.edits import Edits, codes_of, text_of
-from twinset.core.text.graphemes import cluster_starts
-from twinset.core.text.spans import AnnotatedTexts
 
 
 def edits(*changes: tuple[int, int, str]) -> Edits:
     starts, ends, texts = zip(*changes)
-    return Edits.of(np.array(starts), np.array(ends), list(texts))
+    return Edits.from_texts(np.array(starts), np.array(ends), list(texts))
 
 
 def edited(text: str, mark: tuple[int, int], *changes: tuple[int, int, str]) -> tuple[str, str]:
-    made = AnnotatedTexts.of([text], [mark[0]], [mark[1]], [0]).edited(edits(*changes))
+    made = AnnotatedTexts.from_texts([text], [mark[0]], [mark[1]], [0]).edited(edits(*changes))
     return made.texts()[0], made.surfaces()[0]
 
 
@@ -44,7 +43,7 @@ def test_a_mark_moves_along(changes: list[tuple[int, int, str]], text: str, mark
 
 
 def test_texts_do_not_run_into_each_other() -> None:
-    texts = AnnotatedTexts.of(["ab", "", "c"], [1, 0], [2, 1], [0, 2])
+    texts = AnnotatedTexts.from_texts(["ab", "", "c"], [1, 0], [2, 1], [0, 2])
     made = texts.edited(edits((2, 2, "X"), (3, 3, "Y"), (4, 4, "Z"), (5, 5, "W")))
     assert made.texts() == ["abX", "Y", "ZcW"]
     assert made.surfaces() == ["b", "c"]
@@ -52,7 +51,7 @@ def test_texts_do_not_run_into_each_other() -> None:
 
 
 def test_nested_marks_move_each_by_itself() -> None:
-    texts = AnnotatedTexts.of(["to New York City"], [3, 3, 12], [16, 11, 16], [0, 0, 0])
+    texts = AnnotatedTexts.from_texts(["to New York City"], [3, 3, 12], [16, 11, 16], [0, 0, 0])
     made = texts.edited(edits((3, 4, "n"), (11, 12, ""), (13, 14, "")))
     assert made.surfaces() == ["new YorkCty", "new York", "Cty"]
 
@@ -72,25 +71,25 @@ def test_nested_marks_move_each_by_itself() -> None:
     ],
 )
 def test_harmful_edits_are_refused(change: tuple[int, int, str], words: str) -> None:
-    texts = AnnotatedTexts.of(["Call Zoë 👍🏽", "b"], [5], [8], [0])
+    texts = AnnotatedTexts.from_texts(["Call Zoë 👍🏽", "b"], [5], [8], [0])
     with pytest.raises(DataError, match=words):
         texts.edited(edits(change))
 
 
 def test_overlapping_edits_are_refused() -> None:
     with pytest.raises(DataError, match="overlap"):
-        AnnotatedTexts.of(["abcd"]).edited(edits((0, 2, "x"), (1, 3, "y")))
+        AnnotatedTexts.from_texts(["abcd"]).edited(edits((0, 2, "x"), (1, 3, "y")))
 
 
 @pytest.mark.parametrize("mark", [(2, 2), (3, 1), (-1, 2), (0, 5)])
 def test_spans_outside_their_text_are_refused(mark: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="row 1 does not lie in its text"):
-        AnnotatedTexts.of(["x", "abcd"], [mark[0]], [mark[1]], [1])
+        AnnotatedTexts.from_texts(["x", "abcd"], [mark[0]], [mark[1]], [1])
 
 
 def test_surrogates_and_far_characters_come_back() -> None:
     assert text_of(codes_of("a\ud800🍵\0")) == "a\ud800🍵\0"
-    assert AnnotatedTexts.of(["a\0", "\ud800"]).texts() == ["a\0", "\ud800"]
+    assert AnnotatedTexts.from_texts(["a\0", "\ud800"]).texts() == ["a\0", "\ud800"]
 
 
 PIECES = st.lists(
@@ -114,7 +113,7 @@ def test_marks_hold_under_any_edits(pieces: list[list[str]], data: st.DataObject
     ]
     chosen = data.draw(st.lists(st.sampled_from(marks), max_size=4)) if marks else []
     rows, starts, ends = ([m[k] for m in chosen] for k in (0, 1, 2))
-    given_texts = AnnotatedTexts.of(texts, starts, ends, rows)
+    given_texts = AnnotatedTexts.from_texts(texts, starts, ends, rows)
     changes, expected = _some_edits(given_texts, data)
     if not changes:
         return
@@ -182,6 +181,6 @@ def _replayed(
 
 
 def test_clusters_stay_whole_where_nothing_is_inserted() -> None:
-    texts = AnnotatedTexts.of(["a👩‍👧e\u0301b"])
+    texts = AnnotatedTexts.from_texts(["a👩‍👧e\u0301b"])
     made = texts.edited(edits((0, 1, "A"), (6, 7, "B")))
     assert np.flatnonzero(cluster_starts(codes_of(made.texts()[0]))).tolist() == [0, 1, 4, 6, 7]

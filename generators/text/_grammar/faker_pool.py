@@ -1,4 +1,4 @@
-"""Pools of values from Faker: filled once per provider and locale, never of another country."""
+"""Pools of values from Faker, filled by ordinary calls once per provider and locale."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from twinset.core.errors import MissingExtraError, ParameterError, did_you_mean
+from twinset.core.errors import MissingExtraError, ParameterError, Place, did_you_mean
 from twinset.core.seeding import draw_seed, rng_for
 
-from .._grammar.nodes import Place
-from .draws import Pick
-from .plan import Planner
-
+# One Faker a locale is shared by all threads: it is seeded and called by one of them at a time.
 _LOCK = Lock()
 
-# Faker falls back to another country without a word. That does no harm in these providers, which
+# Faker falls back to another country without a warning. That does no harm in these providers, which
 # hold no words; in all others it is an error.
 _WORDLESS = ("barcode", "credit_card", "geo", "isbn", "misc", "passport")
 
@@ -33,12 +30,13 @@ def faker_values(
     locale: str,
     calls: int,
     seed: int,
-    what: str,
+    subject: str,
     place: Place = (),
 ) -> tuple[str, ...]:
-    """Return the different values that a provider gives in `calls` calls, blanks made single.
+    """Return the distinct values of `calls` calls of a provider, in order, with single spaces.
 
-    A pool is kept in memory: the same provider, locale and seed are asked once.
+    Pools are cached. A pool depends on provider, arguments, locale and seed alone, and not on earlier
+    calls, so any number of workers draws from the same values.
 
     Parameters
     ----------
@@ -49,11 +47,11 @@ def faker_values(
     locale : str
         Locale, e.g. en_US.
     calls : int
-        How often it is asked, 1 or more.
+        Number of calls, 1 or more.
     seed : int
-        Decides the values, 0 or more.
-    what, place : str, tuple
-        Whose values they are, for errors, and where that stands.
+        Seed of the values, 0 or more.
+    subject, place : str, tuple
+        Name of the slot in errors, and its place in the settings.
 
     Raises
     ------
@@ -66,10 +64,10 @@ def faker_values(
         key = json.dumps(dict(arguments), sort_keys=True)
     except TypeError as error:
         raise ParameterError(
-            f"{what} gives Faker an argument that is no plain value", place=place
+            f"{subject} gives Faker an argument that is no plain value", place=place
         ) from error
     try:
-        return _pool(provider, key, locale, calls, seed, what)
+        return _pool(provider, key, locale, calls, seed, subject)
     except ParameterError as error:
         raise ParameterError(
             error.what, got=error.got, allowed=error.allowed, todo=error.todo, place=place
@@ -78,34 +76,28 @@ def faker_values(
 
 @lru_cache(maxsize=128)
 def _pool(
-    provider: str, arguments: str, locale: str, calls: int, seed: int, what: str
+    provider: str, arguments: str, locale: str, calls: int, seed: int, subject: str
 ) -> tuple[str, ...]:
-    fake, planner = _faker(locale)
-    rng = rng_for(seed, provider, locale, arguments)
-    method = _provider(what, provider, locale, fake)
+    fake = _faker(locale)
+    method = _provider(subject, provider, locale, fake)
+    settings = json.loads(arguments)
     try:
-        # One Faker a locale is shared, and what is not planned draws from its own numbers.
         with _LOCK:
-            plan = planner.plan(method, json.loads(arguments))
-            fake.seed_instance(draw_seed(rng))
-            if isinstance(plan, Pick):
-                values = plan.distinct(calls, rng)
-            else:
-                values = list(dict.fromkeys(plan.draw(calls, rng)))
+            fake.seed_instance(draw_seed(rng_for(seed, provider, locale, arguments)))
+            drawn = [str(method(**settings)) for _ in range(calls)]
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ParameterError(
-            f"the Faker provider of {what} refuses its arguments", got=str(error)
+            f"the Faker provider of {subject} refuses its arguments", got=str(error)
         ) from error
-    if not plan.is_plain:
-        values = list(dict.fromkeys(" ".join(value.split()) for value in values))
-        if "" in values:
-            raise ParameterError(f"the Faker provider of {what} gave an empty text")
-    return tuple(values)
+    values = tuple(dict.fromkeys(" ".join(value.split()) for value in drawn))
+    if "" in values:
+        raise ParameterError(f"the Faker provider of {subject} gave an empty text")
+    return values
 
 
 @lru_cache(maxsize=128)
-def _faker(locale: str) -> tuple[Any, Planner]:
-    """Return the Faker of a locale, its weights switched off, and what plans its draws."""
+def _faker(locale: str) -> Any:
+    """Return the generator of a locale; all elements of its lists are equally likely."""
     try:
         from faker import Faker
         from faker.config import AVAILABLE_LOCALES
@@ -118,8 +110,7 @@ def _faker(locale: str) -> tuple[Any, Planner]:
             todo=did_you_mean(locale, AVAILABLE_LOCALES),
         )
     # The inner generator: the outer one looks for a locale at every call.
-    fake = Faker(locale, use_weighting=False).factories[0]
-    return fake, Planner(fake)
+    return Faker(locale, use_weighting=False).factories[0]
 
 
 def _is_known(fake: Any, method: str) -> bool:
@@ -137,14 +128,14 @@ def _methods(fake: Any) -> set[str]:
     }
 
 
-def _provider(what: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
+def _provider(subject: str, method: str, locale: str, fake: Any) -> Callable[..., object]:
     """Return a method of Faker, if what it gives depends on the seed alone and fits the locale."""
     from faker.providers import BaseProvider
 
     if not _is_known(fake, method):
         known = _methods(fake)
         raise ParameterError(
-            f"{what} asks for an unknown Faker provider",
+            f"{subject} names an unknown Faker provider",
             got=method,
             todo=did_you_mean(method, known)
             or "see the list of providers in Faker's documentation",
@@ -156,14 +147,14 @@ def _provider(what: str, method: str, locale: str, fake: Any) -> Callable[..., o
         return found
     if group in _CLOCKED or method in _CLOCKED_METHODS:
         raise ParameterError(
-            f"{what} depends on today's date, so a run could not be repeated",
+            f"{subject} depends on today's date, so a run could not be repeated",
             got=method,
             todo="use {date_range: [2025-01-01, 2025-12-31]} or a list of values",
         )
     spoken = own.__lang__
     if spoken not in (None, locale) and group not in _WORDLESS:
         raise ParameterError(
-            f"Faker has no '{method}' for the locale '{locale}' ({what})",
+            f"Faker has no '{method}' for the locale '{locale}' ({subject})",
             got=f"it would give {spoken}",
             todo=f"say so with {{faker: {method}, locale: {spoken}}}, or give a list of values",
         )

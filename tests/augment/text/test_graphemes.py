@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.core.text.edits import codes_of
-from twinset.core.text.graphemes import by_character, cluster_starts
+from twinset.augment.text._annotated import codes_of
+from twinset.augment.text._graphemes import by_character, cluster_starts
 
 
 def clusters(text: str) -> list[str]:

@@ -1,1 +1,0 @@
-"""Values drawn from Faker."""

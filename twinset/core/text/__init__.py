@@ -1,1 +1,0 @@
-"""Texts with labelled spans, edits and graphemes."""
