@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import DataError, MissingExtraError
-from twinset.core.image.tiff import decode_tiff, encode_tiff, needs_own_reader
+from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
 
@@ -45,8 +45,8 @@ def decode_pixels(data: bytes) -> Pixels:
     >>> bool((decode_pixels(encode_png(red)) == red).all())
     True
     """
-    if needs_own_reader(data):
-        return decode_tiff(data)
+    if data[:4] in MAGIC and (decoded := decode_tiff(data)) is not None:
+        return decoded
     cv2 = open_cv()
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
