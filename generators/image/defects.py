@@ -13,13 +13,12 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Label, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.image.codec import encode_png
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
@@ -129,7 +128,7 @@ class _FittedDefects(FittedGenerator):
             )
         turns = self._turns(weights, rng)
         rows = [self._draw(next(turns), rng) for _ in range(n)]
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def _turns(
         self, weights: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator
@@ -155,9 +154,7 @@ class _FittedDefects(FittedGenerator):
         seen = np.unique(ids)[1:].tolist()
         image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
         return {
-            "image": {"bytes": encode_png(image), "path": None},
-            "instances": {"bytes": encode_png(ids), "path": None},
-            "objects": objects_from_ids(ids, dict.fromkeys(seen, defect)),
+            **label_cells(image, ids, objects_from_ids(ids, dict.fromkeys(seen, defect))),
             "defect": defect,
             "surface": surface,
         }
@@ -168,9 +165,7 @@ def _schema(kinds: tuple[str, ...], surfaces: tuple[str, ...]) -> Schema:
     levels = tuple(sorted((GOOD, *kinds)))
     return Schema(
         (
-            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            *label_fields(labels),
             Field(name="defect", kind="category", nullable=False, levels=levels),
             Field(name="surface", kind="category", nullable=False, levels=tuple(sorted(surfaces))),
         )

@@ -14,10 +14,10 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.image.codec import encode_lossless, encode_png
+from twinset.core.image.codec import encode_lossless
 
 from .._conditions import outcomes_that_meet
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes
 from ._meshes.shade import LIGHTS, VIEWS, paint
@@ -171,9 +171,7 @@ class FittedMeshes(FittedGenerator):
         self._choices["n_objects"] = dict.fromkeys(range(low, high + 1), 1.0)
         labels = Taxonomy(tuple(kind.label for kind in self._classes))
         fields = [
-            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            *label_fields(labels),
             Field(name="n_objects", kind="integer", nullable=False),
         ]
         for name, weights in settings.levels.items():
@@ -190,13 +188,11 @@ class FittedMeshes(FittedGenerator):
         for _ in range(n):
             row = {name: _pick(weights, rng) for name, weights in choices.items()}
             scene, image = self.draw(row["n_objects"], row["view"], row["light"], rng)
-            row["image"] = {"bytes": encode_png(image), "path": None}
-            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
-            row["objects"] = list(scene.objects)
+            row |= label_cells(image, scene.ids, scene.objects)
             if self._settings.depth:
                 row["depth"] = {"bytes": encode_lossless(scene.depth), "path": None}
             rows.append(row)
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, n_objects: int, view: str, light: str, rng: np.random.Generator

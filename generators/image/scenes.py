@@ -13,10 +13,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.image.codec import encode_png
 from twinset.core.image.effects import CAMERA, WEATHER
 
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._scenes.choices import Choices
 from ._scenes.ground import paint_ground
 from ._scenes.layout import SpriteScene, lay_out
@@ -199,11 +198,9 @@ class FittedScenes(FittedGenerator):
             levels, main, n_objects = choices.draw(rng)
             scene, image = self.draw(main, n_objects, levels, rng)
             row: dict[str, Any] = {"main_class": main, "n_objects": len(scene.objects), **levels}
-            row["image"] = {"bytes": encode_png(image), "path": None}
-            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
-            row["objects"] = list(scene.objects)
+            row |= label_cells(image, scene.ids, scene.objects)
             rows.append(row)
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
@@ -272,9 +269,7 @@ def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
     labels = Taxonomy(tuple(kind.label for kind in classes))
     names = tuple(sorted(kind.name for kind in classes))
     fields = [
-        Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-        Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-        Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+        *label_fields(labels),
         Field(name="main_class", kind="category", nullable=False, levels=names),
         Field(name="n_objects", kind="integer", nullable=False),
     ]

@@ -19,6 +19,7 @@ from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import Keypoint, in_frame
 
 from ..._quotas import allocate
+from .._labelled_images import box_of_mask
 from .blend import Paste, lay, place_slices, prepare
 from .counts import CountWish, counts_of
 from .cutouts import Cutout, ImageColumns, Pixels, look_of
@@ -150,7 +151,7 @@ class PasteScene:
             return all(
                 hidden[i] <= most * areas.get(int(i), np.inf) for i in np.flatnonzero(hidden) if i
             )
-        box = _box_of(mask, place)
+        box = list(box_of_mask(mask, place[1].start, place[0].start))
         return all(_overlap(box, item["box"]) <= most * _area(item["box"]) for item in self.objects)
 
     def _label(self, category: str, paste: Paste, left: int, top: int) -> None:
@@ -163,12 +164,12 @@ class PasteScene:
             self.objects = self._seen()
         self._hide_points(mask, place)
         total, inside = int(paste.mask.sum()), int(mask.sum())
-        whole = _box_of(paste.mask, (slice(top, None), slice(left, None)))
+        whole = list(box_of_mask(paste.mask, left, top))
         self.objects.append(
             ObjectLabel(
                 id=number,
                 category=category,
-                box=_box_of(mask, place),
+                box=list(box_of_mask(mask, place[1].start, place[0].start)),
                 area=float(inside),
                 visible_fraction=inside / total,
                 truncated=inside < total,
@@ -223,13 +224,6 @@ class PasteScene:
                 )
             )
         return made
-
-
-def _box_of(mask: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> list[float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, left = place[0].start, place[1].start
-    ends = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
-    return [float(end) for end in ends]
 
 
 def _overlap(a: list[float], b: list[float]) -> float:

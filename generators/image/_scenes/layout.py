@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
-from twinset.core.image.instance_maps import ObjectLabel, drop_hidden, objects_from_ids
+from twinset.core.image.instance_maps import ObjectLabel, drop_hidden
 from twinset.core.image.keypoints import keypoints_from_ids
 
+from .._labelled_images import WholeObject, label_objects
 from .render import Sprite, sprite_of
 from .spec import LEVELS, ObjectClass
 from .view import View
@@ -84,7 +85,7 @@ def lay_out(
         ]
         if len(before) < len(over):
             continue
-        scene = _scene([*behind, chief, *before], len(behind), size, min_visible_fraction)
+        scene = label_scene([*behind, chief, *before], len(behind), size, min_visible_fraction)
         if _is_met(scene, levels, size):
             return scene
     raise ParameterError(
@@ -202,20 +203,29 @@ def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
     return int(np.count_nonzero(a & b))
 
 
-def _scene(
+def label_scene(
     sprites: Sequence[Sprite], main: int, size: tuple[int, int], min_visible_fraction: float
 ) -> SpriteScene:
+    """Return the scene of sprites in painting order, with its labels.
+
+    Parameters
+    ----------
+    sprites : sequence of Sprite
+        Objects from the back to the front.
+    main : int
+        Position of the main object.
+    size : tuple of int
+        Height and width.
+    min_visible_fraction : float
+        Objects with a smaller visible fraction are dropped from map and labels.
+    """
     ids = np.zeros(size, np.uint16)
-    full, boxes, cut = {}, {}, set()
+    wholes = {}
     for i, sprite in enumerate(sprites, start=1):
-        place, own = sprite.overlap(*size)
-        mask = sprite.mask[own]
-        ids[place][mask] = i
-        full[i], boxes[i] = int(np.count_nonzero(sprite.mask)), sprite.box()
-        if int(np.count_nonzero(mask)) < full[i]:
-            cut.add(i)
-    names = {i: sprite.kind.name for i, sprite in enumerate(sprites, start=1)}
-    found = objects_from_ids(ids, names, full_areas=full, truncated=cut, amodal_boxes=boxes)
+        sprite.paint_id(ids, i)
+        area = int(np.count_nonzero(sprite.mask))
+        wholes[i] = WholeObject(sprite.kind.name, area, sprite.box())
+    found = label_objects(ids, wholes)
     for label in found:
         points = sprites[label["id"] - 1].points
         if points:

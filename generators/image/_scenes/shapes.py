@@ -12,6 +12,9 @@ from .pictures import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
+HOLE = -1
+"""Colour of a part that is cut out of those below it."""
+
 Make = Callable[[np.random.Generator], "Form"]
 
 
@@ -70,6 +73,19 @@ def star(rng: np.random.Generator) -> Form:
     ring = _regular(10)
     ring[1::2] *= 0.45
     return Form(((ring, 0),))
+
+
+def ring(rng: np.random.Generator) -> Form:
+    """Return a disc with a round hole."""
+    return Form(((_oval(1, 1), 0), (_oval(0.55, 0.55), HOLE)))
+
+
+def cross(rng: np.random.Generator) -> Form:
+    """Return two equal bars that cross at right angles."""
+    corner = np.array([[0.36, -1], [0.36, -0.36], [1, -0.36]])  # an inner corner and its two ends
+    quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    arms = [corner @ np.linalg.matrix_power(quarter, k) for k in range(4)]
+    return Form(((np.concatenate(arms), 0),))
 
 
 def blob(rng: np.random.Generator) -> Form:
@@ -142,7 +158,8 @@ def car(rng: np.random.Generator) -> Form:
 FORMS: Mapping[str, Make] = {
     make.__name__: make
     for make in (
-        ellipse, circle, rectangle, triangle, octagon, star, blob, nucleated, dimpled, sign, figure, car,
+        ellipse, circle, rectangle, triangle, octagon, star, ring, cross, blob, nucleated, dimpled, sign,
+        figure, car,
     )
 }  # fmt: skip
 """Name of a shape -> what draws it."""

@@ -54,19 +54,18 @@ def encode_tiff(pixels: Pixels) -> bytes:
     n_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     pixels = pixels.reshape(*pixels.shape[:2], *([n_channels] if n_channels > 1 else []))
     sink = io.BytesIO()
-    _tifffile().imwrite(
-        sink,
-        pixels,
-        photometric="rgb" if n_channels in (3, 4) else "minisblack",
-        planarconfig="contig" if n_channels > 1 else None,
-        extrasamples=["unassalpha"] if n_channels == 4 else None,
-        rowsperstrip=pixels.shape[0],
-        compression="zlib",
-        compressionargs={"level": _LEVEL},
-        byteorder="<",
-        metadata=None,
-        software=False,
-    )
+    with _tifffile().TiffWriter(sink, byteorder="<") as writer:
+        writer.write(
+            pixels,
+            photometric="rgb" if n_channels in (3, 4) else "minisblack",
+            planarconfig="contig" if n_channels > 1 else None,
+            extrasamples=["unassalpha"] if n_channels == 4 else None,
+            rowsperstrip=pixels.shape[0],
+            compression="zlib",
+            compressionargs={"level": _LEVEL},
+            metadata=None,
+            software=False,
+        )
     return sink.getvalue()
 
 
