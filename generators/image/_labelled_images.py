@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class WholeObject:
-    """Extent of an object before others hide it and the frame cuts it.
+    """Extent of an object before others hide it and the edge of the image cuts it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class WholeObject:
     area : int
         Its number of pixels.
     box : tuple of float
-        x0, y0, x1, y1 of these pixels; it may leave the frame.
+        x0, y0, x1, y1 of these pixels; it may leave the image.
     """
 
     category: str

@@ -26,7 +26,7 @@ class CopyPaste(Generator):
     """Paste objects cut out of the real training images onto them: more of the rare ones, exact labels.
 
     Each made image is a real one with objects of others laid over it. What they hide is taken off the
-    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the training part, are
+    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the train rows, are
     cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
     `where` may ask for numbers of objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``:
     these are met by pasting what lacks and no more, whatever the shares in `classes`.
@@ -52,7 +52,7 @@ class CopyPaste(Generator):
     max_hidden_fraction : float
         Largest share of an object below that a paste may hide, 0 to 1.
     min_inside_fraction : float
-        Least share of a pasted object that must lie in the frame, above 0, at most 1.
+        Least share of a pasted object that must lie in the image, above 0, at most 1.
     look_distance : float
         Greatest difference of the median colours of two images, as a share of the whole range, for
         objects of one to be pasted onto the other; 1 lets everything pass.

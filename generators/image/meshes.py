@@ -34,8 +34,8 @@ class Meshes(Generator):
 
     Needs no real data. Solids, or meshes of your own, stand on a ground and are seen by a pinhole camera.
     A pixel belongs to the object that the ray through its centre meets first; from the map of these owners
-    come boxes, areas and visible fractions, and rays at each object alone tell what others and the frame
-    hide of it. Surfaces are dull, with one lamp and its shadows. A condition on `n_objects`, `view` and
+    come boxes, areas and visible fractions, and rays at each object alone tell what others
+    and the edge of the image hide of it. Surfaces are dull, with one lamp and its shadows. A condition on `n_objects`, `view` and
     `light` is met by construction.
 
     Parameters

@@ -18,13 +18,13 @@ from twinset.core.image.effects import CAMERA, WEATHER
 from ._labelled_images import build_dataset, label_cells, label_fields
 from ._scenes.choices import Choices
 from ._scenes.ground import paint_ground
+from ._scenes.images import SceneImages
 from ._scenes.layout import SpriteScene, lay_out
-from ._scenes.pictures import SceneImages
 from ._scenes.render import lay
 from ._scenes.spec import (
     DEFAULT_CLASSES,
     LEVELS,
-    PICTURE,
+    PHOTOGRAPH,
     ObjectClass,
     assets_of,
     read_classes,
@@ -56,7 +56,7 @@ class Scenes(Generator):
         Side, or height and width, of the images in pixels, 32 to 4096.
     classes : mapping
         Class -> what it looks like: `shape` (see the guide), `outline` with `points`, or `cutouts`, an
-        asset of RGBA pictures; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
+        asset of RGBA images; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
     n_objects_range : tuple of int
         Fewest and most objects, 1 to 200. A hidden main object needs a second one: where only one may
         come, levels of occlusion other than none do not.
@@ -70,7 +70,7 @@ class Scenes(Generator):
     ground_colour : str, optional
         Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
     backgrounds : str, optional
-        Asset of photographs, windows of which are the ground "picture"; it alone comes unless
+        Asset of photographs, windows of which are the ground "photograph"; it alone comes unless
         `factors` names grounds.
     perspective : float
         How far the camera may stand aside, 0 (straight before the scene) to 0.5; the direction is drawn.
@@ -102,7 +102,7 @@ class Scenes(Generator):
     )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
-    _pictures: ClassVar[SceneImages | None] = None
+    _images: ClassVar[SceneImages | None] = None
 
     size: int | tuple[int, int] = 256
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
@@ -131,9 +131,9 @@ class Scenes(Generator):
             )
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
-        if self.levels["ground"].get(PICTURE) and self.backgrounds is None:
+        if self.levels["ground"].get(PHOTOGRAPH) and self.backgrounds is None:
             raise ParameterError(
-                f"factors.ground names '{PICTURE}', and there are no pictures for it",
+                f"factors.ground names '{PHOTOGRAPH}', and there are no images for it",
                 todo="say backgrounds: ASSET, with a folder of photographs under the recipe's assets",
             )
         Choices.of(self)
@@ -141,7 +141,7 @@ class Scenes(Generator):
     @property
     def levels(self) -> dict[str, dict[str, float]]:
         """Condition -> {level: weight}."""
-        own = {"ground": (PICTURE,)} if self.backgrounds is not None else {}
+        own = {"ground": (PHOTOGRAPH,)} if self.backgrounds is not None else {}
         return read_levels({**own, **self.factors})
 
     @property
@@ -157,32 +157,32 @@ class Scenes(Generator):
         Raises
         ------
         ParameterError
-            It names an asset that is not there, or one without pictures.
+            It names an asset that is not there, or one without images.
         DataError
-            A picture cannot be used; the sentence names its file.
+            An image cannot be used; the sentence names its file.
         """
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its pixels.
-        pictures = SceneImages.read(named, self.backgrounds, assets, size)
-        object.__setattr__(supplied, "_pictures", pictures)
+        images = SceneImages.read(named, self.backgrounds, assets, size)
+        object.__setattr__(supplied, "_images", images)
         return supplied
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator ready to draw; `real` is not looked at."""
-        if self._pictures is None:
+        if self._images is None:
             return FittedScenes(self.with_assets({}), SceneImages({}))
-        return FittedScenes(self, self._pictures)
+        return FittedScenes(self, self._images)
 
 
 class FittedScenes(FittedGenerator):
     """Draws the scenes of a declaration."""
 
-    def __init__(self, settings: Scenes, pictures: SceneImages) -> None:
-        self._settings, self._pictures = settings, pictures
-        classes = read_classes(settings.classes, pictures.cutouts)
+    def __init__(self, settings: Scenes, images: SceneImages) -> None:
+        self._settings, self._images = settings, images
+        classes = read_classes(settings.classes, images.cutouts)
         self._classes = {kind.name: kind for kind in classes}
         self._choices = Choices.of(settings)
         self._colour = None
@@ -244,8 +244,8 @@ class FittedScenes(FittedGenerator):
         self, scene: SpriteScene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self._settings.height_width
-        if levels["ground"] == PICTURE:
-            ground = self._pictures.ground(height, width, rng)
+        if levels["ground"] == PHOTOGRAPH:
+            ground = self._images.ground(height, width, rng)
         else:
             ground = paint_ground(levels["ground"], height, width, self._colour, rng)
         canvas = view.ground(ground)

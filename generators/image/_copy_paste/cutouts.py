@@ -90,7 +90,7 @@ def cut_out(
     Parameters
     ----------
     real : Dataset
-        The training part, and nothing else: what is cut out goes into training images.
+        The train rows, and nothing else: what is cut out goes into training images.
     columns : ImageColumns
         Its columns.
     masks_from_boxes : {"refuse", "ellipse", "grabcut"}

@@ -108,7 +108,7 @@ def _main(
 
 
 def _cut(sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
-    """Push the object out of the frame as far as its level asks."""
+    """Push the object outside the image as far as its level asks."""
     low, high = LEVELS["truncation"][level]
     if high == 0:
         return sprite
@@ -149,7 +149,7 @@ def _others(
             apart = np.hypot(*(tried[:, None] - taken[:, :2]).transpose(2, 0, 1)) - taken[:, 2]
             x, y = tried[int(apart.min(axis=1).argmax())]  # where there is most room
         best = (float(x), float(y))
-        if layout == "surface":  # what stands nearer is lower in the picture, and larger
+        if layout == "surface":  # what stands nearer is lower in the image, and larger
             side *= 0.35 + 1.1 * best[1] / height
         sprite = sprite_of(kind, best, side, rng, view)
         taken = np.vstack([taken, _circle(sprite)])
@@ -166,7 +166,7 @@ def _cover(
     view: View,
     rng: np.random.Generator,
 ) -> Sprite | None:
-    """Return an object that hides a share of the main one's part in the frame; None when it cannot."""
+    """Return an object that hides a share of the main one's part in the image; None when it cannot."""
     place, own = chief.overlap(*size)
     seen = chief.mask[own]
     total = int(seen.sum())
@@ -191,7 +191,7 @@ def _cover(
 
 
 def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
-    """Return how many of the pixels of `under` in the frame `over` owns."""
+    """Return how many of the pixels of `under` in the image `over` owns."""
     (rows, columns), _ = over.overlap(*size)
     (own_rows, own_columns), _ = under.overlap(*size)
     y0, y1 = max(rows.start, own_rows.start), min(rows.stop, own_rows.stop)

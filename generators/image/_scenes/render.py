@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._labelled_images import box_of_mask
-from .pictures import HALF
+from .images import HALF
 from .shapes import Form
 from .spec import ObjectClass
 from .view import View
@@ -69,7 +69,7 @@ class Sprite:
         return (slice(y0, y1), slice(x0, x1)), own
 
     def box(self) -> tuple[float, float, float, float]:
-        """Return the box of the whole object, with nothing before it and no frame round it."""
+        """Return the box of the whole object, with nothing before it and no edge that cuts it."""
         return box_of_mask(self.mask, self.left, self.top)
 
     def paint_id(self, ids: npt.NDArray[np.uint16], number: int) -> None:

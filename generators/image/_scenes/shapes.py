@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .pictures import SceneCutout
+from .images import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
@@ -125,7 +125,7 @@ def figure(rng: np.random.Generator) -> Form:
     head = neck + [0.02, -0.24]
     feet = [hip + 0.86 * np.array([np.sin(a), np.cos(a)]) for a in (stride, -stride)]
     hands = [neck + [0, 0.06] + 0.56 * np.array([np.sin(a), np.cos(a)]) for a in (swing, -swing)]
-    # Seen from the front, the figure's left side is at the right of the picture.
+    # Seen from the front, the figure's left side is at the right of the image.
     parts = [
         (_limb(neck + [0, 0.06], hands[1], 0.07), 0),
         *((_limb(hip, foot, 0.1), 1) for foot in feet),

@@ -226,17 +226,17 @@ def open_cv() -> Any:
 
 
 def hash_image(data: bytes) -> bytes:
-    """Return a key of 16 bytes for the pixels of an encoded picture; of one that is damaged, for its bytes.
+    """Return a key of 16 bytes for the pixels of an encoded image; of one that is damaged, for its bytes.
 
-    A picture that is copied and saved anew without loss keeps its key, whatever the format.
+    An image that is copied and saved anew without loss keeps its key, whatever the format.
 
     Examples
     --------
     >>> from twinset.core.image.codec import encode_png
     >>> one = encode_png(np.zeros((2, 3), np.uint8))
-    >>> hash_image(one) == picture_key(one[:-12] + one[-12:])
+    >>> hash_image(one) == hash_image(one[:-12] + one[-12:])
     True
-    >>> hash_image(one) == picture_key(encode_png(np.zeros((3, 2), np.uint8)))
+    >>> hash_image(one) == hash_image(encode_png(np.zeros((3, 2), np.uint8)))
     False
     """
     sink = hashlib.blake2b(digest_size=16)
@@ -251,7 +251,7 @@ def hash_image(data: bytes) -> bytes:
 
 
 def hash_images(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the key of each picture of a column as binary; missing stays missing."""
+    """Return the key of each image of a column as binary; missing stays missing."""
     keys = [
         None if cell is None or cell["bytes"] is None else hash_image(cell["bytes"])
         for cell in (one.as_py() for one in column)
