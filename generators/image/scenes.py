@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from twinset.core.data.schema import Field, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.effects import CAMERA, WEATHER
+from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
 from ._labelled_images import build_dataset, label_cells, label_fields
 from ._scenes.choices import Choices
@@ -35,7 +36,6 @@ from ._scenes.view import View
 
 _NAME = "image.scenes"
 _EFFECTS = {**WEATHER, **CAMERA}
-_LAYOUTS = ("random", "grid", "surface")
 # In the order in which light meets them: the scene, the air, the lens, the sensor.
 _ORDER = ("light", "weather", "blur", "sensor")
 
@@ -104,31 +104,24 @@ class Scenes(Generator):
     extra: ClassVar[str | None] = "image"
     _images: ClassVar[SceneImages | None] = None
 
-    size: int | tuple[int, int] = 256
+    size: (
+        Annotated[int, Interval(ge=32, le=4096)]
+        | Annotated[tuple[int, int], Each(Interval(ge=32, le=4096))]
+    ) = 256
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
-    n_objects_range: tuple[int, int] = (2, 6)
+    n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=200)), Ascending()] = (2, 6)
     factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     forbidden: Sequence[Mapping[str, str]] = ()
-    layout: str = "random"
+    layout: Literal["random", "grid", "surface"] = "random"
     ground_colour: str | None = None
     backgrounds: str | None = None
-    perspective: float = 0.0
-    shadow: float = 0.4
-    min_visible_fraction: float = 0.1
+    perspective: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    shadow: Fraction = 0.4
+    min_visible_fraction: Fraction = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_classes(self.classes)
-        _within("size", self.height_width, 32, 4096)
-        _within("n_objects_range", self.n_objects_range, 1, 200)
-        if self.n_objects_range[0] > self.n_objects_range[1]:
-            raise ParameterError("'n_objects_range' runs backwards", got=str(self.n_objects_range))
-        _within("perspective", (self.perspective,), 0, 0.5)
-        _within("shadow", (self.shadow,), 0, 1)
-        _within("min_visible_fraction", (self.min_visible_fraction,), 0, 1)
-        if self.layout not in _LAYOUTS:
-            raise ParameterError(
-                "'layout' is none there is", got=self.layout, allowed=", ".join(_LAYOUTS)
-            )
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
         if self.levels["ground"].get(PHOTOGRAPH) and self.backgrounds is None:
@@ -136,7 +129,7 @@ class Scenes(Generator):
                 f"factors.ground names '{PHOTOGRAPH}', and there are no images for it",
                 todo="say backgrounds: ASSET, with a folder of photographs under the recipe's assets",
             )
-        Choices.of(self)
+        Choices.from_settings(self)
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
@@ -184,7 +177,7 @@ class FittedScenes(FittedGenerator):
         self._settings, self._images = settings, images
         classes = read_classes(settings.classes, images.cutouts)
         self._classes = {kind.name: kind for kind in classes}
-        self._choices = Choices.of(settings)
+        self._choices = Choices.from_settings(settings)
         self._colour = None
         if settings.ground_colour is not None:
             self._colour = read_colour(settings.ground_colour, "ground_colour")
@@ -278,11 +271,3 @@ def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
             Field(name=name, kind="category", nullable=False, levels=tuple(sorted(weights)))
         )
     return Schema(tuple(fields))
-
-
-def _within(name: str, given: tuple[float, ...], least: float, most: float) -> None:
-    if not all(least <= value <= most for value in given):
-        shown = " to ".join(str(value) for value in given)
-        raise ParameterError(
-            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}"
-        )

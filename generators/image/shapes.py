@@ -38,7 +38,7 @@ _DEFINITIONS: Mapping[str, str] = {
 }
 _MIN_VISIBLE = 0.4  # a shape of which less is seen is hard to name, for people too
 _MAX_SECOND = 0.92  # side of the other shapes over that of the main one: its lead can be seen
-_N_SCENES, _N_PLACES = 60, 12  # attempts; crowded scenes of 50 objects need about as many
+_N_SCENES, _N_PLACES = 60, 12  # attempts; scenes of 50 objects need about as many
 _SHADOW = 0.45
 _NIGHT = np.array([0.33, 0.37, 0.52], np.float32)  # dark and a little blue
 _NIGHT_NOISE = 2.0  # times the noise by day: a sensor amplifies a dark image

@@ -23,7 +23,7 @@ HALF = 128
 _SUB = 2  # sub-pixels along each side of a pixel, where a cutout is shown smaller than it is
 _NEARLY_ALL = 0.99
 _EDGE = 1  # empty pixels around an object
-_LEAST_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
+_MIN_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
 _FINER = 2  # times the side of the scenes that a photograph is kept at
 
 
@@ -137,7 +137,7 @@ class SceneImages:
         import cv2
 
         image = self.grounds[int(rng.integers(len(self.grounds)))]
-        share = rng.uniform(_LEAST_WINDOW, 1.0)
+        share = rng.uniform(_MIN_WINDOW, 1.0)
         scale = share * min(image.shape[0] / height, image.shape[1] / width)
         rows, columns = max(1, int(scale * height)), max(1, int(scale * width))
         top = int(rng.integers(image.shape[0] - rows + 1))
@@ -170,7 +170,7 @@ def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[s
     return [(cell["path"] or f"image {k}", cell["bytes"]) for k, cell in enumerate(cells)]
 
 
-def _cutout(asset: str, file: str, data: bytes, most: int) -> SceneCutout:
+def _cutout(asset: str, file: str, data: bytes, max_side: int) -> SceneCutout:
     pixels = _decoded(asset, file, data)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -192,7 +192,7 @@ def _cutout(asset: str, file: str, data: bytes, most: int) -> SceneCutout:
         )
     x0, y0, x1, y1 = _box(seen)
     kept = np.ascontiguousarray(whole[y0:y1, x0:x1])
-    kept = _shrunk(kept, most / max(kept.shape[:2]))
+    kept = _shrunk(kept, max_side / max(kept.shape[:2]))
     opaque = kept[..., 3] * 255 >= HALF - 0.5
     if not opaque.any():  # so thin that averaging has thinned it out
         opaque = kept[..., 3] >= kept[..., 3].max()

@@ -74,7 +74,9 @@ def lay_out(
     """
     hidden = LEVELS["occlusion"][levels["occlusion"]]
     for attempt in range(_N_TRIES):
-        chief = _cut(_main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng)
+        chief = _truncate(
+            _main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng
+        )
         over = others[-1:] if hidden[0] > 0 else ()
         larger = 1 + attempt / 15  # a thin object must be large to hide much
         behind = _others(others[: len(others) - len(over)], chief, size, layout, view, rng)
@@ -107,7 +109,9 @@ def _main(
     return sprite_of(kind, (centre[0], centre[1]), side, rng, view, keeps_size=True)
 
 
-def _cut(sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
+def _truncate(
+    sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator
+) -> Sprite:
     """Push the object outside the image as far as its level asks."""
     low, high = LEVELS["truncation"][level]
     if high == 0:

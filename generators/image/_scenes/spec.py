@@ -273,7 +273,7 @@ def _number(
 
 
 def read_colour(text: Any, place: str) -> tuple[float, float, float]:
-    """Return red, green and blue, 0 to 1, of a colour such as '#c33'; `place` is told when it is none."""
+    """Return red, green and blue, 0 to 1, of a colour '#c33'; errors name `place`."""
     found = _COLOUR.fullmatch(str(text))
     if found is None:
         raise ParameterError(

@@ -228,7 +228,7 @@ def open_cv() -> Any:
 def hash_image(data: bytes) -> bytes:
     """Return a key of 16 bytes for the pixels of an encoded image; of one that is damaged, for its bytes.
 
-    An image that is copied and saved anew without loss keeps its key, whatever the format.
+    An image that is copied and saved again without loss keeps its key, whatever the format.
 
     Examples
     --------

@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Marked = tuple[Pixels, Mask]
 
-_MOST_TRIES = 200
+_MAX_TRIES = 200
 
 
 def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
@@ -168,7 +168,7 @@ def marked(
     >>> bool(mask.any())
     True
     """
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         made, mask = DEFECTS[kind](image, side, amount, rng)
         if mask.any():
             return made, mask
