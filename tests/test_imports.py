@@ -14,7 +14,7 @@ FOLDERS = {"generators": "generators", "augment": "augment", "evaluation": "eval
 HEAVY = {
     "torch", "sdv", "albumentations", "faker", "imblearn", "cv2", "sklearn", "scipy", "pandas",
     "polars", "duckdb", "matplotlib", "onnxruntime", "safetensors", "timm", "torchvision",
-    "httpx", "spacy",
+    "httpx", "spacy", "tifffile", "imagecodecs",
 }  # fmt: skip
 # From the top down: a module imports from its own part of twinset and from the layers below it.
 LAYERS = (

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import KINDS
-from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNameError
+from twinset.core.errors import FitError, SchemaError, UnknownNameError
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf
 
 from ._copy_paste.blend import BLENDS
 from ._copy_paste.cutouts import MASKS_FROM_BOXES, ImageColumns, cut_out
 from ._copy_paste.fitted import FittedCopyPaste
 
 _NAME = "image.copy_paste"
-_MADE = frozenset(KINDS) - {"id", "text", "spans"}
+_KINDS = frozenset(KINDS) - {"id", "text", "spans"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyPaste(Generator):
     """Paste objects cut out of the real training images onto them: more of the rare ones, exact labels.
 
-    Each made image is a real one with objects of others laid over it. What they hide is taken off the
-    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the training part, are
+    Each synthetic image is a real one with objects of others laid over it. What they hide is taken off the
+    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the train rows, are
     cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
     `where` may ask for numbers of objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``:
     these are met by pasting what lacks and no more, whatever the shares in `classes`.
@@ -52,7 +53,7 @@ class CopyPaste(Generator):
     max_hidden_fraction : float
         Largest share of an object below that a paste may hide, 0 to 1.
     min_inside_fraction : float
-        Least share of a pasted object that must lie in the frame, above 0, at most 1.
+        Least share of a pasted object that must lie in the image, above 0, at most 1.
     look_distance : float
         Greatest difference of the median colours of two images, as a share of the whole range, for
         objects of one to be pasted onto the other; 1 lets everything pass.
@@ -81,39 +82,25 @@ class CopyPaste(Generator):
     [True, True, True]
     """
 
-    kinds: ClassVar[frozenset[str]] = _MADE
+    kinds: ClassVar[frozenset[str]] = _KINDS
     chunk_rows: ClassVar[int] = 64
     extra: ClassVar[str | None] = "image"
     note: ClassVar[str] = "holds pixels of real images: treat as the source data"
 
-    n_pastes_range: tuple[int, int] = (1, 6)
+    n_pastes_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=200)), Ascending()] = (1, 6)
     classes: Sequence[str] | Mapping[str, float] | None = None
-    scale_range: tuple[float, float] = (0.8, 1.25)
-    turn: float = 180.0
+    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.1, le=10)), Ascending()] = (
+        0.8,
+        1.25,
+    )
+    turn: Annotated[float, Interval(ge=0, le=180)] = 180.0
     mirror: bool = True
-    blend: str = "feather"
-    match: float = 0.5
-    max_hidden_fraction: float = 0.3
-    min_inside_fraction: float = 0.7
-    look_distance: float = 0.2
-    masks_from_boxes: str = "refuse"
-
-    def __post_init__(self) -> None:
-        _within("n_pastes_range", self.n_pastes_range, 1, 200)
-        _within("scale_range", self.scale_range, 0.1, 10)
-        _within("turn", (self.turn, self.turn), 0, 180)
-        _within("match", (self.match, self.match), 0, 1)
-        _within("max_hidden_fraction", (self.max_hidden_fraction,) * 2, 0, 1)
-        _within("min_inside_fraction", (self.min_inside_fraction,) * 2, 0.01, 1)
-        _within("look_distance", (self.look_distance,) * 2, 0, 1)
-        for name, value, known in (
-            ("blend", self.blend, BLENDS),
-            ("masks_from_boxes", self.masks_from_boxes, MASKS_FROM_BOXES),
-        ):
-            if value not in known:
-                raise ParameterError(
-                    f"'{name}' is none there is", got=value, allowed=", ".join(known)
-                )
+    blend: Annotated[str, OneOf(BLENDS)] = "feather"
+    match: Fraction = 0.5
+    max_hidden_fraction: Fraction = 0.3
+    min_inside_fraction: Annotated[float, Interval(ge=0.01, le=1)] = 0.7
+    look_distance: Fraction = 0.2
+    masks_from_boxes: Annotated[str, OneOf(MASKS_FROM_BOXES)] = "refuse"
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
@@ -127,7 +114,7 @@ class CopyPaste(Generator):
                 f"'{_NAME}' cannot make columns of kind {foreign[0]}",
                 allowed=", ".join(sorted(self.kinds)),
             )
-        columns = ImageColumns.of(real.schema)
+        columns = ImageColumns.from_schema(real.schema)
         known = {
             o["category"] for row in real.records[columns.boxes].to_pylist() for o in row or ()
         }
@@ -136,12 +123,3 @@ class CopyPaste(Generator):
                 raise UnknownNameError.of("class", name, sorted(known), "classes")
         bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
         return FittedCopyPaste(self, real, columns, bank)
-
-
-def _within(name: str, given: tuple[float, float], least: float, most: float) -> None:
-    low, high = given
-    if not least <= low <= high <= most:
-        shown = f"{low}" if low == high else f"{low} to {high}"
-        raise ParameterError(
-            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}, low end first"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Label, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.image.codec import encode_png
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
+from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
@@ -75,20 +75,22 @@ class Defects(Generator):
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
 
-    size: int = 256
+    size: Annotated[int, Interval(ge=32, le=2048)] = 256
     surfaces: Sequence[str] | Mapping[str, float] = tuple(SURFACES)
     kinds_of_defect: Sequence[str] | Mapping[str, float] = tuple(DEFECTS)
-    good_fraction: float = 0.3
-    n_defects_range: tuple[int, int] = (1, 3)
-    side_range: tuple[float, float] = (0.1, 0.35)
-    amount_range: tuple[float, float] = (0.3, 0.9)
+    good_fraction: Fraction = 0.3
+    n_defects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=20)), Ascending()] = (1, 3)
+    side_range: Annotated[tuple[float, float], Each(Interval(ge=0.02, le=0.8)), Ascending()] = (
+        0.1,
+        0.35,
+    )
+    amount_range: Annotated[tuple[float, float], Each(Interval(ge=0, le=1)), Ascending()] = (
+        0.3,
+        0.9,
+    )
 
     def __post_init__(self) -> None:
-        _within("size", (self.size, self.size), 32, 2048)
-        _within("good_fraction", (self.good_fraction,) * 2, 0, 1)
-        _within("n_defects_range", self.n_defects_range, 1, 20)
-        _within("side_range", self.side_range, 0.02, 0.8)
-        _within("amount_range", self.amount_range, 0, 1)
+        super().__post_init__()
         _weights("surfaces", self.surfaces, SURFACES)
         _weights("kinds_of_defect", self.kinds_of_defect, DEFECTS)
 
@@ -127,11 +129,11 @@ class _FittedDefects(FittedGenerator):
                 got=str(where),
                 todo="give that defect, or surface, a share above 0",
             )
-        turns = self._turns(weights, rng)
-        rows = [self._draw(next(turns), rng) for _ in range(n)]
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        order = self._order(weights, rng)
+        rows = [self._draw(next(order), rng) for _ in range(n)]
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
-    def _turns(
+    def _order(
         self, weights: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator
     ) -> Iterator[int]:
         """Yield outcomes: defects in their exact shares, and the surfaces of each defect in theirs."""
@@ -155,9 +157,7 @@ class _FittedDefects(FittedGenerator):
         seen = np.unique(ids)[1:].tolist()
         image = np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
         return {
-            "image": {"bytes": encode_png(image), "path": None},
-            "instances": {"bytes": encode_png(ids), "path": None},
-            "objects": objects_from_ids(ids, dict.fromkeys(seen, defect)),
+            **label_cells(image, ids, objects_from_ids(ids, dict.fromkeys(seen, defect))),
             "defect": defect,
             "surface": surface,
         }
@@ -168,9 +168,7 @@ def _schema(kinds: tuple[str, ...], surfaces: tuple[str, ...]) -> Schema:
     levels = tuple(sorted((GOOD, *kinds)))
     return Schema(
         (
-            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            *label_fields(labels),
             Field(name="defect", kind="category", nullable=False, levels=levels),
             Field(name="surface", kind="category", nullable=False, levels=tuple(sorted(surfaces))),
         )
@@ -193,12 +191,3 @@ def _weights(
     if total <= 0:
         raise ParameterError(f"'{name}' gives nothing a weight above 0")
     return {key: weight / total for key, weight in weights.items()}
-
-
-def _within(name: str, given: tuple[float, float], least: float, most: float) -> None:
-    low, high = given
-    if not least <= low <= high <= most:
-        shown = f"{low}" if low == high else f"{low} to {high}"
-        raise ParameterError(
-            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}, low end first"
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
-from twinset.core.image.codec import encode_lossless, encode_png
+from twinset.core.image.codec import encode_lossless
+from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
 from .._conditions import outcomes_that_meet
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes
 from ._meshes.shade import LIGHTS, VIEWS, paint
@@ -34,9 +35,9 @@ class Meshes(Generator):
 
     Needs no real data. Solids, or meshes of your own, stand on a ground and are seen by a pinhole camera.
     A pixel belongs to the object that the ray through its centre meets first; from the map of these owners
-    come boxes, areas and visible fractions, and rays at each object alone tell what others and the frame
-    hide of it. Surfaces are dull, with one lamp and its shadows. A condition on `n_objects`, `view` and
-    `light` is met by construction.
+    come boxes, areas and visible fractions, and rays at each object alone show what others
+    and the edge of the image hide of it. Surfaces are dull, with one lamp and its shadows. A condition on
+    `n_objects`, `view` and `light` is met by construction.
 
     Parameters
     ----------
@@ -86,34 +87,28 @@ class Meshes(Generator):
     extra: ClassVar[str | None] = EXTRA
     _forms: ClassVar[Mapping[str, tuple[Triangles, ...]] | None] = None
 
-    size: int | tuple[int, int] = 256
+    size: (
+        Annotated[int, Interval(ge=32, le=2048)]
+        | Annotated[tuple[int, int], Each(Interval(ge=32, le=2048))]
+    ) = 256
     classes: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: {name: {"mesh": name} for name in ("box", "cylinder", "sphere")}
     )
-    n_objects_range: tuple[int, int] = (1, 5)
-    scale_range: tuple[float, float] = (0.12, 0.3)
+    n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=30)), Ascending()] = (1, 5)
+    scale_range: Annotated[tuple[float, float], Each(Interval(ge=0.03, le=0.6)), Ascending()] = (
+        0.12,
+        0.3,
+    )
     factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     ground_colour: str | None = None
-    shadow: float = 0.7
-    samples: int = 2
-    min_visible_fraction: float = 0.1
+    shadow: Fraction = 0.7
+    samples: Annotated[int, Interval(ge=1, le=4)] = 2
+    min_visible_fraction: Fraction = 0.1
     depth: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_mesh_classes(self.classes)
-        for name, given, least, most in (
-            ("size", self.height_width, 32, 2048),
-            ("n_objects_range", self.n_objects_range, 1, 30),
-            ("scale_range", self.scale_range, 0.03, 0.6),
-            ("shadow", (self.shadow,), 0, 1),
-            ("samples", (self.samples,), 1, 4),
-            ("min_visible_fraction", (self.min_visible_fraction,), 0, 1),
-        ):
-            ordered = name == "size" or list(given) == sorted(given)
-            if not ordered or not all(least <= value <= most for value in given):
-                shown = " to ".join(str(value) for value in given)
-                allowed = f"{least} to {most}" + (", low end first" if len(given) > 1 else "")
-                raise ParameterError(f"'{name}' is out of its range", got=shown, allowed=allowed)
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
         self.levels  # noqa: B018 - checks the factors
@@ -171,9 +166,7 @@ class FittedMeshes(FittedGenerator):
         self._choices["n_objects"] = dict.fromkeys(range(low, high + 1), 1.0)
         labels = Taxonomy(tuple(kind.label for kind in self._classes))
         fields = [
-            Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-            Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-            Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+            *label_fields(labels),
             Field(name="n_objects", kind="integer", nullable=False),
         ]
         for name, weights in settings.levels.items():
@@ -190,13 +183,11 @@ class FittedMeshes(FittedGenerator):
         for _ in range(n):
             row = {name: _pick(weights, rng) for name, weights in choices.items()}
             scene, image = self.draw(row["n_objects"], row["view"], row["light"], rng)
-            row["image"] = {"bytes": encode_png(image), "path": None}
-            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
-            row["objects"] = list(scene.objects)
+            row |= label_cells(image, scene.ids, scene.objects)
             if self._settings.depth:
                 row["depth"] = {"bytes": encode_lossless(scene.depth), "path": None}
             rows.append(row)
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, n_objects: int, view: str, light: str, rng: np.random.Generator

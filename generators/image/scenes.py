@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -13,19 +13,19 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
-from twinset.core.image.codec import encode_png
 from twinset.core.image.effects import CAMERA, WEATHER
+from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
-from ._drawn_rows import drawn_rows
+from ._labelled_images import build_dataset, label_cells, label_fields
 from ._scenes.choices import Choices
 from ._scenes.ground import paint_ground
+from ._scenes.images import SceneImages
 from ._scenes.layout import SpriteScene, lay_out
-from ._scenes.pictures import SceneImages
 from ._scenes.render import lay
 from ._scenes.spec import (
     DEFAULT_CLASSES,
     LEVELS,
-    PICTURE,
+    PHOTOGRAPH,
     ObjectClass,
     assets_of,
     read_classes,
@@ -36,7 +36,6 @@ from ._scenes.view import View
 
 _NAME = "image.scenes"
 _EFFECTS = {**WEATHER, **CAMERA}
-_LAYOUTS = ("random", "grid", "surface")
 # In the order in which light meets them: the scene, the air, the lens, the sensor.
 _ORDER = ("light", "weather", "blur", "sensor")
 
@@ -57,7 +56,7 @@ class Scenes(Generator):
         Side, or height and width, of the images in pixels, 32 to 4096.
     classes : mapping
         Class -> what it looks like: `shape` (see the guide), `outline` with `points`, or `cutouts`, an
-        asset of RGBA pictures; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
+        asset of RGBA images; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
     n_objects_range : tuple of int
         Fewest and most objects, 1 to 200. A hidden main object needs a second one: where only one may
         come, levels of occlusion other than none do not.
@@ -71,7 +70,7 @@ class Scenes(Generator):
     ground_colour : str, optional
         Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
     backgrounds : str, optional
-        Asset of photographs, windows of which are the ground "picture"; it alone comes unless
+        Asset of photographs, windows of which are the ground "photograph"; it alone comes unless
         `factors` names grounds.
     perspective : float
         How far the camera may stand aside, 0 (straight before the scene) to 0.5; the direction is drawn.
@@ -103,46 +102,39 @@ class Scenes(Generator):
     )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
-    _pictures: ClassVar[SceneImages | None] = None
+    _images: ClassVar[SceneImages | None] = None
 
-    size: int | tuple[int, int] = 256
+    size: (
+        Annotated[int, Interval(ge=32, le=4096)]
+        | Annotated[tuple[int, int], Each(Interval(ge=32, le=4096))]
+    ) = 256
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
-    n_objects_range: tuple[int, int] = (2, 6)
+    n_objects_range: Annotated[tuple[int, int], Each(Interval(ge=1, le=200)), Ascending()] = (2, 6)
     factors: Mapping[str, Sequence[str] | Mapping[str, float]] = field(default_factory=dict)
     forbidden: Sequence[Mapping[str, str]] = ()
-    layout: str = "random"
+    layout: Literal["random", "grid", "surface"] = "random"
     ground_colour: str | None = None
     backgrounds: str | None = None
-    perspective: float = 0.0
-    shadow: float = 0.4
-    min_visible_fraction: float = 0.1
+    perspective: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    shadow: Fraction = 0.4
+    min_visible_fraction: Fraction = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_classes(self.classes)
-        _within("size", self.height_width, 32, 4096)
-        _within("n_objects_range", self.n_objects_range, 1, 200)
-        if self.n_objects_range[0] > self.n_objects_range[1]:
-            raise ParameterError("'n_objects_range' runs backwards", got=str(self.n_objects_range))
-        _within("perspective", (self.perspective,), 0, 0.5)
-        _within("shadow", (self.shadow,), 0, 1)
-        _within("min_visible_fraction", (self.min_visible_fraction,), 0, 1)
-        if self.layout not in _LAYOUTS:
-            raise ParameterError(
-                "'layout' is none there is", got=self.layout, allowed=", ".join(_LAYOUTS)
-            )
         if self.ground_colour is not None:
             read_colour(self.ground_colour, "ground_colour")
-        if self.levels["ground"].get(PICTURE) and self.backgrounds is None:
+        if self.levels["ground"].get(PHOTOGRAPH) and self.backgrounds is None:
             raise ParameterError(
-                f"factors.ground names '{PICTURE}', and there are no pictures for it",
+                f"factors.ground names '{PHOTOGRAPH}', and there are no images for it",
                 todo="say backgrounds: ASSET, with a folder of photographs under the recipe's assets",
             )
-        Choices.of(self)
+        Choices.from_settings(self)
 
     @property
     def levels(self) -> dict[str, dict[str, float]]:
         """Condition -> {level: weight}."""
-        own = {"ground": (PICTURE,)} if self.backgrounds is not None else {}
+        own = {"ground": (PHOTOGRAPH,)} if self.backgrounds is not None else {}
         return read_levels({**own, **self.factors})
 
     @property
@@ -158,34 +150,34 @@ class Scenes(Generator):
         Raises
         ------
         ParameterError
-            It names an asset that is not there, or one without pictures.
+            It names an asset that is not there, or one without images.
         DataError
-            A picture cannot be used; the sentence names its file.
+            An image cannot be used; the sentence names its file.
         """
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its pixels.
-        pictures = SceneImages.read(named, self.backgrounds, assets, size)
-        object.__setattr__(supplied, "_pictures", pictures)
+        images = SceneImages.read(named, self.backgrounds, assets, size)
+        object.__setattr__(supplied, "_images", images)
         return supplied
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator ready to draw; `real` is not looked at."""
-        if self._pictures is None:
+        if self._images is None:
             return FittedScenes(self.with_assets({}), SceneImages({}))
-        return FittedScenes(self, self._pictures)
+        return FittedScenes(self, self._images)
 
 
 class FittedScenes(FittedGenerator):
     """Draws the scenes of a declaration."""
 
-    def __init__(self, settings: Scenes, pictures: SceneImages) -> None:
-        self._settings, self._pictures = settings, pictures
-        classes = read_classes(settings.classes, pictures.cutouts)
+    def __init__(self, settings: Scenes, images: SceneImages) -> None:
+        self._settings, self._images = settings, images
+        classes = read_classes(settings.classes, images.cutouts)
         self._classes = {kind.name: kind for kind in classes}
-        self._choices = Choices.of(settings)
+        self._choices = Choices.from_settings(settings)
         self._colour = None
         if settings.ground_colour is not None:
             self._colour = read_colour(settings.ground_colour, "ground_colour")
@@ -199,11 +191,9 @@ class FittedScenes(FittedGenerator):
             levels, main, n_objects = choices.draw(rng)
             scene, image = self.draw(main, n_objects, levels, rng)
             row: dict[str, Any] = {"main_class": main, "n_objects": len(scene.objects), **levels}
-            row["image"] = {"bytes": encode_png(image), "path": None}
-            row["instances"] = {"bytes": encode_png(scene.ids), "path": None}
-            row["objects"] = list(scene.objects)
+            row |= label_cells(image, scene.ids, scene.objects)
             rows.append(row)
-        return drawn_rows(rows, self.schema, _NAME, self._settings)
+        return build_dataset(rows, self.schema, _NAME, self._settings)
 
     def draw(
         self, main: str, n_objects: int, levels: Mapping[str, str], rng: np.random.Generator
@@ -247,8 +237,8 @@ class FittedScenes(FittedGenerator):
         self, scene: SpriteScene, levels: Mapping[str, str], view: View, rng: np.random.Generator
     ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self._settings.height_width
-        if levels["ground"] == PICTURE:
-            ground = self._pictures.ground(height, width, rng)
+        if levels["ground"] == PHOTOGRAPH:
+            ground = self._images.ground(height, width, rng)
         else:
             ground = paint_ground(levels["ground"], height, width, self._colour, rng)
         canvas = view.ground(ground)
@@ -272,9 +262,7 @@ def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
     labels = Taxonomy(tuple(kind.label for kind in classes))
     names = tuple(sorted(kind.name for kind in classes))
     fields = [
-        Field(name="image", kind="image", nullable=False, description="8-bit RGB, PNG"),
-        Field(name="instances", kind="mask", nullable=False, description="16-bit id map, PNG"),
-        Field(name="objects", kind="boxes", nullable=False, taxonomy=labels),
+        *label_fields(labels),
         Field(name="main_class", kind="category", nullable=False, levels=names),
         Field(name="n_objects", kind="integer", nullable=False),
     ]
@@ -283,11 +271,3 @@ def _schema(settings: Scenes, classes: tuple[ObjectClass, ...]) -> Schema:
             Field(name=name, kind="category", nullable=False, levels=tuple(sorted(weights)))
         )
     return Schema(tuple(fields))
-
-
-def _within(name: str, given: tuple[float, ...], least: float, most: float) -> None:
-    if not all(least <= value <= most for value in given):
-        shown = " to ".join(str(value) for value in given)
-        raise ParameterError(
-            f"'{name}' is out of its range", got=shown, allowed=f"{least} to {most}"
-        )

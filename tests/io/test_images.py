@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
+from twinset.core.image.codec import decode_pixels
 from twinset.io import read_dataset
+from twinset.io.reading import stream_dataset
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
@@ -71,6 +74,34 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
 def test_a_file_that_breaks_off_is_refused_by_name(tmp_path: Path, name: str, whole: bytes) -> None:
     folder = lay_out(tmp_path, {name: whole[:-1]})
 
-    with pytest.raises(DataError, match=f"'{name}' breaks off before its end") as told:
+    with pytest.raises(DataError, match=f"'{name}' .*breaks off before its end") as caught:
         read_dataset(folder)
-    assert told.value.todo == f"replace or remove the file in '{folder}'"
+    assert caught.value.todo == f"replace or remove the file in '{folder}'"
+
+
+def test_pages_of_a_tiff_file_are_rows_that_share_its_labels(tmp_path: Path) -> None:
+    tifffile, np = pytest.importorskip("tifffile"), pytest.importorskip("numpy")
+    stack = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    (tmp_path / "a").mkdir()
+    tifffile.imwrite(tmp_path / "a" / "stack.tif", stack, photometric="minisblack", metadata=None)
+    tifffile.imwrite(tmp_path / "one.tif", stack[0])
+    (tmp_path / "labels.csv").write_text("file,dose\na/stack.tif,3\none.tif,5\n")
+
+    for data in (read_dataset(tmp_path), Dataset.concat(list(stream_dataset(tmp_path)))):
+        rows = data.records.to_pylist()
+        assert [row["image"]["path"] for row in rows] == [
+            "a/stack.tif#page=1",
+            "a/stack.tif#page=2",
+            "one.tif",
+        ]
+        assert [row["dose"] for row in rows] == [3, 3, 5]
+        for row, pixels in zip(rows, [*stack, stack[0]]):
+            np.testing.assert_array_equal(decode_pixels(row["image"]["bytes"]), pixels)
+    assert rows[2]["image"]["bytes"] == (tmp_path / "one.tif").read_bytes()
+
+
+def test_a_damaged_tiff_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("tifffile")
+    folder = lay_out(tmp_path, {"a.tif": b"II*\0" + b"\xff" * 9})
+    with pytest.raises(DataError, match=r"'a\.tif' cannot be used: a TIFF file is damaged"):
+        read_dataset(folder)

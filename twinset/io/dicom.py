@@ -1,4 +1,4 @@
-"""DICOM files as images: the pixels alone, and nothing of what the header says of a person."""
+"""Read the pixels of a DICOM file, and nothing of its header, which describes a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from twinset.core.errors import DataError, MissingExtraError, without_values
 from twinset.core.image.codec import encode_lossless
 
-_MOST_16_BITS = 65_535
+_MAX_UINT16 = 65_535
 
 
 def is_dicom(data: bytes) -> bool:
@@ -22,11 +22,11 @@ def is_dicom(data: bytes) -> bool:
 
 
 def image_of_dicom(data: bytes) -> bytes:
-    """Return the picture in a DICOM file as PNG, or as TIFF where its values are not whole and positive.
+    """Return the image in a DICOM file as PNG, or as TIFF where its values are not whole and positive.
 
     Values are those of the modality (Hounsfield units of a CT): slope and intercept are applied, no window
-    is. Where the file says that low values are bright (MONOCHROME1), they are turned round. The header
-    holds names and dates of birth: nothing of it is kept.
+    is. Where low values are bright (MONOCHROME1), values are inverted. Nothing of the header is kept:
+    it holds names and dates of birth.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def image_of_dicom(data: bytes) -> bytes:
     Raises
     ------
     DataError
-        The file holds no picture, several of them, or is compressed in a way that is not installed.
+        The file holds no image, several of them, or is compressed in a way that is not installed.
     MissingExtraError
         pydicom is not installed.
     """
@@ -58,15 +58,15 @@ def image_of_dicom(data: bytes) -> bytes:
         LookupError,
         struct.error,
     ) as error:
-        # Words of these errors quote the header.
+        # The texts of these errors quote the header.
         raise DataError(
-            "a DICOM file cannot be read as a picture",
+            "a DICOM file cannot be read as an image",
             got=type(error).__name__,
             todo="write it again without compression, or install pylibjpeg",
         ) from without_values(error)
     if values is None:
         raise DataError(
-            "a DICOM file holds several pictures",
+            "a DICOM file holds several images",
             got=f"{frames} frames",
             allowed="one",
             todo="write each frame as a file of its own",
@@ -84,7 +84,7 @@ def _upright(values: npt.NDArray[Any], found: Any) -> npt.NDArray[Any]:
     """Return values of which low ones are dark."""
     if getattr(found, "PhotometricInterpretation", "") != "MONOCHROME1":
         return values
-    # The sum of least and most might not fit.
+    # The sum of smallest and largest might not fit the type.
     return np.asarray(values.max() - values + values.min())
 
 
@@ -93,6 +93,6 @@ def _as_stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.dtype == np.uint8:
         return values
     whole = values.astype(np.int64)
-    if (whole == values).all() and whole.min() >= 0 and whole.max() <= _MOST_16_BITS:
+    if (whole == values).all() and whole.min() >= 0 and whole.max() <= _MAX_UINT16:
         return whole.astype(np.uint16)
     return values.astype(np.float32)

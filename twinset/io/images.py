@@ -1,19 +1,25 @@
-"""Images: a folder of files as a table, and the image files that stand beside a text table."""
+"""Read a folder of images as a table; read and write the image files of a text table."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.schema import BLOB
 from twinset.core.errors import DataError
+from twinset.core.image.codec import encode_lossless
 from twinset.core.image.header import check_whole
+from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
+from twinset.core.image.tiff import plane_names, read_planes
 from twinset.io.csv import read_csv
 from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import flush_file, flush_folder, inside
@@ -22,17 +28,30 @@ _MAGIC = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".jpg": (b"\xff\xd8\xff",),
     ".jpeg": (b"\xff\xd8\xff",),
-    ".tif": (b"II*\0", b"MM\0*"),
-    ".tiff": (b"II*\0", b"MM\0*"),
+    ".tif": TIFF_MAGIC,
+    ".tiff": TIFF_MAGIC,
 }
+_TIFF = (".tif", ".tiff")
 _DICOM = (".dcm", ".dicom")
 IMAGE_ENDINGS = (*_MAGIC, *_DICOM)
 _LABELS = "labels.csv"
 _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
 
+class _ImageFile(NamedTuple):
+    """One image of a folder: its file, and its name within a file that holds several."""
+
+    path: Path
+    plane: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the image, e.g. "a/1.png" or "a/stack.tif#page=2"."""
+        return self.path.as_posix() + (f"#{self.plane}" if self.plane else "")
+
+
 def read_image_folder(folder: Path) -> pa.Table:
-    """Return the PNG, JPEG, TIFF and DICOM files of a folder as rows, in the order of their names.
+    """Return the PNG, JPEG, TIFF and DICOM images of a folder as rows, in the order of their names.
 
     Parameters
     ----------
@@ -45,40 +64,45 @@ def read_image_folder(folder: Path) -> pa.Table:
     -------
     pyarrow.Table
         `image` struct<bytes, path> with the file's own encoding (of DICOM the pixels alone), then `label`
-        and the columns of `labels.csv`.
+        and the columns of `labels.csv`. Each image of a TIFF file that holds several is a row of its own,
+        with a path such as `stack.tif#page=2`, encoded without loss.
 
     Raises
     ------
     DataError
         There is no image, a file is not what its ending says, or `labels.csv` does not fit.
     """
-    paths, columns = _listed(folder)
-    blobs = [{"bytes": _read_image(folder, p), "path": p.as_posix()} for p in paths]
+    images, columns = _list_images(folder)
+    blobs = list(_read_images(folder, images))
     return pa.table({"image": pa.chunked_array([pa.array(blobs, BLOB)]), **columns})
 
 
 def stream_image_folder(folder: Path) -> Iterator[pa.Table]:
-    """Yield the rows of `read_image_folder` one at a time, each file read when its row is asked for.
+    """Yield the rows of `read_image_folder` one at a time; each file is read when its row is requested.
 
     Raises
     ------
     DataError
-        As `read_image_folder`; of a file, when its row is asked for.
+        As `read_image_folder`; an error of one file is raised when its row is requested.
     """
-    paths, columns = _listed(folder)
-    for k, path in enumerate(paths):
-        blob = {"bytes": _read_image(folder, path), "path": path.as_posix()}
+    images, columns = _list_images(folder)
+    for k, blob in enumerate(_read_images(folder, images)):
         rest = {name: column.slice(k, 1) for name, column in columns.items()}
         yield pa.table({"image": pa.chunked_array([pa.array([blob], BLOB)]), **rest})
 
 
 def beside_images(folder: Path) -> pa.Table:
-    """Return the columns that `read_image_folder` has beside the images; no file of them is read."""
-    return pa.table(_listed(folder)[1])
+    """Return the columns that `read_image_folder` adds to the images, without decoding any image."""
+    return pa.table(_list_images(folder)[1])
 
 
-def _listed(folder: Path) -> tuple[list[Path], dict[str, pa.ChunkedArray]]:
-    """Return the images of a folder, and the columns beside them."""
+def holds_images(folder: Path) -> bool:
+    """Return whether a folder holds a PNG, JPEG, TIFF or DICOM file."""
+    return any(_is_image(path, folder) for path in folder.rglob("*"))
+
+
+def _list_images(folder: Path) -> tuple[list[_ImageFile], dict[str, pa.ChunkedArray]]:
+    """Return the images of a folder, and the columns of labels."""
     paths = sorted(
         (p.relative_to(folder) for p in folder.rglob("*") if _is_image(p, folder)),
         key=lambda p: p.as_posix(),
@@ -90,17 +114,13 @@ def _listed(folder: Path) -> tuple[list[Path], dict[str, pa.ChunkedArray]]:
             "STL, OBJ, PLY, OFF and GLB files",
             todo="give the folder that holds the files, or a data file",
         )
+    images = [image for path in paths for image in _images_in_file(folder, path)]
     columns: dict[str, pa.ChunkedArray] = {}
-    more = _read_labels(folder, paths) if (folder / _LABELS).is_file() else {}
+    more = _read_labels(folder, images) if (folder / _LABELS).is_file() else {}
     if "label" not in more and any(len(p.parts) > 1 for p in paths):
-        labels = [p.parts[0] if len(p.parts) > 1 else None for p in paths]
+        labels = [one.path.parts[0] if len(one.path.parts) > 1 else None for one in images]
         columns["label"] = pa.chunked_array([pa.array(labels, pa.string()).dictionary_encode()])
-    return paths, {**columns, **more}
-
-
-def holds_images(folder: Path) -> bool:
-    """Return whether a folder holds a PNG, JPEG, TIFF or DICOM file."""
-    return any(_is_image(path, folder) for path in folder.rglob("*"))
+    return images, {**columns, **more}
 
 
 def _is_image(path: Path, folder: Path) -> bool:
@@ -108,15 +128,56 @@ def _is_image(path: Path, folder: Path) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS and not hidden and path.is_file()
 
 
-def _read_image(folder: Path, relative: Path) -> bytes:
-    data = inside(folder, relative.as_posix()).read_bytes()
-    name = relative.as_posix()
-    is_medical = relative.suffix.lower() in _DICOM
-    if is_medical and is_dicom(data):
-        return _from_dicom(data, name)
-    if is_medical or not data.startswith(_MAGIC[relative.suffix.lower()]):
+def _images_in_file(folder: Path, path: Path) -> list[_ImageFile]:
+    if path.suffix.lower() not in _TIFF:
+        return [_ImageFile(path)]
+    with inside(folder, path.as_posix()).open("rb") as file:
+        if file.read(4) not in TIFF_MAGIC:
+            return [_ImageFile(path)]  # refused with its name when it is read
+        file.seek(0)
+        try:
+            return [_ImageFile(path, plane) for plane in plane_names(file)]
+        except DataError as error:
+            raise _name_file(error, path.as_posix(), folder) from error
+
+
+def _read_images(folder: Path, images: list[_ImageFile]) -> Iterator[dict[str, object]]:
+    """Yield struct<bytes, path> of each image; a file that holds several is read once."""
+    for path, group in itertools.groupby(images, key=lambda image: image.path):
+        data, in_file = _read_file(folder, path), list(group)
+        if not in_file[0].plane:
+            yield {"bytes": data, "path": path.as_posix()}
+            continue
+        try:
+            for image, (_, pixels) in zip(in_file, read_planes(data)):
+                yield {"bytes": _encode_plane(pixels), "path": image.name}
+        except DataError as error:
+            raise _name_file(error, path.as_posix(), folder) from error
+
+
+def _encode_plane(pixels: npt.NDArray[Any] | None) -> bytes:
+    if pixels is None:
         raise DataError(
-            f"the file '{name}' is no {relative.suffix[1:].upper()} image",
+            "a TIFF file of several images has a colour model that is not read",
+            allowed="grey, RGB, a palette",
+            todo="save its pages as RGB",
+        )
+    return encode_lossless(pixels)
+
+
+def _read_file(folder: Path, path: Path) -> bytes:
+    """Return the content of an image file; of DICOM the pixels alone."""
+    name = path.as_posix()
+    data = inside(folder, name).read_bytes()
+    ending = path.suffix.lower()
+    if ending in _DICOM and is_dicom(data):
+        try:
+            return image_of_dicom(data)
+        except DataError as error:
+            raise _name_file(error, name, folder) from error
+    if ending in _DICOM or not data.startswith(_MAGIC[ending]):
+        raise DataError(
+            f"the file '{name}' is no {ending[1:].upper()} image",
             got="an empty file" if not data else "another content",
             todo=f"replace or remove the file in '{folder}'",
         )
@@ -124,27 +185,26 @@ def _read_image(folder: Path, relative: Path) -> bytes:
     return data
 
 
-def _from_dicom(data: bytes, name: str) -> bytes:
-    try:
-        return image_of_dicom(data)
-    except DataError as error:
-        what = f"{error.what.replace('a DICOM file', f'the DICOM file {name!r}')}"
-        raise DataError(what, got=error.got, allowed=error.allowed, todo=error.todo) from error
-
-
 def _check_whole(data: bytes, name: str, folder: Path) -> None:
     """Raise DataError with the file's name where it breaks off or is damaged."""
     try:
         check_whole(data)
     except DataError as error:
-        raise DataError(
-            f"the image file '{name}' {error.what.removeprefix('the image ')}",
-            got=error.got,
-            todo=f"replace or remove the file in '{folder}'",
-        ) from error
+        raise _name_file(error, name, folder) from error
 
 
-def _read_labels(folder: Path, paths: list[Path]) -> dict[str, pa.ChunkedArray]:
+def _name_file(error: DataError, name: str, folder: Path) -> DataError:
+    """Return the error with the name of the file that it concerns."""
+    return DataError(
+        f"the image file '{name}' cannot be used: {error.what}",
+        got=error.got,
+        allowed=error.allowed,
+        todo=error.todo or f"replace or remove the file in '{folder}'",
+    )
+
+
+def _read_labels(folder: Path, images: list[_ImageFile]) -> dict[str, pa.ChunkedArray]:
+    """Return the columns of `labels.csv`, a row for each image; a file's row goes to all its images."""
     place = folder / _LABELS
     table = read_csv(place, text_columns=_FILE_COLUMNS)
     key = next((n for n in table.column_names if n.lower() in _FILE_COLUMNS), table.column_names[0])
@@ -152,11 +212,16 @@ def _read_labels(folder: Path, paths: list[Path]) -> dict[str, pa.ChunkedArray]:
     if len(set(names)) != len(names):
         raise DataError(f"'{place}' names a file twice in its column '{key}'")
     row_of = {name: row for row, name in enumerate(names)}
-    rows = [row_of.get(p.as_posix(), row_of.get(p.name)) for p in paths]
-    lost = len(names) - len({row for row in rows if row is not None})
-    if lost:
+    rows = [
+        next(
+            (row_of[n] for n in (one.name, one.path.as_posix(), one.path.name) if n in row_of), None
+        )
+        for one in images
+    ]
+    n_unknown = len(names) - len({row for row in rows if row is not None})
+    if n_unknown:
         raise DataError(
-            f"'{place}' names {lost} files that are not in the folder",
+            f"'{place}' names {n_unknown} files that are not in the folder",
             todo=f"correct the column '{key}' or add the files",
         )
     taken = table.drop_columns([key]).take(pa.array(rows, pa.int64()))
@@ -186,14 +251,14 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
 
 
 class SideFiles:
-    """The folder `<stem>_files` beside a text table, filled chunk by chunk and shown at the end.
+    """Writer of the folder `<stem>_files` beside a text table, chunk by chunk.
 
     Parameters
     ----------
     table_path : Path
         The table that will hold the paths.
     draft : Path
-        Where the folder grows until `publish` moves it to its place.
+        Temporary folder, which `publish` moves to its place.
     """
 
     def __init__(self, table_path: Path, draft: Path) -> None:
@@ -212,7 +277,7 @@ class SideFiles:
             if blob is None or blob["bytes"] is None:
                 paths.append(None)
                 continue
-            # Numbered by row: a source's own file name may tell who is in the picture.
+            # Numbered by row: a source's own file name may reveal who is in the image.
             file = f"{shelf}/{at:07d}{ending_of(blob['bytes'])}"
             (self._draft / file).write_bytes(blob["bytes"])
             flush_file(self._draft / file)
@@ -220,7 +285,7 @@ class SideFiles:
         return pa.chunked_array([pa.array(paths, pa.string())])
 
     def publish(self) -> None:
-        """Move the folder to its place, if anything was written; an earlier one is replaced."""
+        """Move the folder to its place if anything was written; it replaces an earlier one."""
         if not self._draft.exists():
             return
         shutil.rmtree(self.folder, ignore_errors=True)

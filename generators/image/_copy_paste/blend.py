@@ -14,7 +14,7 @@ from .cutouts import Cutout, Mask, Pixels
 BLENDS = ("none", "feather", "poisson", "mixed")
 
 _RING = 3  # pixels about an object whose light is compared with that of its new place
-_MOST_SHIFT = 0.25  # of the whole range: further than that the light is not drawn
+_MAX_SHIFT = 0.25  # of the whole range: further than that the light is not drawn
 _SEAM = 7  # pixels that seamless cloning needs about the mask
 _RIM = 5  # of the old surroundings go along; OpenCV takes three of them off again
 
@@ -80,7 +80,7 @@ def lay(image: Pixels, paste: Paste, left: int, top: int, *, blend: str, match: 
     left, top : int
         Where its array's corner comes to lie; it may leave the image.
     blend : {"none", "feather", "poisson"}
-        How its edge is blended; Poisson blending falls back to feather at the frame and for depths other
+        How its edge is blended; Poisson blending falls back to feather at the image and for depths other
         than 8-bit RGB.
     match : float
         How far its light is drawn to that of its new place, 0 to 1.
@@ -122,7 +122,7 @@ def _difference(under: Pixels, over: Pixels, mask: Mask, dtype: Any) -> npt.NDAr
     ring = cv2.dilate(solid, np.ones((3, 3), np.uint8), iterations=_RING) > solid
     if ring.sum() < 8:
         return np.zeros(under.shape[2], np.float32)
-    most = _MOST_SHIFT * (np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0)
+    most = _MAX_SHIFT * (np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0)
     shift = np.median(under[ring], axis=0) - np.median(over[ring], axis=0)
     return np.asarray(np.clip(shift, -most, most), np.float32)
 

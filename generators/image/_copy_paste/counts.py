@@ -32,10 +32,10 @@ class CountWish:
     allowed: Mapping[str, npt.NDArray[np.bool_]]
 
     @classmethod
-    def of(
-        cls, where: Where | None, columns: Sequence[str], labels: Sequence[str], most: int
+    def from_where(
+        cls, where: Where | None, columns: Sequence[str], labels: Sequence[str], max_objects: int
     ) -> tuple[Where | None, CountWish]:
-        """Return the part of a condition that is on columns of the set, and that on numbers of objects.
+        """Return the part of a condition on columns of the set, and its part on numbers of objects.
 
         Parameters
         ----------
@@ -45,8 +45,8 @@ class CountWish:
             Columns that the set has; they go before counts of the same name.
         labels : sequence of str
             Labels of its objects.
-        most : int
-            Greatest number of objects that is thought of.
+        max_objects : int
+            Largest number of objects that is considered.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class CountWish:
         names = {ALL_OBJECTS: _ALL} | {count_column(label): label for label in labels}
         conditions = where.conditions if where is not None else {}
         counted = {c: v for c, v in conditions.items() if c in names and c not in columns}
-        numbers = np.arange(most + 1)
+        numbers = np.arange(max_objects + 1)
         allowed = {}
         for column, condition in counted.items():
             try:
@@ -75,7 +75,7 @@ class CountWish:
         """Return whether an image of these numbers of objects meets the condition."""
         return all(allowed[counts.get(label, 0)] for label, allowed in self.allowed.items())
 
-    def lacking(self, counts: Mapping[str, int], room: int) -> dict[str, int] | None:
+    def missing_objects(self, counts: Mapping[str, int], room: int) -> dict[str, int] | None:
         """Return label -> objects to add at least; None when adding at most `room` cannot meet it."""
         made = {}
         for label, allowed in self.allowed.items():

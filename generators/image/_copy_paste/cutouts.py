@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 MASKS_FROM_BOXES = ("refuse", "ellipse", "grabcut")
 
 _MARGIN = 4  # pixels of its old surroundings that a cutout keeps, for soft edges
-_LEAST_PIXELS = 12
+_MIN_PIXELS = 12
 _WHOLE = 0.9  # of an object must be seen for a cutout
 _GRABCUT_STEPS = 3
 
@@ -64,7 +64,7 @@ class ImageColumns:
     boxes: str
 
     @classmethod
-    def of(cls, schema: Schema) -> ImageColumns:
+    def from_schema(cls, schema: Schema) -> ImageColumns:
         """Return the columns of a schema.
 
         Raises
@@ -90,7 +90,7 @@ def cut_out(
     Parameters
     ----------
     real : Dataset
-        The training part, and nothing else: what is cut out goes into training images.
+        The train rows, and nothing else: what is cut out goes into training images.
     columns : ImageColumns
         Its columns.
     masks_from_boxes : {"refuse", "ellipse", "grabcut"}
@@ -126,20 +126,20 @@ def cut_out(
             is_asked = not classes or item["category"] in classes
             if not is_asked or not is_whole or "crowd" in (item.get("flags") or ()):
                 continue
-            cutout = _cut(pixels, look, item, ids, masks_from_boxes, k)
+            cutout = _cut_object(pixels, look, item, ids, masks_from_boxes, k)
             if cutout is not None:
                 bank.append(cutout)
     if not bank:
         raise FitError(
             "there is no object to cut out",
             got=f"{len(real)} rows",
-            allowed=f"objects of {_LEAST_PIXELS} pixels or more that are seen whole",
+            allowed=f"objects of {_MIN_PIXELS} pixels or more that are seen whole",
         )
     return bank
 
 
 def _at_frame(box: Sequence[float], shape: tuple[int, ...]) -> bool:
-    """Whether an object reaches the frame: sets that do not say so cut such ones off in a straight line."""
+    """Return whether an object touches the edge of its image: sets do not always flag such ones."""
     return box[0] <= 0 or box[1] <= 0 or box[2] >= shape[1] or box[3] >= shape[0]
 
 
@@ -150,7 +150,7 @@ def look_of(pixels: Pixels) -> npt.NDArray[np.float64]:
     return np.asarray(np.median(sparse, axis=0) / whole)
 
 
-def _cut(
+def _cut_object(
     pixels: Pixels,
     look: npt.NDArray[np.float64],
     item: ObjectLabel,
@@ -171,15 +171,15 @@ def _cut(
         mask = fill_parts(rings, (bottom - top, right - left))
     else:
         mask = _mask_of_box(crop, (x0 - left, y0 - top, x1 - left, y1 - top), masks_from_boxes)
-    if mask.sum() < _LEAST_PIXELS:
+    if mask.sum() < _MIN_PIXELS:
         return None
     points = {p["name"]: (p["x"] - left, p["y"] - top, p["v"]) for p in item["keypoints"] or ()}
     own = crop if crop.ndim == 3 else crop[..., None]
     return Cutout(item["category"], own.copy(), mask, row, points, look)
 
 
-def _mask_of_box(crop: Pixels, box: tuple[float, float, float, float], how: str) -> Mask:
-    if how == "refuse":
+def _mask_of_box(crop: Pixels, box: tuple[float, float, float, float], method: str) -> Mask:
+    if method == "refuse":
         raise DataError(
             "objects have boxes alone, and a box cannot tell which pixels are an object's",
             todo="give id maps or outlines, or set masks_from_boxes to ellipse (round things) or grabcut",
@@ -187,7 +187,7 @@ def _mask_of_box(crop: Pixels, box: tuple[float, float, float, float], how: str)
     x0, y0, x1, y1 = box
     y, x = np.mgrid[: crop.shape[0], : crop.shape[1]] + 0.5
     oval = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 <= 1
-    if how == "ellipse" or crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3:
+    if method == "ellipse" or crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3:
         return np.asarray(oval)
     return _grabcut(crop, oval, box)
 

@@ -19,6 +19,7 @@ from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import Keypoint, in_frame
 
 from ..._quotas import allocate
+from .._labelled_images import box_of_mask
 from .blend import Paste, lay, place_slices, prepare
 from .counts import CountWish, counts_of
 from .cutouts import Cutout, ImageColumns, Pixels, look_of
@@ -88,7 +89,7 @@ class PasteScene:
     objects: list[ObjectLabel]
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], columns: ImageColumns) -> Self:
+    def from_row(cls, row: Mapping[str, Any], columns: ImageColumns) -> Self:
         """Return the scene of a real row."""
         pixels = decode_pixels(row[columns.image]["bytes"])
         blob = row[columns.mask] if columns.mask else None
@@ -128,7 +129,7 @@ class PasteScene:
         return False
 
     def cells(self) -> dict[str, Any]:
-        """Return the cells of the made row."""
+        """Return the cells of the synthetic row."""
         image = self.image[..., 0] if self.is_grey else self.image
         made: dict[str, Any] = {self.columns.image: {"bytes": encode_lossless(image), "path": None}}
         if self.columns.mask is not None:
@@ -150,7 +151,7 @@ class PasteScene:
             return all(
                 hidden[i] <= most * areas.get(int(i), np.inf) for i in np.flatnonzero(hidden) if i
             )
-        box = _box_of(mask, place)
+        box = list(box_of_mask(mask, place[1].start, place[0].start))
         return all(_overlap(box, item["box"]) <= most * _area(item["box"]) for item in self.objects)
 
     def _label(self, category: str, paste: Paste, left: int, top: int) -> None:
@@ -163,12 +164,12 @@ class PasteScene:
             self.objects = self._seen()
         self._hide_points(mask, place)
         total, inside = int(paste.mask.sum()), int(mask.sum())
-        whole = _box_of(paste.mask, (slice(top, None), slice(left, None)))
+        whole = list(box_of_mask(paste.mask, left, top))
         self.objects.append(
             ObjectLabel(
                 id=number,
                 category=category,
-                box=_box_of(mask, place),
+                box=list(box_of_mask(mask, place[1].start, place[0].start)),
                 area=float(inside),
                 visible_fraction=inside / total,
                 truncated=inside < total,
@@ -225,13 +226,6 @@ class PasteScene:
         return made
 
 
-def _box_of(mask: npt.NDArray[np.bool_], place: tuple[slice, slice]) -> list[float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, left = place[0].start, place[1].start
-    ends = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
-    return [float(end) for end in ends]
-
-
 def _overlap(a: list[float], b: list[float]) -> float:
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(wide, 0.0) * max(high, 0.0)
@@ -268,16 +262,16 @@ class FittedCopyPaste(FittedGenerator):
         objects, of all of them (`all objects`) or of a label (`objects 'WBC'`), which pastes bring about.
         """
         most = self._settings.n_pastes_range[1]
-        plain, wish = CountWish.of(
+        plain, wish = CountWish.from_where(
             where, self.schema.names, self._labels, max(map(len, self._objects)) + 2 * most
         )
         usable = self._usable(plain, wish, where)
         names = list(self._weights)
-        turns = (names[k] for k in allocate(list(self._weights.values()), rng))
+        order = (names[k] for k in allocate(list(self._weights.values()), rng))
         owed: list[str] = []
         positions, cells, parents = [], [], []
         for _ in range(n):
-            rows, scene = self._made(usable, wish, turns, owed, rng)
+            rows, scene = self._compose(usable, wish, order, owed, rng)
             positions.append(rows[0])
             cells.append(scene.cells())
             parents.append(list(dict.fromkeys(rows)))
@@ -291,7 +285,7 @@ class FittedCopyPaste(FittedGenerator):
         usable = np.flatnonzero(meets & ~self._real.is_null(self._columns.image))
         if wish:
             room = self._settings.n_pastes_range[1]
-            needs = [wish.lacking(counts_of(self._objects[k]), room) for k in usable]
+            needs = [wish.missing_objects(counts_of(self._objects[k]), room) for k in usable]
             known = {"", *(name for name, weight in self._weights.items() if weight)}
             can = [need is not None and need.keys() <= known for need in needs]
             usable = usable[np.array(can, bool)]
@@ -306,23 +300,25 @@ class FittedCopyPaste(FittedGenerator):
             )
         return usable
 
-    def _made(
+    def _compose(
         self,
         usable: np.ndarray[Any, Any],
         wish: CountWish,
-        turns: Iterator[str],
+        order: Iterator[str],
         owed: list[str],
         rng: np.random.Generator,
     ) -> tuple[list[int], PasteScene]:
-        """Return a made image with the positions of the rows whose pixels it holds."""
+        """Return a synthetic image with the positions of the rows whose pixels it holds."""
         low, high = self._settings.n_pastes_range
         for _ in range(_N_IMAGES):
             at = int(usable[int(rng.integers(len(usable)))])
-            scene = PasteScene.of(self._real.records.slice(at, 1).to_pylist()[0], self._columns)
+            scene = PasteScene.from_row(
+                self._real.records.slice(at, 1).to_pylist()[0], self._columns
+            )
             rows, look = [at], scene.look()
             if not wish:
                 for _ in range(int(rng.integers(low, high + 1))):
-                    cutout = self._paste(scene, look, turns, owed, rng)
+                    cutout = self._paste(scene, look, order, owed, rng)
                     if cutout is not None:
                         rows.append(cutout.row)
                 return rows, scene
@@ -341,10 +337,10 @@ class FittedCopyPaste(FittedGenerator):
         wish: CountWish,
         rng: np.random.Generator,
     ) -> list[int]:
-        """Paste what the condition lacks, and no more: numbers that it is silent on stay as real as can be.
+        """Paste the objects that the condition still requires; return the rows of their cutouts.
 
-        Where it lacks fewer than the fewest pastes, others follow that it allows: no made image is a real
-        one. Returned are the rows that the cutouts come from.
+        Counts without a condition stay close to those of the real image. If fewer objects are required than
+        `n_pastes_range` asks for, other allowed ones are pasted: no synthetic image equals a real one.
         """
         rows: list[int] = []
         low, high = self._settings.n_pastes_range
@@ -352,7 +348,7 @@ class FittedCopyPaste(FittedGenerator):
         weights = np.array(list(self._weights.values()))
         for _ in range(_N_PASTES * high):
             counts = counts_of(scene.objects)
-            lacking = wish.lacking(counts, high - len(rows))
+            lacking = wish.missing_objects(counts, high - len(rows))
             if lacking is None or (len(rows) >= low and not sum(lacking.values())):
                 break
             due = [name for name in lacking if name] or names
@@ -370,7 +366,7 @@ class FittedCopyPaste(FittedGenerator):
         self,
         scene: PasteScene,
         look: np.ndarray[Any, Any],
-        turns: Iterator[str],
+        order: Iterator[str],
         owed: list[str],
         rng: np.random.Generator,
     ) -> Cutout | None:
@@ -380,7 +376,7 @@ class FittedCopyPaste(FittedGenerator):
         """
         for name in [*dict.fromkeys(owed), None]:
             if name is None:
-                name, known = next(turns), set(owed)
+                name, known = next(order), set(owed)
                 owed.append(name)
                 if name in known:  # tried on this image just now
                     return None

@@ -133,7 +133,7 @@ def ground() -> Triangles:
 
 
 def silhouette(mesh: Triangles, camera: Camera) -> tuple[npt.NDArray[np.bool_], int, int]:
-    """Return the pixels that a mesh alone would own, in the frame and beyond it, and their left and top.
+    """Return the pixels that a mesh alone would own, in the image and beyond it, and their left and top.
 
     They are those whose centre a ray meets it through: the rule of the id map.
     """

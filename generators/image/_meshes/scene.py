@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.image.instance_maps import ObjectLabel, drop_hidden, objects_from_ids
+from twinset.core.image.instance_maps import ObjectLabel, drop_hidden
 from twinset.core.image.keypoints import HIDDEN, OUT, SEEN, Keypoint, in_frame
 
+from .._labelled_images import WholeObject, box_of_mask, label_objects
 from .forms import MeshClass, Triangles
 from .rays import Camera, Points, Scenery, ground, silhouette
 
@@ -136,19 +137,13 @@ def _seen(placed: Sequence[_Placed], camera: Camera, min_visible_fraction: float
     ids = np.where((owner >= 0) & (owner < len(placed)), owner + 1, 0).astype(np.uint16)
     along = hits.distance * (rays @ camera.axes[2].astype(np.float32))
     depth = np.where(owner >= 0, along.reshape(height, width), 0).astype(np.float32)
-    full, boxes, cut = {}, {}, set()
+    wholes = {}
     for i, one in enumerate(placed, start=1):
         mask, left, top = silhouette(one.mesh, camera)
-        if not mask.any():
-            continue
-        full[i] = int(np.count_nonzero(mask))
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        boxes[i] = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
-        x0, y0, x1, y1 = boxes[i]
-        if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-            cut.add(i)
-    names = {i: one.kind.name for i, one in enumerate(placed, start=1)}
-    found = objects_from_ids(ids, names, full_areas=full, truncated=cut, amodal_boxes=boxes)
+        if mask.any():
+            box = box_of_mask(mask, left, top)
+            wholes[i] = WholeObject(one.kind.name, int(np.count_nonzero(mask)), box)
+    found = label_objects(ids, wholes)
     for label in found:
         label["keypoints"] = _keypoints(placed[label["id"] - 1], scenery, camera)
     kept_ids, kept = drop_hidden(ids, found, min_visible_fraction)

@@ -59,7 +59,7 @@ class Choices:
     forbidden: tuple[Mapping[str, str], ...]
 
     @classmethod
-    def of(cls, settings: SceneSettings) -> Self:
+    def from_settings(cls, settings: SceneSettings) -> Self:
         """Return the choices that the settings allow.
 
         Raises

@@ -90,7 +90,7 @@ def _road(height: int, width: int, rgb: Canvas, rng: np.random.Generator) -> Can
     made[:first], made[first:] = _SKY, _VERGE
     for colour, strips in ((_ASPHALT, ((-1.0, 1.0, 0.0, 1.0),)), (_PAINT, _MARKS)):
         for left, right, far, near in strips:
-            # The road's half width grows with the depth, from a twentieth of the picture's half.
+            # The road's half width grows with the depth, from a twentieth of the image's half.
             x = [edge * (0.05 + 0.8 * depth) for depth in (far, near) for edge in (left, right)]
             columns = [(1 + middle + at) / 2 * (width - 1) for at in (x[0], x[1], x[3], x[2])]
             rows = [(horizon + (1 - horizon) * at) * (height - 1) for at in (far, far, near, near)]

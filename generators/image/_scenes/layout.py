@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
-from twinset.core.image.instance_maps import ObjectLabel, drop_hidden, objects_from_ids
+from twinset.core.image.instance_maps import ObjectLabel, drop_hidden
 from twinset.core.image.keypoints import keypoints_from_ids
 
+from .._labelled_images import WholeObject, label_objects
 from .render import Sprite, sprite_of
 from .spec import LEVELS, ObjectClass
 from .view import View
@@ -73,7 +74,9 @@ def lay_out(
     """
     hidden = LEVELS["occlusion"][levels["occlusion"]]
     for attempt in range(_N_TRIES):
-        chief = _cut(_main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng)
+        chief = _truncate(
+            _main(main, levels["scale"], size, view, rng), levels["truncation"], size, rng
+        )
         over = others[-1:] if hidden[0] > 0 else ()
         larger = 1 + attempt / 15  # a thin object must be large to hide much
         behind = _others(others[: len(others) - len(over)], chief, size, layout, view, rng)
@@ -84,7 +87,7 @@ def lay_out(
         ]
         if len(before) < len(over):
             continue
-        scene = _scene([*behind, chief, *before], len(behind), size, min_visible_fraction)
+        scene = label_scene([*behind, chief, *before], len(behind), size, min_visible_fraction)
         if _is_met(scene, levels, size):
             return scene
     raise ParameterError(
@@ -106,8 +109,10 @@ def _main(
     return sprite_of(kind, (centre[0], centre[1]), side, rng, view, keeps_size=True)
 
 
-def _cut(sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator) -> Sprite:
-    """Push the object out of the frame as far as its level asks."""
+def _truncate(
+    sprite: Sprite, level: str, size: tuple[int, int], rng: np.random.Generator
+) -> Sprite:
+    """Push the object outside the image as far as its level asks."""
     low, high = LEVELS["truncation"][level]
     if high == 0:
         return sprite
@@ -148,7 +153,7 @@ def _others(
             apart = np.hypot(*(tried[:, None] - taken[:, :2]).transpose(2, 0, 1)) - taken[:, 2]
             x, y = tried[int(apart.min(axis=1).argmax())]  # where there is most room
         best = (float(x), float(y))
-        if layout == "surface":  # what stands nearer is lower in the picture, and larger
+        if layout == "surface":  # what stands nearer is lower in the image, and larger
             side *= 0.35 + 1.1 * best[1] / height
         sprite = sprite_of(kind, best, side, rng, view)
         taken = np.vstack([taken, _circle(sprite)])
@@ -165,7 +170,7 @@ def _cover(
     view: View,
     rng: np.random.Generator,
 ) -> Sprite | None:
-    """Return an object that hides a share of the main one's part in the frame; None when it cannot."""
+    """Return an object that hides a share of the main one's part in the image; None when it cannot."""
     place, own = chief.overlap(*size)
     seen = chief.mask[own]
     total = int(seen.sum())
@@ -190,7 +195,7 @@ def _cover(
 
 
 def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
-    """Return how many of the pixels of `under` in the frame `over` owns."""
+    """Return how many of the pixels of `under` in the image `over` owns."""
     (rows, columns), _ = over.overlap(*size)
     (own_rows, own_columns), _ = under.overlap(*size)
     y0, y1 = max(rows.start, own_rows.start), min(rows.stop, own_rows.stop)
@@ -202,20 +207,29 @@ def _hidden(over: Sprite, under: Sprite, size: tuple[int, int]) -> int:
     return int(np.count_nonzero(a & b))
 
 
-def _scene(
+def label_scene(
     sprites: Sequence[Sprite], main: int, size: tuple[int, int], min_visible_fraction: float
 ) -> SpriteScene:
+    """Return the scene of sprites in painting order, with its labels.
+
+    Parameters
+    ----------
+    sprites : sequence of Sprite
+        Objects from the back to the front.
+    main : int
+        Position of the main object.
+    size : tuple of int
+        Height and width.
+    min_visible_fraction : float
+        Objects with a smaller visible fraction are dropped from map and labels.
+    """
     ids = np.zeros(size, np.uint16)
-    full, boxes, cut = {}, {}, set()
+    wholes = {}
     for i, sprite in enumerate(sprites, start=1):
-        place, own = sprite.overlap(*size)
-        mask = sprite.mask[own]
-        ids[place][mask] = i
-        full[i], boxes[i] = int(np.count_nonzero(sprite.mask)), sprite.box()
-        if int(np.count_nonzero(mask)) < full[i]:
-            cut.add(i)
-    names = {i: sprite.kind.name for i, sprite in enumerate(sprites, start=1)}
-    found = objects_from_ids(ids, names, full_areas=full, truncated=cut, amodal_boxes=boxes)
+        sprite.paint_id(ids, i)
+        area = int(np.count_nonzero(sprite.mask))
+        wholes[i] = WholeObject(sprite.kind.name, area, sprite.box())
+    found = label_objects(ids, wholes)
     for label in found:
         points = sprites[label["id"] - 1].points
         if points:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .pictures import HALF
+from .._labelled_images import box_of_mask
+from .images import HALF
 from .shapes import Form
 from .spec import ObjectClass
 from .view import View
@@ -68,14 +69,13 @@ class Sprite:
         return (slice(y0, y1), slice(x0, x1)), own
 
     def box(self) -> tuple[float, float, float, float]:
-        """Return the box of the whole object, with nothing before it and no frame round it."""
-        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
-        return (
-            float(self.left + columns[0]),
-            float(self.top + rows[0]),
-            float(self.left + columns[-1] + 1),
-            float(self.top + rows[-1] + 1),
-        )
+        """Return the box of the whole object, with nothing before it and no edge that cuts it."""
+        return box_of_mask(self.mask, self.left, self.top)
+
+    def paint_id(self, ids: npt.NDArray[np.uint16], number: int) -> None:
+        """Write `number` into the pixels of an id map that belong to the object."""
+        place, own = self.overlap(*ids.shape)
+        ids[place][self.mask[own]] = number
 
 
 def sprite_of(

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .pictures import SceneCutout
+from .images import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
+HOLE = -1
+"""Colour of a part that is cut out of those below it."""
+
 Make = Callable[[np.random.Generator], "Form"]
 
 
@@ -72,6 +75,19 @@ def star(rng: np.random.Generator) -> Form:
     return Form(((ring, 0),))
 
 
+def ring(rng: np.random.Generator) -> Form:
+    """Return a disc with a round hole."""
+    return Form(((_oval(1, 1), 0), (_oval(0.55, 0.55), HOLE)))
+
+
+def cross(rng: np.random.Generator) -> Form:
+    """Return two equal bars that cross at right angles."""
+    corner = np.array([[0.36, -1], [0.36, -0.36], [1, -0.36]])  # an inner corner and its two ends
+    quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    arms = [corner @ np.linalg.matrix_power(quarter, k) for k in range(4)]
+    return Form(((np.concatenate(arms), 0),))
+
+
 def blob(rng: np.random.Generator) -> Form:
     """Return a smooth, irregular blob, as a cell."""
     return Form(((_wavy(rng, 0.08), 0),))
@@ -109,7 +125,7 @@ def figure(rng: np.random.Generator) -> Form:
     head = neck + [0.02, -0.24]
     feet = [hip + 0.86 * np.array([np.sin(a), np.cos(a)]) for a in (stride, -stride)]
     hands = [neck + [0, 0.06] + 0.56 * np.array([np.sin(a), np.cos(a)]) for a in (swing, -swing)]
-    # Seen from the front, the figure's left side is at the right of the picture.
+    # Seen from the front, the figure's left side is at the right of the image.
     parts = [
         (_limb(neck + [0, 0.06], hands[1], 0.07), 0),
         *((_limb(hip, foot, 0.1), 1) for foot in feet),
@@ -142,7 +158,8 @@ def car(rng: np.random.Generator) -> Form:
 FORMS: Mapping[str, Make] = {
     make.__name__: make
     for make in (
-        ellipse, circle, rectangle, triangle, octagon, star, blob, nucleated, dimpled, sign, figure, car,
+        ellipse, circle, rectangle, triangle, octagon, star, ring, cross, blob, nucleated, dimpled, sign,
+        figure, car,
     )
 }  # fmt: skip
 """Name of a shape -> what draws it."""

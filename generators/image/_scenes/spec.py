@@ -12,12 +12,12 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
 
-from .pictures import SceneCutout
+from .images import SceneCutout
 from .shapes import FORMS, KEYPOINTS, Form, Make
 
 TEXTURES = ("plain", "stripes", "checks", "spots", "mottled")
 GROUNDS = ("clouds", "gradient", "plain", "road", "smear")
-PICTURE = "picture"
+PHOTOGRAPH = "photograph"
 """The ground that is a window of one of the user's photographs; there only where they are named."""
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
@@ -40,7 +40,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """Condition -> its levels. Of weather, light, blur and sensor: the effect and its least and greatest
 amount. Of scale: the main object's longer side over that of the image. Of occlusion and truncation: the
-share of the main object that others hide, or that lies out of the frame."""
+share of the main object that others hide, or that lies outside the image."""
 
 PLAIN: Mapping[str, Mapping[str, float]] = {
     "weather": {"clear": 1},
@@ -135,7 +135,7 @@ def assets_of(given: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def known_levels(condition: str) -> tuple[str, ...]:
     """Return the levels that a condition can have."""
-    return (*LEVELS[condition], *([PICTURE] if condition == "ground" else ()))
+    return (*LEVELS[condition], *([PHOTOGRAPH] if condition == "ground" else ()))
 
 
 def read_levels(
@@ -273,7 +273,7 @@ def _number(
 
 
 def read_colour(text: Any, place: str) -> tuple[float, float, float]:
-    """Return red, green and blue, 0 to 1, of a colour such as '#c33'; `place` is told when it is none."""
+    """Return red, green and blue, 0 to 1, of a colour '#c33'; errors name `place`."""
     found = _COLOUR.fullmatch(str(text))
     if found is None:
         raise ParameterError(

@@ -14,12 +14,12 @@ Canvas = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class View:
-    """How a flat picture looks to a camera that stands aside.
+    """How a flat image looks to a camera that stands aside.
 
     Parameters
     ----------
     matrix : numpy.ndarray, shape (3, 3), optional
-        From the flat picture to the seen one, in pixels; None where the camera looks straight at it.
+        From the flat image to the seen one, in pixels; None where the camera looks straight at it.
     """
 
     matrix: npt.NDArray[np.float64] | None = None
@@ -28,7 +28,7 @@ class View:
     def draw(cls, perspective: float, size: tuple[int, int], rng: np.random.Generator) -> View:
         """Return a camera turned in any direction, up to `perspective`, 0 (straight) to 0.5.
 
-        It is a pinhole at a distance of twice the picture's longer side, so what lies on the far side
+        It is a pinhole at a distance of twice the image's longer side, so what lies on the far side
         is smaller, and everything is shorter along the turn. Nothing is drawn for 0.
         """
         if perspective <= 0:
@@ -47,7 +47,7 @@ class View:
         """Return the points of one object, shape (k, 2), as they are seen where it stands.
 
         The object stays at its place. With `keeps_size` its longer side stays as long; else it is larger
-        where the picture is nearer.
+        where the image is nearer.
         """
         if self.matrix is None or not len(points):
             return points
@@ -57,7 +57,7 @@ class View:
         return np.asarray(moved + centre)
 
     def ground(self, canvas: Canvas) -> Canvas:
-        """Return a ground as it is seen, drawn so much larger that it fills the picture."""
+        """Return a ground as it is seen, drawn so much larger that it fills the image."""
         if self.matrix is None:
             return canvas
         import cv2

@@ -18,7 +18,7 @@ LIGHT = {"disc": 220, "bar": 150}
 
 
 def real(*, with_map: bool = True, dtype=np.uint8, channels: int = 3, scale: int = 1) -> Dataset:
-    """Dark pictures, each with a disc and a bar of known brightness."""
+    """Dark images, each with a disc and a bar of known brightness."""
     images, maps, labels = [], [], []
     y, x = np.mgrid[:H, :W] + 0.5
     for row in range(N):
@@ -111,7 +111,7 @@ def test_classes_that_often_find_no_place_keep_their_shares():
 
 
 def test_a_class_without_any_place_does_not_hold_up_the_others():
-    # A bar at this scale is wider than the picture, a disc is not.
+    # A bar at this scale is wider than the image, a disc is not.
     data = pasted(
         12, real(), classes={"disc": 1, "bar": 1}, n_pastes_range=(1, 1), turn=0,
         scale_range=(3, 3), min_inside_fraction=0.9, max_hidden_fraction=1,

@@ -62,7 +62,7 @@ def test_points_are_seen_where_rays_through_their_pixels_go() -> None:
     np.testing.assert_allclose(rays, ahead, atol=1e-6)
     middle = eye.seen(np.zeros((1, 3)))
     np.testing.assert_allclose(middle, [[80, 60]], atol=1e-9)
-    # Up in the scene is up in the picture; the ground two units wide fills most of its longer side.
+    # Up in the scene is up in the image; the ground two units wide fills most of its longer side.
     assert eye.seen(np.array([[0, 0, 0.3]]))[0, 1] < 60
     ends = Camera.about(0.0, np.pi / 2 - 1e-6, SIZE).seen(np.array([[0, -1.0, 0], [0, 1.0, 0]]))
     assert 0.8 * 160 < np.ptp(ends[:, 0]) < 160

@@ -193,7 +193,7 @@ def test_every_shape_is_one_object_of_some_size(name):
         ({"factors": {"weather": ["fogg"]}}, UnknownNameError, "did you mean 'fog'"),
         ({"factors": {"weather": {"fog": 0}}}, ParameterError, "weights of factors.weather"),
         ({"forbidden": [{"weather": "hail"}]}, UnknownNameError, "hail"),
-        ({"n_objects_range": (3, 2)}, ParameterError, "runs backwards"),
+        ({"n_objects_range": (3, 2)}, ParameterError, "in ascending order"),
         ({"size": 9}, ParameterError, "'size'"),
         ({"layout": "heap"}, ParameterError, "'layout'"),
         ({"ground_colour": "blue"}, ParameterError, "ground_colour holds no colour"),

@@ -5,8 +5,6 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.codec import decode_pixels
 from twinset.core.seeding import rng_for
-from twinset.generators.image._shapes.contours import DEFINITIONS, outline
-from twinset.generators.image._shapes.placement import FULL, Shape, ShapeScene, place, render
 from twinset.generators.image.shapes import Shapes
 
 cv2 = pytest.importorskip("cv2")
@@ -25,60 +23,21 @@ def column(data, name):
     return data.records.column(name).to_pylist()
 
 
-def solid(category, left, top, height, width):
-    return Shape(category, np.full((height, width), FULL, np.uint8), left, top)
+@pytest.mark.parametrize("category", ["circle", "cross", "rectangle", "ring", "star", "triangle"])
+def test_a_shape_has_the_area_of_its_scale(category):
+    data = draw(8, {"n_objects": 1}, size=128, categories=[category], scale_range=(0.3, 0.3))
+    for (label,) in column(data, "objects"):
+        full = label["area"] / label["visible_fraction"]
+        assert full == pytest.approx((0.3 * 128) ** 2, rel=0.05)
 
 
-def scene_of(size, *shapes):
-    ids = np.zeros((size, size), np.uint16)
-    for i, shape in enumerate(shapes, start=1):
-        in_image, in_shape = shape.overlap(size)
-        ids[in_image][shape.mask[in_shape]] = i
-    return ShapeScene(shapes, ids)
-
-
-def test_labels_of_a_scene_by_hand():
-    # a 3 x 4 block, under a 2 x 2 one that hides two of its pixels and hangs over the right edge
-    below = solid("rectangle", left=2, top=1, height=3, width=4)
-    above = solid("ring", left=5, top=2, height=2, width=2)
-    first, second = scene_of(6, below, above).objects()
-    assert first["box"] == [2, 1, 6, 4]
-    assert first["area"] == 10
-    assert first["visible_fraction"] == pytest.approx(10 / 12)
-    assert not first["truncated"]
-    assert second["box"] == [5, 2, 6, 4]
-    assert second["visible_fraction"] == pytest.approx(0.5)
-    assert second["truncated"]
-
-
-def test_a_pixel_belongs_to_the_shape_that_covers_half_of_it():
-    half = np.array([[FULL // 2 - 3, FULL // 2, FULL]], np.uint8)
-    assert Shape("x", half, 0, 0).mask.tolist() == [[False, True, True]]
-
-
-@pytest.mark.parametrize("category", DEFINITIONS)
-def test_masks_are_the_pixels_inside_the_outline(category):
-    centre, side = (30.3, 28.7), 24.0
-    shape = render(category, centre, side, rng_for(1, category))
-    contours = [side * c + centre for c in outline(category, rng_for(1, category))]
-    hits = np.zeros(shape.mask.shape, int)  # even-odd rule at pixel centres
-    for contour in contours:
-        corners = contour.astype(np.float32)
-        for y in range(hits.shape[0]):
-            for x in range(hits.shape[1]):
-                at = (shape.left + x + 0.5, shape.top + y + 0.5)
-                hits[y, x] += cv2.pointPolygonTest(corners, at, False) > 0
-    inside = hits % 2 == 1
-    assert (inside & shape.mask).sum() / (inside | shape.mask).sum() > 0.93
-    assert shape.mask.sum() == pytest.approx(side**2, rel=0.05)
-    assert ((shape.coverage > 0) & (shape.coverage < FULL)).any()  # edges are smooth
-
-
-def test_a_shape_of_any_kind_has_unit_area():
-    for category in DEFINITIONS:
-        outer, *holes = outline(category, rng_for(0, category))
-        areas = [cv2.contourArea(c.astype(np.float32)) for c in (outer, *holes)]
-        assert areas[0] - sum(areas[1:]) == pytest.approx(1, abs=1e-5)
+def test_a_ring_has_a_hole():
+    data = draw(4, {"n_objects": 1}, size=96, categories=["ring"], scale_range=(0.3, 0.3))
+    for row in range(4):
+        (label,) = data.records.column("objects")[row].as_py()
+        if not label["truncated"]:
+            x0, y0, x1, y1 = (int(edge) for edge in label["box"])
+            assert pixels(data, "instances", row)[(y0 + y1) // 2, (x0 + x1) // 2] == 0
 
 
 def test_every_label_follows_from_the_id_map():
@@ -195,4 +154,4 @@ def test_unknown_shape_suggests_the_known_one():
 
 def test_objects_that_find_no_room_are_an_error():
     with pytest.raises(ParameterError, match="do not find room"):
-        place("ring", ["ring"] * 40, size=64, scale_range=(0.5, 0.6), rng=rng_for(0, "full"))
+        draw(1, size=64, n_objects_range=(50, 50), scale_range=(0.1, 0.1))

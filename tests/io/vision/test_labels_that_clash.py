@@ -75,7 +75,7 @@ def test_overlapping_parts_survive_yolo(tmp_path: Path) -> None:
 
 
 def test_a_cutout_holds_overlapping_parts_whole() -> None:
-    from generators.image._cutouts import ImageColumns, cut_out
+    from twinset.generators.image._copy_paste.cutouts import ImageColumns, cut_out
 
     item = new_object(1, "cell", [5, 5, 17, 17])
     item["polygons"] = [[5, 5, 13, 5, 13, 13, 5, 13], [9, 9, 17, 9, 17, 17, 9, 17]]
@@ -87,7 +87,7 @@ def test_a_cutout_holds_overlapping_parts_whole() -> None:
     )
     fields = (Field(name="image", kind="image"), Field(name="objects", kind="boxes"))
     real = Dataset.from_arrow(table, Schema(fields))
-    (cutout,) = cut_out(real, ImageColumns.of(real.schema), "refuse")
+    (cutout,) = cut_out(real, ImageColumns.from_schema(real.schema), "refuse")
     assert cutout.mask.sum() == 112
 
 

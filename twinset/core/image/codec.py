@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.errors import DataError, MissingExtraError
-from twinset.core.image.tiff import decode_tiff, encode_tiff, needs_own_reader
+from twinset.core.image.tiff import MAGIC, decode_tiff, encode_tiff
 
 Pixels = npt.NDArray[Any]
 
@@ -45,8 +45,8 @@ def decode_pixels(data: bytes) -> Pixels:
     >>> bool((decode_pixels(encode_png(red)) == red).all())
     True
     """
-    if needs_own_reader(data):
-        return decode_tiff(data)
+    if data[:4] in MAGIC and (decoded := decode_tiff(data)) is not None:
+        return decoded
     cv2 = open_cv()
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
@@ -226,9 +226,9 @@ def open_cv() -> Any:
 
 
 def hash_image(data: bytes) -> bytes:
-    """Return a key of 16 bytes for the pixels of an encoded picture; of one that is damaged, for its bytes.
+    """Return a key of 16 bytes for the pixels of an encoded image; of one that is damaged, for its bytes.
 
-    A picture that is copied and saved anew without loss keeps its key, whatever the format.
+    An image that is copied and saved again without loss keeps its key, whatever the format.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def hash_image(data: bytes) -> bytes:
 
 
 def hash_images(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the key of each picture of a column as binary; missing stays missing."""
+    """Return the key of each image of a column as binary; missing stays missing."""
     keys = [
         None if cell is None or cell["bytes"] is None else hash_image(cell["bytes"])
         for cell in (one.as_py() for one in column)

@@ -1,4 +1,4 @@
-"""What a camera does to a picture: motion blur, defocus, sensor noise, JPEG blocks, dirt on the lens.
+"""What a camera does to an image: motion blur, defocus, sensor noise, JPEG blocks, dirt on the lens.
 
 Every function takes pixels as float32 fractions of 1, shape (h, w, channels), and returns new ones of
 the same form; `amount` is 0 (nothing) to 1 (as much as there can be). Blurs are symmetric, so that objects
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.float32]
 
 
-def motion_blur(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture smeared along a random direction, about its own place.
+def motion_blur(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image smeared along a random direction, about its own place.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def motion_blur(picture: Picture, amount: float, rng: np.random.Generator) -> Pi
     """
     import cv2
 
-    reach = amount * 0.035 * max(picture.shape[:2])
+    reach = amount * 0.035 * max(image.shape[:2])
     half = max(1, math.ceil(reach))
     angle = rng.uniform(0, np.pi)
     size, fine = 2 * half + 1, 8
@@ -45,50 +45,48 @@ def motion_blur(picture: Picture, amount: float, rng: np.random.Generator) -> Pi
     kernel = cv2.resize(kernel, (size, size), interpolation=cv2.INTER_AREA)
     kernel = kernel + kernel[::-1, ::-1]  # symmetric to the last digit
     kernel /= kernel.sum()
-    return _as_given(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT), picture)
+    return _as_given(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT), image)
 
 
-def defocus(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture out of focus."""
+def defocus(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image out of focus."""
     import cv2
 
-    sigma = 0.3 + amount * 0.014 * max(picture.shape[:2])
-    return _as_given(
-        cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), picture
-    )
+    sigma = 0.3 + amount * 0.014 * max(image.shape[:2])
+    return _as_given(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), image)
 
 
-def noise(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture with sensor noise: more of it in the light (shot noise), some in the dark."""
-    spread = np.sqrt(np.float32(0.012) * np.maximum(picture, 0) + np.float32(0.0012))
-    made: Picture = picture + draw_film_grain(picture.shape, rng) * spread * np.float32(amount)
+def noise(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image with sensor noise: more of it in the light (shot noise), some in the dark."""
+    spread = np.sqrt(np.float32(0.012) * np.maximum(image, 0) + np.float32(0.0012))
+    made: Pixels = image + draw_film_grain(image.shape, rng) * spread * np.float32(amount)
     return np.clip(made, 0, 1, out=made)
 
 
-def jpeg(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture as a JPEG file of quality 90 to 14 shows it; of 1 or 3 channels only."""
+def jpeg(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image as a JPEG file of quality 90 to 14 shows it; of 1 or 3 channels only."""
     import cv2
 
-    if picture.shape[2] not in (1, 3):
-        return picture.copy()
+    if image.shape[2] not in (1, 3):
+        return image.copy()
     quality = round(90 - 76 * amount)
-    bytes_ = np.rint(np.clip(picture, 0, 1) * np.float32(255)).astype(np.uint8)
+    bytes_ = np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
     # The order of the channels only decides which of them JPEG thinks to be red.
-    order = bytes_[..., ::-1] if picture.shape[2] == 3 else bytes_
+    order = bytes_[..., ::-1] if image.shape[2] == 3 else bytes_
     _, data = cv2.imencode(
         ".jpg", np.ascontiguousarray(order), [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     )
     back = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     assert back is not None
-    shown = back[..., ::-1] if picture.shape[2] == 3 else back
-    return _as_given(shown.astype(np.float32) / np.float32(255), picture)
+    shown = back[..., ::-1] if image.shape[2] == 3 else back
+    return _as_given(shown.astype(np.float32) / np.float32(255), image)
 
 
-def dirt(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture through a dirty lens: soft dark blots that let some of the light through."""
+def dirt(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image through a dirty lens: soft dark blots that let some of the light through."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     layer = np.zeros((height, width), np.uint8)
     unit = max(height, width)
     for _ in range(round(4 + 18 * amount)):
@@ -98,37 +96,37 @@ def dirt(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
         cv2.ellipse(layer, place, axes, float(rng.uniform(0, 180)), 0, 360, shade, -1)
     blots = cv2.GaussianBlur(layer, (0, 0), 0.012 * unit).astype(np.float32) * np.float32(1 / 255)
     share = (np.float32(0.85 * min(1.0, 0.4 + amount)) * blots)[..., None]
-    made: Picture = picture + (np.float32(0.12) - picture) * share
+    made: Pixels = image + (np.float32(0.12) - image) * share
     return made
 
 
-CAMERA: dict[str, Callable[[Picture, float, np.random.Generator], Picture]] = {
+CAMERA: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
     "motion_blur": motion_blur,
     "defocus": defocus,
     "noise": noise,
     "jpeg": jpeg,
     "dirt": dirt,
 }
-"""Kind -> what it does to a picture."""
+"""Kind -> what it does to an image."""
 
 
-def draw_film_grain(shape: tuple[int, ...], rng: np.random.Generator) -> Picture:
+def draw_film_grain(shape: tuple[int, ...], rng: np.random.Generator) -> Pixels:
     """Return normal noise of mean 0 and spread 1 in 256 steps: ten times as quick as exact draws."""
     levels = rng.integers(0, 256, shape, dtype=np.uint8)
     return np.asarray(_normal_levels()[levels])
 
 
 @cache
-def _normal_levels() -> Picture:
+def _normal_levels() -> Pixels:
     from scipy.special import ndtri
 
     levels = np.asarray(ndtri((np.arange(256) + 0.5) / 256))
     return np.asarray(levels / levels.std(), np.float32)
 
 
-def _as_given(made: Picture, picture: Picture) -> Picture:
+def _as_given(made: Pixels, image: Pixels) -> Pixels:
     """OpenCV drops the axis of a single channel."""
-    return np.asarray(made, np.float32).reshape(picture.shape)
+    return np.asarray(made, np.float32).reshape(image.shape)
 
 
 _FOG_LIGHT, _FOG_SHARE = 0.82, 0.88
@@ -137,8 +135,8 @@ _NIGHT = (0.30, 0.34, 0.50)  # what is left of red, green and blue
 _GLARE = (1.0, 0.95, 0.82)
 
 
-def fog(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture in fog: drifting, and denser towards the upper edge, where things are far.
+def fog(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image in fog: drifting, and denser towards the upper edge, where things are far.
 
     References
     ----------
@@ -151,21 +149,21 @@ def fog(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
     >>> bool(0.2 < thin < thick < 0.85)
     True
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     clouds = _clouds((height, width), (5, 9), rng)
     depth = np.linspace(1.0, 0.55, height, dtype=np.float32)[:, None]
     veil = np.float32(_FOG_SHARE * amount) * depth * (np.float32(0.6) + np.float32(0.4) * clouds)
     veil *= np.float32(1 + 0.25 * amount)
     np.minimum(veil, np.float32(1), out=veil)
-    return _towards(picture, np.float32(_FOG_LIGHT), veil)
+    return _towards(image, np.float32(_FOG_LIGHT), veil)
 
 
-def rain(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture in rain: slanting streaks of light, and a paler, flatter scene behind them."""
+def rain(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image in rain: slanting streaks of light, and a paler, flatter scene behind them."""
     import cv2
 
-    height, width = picture.shape[:2]
-    dull = _towards(picture, np.float32(0.52), np.float32(0.28 * amount))
+    height, width = image.shape[:2]
+    dull = _towards(image, np.float32(0.52), np.float32(0.28 * amount))
     dull *= np.float32(1 - 0.18 * amount)
     unit = max(height, width) / 256
     slant, length = float(rng.uniform(-0.35, 0.35)), (9 + 14 * amount) * unit
@@ -183,12 +181,12 @@ def rain(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
     return _towards(dull, np.float32(_RAIN_LIGHT), streaks * np.float32(0.8 / 255))
 
 
-def snow(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture in snowfall: flakes near (large, blurred) and far, before a whiter scene."""
+def snow(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image in snowfall: flakes near (large, blurred) and far, before a whiter scene."""
     import cv2
 
-    height, width = picture.shape[:2]
-    white = _towards(picture, np.float32(_SNOW_LIGHT), np.float32(0.3 * amount))
+    height, width = image.shape[:2]
+    white = _towards(image, np.float32(_SNOW_LIGHT), np.float32(0.3 * amount))
     unit = max(height, width) / 256
     for share, radius, blur, opacity in (
         (1.0, 0.9, 0.5, 0.75),
@@ -206,42 +204,42 @@ def snow(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
     return white
 
 
-def night(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture at night: dark, bluish, lit unevenly, and grainy, as a camera sees it."""
-    height, width, channels = picture.shape
+def night(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image at night: dark, bluish, lit unevenly, and grainy, as a camera sees it."""
+    height, width, channels = image.shape
     lamp = _clouds((height, width), (3, 4), rng)[..., None]
     left = np.asarray(_NIGHT if channels == 3 else (0.36,), np.float32)
     keep = (1 - np.float32(amount)) + np.float32(amount) * left * (
         np.float32(0.6) + np.float32(0.8) * lamp
     )
-    dark = picture * keep
-    dark += draw_film_grain(picture.shape, rng) * np.float32(0.022 * amount)
+    dark = image * keep
+    dark += draw_film_grain(image.shape, rng) * np.float32(0.022 * amount)
     return np.clip(dark, 0, 1, out=dark)
 
 
-def glare(picture: Picture, amount: float, rng: np.random.Generator) -> Picture:
-    """Return the picture with a low sun or a headlight in it: a burnt-out spot and its wide veil."""
-    height, width, channels = picture.shape
+def glare(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
+    """Return the image with a low sun or a headlight in it: a burnt-out spot and its wide veil."""
+    height, width, channels = image.shape
     x = np.linspace(0, 1, width, dtype=np.float32) - np.float32(rng.uniform(0.1, 0.9))
     y = (np.linspace(0, 1, height, dtype=np.float32) - np.float32(rng.uniform(0.05, 0.6)))[:, None]
     squared = x * x + y * y * np.float32((height / width) ** 2)
     near = np.float32(1.1 * amount) / (1 + squared * np.float32(900 / (0.3 + amount) ** 2))
     wide = np.float32(0.75 * amount) / (1 + squared * np.float32(14))
     tint = np.asarray(_GLARE if channels == 3 else (1.0,), np.float32)
-    return _towards(picture, tint, np.minimum(near + wide, np.float32(1)))
+    return _towards(image, tint, np.minimum(near + wide, np.float32(1)))
 
 
-WEATHER: dict[str, Callable[[Picture, float, np.random.Generator], Picture]] = {
+WEATHER: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
     "fog": fog,
     "rain": rain,
     "snow": snow,
     "night": night,
     "glare": glare,
 }
-"""Kind -> what it does to a picture."""
+"""Kind -> what it does to an image."""
 
 
-def _clouds(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Generator) -> Picture:
+def _clouds(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Generator) -> Pixels:
     """Return smooth noise, 0 to 1, shape (h, w), of two sizes of cloud."""
     import cv2
 
@@ -255,9 +253,9 @@ def _clouds(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Gener
     return made
 
 
-def _towards(picture: Picture, light: Any, share: Any) -> Picture:
-    """Return the picture moved towards `light` by `share`, a number or a plane of shape (h, w)."""
+def _towards(image: Pixels, light: Any, share: Any) -> Pixels:
+    """Return the image moved towards `light` by `share`, a number or a plane of shape (h, w)."""
     if isinstance(share, np.ndarray) and share.ndim == 2:
         share = share[..., None]
-    made: Picture = picture + (light - picture) * share
+    made: Pixels = image + (light - image) * share
     return made

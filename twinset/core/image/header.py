@@ -24,7 +24,7 @@ _MAY_FOLLOW_SCAN = {
     0xFE,
 }  # DHT, EOI, SOS, tables, texts
 _SCAN, _LAST = 0xDA, 0xD9
-_MOST_PIXELS = 1 << 30  # as many as OpenCV decodes
+_MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _ORIENTATION = 0x0112
 
@@ -101,11 +101,11 @@ def check_whole(data: bytes) -> None:
 
 
 def _of_usable_size(facts: ImageHeader) -> ImageHeader:
-    if not 0 < facts.height * facts.width <= _MOST_PIXELS:
+    if not 0 < facts.height * facts.width <= _MAX_PIXELS:
         raise DataError(
             "the size of an image cannot be used",
             got=f"{facts.width:,} x {facts.height:,} pixels",
-            allowed=f"1 to {_MOST_PIXELS:,} pixels",
+            allowed=f"1 to {_MAX_PIXELS:,} pixels",
             todo="cut it into tiles",
         )
     return facts

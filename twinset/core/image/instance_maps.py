@@ -26,7 +26,7 @@ class _Always(TypedDict):
 class ObjectLabel(_Always, total=False):
     """One entry of an `objects` column; boxes are [x0, y0, x1, y1), half-open, in pixels.
 
-    `amodal_box` is that of the whole object, with nothing before it and no frame round it. `polygons`
+    `amodal_box` is that of the whole object, with nothing before it and no edge that cuts it. `polygons`
     are outlines x0, y0, x1, y1, ... where the source has outlines and no id map. `flags` are words of the
     source or the frame: crowd, difficult, occluded, approximate.
     """
@@ -53,12 +53,12 @@ def objects_from_ids(
     categories : mapping
         Id -> category. An object without a visible pixel is left out.
     full_areas : mapping, optional
-        Id -> pixels that the object would cover with nothing before it and no frame round it. Where
+        Id -> pixels that the object would cover with nothing before it and no edge that cuts it. Where
         an id has none, its visible fraction is unknown (None).
     truncated : collection of int
-        Ids of the objects that the frame cuts.
+        Ids of the objects that the edge of the image cuts.
     amodal_boxes : mapping, optional
-        Id -> box of the whole object; it may leave the frame.
+        Id -> box of the whole object; it may leave the image.
 
     Raises
     ------

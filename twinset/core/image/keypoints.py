@@ -1,4 +1,4 @@
-"""Keypoints and who can see them: 0 out of the frame, 1 hidden by another object, 2 seen."""
+"""Keypoints and who can see them: 0 outside the image, 1 hidden by another object, 2 seen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def keypoints_from_ids(
     """Return the keypoints of one object, with their visibility read from the id map.
 
     A point is seen unless another object owns its pixel; beside the object's own edge, where rounding
-    decides who owns a pixel, it is seen when a neighbouring pixel is the object's. Out of the frame it
+    decides who owns a pixel, it is seen when a neighbouring pixel is the object's. Outside the image it
     is (0, 0) with v = 0, as in COCO.
 
     Parameters
@@ -67,9 +67,9 @@ def move_keypoints(
     shape: tuple[int, ...],
     rename: Mapping[str, str] | None = None,
 ) -> list[Keypoint]:
-    """Return keypoints after their image was moved; those that leave the frame get v = 0.
+    """Return keypoints after their image was moved; those that leave the image get v = 0.
 
-    A move of the whole picture neither hides nor shows a point, so v stays otherwise.
+    A move of the whole image neither hides nor shows a point, so v stays otherwise.
 
     Parameters
     ----------

@@ -14,31 +14,31 @@ import numpy.typing as npt
 
 from twinset.core.errors import DataError
 
-Picture = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Marked = tuple[Picture, Mask]
+Marked = tuple[Pixels, Mask]
 
-_MOST_TRIES = 200
+_MAX_TRIES = 200
 
 
-def scratch(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a long, thin, slightly bent scratch, one side of it light and one dark."""
+def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a long, thin, slightly bent scratch, one side of it light and one dark."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     points = _path((height, width), side, 0.12, rng)
     thick = max(1, round(0.035 * side * rng.uniform(0.6, 1.4)))
     cover = _line(points, (height, width), thick)
     aside = np.array([[1, 0, thick * 0.6], [0, 1, thick * 0.6]], np.float32)
     lip = np.maximum(cv2.warpAffine(cover, aside, (width, height)) - cover, 0)
     light = np.float32(0.25 + 0.45 * amount) * (1 if rng.random() < 0.5 else -1)
-    made = picture + ((cover - lip * np.float32(0.6)) * light)[..., None]
+    made = image + ((cover - lip * np.float32(0.6)) * light)[..., None]
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def crack(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a dark, jagged, branching crack."""
-    height, width = picture.shape[:2]
+def crack(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a dark, jagged, branching crack."""
+    height, width = image.shape[:2]
     trunk = _path((height, width), side, 0.5, rng)
     thick = max(1, round(0.02 * side))
     cover = _line(trunk, (height, width), thick)
@@ -48,43 +48,43 @@ def crack(picture: Picture, side: float, amount: float, rng: np.random.Generator
         cover = np.maximum(
             cover, _line(branch - branch[0] + start, (height, width), max(1, thick - 1))
         )
-    made = picture * (1 - cover * np.float32(0.45 + 0.5 * amount))[..., None]
+    made = image * (1 - cover * np.float32(0.45 + 0.5 * amount))[..., None]
     return made, cover >= 0.5
 
 
-def dent(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a dent: lit on the far side, in shadow on the near one."""
-    cover, x, y = _blob(picture.shape[:2], side, 0.15, rng)
+def dent(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a dent: lit on the far side, in shadow on the near one."""
+    cover, x, y = _blob(image.shape[:2], side, 0.15, rng)
     angle = rng.uniform(0, 2 * np.pi)
     slope = (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y) / np.float32(side / 2)
     light = np.asarray(cover * np.clip(slope, -1, 1), np.float32) * np.float32(0.15 + 0.4 * amount)
-    made = np.clip(picture + light[..., None], 0, 1)
+    made = np.clip(image + light[..., None], 0, 1)
     return np.asarray(made, np.float32), cover >= 0.5
 
 
-def stain(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a coloured stain that is darkest at its rim."""
-    cover, x, y = _blob(picture.shape[:2], side, 0.3, rng)
+def stain(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a coloured stain that is darkest at its rim."""
+    cover, x, y = _blob(image.shape[:2], side, 0.3, rng)
     rim = np.clip(np.hypot(x, y) / np.float32(side / 2), 0, 1) ** 3
     share = cover * (np.float32(0.5) + np.float32(0.5) * rim) * np.float32(0.25 + 0.6 * amount)
-    colour = np.asarray(rng.uniform(0.05, 0.45, picture.shape[2]), np.float32)
-    made = picture + (colour - picture) * share[..., None]
+    colour = np.asarray(rng.uniform(0.05, 0.45, image.shape[2]), np.float32)
+    made = image + (colour - image) * share[..., None]
     return np.asarray(made, np.float32), cover >= 0.5
 
 
-def hole(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a part that is missing: a dark hole with a bright edge."""
+def hole(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a part that is missing: a dark hole with a bright edge."""
     import cv2
 
-    cover, _, _ = _blob(picture.shape[:2], side, 0.12, rng)
+    cover, _, _ = _blob(image.shape[:2], side, 0.12, rng)
     edge = np.clip(cover - cv2.blur(cover, (5, 5)), 0, 1)
     dark = np.float32(0.12 * (1 - amount) + 0.03)
-    made = picture + (dark - picture) * cover[..., None] + edge[..., None] * np.float32(0.3)
+    made = image + (dark - image) * cover[..., None] + edge[..., None] * np.float32(0.3)
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def blot(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a ragged blot of another texture, cut out of smooth noise.
+def blot(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a ragged blot of another texture, cut out of smooth noise.
 
     References
     ----------
@@ -92,7 +92,7 @@ def blot(picture: Picture, side: float, amount: float, rng: np.random.Generator)
     """
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     frame, _, _ = _blob((height, width), side, 0.25, rng)
     grid = rng.uniform(-1, 1, (8, 8)).astype(np.float32)
     size = max(4, round(side))
@@ -101,45 +101,45 @@ def blot(picture: Picture, side: float, amount: float, rng: np.random.Generator)
     cover = frame * np.asarray(np.clip(0.5 + 4 * (noise + 0.15), 0, 1), np.float32)
     if not (cover >= 0.5).any():
         cover = frame
-    colour = np.asarray(rng.uniform(0.1, 0.9, picture.shape[2]), np.float32)
+    colour = np.asarray(rng.uniform(0.1, 0.9, image.shape[2]), np.float32)
     texture = colour + np.float32(0.2) * noise[..., None]
     share = (cover * np.float32(0.35 + 0.6 * amount))[..., None]
-    made = picture + (texture - picture) * share
+    made = image + (texture - image) * share
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def patch(picture: Picture, side: float, amount: float, rng: np.random.Generator) -> Marked:
-    """Return the picture with a piece of itself laid at another place, its light a little changed.
+def patch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+    """Return the image with a piece of itself laid at another place, its light a little changed.
 
     References
     ----------
     Li, Sohn, Yoon, Pfister, "CutPaste", CVPR 2021.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     h = int(np.clip(round(side * rng.uniform(0.3, 1)), 2, height // 2))
     w = int(np.clip(round(side * rng.uniform(0.3, 1)), 2, width // 2))
     y0, y1 = rng.integers(0, height - h + 1, 2)
     x0, x1 = rng.integers(0, width - w + 1, 2)
-    piece = picture[y0 : y0 + h, x0 : x0 + w]
+    piece = image[y0 : y0 + h, x0 : x0 + w]
     piece = piece[::-1, ::-1] if rng.random() < 0.5 else piece
     shift = np.float32((0.08 + 0.3 * amount) * (1 if rng.random() < 0.5 else -1))
-    made = picture.copy()
+    made = image.copy()
     made[y1 : y1 + h, x1 : x1 + w] = np.clip(piece + shift, 0, 1)
     mask = np.zeros((height, width), bool)
     mask[y1 : y1 + h, x1 : x1 + w] = True
     return made, mask
 
 
-DEFECTS: Mapping[str, Callable[[Picture, float, float, np.random.Generator], Marked]] = {
+DEFECTS: Mapping[str, Callable[[Pixels, float, float, np.random.Generator], Marked]] = {
     made.__name__: made for made in (scratch, crack, dent, stain, hole, blot, patch)
 }
-"""Kind of defect -> what draws it: takes the picture, its longer side in pixels, the amount and an rng."""
+"""Kind of defect -> what draws it: takes the image, its longer side in pixels, the amount and an rng."""
 
 
 def marked(
-    kind: str, picture: Picture, side: float, amount: float, rng: np.random.Generator
+    kind: str, image: Pixels, side: float, amount: float, rng: np.random.Generator
 ) -> Marked:
-    """Return the picture with a defect that owns a pixel or more.
+    """Return the image with a defect that owns a pixel or more.
 
     A small one may cover no pixel by a half; it is then drawn again, each time larger by a quarter.
 
@@ -147,7 +147,7 @@ def marked(
     ----------
     kind : str
         One of `DEFECTS`.
-    picture : numpy.ndarray of float32, shape (h, w, channels)
+    image : numpy.ndarray of float32, shape (h, w, channels)
         Pixels, 0 to 1.
     side : float
         Longer side of the defect in pixels.
@@ -159,7 +159,7 @@ def marked(
     Raises
     ------
     DataError
-        The picture is too small for any defect to own a pixel.
+        The image is too small for any defect to own a pixel.
 
     Examples
     --------
@@ -168,20 +168,20 @@ def marked(
     >>> bool(mask.any())
     True
     """
-    for _ in range(_MOST_TRIES):
-        made, mask = DEFECTS[kind](picture, side, amount, rng)
+    for _ in range(_MAX_TRIES):
+        made, mask = DEFECTS[kind](image, side, amount, rng)
         if mask.any():
             return made, mask
-        side = min(side * 1.25, float(max(picture.shape[:2])))
+        side = min(side * 1.25, float(max(image.shape[:2])))
     raise DataError(
-        f"a picture is too small for a {kind} to be seen",
-        got=f"{picture.shape[1]} x {picture.shape[0]} pixels",
-        todo="take larger pictures, or leave this kind of defect out",
+        f"an image is too small for a {kind} to be seen",
+        got=f"{image.shape[1]} x {image.shape[0]} pixels",
+        todo="take larger images, or leave this kind of defect out",
     )
 
 
-def _path(shape: tuple[int, int], length: float, bend: float, rng: np.random.Generator) -> Picture:
-    """Return the corners of a line about that long through the picture, shape (k, 2), as x, y."""
+def _path(shape: tuple[int, int], length: float, bend: float, rng: np.random.Generator) -> Pixels:
+    """Return the corners of a line about that long through the image, shape (k, 2), as x, y."""
     n = 9
     turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, bend, n))
     steps = np.stack([np.cos(turns), np.sin(turns)], axis=1) * length / n
@@ -190,7 +190,7 @@ def _path(shape: tuple[int, int], length: float, bend: float, rng: np.random.Gen
     return np.asarray(line - line.mean(axis=0) + centre, np.float32)
 
 
-def _line(points: Picture, shape: tuple[int, int], thick: int) -> Picture:
+def _line(points: Pixels, shape: tuple[int, int], thick: int) -> Pixels:
     import cv2
 
     layer = np.zeros(shape, np.uint8)
@@ -201,7 +201,7 @@ def _line(points: Picture, shape: tuple[int, int], thick: int) -> Picture:
 
 def _blob(
     shape: tuple[int, ...], side: float, ragged: float, rng: np.random.Generator
-) -> tuple[Picture, Picture, Picture]:
+) -> tuple[Pixels, Pixels, Pixels]:
     """Return how far a smooth blob covers each pixel (0 to 1), and x and y from its middle, in pixels."""
     height, width = shape
     centre = rng.uniform(0.12, 0.88, 2) * [width, height]

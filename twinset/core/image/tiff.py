@@ -1,31 +1,32 @@
-"""TIFF files of any number of channels, as deep as 32 bits: what OpenCV cannot hold."""
+"""TIFF files by the library tifffile: any number of channels, 8 to 32 bits, several images in a file."""
 
 from __future__ import annotations
 
+import io
+import itertools
+import logging
 import struct
-import zlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import DataError
+from twinset.core.errors import DataError, MissingExtraError
 
 Pixels = npt.NDArray[Any]
 
-MAGIC = (b"II*\0", b"MM\0*")
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF files; the last two are those of BigTIFF."""
 
-_SHORT, _LONG = 3, 4
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_STRIPS, _CHANNELS, _ROWS_A_STRIP, _STRIP_BYTES = 273, 277, 278, 279
-_PLANAR, _PREDICTOR, _EXTRA, _FORMAT = 284, 317, 338, 339
-_PLAIN, _DEFLATE, _OLD_DEFLATE = 1, 8, 32946
-_NO_PREDICTOR, _DIFFERENCES, _OF_FLOATS = 1, 2, 3
-_FORMATS = {"u": 1, "i": 2, "f": 3}
-_KINDS = {1: "u", 2: "i", 3: "f"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 11: 4, 12: 8}  # bytes of a field's type
-_LEVEL = 1  # fixed, so that equal pixels are equal bytes
+_LEVEL = 1  # zlib level: fixed, so that equal pixels give equal bytes; higher ones cost time, save little
+_MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
+_AXIS_NAMES = {"Z": "z", "T": "time", "C": "channel"}  # axis of tifffile -> its name in plane names
+_COLOURS_TAG = 262  # PhotometricInterpretation
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)  # its values that are read here
+_JPEG_COMPRESSIONS = (6, 7)  # their colours are RGB once decoded
+_DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, struct.error)
 
 
 def encode_tiff(pixels: Pixels) -> bytes:
@@ -40,6 +41,8 @@ def encode_tiff(pixels: Pixels) -> bytes:
     ------
     DataError
         TIFF cannot hold pixels of this type.
+    MissingExtraError
+        tifffile is not installed.
 
     Examples
     --------
@@ -47,180 +50,208 @@ def encode_tiff(pixels: Pixels) -> bytes:
     >>> bool((decode_tiff(encode_tiff(bands)) == bands).all())
     True
     """
-    if pixels.dtype.kind not in _FORMATS or pixels.dtype.itemsize not in (1, 2, 4):
-        raise DataError(
-            "TIFF cannot hold these pixels",
-            got=str(pixels.dtype),
-            allowed="uint8, uint16, uint32, int32, float32",
+    _check_type(pixels.dtype)
+    n_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    pixels = pixels.reshape(*pixels.shape[:2], *([n_channels] if n_channels > 1 else []))
+    sink = io.BytesIO()
+    with _tifffile().TiffWriter(sink, byteorder="<") as writer:
+        writer.write(
+            pixels,
+            photometric="rgb" if n_channels in (3, 4) else "minisblack",
+            planarconfig="contig" if n_channels > 1 else None,
+            extrasamples=["unassalpha"] if n_channels == 4 else None,
+            rowsperstrip=pixels.shape[0],
+            compression="zlib",
+            compressionargs={"level": _LEVEL},
+            metadata=None,
+            software=False,
         )
-    height, width = pixels.shape[:2]
-    n = 1 if pixels.ndim == 2 else pixels.shape[2]
-    is_colour = n in (3, 4)
-    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    data = zlib.compress(little.tobytes(), _LEVEL)
-    bits = 8 * pixels.dtype.itemsize
-    extra = n - (3 if is_colour else 1)
-    tags: dict[int, tuple[int, list[int]]] = {
-        _WIDTH: (_LONG, [width]),
-        _HEIGHT: (_LONG, [height]),
-        _BITS: (_SHORT, [bits] * n),
-        _COMPRESSION: (_SHORT, [_DEFLATE]),
-        _PHOTOMETRIC: (_SHORT, [2 if is_colour else 1]),
-        _STRIPS: (_LONG, [8]),
-        _CHANNELS: (_SHORT, [n]),
-        _ROWS_A_STRIP: (_LONG, [height]),
-        _STRIP_BYTES: (_LONG, [len(data)]),
-        _PLANAR: (_SHORT, [1]),
-        _FORMAT: (_SHORT, [_FORMATS[pixels.dtype.kind]] * n),
-    }
-    if extra:
-        tags[_EXTRA] = (_SHORT, [2 if is_colour else 0] * extra)
-    padded = data + b"\0" * (len(data) % 2)
-    return (
-        b"II*\0" + struct.pack("<I", 8 + len(padded)) + padded + _directory(tags, len(padded) + 8)
-    )
+    return sink.getvalue()
 
 
-def decode_tiff(data: bytes) -> Pixels:
-    """Return the pixels of the first image of a TIFF file, shape (h, w) or (h, w, channels).
+def decode_tiff(data: bytes) -> Pixels | None:
+    """Return the pixels of a TIFF file that holds one image, shape (h, w) or (h, w, channels).
 
-    Channels come in the order of the file.
+    Channels come in the order of the file; those of an OME or ImageJ file are the channels of one image.
+    None for a colour model that OpenCV converts, e.g. CMYK.
 
     Raises
     ------
     DataError
-        The file is damaged, or of a form that is not read: tiles, other compressions than deflate,
-        other depths than 8, 16 and 32 bits, floats of 8 bits.
+        The file is damaged, holds several images, or pixels of other types than 8 to 32 bits.
+    MissingExtraError
+        tifffile is not installed.
     """
-    try:
-        order, tags = _read_tags(data)
-        layout = _layout(tags)
-        return _read_strips(data, order, tags, layout)
-    except (struct.error, zlib.error, ValueError, IndexError, KeyError) as error:
+    planes = list(itertools.islice(read_planes(data), 2))
+    if len(planes) > 1:
+        names = plane_names(io.BytesIO(data))
         raise DataError(
-            "a TIFF file is damaged",
-            got=f"{len(data)} bytes that break off or contradict themselves",
-        ) from error
-
-
-def needs_own_reader(data: bytes) -> bool:
-    """Return whether a file is a TIFF that OpenCV cannot read: other channels, or 32-bit numbers."""
-    if data[:4] not in MAGIC:
-        return False
-    try:
-        tags = _read_tags(data)[1]
-    except (struct.error, ValueError, IndexError, KeyError):
-        return False
-    whole = tags.get(_FORMAT, (1,))[0] != _FORMATS["f"]
-    deep = whole and tags.get(_BITS, (1,))[0] == 32
-    return deep or tags.get(_CHANNELS, (1,))[0] not in (1, 3, 4)
-
-
-class _Layout(NamedTuple):
-    height: int
-    width: int
-    channels: int
-    kind: str
-    is_planar: bool
-
-
-def _directory(tags: Mapping[int, tuple[int, list[int]]], start: int) -> bytes:
-    """Return the directory that begins at byte `start`, and the values too long to stand in it."""
-    entries, more = [], b""
-    after = start + 2 + 12 * len(tags) + 4
-    for tag, (kind, values) in sorted(tags.items()):
-        packed = struct.pack(f"<{len(values)}{'H' if kind == _SHORT else 'I'}", *values)
-        if len(packed) > 4:
-            entry = struct.pack("<I", after + len(more))
-            more += packed + b"\0" * (len(packed) % 2)
-        else:
-            entry = packed.ljust(4, b"\0")
-        entries.append(struct.pack("<HHI", tag, kind, len(values)) + entry)
-    return struct.pack("<H", len(tags)) + b"".join(entries) + struct.pack("<I", 0) + more
-
-
-def _read_tags(data: bytes) -> tuple[str, dict[int, tuple[int, ...]]]:
-    if data[:4] not in MAGIC:
-        raise ValueError("no TIFF")
-    order = "<" if data[:2] == b"II" else ">"
-    (at,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, at)
-    tags: dict[int, tuple[int, ...]] = {}
-    for k in range(count):
-        tag, kind, n = struct.unpack_from(order + "HHI", data, at + 2 + 12 * k)
-        if kind not in (_SHORT, _LONG):
-            continue
-        place = at + 10 + 12 * k
-        if n * _SIZES[kind] > 4:
-            (place,) = struct.unpack_from(order + "I", data, place)
-        tags[tag] = struct.unpack_from(f"{order}{n}{'H' if kind == _SHORT else 'I'}", data, place)
-    return order, tags
-
-
-def _layout(tags: Mapping[int, tuple[int, ...]]) -> _Layout:
-    channels = tags.get(_CHANNELS, (1,))[0]
-    bits, formats = set(tags.get(_BITS, (1,))), set(tags.get(_FORMAT, (1,)))
-    compression = tags.get(_COMPRESSION, (_PLAIN,))[0]
-    known = compression in (_PLAIN, _DEFLATE, _OLD_DEFLATE)
-    predictor = tags.get(_PREDICTOR, (_NO_PREDICTOR,))[0]
-    predictors: tuple[int, ...] = (_NO_PREDICTOR, _DIFFERENCES)
-    if formats == {_FORMATS["f"]}:
-        predictors = (*predictors, _OF_FLOATS)
-    if (
-        len(bits) > 1
-        or len(formats) > 1
-        or not bits <= {8, 16, 32}
-        or (formats == {_FORMATS["f"]} and 8 in bits)
-        or predictor not in predictors
-        or not known
-        or _STRIPS not in tags
-    ):
-        raise DataError(
-            f"a TIFF file of {channels} channels is of a form that is not read",
-            got=f"compression {compression}, bits {sorted(bits)}, sample formats {sorted(formats)}, "
-            f"predictor {predictor}" + ("" if _STRIPS in tags else ", tiles"),
-            allowed="strips of 8, 16 or 32 bits (floats of 16 or 32), plain or deflated, predictor 1 or 2 "
-            "(floats also 3)",
-            todo="write it again without tiles, with compression 'deflate' and predictor 1 or 2",
+            f"a TIFF file holds {len(names)} images",
+            got=", ".join(names[:4]) + (", ..." if len(names) > 4 else ""),
+            allowed="one image, of any number of channels",
+            todo="read it from a plain folder of images, where each becomes a row, or save each as a file",
         )
-    kind = f"{_KINDS[formats.pop()]}{bits.pop() // 8}"
-    return _Layout(
-        tags[_HEIGHT][0], tags[_WIDTH][0], channels, kind, tags.get(_PLANAR, (1,))[0] == 2
-    )
+    return planes[0][1]
 
 
-def _read_strips(
-    data: bytes, order: str, tags: Mapping[int, tuple[int, ...]], layout: _Layout
-) -> Pixels:
-    raw = [data[at : at + size] for at, size in zip(tags[_STRIPS], tags[_STRIP_BYTES])]
-    if tags.get(_COMPRESSION, (_PLAIN,))[0] != _PLAIN:
-        raw = [zlib.decompress(strip) for strip in raw]
-    predictor = tags.get(_PREDICTOR, (_NO_PREDICTOR,))[0]
-    if predictor == _OF_FLOATS:
-        flat = _floats(b"".join(raw), layout)
-    else:
-        flat = np.frombuffer(b"".join(raw), order + layout.kind)
-    shape = (layout.height, layout.width, layout.channels)
-    if layout.is_planar:
-        pixels = flat.reshape(layout.channels, *shape[:2]).transpose(1, 2, 0)
-    else:
-        pixels = flat.reshape(shape)
-    if predictor == _DIFFERENCES:
-        # The differences are those of the bits taken as whole numbers, of floats too.
-        whole = np.ascontiguousarray(pixels).view(f"{order}u{pixels.dtype.itemsize}")
-        pixels = np.cumsum(whole, axis=1, dtype=whole.dtype).view(pixels.dtype)
-    native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-    return native[..., 0] if layout.channels == 1 else native
+def plane_names(file: io.BufferedIOBase) -> list[str]:
+    """Return the name of each image in a TIFF file, without decoding pixels; "" for a single one.
 
+    Parameters
+    ----------
+    file : binary file
+        Open for reading.
 
-def _floats(data: bytes, layout: _Layout) -> Pixels:
-    """Return the numbers of lines that hold all first bytes, then all second ones, each as a difference.
-
-    Both ways of writing bytes have the most significant ones first here.
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    MissingExtraError
+        tifffile is not installed.
     """
-    n_bytes = int(layout.kind[1:])
-    together = 1 if layout.is_planar else layout.channels
-    numbers = layout.width * together
-    lines = np.frombuffer(data, np.uint8).reshape(-1, numbers * n_bytes // together, together)
-    summed = np.cumsum(lines, axis=1, dtype=np.uint8).reshape(-1, n_bytes, numbers)
-    return np.ascontiguousarray(summed.transpose(0, 2, 1)).view(f">f{n_bytes}").ravel()
+    tifffile = _tifffile()
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            return [name for _, names in _series(tiff) for name in names]
+    except _DAMAGE as error:
+        raise _damaged() from error
+
+
+def read_planes(data: bytes) -> Iterator[tuple[str, Pixels | None]]:
+    """Yield (name, pixels) of each image in a TIFF file, in the order of `plane_names`.
+
+    A plane is one image: the channels of an OME or ImageJ file belong to it, its depths (z) and times
+    are images of their own. Reduced copies (pyramids) and transparency masks are no images. Pixels are
+    None for colour models that are not read here.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or its pixels are of other types than 8 to 32 bits.
+    MissingExtraError
+        tifffile is not installed.
+    """
+    tifffile = _tifffile()
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            _check_directories(tiff.tiff, data)
+            for series, names in _series(tiff):
+                _check_strips(series, len(data))
+                yield from zip(names, _read_series(series, len(names)))
+    except _DAMAGE as error:
+        raise _damaged() from error
+
+
+def _series(tiff: Any) -> list[tuple[Any, list[str]]]:
+    """Return each series of a file, and the names of the images in it."""
+    found = [one for one in tiff.series if not (one.keyframe.is_reduced or one.keyframe.is_mask)]
+    found = found or list(tiff.series)
+    named = []
+    for k, series in enumerate(found, start=1):
+        stack, _ = _split_axes(series.axes)
+        prefix = [f"image={k}"] if len(found) > 1 else []
+        sizes = [range(1, series.shape[axis] + 1) for axis in stack]
+        axes = [_AXIS_NAMES.get(series.axes[axis], "page") for axis in stack]
+        names = [
+            ",".join([*prefix, *(f"{axis}={at}" for axis, at in zip(axes, place))])
+            for place in itertools.product(*sizes)
+        ]
+        named.append((series, names if len(names) > 1 or prefix else [""]))
+    if not named:
+        raise ValueError("no image")
+    return named
+
+
+def _split_axes(axes: str) -> tuple[list[int], list[int]]:
+    """Return the axes that count images, and those of channels."""
+    letter = "S" if "S" in axes else "C"
+    channels = [k for k, name in enumerate(axes) if name == letter]
+    return [k for k, name in enumerate(axes) if name not in ("Y", "X", letter)], channels
+
+
+def _read_series(series: Any, n_planes: int) -> Iterator[Pixels | None]:
+    page = series.keyframe
+    colours = int(page.photometric) if _COLOURS_TAG in page.tags else _BLACK_IS_ZERO
+    if colours > _PALETTE and page.compression not in _JPEG_COMPRESSIONS:
+        yield from itertools.repeat(None, n_planes)
+        return
+    stack, channels = _split_axes(series.axes)
+    y, x = series.axes.index("Y"), series.axes.index("X")
+    if series.shape[y] * series.shape[x] > _MAX_PIXELS:
+        raise DataError(
+            "the size of an image cannot be used",
+            got=f"{series.shape[x]:,} x {series.shape[y]:,} pixels",
+            allowed=f"1 to {_MAX_PIXELS:,} pixels",
+            todo="cut it into tiles",
+        )
+    pixels = series.asarray().transpose([*stack, y, x, *channels])
+    shape = pixels.shape[len(stack) :]
+    for plane in pixels.reshape(-1, *shape):
+        shown = _as_shown(plane, page, colours)
+        shown = shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown
+        _check_type(shown.dtype)
+        yield np.ascontiguousarray(shown, shown.dtype.newbyteorder("="))
+
+
+def _as_shown(plane: Pixels, page: Any, colours: int) -> Pixels:
+    """Return numbers that grow with brightness: palettes, inverted and narrow numbers are converted."""
+    if colours == _PALETTE:
+        table = np.asarray(page.colormap).T >> 8  # 16 bits a colour
+        return table[plane].astype(np.uint8)
+    bits = page.bitspersample
+    if bits < 8 and colours != _RGB:
+        plane = plane.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+    if colours == _WHITE_IS_ZERO and plane.dtype == np.uint8:  # deeper ones are ids or measurements
+        return 255 - plane
+    return plane
+
+
+def _check_directories(layout: Any, data: bytes) -> None:
+    """Raise an error where the chain of directories, one a page, leads out of the file or back."""
+    seen = set()
+    (at,) = struct.unpack_from(layout.offsetformat, data, layout.offsetsize)
+    while at:
+        if at in seen:
+            raise _damaged()
+        seen.add(at)
+        (count,) = struct.unpack_from(layout.tagnoformat, data, at)
+        after = at + layout.tagnosize + count * layout.tagsize
+        (at,) = struct.unpack_from(layout.offsetformat, data, after)
+
+
+def _check_strips(series: Any, n_bytes: int) -> None:
+    """Raise an error where pixels lie outside the file, or in another file of an OME set."""
+    for page in series.pages:
+        if page is None:
+            raise DataError(
+                "a TIFF file is one of several that hold an OME set",
+                todo="save the set as one file, or without its OME metadata",
+            )
+        ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts)]
+        if not ends or max(ends) > n_bytes:
+            raise _damaged()
+
+
+def _check_type(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "uif" or dtype.itemsize not in (1, 2, 4):
+        raise DataError(
+            "the pixels of a TIFF file are of a type that is not used",
+            got=str(dtype),
+            allowed="uint8, uint16, uint32, int32, float32",
+        )
+
+
+def _damaged() -> DataError:
+    return DataError("a TIFF file is damaged", got="content that breaks off or contradicts itself")
+
+
+@cache
+def _tifffile() -> Any:
+    """Return the module tifffile; imagecodecs, which decodes for it, must be there too."""
+    try:
+        import imagecodecs  # noqa: F401
+        import tifffile
+    except ImportError as error:
+        raise MissingExtraError.of(error.name or "tifffile", "image") from error
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # errors here say what is wrong
+    return tifffile

@@ -35,7 +35,7 @@ def labels_in(
     window: Window,
     ids: Ids | None,
     full_areas: Mapping[int, int],
-    least: float,
+    min_visible_fraction: float,
 ) -> tuple[list[ObjectLabel], list[int]]:
     """Return the labels of the objects that a tile shows enough of, and the ids of the others.
 
@@ -52,7 +52,7 @@ def labels_in(
         The tile's part of the id map.
     full_areas : mapping
         Id -> pixels in the whole map.
-    least : float
+    min_visible_fraction : float
         Share of an object that must be seen.
 
     Raises
@@ -76,7 +76,7 @@ def labels_in(
         piece = _piece(parent, window, pieces.get(parent["id"]), full_areas)
         if piece is None:
             continue
-        if piece.share >= least:
+        if piece.share >= min_visible_fraction:
             kept.append(_label(parent, window, piece))
         else:
             gone.append(parent["id"])

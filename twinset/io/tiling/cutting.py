@@ -31,7 +31,7 @@ class TileColumns:
     boxes: str | None
 
     @classmethod
-    def of(cls, schema: Schema) -> TileColumns:
+    def from_schema(cls, schema: Schema) -> TileColumns:
         """Return the columns of a schema.
 
         Raises
@@ -82,10 +82,10 @@ def cut_tiles(chunks: Iterable[Dataset], tiling: Tiling) -> Iterator[Dataset]:
     """
     number = 0
     for chunk in chunks:
-        columns, schema = TileColumns.of(chunk.schema), tile_schema(chunk.schema)
+        columns, schema = TileColumns.from_schema(chunk.schema), tile_schema(chunk.schema)
         if columns.mask is None and columns.boxes is None and not tiling.keep_empty:
             raise SchemaError(
-                "tiles without objects cannot be told from others: the images have no labels",
+                "tiles without objects cannot be distinguished from others: the images have no labels",
                 got=", ".join(chunk.schema.names[:8]),
                 allowed="a column of objects or of id maps",
                 todo="keep empty tiles, or bring annotated images",
@@ -158,15 +158,15 @@ def _cells(
     """Return the cells of one tile; None where it is empty and empty ones are left out."""
     part = None if ids is None else ids[window.slices]
     made = {k: v for k, v in row.items() if k not in RESERVED}
-    least = tiling.min_visible_fraction
+    min_fraction = tiling.min_visible_fraction
     if columns.boxes is not None:
         parents: list[ObjectLabel] = row[columns.boxes] or []
-        labels, gone = labels_in(parents, window, part, full, least)
+        labels, gone = labels_in(parents, window, part, full, min_fraction)
         if not labels and not tiling.keep_empty:
             return None
         made[columns.boxes] = labels
     else:
-        gone = [] if part is None else _too_small(part, full, least)
+        gone = [] if part is None else _too_small(part, full, min_fraction)
         if part is not None and not tiling.keep_empty and not np.setdiff1d(part, [0, *gone]).size:
             return None
     if part is not None and columns.mask is not None:
@@ -214,9 +214,9 @@ def _counts(ids: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     return seen, areas
 
 
-def _too_small(part: npt.NDArray[Any], full: Mapping[int, int], least: float) -> list[int]:
+def _too_small(part: npt.NDArray[Any], full: Mapping[int, int], min_fraction: float) -> list[int]:
     seen, areas = _counts(part)
-    return [i for i, area in zip(seen.tolist(), areas.tolist()) if area < least * full[i]]
+    return [i for i, area in zip(seen.tolist(), areas.tolist()) if area < min_fraction * full[i]]
 
 
 def _dataset(tiles: list[dict[str, Any]], schema: Schema, whole: Dataset) -> Dataset:

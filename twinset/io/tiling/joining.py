@@ -85,7 +85,7 @@ def _check(schema: Schema) -> None:
 
 def _whole(rows: Sequence[Mapping[str, Any]], like: Dataset) -> Dataset:
     schema = like.schema
-    columns = TileColumns.of(schema)
+    columns = TileColumns.from_schema(schema)
     first = rows[0]
     kept = tuple(f for f in schema.fields if f.name not in TILE_COLUMNS)
     made = {f.name: first[f.name] for f in kept}
@@ -209,7 +209,7 @@ def _joined(
         share = most["visible_fraction"]
         if share is not None and most["area"]:
             made["visible_fraction"] = share * made["area"] / most["area"]
-    # All its tiles cut it: the image does too if it reaches the frame, or lies beyond it.
+    # All its tiles cut it: the image does too if it reaches the edge, or lies beyond it.
     x0, y0, x1, y1 = made.get("amodal_box") or made["box"]
     if made.get("amodal_box"):
         made["truncated"] = x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]

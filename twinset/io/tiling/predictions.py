@@ -84,18 +84,18 @@ def find_by_tiles(
 def join_boxes(
     found: Sequence[Detections], windows: Sequence[Window], *, threshold: float = _HALF
 ) -> Detections:
-    """Return the boxes of all tiles in pixels of the whole image, each object once, the surest first.
+    """Return one box for each object, in pixels of the whole image, by falling score.
 
     Two boxes are one object if they are of one class and agree where both tiles look: what of each lies
     within the overlap of the tiles is compared, by intersection over union, or over the smaller part where
     a tile's edge cuts one of them (the box of a part need not be a part of the box). So a sliver of a car
     on one tile meets the whole car on the next, and the parts of a long pipe meet each other, however
-    little of it the overlap holds. Boxes of one tile are never joined. The object gets the surest box that
-    no edge cuts; where no tile shows it whole, the box about all parts.
+    little of it the overlap holds. Boxes of one tile are never joined. The object gets the
+    box with the highest score that no edge cuts; where no tile shows it whole, the box about all parts.
 
     Parameters
     ----------
-    found : sequence of Found
+    found : sequence of Detections
         What was found on each tile, in its pixels, each object once.
     windows : sequence of Window
         Where the tiles lie.
@@ -131,15 +131,15 @@ def join_boxes(
     labels = np.array([str(label) for one in found for label in one.labels], dtype=object)
     placed = _Placed(boxes, places[tile], tile, _are_cut(boxes, places, tile))
     free = np.ones(len(boxes), bool)
-    joined, surest = [], []
+    joined, best = [], []
     for k in np.argsort(-scores, kind="stable").tolist():
         if free[k]:
             group = placed.group(k, free & (labels == labels[k]), threshold)
             free[group] = False
             joined.append(placed.box_of(group))
-            surest.append(k)
+            best.append(k)
     made = np.array(joined).reshape(-1, 4)
-    return Detections(made, scores[surest], [str(labels[k]) for k in surest])
+    return Detections(made, scores[best], [str(labels[k]) for k in best])
 
 
 def join_maps(
@@ -227,7 +227,7 @@ class _Placed:
         return group
 
     def box_of(self, group: list[int]) -> Boxes:
-        """Return the first box, the surest, that its tile does not cut; else the box about all of them."""
+        """Return the first box that its tile does not cut; else the box about all of them."""
         for k in group:
             if not self.is_cut[k]:
                 return np.asarray(self.boxes[k])

@@ -48,9 +48,9 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
     if to.exists():
         raise DataError(f"there is a '{to}' already", todo="name a new place, or remove it first")
     file = tiles / "annotations.json" if tiles.is_dir() else tiles
-    told = _json(file)
-    known = _tiles(told, file.name)
-    found = _found(_json(results), known, _classes(told), results.name)
+    content = _json(file)
+    known = _tiles(content, file.name)
+    found = _found(_json(results), known, _classes(content), results.name)
     names = list(dict.fromkeys(tile["tile_of"] for tile in known.values()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -68,7 +68,11 @@ def join_results(tiles: Path, results: Path, to: Path, *, threshold: float = 0.5
                 {"id": len(annotations) + 1, "image_id": number, "category_id": int(label),
                  "bbox": bbox, "area": round(bbox[2] * bbox[3], 4), "iscrowd": 0, "score": score}
             )  # fmt: skip
-    whole = {"images": images, "annotations": annotations, "categories": told.get("categories", [])}
+    whole = {
+        "images": images,
+        "annotations": annotations,
+        "categories": content.get("categories", []),
+    }
     write_text(to, json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
     return TileSummary(sum(len(one.boxes) for one in found.values()), len(annotations))
 
@@ -82,10 +86,10 @@ def _json(file: Path) -> Any:
         raise DataError(f"'{file.name}' is no JSON", got=str(error)) from error
 
 
-def _tiles(told: Any, name: str) -> dict[int, Mapping[str, Any]]:
+def _tiles(content: Any, name: str) -> dict[int, Mapping[str, Any]]:
     """Return image id -> where the tile lies, with its own width and height."""
     made: dict[int, Mapping[str, Any]] = {}
-    images = told.get("images") if isinstance(told, Mapping) else None
+    images = content.get("images") if isinstance(content, Mapping) else None
     for image in images if isinstance(images, list) else ():
         attributes = image.get("attributes") if isinstance(image, Mapping) else None
         if not isinstance(attributes, Mapping) or not {*TILE_COLUMNS} <= attributes.keys():
@@ -100,8 +104,8 @@ def _tiles(told: Any, name: str) -> dict[int, Mapping[str, Any]]:
     return made
 
 
-def _classes(told: Mapping[str, Any]) -> dict[int, str]:
-    return {int(one["id"]): str(one["name"]) for one in told.get("categories", ())}
+def _classes(content: Mapping[str, Any]) -> dict[int, str]:
+    return {int(one["id"]): str(one["name"]) for one in content.get("categories", ())}
 
 
 def _found(

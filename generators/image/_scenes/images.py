@@ -1,4 +1,4 @@
-"""Pictures that a recipe hands to scenes: cutouts with an alpha channel, and photographs as grounds."""
+"""Images that a recipe hands to scenes: cutouts with an alpha channel, and photographs as grounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HALF = 128
 _SUB = 2  # sub-pixels along each side of a pixel, where a cutout is shown smaller than it is
 _NEARLY_ALL = 0.99
 _EDGE = 1  # empty pixels around an object
-_LEAST_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
+_MIN_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
 _FINER = 2  # times the side of the scenes that a photograph is kept at
 
 
@@ -71,7 +71,7 @@ class SceneCutout:
         seen = _project(matrix, frame)
         low = np.floor(seen.min(axis=0)).astype(int) - _EDGE
         columns, rows = (np.ceil(seen.max(axis=0)).astype(int) + _EDGE - low).tolist()
-        # Sampling a large picture at few points would miss most of it: it is averaged down first.
+        # Sampling a large image at few points would miss most of it: it is averaged down first.
         ratio = np.sqrt(abs(_area(corners) / _area(self.corners)))
         sub = 1 if ratio > _NEARLY_ALL else _SUB  # at its own size every pixel stays itself
         source = _shrunk(self.pixels, sub * ratio)
@@ -89,7 +89,7 @@ class SceneCutout:
 
 @dataclass(frozen=True)
 class SceneImages:
-    """The pictures of the assets that a declaration of scenes names."""
+    """The images of the assets that a declaration of scenes names."""
 
     cutouts: Mapping[str, tuple[SceneCutout, ...]]
     grounds: tuple[npt.NDArray[np.uint8], ...] = ()
@@ -102,7 +102,7 @@ class SceneImages:
         assets: Mapping[str, Dataset],
         size: tuple[int, int],
     ) -> SceneImages:
-        """Return the pictures of the named assets, no finer than scenes of this size can show.
+        """Return the images of the named assets, no finer than scenes of this size can show.
 
         Parameters
         ----------
@@ -118,9 +118,9 @@ class SceneImages:
         Raises
         ------
         ParameterError
-            The recipe has no such asset, or it holds no pictures.
+            The recipe has no such asset, or it holds no images.
         DataError
-            A picture cannot be used; the sentence names its file.
+            An image cannot be used; the sentence names its file.
         """
         found: dict[str, tuple[SceneCutout, ...]] = {}
         for place, name in cutouts.items():
@@ -136,13 +136,13 @@ class SceneImages:
         """Return a window of one of the photographs, 0 to 1, shape (h, w, 3), mirrored half the time."""
         import cv2
 
-        picture = self.grounds[int(rng.integers(len(self.grounds)))]
-        share = rng.uniform(_LEAST_WINDOW, 1.0)
-        scale = share * min(picture.shape[0] / height, picture.shape[1] / width)
+        image = self.grounds[int(rng.integers(len(self.grounds)))]
+        share = rng.uniform(_MIN_WINDOW, 1.0)
+        scale = share * min(image.shape[0] / height, image.shape[1] / width)
         rows, columns = max(1, int(scale * height)), max(1, int(scale * width))
-        top = int(rng.integers(picture.shape[0] - rows + 1))
-        left = int(rng.integers(picture.shape[1] - columns + 1))
-        window = picture[top : top + rows, left : left + columns]
+        top = int(rng.integers(image.shape[0] - rows + 1))
+        left = int(rng.integers(image.shape[1] - columns + 1))
+        window = image[top : top + rows, left : left + columns]
         if rng.random() < 0.5:
             window = window[:, ::-1]
         how = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
@@ -151,7 +151,7 @@ class SceneImages:
 
 
 def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
-    """Return file name and content of each picture of an asset."""
+    """Return file name and content of each image of an asset."""
     if name not in assets:
         raise ParameterError(
             f"{place} names an asset that the recipe does not have",
@@ -162,15 +162,15 @@ def _cells(name: str, place: str, assets: Mapping[str, Dataset]) -> list[tuple[s
     images = assets[name].schema.of_kind("image")
     if not images:
         raise ParameterError(
-            f"the asset '{name}', which {place} names, holds no pictures",
+            f"the asset '{name}', which {place} names, holds no images",
             got="columns " + ", ".join(assets[name].schema.names[:8]),
             allowed="a folder of PNG files",
         )
     cells = assets[name].records.column(images[0].name).drop_null().to_pylist()
-    return [(cell["path"] or f"picture {k}", cell["bytes"]) for k, cell in enumerate(cells)]
+    return [(cell["path"] or f"image {k}", cell["bytes"]) for k, cell in enumerate(cells)]
 
 
-def _cutout(asset: str, file: str, data: bytes, most: int) -> SceneCutout:
+def _cutout(asset: str, file: str, data: bytes, max_side: int) -> SceneCutout:
     pixels = _decoded(asset, file, data)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -192,7 +192,7 @@ def _cutout(asset: str, file: str, data: bytes, most: int) -> SceneCutout:
         )
     x0, y0, x1, y1 = _box(seen)
     kept = np.ascontiguousarray(whole[y0:y1, x0:x1])
-    kept = _shrunk(kept, most / max(kept.shape[:2]))
+    kept = _shrunk(kept, max_side / max(kept.shape[:2]))
     opaque = kept[..., 3] * 255 >= HALF - 0.5
     if not opaque.any():  # so thin that averaging has thinned it out
         opaque = kept[..., 3] >= kept[..., 3].max()
@@ -205,7 +205,7 @@ def _ground(asset: str, file: str, data: bytes, size: tuple[int, int]) -> npt.ND
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.shape[2] != 3:
         raise DataError(
-            f"the background '{file}' of the asset '{asset}' is no colour picture",
+            f"the background '{file}' of the asset '{asset}' is no colour image",
             got=f"{pixels.shape[2]} channels",
             allowed="1 channel (grey) or 3 (red, green, blue)",
             todo="save it without transparency, or take it out of the folder",
@@ -219,7 +219,7 @@ def _decoded(asset: str, file: str, data: bytes) -> npt.NDArray[Any]:
         return decode_pixels(data)
     except DataError as error:
         raise DataError(
-            f"the picture '{file}' of the asset '{asset}' cannot be read",
+            f"the image '{file}' of the asset '{asset}' cannot be read",
             got=error.got,
             allowed=error.allowed,
             todo="replace it, or take it out of the folder",
@@ -234,7 +234,7 @@ def _in_parts(pixels: npt.NDArray[Any]) -> Canvas:
 
 
 def _shrunk(pixels: Canvas, scale: float) -> Canvas:
-    """Return a picture averaged down to a scale; one that is small enough stays as it is."""
+    """Return an image averaged down to a scale; one that is small enough stays as it is."""
     if scale >= 1:
         return pixels
     import cv2

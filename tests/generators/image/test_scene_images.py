@@ -9,8 +9,8 @@ from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_jpeg, encode_png
 from twinset.core.seeding import rng_for
+from twinset.generators.image._scenes.images import SceneImages
 from twinset.generators.image._scenes.layout import sprite_of
-from twinset.generators.image._scenes.pictures import SceneImages
 from twinset.generators.image._scenes.spec import read_classes
 from twinset.generators.image._scenes.view import View
 from twinset.generators.image.scenes import Scenes
@@ -41,8 +41,8 @@ def assets(folder: Path, **files: bytes) -> dict:
 
 
 def kind_of(folder: Path, spec: dict, size: int = 512, **files: bytes):
-    pictures = SceneImages.read({"x": "parts"}, None, assets(folder, **files), (size, size))
-    (kind,) = read_classes({"part": spec}, pictures.cutouts)
+    images = SceneImages.read({"x": "parts"}, None, assets(folder, **files), (size, size))
+    (kind,) = read_classes({"part": spec}, images.cutouts)
     return kind
 
 
@@ -133,11 +133,11 @@ def test_a_photograph_is_the_ground(folder: Path) -> None:
     wide = np.zeros((60, 400, 3), np.uint8)
     wide[...] = np.linspace(0, 255, 400, dtype=np.uint8)[None, :, None]
     grey = np.full((80, 70), 77, np.uint8)
-    for picture, spread in ((wide, 15), (grey, 0)):
-        handed = assets(folder / "walls", a__png=encode_png(picture))
+    for pixels, spread in ((wide, 15), (grey, 0)):
+        handed = assets(folder / "walls", a__png=encode_png(pixels))
         scenes = Scenes(size=64, backgrounds="walls", shadow=0.0, n_objects_range=(1, 1))
         data = scenes.with_assets(handed).fit(None, rng_for(0, "f")).sample(4, rng_for(0, "d"))
-        assert set(data.records["ground"].to_pylist()) == {"picture"}
+        assert set(data.records["ground"].to_pylist()) == {"photograph"}
         for row in data.records.to_pylist():
             image, ids = (decode_pixels(row[n]["bytes"]) for n in ("image", "instances"))
             ground = image[ids == 0]
@@ -153,7 +153,7 @@ def test_a_photograph_is_the_ground(folder: Path) -> None:
         (encode_png(square()[..., :3]), "'bad.png' of the asset 'parts' has no alpha.*3 channels"),
         (encode_png(square()[..., 0]), "has no alpha.*1 channel;"),
         (encode_png(square(alpha=100)), "'bad.png' .*holds no object.*100 of 255.*128 or more"),
-        (encode_png(square())[:-200], "'bad.png' breaks off"),
+        (encode_png(square())[:-200], "'bad.png' .* breaks off"),
         (encode_jpeg(square()[..., :3]), "'bad.png' is no PNG"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_bad_cutout_is_told_by_its_name(folder: Path, data: bytes, words: str)
 
 def test_a_bad_background_is_told_by_its_name(folder: Path) -> None:
     handed = assets(folder / "walls", bad__png=encode_png(square()))
-    with pytest.raises(DataError, match=r"'bad\.png' of the asset 'walls' is no colour picture"):
+    with pytest.raises(DataError, match=r"'bad\.png' of the asset 'walls' is no colour image"):
         Scenes(backgrounds="walls").with_assets(handed)
 
 
@@ -173,8 +173,8 @@ def test_wrong_declarations_are_told(folder: Path) -> None:
         Scenes(classes={"parts": {"cutouts": "x", "colours": ["#fff"]}})
     with pytest.raises(ParameterError, match=r"cutouts is no name of an asset; got 3"):
         Scenes(classes={"part": {"cutouts": 3}})
-    with pytest.raises(ParameterError, match="no pictures for it"):
-        Scenes(factors={"ground": ["picture", "road"]})
+    with pytest.raises(ParameterError, match="no images for it"):
+        Scenes(factors={"ground": ["photograph", "road"]})
     scenes = Scenes(classes={"part": {"cutouts": "prts"}})
     with pytest.raises(ParameterError, match="none: the recipe names no assets"):
         scenes.fit(None, rng_for(0, "fit"))
@@ -182,7 +182,7 @@ def test_wrong_declarations_are_told(folder: Path) -> None:
     with pytest.raises(ParameterError, match=r"classes\.part\.cutouts names.*did you mean 'parts'"):
         scenes.with_assets(handed)
     (folder / "t.csv").write_text("a\n1\n2\n")
-    with pytest.raises(ParameterError, match=r"'prts'.*holds no pictures; got columns a"):
+    with pytest.raises(ParameterError, match=r"'prts'.*holds no images; got columns a"):
         scenes.with_assets({"prts": read_dataset(folder / "t.csv")})
 
 
@@ -221,7 +221,7 @@ def test_a_recipe_hands_the_folders_to_run_and_to_shards(recipe: Path, folder: P
     assert (made.folder / "shard-000000.tar").read_bytes() == delivered.read_bytes()
     two = make_shards(recipe, folder / "two", rows_a_shard=5, workers=2)
     assert read_dataset(two.folder).records.equals(read_dataset(made.folder).records)
-    # Another picture is another set.
+    # Another image is another set.
     (folder / "photos/w.jpg").write_bytes(encode_jpeg(np.full((70, 90, 3), 20, np.uint8)))
     with pytest.raises(DataError, match="shards of another set"):
         make_shards(recipe, folder / "shards")
