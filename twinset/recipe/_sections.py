@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from twinset.core.data.where import Where
 from twinset.core.errors import TwinsetError
+from twinset.io.formats import writable_formats
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SHARE_TOLERANCE = 0.01
@@ -60,11 +61,10 @@ Conditions = Annotated[
 ]
 Rows = Annotated[int, Field(ge=1, le=10**10)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Format = Literal[
-    "csv", "jsonl", "parquet",
-    "coco", "yolo", "voc", "masks", "webdataset",
-    "conll", "bilou", "conllu", "tokens", "spacy", "rasa", "labelstudio",
-]  # fmt: skip
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(writable_formats())]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -75,7 +75,7 @@ def test_overlapping_parts_survive_yolo(tmp_path: Path) -> None:
 
 
 def test_a_cutout_holds_overlapping_parts_whole() -> None:
-    from generators.image._cutouts import ImageColumns, cut_out
+    from generators.image._copy_paste.cutouts import ImageColumns, cut_out
 
     item = new_object(1, "cell", [5, 5, 17, 17])
     item["polygons"] = [[5, 5, 13, 5, 13, 13, 5, 13], [9, 9, 17, 9, 17, 17, 9, 17]]
