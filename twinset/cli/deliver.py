@@ -28,7 +28,7 @@ def command(
     to : Path
         Folder to write; an earlier delivery there is replaced, any other folder is refused.
     formats : list[str]
-        csv, jsonl or parquet (when not given); for images coco, yolo, voc, masks, webdataset; for
+        csv, jsonl, tfrecord or parquet (when not given); for images coco, yolo, voc, masks, webdataset; for
         labelled texts conll, bilou, conllu, tokens, spacy, rasa, labelstudio; may be repeated.
     real : bool
         The set holds real rows, and these shall be delivered.

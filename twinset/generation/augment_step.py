@@ -10,7 +10,7 @@ import numpy as np
 
 from twinset.core.contracts import KeepsAccount, Progress
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.object_counts import counted
+from twinset.core.data.row_filter import counted
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import Schema
 from twinset.core.data.where import Where

@@ -11,7 +11,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import RESERVED, SPAN, Schema
 from twinset.core.errors import SchemaError
 from twinset.ingest.input_table import open_table
-from twinset.io.text import find_text
+from twinset.io.formats import find_format
 from twinset.io.text.rows import TextColumns
 
 
@@ -73,8 +73,8 @@ def text_sides(
 
 
 def _is_rasa(path: Path) -> bool:
-    found = find_text(path)
-    return found is not None and found[0] == "rasa"
+    found = find_format(path)
+    return path.is_file() and found is not None and found[0].name == "rasa"
 
 
 def _columns_of(rows: Dataset, target: str | None) -> TextColumns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from twinset.io.formats import FORMATS, IMAGE_FORMATS, TEXT_FORMATS, file_name
+from twinset.io.formats import all_formats, file_name, writable_formats
 
 if TYPE_CHECKING:
     from twinset.io.reading import read_dataset, read_table, stream_dataset
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
     from twinset.io.writing import open_writer, write_dataset
 
 __all__ = [
-    "FORMATS",
-    "IMAGE_FORMATS",
-    "TEXT_FORMATS",
+    "all_formats",
     "file_name",
     "open_writer",
     "read_dataset",
     "read_table",
     "read_weights",
     "stream_dataset",
+    "writable_formats",
     "write_dataset",
 ]
 

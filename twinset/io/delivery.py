@@ -14,11 +14,10 @@ from typing import Any
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
-from twinset.core.errors import DataError, RecipeError, UnknownNameError
+from twinset.core.errors import DataError, RecipeError
 from twinset.io import open_writer
 from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
-from twinset.io.formats import FORMATS, IMAGE_FORMATS, TEXT_FORMATS, file_name
-from twinset.io.text.writer import TextWriter
+from twinset.io.formats import file_name, writable_format
 
 CHECKSUMS = "CHECKSUMS.sha256"
 Chunks = Dataset | Iterable[Dataset]
@@ -37,9 +36,9 @@ def deliver(
     """Write sets and their report to a folder; return the text of its checksum file.
 
     The folder holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`,
-    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); beside formats of texts
-    also `formats.json`, which counts what each of them could not hold. It is built beside its place and
-    renamed, so it is whole or not there. An earlier delivery is replaced.
+    `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); with formats that
+    cannot hold everything also `formats.json`, which counts what each of them lost. It is built
+    beside its place and renamed, so it is complete or not there. An earlier delivery is replaced.
 
     Parameters
     ----------
@@ -48,8 +47,7 @@ def deliver(
     sets : mapping
         Name -> its rows, as one set or a stream of chunks, and its card.
     formats : sequence of str
-        Formats that every set is written in, of `twinset.io.formats.FORMATS`, `IMAGE_FORMATS` (folders) and
-        `TEXT_FORMATS`.
+        Formats that every set is written in: names of `twinset.io.formats.writable_formats`.
     report_html, report_json : str
         The report; left out when empty.
     escape_formulas : bool
@@ -126,10 +124,8 @@ def _check_sets(sets: Mapping[str, object], formats: Sequence[str]) -> None:
     # On many systems 'A.csv' and 'a.csv' are one file.
     if len({name.casefold() for name in sets}) < len(sets):
         raise RecipeError("two delivered sets have the same name", got=", ".join(sets))
-    known = (*FORMATS, *IMAGE_FORMATS, *TEXT_FORMATS)
-    for word in formats:
-        if word not in known:
-            raise UnknownNameError.of("format", word, known, "deliver.formats")
+    for name in formats:
+        writable_format(name, "deliver.formats")
 
 
 def _write_set(
@@ -173,7 +169,7 @@ def _write_set(
         replace(f, levels=tuple(sorted(levels[f.name]))) if f.name in levels else f
         for f in schema.fields
     )
-    lost = {w: one.losses.to_json() for w, one in writers.items() if isinstance(one, TextWriter)}
+    lost = {w: one.losses.to_json() for w, one in writers.items() if one.losses is not None}
     return replace(schema, fields=fields), lost
 
 

@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from twinset.core.errors import DataError, MissingExtraError
 from twinset.io.files import inside
-
-MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
+from twinset.io.formats import all_formats
 
 _CORNERS = tuple(f"{axis}{corner}" for corner in range(3) for axis in "xyz")
 # What a reader of these formats raises on files that are damaged, or are none.
@@ -52,7 +51,8 @@ def read_mesh_folder(folder: Path) -> pa.Table:
 
 def mesh_files(folder: Path) -> list[str]:
     """Return the names of the mesh files that lie in a folder, sorted."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in MESH_SUFFIXES and p.is_file())
+    endings = all_formats()["meshes"].read_endings
+    found = (p for p in folder.iterdir() if p.suffix.lower() in endings and p.is_file())
     return sorted(p.name for p in found if not p.name.startswith("."))
 
 

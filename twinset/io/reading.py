@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,39 +14,11 @@ import pyarrow.compute as pc
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, Field, Schema
 from twinset.core.errors import DataError, did_you_mean, without_values
-from twinset.io.csv import read_csv
-from twinset.io.images import (
-    IMAGE_ENDINGS,
-    beside_images,
-    holds_images,
-    load_side_files,
-    read_image_folder,
-    stream_image_folder,
-)
-from twinset.io.jsonl import read_jsonl
-from twinset.io.meshes import MESH_SUFFIXES, mesh_files, read_mesh, read_mesh_folder
-from twinset.io.parquet import read_feather, read_parquet
-from twinset.io.text import find_text, read_text_set
-from twinset.io.text.formats import ENDINGS
+from twinset.io.formats import Format, all_formats, find_format
+from twinset.io.images import IMAGE_ENDINGS, load_side_files
 from twinset.io.text.rows import facts_as_ids
 from twinset.io.text.tables import settle_spans, with_spans
-from twinset.io.vision import find_layout, read_layout, stream_layout
 from twinset.io.vision.faults import OnFault
-
-_READERS: dict[str, Callable[[Path], pa.Table]] = {
-    ".csv": read_csv,
-    ".csv.gz": read_csv,
-    ".tsv": read_csv,
-    ".tsv.gz": read_csv,
-    ".jsonl": read_jsonl,
-    ".jsonl.gz": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".parquet": read_parquet,
-    ".pq": read_parquet,
-    ".feather": read_feather,
-    ".arrow": read_feather,
-    **dict.fromkeys(MESH_SUFFIXES, read_mesh),
-}
 
 
 def read_dataset(
@@ -91,18 +63,21 @@ def read_dataset(
     ...     read_dataset(file).schema["age"].kind
     'integer'
     """
-    made = _annotated(path, on_fault)
-    if made is not None:
+    entry, place = _find(path)
+    name = path.name.partition(".")[0]
+    if entry.read_set is not None:
+        found = entry.read_set(place, name, on_fault)
         if card is not None:
-            made = replace(made, card=replace(card, notes=(*card.notes, *made.card.notes)))
-        return made if schema is None else made.with_schema(schema)
-    table = _read(path, _text_columns(schema))
-    table = with_spans(_with_reserved(table))
+            found = replace(found, card=replace(card, notes=(*card.notes, *found.card.notes)))
+        return found if schema is None else found.with_schema(schema)
+    table = with_spans(_with_reserved(_read(entry, place, _text_columns(schema))))
     if schema is not None:
         for field in schema.fields:
+            if entry.omits_missing and field.nullable and field.name not in table.column_names:
+                nothing = pa.nulls(table.num_rows, field.arrow_type)
+                table = table.append_column(field.name, pa.chunked_array([nothing]))
             table = _unpack(table, field, path.parent)
-    card = card or Card(name=path.name.partition(".")[0], origin="real")
-    found = Dataset.from_arrow(table, schema, card)
+    found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
     if schema is None and found.schema.of_kind("spans"):
         found = found.with_schema(facts_as_ids(found.schema))
     return settle_spans(found, path, on_fault)
@@ -124,24 +99,11 @@ def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Datase
     DataError
         As `read_dataset`.
     """
-    layout = find_layout(path)
-    name = path.name.partition(".")[0]
-    if layout is not None:
-        yield from stream_layout(*layout, name, on_fault)
-    elif path.is_dir() and find_text(path) is None and holds_images(path):
-        schema = None
-        for table in stream_image_folder(path):
-            schema = schema or _folder_schema(path, table)
-            yield Dataset.from_arrow(table, schema, Card(name=name, origin="real"))
+    entry, place = _find(path)
+    if entry.stream_set is not None:
+        yield from entry.stream_set(place, path.name.partition(".")[0], on_fault)
     else:
         yield read_dataset(path, on_fault=on_fault)
-
-
-def _folder_schema(path: Path, first: pa.Table) -> Schema:
-    """Return the schema of a folder of images, told from the columns beside them."""
-    rest = beside_images(path)
-    image = Dataset.from_arrow(first.select(["image"])).schema.fields
-    return Schema((*image, *(Dataset.from_arrow(rest).schema.fields if rest.num_columns else ())))
 
 
 def read_table(path: Path) -> pa.Table:
@@ -152,65 +114,51 @@ def read_table(path: Path) -> pa.Table:
     DataError
         The file is missing, empty, damaged or cannot be understood.
     """
-    made = _annotated(path, "stop")
-    return _read(path, ()) if made is None else made.records
+    entry, place = _find(path)
+    if entry.read_set is not None:
+        return entry.read_set(place, path.name.partition(".")[0], "stop").records
+    return _read(entry, place, ())
 
 
-def _annotated(path: Path, on_fault: OnFault) -> Dataset | None:
-    """Return a set of annotated images or texts; None when the path is no such one."""
-    name = path.name.partition(".")[0]
-    layout = find_layout(path)
-    if layout is not None:
-        return read_layout(*layout, name, on_fault)
-    found = find_text(path)
-    return None if found is None else read_text_set(*found, name, on_fault)
-
-
-def _read(path: Path, text_columns: Sequence[str]) -> pa.Table:
-    suffix = _check_path(path)
-    try:
-        if path.is_dir():
-            is_of_meshes = bool(mesh_files(path)) and not holds_images(path)
-            table = read_mesh_folder(path) if is_of_meshes else read_image_folder(path)
-        elif _READERS[suffix] is read_csv:
-            table = read_csv(path, text_columns)
-        else:
-            table = _READERS[suffix](path)
-    except PermissionError as error:
-        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"the file '{path}' is damaged or is not what its ending says",
-            allowed=f"a whole {suffix} file",
-            todo="write or fetch the file again",
-        ) from error
-    return _check_table(table, path)
-
-
-def _check_path(path: Path) -> str:
+def _find(path: Path) -> tuple[Format, Path]:
+    """Return the format of an existing file or folder and the path to read."""
     if not path.exists():
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no file '{path}'", todo=did_you_mean(path.name, near))
-    if path.is_dir():
-        return "image folder"
-    suffix = next((s for s in sorted(_READERS, key=len) if path.name.lower().endswith(s)), None)
-    if suffix is None and path.is_file() and path.suffix.lower() in IMAGE_ENDINGS:
+    found = find_format(path)
+    if found is None and path.is_file() and path.suffix.lower() in IMAGE_ENDINGS:
         raise DataError(
             f"'{path}' is a single image",
             allowed="a folder of images, or a data file",
             todo=f"give the folder that holds it: '{path.parent}'",
         )
-    if suffix is None:
+    if found is None:
+        endings = [ending for entry in all_formats().values() for ending in entry.read_endings]
         raise DataError(
             f"the format of '{path}' is not known by its ending",
             got=path.suffix or "no ending",
-            allowed=", ".join([*_READERS, *ENDINGS]) + ", or a folder of images",
+            allowed=", ".join(endings) + ", or a folder of images",
         )
-    if not path.is_file():
+    if not (path.is_file() or path.is_dir()):
         raise DataError(f"'{path}' is no regular file")
-    if path.stat().st_size == 0:
+    return found
+
+
+def _read(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.Table:
+    assert entry.read_table is not None
+    if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
-    return suffix
+    try:
+        table = entry.read_table(path, text_columns)
+    except PermissionError as error:
+        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"the file '{path}' is damaged or is not what its ending says",
+            allowed=f"a whole {entry.name} file",
+            todo="write or fetch the file again",
+        ) from error
+    return _check_table(table, path)
 
 
 def _check_table(table: pa.Table, path: Path) -> pa.Table:

@@ -3,8 +3,15 @@
 from twinset.recipe._json_schema import file_schema, recipe_schema
 from twinset.recipe._parse import load_recipe, parse_recipe, shipped_file
 from twinset.recipe._recipe import Recipe
-from twinset.recipe._sections import Brief, Deliver, ReportSpec, Split
-from twinset.recipe._source import ColumnSpec, LabelSpec, Source
+from twinset.recipe._sections import (
+    Brief,
+    ColumnSpec,
+    Deliver,
+    LabelSpec,
+    ReportSpec,
+    Source,
+    Split,
+)
 from twinset.recipe._steps import (
     AugmentStep,
     CountSpec,

@@ -12,8 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from twinset.core.errors import ParameterError
 from twinset.core.features.embedders import EmbedderName
-from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Split
-from twinset.recipe._source import Source
+from twinset.recipe._sections import Brief, Deliver, Name, ReportSpec, Section, Source, Split
 from twinset.recipe._steps import AugmentStep, Evaluate, GenerateStep
 from twinset.recipe._yaml import Document, spell_path
 

@@ -1,14 +1,22 @@
-"""The plain sections of a recipe: brief, split, report and delivery; and what all sections share."""
+"""The sections of a recipe around its steps: brief, source, split, report and delivery."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from twinset.core.data import schema as columns
+from twinset.core.data.rule import RULE_KINDS, rules_from_json
 from twinset.core.data.where import Where
+from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
+from twinset.io.formats import writable_formats
+from twinset.io.tiling.grid import Tiling
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SHARE_TOLERANCE = 0.01
@@ -60,11 +68,10 @@ Conditions = Annotated[
 ]
 Rows = Annotated[int, Field(ge=1, le=10**10)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Format = Literal[
-    "csv", "jsonl", "parquet",
-    "coco", "yolo", "voc", "masks", "webdataset",
-    "conll", "bilou", "conllu", "tokens", "spacy", "rasa", "labelstudio",
-]  # fmt: skip
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(writable_formats())]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -157,3 +164,225 @@ class Deliver(Section):
         if len(set(self.formats)) != len(self.formats):
             raise fault("a format is named twice")
         return self
+
+
+NOT_STATED = "NOASSERTION"
+"""SPDX's word for a licence that nobody has stated."""
+
+_LICENCE = re.compile(
+    r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*"
+)
+
+
+def _rule(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        try:
+            rules_from_json([value])
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+    return value
+
+
+def _aggregate(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        try:
+            return Aggregate.from_json(value).to_json()
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+    return value
+
+
+def _licence(value: Any) -> Any:
+    if not isinstance(value, str) or (
+        _LICENCE.fullmatch(value) and value.count("(") == value.count(")")
+    ):
+        return value
+    raise fault(
+        f"'{value}' is no SPDX licence; allowed: e.g. CC-BY-4.0, 'MIT OR Apache-2.0', "
+        "LicenseRef-our-contract"
+    )
+
+
+Licence = Annotated[str, BeforeValidator(_licence)]
+AggregateEntry = Annotated[dict[str, Any], BeforeValidator(_aggregate)]
+RuleEntry = Annotated[dict[str, Any], BeforeValidator(_rule)]
+
+
+class ColumnSpec(Section):
+    """What is declared of one column; what is not declared is inferred."""
+
+    kind: columns.Kind | None = Field(default=None, description="What the values are.")
+    role: columns.Role | None = Field(default=None, description="What the column is for.")
+    nullable: bool | None = Field(default=None, description="Whether values may be missing.")
+    decimals: int | None = Field(default=None, ge=0, le=30, description="Digits after the point.")
+    description: str | None = Field(default=None, description="Free words for readers.")
+    aggregate: AggregateEntry | None = Field(
+        default=None,
+        description="What a velocity feature sums up; made rows get it computed, never interpolated.",
+        examples=[{"of": "amount", "how": "sum", "by": "card", "over": "7d"}],
+    )
+
+
+class LabelSpec(Section):
+    """What is declared of one label."""
+
+    definition: str = Field(default="", description="What the label means.")
+    parent: Label | None = Field(default=None, description="The broader label that it belongs to.")
+
+
+class TilesSpec(Section):
+    """How large images are cut into tiles before anything else is done with them."""
+
+    size: int | list[int] = Field(
+        default=640,
+        description="Side of the tiles in pixels, or height and width.",
+        examples=[512, [512, 768]],
+    )
+    overlap: int = Field(
+        default=64, ge=0, description="Pixels by which neighbours overlap, at least."
+    )
+    min_visible_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Objects of which a tile shows a smaller share are left out of its map and labels.",
+    )
+    keep_empty: bool = Field(default=True, description="Whether tiles without objects are kept.")
+
+    @model_validator(mode="after")
+    def _is_tiling(self) -> Self:
+        if isinstance(self.size, list) and len(self.size) != 2:
+            raise fault(
+                f"size must be one number, or height and width; got {len(self.size)} numbers"
+            )
+        try:
+            self.tiling()
+        except TwinsetError as error:
+            raise fault(str(error)) from error
+        return self
+
+    def tiling(self) -> Tiling:
+        """Return how images are cut."""
+        return Tiling(
+            size=self.size if isinstance(self.size, int) else (self.size[0], self.size[1]),
+            overlap=self.overlap,
+            min_visible_fraction=self.min_visible_fraction,
+            keep_empty=self.keep_empty,
+        )
+
+
+class Source(Section):
+    """The real set: where it is, under which licence, and what its columns are."""
+
+    name: Name | None = Field(default=None, description="Name in the catalogue.", examples=["ulb"])
+    fetch: str | None = Field(
+        default=None,
+        description="Name of a public set; see: twinset fetch.",
+        examples=["ulb-creditcard"],
+    )
+    path: str | None = Field(
+        default=None,
+        description="File or folder, relative to the recipe; after --set, to the working folder.",
+        examples=["data/claims.csv"],
+    )
+    set_: str | None = Field(
+        default=None,
+        alias="set",
+        description="Registered set, name or name@version.",
+        examples=["ulb@1"],
+    )
+    on_fault: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="Of annotated images: whether faulty files and boxes end the run, or are left out "
+        "and noted.",
+    )
+    tiles: TilesSpec | None = Field(
+        default=None,
+        description="Large images are cut into tiles; none: they stay whole.",
+        examples=[{"size": 640, "overlap": 64}],
+    )
+    licence: Licence = Field(
+        default=NOT_STATED,
+        description="SPDX expression.",
+        examples=["CC-BY-4.0", "LicenseRef-contract"],
+    )
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="Citation, address and the like; goes onto the card."
+    )
+    schema_: dict[str, ColumnSpec] = Field(
+        default_factory=dict,
+        alias="schema",
+        description="Column -> what it is; only what differs from what would be inferred.",
+        examples=[{"Time": {"role": "time"}}],
+    )
+    rules: list[RuleEntry] = Field(
+        default_factory=list,
+        description=f"What holds in every row, real or made; kinds: {', '.join(RULE_KINDS)}.",
+        examples=[
+            [
+                {"kind": "order", "columns": ["start", "end"]},
+                {"kind": "predicate", "expression": "age >= 18 or job is null"},
+            ]
+        ],
+    )
+    labels: dict[str, dict[str, LabelSpec]] = Field(
+        default_factory=dict,
+        description="Column -> its closed list of labels, each with definition and parent.",
+        examples=[{"Class": {"0": {"definition": "genuine"}, "1": {"definition": "fraud"}}}],
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        named = [key for key in ("fetch", "path", "set_") if getattr(self, key) is not None]
+        if len(named) != 1:
+            got = " and ".join(key.rstrip("_") for key in named) or "none of them"
+            raise fault(f"a source needs exactly one of fetch, path and set; got {got}")
+        for column, labels in self.labels.items():
+            try:
+                _taxonomy(labels)
+            except TwinsetError as error:
+                raise fault(f"labels.{column}: {error}") from error
+        return self
+
+    def fields(self, schema: columns.Schema) -> tuple[columns.Field, ...]:
+        """Return the fields of `schema` that the recipe declares, as it declares them.
+
+        Aggregates that are no column yet are left out: see `new_aggregates`.
+
+        Raises
+        ------
+        SchemaError
+            A declared column does not exist.
+        """
+        new = self.new_aggregates(schema)
+        declared = [c for c in dict.fromkeys([*self.schema_, *self.labels]) if c not in new]
+        return tuple(self._field(schema[column]) for column in declared)
+
+    def new_aggregates(self, schema: columns.Schema) -> dict[str, Aggregate]:
+        """Return the aggregates that the recipe declares and that the source has no column for."""
+        return {
+            name: Aggregate.from_json(spec.aggregate)
+            for name, spec in self.schema_.items()
+            if spec.aggregate is not None and name not in schema.names
+        }
+
+    def _field(self, field: columns.Field) -> columns.Field:
+        spec = self.schema_.get(field.name, ColumnSpec())
+        changes = spec.model_dump(exclude_none=True)
+        if spec.aggregate is not None:
+            changes["aggregate"] = Aggregate.from_json(spec.aggregate)
+        labels = self.labels.get(field.name)
+        if labels is not None:
+            changes["taxonomy"] = _taxonomy(labels)
+            if field.kind not in ("category", "boxes", "spans"):
+                changes.setdefault("kind", "category")
+        if changes.get("kind", field.kind) != field.kind:
+            changes.setdefault("decimals", None)
+            changes["levels"] = None
+        return replace(field, **changes)
+
+
+def _taxonomy(labels: Mapping[str, LabelSpec]) -> columns.Taxonomy:
+    return columns.Taxonomy(
+        tuple(columns.Label(name, spec.definition, spec.parent) for name, spec in labels.items())
+    )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.object_counts import ALL_OBJECTS, count_column, object_counts
+from twinset.core.data.row_filter import ALL_OBJECTS, count_column, object_counts
 from twinset.core.data.schema import TABULAR_KINDS, Field, Schema
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, SchemaError, UnknownNameError

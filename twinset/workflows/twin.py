@@ -28,7 +28,7 @@ from twinset.ingest.input_table import (
     split_holdout,
 )
 from twinset.io import read_dataset, write_dataset
-from twinset.io.formats import FORMATS
+from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import refuse_sets
 from twinset.report import Report
 from twinset.workflows.evaluate import appraise
@@ -143,11 +143,12 @@ def twin(
 def _place(out: Path, source: object) -> Path:
     """Return `out` if a file can be written there; asked before the work begins."""
     ending = out.suffix.lstrip(".").lower()
-    if ending not in FORMATS:
+    formats = writable_formats("table")
+    if ending not in formats:
         raise RecipeError(
             f"the ending of '{out.name}' tells no format that can be written",
             got=f"'{out.suffix}'" if out.suffix else "no ending",
-            allowed=", ".join(f".{name}" for name in FORMATS),
+            allowed=", ".join(f".{name}" for name in formats),
         )
     if out.is_dir():
         raise RecipeError(f"'{out}' is a folder", todo="name a file in it")

@@ -15,13 +15,14 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FormatLossWarning
 from twinset.io import open_writer, read_dataset
-from twinset.io.formats import TEXT_FORMATS, file_name
+from twinset.io.formats import file_name, writable_formats
 from twinset.io.text.losses import RoundTripLosses
 from twinset.io.text.writer import TextWriter
 
 _WITHOUT_SPACY = pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")
 FORMATS = [
-    pytest.param(word, marks=_WITHOUT_SPACY) if word == "spacy" else word for word in TEXT_FORMATS
+    pytest.param(word, marks=_WITHOUT_SPACY) if word == "spacy" else word
+    for word in writable_formats("text")
 ]
 
 AWKWARD = (

@@ -49,14 +49,14 @@ class RoundTripLosses:
         number = self.n_rows
         self.n_rows += 1
         if back is None:
-            self._note(number, f"{LEFT_OUT}: {why.get('row', 'the format cannot say it')}")
+            self.note(number, f"{LEFT_OUT}: {why.get('row', 'the format cannot say it')}")
             return
         if back.text != row.text:
-            self._note(number, why.get("text") or "the text is changed")
+            self.note(number, why.get("text") or "the text is changed")
         elif _places(back) != _places(row):
-            self._note(number, why.get("spans") or "the spans are changed")
+            self.note(number, why.get("spans") or "the spans are changed")
         if back.cells != row.cells:
-            self._note(number, why.get("cells") or "a value of another column is left out")
+            self.note(number, why.get("cells") or "a value of another column is left out")
 
     @property
     def n_whole(self) -> int:
@@ -84,7 +84,8 @@ class RoundTripLosses:
         ]
         return {"rows": self.n_rows, "exact": self.n_whole, "losses": rows, "always": self.columns}
 
-    def _note(self, number: int, what: str) -> None:
+    def note(self, number: int, what: str) -> None:
+        """Count a loss in the row of that number."""
         self.found.setdefault(what, []).append(number)
         self._touched.add(number)
 

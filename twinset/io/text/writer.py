@@ -1,4 +1,4 @@
-"""TODO."""
+"""Base class of the writers of labelled texts; every row is read back and losses are counted."""
 
 from __future__ import annotations
 

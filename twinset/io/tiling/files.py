@@ -13,12 +13,13 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field
 from twinset.core.errors import DataError, ParameterError, did_you_mean
 from twinset.io import stream_dataset, write_dataset
+from twinset.io.formats import writable_formats
 from twinset.io.tiling.cutting import cut_tiles
 from twinset.io.tiling.grid import Tiling
 from twinset.io.tiling.joining import join_tiles
 
-LAYOUTS = ("coco", "webdataset", "parquet", "yolo", "voc", "masks")
-"""Formats of images; the first three keep where tiles lie."""
+LAYOUTS = tuple(f.name for f in writable_formats().values() if f.for_tiles)
+"""Formats of images; coco, webdataset and parquet keep where tiles lie."""
 
 _WHOLE_NAME = "file"
 

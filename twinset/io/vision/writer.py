@@ -1,4 +1,4 @@
-"""TODO."""
+"""Base class of the writers of annotated images: classes, rows and files of a set."""
 
 from __future__ import annotations
 
@@ -78,6 +78,8 @@ class ClassIndex:
 
 class LayoutWriter(ABC):
     """Takes the chunks of one set; a format says what becomes of a picture and what comes last."""
+
+    losses = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
