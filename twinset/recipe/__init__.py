@@ -1,8 +1,7 @@
 """The recipe: what to do, parsed, checked and digested; all faults are reported at once."""
 
-from twinset.recipe._json_schema import file_schema, recipe_schema
 from twinset.recipe._parse import load_recipe, parse_recipe, shipped_file
-from twinset.recipe._recipe import Recipe
+from twinset.recipe._recipe import Recipe, file_schema, recipe_schema
 from twinset.recipe._sections import (
     Brief,
     ColumnSpec,

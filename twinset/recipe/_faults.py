@@ -16,8 +16,7 @@ from twinset.core.errors import (
     UnknownNameError,
     did_you_mean,
 )
-from twinset.recipe._json_schema import known_keys
-from twinset.recipe._recipe import RESERVED_STEPS, Recipe
+from twinset.recipe._recipe import RESERVED_STEPS, Recipe, known_keys
 from twinset.recipe._steps import MakingStep
 from twinset.recipe._yaml import Document, Fault, Path, spell_path
 from twinset.registry import ComponentKind, build, component_class, component_names, setting_faults

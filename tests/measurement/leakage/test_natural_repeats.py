@@ -11,7 +11,7 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.measurement.leakage import Findings, check
-from twinset.measurement.leakage.natural_repeats import has_few_rows, shuffled_share
+from twinset.measurement.leakage.duplicates import has_few_rows, shuffled_share
 
 ROWS = 4_000
 PRICES = np.array([9.99, 49.5, 120.0, 250.25, 999.0])

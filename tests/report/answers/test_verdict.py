@@ -16,7 +16,7 @@ from twinset.core.findings import (
     PairDistances,
     PermutationTest,
     RegionShares,
-)  # fmt: skip
+)
 from twinset.report import summarize_families
 from twinset.report.answers.sentences import reasons, remarks
 

@@ -7,16 +7,109 @@ before the cut, the crowds are cut as chance does, but one class holds many more
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.stats.neighbors import nearest
 from twinset.measurement.leakage.findings import Leak, counted, first_rows
-from twinset.measurement.leakage.natural_repeats import has_few_rows, shuffled_share
 from twinset.measurement.leakage.row_keys import Keys, RowKeys
 from twinset.measurement.leakage.tail_bounds import log_tail, span_chances
+
+_MOST_COLUMNS = 32
+_TELLING = 0.2
+"""Two rows of the class agree in a telling column with at most this chance."""
+_FEW_ROWS = 50
+_LEAST_ROWS = 12
+_LEAST_COLUMNS = 3
+_TELLS_ROWS_APART = 0.8
+
+
+def shuffled_share(
+    cells: Mapping[str, Keys],
+    held: npt.NDArray[np.bool_],
+    elsewhere: Keys,
+    rng: np.random.Generator,
+) -> float:
+    """Return the share of holdout rows of a class that stand in train once their columns are shuffled.
+
+    Parameters
+    ----------
+    cells : mapping
+        Column -> mixed number of each row of the class, shape (n,).
+    held : numpy.ndarray of bool
+        Which of these rows are the holdout's, shape (n,); at least one.
+    elsewhere : numpy.ndarray
+        Keys of the train rows of other classes.
+    rng : numpy.random.Generator
+        Source of the shuffles.
+
+    Returns
+    -------
+    float
+        The largest share, in [0, 1], of: every column shuffled for itself, one telling column alone.
+
+    Examples
+    --------
+    >>> cells = {"x": np.arange(100, dtype=np.uint64) % np.uint64(50) * np.uint64(1000)}
+    >>> cells["y"] = cells["x"] * np.uint64(7)
+    >>> held = np.arange(100) < 50
+    >>> shuffled_share(cells, held, np.zeros(0, np.uint64), np.random.default_rng(0)) < 0.2
+    True
+    """
+    whole = _sum(cells)
+    shuffled = [_sum({name: rng.permutation(cell) for name, cell in cells.items()})]
+    telling = []
+    for name, cell in cells.items():
+        sizes = np.unique(cell, return_counts=True)[1]
+        if ((sizes / len(cell)) ** 2).sum() <= _TELLING:
+            telling.append((len(sizes), name))
+    for _, name in sorted(telling)[:_MOST_COLUMNS]:
+        shuffled.append(whole - cells[name] + rng.permutation(cells[name]))
+    # Train stays as it is: shuffled, rows that were multiplied would fill every combination.
+    train = np.append(whole[~held], elsewhere)
+    return float(max(np.isin(key[held], train).mean() for key in shuffled))
+
+
+def has_few_rows(cells: Mapping[str, Keys]) -> bool:
+    """Return whether the repeats of a class are of so few rows that they may be its nature.
+
+    Fewer than 12 distinct rows repeat; or up to 50 do, and they are not told apart by each of three
+    columns, as rows of measured values are.
+
+    Parameters
+    ----------
+    cells : mapping
+        Column -> mixed number of each row of the class, shape (n,).
+
+    Examples
+    --------
+    >>> kinds = np.arange(60, dtype=np.uint64) % np.uint64(20)
+    >>> has_few_rows({"kind": kinds, "half": kinds // np.uint64(2)})
+    True
+    >>> has_few_rows({name: kinds * np.uint64(i) for i, name in enumerate("abcd", 1)})
+    False
+    """
+    _, first, sizes = np.unique(_sum(cells), return_index=True, return_counts=True)
+    rows = first[sizes > 1]
+    if len(rows) > _FEW_ROWS:
+        return False
+    apart = sum(
+        len(np.unique(cell[rows])) >= _TELLS_ROWS_APART * len(rows) for cell in cells.values()
+    )
+    return len(rows) < _LEAST_ROWS or apart < _LEAST_COLUMNS
+
+
+def _sum(cells: Mapping[str, Keys]) -> Keys:
+    total = np.zeros(len(next(iter(cells.values()))), dtype=np.uint64)
+    for cell in cells.values():
+        total += cell
+    return total
+
 
 LOG_ALPHA = float(np.log(1e-5))
 """A finding must be rarer than this by chance; where columns or grids are tried, rarer than its part."""
@@ -282,3 +375,58 @@ def key_columns(
         for name, kind in zip(names, kinds)
         if kind in candidates and nearly_unique(keys, name, train)
     }
+
+
+_MOST_QUERIES = 1_500
+_CELLS = 3_000_000
+_FEWEST = 40
+_SAME = 1e-5
+_QUANTILES = {0.002: 1.0, 0.01: 1.0, 0.1: 1.5, 0.3: 1.5}
+"""Low quantiles of real distances, and how many times as many rows below them drift may explain."""
+
+
+def nearer_than_real(
+    holdout: Dataset, train: Dataset, rng: np.random.Generator, words: str = ""
+) -> list[Leak]:
+    """Return the leak of holdout rows that lie too near to train rows; or none.
+
+    Parameters
+    ----------
+    holdout, train : Dataset
+        The same columns.
+    rng : numpy.random.Generator
+        Chooses the rows that are looked at, at most 1,500 of each side.
+    words : str
+        What the rows are, for the sentence.
+    """
+    n_control = min(_MOST_QUERIES, len(train) // 4)
+    if n_control < _FEWEST or len(holdout) < _FEWEST:
+        return []
+    order = rng.permutation(len(train))
+    control, rest = train.take(np.sort(order[:n_control])), order[n_control:]
+    # Fitted on what neither side is part of: an encoder knows the words and levels of its own rows.
+    encoder = FeatureEncoder.fit(train.take(np.sort(rest)))
+    queries = [encoder.transform(part) for part in (holdout.at_most(_MOST_QUERIES, rng), control)]
+    width = queries[0].shape[1]
+    if width < 2:
+        return []
+    reference = encoder.transform(train.take(np.sort(rest[: max(1_000, _CELLS // width)])))
+    found = [nearest(query, reference, 1)[0][:, 0] for query in queries]
+    # Whole copies are looked for elsewhere; natural ones would hide what lies next to them.
+    mine, own = (apart[apart > _SAME] for apart in found)
+    if not len(mine) or not len(own):
+        return []
+    for quantile, times in _QUANTILES.items():
+        bound = float(np.quantile(own, quantile))
+        near, usual = int((mine <= bound).sum()), int((own <= bound).sum())
+        # Under a cut at random each near row is the holdout's with this chance.
+        share = times * len(mine) / (times * len(mine) + len(own))
+        chance = log_tail(near, np.array([share]), np.array([near + usual]))
+        if chance < LOG_ALPHA:
+            expected = usual / len(own)
+            what = (
+                f"{near / len(mine):.0%} of the holdout rows{words} lie nearer to a train row than "
+                f"{1 - expected:.0%} of real rows do"
+            )
+            return [Leak("near_copies", what, near, chance)]
+    return []

@@ -11,8 +11,8 @@ from twinset.core.data.schema import Field
 from twinset.core.errors import LeakError
 from twinset.core.seeding import rng_for
 from twinset.measurement.leakage import duplicates as _copies
+from twinset.measurement.leakage import duplicates as _near
 from twinset.measurement.leakage import linear_copies as _lines
-from twinset.measurement.leakage import near_duplicates as _near
 from twinset.measurement.leakage import parents as _lineage
 from twinset.measurement.leakage import row_order as _order
 from twinset.measurement.leakage import shifted_rows as _steps
