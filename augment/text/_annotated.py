@@ -194,7 +194,7 @@ class AnnotatedTexts:
         return len(self.bounds) - 1
 
     @cached_property
-    def cuts(self) -> Mask:
+    def cluster_borders(self) -> Mask:
         """Where no grapheme cluster is cut, shape (c + 1,)."""
         return cluster_starts(self.codes)
 
@@ -241,7 +241,7 @@ class AnnotatedTexts:
         Raises
         ------
         DataError
-            Two edits overlap, or one leaves its text, cuts a grapheme cluster, crosses the border of a
+            Two edits overlap, or one leaves its text, splits a grapheme cluster, crosses the border of a
             mark, or takes all of a mark away.
         """
         if not len(edits):
@@ -266,18 +266,18 @@ class AnnotatedTexts:
         rows = self.rows[starts]
         _refuse(rows != self.rows[ends], rows, "an edit reaches from one text into the next")
         _refuse(starts[1:] < ends[:-1], rows[1:], "two edits overlap")
-        whole = self.cuts[starts] & self.cuts[ends]
-        _refuse(~whole, rows, "an edit cuts a grapheme cluster")
+        whole = self.cluster_borders[starts] & self.cluster_borders[ends]
+        _refuse(~whole, rows, "an edit splits a grapheme cluster")
         borders = np.cumsum(self.borders)
         crossed = (ends > starts) & (borders[np.maximum(ends - 1, 0)] > borders[starts])
         _refuse(crossed, rows, "an edit crosses the border of a span")
 
 
-def _refuse(wrong: npt.NDArray[np.bool_], rows: Ints, what: str) -> None:
+def _refuse(wrong: npt.NDArray[np.bool_], rows: Ints, problem: str) -> None:
     if wrong.any():
         row = int(rows[int(np.flatnonzero(wrong)[0])])
         raise DataError(
-            what,
+            problem,
             got=f"one in row {row}",
             allowed="edits within one text that keep characters and spans whole",
         )

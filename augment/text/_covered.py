@@ -13,8 +13,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError, did_you_mean
 
 Ints = npt.NDArray[np.int64]
-Tell = Callable[[str, Ints], None]
-"""Is told a kind of noise and the rows that it touched."""
+ReportTouched = Callable[[str, Ints], None]
+"""Called with a kind of noise and the rows that it touched."""
 
 _NAMED = ("category", "boolean")
 _MAX_NAMED = 30
@@ -34,13 +34,13 @@ class NoiseAccount:
     kinds : tuple of str
         Kinds of noise that are switched on.
     write : callable
-        Writes rows with noise, and tells which rows each kind touched.
+        Writes rows with noise, and reports the rows that each kind touched.
     """
 
     column: str
     kinds: tuple[str, ...]
-    write: Callable[[Dataset, Mapping[str, npt.NDArray[Any]], Tell], Dataset]
-    _turns: dict[str, int] = field(default_factory=dict)
+    write: Callable[[Dataset, Mapping[str, npt.NDArray[Any]], ReportTouched], Dataset]
+    _next_kinds: dict[str, int] = field(default_factory=dict)
     _came: dict[str, Ints] = field(default_factory=dict)
     _tried: dict[str, Ints] = field(default_factory=dict)
 
@@ -57,19 +57,19 @@ class NoiseAccount:
         if n:
             seeds -= seeds % n
             for i, value in enumerate(values):
-                turn = self._turns.get(value, 0)
+                turn = self._next_kinds.get(value, 0)
                 seeds[i] += turn
-                self._turns[value] = (turn + 1) % n
+                self._next_kinds[value] = (turn + 1) % n
         return {"seed": seeds}
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
         """Return the noisy rows, and count which kinds touched them."""
         touched = np.zeros((len(dataset), len(self.kinds)), dtype=bool)
 
-        def tell(kind: str, rows: Ints) -> None:
+        def report(kind: str, rows: Ints) -> None:
             touched[rows, self.kinds.index(kind)] = True
 
-        made = self.write(dataset, params, tell)
+        made = self.write(dataset, params, report)
         if len(self.kinds):
             turns = np.asarray(params["seed"], np.int64) % len(self.kinds)
             for value, turn, row in zip(self._values(dataset), turns, touched):
@@ -87,17 +87,17 @@ class NoiseAccount:
         ]
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the card tells of the pairs."""
+        """Return the notes of the card on pairs."""
         total = len(self._came) * len(self.kinds)
         if not total:
             return ()
         gaps = self.gaps()
-        told = (
+        note = (
             f"Pairs of '{self.column}' and kind of noise: {total - len(gaps):,} of {total:,} came "
             "together"
         )
         if not gaps:
-            return (f"{told}.",)
+            return (f"{note}.",)
         groups: dict[tuple[str, bool], list[str]] = {}
         for value, kind, tried in gaps:
             groups.setdefault((value, tried), []).append(kind)
@@ -108,7 +108,7 @@ class NoiseAccount:
         more = (
             f"; and {len(spelled) - _MAX_NAMED:,} more of this kind" if spelled[_MAX_NAMED:] else ""
         )
-        return (f"{told}; lacking: {'; '.join(spelled[:_MAX_NAMED])}{more}.",)
+        return (f"{note}; missing: {'; '.join(spelled[:_MAX_NAMED])}{more}.",)
 
     def _values(self, dataset: Dataset) -> list[str]:
         names = dataset.schema.names

@@ -76,29 +76,29 @@ def cluster_starts(codes: Codes) -> Mask:
     return starts
 
 
-def by_character(codes: Codes, of: Callable[[str], int]) -> npt.NDArray[Any]:
-    """Return a number per code point, shape (n,): `of` is asked once for each character.
+def by_character(codes: Codes, number_of: Callable[[str], int]) -> npt.NDArray[Any]:
+    """Return a number per code point, shape (n,): `number_of` is called once per character.
 
     Parameters
     ----------
     codes : numpy.ndarray of uint32, shape (n,)
         Code points.
-    of : callable
-        Takes a character and returns a number of 32 bits; a function of a module, as it is remembered.
+    number_of : callable
+        Takes a character and returns a number of 32 bits; a function of a module, as its table is cached.
     """
-    table = _table(of)
+    table = _table(number_of)
     if int(codes.max(initial=0)) < _BMP:
         return np.asarray(table[codes])
     far = np.flatnonzero(codes >= _BMP)
     seen, which = np.unique(codes[far], return_inverse=True)
     found = table[np.where(codes < _BMP, codes, 0)]
-    found[far] = np.array([of(chr(code)) for code in seen], table.dtype)[which]
+    found[far] = np.array([number_of(chr(code)) for code in seen], table.dtype)[which]
     return found
 
 
 @cache
-def _table(of: Callable[[str], int]) -> npt.NDArray[Any]:
-    values = [of(chr(code)) for code in range(_BMP)]
+def _table(number_of: Callable[[str], int]) -> npt.NDArray[Any]:
+    values = [number_of(chr(code)) for code in range(_BMP)]
     return np.array(values, np.uint8 if max(values) < 256 else np.uint32)
 
 

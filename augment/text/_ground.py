@@ -60,12 +60,12 @@ class Ground:
     @cached_property
     def is_single(self) -> Mask:
         """Which code points are a whole grapheme cluster, shape (c,)."""
-        return np.asarray(self.marked.cuts[:-1] & self.marked.cuts[1:])
+        return np.asarray(self.marked.cluster_borders[:-1] & self.marked.cluster_borders[1:])
 
     @cached_property
     def clusters(self) -> tuple[Ints, Ints, Mask]:
         """Start and end of each grapheme cluster, and whether no border of a mark is inside it."""
-        starts = np.flatnonzero(self.marked.cuts[:-1])
+        starts = np.flatnonzero(self.marked.cluster_borders[:-1])
         ends = np.append(starts[1:], len(self.codes))
         borders = np.cumsum(self.marked.borders)
         return starts, ends, borders[ends - 1] == borders[starts]

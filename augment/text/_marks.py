@@ -59,7 +59,7 @@ def fill(ground: Ground, rate: float, salt: int, fillers: Sequence[str]) -> Edit
     """Return edits that put fillers between words; unit: single blanks between words, outside spans."""
     starts, ends = ground.words
     gaps = starts[1:][(starts[1:] - ends[:-1] == 1) & (ground.codes[ends[:-1]] == _SPACE)]
-    units = gaps[~ground.marked.within(strictly=True)[gaps] & ground.marked.cuts[gaps]]
+    units = gaps[~ground.marked.within(strictly=True)[gaps] & ground.marked.cluster_borders[gaps]]
     places = units[ground.touched(units, rate, salt)]
     picks = ground.picks(places, len(fillers), salt + 1)
     return Edits.from_texts(places, places, [f"{fillers[k]} " for k in picks])
@@ -84,7 +84,7 @@ def _begins_something(ground: Ground) -> Mask:
 
 
 def _between_text(ground: Ground) -> Mask:
-    """Return which characters have letters or digits on both sides, shape (c,)."""
+    """Return which characters have letters or digits before and after, shape (c,)."""
     is_text = np.concatenate([[False], ground.is_word | (ground.kinds == DIGIT), [False]])
     return np.asarray(is_text[:-2] & is_text[2:])
 

@@ -184,7 +184,7 @@ def _stands_alone(ground: Ground, starts: Ints, ends: Ints) -> Mask:
     dotted = np.isin(codes, _DOTS)
     before = tied[starts] | (dotted[starts] & is_text[np.maximum(starts - 1, 0)])
     after = tied[ends + 1] | (dotted[ends + 1] & is_text[ends + 2])
-    whole = ground.marked.cuts[starts] & ground.marked.cuts[ends]
+    whole = ground.marked.cluster_borders[starts] & ground.marked.cluster_borders[ends]
     return np.asarray(~before & ~after & whole & ground.is_open()[starts])
 
 

@@ -21,7 +21,7 @@ class EntityPool:
     positions : mapping of str to int
         Value in lowercase -> its position.
     donors : tuple of int
-        What is told of each value when it is taken.
+        Donor number of each value.
     before : numpy.ndarray of float, shape (m + 1,)
         Weight of all values before each.
     """
@@ -47,7 +47,7 @@ class EntityPool:
 
     @classmethod
     def from_lexicon(cls, words: Sequence[str] | Mapping[str, float], first: int) -> Self:
-        """Return the pool of a lexicon, whose entries are told of as `first`, `first` - 1, ...
+        """Return the pool of a lexicon, whose entries have the donors `first`, `first` - 1, ...
 
         Examples
         --------
@@ -73,7 +73,7 @@ class EntityPool:
 
 
 def pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, EntityPool]:
-    """Return the values of each label in the texts of a set, told of by the span they first stand at."""
+    """Return the values of each label in the texts of a set, with the first span of each as its donor."""
     entries: dict[str, dict[str, tuple[str, int, float]]] = {}
     for k, (label, surface) in enumerate(zip(rows.labels, rows.marked.surfaces())):
         if label is None or not surface.strip():

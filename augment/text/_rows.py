@@ -57,7 +57,7 @@ def read_facts(dataset: Dataset, counts: Ints) -> Facts | None:
 
 
 def write_facts(dataset: Dataset, owners: Ints, facts: Facts, changed: Iterable[int]) -> pa.Array:
-    """Return the column anew for the rows that `changed` names; the others stay as they were spelled."""
+    """Return the column with new JSON in the rows `changed`; the others keep theirs."""
     column = dataset.records.column(COLUMN)
     texts = pc.cast(column, pa.string()).to_pylist()
     for row in set(changed):
@@ -177,10 +177,10 @@ class TextRows:
         if self.spans is None:
             return made
         before, after = self.marked.surfaces(), marked.surfaces()
-        told = [a if v == b else v for v, b, a in zip(self.values, before, after)]
+        new_values = [a if v == b else v for v, b, a in zip(self.values, before, after)]
         for k, value in (values or {}).items():
-            told[k] = value
-        made = put(made, self.spans, self._lists(marked, told))
+            new_values[k] = value
+        made = put(made, self.spans, self._lists(marked, new_values))
         if self.facts is None:
             return made
         clean = {

@@ -92,7 +92,7 @@ class Seams:
             own: list[tuple[int, Hashable]] = []
             low = int(marked.bounds[row])
             for place, kind in _places(text, spans[row]):
-                free = not inside[low + place] and bool(marked.cuts[low + place])
+                free = not inside[low + place] and bool(marked.cluster_borders[low + place])
                 if free and _WORD.search(text[:place]) and _WORD.search(text[place:]):
                     key = (int(classes[row]), kind)
                     own.append((place, key))

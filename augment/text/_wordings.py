@@ -120,7 +120,7 @@ def wordings(language: Language) -> Wordings:
     return Wordings(
         contractions=_two_way(_CONTRACTIONS[language]),
         abbreviations=_two_way(_ABBREVIATIONS[language]),
-        homophones=_alike(_HOMOPHONES[language]),
+        homophones=_homophones(_HOMOPHONES[language]),
         fillers=tuple(_FILLERS[language]),
     )
 
@@ -136,7 +136,7 @@ def _two_way(text: str) -> PhraseLexicon:
     return PhraseLexicon(ways)
 
 
-def _alike(text: str) -> PhraseLexicon:
+def _homophones(text: str) -> PhraseLexicon:
     ways: dict[str, list[str]] = {}
     for group in text.split(","):
         words = [word.replace("_", " ") for word in group.split()]

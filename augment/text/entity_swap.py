@@ -249,7 +249,9 @@ def _replaceable(rows: TextRows) -> npt.NDArray[np.bool_]:
     np.add.at(depth, marked.ends, -1)
     crowded = np.concatenate([[0], np.cumsum(np.cumsum(depth) > 1)])
     alone = crowded[marked.ends] == crowded[marked.starts]
-    return np.asarray(alone & marked.cuts[marked.starts] & marked.cuts[marked.ends])
+    return np.asarray(
+        alone & marked.cluster_borders[marked.starts] & marked.cluster_borders[marked.ends]
+    )
 
 
 def _check_lexicon(label: str, words: Sequence[str] | Mapping[str, float]) -> None:

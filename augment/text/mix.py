@@ -182,13 +182,13 @@ def _classes(rows: TextRows) -> Ints:
 def _joined(
     own: list[dict[str, Any]] | None,
     other: list[dict[str, Any]] | None,
-    cut: int,
+    place: int,
     partner_cut: int,
 ) -> list[dict[str, Any]] | None:
     if own is None or other is None:
         return own
-    shift = cut - partner_cut
-    return [span for span in own if span["end"] <= cut] + [
+    shift = place - partner_cut
+    return [span for span in own if span["end"] <= place] + [
         span | {"start": span["start"] + shift, "end": span["end"] + shift}
         for span in other
         if span["start"] >= partner_cut

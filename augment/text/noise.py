@@ -17,7 +17,7 @@ from twinset.core.errors import ParameterError, did_you_mean
 
 from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits
-from ._covered import NoiseAccount, Tell
+from ._covered import NoiseAccount, ReportTouched
 from ._ground import Ground, Protect
 from ._letters import KEYBOARDS, double, drop, misread, mistype, plain, swap
 from ._marks import decorate, fill, punctuate, space
@@ -82,7 +82,7 @@ class Noise(Seeded):
         file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
     cover : str, optional
         Category whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
-        rows of a value take turns among the kinds, and the kind whose turn it is touches at least one
+        rows of a value are assigned to the kinds in order, and the assigned kind touches at least one
         unit of the text. The card tells which pairs lack.
 
     Raises
@@ -192,14 +192,20 @@ class Noise(Seeded):
         return self._written(dataset, params)
 
     def _written(
-        self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]], tell: Tell | None = None
+        self,
+        dataset: Dataset,
+        params: Mapping[str, npt.NDArray[Any]],
+        report: ReportTouched | None = None,
     ) -> Dataset:
         rows = TextRows.from_dataset(dataset)
-        made = rows.written(self.vary(rows.marked, params["seed"], tell))
+        made = rows.written(self.vary(rows.marked, params["seed"], report))
         return with_parents(made, params["seed"])
 
     def vary(
-        self, marked: AnnotatedTexts, seeds: npt.NDArray[np.int64], tell: Tell | None = None
+        self,
+        marked: AnnotatedTexts,
+        seeds: npt.NDArray[np.int64],
+        report: ReportTouched | None = None,
     ) -> AnnotatedTexts:
         """Return texts with noise, their marks moved along.
 
@@ -209,8 +215,8 @@ class Noise(Seeded):
             The texts.
         seeds : numpy.ndarray of int, shape (n,)
             One of each text.
-        tell : callable, optional
-            Is told each kind of noise and the rows that it touched.
+        report : callable, optional
+            Called with each kind of noise and the rows that it touched.
         """
         keys, kinds = scramble(np.asarray(seeds, np.uint64)), self.switched_on
         for salt, (name, plan) in enumerate(self.plans()):
@@ -220,8 +226,8 @@ class Noise(Seeded):
                     sure = np.asarray(seeds) % len(kinds) == kinds.index(name)
                 ground = Ground(marked, keys, self.protect, sure)
                 edits = plan(ground, getattr(self, name), 2 * salt + 1)
-                if tell is not None:
-                    tell(name, np.unique(marked.rows[edits.starts]))
+                if report is not None:
+                    report(name, np.unique(marked.rows[edits.starts]))
                 marked = marked.edited(edits)
         return marked
 

@@ -66,8 +66,8 @@ def test_nested_marks_move_each_by_itself() -> None:
         ((2, 40, ""), "does not lie in the texts"),
         ((-1, 2, ""), "does not lie in the texts"),
         ((11, 13, ""), "from one text into the next"),
-        ((9, 10, ""), "cuts a grapheme cluster"),
-        ((10, 10, "x"), "cuts a grapheme cluster"),
+        ((9, 10, ""), "splits a grapheme cluster"),
+        ((10, 10, "x"), "splits a grapheme cluster"),
     ],
 )
 def test_harmful_edits_are_refused(change: tuple[int, int, str], words: str) -> None:
@@ -133,7 +133,7 @@ def _some_edits(
     expected = []
     for row, text in enumerate(texts.texts()):
         low = int(texts.bounds[row])
-        cuts = [p for p in range(low, low + len(text) + 1) if texts.cuts[p]]
+        cuts = [p for p in range(low, low + len(text) + 1) if texts.cluster_borders[p]]
         made, at = "", low
         while at <= low + len(text):
             if at in cuts:
