@@ -36,10 +36,13 @@ from benchmarks.markdown import bullets, table
 from benchmarks.results import Row
 from benchmarks.runner import Benchmark
 from benchmarks.tabular.sets import Roles, code, load
+from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.features.discretize import infer_factors
+from twinset.core.findings import RegionShares
 from twinset.core.stats.hypothesis_tests import two_sample
+from twinset.report.answers.sentences import region_sentence
 
 HERE = Path(__file__).parent
 SLICE = "sex = Female and hours-per-week >= 50"
@@ -157,9 +160,14 @@ def _metrics(
     found = harms(old, new)
     if "coverage.slices" in found:
         pair = [next(s for s in x if s.metric == "coverage.slices") for x in (old, new)]
-        sentences = [[one["sentence"] for one in s.details["under_covered"]] for s in pair]
-        found["coverage.slices"]["under_covered"] = sentences
+        found["coverage.slices"]["under_covered"] = [_too_few(score) for score in pair]
     return found
+
+
+def _too_few(score: Score) -> list[str]:
+    """Return the regions with too few synthetic rows, one sentence each."""
+    regions = score.finding(RegionShares)
+    return [region_sentence(region) for region in regions.underrepresented] if regions else []
 
 
 def _elsewhere(before: pd.DataFrame, after: pd.DataFrame, holdout: pd.DataFrame) -> dict[str, Any]:

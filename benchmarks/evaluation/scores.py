@@ -7,6 +7,12 @@ from typing import Any
 
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import (
+    DifferentComponents,
+    FeatureImportances,
+    RegionShares,
+    TextFeatures,
+)
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
 from twinset.report.answers.ordering import worst_first
@@ -51,15 +57,19 @@ def different(scores: Sequence[Score]) -> list[Score]:
 def first_names(found: Sequence[Score]) -> list[str]:
     """Return the columns or patterns that the worst score with names gives first."""
     for score in found:
-        details = score.details
-        slices = [*details.get("under_covered", []), *details.get("over_covered", [])]
-        broken = [one for one in details.get("broken", []) if one["beyond_real"]]
+        regions = score.finding(RegionShares) or RegionShares()
+        slices = [*regions.underrepresented, *regions.overrepresented]
+        components = score.finding(DifferentComponents)
+        importances = score.finding(FeatureImportances)
+        texts = score.finding(TextFeatures)
+        # The finding names a broken rule; only the facts list its columns.
+        broken = [one for one in score.facts.get("broken", []) if one["beyond_real"]]
         named = [
-            *(part.split()[0] for one in slices[:1] for part in one["words"].split(" and ")),
-            *details.get("different", {}).get("names", [])[:NAMED],
-            *list(details.get("columns_that_tell", ()))[:NAMED],
+            *(part.split()[0] for one in slices[:1] for part in one.condition.split(" and ")),
+            *(components.names[:NAMED] if components else ()),
+            *(list(importances.importances)[:NAMED] if importances else ()),
             *(column for one in broken[:1] for column in one["columns"]),
-            *details.get("tells", [])[:NAMED],
+            *(texts.features[:NAMED] if texts else ()),
         ]
         if named:
             return [str(name) for name in named]
@@ -71,7 +81,7 @@ def classifier_differs(scores: Sequence[Score]) -> bool | None:
     for score in scores:
         if score.metric == "gap.classifier" and score.value is not None and score.detectable:
             error = score.detectable / 2.8  # 80 % power at 5 %: 1.96 + 0.84 standard errors
-            return bool(score.details["auc"] - 1.96 * error > 0.5)
+            return bool(score.facts["auc"] - 1.96 * error > 0.5)
     return None
 
 

@@ -25,6 +25,7 @@ from benchmarks.results import environment, write_json
 from benchmarks.timing import in_own_process, peak_mb
 from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
+from twinset.core.findings import ColumnDistances
 from twinset.core.seeding import rng_for
 from twinset.measurement.harness import measure
 from twinset.registry import build, default_metrics
@@ -46,7 +47,8 @@ def compare_with_sdmetrics(parts: Sequence[pd.DataFrame]) -> dict[str, Any]:
             "with_baseline": median(both for _, both, _ in spent),
         }
         if name == "gap.marginals":
-            columns = spent[0][2].details["columns"]
+            by_column = spent[0][2].finding(ColumnDistances)
+            columns = by_column.distances if by_column else {}
     if not peer_sdmetrics.is_installed():
         return {"ours": ours, "sdmetrics": {}}
     labels = [f.name for f in real.schema.of_kind("category", "boolean")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from benchmarks.datasets import TextRow, text_dataset
 from benchmarks.intervals import Difference, difference
 from benchmarks.text.arms import Make
 from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.findings import AddedRows
 from twinset.evaluation.utility import _entities  # type: ignore[import-not-found, unused-ignore]
 from twinset.registry import component_class
 
@@ -138,8 +139,8 @@ def f1_difference(better: Sequence[Counts], worse: Sequence[Counts], n: int) -> 
 
 def recommended_rows(
     metric: str, real: Rows, made: Rows, holdout: Rows, seed: int
-) -> tuple[int, float | None, Mapping[str, object]]:
-    """Return how many synthetic rows an exchange rate recommends, its value and its details.
+) -> tuple[int, float | None]:
+    """Return how many synthetic rows an exchange rate recommends, and its value.
 
     `holdout` are real rows that neither the model nor the final test sees. Where the metric is not
     measurable, the answer is 0 rows.
@@ -161,6 +162,6 @@ def recommended_rows(
     try:
         found: Any = component_class("metric", metric)()
         measured = found.compute(comparison, np.random.default_rng(seed))
-    except NotMeasurable as error:
-        return 0, None, {"not measurable": str(error)}
-    return int(measured.details["best_rows"]), measured.value, measured.details
+    except NotMeasurable:
+        return 0, None
+    return measured.finding(AddedRows).best, measured.value

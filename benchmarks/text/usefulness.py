@@ -123,7 +123,7 @@ def intent_sweep(seeds: Seeds) -> dict[str, Any]:
         out["real"].append(float(alone.mean()))
         good = templates(len(real)).make((), seed)
         for name, made in (("templates by hand", good), ("wrong labels", _misplaced(good, seed))):
-            rows, worth, _ = recommended_rows("utility.exchange_rate", real, made, judging, seed)
+            rows, worth = recommended_rows("utility.exchange_rate", real, made, judging, seed)
             chosen = hits(real, made[:rows], 1.0, strength, test) if rows else alone
             own = out["arms"].setdefault(name, {"recommended": [], "worth": [], "accuracy": []})
             for key, value in zip(own, (rows, worth, float(chosen.mean()))):
@@ -179,7 +179,7 @@ def entity_sweep(seeds: Seeds) -> dict[str, Any]:
         alone.append(bench.found([real], seed))
         good = templates(len(real)).make((), seed)
         for name, made in (("templates by hand", good), ("wrong labels", _mislabelled(good, seed))):
-            rows, _, _ = recommended_rows("utility.entity_exchange_rate", real, made, judging, seed)
+            rows, _ = recommended_rows("utility.entity_exchange_rate", real, made, judging, seed)
             own = out["arms"].setdefault(name, {"recommended": [], "all": []})
             own["recommended"].append(rows)
             own["all"].append(bench.f1(bench.found([real, made], seed)))

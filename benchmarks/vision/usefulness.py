@@ -28,12 +28,14 @@ from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.data.where import Where
+from twinset.core.findings import Effect, ModelComparison, ModelScore, TrainingData
 from twinset.core.image.codec import decode_ids, decode_pixels
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.generation.coverage_plan import plan_scenes
 from twinset.io.reading import read_dataset
 from twinset.registry import build
+from twinset.report.answers.sentences import describe
 
 HERE = Path(__file__).parent
 Settings = Mapping[str, Any]
@@ -170,7 +172,51 @@ def _measured(
     name: str, settings: Settings, real: Dataset, made: Dataset, unseen: Dataset, seed: int
 ) -> dict[str, Any]:
     metric = build("metric", name, {"seeds": 2, "device": "cpu", **settings})
-    return dict(metric.compute(Comparison(real, made, unseen), rng_for(seed, "metric")).details)
+    found = metric.compute(Comparison(real, made, unseen), rng_for(seed, "metric"))
+    models = found.finding(ModelComparison)
+    assert models is not None
+    return {**found.facts, **model_row(models)}
+
+
+def model_row(models: ModelComparison) -> dict[str, Any]:
+    """Return the networks on all measures and their changes against real images alone.
+
+    Examples
+    --------
+    >>> from twinset.core.findings import TrainedModel
+    >>> scores = (ModelScore(0.5),), (ModelScore(0.7, 0.2, (0.1, 0.3)),)
+    >>> kinds = TrainingData.REAL, TrainingData.MIXED
+    >>> models = [TrainedModel(k, s, 9, Effect.HELPS) for k, s in zip(kinds, scores)]
+    >>> row = model_row(ModelComparison(("F1",), tuple(models)))
+    >>> row["measures"], row["finding"]
+    ({'F1': {'real': 0.5, 'mixed': 0.7}}, 'helps')
+    >>> row["changes"]
+    {'F1': {'mixed': {'difference': 0.2, 'interval': [0.1, 0.3], 'finding': 'helps'}}}
+    """
+    changed = [model for model in models.models if model.data != TrainingData.REAL]
+    answers = {model.data.value: model.effect.value for model in changed if model.effect}
+    return {
+        "rows": {model.data.value: model.n_rows for model in models.models},
+        "holdout_rows": models.n_test_rows,
+        "measures": {
+            measure: {model.data.value: model.scores[i].value for model in models.models}
+            for i, measure in enumerate(models.measures)
+        },
+        "changes": {
+            measure: {model.data.value: _change(model.scores[i]) for model in changed}
+            for i, measure in enumerate(models.measures)
+        },
+        "answers": answers,
+        "finding": answers["mixed"],
+        "summary": describe(models),
+    }
+
+
+def _change(score: ModelScore) -> dict[str, Any]:
+    assert score.interval is not None
+    low, high = score.interval
+    effect = Effect.HELPS if low > 0 else Effect.HURTS if high < 0 else Effect.NOT_SHOWN
+    return {"difference": score.difference, "interval": [low, high], "finding": effect.value}
 
 
 def measure(job: Row) -> Row:
