@@ -92,7 +92,7 @@ class Rejection:
 
 
 _MOST_ROWS = 20_000
-_LEAST_ROWS = 200
+_LEAST_ROWS_OF_LABEL = 200
 _MOST_LEVELS = 8
 _COMMON_TREES = 40
 _WORTH_OF_LABELS = 4e-4
@@ -155,7 +155,7 @@ class TargetCorrection:
         real = chain.matrix[rows]
         others = [i for i, other in enumerate(chain.table.variables) if other.name != target]
         counts = np.bincount(real[:, position].astype(np.int64), minlength=variable.n_levels)
-        if counts.min() < _LEAST_ROWS or not others:
+        if counts.min() < _LEAST_ROWS_OF_LABEL or not others:
             return None
         drawn = chain.draw(len(rows), rng)
         both = np.concatenate([real, drawn[is_there(drawn, variable)]])
