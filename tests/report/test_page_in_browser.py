@@ -97,7 +97,7 @@ TABLE_PARTS = [
 ]  # fmt: skip
 
 
-MEDIA_PARTS = ["verdict", "plans", "scores", "surest", "columns", "images", "texts"]
+MEDIA_PARTS = ["verdict", "plans", "scores", "confident", "columns", "images", "texts"]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -122,7 +122,7 @@ def test_a_real_browser_shows_every_part_without_complaint(
     assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     if kind == "media":
         assert page.evaluate("document.querySelectorAll('#images .picture').length") == 24
-        assert page.evaluate("document.querySelectorAll('#surest .picture').length") == 3
+        assert page.evaluate("document.querySelectorAll('#confident .picture').length") == 3
         assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []
