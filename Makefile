@@ -29,7 +29,7 @@ $(VENV)/bench.stamp: pyproject.toml
 demo: $(VENV)/demo.stamp
 	$(BIN)/twinset advise configs/fraud.yaml --amount Amount --time-unit second --workers 2
 	$(BIN)/twinset run configs/fraud.yaml --workers 2
-	$(BIN)/twinset run configs/replace_records.yaml --workers 2
+	$(BIN)/twinset run configs/quickstart.yaml --workers 2
 	$(BIN)/twinset run configs/shapes.yaml --workers 2
 
 # Peers are run where they are installed: $(BIN)/python -m benchmarks.tabular.peers install all
