@@ -45,6 +45,6 @@ class Faults:
             raise DataError(
                 f"{noun} holds {count}",
                 got=shown + (f"; and {more} more" if more > 0 else ""),
-                todo="mend them, or say on_fault: skip in a recipe's source, which leaves them out",
+                todo="repair them, or set on_fault: skip in the source of a recipe to leave them out",
             )
         return tuple(f"left out when read: {fault}" for fault in self.found)
