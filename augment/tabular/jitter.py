@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from twinset.core.data.conditions import parents_of
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.encoding import TableEncoding, round_to_step, to_arrow
 from twinset.core.data.schema import KINDS, Field
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Fraction, Interval
 
 _KEPT_ROLES = frozenset({"target", "identifier", "group", "time", "split"})
 
@@ -45,18 +45,10 @@ class Jitter(Augmenter):
     [3, 6, 8]
     """
 
-    scale: float = 0.05
-    swap_fraction: float = 0.02
+    scale: Annotated[float, Interval(ge=0, lt=np.inf)] = 0.05
+    swap_fraction: Fraction = 0.02
 
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.scale < np.inf:
-            raise ParameterError("scale is out of range", got=str(self.scale), allowed="0 or more")
-        if not 0 <= self.swap_fraction <= 1:
-            raise ParameterError(
-                "swap_fraction is out of range", got=str(self.swap_fraction), allowed="0 to 1"
-            )
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
         """Return, by column, the shift of each number and the new label of each row.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder, robust_scale
 from twinset.core.findings import AttackRates, DecidingRows
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
 from ._excess_risk import Floats, excess, round_shares, thresholds
@@ -69,21 +69,12 @@ class AttributeInference(Metric):
     # Rows of the train part's own time lie nearer to its twin with nothing leaked.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.05
-    tolerance: float = 0.1
-    max_secrets: int = 8
-    max_targets: int = 1_500
-    max_synthetic: int = 50_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        counts = (self.max_secrets, self.max_targets, self.max_synthetic)
-        if min(self.margin, self.tolerance) < 0 or min(counts) < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and tolerance >= 0; max_secrets, max_targets and max_synthetic "
-                ">= 1; replicates >= 2",
-            )
+    margin: Margin = 0.05
+    tolerance: Annotated[float, Ge(0)] = 0.1
+    max_secrets: Annotated[int, Ge(1)] = 8
+    max_targets: Annotated[int, Ge(1)] = 1_500
+    max_synthetic: Annotated[int, Ge(1)] = 50_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean excess of right guesses; details hold the shares of every secret."""

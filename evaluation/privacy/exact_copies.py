@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import spread
 from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import CopyCounts
 from twinset.core.image.codec import hash_images
+from twinset.core.parameters import Interval, Margin
 from twinset.core.stats.hypothesis_tests import excess_p
 
 Keys = npt.NDArray[np.uint64]
@@ -69,14 +69,8 @@ class ExactCopies(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.0
-    significance: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or not 0 < self.significance <= 0.5:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, 0 < significance <= 0.5"
-            )
+    margin: Margin = 0.0
+    significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.01
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of copies beyond chance, 0 to 1; details count them part by part."""

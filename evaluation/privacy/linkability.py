@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.findings import AttackRates, DecidingRows
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import squared_distances
 
 from ._excess_risk import excess, round_shares, thresholds
@@ -66,20 +66,11 @@ class Linkability(Metric):
     # Rows of the train part's own time lie nearer to its twin with nothing leaked.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.05
-    neighbours: int = 3
-    max_targets: int = 1_500
-    max_synthetic: int = 50_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        counts = (self.neighbours, self.max_targets, self.max_synthetic)
-        if self.margin < 0 or min(counts) < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; neighbours, max_targets and max_synthetic >= 1; "
-                "replicates >= 2",
-            )
+    margin: Margin = 0.05
+    neighbours: Annotated[int, Ge(1)] = 3
+    max_targets: Annotated[int, Ge(1)] = 1_500
+    max_synthetic: Annotated[int, Ge(1)] = 50_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the excess share of linked members; details hold both shares and the halves."""

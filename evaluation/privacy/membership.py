@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import distances_to
 from twinset.core.findings import DecidingRows, MembershipAttack
+from twinset.core.parameters import Ge, Margin, Replicates
 
 from ._membership_attack import (
     AttackTargets,
@@ -77,17 +77,10 @@ class Membership(Metric):
     # Rows of another time are told apart with nothing learnt from the synthetic rows.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.03
-    max_rows: int = 5_000
-    max_synthetic: int = 200_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.max_rows, self.max_synthetic) < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; max_rows and max_synthetic >= 1; replicates >= 2",
-            )
+    margin: Margin = 0.03
+    max_rows: Annotated[int, Ge(1)] = 5_000
+    max_synthetic: Annotated[int, Ge(1)] = 200_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean AUC of both attacks, 0.5 to 1; details hold each, and the true alarms."""

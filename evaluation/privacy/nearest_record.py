@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import shared_encoder
 from twinset.core.findings import DecidingRows
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
 Floats = npt.NDArray[np.float64]
@@ -60,17 +60,10 @@ class NearestRecord(Metric):
     # Rows of the train part's own time lie nearer to train with nothing copied.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.05
-    max_queries: int = 10_000
-    max_reference: int = 200_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or min(self.max_queries, self.max_reference) < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; max_queries and max_reference >= 1; replicates >= 2",
-            )
+    margin: Margin = 0.05
+    max_queries: Annotated[int, Ge(1)] = 10_000
+    max_reference: Annotated[int, Ge(1)] = 200_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of rows nearer to train, 0 to 1; details hold typical distances."""

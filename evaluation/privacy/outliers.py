@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.encoder import distances_to
 from twinset.core.findings import DecidingRows, OutlierCounts
+from twinset.core.parameters import Ge, Interval, Margin, Replicates
 from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -83,20 +83,11 @@ class Outliers(Metric):
     # What is new in a later time stands alone among the rows of train.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.08
-    significance: float = 0.01
-    max_rows: int = 20_000
-    max_synthetic: int = 200_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        sizes = min(self.max_rows, self.max_synthetic)
-        if self.margin < 0 or not 0 < self.significance <= 0.5 or sizes < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; 0 < significance <= 0.5; max_rows and max_synthetic >= 1; "
-                "replicates >= 2",
-            )
+    margin: Margin = 0.08
+    significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.01
+    max_rows: Annotated[int, Ge(1)] = 20_000
+    max_synthetic: Annotated[int, Ge(1)] = 200_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the AUC on isolated rows, 0.5 to 1; details count how many come back."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import DecidingRows, SmallCells
+from twinset.core.parameters import Ge, Margin, Replicates
 
 from ._excess_risk import Floats
 from .exact_copies import Keys, row_keys
@@ -58,16 +58,10 @@ class QuasiIdentifiers(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.05
+    margin: Margin = 0.05
     columns: tuple[str, ...] = ()
-    k: int = 11
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.k < 2 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range", allowed="margin >= 0, k >= 2, replicates >= 2"
-            )
+    k: Annotated[int, Ge(2)] = 11
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the share of synthetic rows in small cells of train, 0 to 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.errors import ParameterError
 from twinset.core.findings import DecidingRows, MembershipAttack
+from twinset.core.parameters import Ge, Margin, Replicates
 
 from ._membership_attack import AttackTargets, Positions, auc, draws, pick, weighted_aucs
 from ._shadows import ShadowPool, Shadows, release_signals, row_scale
@@ -83,23 +84,18 @@ class ShadowModels(Metric):
     # Rows of another time are told apart with nothing learnt from the synthetic rows.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.03
-    n_shadows: int = 16
-    max_rows: int = 5_000
-    max_others: int = 20_000
-    max_synthetic: int = 50_000
-    replicates: int = 200
+    margin: Margin = 0.03
+    n_shadows: Annotated[int, Ge(4)] = 16
+    max_rows: Annotated[int, Ge(1)] = 5_000
+    max_others: Annotated[int, Ge(0)] = 20_000
+    max_synthetic: Annotated[int, Ge(1)] = 50_000
+    replicates: Replicates = 200
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.n_shadows < 4 or self.n_shadows % 2 or self.replicates < 2:
+        super().__post_init__()
+        if self.n_shadows % 2:
             raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; n_shadows 4 or more, even; replicates >= 2",
-            )
-        if min(self.max_rows, self.max_synthetic) < 1 or self.max_others < 0:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="max_rows and max_synthetic >= 1; max_others >= 0",
+                "'n_shadows' is odd", got=str(self.n_shadows), allowed="an even integer >= 4"
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:

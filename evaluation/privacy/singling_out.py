@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.findings import AttackRates, DecidingRows
+from twinset.core.parameters import Ge, Interval, Margin, Replicates
 
 from ._combinations import (
     Combinations,
@@ -85,20 +85,11 @@ class SinglingOut(Metric):
     # Rows of the train part's own time meet a combination from it with nothing leaked.
     needs_same_time: ClassVar[bool] = True
 
-    margin: float = 0.05
-    conditions: int = 4
-    width: float = 0.01
-    max_attacks: int = 8_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        in_range = self.margin >= 0 and 2 <= self.conditions <= 4 and 0 <= self.width <= 0.5
-        if not in_range or self.max_attacks < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, conditions 2 to 4, width 0 to 0.5, max_attacks >= 1, "
-                "replicates >= 2",
-            )
+    margin: Margin = 0.05
+    conditions: Annotated[int, Interval(ge=2, le=4)] = 4
+    width: Annotated[float, Interval(ge=0, le=0.5)] = 0.01
+    max_attacks: Annotated[int, Ge(1)] = 8_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the excess share of combinations that single out a row; details hold both shares."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -12,6 +13,7 @@ from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, require_torch
+from twinset.core.parameters import Device, Ge, Interval, Margin, Replicates
 from twinset.core.seeding import draw_seed, rng_for
 
 from ._annotated import Annotated, Floats, Matrix, Variation, variations
@@ -41,33 +43,23 @@ class DenseTrial(Metric):
     on_request: ClassVar[bool] = True
     extra: ClassVar[str | None] = "torch"
 
-    margin: float = 0.02
-    steps: int = 300
-    seeds: int = 3
-    window: int = 128
-    longest: int = 320
-    synthetic_share: float = 0.5
-    max_rows: int = 400
-    replicates: int = 200
+    margin: Margin = 0.02
+    steps: typing.Annotated[int, Ge(1)] = 300
+    seeds: typing.Annotated[int, Ge(1)] = 3
+    window: typing.Annotated[int, Interval(ge=32, le=512)] = 128
+    longest: typing.Annotated[int, Ge(32)] = 320
+    synthetic_share: typing.Annotated[float, Interval(gt=0, lt=1)] = 0.5
+    max_rows: typing.Annotated[int, Ge(4)] = 400
+    replicates: Replicates = 200
     augmentation: Literal["tuned", "plain", "moderate", "strong"] = "tuned"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
-        for name, is_fine, allowed in (
-            ("margin", self.margin >= 0, "0 or more"),
-            ("steps", self.steps >= 1, "1 or more"),
-            ("seeds", self.seeds >= 1, "1 or more"),
-            ("window", 32 <= self.window <= 512 and not self.window % 16, "32, 48, ... 512"),
-            ("longest", self.longest >= 32, "32 or more"),
-            ("synthetic_share", 0 < self.synthetic_share < 1, "above 0, below 1"),
-            ("max_rows", self.max_rows >= 4, "4 or more"),
-            ("augmentation", self.augmentation in AUGMENTATIONS, ", ".join(AUGMENTATIONS)),
-            ("replicates", self.replicates >= 2, "2 or more"),
-        ):
-            if not is_fine:
-                raise ParameterError(
-                    f"'{name}' is out of its range", got=str(getattr(self, name)), allowed=allowed
-                )
+        super().__post_init__()
+        if self.window % 16:
+            raise ParameterError(
+                "'window' is no multiple of 16", got=str(self.window), allowed="32, 48, ... 512"
+            )
 
 
 def measured(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.features.hashed_words import word_model
 from twinset.core.features.torch_device import one_thread, require_torch
 from twinset.core.seeding import rng_for, torch_generator
@@ -25,17 +23,6 @@ _APPLIED_AT_ONCE = 4_096
 
 TEXT_JUDGES = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
 """Who reads texts: setting of a metric -> names of judges."""
-
-
-def check_text_model(given: str, allowed: Sequence[str]) -> None:
-    """Raise ParameterError for a setting `text_judge` that is none of those allowed."""
-    if given not in allowed:
-        raise ParameterError(
-            "'text_judge' is none of those known",
-            got=str(given),
-            allowed=", ".join(allowed),
-            todo=did_you_mean(str(given), allowed),
-        )
 
 
 def text_model(judge: str, task: str, seed: int) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 
 from ._data_splits import DataSplits
@@ -81,17 +81,10 @@ class EntityExchangeRate(Metric):
     has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0
 
-    margin: float = 250.0
-    max_rows: int = 10_000
-    max_holdout: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 20 or min(self.max_rows, self.max_holdout) < 100:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; max_rows and max_holdout >= 100; replicates >= 20",
-            )
+    margin: Margin = 250.0
+    max_rows: Annotated[int, Ge(100)] = 10_000
+    max_holdout: Annotated[int, Ge(100)] = 10_000
+    replicates: Annotated[int, Ge(20)] = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the worth of 1,000 synthetic texts in real ones; details hold curve and sweep."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
-from twinset.core.errors import ParameterError
 from twinset.core.findings import TrainingData, WorstLabel
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._entities import EntityCounts, TokenizedTexts, found_by, labels_of
@@ -72,17 +72,10 @@ class EntityLabelling(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"spans", "text"})
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.05
-    max_rows: int = 10_000
-    max_holdout: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2 or min(self.max_rows, self.max_holdout) < 1:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0; max_rows and max_holdout >= 1; replicates >= 2",
-            )
+    margin: Margin = 0.05
+    max_rows: Annotated[int, Ge(1)] = 10_000
+    max_holdout: Annotated[int, Ge(1)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 of the tagger on the holdout, 0 to 1; details compare all taggers."""

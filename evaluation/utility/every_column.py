@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from twinset.core.contracts import (
     NotMeasurable,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
@@ -82,24 +82,11 @@ class EveryColumn(Metric):
     has_floor: ClassVar[bool] = False
     is_thorough: ClassVar[bool] = True
 
-    margin: float = 0.02
-    column_margin: float = 0.05
-    max_rows: int = 5_000
-    max_columns: int = 30
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if min(self.margin, self.column_margin) < 0 or min(self.max_columns, self.replicates) < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin and column_margin >= 0; max_columns and replicates >= 2",
-            )
-        if self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "the number of rows is out of range",
-                got=str(self.max_rows),
-                allowed=f"{_LEAST_ROWS} or more",
-            )
+    margin: Margin = 0.02
+    column_margin: Margin = 0.05
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 5_000
+    max_columns: Annotated[int, Ge(2)] = 30
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean share of the variance that is explained; details hold every column's."""

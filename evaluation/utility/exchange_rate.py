@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from twinset.core.contracts import (
     Role,
 )
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge, Margin
 from twinset.core.seeding import draw_seed
 
 from ._data_splits import DataSplits
@@ -26,7 +26,6 @@ from ._learning_curve import EXPONENT, EXPONENT_SPREAD, LearningCurve, TrainingN
 from ._models import JUDGES, list_models
 from ._real_and_synthetic import HoldoutLosses, measured_losses
 from ._task import PredictionTask
-from ._word_net import check_text_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,24 +94,12 @@ class ExchangeRate(Metric):
     has_floor: ClassVar[bool] = False
     known_baseline: ClassVar[float | None] = 1000.0
 
-    margin: float = 250.0
-    max_rows: int = 200_000
-    max_holdout: int = 20_000
-    iterations: int = 100
+    margin: Margin = 250.0
+    max_rows: Annotated[int, Ge(100)] = 200_000
+    max_holdout: Annotated[int, Ge(100)] = 20_000
+    iterations: Annotated[int, Ge(1)] = 100
     text_judge: Literal["linear", "net", "both"] = "linear"
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        check_text_model(self.text_judge, ("linear", "net", "both"))
-        if self.margin < 0 or self.iterations < 1 or self.replicates < 20:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, iterations >= 1, replicates >= 20",
-            )
-        if self.max_rows < 100 or self.max_holdout < 100:
-            raise ParameterError(
-                "a setting is out of its range", allowed="max_rows >= 100, max_holdout >= 100"
-            )
+    replicates: Annotated[int, Ge(20)] = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the worth of 1,000 synthetic rows in real ones; details hold curve and sweep."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, require_torch
 from twinset.core.findings import TrainingData
+from twinset.core.parameters import Device, Ge, Interval, Margin, Replicates
 from twinset.core.seeding import rng_for
 
 from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, trained_forecast
@@ -80,24 +80,13 @@ class ImageClasses(Metric):
     is_thorough: ClassVar[bool] = True
     extra: ClassVar[str | None] = "torch"
 
-    margin: float = 0.05
-    steps: int = 300
-    seeds: int = 3
-    side: int = 32
-    max_rows: int = 4_000
-    replicates: int = 200
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.steps < 1 or self.seeds < 2 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, steps >= 1, seeds >= 2, replicates >= 2",
-            )
-        if not 16 <= self.side <= 128 or self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "a setting is out of its range", allowed="side 16 to 128, max_rows >= 20"
-            )
+    margin: Margin = 0.05
+    steps: Annotated[int, Ge(1)] = 300
+    seeds: Annotated[int, Ge(2)] = 3
+    side: Annotated[int, Interval(ge=16, le=128)] = 32
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 4_000
+    replicates: Replicates = 200
+    device: Device = "auto"
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean recall on real pictures, 0 to 1; details compare all nets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
+from twinset.core.parameters import Ge
 
 from ._annotated import Annotated, Floats, Matrix, annotated
 from ._dense_trial import DenseTrial, Judged, measured
@@ -75,7 +77,7 @@ class ImageSegmentation(DenseTrial):
     )
     needs: ClassVar[frozenset[str]] = frozenset({"image", "mask"})
 
-    steps: int = 200
+    steps: typing.Annotated[int, Ge(1)] = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the F1 score on real pictures, 0 to 1; details compare both kinds of nets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelChoice
+from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, replicate
@@ -81,16 +81,9 @@ class ModelRanking(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
 
-    margin: float = 0.02
-    max_rows: int = 10_000
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        if self.margin < 0 or self.replicates < 2 or self.max_rows < _LEAST_ROWS:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed=f"margin >= 0, replicates >= 2, max_rows >= {_LEAST_ROWS}",
-            )
+    margin: Margin = 0.02
+    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return what choosing by the synthetic rows costs on real ones, 0 or more."""

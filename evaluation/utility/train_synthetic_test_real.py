@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,16 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.discriminator import build_discriminator_table, fit_discriminator
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
 from twinset.core.findings import TrainingData
+from twinset.core.parameters import Ge, Interval, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer, replicate
 from ._model_comparison import compare_models
 from ._task import PredictionTask
-from ._word_net import TEXT_JUDGES, check_text_model, text_model
+from ._word_net import TEXT_JUDGES, text_model
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,24 +90,12 @@ class TrainSyntheticTestReal(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
 
-    margin: float = 0.05
-    alert_rate: float = 0.01
-    max_rows: int = 200_000
-    iterations: int = 100
+    margin: Margin = 0.05
+    alert_rate: Annotated[float, Interval(gt=0, lt=1)] = 0.01
+    max_rows: Annotated[int, Ge(10)] = 200_000
+    iterations: Annotated[int, Ge(1)] = 100
     text_judge: Literal["linear", "net"] = "linear"
-    replicates: int = 200
-
-    def __post_init__(self) -> None:
-        check_text_model(self.text_judge, ("linear", "net"))
-        if self.margin < 0 or not 0 < self.alert_rate < 1 or self.replicates < 2:
-            raise ParameterError(
-                "a setting is out of its range",
-                allowed="margin >= 0, 0 < alert_rate < 1, replicates >= 2",
-            )
-        if self.max_rows < 10 or self.iterations < 1:
-            raise ParameterError(
-                "a setting is out of its range", allowed="max_rows >= 10, iterations >= 1"
-            )
+    replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the score of the model on the holdout; details compare all models."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge
 
 from ._copula.class_copula import ClassCopula
 
@@ -63,16 +64,10 @@ class Copula(Generator):
     (200, True)
     """
 
-    min_repeats: int = 5
+    min_repeats: Annotated[int, Ge(2)] = 5
     per_label: bool = True
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-
-    def __post_init__(self) -> None:
-        if self.min_repeats < 2:
-            raise ParameterError(
-                "min_repeats is out of range", got=str(self.min_repeats), allowed="2 or more"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

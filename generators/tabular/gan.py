@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
+from twinset.core.parameters import Device, Interval
 from twinset.core.seeding import torch_generator
 
 from ._gan.fitted import FittedGan
@@ -21,20 +21,6 @@ from ._gan.sampler import GanSampler, calibrate
 from ._gan.states import Floats, StateTable
 from ._gan.training import GanTrainingOptions, train
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "steps": (1, 10_000_000),
-    "batch_rows": (2, 1_000_000),
-    "pack": (1, 100),
-    "width": (8, 8_192),
-    "noise": (1, 8_192),
-    "learning_rate": (1e-6, 0.1),
-    "temperature": (0.01, 10.0),
-    "penalty": (0.0, 1_000.0),
-    "moments": (0.0, 1_000.0),
-    "downstream": (0.0, 1_000.0),
-    "modes": (1, 256),
-    "max_levels": (2, 10_000),
-}
 _MOST_CELLS = 60_000_000
 
 
@@ -111,33 +97,22 @@ class Gan(Generator):
     (7, ('yes',))
     """
 
-    steps: int = 2_500
-    batch_rows: int = 500
-    pack: int = 10
-    width: int = 256
-    noise: int = 64
-    learning_rate: float = 2e-3
-    temperature: float = 0.7
-    penalty: float = 10.0
-    moments: float = 0.5
-    downstream: float = 3.0
-    modes: int = 10
-    max_levels: int = 128
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    steps: Annotated[int, Interval(ge=1, le=10_000_000)] = 2_500
+    batch_rows: Annotated[int, Interval(ge=2, le=1_000_000)] = 500
+    pack: Annotated[int, Interval(ge=1, le=100)] = 10
+    width: Annotated[int, Interval(ge=8, le=8_192)] = 256
+    noise: Annotated[int, Interval(ge=1, le=8_192)] = 64
+    learning_rate: Annotated[float, Interval(ge=1e-6, le=0.1)] = 2e-3
+    temperature: Annotated[float, Interval(ge=0.01, le=10)] = 0.7
+    penalty: Annotated[float, Interval(ge=0, le=1_000)] = 10.0
+    moments: Annotated[float, Interval(ge=0, le=1_000)] = 0.5
+    downstream: Annotated[float, Interval(ge=0, le=1_000)] = 3.0
+    modes: Annotated[int, Interval(ge=1, le=256)] = 10
+    max_levels: Annotated[int, Interval(ge=2, le=10_000)] = 128
+    device: Device = "auto"
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     extra: ClassVar[str | None] = "torch"
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise ParameterError(
-                    f"{name} is out of range",
-                    got=str(getattr(self, name)),
-                    allowed=f"{low:,g} to {high:,g}",
-                )
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ParameterError("unknown device", got=self.device, allowed="auto, cpu, cuda")
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

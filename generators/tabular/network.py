@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,27 +12,15 @@ from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import FitError, ParameterError
+from twinset.core.errors import FitError
 from twinset.core.features.torch_device import one_thread, require_torch
+from twinset.core.parameters import Device, Fraction, Ge, Interval
 
 from ._network.fitted import FittedNetwork
 from ._network.layout import TokenLayout
 from ._network.model import MaskedNet
 from ._network.table import TableCells
 from ._network.training import NetworkTrainingOptions, begin, train
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 100_000),
-    "batch_rows": (2, 1_000_000),
-    "width": (8, 8_192),
-    "blocks": (0, 64),
-    "bins": (2, 1_024),
-    "learning_rate": (1e-6, 1.0),
-    "weight_decay": (0.0, 1.0),
-    "dropout": (0.0, 0.9),
-    "blur": (0.0, 100.0),
-    "patience": (1, 100_000),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,34 +94,21 @@ class Network(Generator):
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
-    epochs: int = 20
-    batch_rows: int = 256
-    width: int = 192
-    blocks: int = 3
-    bins: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    dropout: float = 0.1
-    blur: float = 1.0
-    patience: int = 6
-    max_seconds: float | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    epochs: Annotated[int, Interval(ge=1, le=100_000)] = 20
+    batch_rows: Annotated[int, Interval(ge=2, le=1_000_000)] = 256
+    width: Annotated[int, Interval(ge=8, le=8_192)] = 192
+    blocks: Annotated[int, Interval(ge=0, le=64)] = 3
+    bins: Annotated[int, Interval(ge=2, le=1_024)] = 64
+    learning_rate: Annotated[float, Interval(ge=1e-6, le=1)] = 2e-3
+    weight_decay: Fraction = 0.02
+    dropout: Annotated[float, Interval(ge=0, le=0.9)] = 0.1
+    blur: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    patience: Annotated[int, Interval(ge=1, le=100_000)] = 6
+    max_seconds: Annotated[float, Ge(0)] | None = None
+    device: Device = "auto"
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     extra: ClassVar[str | None] = "torch"
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise ParameterError(
-                    f"{name} is out of range",
-                    got=str(getattr(self, name)),
-                    allowed=f"{low:,g} to {high:,g}",
-                )
-        if self.max_seconds is not None and not self.max_seconds >= 0:
-            raise ParameterError("max_seconds is out of range", allowed="0 or more, or none")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ParameterError("unknown device", got=self.device, allowed="auto, cpu, cuda")
 
     def fit(
         self,

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TextIO
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from twinset.core.data.encoding import TableEncoding
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.errors import FitError, MissingExtraError, ParameterError
+from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, seeded_globals
 
 from ._sdv_frame import TABLE, constraints, fill_column, metadata, to_frame
@@ -33,7 +34,6 @@ _CLASSES = {
     "tvae": "TVAESynthesizer",
     "copula_gan": "CopulaGANSynthesizer",
 }
-_DISTRIBUTIONS = ("norm", "beta", "truncnorm", "uniform", "gamma", "gaussian_kde")
 _EPOCH = re.compile(r"(\d+)/(\d+) \[")
 
 
@@ -78,8 +78,8 @@ class Sdv(Generator):
     """
 
     model: Literal["gaussian_copula", "ctgan", "tvae", "copula_gan"] = "gaussian_copula"
-    epochs: int = 300
-    batch_rows: int = 500
+    epochs: Annotated[int, Ge(1)] = 300
+    batch_rows: Annotated[int, Ge(10)] = 500
     distribution: Literal["norm", "beta", "truncnorm", "uniform", "gamma", "gaussian_kde"] = "beta"
     use_rules: bool = True
     use_gpu: bool = False
@@ -89,23 +89,12 @@ class Sdv(Generator):
     extra: ClassVar[str | None] = "sdv"
 
     def __post_init__(self) -> None:
-        if self.model not in _CLASSES:
-            raise ParameterError("unknown model", got=str(self.model), allowed=", ".join(_CLASSES))
-        if self.epochs < 1:
+        super().__post_init__()
+        if self.batch_rows % 10:
             raise ParameterError(
-                "epochs is out of range", got=str(self.epochs), allowed="1 or more"
-            )
-        if self.batch_rows < 10 or self.batch_rows % 10:
-            raise ParameterError(
-                "batch_rows is out of range",
+                "'batch_rows' is out of its range",
                 got=str(self.batch_rows),
                 allowed="multiples of 10 from 10 on",
-            )
-        if self.distribution not in _DISTRIBUTIONS:
-            raise ParameterError(
-                "unknown distribution",
-                got=str(self.distribution),
-                allowed=", ".join(_DISTRIBUTIONS),
             )
 
     def fit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from twinset.core.contracts import Generator, Progress, silent
 from twinset.core.data.conditions import rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.errors import ParameterError
+from twinset.core.parameters import Ge, Gt
 
 from ._trees.chain import Chain
 from ._trees.copy_guard import CopyGuard
@@ -101,35 +101,22 @@ class Trees(Generator):
     (200, True)
     """
 
-    min_leaf: int = 0
-    min_leaf_labels: int = 40
-    back_off: float = 20.0
-    n_bins: int = 16
-    n_cells: int = 256
+    min_leaf: Annotated[int, Ge(0)] = 0
+    min_leaf_labels: Annotated[int, Ge(1)] = 40
+    back_off: Annotated[float, Ge(0)] = 20.0
+    n_bins: Annotated[int, Ge(2)] = 16
+    n_cells: Annotated[int, Ge(2)] = 256
     guard_copies: bool = True
     refine: bool = True
-    temperature: float = 1.0
-    least_repeats: int = 0
+    temperature: Annotated[float, Gt(0)] = 1.0
+    least_repeats: Annotated[int, Ge(0)] = 0
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pin_range: bool = False
     private: bool = False
-    max_rows: int = 1_000_000
+    max_rows: Annotated[int, Ge(2)] = 1_000_000
 
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     chunk_rows: ClassVar[int] = 32_768
-
-    def __post_init__(self) -> None:
-        least = {"min_leaf": 0, "min_leaf_labels": 1, "back_off": 0, "n_bins": 2, "n_cells": 2}
-        for name, bound in {**least, "max_rows": 2, "least_repeats": 0}.items():
-            value = getattr(self, name)
-            if not value >= bound:
-                raise ParameterError(
-                    f"{name} is out of range", got=str(value), allowed=f"{bound} or more"
-                )
-        if not self.temperature > 0:
-            raise ParameterError(
-                "temperature is out of range", got=str(self.temperature), allowed="more than 0"
-            )
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent

@@ -135,5 +135,5 @@ def test_too_little_to_measure() -> None:
 
 @pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"replicates": 1}, {"max_rows": 10}])
 def test_settings_out_of_range(wrong: dict) -> None:
-    with pytest.raises(ParameterError, match="out of"):
+    with pytest.raises(ParameterError, match="out of its range"):
         EveryColumn(**wrong)

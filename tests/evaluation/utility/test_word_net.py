@@ -126,7 +126,9 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_unknown_judge_is_told() -> None:
-    with pytest.raises(ParameterError, match="got nets; allowed: linear, net; did you mean 'net'"):
+    with pytest.raises(
+        ParameterError, match="got 'nets'; allowed: linear, net; did you mean 'net'"
+    ):
         TrainSyntheticTestReal(text_judge="nets")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="allowed: linear, net, both"):
         ExchangeRate(text_judge="boosted")  # type: ignore[arg-type]

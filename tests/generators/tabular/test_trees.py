@@ -163,7 +163,7 @@ def test_wrong_shares_are_told(real: Dataset, shares: dict, message: str) -> Non
      {"temperature": float("nan")}, {"least_repeats": -1}],
 )  # fmt: skip
 def test_settings_out_of_range_are_told(settings: dict) -> None:
-    with pytest.raises(ParameterError, match="out of range"):
+    with pytest.raises(ParameterError, match="out of its range"):
         Trees(**settings)
 
 
