@@ -497,7 +497,9 @@ class LeafSlopes:
         spare = np.maximum(rows - 2 - 2 * np.log(len(parents) + 1), 1)
         honest = 1 - (1 - best_r2) * np.maximum(rows - 1, 0) / spare
         kept = np.clip(honest / np.maximum(best_r2, 1e-12), 0, 1)
-        slope *= np.where((best_r2 >= _LEAST_R2_OF_SLOPE) & (rows >= _LEAST_ROWS_OF_SLOPE), kept, 0.0)
+        slope *= np.where(
+            (best_r2 >= _LEAST_R2_OF_SLOPE) & (rows >= _LEAST_ROWS_OF_SLOPE), kept, 0.0
+        )
         if not slope.any():
             return None
         low, high = np.full(n_nodes, np.inf), np.full(n_nodes, -np.inf)

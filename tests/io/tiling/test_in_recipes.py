@@ -215,7 +215,10 @@ def test_a_result_of_a_class_that_there_is_not_is_told(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cut", "--format", "csv"], "allowed: parquet, tfrecord, coco, yolo, voc, masks, webdataset"),
+        (
+            ["cut", "--format", "csv"],
+            "allowed: parquet, tfrecord, coco, yolo, voc, masks, webdataset",
+        ),
         (["cut", "--format", "parquet"], "write to 'cut.parquet'"),
     ],
 )
