@@ -81,7 +81,7 @@ class GroupOutcomes(Metric):
     >>> made = Dataset.from_arrow(pa.table({"sex": sex, "ill": ["no", "no", "no", "yes"] * 50}))
     >>> told = Comparison(real, made, real, target="ill", positive="yes")
     >>> found = GroupOutcomes(replicates=20).compute(told, np.random.default_rng(0))
-    >>> found.parts.names, found.parts.values.tolist()
+    >>> found.components.names, found.components.values.tolist()
     (('sex = f', 'sex = m'), [0.5, 0.5])
     """
 

@@ -70,7 +70,7 @@ class Modes(Metric):
     >>> parts = [Dataset.from_arrow(pa.table({"x": at + rng.normal(size=400)})) for _ in range(3)]
     >>> told = Comparison(parts[0], parts[1].take(range(200)), parts[2])
     >>> found = Modes(n_modes=2, replicates=10).compute(told, rng)
-    >>> found.value, sorted(found.details["modes"])
+    >>> found.value, sorted(cluster.name for cluster in found.findings[0].clusters)
     (0.5, ['x high', 'x low'])
     """
 

@@ -67,8 +67,8 @@ class ImageProperties(Metric):
     ...         pa.table({"photo": cells}), Schema((Field(name="photo", kind="image"),)))
     >>> told = Comparison(pictures(50), pictures(90), pictures(50))
     >>> found = ImageProperties(replicates=2).compute(told, np.random.default_rng(0))
-    >>> list(found.details["properties"])[0], found.details["properties"]["brightness"]["distance"]
-    ('brightness', 1.0)
+    >>> found.findings[0].names, float(found.components.values[0])
+    (('brightness',), 1.0)
     """
 
     family: ClassVar[MetricFamily] = "gap"

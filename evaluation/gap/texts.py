@@ -98,7 +98,7 @@ class Texts(Metric):
     >>> texts = [["book a table", "play some jazz"] * 50, ["book a table now"] * 100]
     >>> real, made = (Dataset.from_arrow(pa.table({"said": t}), schema) for t in texts)
     >>> found = Texts(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
-    >>> dict(zip(found.parts.names, found.parts.values.round(2).tolist()))["length of said"]
+    >>> dict(zip(found.components.names, found.components.values.round(2).tolist()))["length of said"]
     0.0
     """
 

@@ -73,7 +73,7 @@ class TimePatterns(Metric):
     >>> evening = pa.array([d * DAY + 20 * hour for d in range(100)], pa.timestamp("us"))
     >>> real, made = (Dataset.from_arrow(pa.table({"t": t})) for t in (morning, evening))
     >>> found = TimePatterns(replicates=10).compute(Comparison(real, made, real), np.random.default_rng(0))
-    >>> dict(zip(found.parts.names, found.parts.values.round(2).tolist()))
+    >>> dict(zip(found.components.names, found.components.values.round(2).tolist()))
     {'hour of t': 1.0, 'weekday of t': 0.0, 'rhythm of t': 0.0}
     """
 

@@ -74,8 +74,8 @@ class TrainSyntheticTestReal(Metric):
     >>> made = even.take(range(50))
     >>> told = Comparison(train=even, synthetic=made, reference=odd, target="y", positive="high")
     >>> found = TrainSyntheticTestReal(iterations=20).compute(told, np.random.default_rng(0))
-    >>> found.findings[0].decides
-    'synthetic rows only'
+    >>> found.findings[0].decides.name
+    'SYNTHETIC'
     """
 
     family: ClassVar[MetricFamily] = "utility"

@@ -7,7 +7,8 @@ A setting declares its range beside its type::
     blend: Literal["none", "feather"] = "feather"
 
 `check_parameters` reads the annotations once for each class. An error names the setting, its value and
-what is allowed.
+what is allowed. The types of the
+items of a sequence and the length of a tuple are not checked here; recipes check them when they are read.
 """
 
 from __future__ import annotations

@@ -167,7 +167,8 @@ def _examples(
     # What is shown may stand in no real row, not only in none of those that are compared.
     real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
     by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]
-    distances = next((found.distances for found in by_column if found), {})
+    # The finding with the most columns: a metric of some columns alone would leave the others last.
+    distances = max((found.distances for found in by_column if found), key=len, default={})
     panels, n_left = column_panels(sets, distances)
     made = [synthetic.card, *(card for card in cards if card.origin != "real")]
     withheld = not show_real_rows and any(card.is_from_real for card in made)

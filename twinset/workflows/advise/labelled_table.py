@@ -110,7 +110,7 @@ def read_labelled_table(source: object, columns: ColumnRoles) -> LabelledTable:
     >>> import pyarrow as pa
     >>> table = pa.table({"x": [0.5, 1.5, 2.5, 9.5], "fraud": [0, 0, 0, 1]})
     >>> labelled = read_labelled_table(table, ColumnRoles(target="fraud"))
-    >>> labelled.positive, case.features, case.base_rate
+    >>> labelled.positive, labelled.features, labelled.base_rate
     ('1', ('x',), 0.25)
     """
     real = name_target(open_table(source), columns.target, columns.positive)
