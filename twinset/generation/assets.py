@@ -1,4 +1,4 @@
-"""TODO."""
+"""Read the data sets and predictions that generation steps take as assets."""
 
 from __future__ import annotations
 
