@@ -106,7 +106,9 @@ print(json.dumps({
     files = [
         p for top in ("generators", "augment", "evaluation") for p in (ROOT / top).rglob("*.py")
     ]
-    assert len(found["names"]) == len([p for p in files if not p.name.startswith("_")])
+    parts = [p.relative_to(ROOT).parts for p in files]
+    components = [names for names in parts if not any(name.startswith("_") for name in names)]
+    assert len(found["names"]) == len(components)
     assert found["recipes"] == sorted(p.name for p in (ROOT / "configs").glob("*.yaml"))
     assert {"name", "brief", "source"} <= set(found["keys"])
 

@@ -28,7 +28,7 @@ def test_a_noisy_folder_is_found_out(twinset, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "compared by: classical (classical features, 210 numbers)" in done.out
     assert "Models predict 'label'" in done.out
-    assert "properties of pictures" in page.read_text().lower()
+    assert "properties of images" in page.read_text().lower()
     assert "beyond chance: " in page.read_text()
     (row,) = [line for line in scores.read_text().splitlines() if "gap.image_properties" in line]
     assert "different" in row
@@ -46,7 +46,7 @@ def test_two_folders_are_compared(twinset, tmp_path: Path) -> None:
     near, far = folder(tmp_path / "near", 60, 2), folder(tmp_path / "far", 60, 3, noise=12.0)
     done = twinset("compare", real, near, far, "--quick")
     assert done.code == 0, done.err
-    assert "properties of pictures" in done.out
+    assert "properties of images" in done.out
 
 
 def test_an_unknown_embedder_is_one_message(twinset, tmp_path: Path) -> None:
