@@ -55,7 +55,7 @@ def test_weights_make_a_mapping(tmp_path: Path) -> None:
         (b"# nothing\n", "a: [b]\n", "this list of values is empty"),
         (b"Rome\n", "- a\n", "'words.yaml' holds no mapping"),
         (b"Rome\n", "a: [b\n", "words.yaml"),
-        (b"Rome\n", "Big: [large]\n", "small letters"),
+        (b"Rome\n", "Big: [large]\n", "lowercase"),
     ],
 )
 def test_faults_are_told_by_file(
