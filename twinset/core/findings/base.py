@@ -37,7 +37,7 @@ class ReferenceRows(StrEnum):
     """Real rows that candidate and baseline are both compared with."""
 
     HALF_OF_HOLDOUT = "half of the holdout"
-    HALF_OF_TRAIN = "half of the train part (no holdout)"
+    HALF_OF_TRAIN = "half of the train rows (no holdout)"
     WHOLE_HOLDOUT = "the whole holdout"
 
 
