@@ -129,7 +129,7 @@ def test_evaluate_writes_its_files_also_when_a_gate_fails(three: Path, twinset: 
     (failure,) = ElementTree.parse(three / "e.xml").getroot().iter("failure")
     assert failure.get("message") == "at most 0 is allowed, measured 1.000"
     assert "### Gates" in (three / "e.md").read_text("utf-8")
-    assert "1 of 1 bounds was not kept" in (three / "e.html").read_text("utf-8")
+    assert "1 of 1 bounds is not satisfied" in (three / "e.html").read_text("utf-8")
 
 
 def test_run_writes_junit_with_its_gates(folder: Path, twinset: Twinset) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 import twinset as tw
 from twinset.core.seeding import rng_for
-from twinset.report.advice import Advice
-from twinset.report.advice_model import Measure
+from twinset.report.advice import Advice, Measure
 from twinset.report.figures.line_charts import Axis, Line, chart, even_ticks
 
 VOID = {"meta", "link", "br"}

@@ -199,7 +199,7 @@ def test_a_wide_table_stays_below_a_megabyte_and_says_what_is_not_drawn(score):
 
 
 def test_a_report_renders_from_scores_alone(score):
-    report = Report(title="bare", scores=(score("gap.a", "not measurable"),), gates=(), verdict=())
+    report = Report(title="bare", scores=(score("gap.a", "not measurable"),))
     assert "<h1>bare</h1>" in report.to_html()
 
 
@@ -217,7 +217,7 @@ def test_texts_stand_out_from_their_ground(scheme):
     )
     pairs = [("ink", "page"), ("ink", "sheet"), ("soft", "page"), ("soft", "sheet"), ("soft", "wash"),
              ("synthetic", "page")]  # fmt: skip
-    pairs += [(mark, f"{mark}-wash") for mark in ("good", "bad", "unclear", "unmeasured")]
+    pairs += [(mark, f"{mark}-wash") for mark in ("good", "bad", "inconclusive", "unmeasured")]
     for text, ground in pairs:
         light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)

@@ -26,7 +26,8 @@ from twinset.measurement.notes import (
     note_embedder_mismatch,
     rule_notes,
 )
-from twinset.report import CandidateReport, apply_gates
+from twinset.report import apply_gates
+from twinset.report.candidates import CandidateReport
 from twinset.workflows.evaluate import (
     check_metric_gates,
     holdout_notes,
