@@ -188,6 +188,6 @@ def _fitted(
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:
     if target is None or target not in train.schema.names:
         return None
-    if train.schema[target].kind not in ("category", "boolean"):
+    if not train.schema[target].has_levels:
         return None
     return train.codes(target)[0].astype(np.int64)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.kinds import Encoding
 from twinset.core.data.schema import Field
 from twinset.core.features.embedders import Classical, TextEmbedding, read_embeddings
 from twinset.core.features.embedders.text import WORDS
@@ -117,7 +118,7 @@ def _encoded(train: Dataset) -> list[Field]:
     return [
         field
         for field in train.schema.fields
-        if field.kind not in ("id", "mask") and field.role not in ("identifier", "split")
+        if field.column_kind.encoding is not None and field.role not in ("identifier", "split")
     ]
 
 
@@ -135,13 +136,14 @@ def _fit_column(
     rng: np.random.Generator | None,
     texts: Sequence[TextEmbedding],
 ) -> ColumnEncoder:
-    if field.kind in ("number", "integer", "datetime"):
+    encoding = field.column_kind.encoding
+    if encoding is Encoding.NUMBER:
         return _fit_number(train, field.name)
-    if field.kind in ("category", "boolean"):
+    if encoding is Encoding.LEVELS:
         return _fit_category(train, field.name)
-    if field.kind in ("boxes", "spans"):
+    if encoding is Encoding.LABELS:
         return _fit_labels(train, field)
-    if field.kind == "image":
+    if field.column_kind.is_media:
         return _fit_images(_part(train, CONTENT_FIT_ROWS, rng), field.name)
     return _fit_texts(_part(train, CONTENT_FIT_ROWS, rng), field.name, texts)
 
@@ -217,7 +219,8 @@ def _fit_category(train: Dataset, name: str) -> ColumnEncoder:
 
 
 def _fit_labels(train: Dataset, field: Field) -> ColumnEncoder:
-    key = "category" if field.kind == "boxes" else "label"
+    key = field.column_kind.label_key
+    assert key is not None
     labels = labels_of(train.records.column(field.name), key)
     return lambda dataset: label_counts(dataset.records.column(field.name), key, labels)
 
