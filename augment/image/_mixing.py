@@ -197,7 +197,7 @@ def draw_partners(
     shares = rng.random((n, n_partners))
     target = dataset.schema.target
     groups = np.zeros(n, np.int64)
-    if target is not None and target.kind in ("category", "boolean"):
+    if target is not None and target.has_levels:
         groups = dataset.codes(target.name)[0].astype(np.int64)
     partners = np.zeros((n, n_partners), np.int64)
     for group in np.unique(groups):

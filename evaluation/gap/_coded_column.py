@@ -12,7 +12,6 @@ from twinset.core.data.dataset import Dataset
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-NUMERIC = ("number", "integer", "datetime")
 _SPAN = 4
 """Whole numbers whose span is at most this many times their number are counted, not sorted."""
 

@@ -33,7 +33,7 @@ def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Co
     joint = np.zeros(n + len(train), dtype=np.int64)
     missing = np.zeros(len(joint), dtype=bool)
     for name in names:
-        if train.schema[name].kind in ("number", "integer", "datetime"):
+        if train.schema[name].has_order:
             both = np.concatenate([rows.values(name), train.values(name)])
             absent = np.isnan(both)
             codes = np.unique(both, return_inverse=True)[1].ravel()

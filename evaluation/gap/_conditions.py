@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.schema import Field
 
 from ._rounding import choose_rounding_steps, count_rounding_steps
 
@@ -61,10 +61,10 @@ def list_conditions(
     offset = len(reference)
     found = []
     for name in names:
-        kind = reference.schema[name].kind
-        if kind not in TABULAR_KINDS:
+        field = reference.schema[name]
+        if not field.is_tabular:
             continue
-        of_column = _labels if kind in ("category", "boolean") else _numbers
+        of_column = _labels if field.has_levels else _numbers
         found += list(of_column(reference, synthetic, name, among))
     return [one for one in found if one.holds[offset + among].mean() > 0]
 
@@ -80,16 +80,14 @@ def _labels(
         text = of_made[code]
         same = of_real.index(text) if text in of_real else len(of_real)
         holds = np.concatenate([real == same, made == code])
-        if synthetic.schema[name].kind == "boolean":
-            yield ColumnCondition(name if text == "true" else f"not {name}", holds)
-        else:
-            yield ColumnCondition(f"{name} = {text.strip()}", holds)
+        words = synthetic.schema[name].column_kind.level_words(name, text)
+        yield ColumnCondition(words, holds)
 
 
 def _numbers(
     reference: Dataset, synthetic: Dataset, name: str, among: npt.NDArray[np.int64]
 ) -> Iterator[ColumnCondition]:
-    kind = synthetic.schema[name].kind
+    field = synthetic.schema[name]
     made = synthetic.values(name)
     values, own = np.concatenate([reference.values(name), made]), made[among]
     gone = np.isnan(own)
@@ -98,47 +96,47 @@ def _numbers(
     own = own[np.isfinite(own)]
     if not len(own):
         return
-    least, most = _cuts(own, kind)
+    least, most = _cuts(own, field)
     for cut in least:
-        yield ColumnCondition(f"{name} >= {_told(cut, kind)}", values >= cut)
+        yield ColumnCondition(f"{name} >= {_told(cut, field)}", values >= cut)
     for cut in most:
-        yield ColumnCondition(f"{name} <= {_told(cut, kind)}", values <= cut)
+        yield ColumnCondition(f"{name} <= {_told(cut, field)}", values <= cut)
     distinct, counts = np.unique(own, return_counts=True)
     for value in distinct[counts >= max(2, _LEAST_SHARE * len(among))]:
-        yield ColumnCondition(f"{name} = {_told(value, kind)}", values == value)
+        yield ColumnCondition(f"{name} = {_told(value, field)}", values == value)
     steps = choose_rounding_steps(reference, name)
     rounds = count_rounding_steps(values, steps)
     levels = rounds[np.isfinite(rounds)]
     # Of steps that tell alike the coarsest is said: the first of equals is taken.
     for level in range(int(levels.max()), int(levels.min()), -1):
-        words = _whole(name, kind, float(steps[level - 1]), level)
+        words = _whole(field, float(steps[level - 1]), level)
         yield ColumnCondition(f"{name} is {words}", rounds >= level)
         yield ColumnCondition(f"{name} is not {words}", rounds < level)
 
 
-def _cuts(values: Floats, kind: str) -> tuple[list[float], list[float]]:
+def _cuts(values: Floats, field: Field) -> tuple[list[float], list[float]]:
     """Return round numbers just below the quantiles, and just above them, each rising."""
     near = np.quantile(values, _CUTS)
-    if kind == "datetime":
+    if field.is_time:
         unit = np.full(len(near), _DAY if np.ptp(values) > 20 * _DAY else 60_000_000.0)
     else:
         size = np.floor(np.log10(np.maximum(np.abs(near), 1e-300)))
         unit = 10.0 ** (size - _DIGITS + 1)
-        unit = np.maximum(unit, 1.0) if kind == "integer" else unit
+        unit = np.maximum(unit, 1.0) if field.is_whole else unit
     least, most = np.floor(near / unit) * unit, np.ceil(near / unit) * unit
     # A multiple of a decimal step is what it is called, not a hair beside it.
-    tidy = float if kind == "datetime" else lambda cut: float(f"{cut:.12g}")
+    tidy = float if field.is_time else lambda cut: float(f"{cut:.12g}")
     return sorted({tidy(cut) for cut in least}), sorted({tidy(cut) for cut in most})
 
 
-def _told(value: float, kind: str) -> str:
-    if kind != "datetime":
+def _told(value: float, field: Field) -> str:
+    if not field.is_time:
         return f"{value:,.10g}"
     instant = datetime.fromtimestamp(value / 1e6, UTC)
     return instant.strftime("%Y-%m-%d" if value % _DAY == 0 else "%Y-%m-%d %H:%M")
 
 
-def _whole(name: str, kind: str, step: float, level: int) -> str:
-    if kind == "datetime":
+def _whole(field: Field, step: float, level: int) -> str:
+    if field.is_time:
         return f"in whole {_WHOLE_TIMES[level - 1]}"
     return "a whole number" if step == 1 else f"a multiple of {step:,.10g}"

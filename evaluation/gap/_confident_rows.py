@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.features.slice_search import FEWEST_TOLD
 from twinset.core.findings import ConfidentRow, RegionShare
@@ -81,7 +80,7 @@ def find_confident_rows(
         Real rows that the generator saw.
     """
     made, said = judged.synthetic, judged.said[judged.is_made]
-    shown = [name for name in columns if made.schema[name].kind in TABULAR_KINDS]
+    shown = [name for name in columns if made.schema[name].is_tabular]
     rows = []
     for at in np.argsort(-said, kind="stable")[:_MOST_ROWS]:
         place = int(at if places is None else places[at])

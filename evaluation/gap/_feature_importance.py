@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.stats.hypothesis_tests import excess_p
@@ -58,7 +57,7 @@ class SideTable:
         multiples of a hundred: how round they are is told to it in a column of its own.
         """
         names = list(real.schema.names)
-        plain = [name for name in names if real.schema[name].kind in TABULAR_KINDS]
+        plain = [name for name in names if real.schema[name].is_tabular]
         table = build_discriminator_table([real, synthetic], plain)
         parts, categorical = [np.concatenate(table.parts)], [table.categorical]
         places = {name: [i] for i, name in enumerate(plain)}

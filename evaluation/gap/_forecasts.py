@@ -137,7 +137,7 @@ def coder(real: Dataset, name: str) -> Coder:
     >>> coder(real, "x")(made).tolist()
     [1.5, 1.0, -1.0]
     """
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         codes, levels = real.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         order = np.argsort(-counts, kind="stable")

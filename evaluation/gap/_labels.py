@@ -23,7 +23,7 @@ def labeller(
     A category or boolean: its commonest real levels, all others, missing. A number, integer or
     datetime: real quantile bins, missing.
     """
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         return _of_levels(real, name, n_levels)
     values = real.values(name)
     present = values[np.isfinite(values)]

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import Field
 
-from ._coded_column import NUMERIC, CodedColumn
+from ._coded_column import CodedColumn
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -25,8 +26,8 @@ class PooledColumn:
 
     Parameters
     ----------
-    kind : str
-        Kind of the field.
+    field : Field
+        The column in the reference.
     values : numpy.ndarray, shape (k,)
         Distinct values of both sides, rising; of labels 0 to k - 1.
     levels : tuple of str
@@ -39,7 +40,7 @@ class PooledColumn:
         Of each side, the place of each of its own distinct values among all; k, for missing, is last.
     """
 
-    kind: str
+    field: Field
     values: Floats
     levels: tuple[str, ...]
     made: Floats
@@ -74,14 +75,14 @@ class PooledColumn:
         >>> column.values.tolist(), column.synthetic.tolist(), column.real.tolist()
         ([0.5, 2.5], [1, 2], [1.0, 1.0, 0.0])
         """
-        kind, key = reference.schema[name].kind, f"coded {name}"
+        field, key = reference.schema[name], f"coded {name}"
         cache = {} if cache is None else cache
         if key not in cache:
-            cache[key] = CodedColumn.of(reference, name, is_number=kind in NUMERIC)
+            cache[key] = CodedColumn.of(reference, name, is_number=field.has_order)
         real: CodedColumn = cache[key]
-        made = CodedColumn.of(synthetic, name, is_number=kind in NUMERIC)
+        made = CodedColumn.of(synthetic, name, is_number=field.has_order)
         levels: tuple[str, ...] = ()
-        if kind in NUMERIC:
+        if field.has_order:
             values, places = _merged(made.values, real.values)
         else:
             levels, places = _merged_levels(made.levels, real.levels)
@@ -89,12 +90,12 @@ class PooledColumn:
         held = [np.zeros(len(values) + 1) for _ in places]
         for counts, side, place in zip(held, (made, real), places):
             counts[place] = side.counts
-        return cls(kind, values, levels, held[0], held[1], (made, real), places)
+        return cls(field, values, levels, held[0], held[1], (made, real), places)
 
     @property
     def is_number(self) -> bool:
         """Whether the values have distances: a number, integer or datetime."""
-        return self.kind in NUMERIC
+        return self.field.has_order
 
     @property
     def synthetic(self) -> Codes:

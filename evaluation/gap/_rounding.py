@@ -30,8 +30,7 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
     >>> (found[0] - found[0].min()).tolist()
     [0.0, 1.0, 0.0, 2.0, 0.0]
     """
-    kind = reference.schema[name].kind
-    if kind not in ("number", "integer", "datetime"):
+    if not reference.schema[name].has_order:
         return None
     steps = choose_rounding_steps(reference, name)
     found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]
@@ -50,7 +49,7 @@ def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
     >>> choose_rounding_steps(real, "x")[-4:].tolist()
     [10.0, 50.0, 100.0, 500.0]
     """
-    if reference.schema[name].kind == "datetime":
+    if reference.schema[name].is_time:
         return _TIME_STEPS
     return _decimal_steps(_median_size(reference.values(name)))
 
@@ -68,7 +67,7 @@ def compute_value_roundness(column: PooledColumn) -> Floats | None:
     """
     if not column.is_number:
         return None
-    is_time = column.kind == "datetime"
+    is_time = column.field.is_time
     steps = _TIME_STEPS if is_time else _decimal_steps(_usual_size(column))
     found = count_rounding_steps(column.values, steps)
     return found if len(found) and found.min() < found.max() else None

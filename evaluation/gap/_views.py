@@ -10,8 +10,7 @@ import numpy as np
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
-from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, shared_encoder
-from twinset.core.features.reduction import Reduction
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction, shared_encoder
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _by_embedder(column: str, embedder: str) -> Callable[[Dataset], Matrix]:
 
 
 def _by_text_embedder(column: str, one: TextEmbedding) -> Callable[[Dataset], Matrix]:
-    return lambda dataset: one.vectors(dataset.records.column(column))
+    return lambda dataset: one.embed(dataset.records.column(column))
 
 
 def _view(

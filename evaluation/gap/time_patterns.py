@@ -96,7 +96,7 @@ class TimePatterns(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the mean distance of all patterns, 0 or more."""
         real, made = comparison.reference, comparison.synthetic
-        names = [field.name for field in real.schema.fields if field.kind == "datetime"]
+        names = [field.name for field in real.schema.fields if field.is_time]
         if not names:
             raise NotMeasurable("no column holds dates or times")
         if min(len(real), len(made)) < _LEAST_ROWS:

@@ -202,7 +202,7 @@ def _with_reserved(table: pa.Table) -> pa.Table:
 def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
     """Turn what a text format can only write as text back into what the schema says it is."""
     zoned = pa.types.is_timestamp(field.stored_type) and field.stored_type.tz is not None
-    nested = field.kind in ("image", "mask", "boxes", "spans")
+    nested = field.column_kind.is_nested
     if not (nested or zoned) or field.name not in table.column_names:
         return table
     column = table.column(field.name)
@@ -212,7 +212,7 @@ def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
         return table
     if zoned:
         column = _from_zoned_text(column, field)
-    elif field.kind in ("image", "mask"):
+    elif field.column_kind.holds_files:
         column = load_side_files(column, folder, field.name)
     else:
         column = _from_json(column, field)

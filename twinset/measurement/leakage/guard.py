@@ -22,7 +22,6 @@ from twinset.measurement.leakage.precision import finer_numbers
 from twinset.measurement.leakage.row_keys import RowKeys
 from twinset.measurement.leakage.simulated_splits import drawn_from_holdout
 
-_UNKEYED = ("mask", "boxes", "spans")
 _MOST_CLASSES = 20
 
 
@@ -336,4 +335,5 @@ def _labels(
 
 
 def _is_keyed(field: Field) -> bool:
-    return field.kind not in ("id", *_UNKEYED) and field.role not in ("identifier", "split")
+    kind = field.column_kind
+    return not (kind.is_key or kind.is_annotation) and field.role not in ("identifier", "split")

@@ -16,8 +16,6 @@ from twinset.core.features.encoder import robust_scale
 
 Keys = npt.NDArray[np.uint64]
 
-_NUMERIC = ("number", "integer", "boolean", "datetime")
-
 
 @dataclass(frozen=True)
 class RowKeys:
@@ -40,8 +38,7 @@ class RowKeys:
         """Return the keys of the named columns of all parts, in the order given."""
         cells, numbers = {}, {}
         for place, name in enumerate(names):
-            kinds = {part.schema[name].kind for part in parts}
-            if kinds <= set(_NUMERIC):
+            if all(part.schema[name].column_kind.has_float_values for part in parts):
                 numbers[name] = np.concatenate([part.values(name) for part in parts])
                 raw = _bits(numbers[name])
             else:
