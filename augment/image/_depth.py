@@ -15,20 +15,7 @@ _DEEPEST = 65_535
 
 
 def to_working(pixels: Pixels, *, colours: bool) -> Pixels:
-    """Return pixels as uint8 (unchanged) or as float32; 16-bit ones as fractions of 1.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8, uint16 or float32, shape (h, w) or (h, w, channels).
-    colours : bool
-        Whether colours will be changed, which of float32 only fractions of 1 can take.
-
-    Raises
-    ------
-    DataError
-        The pixels are of another depth, or cannot take a change of colours.
-    """
+    """Return pixels as uint8 (unchanged) or as float32; 16-bit ones as fractions of 1."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:

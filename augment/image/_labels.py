@@ -28,15 +28,6 @@ def objects_from_map(
 
     An object whose pixel count changed and which touches the frame counts as truncated, and its
     visible fraction is unknown (None), because what left the frame can no longer be counted.
-
-    Parameters
-    ----------
-    ids : numpy.ndarray of integers, shape (h, w)
-        The map after the pipeline.
-    parents : sequence of ObjectLabel
-        Labels before it.
-    motion : Moves, optional
-        Where points went; None when no pixel moved.
     """
     before = {parent["id"]: parent for parent in parents}
     found = objects_from_ids(ids, {i: parent["category"] for i, parent in before.items()})
@@ -51,11 +42,6 @@ def objects_from_outlines(
     An outline is moved corner by corner and cut at the frame: its box is exact. A box alone stays exact
     while upright boxes stay upright (flips, crops, scaling). Otherwise nothing tells what fills it; it
     is then bounded through the ellipse that it holds, and the label is flagged "approximate".
-
-    Raises
-    ------
-    DataError
-        The motion bends the picture, which boxes and outlines cannot follow.
     """
     if motion is None:
         return [_copy(parent) for parent in parents]

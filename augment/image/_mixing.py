@@ -24,21 +24,11 @@ _MOST_IDS = 65_535
 
 @dataclass(frozen=True)
 class Canvas:
-    """A picture that grows part by part; later parts lie over earlier ones only where they are put.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Pixels.
-    ids : numpy.ndarray, optional
-        Its id map; ids of all parts, counted through.
-    objects : list of ObjectLabel, optional
-        Its labels.
-    """
+    """A picture that grows part by part; later parts lie over earlier ones only where they are put."""
 
     image: Pixels
-    ids: Pixels | None
-    objects: list[ObjectLabel] | None
+    ids: Pixels | None  # Its id map; ids of all parts, counted through
+    objects: list[ObjectLabel] | None  # Its labels
 
     @classmethod
     def like(cls, row: Row) -> Canvas:
@@ -94,13 +84,7 @@ class Canvas:
 
 
 def check_most_ids(highest: int) -> None:
-    """Refuse a number that the 16-bit map of a picture put together cannot hold.
-
-    Raises
-    ------
-    DataError
-        The number is above 65,535.
-    """
+    """Refuse a number that the 16-bit map of a picture put together cannot hold."""
     if highest > _MOST_IDS:
         raise DataError(
             "a picture put together holds more objects than an id map can number",
@@ -115,17 +99,7 @@ def mix_rows(
     params: Mapping[str, npt.NDArray[Any]],
     mix: Any,
 ) -> Dataset:
-    """Return the rows of a set, each mixed with its partners.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The rows.
-    params : mapping
-        ``seed`` (n,) and ``partners`` (n, k): positions of the other rows of each one.
-    mix : callable
-        Takes the row, the list of its partners' rows and an rng, and returns the row it makes.
-    """
+    """Return the rows of a set, each mixed with its partners."""
     columns = AugmentColumns.of(dataset.schema)
     cells = dataset.records.select(columns.names).to_pylist()
     decoded: list[Row | None] = [read_row(row, columns) for row in cells]
@@ -159,15 +133,7 @@ class Mixing(Augmenter):
         return draw_partners(dataset, self.n_partners, rng)
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the mixed rows, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            A row's labels cannot be mixed, or an image cannot be decoded.
-        """
+        """Return the mixed rows, in order; the same parameters give the same bytes."""
         return mix_rows(dataset, params, self._mix)
 
     def _mix(self, own: Row, others: list[Row], rng: np.random.Generator) -> Row:

@@ -68,21 +68,12 @@ class Shift:
 
 @dataclass(frozen=True)
 class Motion:
-    """How a pipeline moved one image.
+    """How a pipeline moved one image."""
 
-    Parameters
-    ----------
-    planes : numpy.ndarray, shape (h, w, 2)
-        What became of the first two planes of `coordinates`.
-    plane : numpy.ndarray, shape (3, 3), optional
-        The map from the old to the new picture, where straight lines stayed straight.
-    is_mirrored : bool
-        Whether left and right changed places.
-    """
-
-    planes: Planes
+    planes: Planes  # What became of the first two planes of `coordinates`, shape (h, w, 2)
+    # The map from the old to the new picture, where straight lines stayed straight, shape (3, 3)
     plane: npt.NDArray[np.float64] | None
-    is_mirrored: bool
+    is_mirrored: bool  # Whether left and right changed places
 
     @classmethod
     def of(cls, planes: Planes, *, is_plane: bool) -> Motion:

@@ -45,15 +45,7 @@ class SeededImages(Seeded):
         """Return what is done to a row: takes image, id map, labels, seed; returns the first three."""
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the varied rows, in order; the same seeds give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        DataError
-            An image cannot be decoded, or its labels cannot follow.
-        """
+        """Return the varied rows, in order; the same seeds give the same bytes."""
         columns = AugmentColumns.of(dataset.schema)
         change = self.change()
         varied: dict[str, list[Any]] = {name: [] for name in columns.names}
@@ -78,13 +70,7 @@ class AugmentColumns:
 
     @classmethod
     def of(cls, schema: Schema) -> AugmentColumns:
-        """Return the columns of a schema.
-
-        Raises
-        ------
-        SchemaError
-            There is not exactly one image column, or more than one id map or boxes column.
-        """
+        """Return the columns of a schema."""
         found = {
             kind: [f.name for f in schema.of_kind(kind)] for kind in ("image", "mask", "boxes")
         }
@@ -100,13 +86,7 @@ class AugmentColumns:
 
 
 def read_row(row: Mapping[str, Any], columns: AugmentColumns) -> Row | None:
-    """Return the decoded cells of a row; None when it has no image.
-
-    Raises
-    ------
-    DataError
-        A file cannot be decoded, the map has another size, or the row lacks the map that others have.
-    """
+    """Return the decoded cells of a row; None when it has no image."""
     data, map_data = _bytes_in(row, columns.image), _bytes_in(row, columns.mask)
     if data is None:
         return None

@@ -23,28 +23,7 @@ Pixels = npt.NDArray[Any]
 def vary_image(
     pipeline: Pipeline, image: Pixels, ids: Pixels | None, objects: Objects | None, seed: int
 ) -> tuple[Pixels, Pixels | None, list[ObjectLabel] | None]:
-    """Return image, id map and labels after the pipeline; equal seeds give equal results.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        What `build_pipeline` returned.
-    image : numpy.ndarray
-        uint8, uint16 or float32, shape (h, w) or (h, w, channels).
-    ids : numpy.ndarray of integers, shape (h, w), optional
-        The id map.
-    objects : sequence of ObjectLabel, optional
-        The labels.
-    seed : int
-        Decides everything that is drawn.
-
-    Raises
-    ------
-    ParameterError
-        A transform does not fit the image.
-    DataError
-        The image or its labels are of a kind that the pipeline cannot vary.
-    """
+    """Return image, id map and labels after the pipeline; equal seeds give equal results."""
     given: dict[str, Any] = {"image": to_working(image, colours=pipeline.colours)}
     names = None
     if ids is not None:

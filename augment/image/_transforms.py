@@ -39,16 +39,7 @@ _RESIZERS = frozenset(
 
 
 def check_names(transforms: Transforms) -> None:
-    """Raise for an entry that is no ``{name: settings}`` pair with a known name.
-
-    Raises
-    ------
-    UnknownNameError
-        The transform is not on the safe list.
-    ParameterError
-        The list is empty, an entry has another shape, a transform is refused because labels would be
-        wrong after it, or a setting is one that twinset fixes.
-    """
+    """Raise for an entry that is no ``{name: settings}`` pair with a known name."""
     if isinstance(transforms, str) or not transforms:
         raise ParameterError(
             "'transforms' holds no transform", allowed="[{HorizontalFlip: {p: 0.5}}]"
@@ -84,36 +75,16 @@ def check_names(transforms: Transforms) -> None:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The library's pipeline, and what its transforms do to labels.
+    """The library's pipeline, and what its transforms do to labels."""
 
-    Parameters
-    ----------
-    compose : albumentations.Compose
-        Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates).
-    moves : bool
-        Whether a transform moves pixels.
-    bends : bool
-        Whether one of them bends straight lines.
-    colours : bool
-        Whether one of them changes colours.
-    """
-
-    compose: Any
-    moves: bool
-    bends: bool
-    colours: bool
+    compose: Any  # Takes ``image``, ``mask`` (the id map) and ``places`` (the map of coordinates)
+    moves: bool  # Whether a transform moves pixels
+    bends: bool  # Whether one of them bends straight lines
+    colours: bool  # Whether one of them changes colours
 
 
 def build_pipeline(transforms: Transforms) -> Pipeline:
-    """Return the pipeline of `transforms`, which `check_names` has passed.
-
-    Raises
-    ------
-    ParameterError
-        A transform does not know a setting, or refuses its value.
-    MissingExtraError
-        The library is absent, or another one took its name.
-    """
+    """Return the pipeline of `transforms`, which `check_names` has passed."""
     library = _import_library()
     names = {next(iter(entry)) for entry in transforms}
     steps = [_build_one(library, *next(iter(entry.items()))) for entry in transforms]

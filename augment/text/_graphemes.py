@@ -45,11 +45,6 @@ def cluster_starts(codes: Codes) -> Mask:
     Hangul syllables, emoji joined by ZWJ, skin tones and keycaps stay whole. It is coarser in one
     respect: whatever follows a ZWJ, other than a blank, belongs to it.
 
-    Parameters
-    ----------
-    codes : numpy.ndarray of uint32, shape (n,)
-        Code points.
-
     References
     ----------
     Unicode Standard Annex 29, "Unicode text segmentation".
@@ -77,15 +72,7 @@ def cluster_starts(codes: Codes) -> Mask:
 
 
 def by_character(codes: Codes, number_of: Callable[[str], int]) -> npt.NDArray[Any]:
-    """Return a number per code point, shape (n,): `number_of` is called once per character.
-
-    Parameters
-    ----------
-    codes : numpy.ndarray of uint32, shape (n,)
-        Code points.
-    number_of : callable
-        Takes a character and returns a number of 32 bits; a function of a module, as its table is cached.
-    """
+    """Return a number per code point, shape (n,): `number_of` is called once per character."""
     table = _table(number_of)
     if int(codes.max(initial=0)) < _BMP:
         return np.asarray(table[codes])

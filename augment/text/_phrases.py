@@ -25,14 +25,9 @@ _LOWER_SHARE, _UPPER_SHARE = 0.6, 0.25
 
 @dataclass(frozen=True)
 class PhraseLexicon:
-    """Other ways to write words and phrases.
+    """Other ways to write words and phrases."""
 
-    Parameters
-    ----------
-    entries : mapping of str to sequence of str
-        A word, or words with single blanks between them, in lowercase -> what may come instead.
-    """
-
+    # A word, or words with single blanks between them, in lowercase -> what may come instead
     entries: Mapping[str, Sequence[str]]
 
     @cached_property

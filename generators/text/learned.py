@@ -159,13 +159,7 @@ class _FittedLearned(FittedGenerator):
                 yield sentence
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` new texts; the first rows do not depend on `n`.
-
-        Raises
-        ------
-        ParameterError
-            The texts of a class are too few, or have too little in common, for a new one.
-        """
+        """Return `n` new texts; the first rows do not depend on `n`."""
         bases = self._bases(where)
         by_group: dict[int, list[int]] = {}
         for k in bases:

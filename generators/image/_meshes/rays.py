@@ -31,24 +31,12 @@ class Hits(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole that looks at the middle of the ground, z = 0.
+    """A pinhole that looks at the middle of the ground, z = 0."""
 
-    Parameters
-    ----------
-    eye : numpy.ndarray, shape (3,)
-        Where it is.
-    axes : numpy.ndarray, shape (3, 3)
-        Rows: to the right, down, and ahead.
-    focal : float
-        Focal length in pixels.
-    size : tuple of int
-        Height and width of the image.
-    """
-
-    eye: Points
-    axes: Points
-    focal: float
-    size: tuple[int, int]
+    eye: Points  # Where it is, shape (3,)
+    axes: Points  # Rows: to the right, down, and ahead, shape (3, 3)
+    focal: float  # Focal length in pixels
+    size: tuple[int, int]  # Height and width of the image
 
     @classmethod
     def about(cls, azimuth: float, elevation: float, size: tuple[int, int]) -> Self:

@@ -36,19 +36,7 @@ def paint_ground(
     colour: tuple[float, float, float] | None,
     rng: np.random.Generator,
 ) -> Canvas:
-    """Return a ground, shape (h, w, 3), 0 to 1.
-
-    Parameters
-    ----------
-    name : str
-        A key of `_GROUNDS`.
-    height, width : int
-        Size in pixels.
-    colour : tuple of float, optional
-        Its colour; drawn when not given. A road has its own ones.
-    rng : numpy.random.Generator
-        Draws the rest.
-    """
+    """Return a ground, shape (h, w, 3), 0 to 1."""
     rgb = colour or colorsys.hsv_to_rgb(
         rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.75)
     )

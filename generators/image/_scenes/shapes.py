@@ -20,21 +20,13 @@ Make = Callable[[np.random.Generator], "Form"]
 
 @dataclass(frozen=True)
 class Form:
-    """One object before it is placed, in any unit.
+    """One object before it is placed, in any unit."""
 
-    Parameters
-    ----------
-    parts : tuple of (Ring, int)
-        Outlines in painting order, each with the number of its colour.
-    points : mapping
-        Name -> x, y of the keypoints.
-    cutout : Cutout, optional
-        What fills the one part, its box, instead of colours.
-    """
-
+    # Outlines in painting order, each with the number of its colour
     parts: tuple[tuple[Ring, int], ...]
+    # Name -> x, y of the keypoints
     points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    cutout: SceneCutout | None = None
+    cutout: SceneCutout | None = None  # What fills the one part, its box, instead of colours
 
 
 FIGURE_POINTS = (

@@ -38,31 +38,16 @@ _CHANGES: Mapping[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class Compiler:
-    """Compiles the templates of one part of a set.
+    """Compiles the templates of one part of a set."""
 
-    Parameters
-    ----------
-    grammar : Grammar
-        A checked grammar.
-    whole, opened : OpenedSources
-        All sources, and those of the part.
-    marks : tuple of Mark
-        Kinds of spans.
-    tracked : tuple of str
-        Slots and tables that are tracked for coverage.
-    seed : int
-        Seed of the order of unique values.
-    capital : bool
-        Whether texts begin with a capital.
-    """
-
-    grammar: Grammar
+    grammar: Grammar  # A checked grammar
+    # All sources, and those of the part
     whole: OpenedSources
     opened: OpenedSources
-    marks: tuple[Mark, ...]
-    tracked: tuple[str, ...]
-    seed: int
-    capital: bool
+    marks: tuple[Mark, ...]  # Kinds of spans
+    tracked: tuple[str, ...]  # Slots and tables that are tracked for coverage
+    seed: int  # Seed of the order of unique values
+    capital: bool  # Whether texts begin with a capital
 
     def program(self, template: Template) -> Program:
         """Return the program of a template."""

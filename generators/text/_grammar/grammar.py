@@ -111,13 +111,7 @@ def read_grammar(
     tables: Mapping[str, Any],
     shares: Mapping[str, float] | None,
 ) -> Grammar:
-    """Return the grammar that settings describe; `check_grammar` checks it as a whole.
-
-    Raises
-    ------
-    ParameterError
-        A setting cannot be used.
-    """
+    """Return the grammar that settings describe; `check_grammar` checks it as a whole."""
     if not templates:
         raise ParameterError("'templates' holds no label", place=("templates",))
     own_slots = {str(name): read_slot(str(name), source) for name, source in slots.items()}
@@ -278,23 +272,7 @@ def _keys(templates: Sequence[Template]) -> tuple[str, ...]:
 
 
 def check_grammar(grammar: Grammar, *, max_depth: int, nested: bool) -> None:
-    """Check that the parts of a grammar fit together: names exist, rules end, spans do not overlap.
-
-    Parameters
-    ----------
-    grammar : Grammar
-        A grammar as it was read.
-    max_depth : int
-        Largest number of rules that call each other in a row.
-    nested : bool
-        Whether labelled rules may hold labelled slots.
-
-    Raises
-    ------
-    ParameterError
-        A slot, a rule, a table or a column is unknown; rules form a circle or a chain that is too long;
-        spans would overlap.
-    """
+    """Check that the parts of a grammar fit together: names exist, rules end, spans do not overlap."""
     bodies: list[tuple[str, Place, Nodes]] = [
         (template.subject, template.place, template.nodes) for template in grammar.templates
     ]

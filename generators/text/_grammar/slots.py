@@ -63,34 +63,19 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class Slot:
-    """Settings of a slot.
+    """Settings of a slot."""
 
-    Parameters
-    ----------
-    name, kind : str
-        Its name, and one of `SOURCES`.
-    settings : mapping
-        All its settings.
-    label : str, optional
-        Label of its spans; None: they are not marked.
-    role, group : str, optional
-        Role of the value in the text, e.g. origin; and the group it belongs to.
-    unique : bool
-        Whether values do not repeat in a set.
-    distinct_from : tuple of str
-        Slots that have another value in the same text.
-    place, list_place : tuple
-        Paths of the slot and of its list of values in the settings.
-    """
-
+    # Its name, and one of `SOURCES`
     name: str
     kind: str
-    settings: Mapping[str, Any]
-    label: str | None
+    settings: Mapping[str, Any]  # All its settings
+    label: str | None  # Label of its spans; None: they are not marked
+    # Role of the value in the text, e.g. origin; and the group it belongs to
     role: str | None = None
     group: str | None = None
-    unique: bool = False
-    distinct_from: tuple[str, ...] = ()
+    unique: bool = False  # Whether values do not repeat in a set
+    distinct_from: tuple[str, ...] = ()  # Slots that have another value in the same text
+    # Paths of the slot and of its list of values in the settings
     place: Place = ()
     list_place: Place = ()
 
@@ -111,13 +96,7 @@ class Slot:
 
 
 def read_slot(name: str, source: object) -> Slot:
-    """Return the slot that settings describe; providers of Faker are not looked up.
-
-    Raises
-    ------
-    ParameterError
-        It has no usable source, or a setting does not fit.
-    """
+    """Return the slot that settings describe; providers of Faker are not looked up."""
     place: Place = ("slots", name)
     if not name.isidentifier():
         raise ParameterError(
@@ -191,26 +170,7 @@ def _names(value: object, name: str, place: Place) -> tuple[str, ...]:
 
 
 def open_slot(slot: Slot, locale: str, seed: int, calls: int = CALLS) -> Source:
-    """Return the source of a slot of another kind than like and column.
-
-    Parameters
-    ----------
-    slot : Slot
-        A slot.
-    locale : str
-        Locale of slots that name none of their own.
-    seed : int
-        Seed of the values of Faker.
-    calls : int
-        Number of calls of Faker, where the slot has no setting `pool`.
-
-    Raises
-    ------
-    ParameterError
-        The settings cannot be used, or Faker lacks the provider.
-    MissingExtraError
-        Faker is needed and is not installed.
-    """
+    """Return the source of a slot of another kind than like and column."""
     own_locale = str(slot.settings.get("locale", locale))
     if slot.kind == "values":
         return _listed(slot)

@@ -24,36 +24,17 @@ _ALLOWED = (
 
 @dataclass(frozen=True)
 class BoundTable:
-    """Settings of a table.
+    """Settings of a table."""
 
-    Parameters
-    ----------
-    name : str
-        Its name in templates.
-    rows : pyarrow.Table or None
-        Its rows; None until `with_rows` passes those of the asset.
-    asset : str
-        Name of the asset; empty where the rows are part of the grammar.
-    key : str, optional
-        Column that identifies a record.
-    labels : mapping or None
-        Column -> label of its spans; None: each column is its own label.
-    formats : mapping
-        Column -> format of its numbers or dates.
-    unique : bool
-        Whether records do not repeat in a set.
-    place : tuple
-        Its path in the settings.
-    """
-
-    name: str
-    rows: pa.Table | None
-    asset: str
-    key: str | None
+    name: str  # Its name in templates
+    rows: pa.Table | None  # Its rows; None until `with_rows` passes those of the asset
+    asset: str  # Name of the asset; empty where the rows are part of the grammar
+    key: str | None  # Column that identifies a record
+    # Column -> label of its spans; None: each column is its own label
     labels: Mapping[str, str | None] | None
-    formats: Mapping[str, Mapping[str, Any]]
-    unique: bool
-    place: Place
+    formats: Mapping[str, Mapping[str, Any]]  # Column -> format of its numbers or dates
+    unique: bool  # Whether records do not repeat in a set
+    place: Place  # Its path in the settings
 
     @property
     def names_records(self) -> bool:
@@ -101,13 +82,7 @@ class BoundTable:
         return table
 
     def records(self, columns: Iterable[str], locale: str) -> Records:
-        """Return the records with the texts of these columns.
-
-        Raises
-        ------
-        ParameterError
-            A cell is empty, a key is repeated, or a format does not fit.
-        """
+        """Return the records with the texts of these columns."""
         rows = self.rows
         assert rows is not None
         texts = {column: self._entries(rows, column, locale) for column in sorted(set(columns))}
@@ -182,13 +157,7 @@ class BoundTable:
 
 
 def read_table(name: str, source: object) -> BoundTable:
-    """Return the table that settings describe.
-
-    Raises
-    ------
-    ParameterError
-        It is neither rows nor an asset, or a setting does not fit.
-    """
+    """Return the table that settings describe."""
     place: Place = ("tables", name)
 
     def fault(problem: str, **facts: str) -> ParameterError:
