@@ -17,7 +17,7 @@ ReportTouched = Callable[[str, Ints], None]
 """Called with a kind of noise and the rows that it touched."""
 
 _NAMED = ("category", "boolean")
-_MAX_NAMED = 30
+_MAX_NAMED = 30  # groups of missing pairs on the card, which stays readable
 _NONE = "(none)"
 
 

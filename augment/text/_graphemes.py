@@ -13,9 +13,8 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 
-_BMP = 0x10000
-_PLAIN = 0x300
-"""Below this code point nothing joins what stands before it, but LF a CR."""
+_BMP = 0x10000  # end of the plane that tables cover; rarer code points are looked up one by one
+_PLAIN = 0x300  # below this code point nothing joins the one before it, but LF a CR
 
 (_OTHER, _CONTROL, _CR, _LF, _EXTEND, _ZWJ, _FLAG, _PREPEND, _L, _V, _T, _LV, _LVT, _LINKER, _LETTER,
  _SPACE) = range(16)  # fmt: skip

@@ -23,7 +23,6 @@ LETTER, SCRIPT, MARK, DIGIT, PUNCTUATION, BLANK = range(1, 7)
 
 _JOINERS = tuple(ord(mark) for mark in "'’-‐")
 """Part of a word between two letters: apostrophes and hyphens."""
-_SPACE = 0x20
 
 
 @dataclass(frozen=True)

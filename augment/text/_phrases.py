@@ -14,6 +14,8 @@ from ._annotated import Codes, Edits, Ints, Mask, codes_of, text_of
 from ._graphemes import by_character
 from ._ground import DIGIT, Ground
 
+# Odd, so that it has an inverse modulo 2^64: rolling hashes can drop words at their start. The
+# multiplier of Knuth's MMIX generator, whose bits are well mixed.
 _STEP = 0x5851F42D4C957F2D
 _BACK = pow(_STEP, -1, 1 << 64)
 _CURLY, _STRAIGHT, _SPACE = 0x2019, 0x27, 0x20

@@ -25,9 +25,8 @@ from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
 
-_STAYS = -1
-_FIRST_OF_LEXICON = -2
-"""Donors count down from here through the entries of the label's lexicon."""
+_STAYS = -1  # donor of a span that keeps its value; spans count from 0
+_FIRST_OF_LEXICON = -2  # donors count down from here through the entries of the label's lexicon
 
 
 @dataclass(frozen=True, kw_only=True)

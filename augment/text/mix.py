@@ -24,7 +24,7 @@ from .entity_swap import EntitySwap, donor_ids
 
 Ints = npt.NDArray[np.int64]
 
-_NOBODY = -1
+_NOBODY = -1  # partner of a text that is not mixed; rows count from 0
 _FACTS = "facts"
 
 

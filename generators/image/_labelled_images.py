@@ -14,7 +14,7 @@ from twinset.core.contracts import Generator
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, Field, Schema, Taxonomy
 from twinset.core.data.where import Where
-from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
+from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.image.codec import encode_png
 from twinset.core.image.instance_maps import ObjectLabel, objects_from_ids
 
@@ -25,27 +25,8 @@ Rows = npt.NDArray[Any]
 Box = tuple[float, float, float, float]
 Rgb = tuple[float, float, float]
 Slices = tuple[slice, slice]
-Weights = Sequence[str] | Mapping[str, float]
 # Weight of a value that a condition names and the settings give no weight: it comes, if rarely.
 _MIN_WEIGHT = 1e-9
-
-
-def read_weights(given: Weights, known: Iterable[str], place: str, noun: str) -> dict[str, float]:
-    """Return name -> weight; a sequence of names gives equal weights."""
-    known = list(known)
-    weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
-    for name, weight in weights.items():
-        if name not in known:
-            raise UnknownNameError.of(noun, str(name), known, place)
-        if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-            raise ParameterError(
-                f"the weight of '{name}' in '{place}' is out of its range",
-                got=str(weight),
-                allowed="0 or more",
-            )
-    if not sum(weights.values()):
-        raise ParameterError(f"'{place}' gives nothing a weight above 0", got=str(given))
-    return {name: float(weight) for name, weight in weights.items()}
 
 
 def pick(weights: Mapping[Any, float], rng: np.random.Generator) -> Any:

@@ -18,13 +18,13 @@ from twinset.core.errors import FitError, ParameterError, SchemaError, UnknownNa
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import Keypoint, in_frame
-from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, OneOf, read_weights
 
 from .._quotas import allocate
 from ._copy_paste.blend import BLENDS, Paste, lay, prepare
 from ._copy_paste.counts import CountWish, counts_of
 from ._copy_paste.cutouts import MASKS_FROM_BOXES, Cutout, ImageColumns, Pixels, cut_out, look_of
-from ._labelled_images import box_of_mask, overlap, read_weights
+from ._labelled_images import box_of_mask, overlap
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.image.surface_defects import DEFECTS, marked
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
@@ -25,7 +25,6 @@ from ._labelled_images import (
     category_field,
     label_cells,
     label_schema,
-    read_weights,
 )
 from ._surfaces import SURFACES, paint_surface
 

@@ -16,7 +16,7 @@ from twinset.core.data.schema import Field, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
 from ._labelled_images import (
     Choices,
@@ -26,7 +26,6 @@ from ._labelled_images import (
     label_cells,
     label_schema,
     pick,
-    read_weights,
 )
 from ._meshes.forms import EXTRA, Triangles, forms_of, read_mesh_classes
 from ._meshes.scene import MeshScene, lay_out_meshes

@@ -16,7 +16,7 @@ from twinset.core.data.schema import Field, Label, Taxonomy
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.image.polygons import signed_area
-from twinset.core.parameters import Ascending, Each, Fraction, Interval
+from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_weights
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
@@ -25,7 +25,6 @@ from ._labelled_images import (
     category_field,
     label_cells,
     label_schema,
-    read_weights,
 )
 from ._scenes.ground import paint_ground
 from ._scenes.layout import SpriteScene, label_scene

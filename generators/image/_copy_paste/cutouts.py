@@ -22,9 +22,9 @@ Mask = npt.NDArray[np.bool_]
 MASKS_FROM_BOXES = ("refuse", "ellipse", "grabcut")
 
 _MARGIN = 4  # pixels of its old surroundings that a cutout keeps, for soft edges
-_MIN_PIXELS = 12
+_MIN_PIXELS = 12  # of an object: smaller ones are specks that show no form
 _WHOLE = 0.9  # of an object must be seen for a cutout
-_GRABCUT_STEPS = 3
+_GRABCUT_STEPS = 3  # iterations of GrabCut on a crop that its box already fits closely
 
 
 @dataclass(frozen=True)

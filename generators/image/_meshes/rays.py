@@ -16,7 +16,6 @@ Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 
 _FIELD = np.deg2rad(40.0)  # that the longer side of the image sees
-_FAR = 1e6
 _LIFT = 1e-4  # by which a ray of light begins above its surface
 _BLOCKED = 2e-3  # nearer than a point by so much, and it is hidden
 

@@ -15,7 +15,7 @@ from .._labelled_images import WholeObject, box_of_mask, label_objects
 from .forms import MeshClass, Triangles
 from .rays import Camera, Points, Scenery, ground, silhouette
 
-_N_PLACES = 40
+_N_PLACES = 40  # places tried for an object before the whole scene is drawn again
 _REACH = 0.95  # half width of the square on which objects stand; the camera sees 1 each way
 
 

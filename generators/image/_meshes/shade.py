@@ -32,8 +32,8 @@ LIGHTS: Mapping[str, Lamp] = {
     "overcast": Lamp((50, 80), 0.12, 0.85),
     "night": Lamp((25, 60), 0.16, 0.07, (0.75, 0.85, 1.0)),
 }
+# Level -> smallest and largest angle of the camera above the ground in degrees; 90 leaves no upright.
 VIEWS: Mapping[str, tuple[float, float]] = {"low": (12, 25), "oblique": (30, 50), "top": (65, 88)}
-"""Level -> least and greatest angle of the camera above the ground, in degrees."""
 
 _CELLS = 64  # of the ground's grain, which repeats
 _GRAIN = ((6.0, 0.10), (23.0, 0.06))  # cells a unit, and how much lighter or darker they are

@@ -21,11 +21,12 @@ Canvas = npt.NDArray[np.float32]
 Quad = npt.NDArray[np.float64]
 """Four corners as x, y, shape (4, 2)."""
 
-HALF = 128
-"""Least alpha, of 255, of a pixel that belongs to a cutout: a half, as with all other objects."""
+HALF = (
+    128  # smallest alpha, of 255, of a pixel that belongs to a cutout: a half, as for all objects
+)
 
 _SUB = 2  # sub-pixels along each side of a pixel, where a cutout is shown smaller than it is
-_NEARLY_ALL = 0.99
+_NEARLY_ALL = 0.99  # scale from which a cutout counts as unscaled, whatever rounding does
 _EDGE = 1  # empty pixels around an object
 _MIN_WINDOW = 0.6  # of the largest window of a photograph that is taken as a ground
 _FINER = 2  # times the side of the scenes that a photograph is kept at

@@ -12,8 +12,7 @@ from .images import SceneCutout
 
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y; y points down."""
-HOLE = -1
-"""Colour of a part that is cut out of those below it."""
+HOLE = -1  # colour of a part that is cut out of those below it
 
 Make = Callable[[np.random.Generator], "Form"]
 
@@ -32,6 +31,7 @@ class Form:
 FIGURE_POINTS = (
     "head", "neck", "left_hand", "right_hand", "left_foot", "right_foot", "hip",
 )  # fmt: skip
+# Pairs of positions in FIGURE_POINTS that a line joins.
 FIGURE_SKELETON = ((0, 1), (1, 2), (1, 3), (1, 6), (6, 4), (6, 5))
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import ParameterError, UnknownNameError, did_you_mean
+from twinset.core.parameters import read_weights
 
-from .._labelled_images import Rgb, Weights, read_weights
+from .._labelled_images import Rgb
 from .images import SceneCutout
 from .shapes import FORMS, KEYPOINTS, Form, Make
 
@@ -43,6 +44,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 amount. Of scale: the main object's longer side over that of the image. Of occlusion and truncation: the
 share of the main object that others hide, or that lies outside the image."""
 
+# Weights of the levels where the recipe names none: clear conditions, with objects of all sizes.
 PLAIN: Mapping[str, Mapping[str, float]] = {
     "weather": {"clear": 1},
     "light": {"day": 1},
@@ -53,7 +55,6 @@ PLAIN: Mapping[str, Mapping[str, float]] = {
     "truncation": {"none": 5, "partial": 1},
     "ground": {"clouds": 1},
 }
-"""Weights of the levels where the recipe says nothing."""
 
 DEFAULT_CLASSES: Mapping[str, Mapping[str, Any]] = {
     "sign": {"shape": "sign", "colours": ["#d22", "#eee", "#888"]},
@@ -105,7 +106,9 @@ def known_levels(condition: str) -> tuple[str, ...]:
     return (*LEVELS[condition], *([PHOTOGRAPH] if condition == "ground" else ()))
 
 
-def read_levels(given: Mapping[str, Weights]) -> dict[str, dict[str, float]]:
+def read_levels(
+    given: Mapping[str, Sequence[str] | Mapping[str, float]],
+) -> dict[str, dict[str, float]]:
     """Return condition -> {level: weight}; conditions that the recipe leaves out are plain."""
     for name in given:
         if name not in LEVELS:

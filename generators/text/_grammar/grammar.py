@@ -18,7 +18,7 @@ PARTS = ("train", "holdout")
 # Weights lie within 1e-6 and 1e6 and have nine decimals, so that fractions of them have a common
 # denominator and a round of the apportionment is finite.
 _MAX_WEIGHT = 1_000_000
-_DENOMINATOR = 10**9
+_DENOMINATOR = 10**9  # weights are multiples of 1 / this
 
 Mark = tuple[str, str | None, str | None]
 """Label, role and group of a span."""

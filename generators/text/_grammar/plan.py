@@ -25,7 +25,7 @@ _BLOCK = 1_024  # items of a round that are worked out at a time; changes no res
 # Of a template with more than 64 texts, 80 % are drawn: the search for the last ones takes many draws of
 # texts that occur already (one in five is new at 80 %). Up to 64 texts, all are found within the tries.
 _MAX_LISTED = 64
-_USABLE_FRACTION = 0.8
+_USABLE_FRACTION = 0.8  # beyond it, finding a new text takes many draws
 _ENOUGH = (
     2**40
 )  # texts of a template, far more than rows of any set: keeps sums of counts in 64 bits
