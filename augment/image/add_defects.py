@@ -82,15 +82,7 @@ class AddDefects(SeededImages):
         return read_weights(self.kinds_of_defect, DEFECTS, "kinds_of_defect", "kind of defect")
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the rows with defects, in order; the same seeds give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of id maps or of objects, or the list of labels lacks a defect.
-        DataError
-            An image cannot be decoded, has no id map, or its ids leave no number for a defect.
-        """
+        """Return the rows with defects, in order; the same seeds give the same bytes."""
         boxes = dataset.schema.of_kind("boxes")
         if not boxes or not dataset.schema.of_kind("mask"):
             raise SchemaError(

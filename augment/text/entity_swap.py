@@ -152,15 +152,7 @@ class EntitySwap(Augmenter):
         return _STAYS if found is None or chance[0] >= self.rate else found
 
     def apply(self, dataset: Dataset, params: Mapping[str, npt.NDArray[Any]]) -> Dataset:
-        """Return the texts with their new values, in order; the same parameters give the same bytes.
-
-        Raises
-        ------
-        SchemaError
-            There is no column of texts.
-        DataError
-            A span is empty, or does not lie in its text.
-        """
+        """Return the texts with their new values, in order; the same parameters give the same bytes."""
         rows = TextRows.from_dataset(dataset)
         made = self.replaced(rows, params["donors"])
         others = donor_ids(rows, params["donors"], rows.marked.owners)

@@ -138,13 +138,7 @@ class Meshes(Generator):
         }
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
-        """Return the generator with the meshes that it names, by the recipe's assets.
-
-        Raises
-        ------
-        ParameterError
-            It names an asset that is not there, or one without meshes.
-        """
+        """Return the generator with the meshes that it names, by the recipe's assets."""
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its triangles.
         object.__setattr__(supplied, "_forms", forms_of(read_mesh_classes(self.classes), assets))
@@ -191,13 +185,7 @@ class FittedMeshes(FittedGenerator):
     def draw(
         self, n_objects: int, view: str, light: str, rng: np.random.Generator
     ) -> tuple[MeshScene, npt.NDArray[np.uint8]]:
-        """Return one scene and its image, RGB, shape (h, w, 3), in memory.
-
-        Raises
-        ------
-        ParameterError
-            The objects do not find room.
-        """
+        """Return one scene and its image, RGB, shape (h, w, 3), in memory."""
         settings = self._settings
         shares = np.array([kind.weight for kind in self._classes], float)
         for _ in range(_N_SCENES):

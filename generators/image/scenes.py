@@ -151,15 +151,7 @@ class Scenes(Generator):
         )
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Scenes:
-        """Return the generator with the cutouts and photographs that it names, by the recipe's assets.
-
-        Raises
-        ------
-        ParameterError
-            It names an asset that is not there, or one without images.
-        DataError
-            An image cannot be used; the sentence names its file.
-        """
+        """Return the generator with the cutouts and photographs that it names, by the recipe's assets."""
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
         # No setting: what cards and addresses tell is the name of the asset, not its pixels.

@@ -109,17 +109,7 @@ class Learned(Generator):
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the templates of the real texts, ready to write; no random number is drawn.
-
-        Raises
-        ------
-        FitError
-            No text has a word, or the lexicon has no list for a label.
-        SchemaError
-            There is not one column of texts, or more than one of spans.
-        DataError
-            A span does not lie in its text.
-        """
+        """Return the templates of the real texts, ready to write; no random number is drawn."""
         train = rows_to_learn_from(real, self.kinds, component=_NAME)
         return _FittedLearned(self, train)
 

@@ -129,13 +129,7 @@ class Templates(Generator):
         return grammar_schema()
 
     def with_assets(self, assets: Mapping[str, Dataset]) -> Templates:
-        """Return the generator with the rows of its tables, taken from assets of the recipe.
-
-        Raises
-        ------
-        ParameterError
-            A table names an unknown asset.
-        """
+        """Return the generator with the rows of its tables, taken from assets of the recipe."""
         tables = dict(self.tables)
         for name, table in self.grammar.tables.items():
             if not table.asset:
@@ -159,13 +153,6 @@ class Templates(Generator):
 
         Faker pools are small, unless larger ones are needed to find enough texts. Tables without rows
         are not checked.
-
-        Raises
-        ------
-        ParameterError
-            A source cannot be opened, or there are too few texts.
-        MissingExtraError
-            Faker is needed and is not installed.
         """
         rng = rng_for(0, "check")
         if any(table.is_pending for table in self.grammar.tables.values()):
