@@ -89,7 +89,7 @@ class Compiler:
     def _value(self, use: SlotUse) -> Fetch:
         slot, source = self.grammar.slots[use.name], self.opened.sources[use.name]
         others = self._distinct_from(use.name)
-        if slot.unique:
+        if slot.settings.unique:
             number = self._number(use, source.size)
             return drawn_once(lambda buffer: source.at(number(buffer)), use.key, self._column(use))
         column = self._column(use)
@@ -131,7 +131,7 @@ class Compiler:
     def unique_sources(self) -> Iterator[UniqueSource]:
         """Yield the sources whose values must not repeat, with the number of texts they are enough for."""
         for name, slot in self.grammar.slots.items():
-            if slot.unique and name in self.opened.sources:
+            if slot.settings.unique and name in self.opened.sources:
                 n_values = self.opened.sources[name].n_texts
                 yield UniqueSource(n_values // self.n_uses[name], slot.subject, slot.place)
         for name, records in self.opened.records.items():
@@ -154,8 +154,8 @@ class Compiler:
     def _distinct_from(self, name: str) -> frozenset[str]:
         """Return the slots that have another value than `name` in the same text."""
         slots = self.grammar.slots
-        found = set(slots[name].distinct_from)
-        found |= {other for other, slot in slots.items() if name in slot.distinct_from}
+        found = set(slots[name].settings.distinct_from)
+        found |= {other for other, slot in slots.items() if name in slot.settings.distinct_from}
         return frozenset(found | ({name} if self.n_uses[name] > 1 else set()))
 
     def _column(self, use: SlotUse) -> int | None:

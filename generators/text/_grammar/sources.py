@@ -9,6 +9,7 @@ from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 
 from .grammar import PARTS, Grammar, Template
+from .settings import FormatSettings
 from .slots import Slot, open_slot
 from .syntax import Call, Choice, GrammarRule, Maybe, Node, Nodes, SlotUse
 from .tables import BoundTable
@@ -52,7 +53,7 @@ def open_sources(grammar: Grammar, locale: str, seed: int, calls: int) -> Opened
             columns.setdefault(table, set()).add(column)
             tables[table] = _formatted(tables[table], column, slot)
         else:
-            own = grammar.slots[str(slot.settings["like"])] if slot.kind == "like" else slot
+            own = grammar.slots[str(slot.settings.like)] if slot.kind == "like" else slot
             sources[name] = open_slot(own, locale, seed, calls)
     records = {name: tables[name].records(own, locale) for name, own in columns.items()}
     return OpenedSources(sources, records)
@@ -170,9 +171,9 @@ def count_texts(template: Template, grammar: Grammar, opened: OpenedSources) -> 
 
 
 def _formatted(table: BoundTable, column: str, slot: Slot) -> BoundTable:
-    form = {key: slot.settings[key] for key in ("format", "marks") if key in slot.settings}
-    if not form:
+    if not slot.settings.model_fields_set & {"format", "marks"}:
         return table
+    form = FormatSettings(format=slot.settings.format or "{}", marks=slot.settings.marks)
     if table.formats.get(column, form) != form:
         raise ParameterError(
             f"{slot.subject} writes the column '{column}' in another way than the table does",

@@ -49,13 +49,15 @@ def tracked_slots(grammar: Grammar, opened: OpenedSources) -> tuple[TrackedSlot,
     found = []
     for name in grammar.used():
         slot = grammar.slots.get(name)
-        own = grammar.slots[str(slot.settings["like"])] if slot and slot.kind == "like" else slot
+        own = grammar.slots[str(slot.settings.like)] if slot and slot.kind == "like" else slot
         if own is not None and own.kind in (*_UNLIMITED, "column"):
             continue
         source = opened.sources.get(name)
         size = opened.records[name].size if source is None else source.size
-        others = set() if slot is None else set(slot.distinct_from)
-        others |= {other.name for other in grammar.slots.values() if name in other.distinct_from}
+        others = set() if slot is None else set(slot.settings.distinct_from)
+        others |= {
+            other.name for other in grammar.slots.values() if name in other.settings.distinct_from
+        }
         if size > 1:
             found.append(TrackedSlot(name, _bucket_names(source, size), frozenset(others)))
     return tuple(found[:_MAX_TRACKED])
