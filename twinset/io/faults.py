@@ -1,4 +1,4 @@
-"""Faults of an annotated set, each with its file and line; told all at once, or skipped when asked."""
+"""Faults of an annotated set, each with its file and line; reported all at once, or skipped on request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twinset.core.errors import DataError
 
 OnFault = Literal["stop", "skip"]
 
-_MOST_SHOWN = 10
+_MAX_SHOWN = 10  # faults in one error; more would scroll the first ones off the screen
 
 
 class Faults:
@@ -17,19 +17,19 @@ class Faults:
     Parameters
     ----------
     on_fault : {"stop", "skip"}
-        Whether faults end the reading, or what they concern is left out and noted.
+        Whether faults end the reading, or the rows and objects with faults are left out and noted.
     """
 
     def __init__(self, on_fault: OnFault = "stop") -> None:
         self.on_fault = on_fault
         self.found: list[str] = []
 
-    def add(self, place: str, what: str) -> None:
-        """Note a fault: `place` is its file, with line or entry; `what` says what is wrong with it."""
-        self.found.append(f"{place}: {what}")
+    def add(self, place: str, text: str) -> None:
+        """Add a fault: `place` is its file, with line or entry; `text` says what is wrong with it."""
+        self.found.append(f"{place}: {text}")
 
-    def settle(self, noun: str) -> tuple[str, ...]:
-        """Return the notes of what was left out; with "stop", raise for the first faults.
+    def resolve(self, noun: str) -> tuple[str, ...]:
+        """Return a note for each fault that was left out; with "stop", raise for the first faults.
 
         Raises
         ------
@@ -38,8 +38,8 @@ class Faults:
         """
         if not self.found:
             return ()
-        shown = "; ".join(self.found[:_MOST_SHOWN])
-        more = len(self.found) - _MOST_SHOWN
+        shown = "; ".join(self.found[:_MAX_SHOWN])
+        more = len(self.found) - _MAX_SHOWN
         if self.on_fault == "stop":
             count = "one fault" if len(self.found) == 1 else f"{len(self.found)} faults"
             raise DataError(
