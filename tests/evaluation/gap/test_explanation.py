@@ -6,11 +6,11 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.findings import ConfidentRow, ConfidentRows, FeatureImportances
 from twinset.core.seeding import rng_for
-from twinset.evaluation.gap._conditions import list_conditions
-from twinset.evaluation.gap._confident_rows import (
+from twinset.evaluation.gap._explanation import (
     DiscriminatorScores,
-    common_rule,
+    find_common_condition,
     find_confident_rows,
+    list_conditions,
 )
 from twinset.evaluation.gap.classifier import Classifier
 from twinset.measurement.harness import measure
@@ -73,14 +73,16 @@ def test_values_that_few_real_rows_hold_are_not_shown() -> None:
     real = Dataset.from_arrow(pa.table({"x": [1] * 5 + [2] * 20 + [3] * 75}))
     made = Dataset.from_arrow(pa.table({"x": [1, 2, 4]}))
     said = np.append(np.zeros(100), [0.9, 0.8, 0.7])
-    rows = find_confident_rows(judged_by(made, real, said), ["x"], None, real.slice(0, 0))
+    rows = find_confident_rows(judged_by(made, real, said), ["x"], np.arange(3), real.slice(0, 0))
     assert rows == (
         ConfidentRow(1, 0.9),
         ConfidentRow(2, 0.8, {"x": "2"}),
         ConfidentRow(3, 0.7, {"x": "4"}),
     )
     # In the train part they are as real.
-    unseen = find_confident_rows(judged_by(made, real.slice(30, 70), said[30:]), ["x"], None, real)
+    unseen = find_confident_rows(
+        judged_by(made, real.slice(30, 70), said[30:]), ["x"], np.arange(3), real
+    )
     assert unseen[0].values == {}
 
 
@@ -98,13 +100,13 @@ def test_rows_without_anything_in_common_have_no_rule() -> None:
     for seed in range(5):
         made, real = workers(800, 2 * seed), workers(800, 2 * seed + 1)
         said = rng_for(seed, "guess").random(1600)
-        assert common_rule(judged_by(made, real, said), ["age", "hours", "job"]) is None
+        assert find_common_condition(judged_by(made, real, said), ["age", "hours", "job"]) is None
 
 
 def test_few_rows_have_no_rule() -> None:
     made, real = workers(40, 1, odd=1.0), workers(40, 2)
     said = np.repeat([0.0, 1.0], 40)
-    assert common_rule(judged_by(made, real, said), ["age", "hours"]) is None
+    assert find_common_condition(judged_by(made, real, said), ["age", "hours"]) is None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_few_rows_have_no_rule() -> None:
 )
 def test_conditions_say_what_they_hold_for(column: pa.Array, words: set[str]) -> None:
     rows = Dataset.from_arrow(pa.table({"x": column}))
-    found = {one.words: one.holds for one in list_conditions(rows, rows, ["x"], np.arange(4))}
+    found = {one.words: one.rows for one in list_conditions(rows, rows, ["x"], np.arange(4))}
     assert words <= set(found)
     assert all(holds.shape == (8,) and holds.any() for holds in found.values())
     if "x is missing" in words:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.data.dataset import Dataset
-from twinset.evaluation.gap._pooled import PooledColumn, cut_at, places_of, quantile_places
+from twinset.evaluation.gap._columns import PooledColumn, cut_at, places_of, quantile_places
 from twinset.evaluation.gap._rounding import compute_roundness, compute_value_roundness
 
 values = st.one_of(
@@ -25,13 +25,11 @@ def _sets(x: list[float | None], y: list[float | None]) -> tuple[Dataset, Datase
 @given(sides, sides)
 def test_codes_give_the_numbers_back(x: list[float | None], y: list[float | None]) -> None:
     made, real = _sets(x, y)
-    column = PooledColumn.of(made, real, "x")
+    column = PooledColumn.from_sets(made, real, "x")
     table = np.append(column.values, np.nan)
     assert (np.diff(column.values) > 0).all()
-    for codes, counts, side in (
-        (column.synthetic, column.made, made),
-        (column.reference, column.real, real),
-    ):
+    places = column.rows(np.arange(len(table)))
+    for codes, counts, side in zip(places, (column.synthetic, column.reference), (made, real)):
         assert np.array_equal(table[codes], side.values("x"), equal_nan=True)
         assert counts.tolist() == np.bincount(codes, minlength=len(table)).tolist()
 
@@ -42,18 +40,18 @@ def test_whole_numbers_are_counted_and_decimals_sorted_to_the_same_codes() -> No
     halves = _sets(
         *([None if v is None else v + 0.5 for v in side] for side in (whole, whole[::-1]))
     )
-    one, other = PooledColumn.of(made, real, "x"), PooledColumn.of(*halves, "x")
+    one, other = PooledColumn.from_sets(made, real, "x"), PooledColumn.from_sets(*halves, "x")
     assert one.values.tolist() == (other.values - 0.5).tolist() == [1.0, 3.0, 7.0]
-    assert one.synthetic.tolist() == other.synthetic.tolist() == [1, 0, 3, 2, 1]
+    places = np.arange(4)
+    assert one.rows(places)[0].tolist() == other.rows(places)[0].tolist() == [1, 0, 3, 2, 1]
 
 
 def test_labels_of_both_sides_are_coded_and_missing_comes_last() -> None:
     made = Dataset.from_arrow(pa.table({"c": ["b", None, "z"]}))
     real = Dataset.from_arrow(pa.table({"c": ["a", "b", "b"]}))
-    column = PooledColumn.of(made, real, "c")
-    assert column.levels == ("a", "b", "z")
-    assert column.synthetic.tolist() == [1, 3, 2]
-    assert column.real.tolist() == [1.0, 2.0, 0.0, 0.0]
+    column = PooledColumn.from_sets(made, real, "c")
+    assert column.rows(np.arange(4))[0].tolist() == [1, 3, 2]
+    assert column.reference.tolist() == [1.0, 2.0, 0.0, 0.0]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(2, 30))
@@ -70,19 +68,19 @@ def test_roundness_of_distinct_values_is_that_of_the_rows(
     x: list[float | None], y: list[float | None]
 ) -> None:
     made, real = _sets(x, y)
-    column = PooledColumn.of(made, real, "x")
+    column = PooledColumn.from_sets(made, real, "x")
     by_row, by_value = compute_roundness(real, [made], "x"), compute_value_roundness(column)
     assert (by_row is None) == (by_value is None)
     if by_row is not None and by_value is not None:
         table = np.append(by_value, np.nan)
-        assert np.array_equal(table[column.reference], by_row[0], equal_nan=True)
-        assert np.array_equal(table[column.synthetic], by_row[1], equal_nan=True)
+        for found, expected in zip(column.rows(table), by_row[::-1]):
+            assert np.array_equal(found, expected, equal_nan=True)
 
 
 def test_roundness_of_dates_is_in_steps_of_time() -> None:
     days = pa.array([0, 86_400_000_000, 3_600_000_000], pa.int64()).cast(pa.timestamp("us"))
     data = Dataset.from_arrow(pa.table({"t": days}))
-    found = compute_value_roundness(PooledColumn.of(data, data, "t"))
+    found = compute_value_roundness(PooledColumn.from_sets(data, data, "t"))
     assert found == pytest.approx([5.0, 4.0, 5.0])
 
 
@@ -95,8 +93,8 @@ def test_places_are_cut_as_numpy_searches_them(edges: set[int], k: int) -> None:
 def test_the_reference_is_coded_once_where_it_is_kept() -> None:
     made, real = _sets([0.5, 2.5], [1.5, None])
     cache: dict[str, object] = {}
-    first = PooledColumn.of(made, real, "x", cache)
-    second = PooledColumn.of(real, real, "x", cache)
-    assert first.sides[1] is second.sides[1]
+    first = PooledColumn.from_sets(made, real, "x", cache)
+    second = PooledColumn.from_sets(real, real, "x", cache)
+    assert first.coded[1] is second.coded[1]
     assert second.values.tolist() == [1.5]
     assert first.values.tolist() == [0.5, 1.5, 2.5]

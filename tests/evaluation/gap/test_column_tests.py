@@ -6,7 +6,7 @@ from scipy.stats import chi2_contingency, fisher_exact
 
 from twinset.core.seeding import rng_for
 from twinset.core.stats.hypothesis_tests import excess_p
-from twinset.evaluation.gap._two_sample import chance_distance, chi_square_p
+from twinset.evaluation.gap._column_tests import chance_distance, chi_square_p
 
 counts = st.lists(st.tuples(st.integers(5, 60), st.integers(5, 60)), min_size=2, max_size=8)
 
