@@ -97,7 +97,7 @@ class Borderline(Generator):
         train = train.without_parents()
         bond = PairRule(self.across_entities, self.time_window)
         target = train.schema.target
-        if target is None or target.kind not in ("category", "boolean"):
+        if target is None or not target.has_levels:
             raise FitError(
                 "minority.borderline looks at the other classes and needs a label",
                 got="no target" if target is None else f"a target of kind {target.kind}",

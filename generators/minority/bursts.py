@@ -113,7 +113,7 @@ class Bursts(Generator):
         group = _named(train, self.group, "group")
         time = _named(train, self.time, "time")
         target = _named(train, self.target, "target")
-        if train.schema[time].kind not in ("datetime", "integer", "number"):
+        if not train.schema[time].has_order:
             raise FitError(
                 f"minority.bursts cannot read the time '{time}'",
                 got=train.schema[time].kind,
@@ -132,7 +132,7 @@ class _FittedBursts(FittedGenerator):
         self.group, self.time, self.target = group, time, target
         codes, levels = train.codes(group)
         self.cards: Ints = codes.astype(np.int64)
-        unit = 1e6 if train.schema[time].kind == "datetime" else 1.0
+        unit = 1e6 if train.schema[time].is_time else 1.0
         self.times: Floats = train.values(time) / unit
         self.unit = unit
         rare = self._rare()
@@ -275,10 +275,10 @@ class _FittedBursts(FittedGenerator):
         numbers = rng.choice(_LARGEST_STEP, int(burst.max()) + 1, replace=False)[burst]
         field = self.schema[self.group]
         values = known.to_pylist()
-        highest = 0 if field.kind == "category" else int(np.nanmax(self.train.values(self.group)))
+        highest = 0 if field.has_levels else int(np.nanmax(self.train.values(self.group)))
         for i in np.flatnonzero(is_fresh):
             number = int(numbers[i])
-            values[i] = f"new-{number:06d}" if field.kind == "category" else highest + 1 + number
+            values[i] = f"new-{number:06d}" if field.has_levels else highest + 1 + number
         return pa.array(values, known.type)
 
     def _numbers(
@@ -325,7 +325,7 @@ def _ranked(values: Floats) -> Floats:
 
 def _as_column(field: Field, values: Floats, missing: npt.NDArray[np.bool_]) -> pa.Array:
     kept = np.where(missing, 0.0, values)
-    if field.kind in ("integer", "datetime"):
+    if not field.is_continuous:
         whole = pa.array(np.rint(kept).astype(np.int64), mask=missing)
         return whole.cast(field.arrow_type)
     return pa.array(kept, mask=missing).cast(field.arrow_type, safe=False)

@@ -153,9 +153,7 @@ def numeric_columns(train: Dataset, skipped: set[str]) -> list[str]:
     names = []
     for field in train.schema.of_kind("number", "integer"):
         values = train.values(field.name)
-        many = len(np.unique(values[np.isfinite(values)])) > (
-            FEW_VALUES if field.kind == "integer" else 1
-        )
+        many = len(np.unique(values[np.isfinite(values)])) > (FEW_VALUES if field.is_whole else 1)
         if field.name not in skipped and many and not field.aggregate:
             names.append(field.name)
     return names

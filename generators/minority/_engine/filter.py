@@ -174,7 +174,7 @@ class _Coding:
         names, levels = [], {}
         for field in real.schema.fields:
             name = field.name
-            if field.kind in ("category", "boolean"):
+            if field.has_levels:
                 codes, texts = real.codes(name)
                 counts = np.bincount(codes[codes >= 0], minlength=len(texts))
                 order = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]

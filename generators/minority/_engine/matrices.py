@@ -157,7 +157,7 @@ def _read(
 def _number_array(column: EncodedColumn, values: Floats) -> pa.Array:
     kind = column.field.arrow_type
     missing = np.isnan(values) if column.missing is not None else None
-    if column.field.kind == "number":
+    if column.field.is_continuous:
         return _cast(pa.array(values, mask=missing), kind)
     if missing is not None:
         values = np.where(missing, 0.0, values)
@@ -173,7 +173,7 @@ def _label_array(column: EncodedColumn, codes: Codes) -> pa.Array:
     if not column.levels:
         return pa.nulls(len(codes), column.field.arrow_type)
     missing = codes < 0 if column.missing is not None else None
-    if column.field.kind == "boolean":
+    if pa.types.is_boolean(column.field.arrow_type):
         return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
     indices = pa.array(np.ascontiguousarray(codes), mask=missing)
     return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
@@ -226,8 +226,8 @@ class KnownRows:
         """Return a number for each row of a table, (n,), that depends on the telling columns alone."""
         marks = np.zeros(len(dataset), dtype=np.uint64)
         fields = dataset.schema.fields
-        numeric = [f.name for f in fields if f.kind not in ("category", "boolean")]
-        nominal = [f.name for f in fields if f.kind in ("category", "boolean")]
+        numeric = [f.name for f in fields if not f.has_levels]
+        nominal = [f.name for f in fields if f.has_levels]
         for is_number, i, _ in self.columns:
             plain = dataset.values(numeric[i]) if is_number else dataset.codes(nominal[i])[0] + 0.0
             marks = (marks ^ (plain + 0.0).view(np.uint64)) * _MIX

@@ -179,7 +179,7 @@ def _times(class_rows: ClassPoints) -> tuple[Floats, float]:
         class_rows.grid.number_columns, class_rows.cells.numbers.T, strict=True
     ):
         if column.field.name in timed:
-            return values, 1e6 if column.field.kind == "datetime" else 1.0
+            return values, 1e6 if column.field.is_time else 1.0
     raise ParameterError(
         "time_window needs to know when rows happen",
         got="no column of dates or numbers with the role time",

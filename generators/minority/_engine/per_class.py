@@ -87,7 +87,7 @@ def rows_by_label(train: Dataset) -> list[Rows]:
     [[1], [0, 2]]
     """
     target = train.schema.target
-    if target is None or target.kind not in ("category", "boolean"):
+    if target is None or not target.has_levels:
         return [np.arange(len(train))]
     codes, levels = train.codes(target.name)
     groups = [np.flatnonzero(codes == code) for code in (*range(len(levels)), -1)]

@@ -108,13 +108,13 @@ def unmet(where: Where, train: Dataset | None = None) -> ParameterError:
 def _feasible(
     train: Dataset, name: str, condition: object, allowed: str, todo: str
 ) -> tuple[str, str]:
-    kind = train.schema[name].kind
-    if kind in ("category", "boolean"):
+    field = train.schema[name]
+    if field.has_levels:
         levels = train.codes(name)[1]
         shown = ", ".join(levels[:_SHOWN_LEVELS]) + (", ..." if len(levels) > _SHOWN_LEVELS else "")
         meant = did_you_mean(str(condition), levels) if isinstance(condition, str) else ""
         return shown or allowed, meant or todo
-    if kind in ("number", "integer") and condition is not None:
+    if field.is_numeric and condition is not None:
         values = train.values(name)
         values = values[~np.isnan(values)]
         if len(values):
