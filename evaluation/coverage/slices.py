@@ -296,7 +296,5 @@ def _regions(found: Sequence[Slice]) -> RegionShares:
     """Return the slices without the counts that would disclose 1 to 10 rows."""
     regions: dict[bool, list[RegionShare]] = {True: [], False: []}
     for one in found:
-        told = one.to_json()
-        share = RegionShare(told["words"], told["real_share"], told["synthetic_share"])
-        regions[one.is_missing].append(share)
+        regions[one.is_missing].append(one.region)
     return RegionShares(tuple(regions[True]), tuple(regions[False]))

@@ -21,8 +21,7 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
-from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix
-from twinset.core.features.reduction import Reduction
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups

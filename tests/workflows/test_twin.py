@@ -254,13 +254,15 @@ def test_a_digest_depends_on_seed_and_on_every_value() -> None:
     table = open_table(people(30))
     changed = people(30).set_column(1, "age", pa.array([1, *people(30)["age"].to_pylist()[1:]]))
     digests = {
-        Seal.of(table, 0).real_digest,
-        Seal.of(table, 1).real_digest,
-        Seal.of(open_table(changed), 0).real_digest,
+        Seal.from_rows(table, 0).real_digest,
+        Seal.from_rows(table, 1).real_digest,
+        Seal.from_rows(open_table(changed), 0).real_digest,
     }
     assert len(digests) == 3
     rows = np.arange(5)
-    assert Seal.of(table, 0).holdout_digest(rows) != Seal.of(table, 0).holdout_digest(rows[:4])
+    assert Seal.from_rows(table, 0).holdout_digest(rows) != Seal.from_rows(table, 0).holdout_digest(
+        rows[:4]
+    )
 
 
 def test_the_note_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_nothing_stays_behind_when_the_measuring_fails(
     def failing(*args: object, **kwargs: object) -> None:
         raise DataError("no")
 
-    monkeypatch.setattr("twinset.workflows.twin.appraise", failing)
+    monkeypatch.setattr("twinset.workflows.twin.measure_and_report", failing)
     out = real.with_name("t.csv")
     out.write_text("an older twin")
     with pytest.raises(DataError):

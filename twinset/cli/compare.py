@@ -16,8 +16,7 @@ from twinset.core.errors import RecipeError
 from twinset.core.findings import Verdict
 
 if TYPE_CHECKING:
-    from twinset.report.candidates import CandidateReport
-    from twinset.report.candidates import MetricRow
+    from twinset.report.candidates import CandidateReport, MetricRow
 
 _SIGNS = dict(zip(Verdict, "+!?-"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from functools import singledispatch
 
 from twinset.core import findings as f
@@ -13,6 +14,15 @@ from twinset.core.features.slice_search import FEWEST_TOLD
 from twinset.measurement.verdict import MIN_ROWS, rows_needed
 from twinset.report.answers.phrases import QUESTIONS, capitalize, count, joined, short
 from twinset.report.answers.scores import degradation_interval
+
+
+class Obstacle(StrEnum):
+    """Reason why a generator cannot make the rows of a slice."""
+
+    NO_ROWS = "no real rows"
+    FEW_ROWS = "few real rows"
+    CLASH = "shares clash"
+
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
 TRAINED_ON = {
@@ -189,6 +199,14 @@ def gap_sentence(condition: str, synthetic: float | None, target: float, declare
     share = _share_or_few(target)
     aim = f"the target is {share}" if declared else f"{share} of the real ones"
     return _slice_sentence(condition, synthetic, aim)
+
+
+def obstacle_sentence(obstacle: Obstacle, expected: float) -> str:
+    """Return why the rows of a slice cannot be made; `expected` is the share that it will have."""
+    if obstacle == Obstacle.CLASH:
+        return f"its share will be about {_share_or_few(expected)}: the declared shares clash"
+    few = "no" if obstacle == Obstacle.NO_ROWS else f"fewer than {FEWEST_TOLD}"
+    return f"{few} real rows to learn from"
 
 
 def _slice_sentence(condition: str, synthetic: float | None, aim: str) -> str:
