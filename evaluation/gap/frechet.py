@@ -21,8 +21,7 @@ from twinset.core.contracts import (
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
-from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix
-from twinset.core.features.reduction import Reduction
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
@@ -190,7 +189,7 @@ def _embed_images(column: str, name: str, rows: Dataset) -> Matrix:
 
 
 def _embed_texts(column: str, embedding: TextEmbedding, rows: Dataset) -> Matrix:
-    return embedding.vectors(rows.records.column(column))
+    return embedding.embed(rows.records.column(column))
 
 
 def _fit_view(
