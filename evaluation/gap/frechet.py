@@ -189,7 +189,7 @@ def _embed_images(column: str, name: str, rows: Dataset) -> Matrix:
 
 
 def _embed_texts(column: str, embedding: TextEmbedding, rows: Dataset) -> Matrix:
-    return embedding.vectors(rows.records.column(column))
+    return embedding.embed(rows.records.column(column))
 
 
 def _fit_view(
