@@ -316,7 +316,7 @@ words("gaps: population sums to 2", "sum", *GAPS, "--population", "region={north
 words("gaps: population of a number", "income", *GAPS, "--population", "income={1: 0.9}")
 words("gaps: unknown generator", "tabular.trees", *GAPS, "--use", "tabular.tres")
 words("gaps: target absent", "lable", *GAPS, "--target", "lable")
-words("gaps: most 0", "slices", *GAPS, "--most", "0")
+words("gaps: most 0", "slices", *GAPS, "--max-slices", "0")
 
 
 @case("gaps: column lacking", "income")

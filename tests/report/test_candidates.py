@@ -51,7 +51,7 @@ def test_equal_verdicts_and_touching_intervals_recommend_nobody(candidates):
     found = candidates({"a": ALL_GOOD, "b": ALL_GOOD}).recommendation
     assert (found.candidate, found.mark) == (None, "inconclusive")
     assert found.text == (
-        "Neither a nor b can be recommended over the other: they cannot be told apart."
+        "Neither a nor b can be recommended over the other: they cannot be distinguished."
     )
 
 

@@ -289,7 +289,7 @@ class CandidateReport:
         ahead = [
             f"{x} is ahead in {joined(found)}" for x in left if (found := self._ahead(x, left))
         ]
-        reasons = [joined(ahead) if ahead else "they cannot be told apart", *out]
+        reasons = [joined(ahead) if ahead else "they cannot be distinguished", *out]
         head = (
             f"Neither {left[0]} nor {left[1]} can be recommended over the other"
             if len(left) == 2

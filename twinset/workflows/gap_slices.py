@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where, implies
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.core.stats.hypothesis_tests import Floats
 from twinset.report.answers.sentences import Obstacle, gap_sentence, obstacle_sentence
 
@@ -107,7 +107,7 @@ def plan_rows(
         for aim, mask in zip(aims, there)
     ]
     missed = [i for i in range(len(aims)) if counts[i] < shares[i] * len(synthetic)]
-    able = [i for i in missed if known[i] >= FEWEST_TOLD or not learns]
+    able = [i for i in missed if known[i] >= MIN_REPORTED or not learns]
     wheres = [aim.where for aim in aims]
     within = np.array([[_within(there, wheres, i, j) for j in able] for i in able])
     rows = np.zeros(len(aims), dtype=np.int64)
@@ -119,7 +119,7 @@ def plan_rows(
         inside = sum(_within(there, wheres, i, j) * rows[j] for j in able)
         expected = (counts[i] + inside) / total
         obstacle = None
-        if learns and known[i] < FEWEST_TOLD:
+        if learns and known[i] < MIN_REPORTED:
             obstacle = Obstacle.FEW_ROWS if known[i] else Obstacle.NO_ROWS
         elif expected < _REACHED * shares[i]:
             obstacle = Obstacle.CLASH
@@ -127,7 +127,7 @@ def plan_rows(
             Gap(
                 words=aims[i].words,
                 where=aims[i].where,
-                synthetic=None if 0 < counts[i] < FEWEST_TOLD else counts[i] / len(synthetic),
+                synthetic=None if 0 < counts[i] < MIN_REPORTED else counts[i] / len(synthetic),
                 target_share=float(shares[i]),
                 declared=aims[i].declared,
                 rows=int(rows[i]),

@@ -21,7 +21,7 @@ Slots = tuple[int, ...]
 
 ALPHA = 0.05
 """False discovery rate over everything searched, a third of it for each depth."""
-FEWEST_TOLD = 11
+MIN_REPORTED = 11
 """Counts of 1 to 10 rows are not told."""
 
 _BEAM = 200
@@ -79,8 +79,8 @@ class Slice:
         real, synthetic = self.real_rows, self.synthetic_rows
         return RegionShare(
             self.words,
-            None if 0 < real < FEWEST_TOLD else self.real_share,
-            None if 0 < synthetic < FEWEST_TOLD else self.synthetic_share,
+            None if 0 < real < MIN_REPORTED else self.real_share,
+            None if 0 < synthetic < MIN_REPORTED else self.synthetic_share,
         )
 
 

@@ -52,7 +52,7 @@ MARKS: Mapping[Verdict | Effect, Mark] = {
 
 
 @dataclass(frozen=True)
-class Question:
+class FamilyQuestion:
     """The question that one family of metrics answers.
 
     Parameters
@@ -80,22 +80,22 @@ class Question:
         return one if n == 1 else several
 
 
-QUESTIONS: Mapping[str, Question] = {
-    "gap": Question(
+QUESTIONS: Mapping[str, FamilyQuestion] = {
+    "gap": FamilyQuestion(
         "How far from real?",
         "Gap",
         "closeness to real",
         ("is as good as real rows", "are as good as real rows"),
         ("is different from real rows", "are different from real rows"),
     ),
-    "coverage": Question(
+    "coverage": FamilyQuestion(
         "What is missing?",
         "Coverage",
         "coverage",
         ("misses nothing that was looked for", "miss nothing that was looked for"),
         ("misses something", "miss something"),
     ),
-    "utility": Question(
+    "utility": FamilyQuestion(
         "Does it help?",
         "Usefulness",
         "usefulness",
@@ -103,7 +103,7 @@ QUESTIONS: Mapping[str, Question] = {
         ("does not help", "do not help"),
         ("shows no clear use", "show no clear use"),
     ),
-    "privacy": Question(
+    "privacy": FamilyQuestion(
         "Does it leak?",
         "Leaks",
         "privacy",

@@ -10,7 +10,7 @@ from functools import singledispatch
 
 from twinset.core import findings as f
 from twinset.core.contracts import Score
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, rows_needed
 from twinset.report.answers.phrases import QUESTIONS, capitalize, count, joined, short
 from twinset.report.answers.scores import degradation_interval
@@ -86,8 +86,8 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return ""
     if rows.n < MIN_ROWS:
         there = str(rows.n)
-        if rows.n < FEWEST_TOLD:
-            there = f"at most {FEWEST_TOLD - 1} (so small a count is not shown exactly)"
+        if rows.n < MIN_REPORTED:
+            there = f"at most {MIN_REPORTED - 1} (so small a count is not shown exactly)"
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = rows_needed(rows.n, interval, score.margin)
     if needed is None:
@@ -205,7 +205,7 @@ def obstacle_sentence(obstacle: Obstacle, expected: float) -> str:
     """Return why the rows of a slice cannot be made; `expected` is the share that it will have."""
     if obstacle == Obstacle.CLASH:
         return f"its share will be about {_share_or_few(expected)}: the declared shares clash"
-    few = "no" if obstacle == Obstacle.NO_ROWS else f"fewer than {FEWEST_TOLD}"
+    few = "no" if obstacle == Obstacle.NO_ROWS else f"fewer than {MIN_REPORTED}"
     return f"{few} real rows to learn from"
 
 
@@ -231,11 +231,11 @@ def _plain(value: object) -> str:
 
 
 def _share_or_few(share: float | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if share is None else f"{100 * share:.1f} %"
+    return f"fewer than {MIN_REPORTED}" if share is None else f"{100 * share:.1f} %"
 
 
 def _count_or_few(n: int | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if n is None else f"{n:,}"
+    return f"fewer than {MIN_REPORTED}" if n is None else f"{n:,}"
 
 
 def _rate(share: float | str) -> str:

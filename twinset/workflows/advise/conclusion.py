@@ -213,7 +213,7 @@ def _calibration(
     return {
         "odds_factor": fitted[challenger].odds_factor,
         "way": ways[challenger].way,
-        "way_told": WAYS[ways[challenger].way],
+        "way_title": WAYS[ways[challenger].way],
         "lines": {
             name: {
                 "log_loss": log_loss(p, truth),
