@@ -89,18 +89,20 @@ def test_what_was_not_measured_or_decided_is_said(candidates):
     assert found.mark == "inconclusive"
 
 
-@pytest.mark.parametrize("one", list(product(VERDICTS, repeat=4)))
-def test_take_is_said_only_where_every_verdict_is_good(candidates, one):
-    for other in (ALL_GOOD, LEAKS, ("not measurable",) * 4):
-        report = candidates({"a": one, "b": other})
-        found = report.recommendation
-        if found.candidate is not None:
-            marks = [s.mark for s in report.verdicts[found.candidate].values()]
-            assert marks[3] != "bad"
-            assert (
-                found.text.startswith("Take ") == (set(marks) == {"good"}) == (found.mark == "good")
-            )
-        assert found.text.endswith(".")
+def test_take_is_said_only_where_every_verdict_is_good(candidates):
+    for one in product(VERDICTS, repeat=4):
+        for other in (ALL_GOOD, LEAKS, ("not measurable",) * 4):
+            report = candidates({"a": one, "b": other})
+            found = report.recommendation
+            if found.candidate is not None:
+                marks = [s.mark for s in report.verdicts[found.candidate].values()]
+                assert marks[3] != "bad"
+                assert (
+                    found.text.startswith("Take ")
+                    == (set(marks) == {"good"})
+                    == (found.mark == "good")
+                )
+            assert found.text.endswith(".")
 
 
 def test_answers_group_the_candidates_by_verdict(candidates):

@@ -290,9 +290,8 @@ def test_a_set_is_taken_with_its_own_schema() -> None:
     assert again.schema.target.name == "region"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
+def test_arguments_that_cannot_be_used() -> None:
+    for arguments, error in [
         ({"rows": 0}, ParameterError),
         ({"seed": -1}, ParameterError),
         ({"workers": 0}, ParameterError),
@@ -303,11 +302,9 @@ def test_a_set_is_taken_with_its_own_schema() -> None:
         ({"target": "label", "positive": "maybe"}, DataError),
         ({"where": {"age": {"gt": 1000}}}, DataError),
         ({"use": "image.shapes"}, RecipeError),
-    ],
-)
-def test_arguments_that_cannot_be_used(arguments: dict[str, object], error: type) -> None:
-    with pytest.raises(error):
-        twin(people(60), **arguments)
+    ]:
+        with pytest.raises(error):
+            twin(people(60), **arguments)
 
 
 def test_nothing_stays_behind_when_the_measuring_fails(

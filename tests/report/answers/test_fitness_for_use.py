@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.report.conftest import components, models
 from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
 from twinset.report.answers.uses import caution, in_short, uses
@@ -28,19 +26,16 @@ def test_a_good_set_serves_all_purposes(score) -> None:
     assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
 
 
-@pytest.mark.parametrize(
-    ("verdict", "mixed", "expected"),
-    [
+def test_training_follows_the_models(score) -> None:
+    for verdict, mixed, expected in [
         ("different", "hurts", ["no", "no"]),
         ("cannot tell", "no evidence", ["cannot tell", "no gain shown"]),
         ("as good as real", "helps", ["yes", "yes"]),
         ("as good as real", "hurts", ["with care", "no"]),
         ("not measurable", "", ["not measured", "not measured"]),
-    ],
-)
-def test_training_follows_the_models(score, verdict, mixed, expected) -> None:
-    found = () if verdict == "not measurable" else (models(mixed),)
-    assert answers([score(MODELS, verdict, findings=found)])[:2] == expected
+    ]:
+        found = () if verdict == "not measurable" else (models(mixed),)
+        assert answers([score(MODELS, verdict, findings=found)])[:2] == expected
 
 
 def test_a_group_that_is_off_asks_for_care(score) -> None:

@@ -1,7 +1,5 @@
 from dataclasses import replace
 
-import pytest
-
 from tests.report.conftest import components, models
 from twinset.core.findings import (
     AddedRows,
@@ -97,16 +95,14 @@ def test_signs_of_leaking_tell_what_the_metric_found(score):
     assert "7 of 9 synthetic rows equal a training one" in found.text
 
 
-@pytest.mark.parametrize(
-    ("effect", "mark"), [("helps", "good"), ("hurts", "bad"), ("no evidence", "inconclusive")]
-)
-def test_usefulness_is_about_the_mixed_set_first(score, effect, mark):
-    found = answer(
-        [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
-    )
-    assert found.mark == mark
-    assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
-    assert "do not train as well" in found.text
+def test_usefulness_is_about_the_mixed_set_first(score):
+    for effect, mark in [("helps", "good"), ("hurts", "bad"), ("no evidence", "inconclusive")]:
+        found = answer(
+            [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
+        )
+        assert found.mark == mark
+        assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
+        assert "do not train as well" in found.text
 
 
 def test_rare_rows_alone_are_not_said_to_train_a_model(score):
@@ -137,11 +133,11 @@ NOTHING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("nothing", NOTHING, ids=lambda one: type(one).__name__)
-def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score, nothing):
-    found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
-    assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
-    assert remarks(score("gap.a", findings=(nothing,))) != []
+def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score):
+    for nothing in NOTHING:
+        found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
+        assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+        assert remarks(score("gap.a", findings=(nothing,))) != []
 
 
 def test_the_components_that_are_different_are_named_first(score):
@@ -192,23 +188,23 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     )
 
 
-@pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
-def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
-    later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
-    told = summarize_families([later])[place].text
-    assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
-    assert (
-        "part of the distance" not in summarize_families([score(metric, "different")])[place].text
-    )
+def test_what_time_alone_explains_is_told(score) -> None:
+    for metric, place in [("gap.k_marginals", 0), ("coverage.slices", 1)]:
+        later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
+        told = summarize_families([later])[place].text
+        assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
+        assert (
+            "part of the distance"
+            not in summarize_families([score(metric, "different")])[place].text
+        )
 
 
 MODELS = "utility.train_synthetic_test_real"
 OPEN = ("open", "may or may not", "inconclusive", "disagree", "No evidence")
 
 
-@pytest.mark.parametrize(
-    ("by_models", "by_rate", "addition", "mark"),
-    [
+def test_whether_adding_helps_has_one_answer(score) -> None:
+    for by_models, by_rate, addition, mark in [
         # As on the page of the fraud set: it hurts by the models, and the rate contains zero.
         ("hurts", Effect.NOT_SHOWN, "no", "bad"),
         ("helps", Effect.NOT_SHOWN, "yes", "good"),
@@ -216,35 +212,33 @@ OPEN = ("open", "may or may not", "inconclusive", "disagree", "No evidence")
         ("no evidence", Effect.NOT_SHOWN, "no gain shown", "inconclusive"),
         ("helps", Effect.HURTS, "cannot tell", "inconclusive"),
         ("hurts", Effect.HURTS, "no", "bad"),
-    ],
-)
-def test_whether_adding_helps_has_one_answer(score, by_models, by_rate, addition, mark) -> None:
-    worth = ExchangeRate("Class", "boosted trees", ("1",), -40.0, 90.0, by_rate)
-    scores = [
-        score(MODELS, findings=(models(by_models),)),
-        score("utility.exchange_rate", "different", findings=(worth,), higher_is_better=True),
-    ]
-    found = answer(scores, "utility")
-    assert (found.mark, uses(scores)[1].answer, uses(scores)[1].mark) == (mark, addition, mark)
-    says = {
-        "good": "It helps" in found.text,
-        "bad": "It hurts" in found.text or "add none" in found.text,
-        "inconclusive": any(word in found.text for word in OPEN),
-    }
-    assert {key for key, is_there in says.items() if is_there} == {mark}
-    # The sentence of the rate alone gives numbers and no answer to the question.
-    is_decided = by_rate != Effect.NOT_SHOWN
-    assert ("harm" in remarks(scores[1])[0]) == is_decided
-    assert "open whether" not in remarks(scores[1])[0]
+    ]:
+        worth = ExchangeRate("Class", "boosted trees", ("1",), -40.0, 90.0, by_rate)
+        scores = [
+            score(MODELS, findings=(models(by_models),)),
+            score("utility.exchange_rate", "different", findings=(worth,), higher_is_better=True),
+        ]
+        found = answer(scores, "utility")
+        assert (found.mark, uses(scores)[1].answer, uses(scores)[1].mark) == (mark, addition, mark)
+        says = {
+            "good": "It helps" in found.text,
+            "bad": "It hurts" in found.text or "add none" in found.text,
+            "inconclusive": any(word in found.text for word in OPEN),
+        }
+        assert {key for key, is_there in says.items() if is_there} == {mark}
+        # The sentence of the rate alone gives numbers and no answer to the question.
+        is_decided = by_rate != Effect.NOT_SHOWN
+        assert ("harm" in remarks(scores[1])[0]) == is_decided
+        assert "open whether" not in remarks(scores[1])[0]
 
 
-@pytest.mark.parametrize("verdict", ["as good as real", "different", "cannot tell"])
-@pytest.mark.parametrize("effect", ["helps", "hurts", "no evidence"])
-def test_whether_synthetic_rows_replace_real_ones_has_one_answer(score, verdict, effect) -> None:
-    scores = [score(MODELS, verdict, findings=(models("helps", effect),))]
-    text = answer(scores, "utility").text.partition("Synthetic rows alone ")[2]
-    assert uses(scores)[0].answer == {"different": "no", "cannot tell": "cannot tell"}.get(
-        verdict, "yes"
-    )
-    assert text.startswith("do not train") == (verdict == "different")
-    assert ("inconclusive" in text) == (verdict == "cannot tell")
+def test_whether_synthetic_rows_replace_real_ones_has_one_answer(score) -> None:
+    for verdict in ["as good as real", "different", "cannot tell"]:
+        for effect in ["helps", "hurts", "no evidence"]:
+            scores = [score(MODELS, verdict, findings=(models("helps", effect),))]
+            text = answer(scores, "utility").text.partition("Synthetic rows alone ")[2]
+            assert uses(scores)[0].answer == {"different": "no", "cannot tell": "cannot tell"}.get(
+                verdict, "yes"
+            )
+            assert text.startswith("do not train") == (verdict == "different")
+            assert ("inconclusive" in text) == (verdict == "cannot tell")
