@@ -69,7 +69,7 @@ class AddDefects(SeededImages):
     def __post_init__(self) -> None:
         for name in self.kinds_of_defect:
             if name not in DEFECTS:
-                raise UnknownNameError.of("kind of defect", name, DEFECTS)
+                raise UnknownNameError.for_name("kind of defect", name, DEFECTS)
         self._weights()
         for field, least, most in (
             ("n_defects_range", 1, 20), ("side_range", 0.02, 0.8), ("amount_range", 0, 1),

@@ -66,7 +66,7 @@ class Weather(SeededImages):
     def __post_init__(self) -> None:
         for name in self.kinds_of_weather:
             if name not in EFFECTS:
-                raise UnknownNameError.of("kind of weather", name, EFFECTS)
+                raise UnknownNameError.for_name("kind of weather", name, EFFECTS)
         low, high = self.amount_range
         if not 0 <= low <= high <= 1:
             raise ParameterError(

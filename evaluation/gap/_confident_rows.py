@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.core.findings import ConfidentRow, RegionShare
 from twinset.core.stats.hypothesis_tests import excess_p
 
@@ -130,7 +130,7 @@ def common_rule(judged: DiscriminatorScores, columns: Sequence[str]) -> RegionSh
     if not beyond or excess_p(hits[0], sizes[0], hits[1], sizes[1]) > _SURE:
         return None
     words = " and ".join(literal.words for literal in rule)
-    shares = [None if 0 < k < FEWEST_TOLD else k / n for k, n in zip(hits, sizes)]
+    shares = [None if 0 < k < MIN_REPORTED else k / n for k, n in zip(hits, sizes)]
     return RegionShare(words, real=shares[1], synthetic=shares[0])
 
 

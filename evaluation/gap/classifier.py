@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.features.encoder import shared_encoder
@@ -69,7 +69,7 @@ class Classifier(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset, some_places
+    >>> from twinset.core.data.dataset import Dataset, sample_positions
     >>> rng = np.random.default_rng(0)
     >>> real, made = (Dataset.from_arrow(pa.table({"x": rng.normal(m, 1, 300)})) for m in (0, 9))
     >>> told = Comparison(train=real, synthetic=made, reference=real)
@@ -97,7 +97,7 @@ class Classifier(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1; details say which columns gave it away."""
         reference = comparison.reference.at_most(self.max_rows, rng)
-        kept = some_places(len(comparison.synthetic), self.max_rows, rng)
+        kept = sample_positions(len(comparison.synthetic), self.max_rows, rng)
         synthetic = comparison.synthetic.take(kept)
         fewest = min(len(reference), len(synthetic))
         if fewest < 4:

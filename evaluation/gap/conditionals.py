@@ -109,7 +109,7 @@ class Conditionals(Metric):
         value = float(fractions.mean())
         if comparison.value_only:
             return Measurement(value)
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         slopes = stray_slopes(told, by_chance, fractions)
         drawn = _resampled(fractions, slopes, groups)
         worst = np.argsort(-fractions, kind="stable")

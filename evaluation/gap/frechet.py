@@ -110,7 +110,7 @@ class Frechet(Metric):
             )
         reference = comparison.reference.at_most(n, rng)
         synthetic = comparison.synthetic.at_most(n, rng)
-        groups = Groups.deal(n, self.replicates, rng), Groups.deal(n, self.replicates, rng)
+        groups = Groups.assign(n, self.replicates, rng), Groups.assign(n, self.replicates, rng)
         order = rng.permutation(n)
         rows = {view.name: (view.of(reference), view.of(synthetic)) for view in views}
         values = np.array([frechet_distance(*pair) for pair in rows.values()])

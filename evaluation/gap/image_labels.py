@@ -114,7 +114,7 @@ class ImageLabels(Metric):
             )
         features = _features(synthetic, comparison)
         odd = np.column_stack([m.contradicted(features, synthetic, n) for n, m in models.items()])
-        found, drawn = Groups.deal(len(synthetic), self.replicates, rng).means(odd.astype(float))
+        found, drawn = Groups.assign(len(synthetic), self.replicates, rng).means(odd.astype(float))
         shares = found[0]
         if comparison.value_only:
             return Measurement(float(shares.mean()))

@@ -108,8 +108,8 @@ class ImageProperties(Metric):
         names = [name for name in real.schema.names if not real.is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        of_reference = Groups.assign(len(reference), self.replicates, rng)
+        of_synthetic = Groups.assign(len(synthetic), self.replicates, rng)
         found = [
             column_distance(PooledColumn.of(made, real, name), of_synthetic, of_reference)
             for name in names

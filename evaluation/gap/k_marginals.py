@@ -82,8 +82,8 @@ class KMarginals(Metric):
         if not len(synthetic) or not len(reference):
             raise NotMeasurable("there are no rows to compare")
         triples = choose_triples(names, comparison.target, self.n_triples, rng)
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        of_reference = Groups.assign(len(reference), self.replicates, rng)
+        of_synthetic = Groups.assign(len(synthetic), self.replicates, rng)
         used = sorted({name for triple in triples for name in triple})
         cells = {
             name: column_cells(

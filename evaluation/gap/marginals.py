@@ -94,8 +94,8 @@ class Marginals(Metric):
         if not len(synthetic) or not len(reference):
             raise NotMeasurable("there are no rows to compare")
         names = synthetic.schema.names
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        of_reference = Groups.assign(len(reference), self.replicates, rng)
+        of_synthetic = Groups.assign(len(synthetic), self.replicates, rng)
         groups = (of_synthetic, of_reference)
         cache = comparison.cache
         columns = {name: PooledColumn.of(synthetic, reference, name, cache) for name in names}

@@ -202,7 +202,7 @@ def _p_value(
 def _replicates(made: Matrix, real: Matrix, b: int, rng: np.random.Generator) -> Floats:
     """Return bootstrap replicates of the squared discrepancy, shape (b,)."""
     n = len(made)
-    of_real, of_made = Groups.deal(n, b, rng), Groups.deal(n, b, rng)
+    of_real, of_made = Groups.assign(n, b, rng), Groups.assign(n, b, rng)
     means = []
     for features, groups in ((made, of_made), (real, of_real)):
         order = np.argsort(groups.group, kind="stable")

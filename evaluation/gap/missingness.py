@@ -89,8 +89,8 @@ class Missingness(Metric):
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
             return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        groups = (Groups.deal(len(synthetic), self.replicates, rng), of_reference)
+        of_reference = Groups.assign(len(reference), self.replicates, rng)
+        groups = (Groups.assign(len(synthetic), self.replicates, rng), of_reference)
         others = names + [n for n in reference.schema.names if n not in names]
         cells = _Cells.of(comparison.train, (synthetic, reference), others[: self.max_columns])
         gaps, drawn = [], np.zeros(self.replicates)

@@ -88,8 +88,8 @@ class Pairs(Metric):
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         if not len(synthetic) or not len(reference):
             raise NotMeasurable("there are no rows to compare")
-        of_reference = Groups.deal(len(reference), self.replicates, rng)
-        of_synthetic = Groups.deal(len(synthetic), self.replicates, rng)
+        of_reference = Groups.assign(len(reference), self.replicates, rng)
+        of_synthetic = Groups.assign(len(synthetic), self.replicates, rng)
         cache = comparison.cache
         columns = [PooledColumn.of(synthetic, reference, name, cache) for name in names]
         cuts = [cells_of(column, self.n_bins) for column in columns]

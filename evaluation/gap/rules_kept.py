@@ -92,7 +92,7 @@ class RulesKept(Metric):
         train, synthetic, reference = comparison.train, comparison.synthetic, comparison.reference
         if not len(synthetic) or not len(reference):
             raise NotMeasurable("there are no rows to compare")
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
         if key not in comparison.cache:
             comparison.cache[key] = self._checks(train)

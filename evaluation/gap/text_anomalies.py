@@ -106,7 +106,7 @@ class TextAnomalies(Metric):
         slips = known.slips(synthetic)
         names = tuple(slip.name for slip in slips)
         values = np.array([slip.rate for slip in slips])
-        drawn = _replicated(slips, Groups.deal(n, self.replicates, rng))
+        drawn = _replicated(slips, Groups.assign(n, self.replicates, rng))
         facts = {
             "slips": {names[i]: float(values[i]) for i in np.argsort(-values, kind="stable")},
             "rows": {"train": len(train), "synthetic": n},

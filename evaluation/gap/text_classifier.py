@@ -104,7 +104,7 @@ class TextClassifier(Metric):
         opinion = _cross_fitted(features, is_made, fold, seed)
         sure = opinion > np.quantile(opinion[~is_made], 1 - _FALSE_ALARMS, method="higher")
         told, alarms = (
-            Groups.deal(n, self.replicates, rng).means(side[:, None].astype(np.float64))
+            Groups.assign(n, self.replicates, rng).means(side[:, None].astype(np.float64))
             for side in (sure[is_made], sure[~is_made])
         )
         value = max(float(told[0][0, 0] - alarms[0][0, 0]), 0.0)

@@ -104,7 +104,7 @@ class TextLabels(Metric):
         forecast, by_chance = (np.column_stack(side) for side in zip(*told))
         fractions = stray_fractions(forecast, by_chance)
         value = float(fractions.mean())
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         slopes = stray_slopes(forecast, by_chance, fractions)
         first, second = groups.means(slopes)[1], groups.means(slopes**2)[1]
         step = np.divide(first, second, out=np.zeros_like(first), where=second > 1e-12)

@@ -130,7 +130,7 @@ class Texts(Metric):
             raise NotMeasurable(f"it needs at least {_LEAST_ROWS} texts of each side")
         train = comparison.train.at_most(self.max_rows, rng)
         sides = [part.at_most(n, rng) for part in (comparison.reference, comparison.synthetic)]
-        deals = [Groups.deal(len(part), self.replicates, rng) for part in sides]
+        deals = [Groups.assign(len(part), self.replicates, rng) for part in sides]
         seed = draw_seed(rng)
         found = [
             pattern

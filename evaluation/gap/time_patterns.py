@@ -108,7 +108,7 @@ class TimePatterns(Metric):
             known = [part[~np.isnan(part)] for part in shown]
             if min(map(len, known)) < _LEAST_ROWS:
                 continue
-            deals = [Groups.deal(len(part), self.replicates, rng) for part in known]
+            deals = [Groups.assign(len(part), self.replicates, rng) for part in known]
             found += _calendar(name, known, deals)
             if name == main:
                 found += _rhythm(name, known, deals)
@@ -205,7 +205,7 @@ def _gaps(
     edges = np.unique(np.quantile(gaps[0], np.linspace(0, 1, _GAP_BINS + 1)[1:-1]))
     sides = []
     for part in gaps:
-        deal = Groups.deal(len(part), b, rng)
+        deal = Groups.assign(len(part), b, rng)
         cells = np.searchsorted(edges, part, side="right")
         sides.append(deal.shares(deal.counts(cells, len(edges) + 1)))
     yield _apart(title, sides)

@@ -120,6 +120,6 @@ class CopyPaste(Generator):
         }
         for name in self.classes or ():
             if name not in known:
-                raise UnknownNameError.of("class", name, sorted(known), "classes")
+                raise UnknownNameError.for_name("class", name, sorted(known), "classes")
         bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
         return FittedCopyPaste(self, real, columns, bank)

@@ -182,7 +182,9 @@ def _weights(
     weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
     for key, weight in weights.items():
         if key not in known:
-            raise UnknownNameError.of(name.replace("_", " ").rstrip("s"), str(key), known, name)
+            raise UnknownNameError.for_name(
+                name.replace("_", " ").rstrip("s"), str(key), known, name
+            )
         if not 0 <= weight < float("inf"):
             raise ParameterError(
                 f"the weight of '{key}' in '{name}' is out of its range", got=str(weight)

@@ -123,14 +123,14 @@ class Meshes(Generator):
         """Condition -> {level: weight}; conditions that are not named take all their levels."""
         for name in self.factors:
             if name not in _LEVELS:
-                raise UnknownNameError.of("condition", name, _LEVELS, "factors")
+                raise UnknownNameError.for_name("condition", name, _LEVELS, "factors")
         made = {}
         for name, known in _LEVELS.items():
             given = self.factors.get(name, known)
             weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
             for level in weights:
                 if level not in known:
-                    raise UnknownNameError.of("level", str(level), known, f"factors.{name}")
+                    raise UnknownNameError.for_name("level", str(level), known, f"factors.{name}")
             made[name] = checked_weights(name, weights)
         return made
 

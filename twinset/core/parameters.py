@@ -56,9 +56,9 @@ class Interval:
         return " and ".join(f"{sign} {_number(end)}" for sign, end in bounds if end is not None)
 
 
-def Ge(least: float) -> Interval:
-    """Return the range of numbers >= `least`."""
-    return Interval(ge=least)
+def Ge(low: float) -> Interval:
+    """Return the range of numbers >= `low`."""
+    return Interval(ge=low)
 
 
 def Gt(above: float) -> Interval:

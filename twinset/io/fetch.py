@@ -114,7 +114,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
         The set cannot be had, or is not the file that it should be.
     """
     if name not in SOURCES:
-        raise UnknownNameError.of("data set", name, SOURCES)
+        raise UnknownNameError.for_name("data set", name, SOURCES)
     source = SOURCES[name]
     place = cache_folder() / name / source.file_name
     if place.is_file() and _sha256(place) == source.sha256:

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from twinset.core.data.schema import BLOB
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.image.header import check_whole
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.image.tiff import plane_names, read_planes
 from twinset.io.csv import read_csv
 from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import flush_file, flush_folder, inside
+from twinset.io.image_header import check_whole
 
 _MAGIC = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
@@ -196,7 +196,7 @@ def _check_whole(data: bytes, name: str, folder: Path) -> None:
 def _name_file(error: DataError, name: str, folder: Path) -> DataError:
     """Return the error with the name of the file that it concerns."""
     return DataError(
-        f"the image file '{name}' cannot be used: {error.what}",
+        f"the image file '{name}' cannot be used: {error.message}",
         got=error.got,
         allowed=error.allowed,
         todo=error.todo or f"replace or remove the file in '{folder}'",

@@ -81,12 +81,12 @@ class Choices:
         for entry in settings.forbidden:
             for name, level in entry.items():
                 if name not in weights or name == "n_objects":
-                    raise UnknownNameError.of(
+                    raise UnknownNameError.for_name(
                         "condition", str(name), [*LEVELS, "main_class"], "forbidden"
                     )
                 known = classes if name == "main_class" else known_levels(name)
                 if level not in known:
-                    raise UnknownNameError.of("level", str(level), known, f"forbidden.{name}")
+                    raise UnknownNameError.for_name("level", str(level), known, f"forbidden.{name}")
         choices = cls(weights, classes, tuple(settings.forbidden))
         choices._without_hiding_alone()
         return choices

@@ -49,7 +49,7 @@ class Grid:
     @classmethod
     def of(cls, dataset: Dataset, origin: Positions) -> Grid:
         """Return the grid of `dataset`, whose rows stand at `origin`."""
-        columns = TableEncoding.of(dataset).columns
+        columns = TableEncoding.from_dataset(dataset).columns
         numeric = tuple(column for column in columns if not column.is_nominal)
         nominal = tuple(column for column in columns if column.is_nominal)
         numbers, codes = _read(dataset, numeric, nominal)

@@ -139,7 +139,7 @@ def test_a_newton_step_leads_to_the_share_of_a_resample() -> None:
     told = rng.uniform(0.3, 1.0, (20_000, 1))
     told[rng.random(20_000) < 0.2] = 0.05
     by_chance = np.full_like(told, 0.3)
-    groups = Groups.deal(20_000, 20, rng)
+    groups = Groups.assign(20_000, 20, rng)
     fractions = stray_fractions(told, by_chance)
     near = _resampled(fractions, stray_slopes(told, by_chance, fractions), groups)[:, 0]
     for i, draws in enumerate(groups.draws):

@@ -303,7 +303,7 @@ class TFRecordWriter:
     def _box_features(
         self, field: Field, objects: Sequence[Any], row: Mapping[str, Any], schema: Schema
     ) -> _Features:
-        from twinset.core.image.header import read_image_header
+        from twinset.io.image_header import read_image_header
 
         images = [one.name for one in schema.of_kind("image") if row[one.name] is not None]
         if not images:
@@ -342,7 +342,7 @@ class TFRecordWriter:
 
 
 def _image_features(name: str, blob: Mapping[str, Any]) -> _Features:
-    from twinset.core.image.header import read_image_header
+    from twinset.io.image_header import read_image_header
 
     data = blob["bytes"]
     if data is None:
@@ -489,7 +489,7 @@ def _spans(row: _Features, column: str) -> list[dict[str, Any]] | None:
 
 def _objects(row: _Features, image: str) -> list[dict[str, Any]] | None:
     """Return the objects of a record that another program wrote."""
-    from twinset.core.image.header import read_image_header
+    from twinset.io.image_header import read_image_header
 
     prefix = f"{image}/object"
     if f"{prefix}/bbox/xmin" not in row or f"{image}/encoded" not in row:

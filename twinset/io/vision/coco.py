@@ -13,12 +13,12 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
-from twinset.core.image.rle import decompress, mask_of_runs
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.numbers import MOST_IDS
+from twinset.io.vision.rle import decompress, mask_of_runs
 from twinset.io.vision.samples import (
     Ids,
     Sample,

@@ -10,8 +10,8 @@ import numpy as np
 
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import signed_area, trace_polygons
-from twinset.core.image.rle import compress, run_lengths
 from twinset.io.vision.numbers import MOST_IDS, short
+from twinset.io.vision.rle import compress, run_lengths
 from twinset.io.vision.samples import Ids
 from twinset.io.vision.writer import ImageRow, LayoutWriter
 

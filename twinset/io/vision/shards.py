@@ -13,8 +13,8 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Ids,

@@ -10,8 +10,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageHeader, read_image_header
 from twinset.core.image.instance_maps import ObjectLabel
+from twinset.io.image_header import ImageHeader, read_image_header
 from twinset.io.images import ending_of
 from twinset.io.vision.samples import Ids, rows_of
 

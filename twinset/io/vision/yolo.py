@@ -12,10 +12,10 @@ import yaml
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.faults import Faults
 from twinset.io.vision.samples import (
     Sample,

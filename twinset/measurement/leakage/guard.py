@@ -214,7 +214,7 @@ def refuse_sets(
         try:
             told = refuse(found).notes
         except LeakError as error:
-            error.what = f"candidate '{name}': {error.what}" if name else error.what
+            error.message = f"candidate '{name}': {error.message}" if name else error.message
             raise
         notes += [f"{name}: {words}" if name else words for words in told]
     return notes
