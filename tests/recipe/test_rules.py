@@ -88,7 +88,8 @@ def test_rules_hold_in_what_is_delivered_and_the_work_is_told() -> None:
     catalog = Catalog(Path("catalogue"))
     card = catalog.card(catalog.find("shop.marginals"))
     assert any(
-        note.startswith("Rule sum(total, net, tax) was repaired; of 250 rows") for note in card.notes
+        note.startswith("Rule sum(total, net, tax) was repaired; of 250 rows")
+        for note in card.notes
     )
     assert "was repaired" in result.report_path.read_text()
 

@@ -16,7 +16,7 @@ from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import list_requests
 from twinset.generation.sampling import OpenSet, fit_source
 from twinset.generation.step import GenerationStep, OpenStep, part_card, stamped
-from twinset.measurement.leakage import refuse_sets
+from twinset.measurement.leakage import require_clean_sets
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 
@@ -183,7 +183,7 @@ def refuse_leaks(
     LeakError
         The holdout overlaps the train set or the synthetic set.
     """
-    return refuse_sets(
+    return require_clean_sets(
         train,
         holdout,
         made or {},

@@ -171,21 +171,38 @@ def to_arrow(
 ) -> pa.Array:
     """Return one column of floats, shape (n,), as the field's Arrow array."""
     values = np.clip(values, column.low, column.high)
-    kind = column.field.arrow_type
     if column.is_nominal:
-        if not column.levels:
-            return pa.nulls(len(values), kind)
-        codes = np.rint(values).astype(np.int32)
-        if pa.types.is_boolean(kind):
-            return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
-        indices = pa.array(codes, mask=missing)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+        return label_array(column, np.rint(values).astype(np.int32), missing)
     if column.step is not None:
         values = round_to_step(values, column.step, rng)
-    if column.field.is_continuous:
-        return pa.array(values, mask=missing).cast(kind, safe=False)
-    whole = _as_integers(values, kind)
-    return pa.array(whole, mask=missing).cast(kind)
+    return number_array(column.field, values, missing)
+
+
+def label_array(
+    column: EncodedColumn,
+    codes: npt.NDArray[np.int32],
+    missing: npt.NDArray[np.bool_] | None,
+) -> pa.Array:
+    """Return codes of levels, shape (n,), as the field's Arrow array."""
+    if not column.levels:
+        return pa.nulls(len(codes), column.field.arrow_type)
+    if pa.types.is_boolean(column.field.arrow_type):
+        return pa.array(np.array(column.levels)[codes] == "true", mask=missing)
+    indices = pa.array(np.ascontiguousarray(codes), mask=missing)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(column.levels, pa.string()))
+
+
+def number_array(field: Field, values: Matrix, missing: npt.NDArray[np.bool_] | None) -> pa.Array:
+    """Return numbers, integers or microseconds, shape (n,), as the field's Arrow array."""
+    kind = field.arrow_type
+    if field.is_continuous:
+        return _cast(pa.array(values, mask=missing), kind)
+    filled = values if missing is None else np.where(missing, 0.0, values)
+    return _cast(pa.array(_as_integers(filled, kind), mask=missing), kind)
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind, safe=False)
 
 
 def round_to_step(values: Matrix, step: float, rng: np.random.Generator | None = None) -> Matrix:

@@ -39,11 +39,11 @@ class FeatureEncoder:
     """Turns sets into feature matrices; fitted on the real train set, for metrics only.
 
     Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
-    Categories are one-hot over their most frequent levels, such that two different levels lie at distance
-    1. A number that is missing sits in the middle, with a column of its own that says so. Texts become
-    at most 32 numbers of each embedder of texts (by default of hashed words), images as many of each
-    embedder whose vectors they carry (of the classical one where they carry none), boxes and spans become
-    counts. Ids, masks and columns with the roles identifier and split are passed over.
+    Categories are one-hot over their most frequent levels, such that two different levels lie at
+    distance 1. A missing number becomes the middle value, with an indicator column of its own. Texts
+    become at most 32 numbers of each text embedder (by default of hashed words), images as many of
+    each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
+    counts. Ids, masks and columns with the roles identifier and split are excluded.
 
     Parameters
     ----------

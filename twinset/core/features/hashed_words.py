@@ -11,6 +11,7 @@ import numpy as np
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import Task, build_linear_model
 
 N_BUCKETS = 1 << 16
 _STRENGTH = 10.0
@@ -68,10 +69,6 @@ def stacked(parts: Sequence[Any]) -> Any:
     return vstack(list(parts), format="csr")
 
 
-def word_model(task: str) -> Any:
+def word_model(task: Task) -> Any:
     """Return a linear model of sparse features: logistic, or ridge where numbers are predicted."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if task == "regression":
-        return Ridge(solver="lsqr")
-    return LogisticRegression(C=_STRENGTH, max_iter=200, tol=1e-3)
+    return build_linear_model(task, solver="lsqr", C=_STRENGTH, max_iter=200, tol=1e-3)
