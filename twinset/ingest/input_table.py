@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
-from twinset.core.data.splitting import part_of, split_rows
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
+from twinset.measurement.splitting import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
 _TARGET_KINDS = ("category", "boolean", "integer", "number")
@@ -96,7 +96,7 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
         found = open_table(source, real.schema, name, lineage=True)
     except SchemaError as error:
         raise SchemaError(
-            f"the {name} table does not fit the real one: {error.what}",
+            f"the {name} table does not fit the real one: {error.message}",
             got=error.got,
             allowed=error.allowed,
             todo=error.todo,

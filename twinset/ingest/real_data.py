@@ -11,13 +11,13 @@ from twinset.core.contracts import Progress
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.rule import rules_from_json
 from twinset.core.data.schema import Schema
-from twinset.core.data.splitting import part_of, split_rows
 from twinset.core.data.window_features import with_aggregate
 from twinset.core.errors import CatalogError, DataError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
 from twinset.io.files import file_digest
 from twinset.io.tiling import TILE_COLUMNS, cut_tiles
+from twinset.measurement.splitting import part_of, split_rows
 from twinset.recipe import Recipe
 
 CHUNK_ROWS = 65_536

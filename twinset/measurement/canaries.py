@@ -189,7 +189,7 @@ def _far_rows(
     for _ in range(_ROUNDS):
         made = _draw(real, 2 * wanted, values, rng)
         if keeper is not None:
-            made = keeper.hold(made, rng).dataset.without_reserved()
+            made = keeper.enforce(made, rng).dataset.without_reserved()
         apart = distances_to(encoder.transform(made), real, encoder) > far
         kept = Dataset.concat([kept, made.filter(apart)])
         first = np.unique(encoder.transform(kept), axis=0, return_index=True)[1]

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import Metric
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.data.schema import Field
-from twinset.core.data.splitting import split_rows
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
 from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
+from twinset.measurement.splitting import split_rows
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def compare_halves(
 def matched(sides: ComparisonSets, *, seed: int) -> ComparisonSets:
     """Return the sides with the candidate and the baseline cut to the same number of rows."""
     n = min(len(sides.synthetic), len(sides.baseline))
-    kept = some_places(len(sides.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
+    kept = sample_positions(len(sides.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
     return replace(
         sides,
         synthetic=sides.synthetic.take(kept) if len(sides.synthetic) > n else sides.synthetic,

@@ -46,7 +46,7 @@ def _where(value: Any) -> Any:
     if value is None:
         return value
     try:
-        where = Where.of(value)
+        where = Where.from_value(value)
     except TwinsetError as error:
         raise fault(str(error)) from error
     return None if where is None else where.to_json()

@@ -256,7 +256,7 @@ def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> Eva
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
     if where is None:
-        wheres = {name: Where.of(note.where) for name, note in notes.items()}
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
@@ -287,7 +287,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except TwinsetError as error:
-        error.what = f"candidate '{name}': {error.what}"
+        error.message = f"candidate '{name}': {error.message}"
         raise
 
 

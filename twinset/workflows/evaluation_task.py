@@ -76,7 +76,7 @@ class EvaluationTask:
     @property
     def where(self) -> Where | None:
         """Condition on the rows that are compared."""
-        return Where.of(self.options.where)
+        return Where.from_value(self.options.where)
 
     @property
     def seed(self) -> int:

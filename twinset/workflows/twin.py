@@ -99,7 +99,7 @@ def twin(
     """
     options = TwinOptions.merge(options, settings)
     place = None if out is None else _place(Path(out), source)
-    condition = Where.of(options.where)
+    condition = Where.from_value(options.where)
     generator = _learner(options.use, options.settings)
     plain = open_table(source)
     refuse_media(plain.schema)
@@ -237,7 +237,7 @@ def _appraised(parts: RealSplit, made: Dataset, task: EvaluationTask) -> Report:
     try:
         require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
     except LeakError as error:
-        return appraise(parts, made, task, notes=[error.what], blind=error.what)
+        return appraise(parts, made, task, notes=[error.message], blind=error.message)
     return appraise(parts, made, task)
 
 

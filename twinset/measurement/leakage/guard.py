@@ -178,7 +178,7 @@ def require_clean_sets(
         try:
             own = found.require_clean().notes
         except LeakError as error:
-            error.what = f"candidate '{name}': {error.what}" if name else error.what
+            error.message = f"candidate '{name}': {error.message}" if name else error.message
             raise
         notes += [f"{name}: {note}" if name else note for note in own]
     return notes
