@@ -25,7 +25,7 @@ from twinset.ingest.input_table import (
     split_holdout,
     with_role,
 )
-from twinset.ingest.text_columns import text_sides
+from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import (
@@ -94,7 +94,7 @@ def evaluate(
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
     note, remarks = note_of(plain, real, synthetic, holdout)
-    plain, (synthetic, holdout), lost = text_sides(
+    plain, (synthetic, holdout), lost = reduce_to_texts(
         plain, real, (synthetic, holdout), options.target
     )
     notes = [*remarks, *lost]
@@ -278,14 +278,14 @@ def real_parts(
         return RealSplit(real, None, np.empty(0, dtype=np.int64))
     # The split was stratified by the target given to `twin`, which may differ from the present one.
     parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
-    if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
+    if Seal.of(plain, note.seed).holdout_digest(parts.holdout_rows) != note.holdout_digest:
         raise DataError(
             "the holdout rows cannot be found again",
             got=f"a note by twinset {note.version}",
             todo="make the twin again with this version, or give the holdout as a file",
         )
-    kept = np.setdiff1d(np.arange(len(real)), parts.locked)
-    return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
+    kept = np.setdiff1d(np.arange(len(real)), parts.holdout_rows)
+    return replace(parts, train=real.take(kept), holdout=real.take(parts.holdout_rows))
 
 
 def holdout_notes(parts: RealSplit) -> tuple[list[str], str]:

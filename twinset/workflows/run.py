@@ -317,7 +317,7 @@ class _Run:
             metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
             where=where,
             target=brief.target,
-            positive=brief.positive_label,
+            positive=brief.positive,
             population=brief.population,
             embedders=embedders_of(self.recipe.embedders()) if self.recipe.embedders() else None,
             seed=self.recipe.seed,
