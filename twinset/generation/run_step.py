@@ -153,7 +153,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
     if train is None or brief.target is None:
         return
     field = train.schema[brief.target]
-    if brief.want and field.kind not in _LABELLED:
+    if brief.want and not field.has_levels:
         raise SchemaError(
             f"brief.want speaks of labels, and the target '{brief.target}' has none",
             got=f"a column of kind {field.kind}",
@@ -166,7 +166,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
                 f"'{brief.positive_label}'",
-                allowed=", ".join(labels[:_MAX_SHOWN]) if field.kind in _LABELLED else "",
+                allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )
 

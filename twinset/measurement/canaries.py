@@ -252,8 +252,8 @@ def _far_rows(real: Dataset, n: int, encoder: FeatureEncoder, rng: np.random.Gen
 def _distinct(real: Dataset, name: str) -> npt.NDArray[np.int64]:
     """Return the position of one row for each distinct value of a column; of an empty one, all rows."""
     present = ~real.is_null(name)
-    kind = real.schema[name].kind
-    cells = real.values(name) if kind not in ("category", "id", "text") else real.codes(name)[0]
+    has_values = real.schema[name].column_kind.has_float_values
+    cells = real.values(name) if has_values else real.codes(name)[0]
     rows = np.flatnonzero(present) if present.any() else np.arange(len(real))
     return rows[np.unique(cells[rows], return_index=True)[1]]
 
@@ -297,7 +297,7 @@ def _cells(canaries: Dataset, synthetic: Dataset, name: str) -> list[Floats]:
     field, out = canaries.schema[name], []
     place: dict[str, int] = {}
     for part in (canaries, synthetic):
-        if field.kind in ("category", "boolean"):
+        if field.has_levels:
             codes, levels = part.codes(name)
             numbers = [float(place.setdefault(level, len(place))) for level in levels]
             out.append(np.array([*numbers, -1.0])[codes])

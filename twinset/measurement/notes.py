@@ -118,7 +118,7 @@ def note_single_label(
     """Return a note where synthetic rows have one label and real ones several: compare like with like."""
     if where is not None or target is None:
         return []
-    if train.schema[target].kind not in ("category", "boolean"):
+    if not train.schema[target].has_levels:
         return []
     labels = []
     for rows in (synthetic, train):

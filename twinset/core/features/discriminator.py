@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, fit_boosted_trees
 
@@ -60,11 +59,11 @@ def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> 
     categorical: list[bool] = []
     rest = []
     for name in names:
-        kind = sets[0].schema[name].kind
-        if kind not in TABULAR_KINDS:
+        field = sets[0].schema[name]
+        if not field.is_tabular:
             rest.append(name)
             continue
-        is_code = kind in ("category", "boolean")
+        is_code = field.has_levels
         found = _codes(sets, name) if is_code else [part.values(name) for part in sets]
         for held, column in zip(columns, found):
             held.append(column)

@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+")
 
 def has_texts(rows: Dataset, names: Sequence[str]) -> bool:
     """Return whether one of these columns holds texts."""
-    return any(rows.schema[name].kind == "text" for name in names)
+    return any(rows.schema[name].column_kind.is_free_text for name in names)
 
 
 def word_features(sets: Sequence[Dataset], names: Sequence[str]) -> list[Any]:
@@ -41,7 +41,7 @@ def word_features(sets: Sequence[Dataset], names: Sequence[str]) -> list[Any]:
     from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    texts = [name for name in names if sets[0].schema[name].kind == "text"]
+    texts = [name for name in names if sets[0].schema[name].column_kind.is_free_text]
     others = [name for name in names if name not in texts]
     counter = HashingVectorizer(n_features=N_BUCKETS, alternate_sign=False, analyzer=_terms)
     encoder = FeatureEncoder.fit(sets[0].select(others)) if others else None

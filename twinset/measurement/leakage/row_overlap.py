@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.image.codec import hash_images
 
 _HIGH_SHARE = 0.5  # of the rows: from there on, verdicts on the set would mislead
-_N_ERRORS = (
-    3.0  # standard errors beyond the expected share, so that chance reaches it 1 time in 740
-)
-_NESTED = ("mask", "boxes", "spans")
+_N_ERRORS = 3.0  # standard errors beyond the expected share: chance reaches it 1 time in 740
 
 
 @dataclass(frozen=True)
@@ -69,12 +63,12 @@ def count_row_overlap(
     >>> found.shared, found.rows, round(found.repeated, 2)
     (1, 1, 0.67)
     """
-    able = [field.name for field in known.schema.fields if field.kind not in _NESTED]
+    able = [field.name for field in known.schema.fields if not field.column_kind.is_annotation]
     names = able if names is None else list(names)
     if not names:
         return RowOverlap(0, len(others), 0.0)
     tables = [
-        pa.table([_plain(part.records.column(n)) for n in names], names=names).append_column(
+        pa.table([_content(part, name) for name in names], names=names).append_column(
             "_other", pa.array(np.full(len(part), place))
         )
         for place, part in enumerate((known, others))
@@ -90,12 +84,12 @@ def count_row_overlap(
 def count_copied_rows(real: Dataset, synthetic: Dataset) -> RowOverlap:
     """Return how many synthetic rows equal a real one, without identifiers, which are placeholders."""
     fields = [field for field in real.schema.fields if field.kind not in ("id", "spans")]
-    tabular = [field.name for field in fields if field.kind in TABULAR_KINDS]
-    # Images decide alone: many of them share their few labels. Texts decide beside one label at most,
-    # because # texts of tables are placeholders.
-    images = [field.name for field in fields if field.kind == "image"]
+    # Images decide alone: many of them share their few labels. Texts decide beside one label at most:
+    # texts of tables are placeholders.
+    tabular = [field.name for field in fields if field.is_tabular]
+    images = [field.name for field in fields if field.column_kind.is_media]
     about_texts = len(tabular) < 2 and len(tabular) < len(fields)
-    rest = [field.name for field in fields if field.kind not in _NESTED]
+    rest = [field.name for field in fields if not field.column_kind.is_annotation]
     return count_row_overlap(real, synthetic, images or (rest if about_texts else tabular))
 
 
@@ -126,8 +120,5 @@ def _count(found: RowOverlap) -> str:
     return "fewer than 11" if 0 < found.shared < 11 else f"{found.shared:,}"
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return dictionaries as texts and images as hashes: rows of two tables are grouped by them."""
-    if pa.types.is_struct(column.type):
-        return hash_images(column)
-    return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
+def _content(rows: Dataset, name: str) -> pa.ChunkedArray:
+    return rows.schema[name].column_kind.content(rows.records.column(name))

@@ -28,8 +28,6 @@ LOG_ALPHA = float(np.log(1e-5))
 """Level of the tests: a run makes dozens of them. Where columns or grids are tried, it is divided among
 them."""
 
-_NUMERIC = ("number", "integer", "boolean", "datetime")
-_UNKEYED = ("id", "mask", "boxes", "spans")
 _MAX_CLASSES = 20  # a target with more values is not a label of classes
 _MIN_CLASS_HOLDOUT = 30  # holdout rows of a class: with fewer, its share in the holdout is noise
 _TIED = 1.05  # two classes whose sizes differ by less may both have been enlarged to equal size
@@ -108,7 +106,7 @@ class RowKeys:
         """Return the keys of the named columns of all parts."""
         cells, numbers = {}, {}
         for place, name in enumerate(names):
-            if {part.schema[name].kind for part in parts} <= set(_NUMERIC):
+            if all(part.schema[name].column_kind.has_float_values for part in parts):
                 numbers[name] = np.concatenate([part.values(name) for part in parts])
                 raw = _bits(numbers[name])
             else:
@@ -266,7 +264,8 @@ class SplitRows:
 
 
 def _is_keyed(column: Field) -> bool:
-    return column.kind not in _UNKEYED and column.role not in ("identifier", "split")
+    kind = column.column_kind
+    return not (kind.is_key or kind.is_annotation) and column.role not in ("identifier", "split")
 
 
 def _acts_as_key(column: Field, cells: Keys) -> bool:
