@@ -85,7 +85,7 @@ class RowTable:
         of a hundred: roundness is a column of its own.
         """
         names = list(real.schema.names)
-        plain = [name for name in names if real.schema[name].kind in TABULAR_KINDS]
+        plain = [name for name in names if real.schema[name].is_tabular]
         table = build_discriminator_table([real, synthetic], plain)
         parts, categorical = [np.concatenate(table.parts)], [table.categorical]
         places = {name: [i] for i, name in enumerate(plain)}
@@ -312,7 +312,7 @@ def find_confident_rows(
         Real rows that the generator was fitted on.
     """
     synthetic, probability = scores.synthetic, scores.probability[scores.is_synthetic]
-    shown = [name for name in columns if synthetic.schema[name].kind in TABULAR_KINDS]
+    shown = [name for name in columns if synthetic.schema[name].is_tabular]
     rows = []
     for at in np.argsort(-probability, kind="stable")[:_MAX_ROWS]:
         values = {name: synthetic.records.column(name)[int(at)].as_py() for name in shown}

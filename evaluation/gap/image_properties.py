@@ -102,8 +102,8 @@ class ImageProperties(Metric):
         names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         distances, drawn = zip(
             *(column_distance(PooledColumn.from_sets(*sets, name), groups) for name in names)
         )

@@ -81,8 +81,8 @@ class KMarginals(Metric):
             raise NotMeasurable("a triple needs three columns, and there are fewer")
         check_not_empty(comparison)
         triples = choose_triples(names, comparison.target, self.n_triples, rng)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         cells = {}
         for name in sorted({name for triple in triples for name in triple}):
             code = fit_cells(comparison.train, name, n_bins=self.n_bins, n_levels=self.n_levels)

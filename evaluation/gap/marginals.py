@@ -97,8 +97,8 @@ class Marginals(Metric):
         """Return the mean distance over the columns; findings hold each column's, largest first."""
         synthetic, reference, cache = comparison.synthetic, comparison.reference, comparison.cache
         check_not_empty(comparison)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         columns = {
             name: PooledColumn.from_sets(synthetic, reference, name, cache)
             for name in synthetic.schema.names

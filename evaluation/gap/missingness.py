@@ -89,8 +89,8 @@ class Missingness(Metric):
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
             return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
-        reference_groups = Groups.deal(len(sets[1]), self.replicates, rng)
-        groups = Groups.deal(len(sets[0]), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(sets[1]), self.replicates, rng)
+        groups = Groups.assign(len(sets[0]), self.replicates, rng), reference_groups
         others = names + [name for name in every if name not in names]
         cells = _ColumnCells.fit(comparison.train, sets, others[: self.max_columns])
         gaps, drawn = [], np.zeros(self.replicates)

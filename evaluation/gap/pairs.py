@@ -98,8 +98,8 @@ class Pairs(Metric):
         if len(names) < 2:
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         check_not_empty(comparison)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        synthetic_groups = Groups.deal(len(synthetic), self.replicates, rng)
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        synthetic_groups = Groups.assign(len(synthetic), self.replicates, rng)
         cache = comparison.cache
         columns = [PooledColumn.from_sets(synthetic, reference, name, cache) for name in names]
         cells = [value_cells(column, self.n_bins) for column in columns]

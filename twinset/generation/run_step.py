@@ -57,9 +57,11 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         generator = generator.with_assets(part.assets)
     requests, plan = list_requests(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
-    asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    asked = Where.from_value(step.where) or (
+        next(iter(wheres.values())) if len(wheres) == 1 else None
+    )
     # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
-    fit_where = Where.of(step.where) if step.counts or plan is not None else asked
+    fit_where = Where.from_value(step.where) if step.counts or plan is not None else asked
     path = ("generate", part.name)
 
     def report_step(_: str, done: int, total: int) -> None:
@@ -160,12 +162,12 @@ def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None
             allowed=", ".join(_LABELLED),
             todo="say rows: in the step, or declare the column a category",
         )
-    if brief.positive_label is not None:
+    if brief.positive is not None:
         labels = train.codes(brief.target)[1]
-        if brief.positive_label not in labels:
+        if brief.positive not in labels:
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
-                f"'{brief.positive_label}'",
+                f"'{brief.positive}'",
                 allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )

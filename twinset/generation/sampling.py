@@ -160,7 +160,7 @@ class RowSource:
             made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
         if self.enforcer is None:
             return EnforcedRows.untouched(made)
-        return self.enforcer.hold(made, rng, request.where, self._redraw(rng, request.where))
+        return self.enforcer.enforce(made, rng, request.where, self._redraw(rng, request.where))
 
     def _admitted(
         self, enforced: EnforcedRows, request: _Request, index: int, whole: WholeSet

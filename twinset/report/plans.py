@@ -47,7 +47,7 @@ def plan_sentence(plan: PlanCoverage) -> VerdictLine:
     if met == planned:
         text = f"Yes: all {planned:,} {nouns} {of} come {times} or more in {rows}.{alone}"
         return VerdictLine("plan", QUESTION, text, Mark.GOOD)
-    first = plan.lacking[0]
+    first = plan.uncovered[0]
     text = (
         f"No: {met:,} of {planned:,} {nouns} {of} come {times} or more in {rows}. Rarest: "
         f"{format_levels(first['levels'])} ({_times(first[plan.decides])}).{alone}"
@@ -123,7 +123,7 @@ def plan_figure(plan: PlanCoverage) -> Markup:
             parts.append(upright_tick(left + middle, end + 6, labels[level]))
     for (one, other), row in rarest.items():
         parts.append(_square(left + places[one], places[other], row, max_count, plan))
-    label = f"Map of {len(rarest)} pairs of levels, {'with' if plan.lacking else 'without'} gaps"
+    label = f"Map of {len(rarest)} pairs of levels, {'with' if plan.uncovered else 'without'} gaps"
     height = end + 8 + label_width - top
     return svg(left + end, height, label, parts, "planned", top=top, fixed=True)
 

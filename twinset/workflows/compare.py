@@ -18,13 +18,13 @@ from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import open_table, same_columns
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
+from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import (
-    image_notes,
-    kept_values,
     list_score_embedders,
     note_embedder_mismatch,
-    rule_notes,
+    note_images,
+    note_kept_values,
+    note_rules,
 )
 from twinset.report import apply_gates
 from twinset.report.candidates import CandidateReport
@@ -132,7 +132,7 @@ def compare(
         notes=(
             *copy_notes,
             *note_embedder_mismatch(scores),
-            *image_notes(next(iter(scores.values())), task.guessed_target),
+            *note_images(next(iter(scores.values())), task.guessed_target),
             *remarks,
             *note_excluded_metrics(parts.train, task.options),
             *_set_notes(parts.train, sets),
@@ -150,8 +150,8 @@ def _find_copies(
     """
     copies, notes = [], []
     for name in names:
-        copied = copied_rows(prepared.parts.whole, sets[name])
-        notes += [f"{name}: {words}" for words in copied_note(copied)]
+        copied = count_copied_rows(prepared.parts.whole, sets[name])
+        notes += [f"{name}: {words}" for words in note_copied_rows(copied)]
         copies += [name] if copied.is_beyond_chance else []
     return copies, notes
 
@@ -233,7 +233,7 @@ def _options_from_notes(notes: Notes, options: EvaluateOptions) -> EvaluateOptio
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
     if where is None:
-        wheres = {name: Where.of(note.where) for name, note in notes.items()}
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
@@ -264,7 +264,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except TwinsetError as error:
-        error.what = f"candidate '{name}': {error.what}"
+        error.message = f"candidate '{name}': {error.message}"
         raise
 
 
@@ -279,8 +279,8 @@ def _set_notes(real: Dataset, sets: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
     found = [*broken_by_real_rows(real)]
     for name, synthetic in sets.items():
-        own = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
-        own += kept_values(real, synthetic)
+        own = [*synthetic.card.notes, *note_rules(real, synthetic, (synthetic.card,))]
+        own += note_kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(own)]
     sizes = {name: len(synthetic) for name, synthetic in sets.items()}
     if len(set(sizes.values())) > 1:

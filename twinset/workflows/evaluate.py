@@ -18,10 +18,10 @@ from twinset.ingest.input_table import (
     open_table,
     same_columns,
 )
-from twinset.ingest.text_columns import text_sides
+from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
-from twinset.measurement.notes import image_notes, kept_values, note_single_label, rule_notes
+from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
+from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
 from twinset.report import Report
 from twinset.workflows.evaluation import (
     EvaluationTask,
@@ -79,7 +79,7 @@ def evaluate(
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
     note, remarks = read_twin_note(plain, synthetic, holdout)
-    plain, (synthetic, holdout), lost = text_sides(
+    plain, (synthetic, holdout), lost = reduce_to_texts(
         plain, real, (synthetic, holdout), options.target
     )
     notes = [*remarks, *lost]
@@ -97,7 +97,7 @@ def evaluate(
         candidate = replace(candidate, card=note.card(f"twin of {plain.card.name}"))
     # Without a holdout, nothing tells how many copied rows chance makes.
     if prepared.parts.holdout is None:
-        notes = [*copied_note(copied_rows(train, candidate)), *notes]
+        notes = [*note_copied_rows(count_copied_rows(train, candidate)), *notes]
     notes += prepared.notes
     with threadpool_limits(limits=1):
         sets = {"": candidate}
@@ -127,13 +127,13 @@ def measure_and_report(
         real_cards=[train.card],
         synthetic_cards=[synthetic.card],
         notes=[
-            *image_notes(scores, task.guessed_target),
+            *note_images(scores, task.guessed_target),
             *note_single_label(train, synthetic, task.options.target, task.where),
             *notes,
             *note_excluded_metrics(train, task.options),
             *broken_by_real_rows(train),
-            *rule_notes(train, synthetic, (synthetic.card,)),
-            *kept_values(train, synthetic),
+            *note_rules(train, synthetic, (synthetic.card,)),
+            *note_kept_values(train, synthetic),
         ],
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from twinset.core.contracts import Metric, Progress, Remake, Score, silent
+from twinset.core.contracts import Metric, Progress, Refit, Score, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
@@ -24,9 +24,9 @@ from twinset.ingest.input_table import (
 )
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.harness import measure
-from twinset.measurement.leakage.row_overlap import count_row_overlap, seen_note
-from twinset.measurement.load_embedders import embedders_of, label_of_images
-from twinset.measurement.notes import card_notes, list_score_embedders
+from twinset.measurement.leakage.row_overlap import count_row_overlap, note_shared_holdout
+from twinset.measurement.load_embedders import find_image_label, load_embedders
+from twinset.measurement.notes import list_score_embedders, note_embedders_on_card
 from twinset.measurement.plan_coverage import PlanCoverage
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
@@ -52,7 +52,7 @@ class EvaluationTask:
         Embedders of images and texts; None takes the default ones.
     guessed_target : str, optional
         The target, where nobody named it.
-    refit : Remake, optional
+    refit : Refit, optional
         Fits the generator of the synthetic set again, for attacks that need it.
     cache : ResultCache, optional
         Results on the real rows, shared by several candidates.
@@ -65,18 +65,18 @@ class EvaluationTask:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     embedders: Sequence[Embedder] | None = None
     guessed_target: str | None = None
-    refit: Remake | None = None
+    refit: Refit | None = None
     cache: ResultCache | None = None
     progress: Progress = silent
 
     @classmethod
     def from_options(cls, options: EvaluateOptions, real: Dataset, **others: Any) -> Self:
         """Return the task; the only label of an image set becomes the target where none is named."""
-        guessed = label_of_images(real) if options.target is None else None
+        guessed = find_image_label(real) if options.target is None else None
         named = options.embedders
         return cls(
             options=replace(options, target=options.target or guessed),
-            embedders=None if named is None else embedders_of(named),
+            embedders=None if named is None else load_embedders(named),
             guessed_target=guessed,
             **others,
         )
@@ -84,7 +84,7 @@ class EvaluationTask:
     @property
     def where(self) -> Where | None:
         """Condition on the rows that are compared."""
-        return Where.of(self.options.where)
+        return Where.from_value(self.options.where)
 
     @property
     def seed(self) -> int:
@@ -159,21 +159,23 @@ def prepare_real(
     if holdout is not None:
         unseen = same_columns(holdout, real, "holdout")
         overlap = count_row_overlap(real, unseen)
-        notes = seen_note(overlap)
+        notes = note_shared_holdout(overlap)
         blind = notes[0] if notes and overlap.is_beyond_chance else ""
         return PreparedReal(RealSplit(real, unseen, np.empty(0, dtype=np.int64)), (*notes,), blind)
     if note is None or note.holdout_fraction == 0:
         return PreparedReal(RealSplit(real, None, np.empty(0, dtype=np.int64)))
     # The split was stratified by the target given to `twin`, which may differ from the present one.
     parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
-    if Seal.from_rows(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
+    if Seal.from_rows(plain, note.seed).holdout_digest(parts.holdout_rows) != note.holdout_digest:
         raise DataError(
             "the holdout rows cannot be found again",
             got=f"a note by twinset {note.version}",
             todo="make the twin again with this version, or give the holdout as a file",
         )
-    kept = np.setdiff1d(np.arange(len(real)), parts.locked)
-    return PreparedReal(replace(parts, train=real.take(kept), holdout=real.take(parts.locked)))
+    kept = np.setdiff1d(np.arange(len(real)), parts.holdout_rows)
+    return PreparedReal(
+        replace(parts, train=real.take(kept), holdout=real.take(parts.holdout_rows))
+    )
 
 
 def measure_set(
@@ -213,8 +215,8 @@ def measure_set(
         seed=task.seed,
         workers=task.options.workers,
         progress=task.progress,
-        remake=task.refit,
-        remembered=task.cache,
+        refit=task.refit,
+        cache=task.cache,
     )
     scores += [not_measurable(name, metric, blind) for name, metric in hidden]
     order = ("gap", "coverage", "utility", "privacy")
@@ -238,7 +240,10 @@ def report_on(
 ) -> Report:
     """Return the report on a synthetic set; its cards name the embedders that measured it."""
     facts = list_score_embedders(scores)
-    own = [replace(card, notes=(*card.notes, *card_notes(facts))) for card in synthetic_cards]
+    own = [
+        replace(card, notes=(*card.notes, *note_embedders_on_card(facts)))
+        for card in synthetic_cards
+    ]
     return build_report(
         title=title,
         train=train,

@@ -78,7 +78,7 @@ class Filler:
         """
         name = use or _suited(real, cards)
         if name not in component_names("generator"):
-            raise UnknownNameError.of("generator", name, component_names("generator"))
+            raise UnknownNameError.for_name("generator", name, component_names("generator"))
         found = component_class("generator", name)
         if not found.needs_real:
             return _drawing(name, real, cards)

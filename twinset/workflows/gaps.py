@@ -167,7 +167,7 @@ def gaps(
     seed = seed if seed is not None else 1 if note is None else note.seed
     if counts and not filler.learns:
         name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
-        recipe = draft_drawing(name=name, making=recipe, seed=seed)
+        recipe = draft_drawing(name=name, steps=recipe, seed=seed)
     elif counts and isinstance(real, str | Path):
         # The holdout of the twin stays a holdout.
         kept = note is not None and note.holdout_fraction > 0 and seed == note.seed
@@ -176,7 +176,7 @@ def gaps(
             named,
             path=seen_from(Path(real), folder or Path()),
             name=_recipe_name(Path(real).name),
-            making=recipe,
+            steps=recipe,
             seed=seed,
             holdout_fraction=note.holdout_fraction if kept and note is not None else 0.2,
             target=None if target is None else named.schema[target],
@@ -241,7 +241,7 @@ def _search(real: Dataset, synthetic: Dataset, max_slices: int, filler: Filler) 
         for name, rows in (("real", real), ("synthetic", synthetic))
     ]
     factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
-    return search_slices(sample[0], sample[1], factors, most=max_slices)
+    return search_slices(sample[0], sample[1], factors, limit=max_slices)
 
 
 def _distinct_slices(found: Sequence[Slice], real: Dataset, synthetic: Dataset) -> list[Slice]:

@@ -8,9 +8,9 @@ from typing import Any
 from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
-from twinset.measurement.load_embedders import embedders_of
-from twinset.measurement.notes import image_notes, kept_values, rule_notes
-from twinset.measurement.plan_coverage import PlanCoverage, covered
+from twinset.measurement.load_embedders import load_embedders
+from twinset.measurement.notes import note_images, note_kept_values, note_rules
+from twinset.measurement.plan_coverage import PlanCoverage, measure_plan_coverage
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import component_class
 from twinset.report import Report
@@ -26,7 +26,7 @@ def recipe_task(
     return EvaluationTask(
         options=EvaluateOptions(
             target=brief.target,
-            positive=brief.positive_label,
+            positive=brief.positive,
             where=where,
             seed=recipe.seed,
             workers=workers,
@@ -34,7 +34,7 @@ def recipe_task(
         ),
         metrics=recipe.evaluate.built_metrics(synthetic.schema.kinds),
         population=brief.population,
-        embedders=embedders_of(recipe.embedders()) if recipe.embedders() else None,
+        embedders=load_embedders(recipe.embedders()) if recipe.embedders() else None,
     )
 
 
@@ -70,10 +70,10 @@ def recipe_report(
         plans=plans_of(recipe, train, synthetic),
         notes=[
             *leaks,
-            *image_notes(scores),
-            *rule_notes(train, synthetic, [*real_cards, *synthetic_cards]),
+            *note_images(scores),
+            *note_rules(train, synthetic, [*real_cards, *synthetic_cards]),
             # A value that rows share with real ones by chance is not kept from them.
-            *(kept_values(train, synthetic) if has_learnt else ()),
+            *(note_kept_values(train, synthetic) if has_learnt else ()),
         ],
     )
 
@@ -91,7 +91,7 @@ def plans_of(recipe: Recipe, train: Dataset | None, synthetic: Dataset) -> list[
             continue
         has_real = train is not None and set(cover.factors) <= set(train.schema.names)
         found.append(
-            covered(
+            measure_plan_coverage(
                 cover.factors,
                 strength=cover.strength,
                 at_least=cover.at_least,

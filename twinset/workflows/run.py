@@ -22,7 +22,7 @@ from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import GenerationStep, find_base
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
-from twinset.measurement.notes import card_notes
+from twinset.measurement.notes import note_embedders_on_card
 from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.step_addresses import Step, address, candidate_address, step_addresses
 
@@ -289,7 +289,7 @@ class _Run:
             return folder
         embedders = json.loads(report["json"])["facts"].get("embedders", {})
         own = catalog.card(candidate)
-        own = replace(own, notes=(*own.notes, *card_notes(embedders)))
+        own = replace(own, notes=(*own.notes, *note_embedders_on_card(embedders)))
         sets = {"synthetic": (catalog.stream(candidate), own)}
         if spec.include == "training_set" and real is not None:
             rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))

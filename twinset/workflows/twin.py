@@ -99,7 +99,7 @@ def twin(
     """
     options = TwinOptions.merge(options, settings)
     place = None if out is None else _place(Path(out), source)
-    condition = Where.of(options.where)
+    condition = Where.from_value(options.where)
     generator = _learner(options.use, options.settings)
     plain = open_table(source)
     refuse_media(plain.schema)
@@ -128,7 +128,7 @@ def twin(
         holdout_fraction=options.holdout_fraction,
         notes=(generator.note,) if generator.note else (),
         real_digest=seal.real_digest,
-        holdout_digest=seal.holdout_digest(parts.locked),
+        holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
     )
     with threadpool_limits(limits=1):
@@ -237,7 +237,7 @@ def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Repor
     try:
         require_clean_sets(parts.train, parts.holdout, {"": synthetic}, **task.leakage_settings)
     except LeakError as error:
-        prepared = PreparedReal(parts, blind=error.what)
+        prepared = PreparedReal(parts, blind=error.message)
     notes = [prepared.blind] if prepared.blind else []
     return measure_and_report(prepared, synthetic, task, notes=notes)
 

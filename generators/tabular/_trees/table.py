@@ -78,7 +78,7 @@ class ChainTable:
     @classmethod
     def of(cls, dataset: Dataset) -> ChainTable:
         """Return the table whose variables tell all that `dataset` holds."""
-        encoding = TableEncoding.of(dataset)
+        encoding = TableEncoding.from_dataset(dataset)
         variables: list[Variable] = []
         for position, column in enumerate(encoding.columns):
             variables += _variables(column, position, len(variables))

@@ -1,4 +1,3 @@
-
 from twinset.report.candidates import is_ahead, metric_rows
 
 

@@ -174,8 +174,8 @@ def unmeasured(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
     Examples
     --------
     >>> from twinset.core.findings import NotMeasured
-    >>> score = Score("gap.a", "gap", None, None, None, None, 0.1, False, Verdict.NOT_MEASURABLE, None,
-    ...               (NotMeasured("there is no real set"),))
+    >>> score = Score("gap.a", "gap", 0.1, False, Verdict.NOT_MEASURABLE,
+    ...               findings=(NotMeasured("there is no real set"),))
     >>> [(reason, len(tests)) for reason, tests in unmeasured([score])]
     [('there is no real set', 1)]
     """

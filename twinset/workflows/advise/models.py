@@ -184,7 +184,7 @@ def check_models(names: tuple[str, ...]) -> None:
         )
     for name in names:
         if name not in MODEL_TITLES:
-            raise UnknownNameError.of("model", name, MODEL_TITLES)
+            raise UnknownNameError.for_name("model", name, MODEL_TITLES)
         if name in ("lightgbm", "xgboost") and importlib.util.find_spec(name) is None:
             raise MissingExtraError(
                 f"the model '{name}' needs the library '{name}', which is not installed",

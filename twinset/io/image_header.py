@@ -23,10 +23,10 @@ _MAY_FOLLOW_SCAN = {
     *range(0xE0, 0xF0),
     0xFE,
 }  # DHT, EOI, SOS, tables, texts
-_SCAN, _LAST = 0xDA, 0xD9
+_SCAN, _LAST = 0xDA, 0xD9  # JPEG's markers of a scan and of the end
 _MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}
-_ORIENTATION = 0x0112
+_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
+_ORIENTATION = 0x0112  # tag of EXIF
 
 
 class ImageHeader(NamedTuple):

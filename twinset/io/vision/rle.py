@@ -12,7 +12,7 @@ from twinset.core.errors import DataError
 Mask = npt.NDArray[np.bool_]
 
 _FIRST_LETTER = 48  # "0" stands for the six bits 000000
-_SIX_BITS = 64
+_SIX_BITS = 64  # COCO writes a number as characters of six bits, the last of them a sign
 
 
 def run_lengths(mask: Mask) -> list[int]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from twinset.core.errors import DataError
-from twinset.core.image.rle import compress, decompress, mask_of_runs, run_lengths
+from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 

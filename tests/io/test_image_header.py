@@ -5,7 +5,7 @@ import pytest
 
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_jpeg, encode_lossless
-from twinset.core.image.header import read_image_header
+from twinset.io.image_header import read_image_header
 
 pytest.importorskip("cv2")
 
