@@ -86,7 +86,7 @@ def test_wrong_plans_are_told():
     with pytest.raises(ParameterError, match="leave no scene"):
         plan_scenes(FACTORS, forbidden=[{"light": "day"}, {"light": "night"}])
     for most in (-3, 0):
-        with pytest.raises(ParameterError, match="'most' is out of its range"):
+        with pytest.raises(ParameterError, match="'max_scenes' is out of its range"):
             plan_scenes(FACTORS, max_scenes=most)
     with pytest.raises(UnknownNameError, match="did you mean 'weather'"):
         plan_scenes(FACTORS, forbidden=[{"wether": "fog"}])

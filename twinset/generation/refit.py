@@ -12,7 +12,6 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import draw_seed
-from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.provenance import TwinNote
 from twinset.generation.run_step import open_part
 from twinset.generation.sampling import fit_source
@@ -73,14 +72,11 @@ def refit_from_recipe(recipe: Recipe) -> Refit | None:
         made: dict[str, Dataset] = {}
         for name, step in steps:
             first, earlier = sum(map(len, made.values())), list(made.values())
-            given, predictions = read_assets(recipe, step.use), predictions_of(recipe, step)
             base = None
             if isinstance(step, AugmentStep) and step.of is not None:
                 rows = made[step.of]
                 base = Base(rows.card, partial(iter, (rows,)))
-            part = GenerationStep(
-                name, "", step, again, None, real, real, first, earlier, given, predictions, base
-            )
+            part = GenerationStep(name, "", step, again, None, real, real, first, earlier, base)
             chunks = open_part(part, 1, silent).chunks(0)
             made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
         kept = [made[name] for name in recipe.delivered_steps()]

@@ -12,6 +12,7 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import declared, recomputed
 from twinset.core.errors import DataError, SchemaError
 from twinset.core.stats.hypothesis_tests import declared_columns
+from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.augment_step import open_augment_step
 from twinset.generation.requests import list_requests
 from twinset.generation.sampling import OpenSet, fit_source
@@ -54,8 +55,9 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     step = cast(GenerateStep, part.step)
     generator = build("generator", step.use, step.settings, part.name)
     if isinstance(generator, TakesAssets):
-        generator = generator.with_assets(part.assets)
-    requests, plan = list_requests(step, part.name, part.recipe, part.train, part.predictions)
+        generator = generator.with_assets(read_assets(part.recipe, step.use))
+    predictions = predictions_of(part.recipe, step)
+    requests, plan = list_requests(step, part.name, part.recipe, part.train, predictions)
     wheres = {str(where): where for where, _ in requests}
     asked = Where.from_value(step.where) or (
         next(iter(wheres.values())) if len(wheres) == 1 else None

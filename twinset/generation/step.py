@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,8 +38,7 @@ class GenerationStep:
     `train` is all that a component sees. `known` holds all real rows where there are identifiers, so
     that no fresh one is a real one of the holdout. `first` is how many rows earlier steps made: fresh
     identifiers count on from there, so that no two steps make the same ones. `earlier` gives those
-    rows: keys that they hold are not made again. `assets` are the sets that the recipe names for
-    components; `predictions` are a model's, for a plan that begins where it errs. `base` is the set
+    rows: keys that they hold are not made again. `base` is the set
     whose rows are varied, where these are not real ones; `parent` is its version then.
     """
 
@@ -52,8 +51,6 @@ class GenerationStep:
     known: Dataset | None = None
     first: int = 0
     earlier: Iterable[Dataset] = ()
-    assets: Mapping[str, Dataset] = field(default_factory=dict)
-    predictions: Dataset | None = None
     base: Base | None = None
 
     @property

@@ -15,7 +15,6 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
-from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.cards import joint_card, shared_where, training_set_card
 from twinset.generation.refit import refit_from_recipe
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
@@ -189,8 +188,6 @@ class _Run:
                     known=known,
                     first=sum(earlier.n_rows for earlier in versions.values()),
                     earlier=chain.from_iterable(map(catalog.stream, list(versions.values()))),
-                    assets=read_assets(self.recipe, step.use),
-                    predictions=predictions_of(self.recipe, step),
                     base=base,
                 )
                 opened = open_part(part, self.workers, self.progress)

@@ -16,7 +16,6 @@ from twinset.catalog import Catalog
 from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.errors import DataError, ParameterError, RecipeError, TwinsetError
-from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.cards import joint_card
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import GenerationStep, OpenStep
@@ -151,8 +150,7 @@ class _Maker:
                 )
             first = sum(part.n_rows for part in parts)
             part = GenerationStep(name, addresses[name], step, recipe, parent, train, known, first)
-            given, predictions = read_assets(recipe, step.use), predictions_of(recipe, step)
-            opened = open_part(replace(part, assets=given, predictions=predictions), 1, silent)
+            opened = open_part(part, 1, silent)
             if not opened.is_seekable:
                 raise RecipeError(
                     f"the rows of the step '{name}' depend on each other, through rules, aggregates or "
