@@ -49,14 +49,7 @@ class CodedColumn:
 
     @classmethod
     def from_numbers(cls, column: Floats) -> CodedColumn:
-        """Return the column of these numbers, NaN where missing.
-
-        Examples
-        --------
-        >>> column = CodedColumn.from_numbers(np.array([2.5, np.nan, 0.5, 2.5]))
-        >>> column.values.tolist(), column.codes.tolist(), column.counts.tolist()
-        ([0.5, 2.5], [1, 2, 0, 1], [1, 2, 1])
-        """
+        """Return the column of these numbers, NaN where missing."""
         missing = np.isnan(column)
         n_missing = int(np.count_nonzero(missing))
         values, codes, counts = _find_distinct(column[~missing] if n_missing else column)
@@ -159,43 +152,18 @@ class PooledColumn:
 
 
 def quantile_places(counts: Floats, shares: Floats) -> Codes:
-    """Return the positions of quantiles among distinct values, as numpy's "inverted_cdf" takes them.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, shape (k,)
-        Number of rows with each distinct value, in their order; not all 0.
-    shares : numpy.ndarray, shape (q,)
-        In [0, 1].
-
-    Examples
-    --------
-    >>> quantile_places(np.array([1.0, 2.0, 1.0]), np.array([0.25, 0.5, 1.0])).tolist()
-    [0, 1, 2]
-    """
+    """Return the positions of quantiles among distinct values, as numpy's "inverted_cdf" takes them."""
     n = counts.sum()
     return places_of(counts, np.clip(np.ceil(n * shares - 1), 0, n - 1))
 
 
 def places_of(counts: Floats, positions: Floats) -> Codes:
-    """Return the distinct value of the rows at these positions of the sorted rows.
-
-    Examples
-    --------
-    >>> places_of(np.array([1.0, 2.0, 1.0]), np.array([0.0, 1.0, 2.0, 3.0])).tolist()
-    [0, 1, 1, 2]
-    """
+    """Return the distinct value of the rows at these positions of the sorted rows."""
     return np.searchsorted(np.cumsum(counts), positions, side="right")
 
 
 def cut_at(edges: Codes, k: int) -> Codes:
-    """Return how many of the edges, distinct and ascending, lie below each of the places 0 to k - 1.
-
-    Examples
-    --------
-    >>> cut_at(np.array([1, 2]), 5).tolist()
-    [0, 0, 1, 2, 2]
-    """
+    """Return how many of the edges, distinct and ascending, lie below each of the places 0 to k - 1."""
     return np.repeat(np.arange(len(edges) + 1), np.diff(edges, prepend=-1, append=k - 1))
 
 
