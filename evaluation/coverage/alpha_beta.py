@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, NamedValues
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
-from .._samples import common_size, draw_samples, row_encoder
+from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,7 +65,7 @@ class AlphaBeta(Metric):
     )
     higher_is_better = True
     bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
     is_thorough = True
 
     margin: Margin = 0.05

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import ClusterShare, ClusterShares
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -18,7 +17,7 @@ from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
 from .._results import share_distance
-from .._samples import MIN_SHOWN, row_encoder
+from .._samples import MIN_SHOWN, ROW_KINDS, row_encoder
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -80,7 +79,7 @@ class Modes(Metric):
     )
     higher_is_better = False
     bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
 
     margin: Margin = 0.04
     mode_margin: Margin = 0.03
@@ -153,9 +152,9 @@ def name_clusters(rows: Dataset, labels: Labels, n: int) -> tuple[str, ...]:
     """
     parts: list[list[NamePart]] = [[] for _ in range(n)]
     for field in rows.schema.fields:
-        if field.kind in ("category", "boolean"):
+        if field.has_levels:
             found = _level_parts(rows, field.name, labels, n)
-        elif field.kind in ("number", "integer", "datetime"):
+        elif field.has_order:
             found = _number_parts(rows, field.name, labels, n)
         else:
             continue

@@ -116,7 +116,7 @@ class Slices(Metric):
         check_not_empty(comparison)
         comparison = _with_image_properties(comparison)
         schema = comparison.train.schema
-        names = [n for n in comparison.reference.schema.names if schema[n].kind in TABULAR_KINDS]
+        names = [n for n in comparison.reference.schema.names if schema[n].is_tabular]
         factors = _choose_factors(comparison.train, names, rng)
         if not factors:
             raise NotMeasurable("no column of the train rows can be cut into levels")

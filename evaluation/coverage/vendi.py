@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import squared_distances
 
-from .._samples import MIN_SHOWN, draw_samples, row_encoder
+from .._samples import MIN_SHOWN, ROW_KINDS, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class Vendi(Metric):
     )
     higher_is_better = True
     bounds = (0.0, _MAX_RATIO)
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
     # Shuffled columns are more diverse than linked ones: they are no worst case here.
     has_floor = False
 

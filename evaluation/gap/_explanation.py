@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
@@ -85,7 +84,7 @@ class RowTable:
         of a hundred: roundness is a column of its own.
         """
         names = list(real.schema.names)
-        plain = [name for name in names if real.schema[name].kind in TABULAR_KINDS]
+        plain = [name for name in names if real.schema[name].is_tabular]
         table = build_discriminator_table([real, synthetic], plain)
         parts, categorical = [np.concatenate(table.parts)], [table.categorical]
         places = {name: [i] for i, name in enumerate(plain)}
@@ -276,7 +275,7 @@ def find_confident_rows(
     have the same values: those would disclose real rows.
     """
     synthetic, probability = scores.synthetic, scores.probability[scores.is_synthetic]
-    shown = [name for name in columns if synthetic.schema[name].kind in TABULAR_KINDS]
+    shown = [name for name in columns if synthetic.schema[name].is_tabular]
     rows = []
     for at in np.argsort(-probability, kind="stable")[:_MAX_ROWS]:
         values = {name: synthetic.records.column(name)[int(at)].as_py() for name in shown}
@@ -345,10 +344,10 @@ def list_conditions(
     """
     found: list[ColumnCondition] = []
     for name in names:
-        kind = reference.schema[name].kind
-        if kind in TABULAR_KINDS:
-            is_label = kind in ("category", "boolean")
-            found += (_on_labels if is_label else _on_numbers)(reference, synthetic, name, among)
+        field = reference.schema[name]
+        if field.is_tabular:
+            on_column = _on_labels if field.has_levels else _on_numbers
+            found += on_column(reference, synthetic, name, among)
     return [one for one in found if one.rows[len(reference) + among].any()]
 
 

@@ -165,7 +165,7 @@ def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:
     The levels of a category are numbered by falling real frequency; unknown ones come last. Missing
     is -1.
     """
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         codes, levels = real.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         order = np.argsort(-counts, kind="stable")

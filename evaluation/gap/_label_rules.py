@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._columns import NUMERIC
-
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -30,7 +28,7 @@ def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Co
     joint = np.zeros(len(rows) + len(train), dtype=np.int64)
     missing = np.zeros(len(joint), dtype=bool)
     for name in names:
-        if train.schema[name].kind in NUMERIC:
+        if train.schema[name].has_order:
             both = np.concatenate([rows.values(name), train.values(name)])
             absent = np.isnan(both)
             codes = np.unique(both, return_inverse=True)[1].ravel()

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._columns import NUMERIC, PooledColumn
+from ._columns import PooledColumn
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
     >>> (found[0] - found[0].min()).tolist()
     [0.0, 1.0, 0.0, 2.0, 0.0]
     """
-    if reference.schema[name].kind not in NUMERIC:
+    if not reference.schema[name].has_order:
         return None
     steps = choose_rounding_steps(reference, name)
     found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]

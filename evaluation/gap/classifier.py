@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset, some_places
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
-from .._samples import row_encoder
+from .._samples import ROW_KINDS, row_encoder
 from ._explanation import (
     DiscriminatorScores,
     Predictor,
@@ -89,7 +88,7 @@ class Classifier(Metric):
     sees_everything = True
     higher_is_better = False
     bounds = (0.5, 1.0)
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
 
     margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 20_000

@@ -12,15 +12,13 @@ import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
-from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix
-from twinset.core.features.reduction import Reduction
+from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from .._samples import MIN_SHOWN, common_size, draw_samples, row_encoder
+from .._samples import MIN_SHOWN, ROW_KINDS, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,7 +79,7 @@ class Frechet(Metric):
     sees_everything = True
     higher_is_better = False
     bounds = (0.0, float("inf"))
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
 
     margin: Margin = 0.01
     view_margin: Margin = 0.01
@@ -183,7 +181,7 @@ def _embed_images(column: str, name: str, rows: Dataset) -> Matrix:
 
 
 def _embed_texts(column: str, embedding: TextEmbedding, rows: Dataset) -> Matrix:
-    return embedding.vectors(rows.records.column(column))
+    return embedding.embed(rows.records.column(column))
 
 
 def _fit_view(

@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, PermutationTest
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
-from .._samples import common_size, draw_samples, row_encoder
+from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,7 +65,7 @@ class MeanEmbedding(Metric):
     sees_everything = True
     higher_is_better = False
     bounds = (0.0, 1.0)
-    kinds = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    kinds = ROW_KINDS
 
     margin: Margin = 0.0075
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
