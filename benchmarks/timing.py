@@ -39,13 +39,7 @@ def calls_per_second(
 
 
 def in_own_process(module: str, *words: object) -> Any:
-    """Return the JSON that ``python -m module words`` prints last, run on one thread.
-
-    Raises
-    ------
-    SystemExit
-        The process failed; the message is what it printed.
-    """
+    """Return the JSON that ``python -m module words`` prints last, run on one thread."""
     command = [sys.executable, "-W", "ignore", "-m", module, *map(str, words)]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -45,20 +45,11 @@ SMALL_LETTERS = 0.3  # share of texts in small letters, about that of the train 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to make rows.
+    """A way to make rows."""
 
-    Parameters
-    ----------
-    name : str
-        Name on the page.
-    make : callable
-        Makes the rows.
-    weight : float
-        Weight of one of them when a model of intents is trained; a real row has 1.
-    """
-
-    name: str
-    make: Make
+    name: str  # Name on the page
+    make: Make  # Makes the rows
+    # Weight of one of them when a model of intents is trained; a real row has 1
     weight: float = 1.0
 
 
@@ -107,17 +98,7 @@ def snips_words() -> dict[str, list[str]]:
 
 
 def phrases(slot: str, n: int, rng: np.random.Generator) -> list[str]:
-    """Return the values of a slot: its list, or where that has patterns, those of `n` draws from it.
-
-    Parameters
-    ----------
-    slot : str
-        Name of the slot, and after ``__`` that of the intent, e.g. ``object_type__RateBook``.
-    n : int
-        Values to draw, with repeats.
-    rng : numpy.random.Generator
-        Draws.
-    """
+    """Return the values of a slot: its list, or where that has patterns, those of `n` draws from it."""
     known = SLOTS[slot]
     if not any(_PART.search(value) for value in known):
         return list(known)

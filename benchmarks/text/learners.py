@@ -35,19 +35,7 @@ REPLICATES = 200  # draws of the test rows for the error of an F1
 def probabilities(
     real: Rows, made: Rows, weight: float, strength: float, test: Rows
 ) -> tuple[Floats, list[str]]:
-    """Return the probabilities of the test rows, shape (n, classes), and the classes.
-
-    Parameters
-    ----------
-    real, made : sequence of row
-        Training rows; `made` rows weigh `weight` each, real ones 1.
-    weight : float
-        Above 0.
-    strength : float
-        C of the logistic model.
-    test : sequence of row
-        Rows to predict.
-    """
+    """Return the probabilities of the test rows, shape (n, classes), and the classes."""
     rows = [*real, *made]
     reader = TfidfVectorizer(ngram_range=(1, 2))
     x = reader.fit_transform([row["said"] for row in rows])
@@ -144,15 +132,6 @@ def recommended_rows(
 
     `holdout` are real rows that neither the model nor the final test sees. Where the metric is not
     measurable, the answer is 0 rows.
-
-    Parameters
-    ----------
-    metric : str
-        ``utility.exchange_rate`` (intents) or ``utility.entity_exchange_rate``.
-    real, made, holdout : sequence of row
-        Training rows, synthetic rows, and rows to judge by.
-    seed : int
-        Seed of the metric.
     """
     parts = [text_dataset(rows) for rows in (real, made, holdout)]
     target = "about" if metric == "utility.exchange_rate" else None

@@ -231,15 +231,7 @@ TRIALS: dict[str, Callable[[Seeds], Any]] = {
 
 
 def blocks(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, str]:
-    """Return the blocks of USEFULNESS.md.
-
-    Parameters
-    ----------
-    found : mapping
-        Results of the trials, by name.
-    reference : mapping
-        Content of reference_tagger.json.
-    """
+    """Return the blocks of USEFULNESS.md."""
     few, many = found["intents"]
     return {
         "goals": goals(found),

@@ -155,7 +155,7 @@ def test_no_more_are_taken_than_asked_for(run: Run, server: Server) -> None:
         "{x} comes now",
         "{x} comes late",
     ]
-    assert "1 refused because more were given than asked for" in done.out
+    assert "1 refused because more were given than requested" in done.out
 
 
 LASTING = {
@@ -385,7 +385,7 @@ def test_the_budget_is_held_before_anything_is_sent(run: Run, server: Server) ->
     [
         (["--variants", "0"], "1 to 50 variants"),
         (["--concurrency", "0"], "the concurrency is out of its range"),
-        (["--timeout", "0"], "timeout > 0"),
+        (["--timeout", "0"], "'timeout' is out of its range"),
         (
             ["--label", "refnd"],
             "unknown label 'refnd' (templates.yaml); allowed: ask, refund; did you",

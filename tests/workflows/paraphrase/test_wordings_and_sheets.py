@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.workflows.paraphrase import endpoint
-from twinset.workflows.paraphrase.asking import variants_in
+from twinset.workflows.paraphrase.requests import variants_in
 from twinset.workflows.paraphrase.sheet import Variant, parse_sheet, read_sheet
 from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wording, normalize_wording
 
@@ -40,7 +40,7 @@ from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wordin
     ],
 )
 def test_a_template_in_plain_words(template: str, text: str | None) -> None:
-    wording = Wording.of(template)
+    wording = Wording.from_template(template)
     assert (wording and wording.text) == text
 
 
@@ -49,11 +49,11 @@ PARTS = st.sampled_from(["{a}", "{b}", "<r>", "word", " ", "?", "[", "|", "\\", 
 
 @given(st.lists(PARTS, max_size=12).map("".join))
 def test_what_is_accepted_reads_as_the_same_placeholders(reply: str) -> None:
-    wording = Wording.of("say {a} and {b} by <r>")
+    wording = Wording.from_template("say {a} and {b} by <r>")
     assert wording is not None
     if wording.refusal(reply, {normalize_wording(wording.text)}):
         return
-    again = Wording.of(reply)
+    again = Wording.from_template(reply)
     assert again is not None
     assert Counter(again.placeholders) == Counter(wording.placeholders)
     assert not set(MEANINGFUL) & set(PLACEHOLDER.sub("", again.text))
