@@ -47,7 +47,7 @@ class ResultLog:
     key: tuple[str, ...]  # Fields of a row that identify it
     # JSON-lines file that every new row is appended to; None keeps the rows in memory only
     path: Path | None = None
-    rows: dict[Key, Row] = field(default_factory=dict)  # Rows known so far, by key
+    rows: dict[Key, Row] = field(default_factory=dict)  # All rows, by key
 
     @classmethod
     def open(cls, key: tuple[str, ...], path: Path | None) -> ResultLog:

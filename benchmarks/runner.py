@@ -94,7 +94,7 @@ class Benchmark:
             "--keep", action="store_true", help="keep recorded rows that are not measured again"
         )
         parser.add_argument(
-            "--page", action="store_true", help="measure nothing, write the page anew"
+            "--page", action="store_true", help="measure nothing, write the page again"
         )
         return parser
 

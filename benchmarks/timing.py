@@ -26,7 +26,7 @@ def cpu_seconds(job: Callable[[], Any]) -> float:
 def calls_per_second(
     jobs: Mapping[str, Callable[[int], Any]], seconds: float, rounds: int
 ) -> dict[str, float]:
-    """Return calls a CPU second of each job: the median over rounds in which the jobs take turns."""
+    """Return calls a CPU second of each job: the median over rounds, each of which runs every job."""
     found: dict[str, list[float]] = {name: [] for name in jobs}
     for k in range(rounds):
         for name, job in jobs.items():

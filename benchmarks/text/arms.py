@@ -40,7 +40,7 @@ BANKING: dict[str, list[str]] = {p[0]: p for p in _yaml("banking_words.yaml")}
 """First phrase of a list -> phrases that may stand for each other."""
 _PART = re.compile(r"\{(\w+)\}")
 VALUES = 400  # a slot: more hardly bring new ones
-SMALL_LETTERS = 0.3  # share of texts in small letters, about that of the train part of SNIPS
+LOWERCASE_SHARE = 0.3  # share of texts in lowercase, about that of the train set of SNIPS
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def template_rows(n: int, seed: int) -> list[TextRow]:
     generator: Any = component_class("generator", "text.templates")(**settings)
     made = generator.fit(None, rng_for(seed, "fit")).sample(n, rng_for(seed, "draw"))
     rng = rng_for(seed, "letters")
-    return [_small(row) if rng.random() < SMALL_LETTERS else row for row in text_rows(made)]
+    return [_small(row) if rng.random() < LOWERCASE_SHARE else row for row in text_rows(made)]
 
 
 def snips_words() -> dict[str, list[str]]:
