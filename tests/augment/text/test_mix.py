@@ -112,7 +112,7 @@ def test_texts_without_spans_known_meet_none_with_spans() -> None:
         assert int(row["_parents"][1][1:]) % 2 == k % 2
 
 
-def test_near_copies_are_refused_and_told_of() -> None:
+def test_near_copies_are_refused_and_reported_of() -> None:
     near = said(
         ("alpha beta gamma delta, one", "a", []),
         ("alpha beta gamma delta, two", "a", []),
