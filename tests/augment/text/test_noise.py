@@ -247,7 +247,7 @@ def test_nothing_changes_at_zero() -> None:
 
 def test_settings_are_checked() -> None:
     for options, words in [
-        ({"typo": 1.2}, "'typo' is out of its range; got 1.2; allowed: 0 to 1"),
+        ({"typo": 1.2}, "'typo' is out of its range; got 1.2; allowed: a number >= 0 and <= 1"),
         ({"case": float("nan")}, "'case' is out of its range"),
         ({"keyboard": "qwert"}, "'keyboard' is none.*did you mean 'qwertz'"),
         ({"language": "it"}, "'language' is none of those known; got it; allowed: en, de, fr, es"),
