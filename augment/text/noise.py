@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits
 from ._covered import NoiseAccount, ReportTouched
 from ._edits import (
-    Keyboard,
     decorate,
     double,
     drop,
@@ -32,10 +31,10 @@ from ._edits import (
     space,
     swap,
 )
-from ._ground import Ground, Protect
+from ._ground import Ground
 from ._phrases import PhraseLexicon, recase, rewrite
 from ._rows import TextRows
-from ._wordings import EMOJI, Language, wordings
+from ._wordings import EMOJI, wordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +130,9 @@ class Noise(Seeded):
     drop: Fraction = 0.005
     double: Fraction = 0.005
     ocr: Fraction = 0.0
-    protect: Protect = "entities"
-    keyboard: Keyboard = "qwerty"
-    language: Language = "en"
+    protect: Literal["entities", "values", "none"] = "entities"
+    keyboard: Literal["qwerty", "azerty", "qwertz"] = "qwerty"
+    language: Literal["en", "de", "fr", "es"] = "en"
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     cover: str | None = None
 

@@ -249,8 +249,8 @@ def test_settings_are_checked() -> None:
     for options, words in [
         ({"typo": 1.2}, "'typo' is out of its range; got 1.2; allowed: a number >= 0 and <= 1"),
         ({"case": float("nan")}, "'case' is out of its range"),
-        ({"keyboard": "qwert"}, "'keyboard' is none.*did you mean 'qwertz'"),
-        ({"language": "it"}, "'language' is none of those known; got it; allowed: en, de, fr, es"),
+        ({"keyboard": "qwert"}, "'keyboard' is out of its range.*did you mean 'qwertz'"),
+        ({"language": "it"}, "'language' is out of its range; got 'it'; allowed: en, de, fr, es"),
         ({"protect": "entity"}, "'protect' is none.*did you mean 'entities'"),
         ({"synonyms": {"Big": ["large"]}}, "lowercase"),
         ({"synonyms": {"big": "large"}}, "no list of other words"),
