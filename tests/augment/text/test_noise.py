@@ -251,7 +251,7 @@ def test_settings_are_checked() -> None:
         ({"case": float("nan")}, "'case' is out of its range"),
         ({"keyboard": "qwert"}, "'keyboard' is out of its range.*did you mean 'qwertz'"),
         ({"language": "it"}, "'language' is out of its range; got 'it'; allowed: en, de, fr, es"),
-        ({"protect": "entity"}, "'protect' is none.*did you mean 'entities'"),
+        ({"protect": "entity"}, "'protect' is out of its range.*did you mean 'entities'"),
         ({"synonyms": {"Big": ["large"]}}, "lowercase"),
         ({"synonyms": {"big": "large"}}, "no list of other words"),
         ({"synonyms": {"big": []}}, "no list of other words"),
