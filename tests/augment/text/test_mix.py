@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from twinset.augment.text._seams import WordIndex
-from twinset.augment.text.mix import Mix
+from twinset.augment.text.mix import Mix, WordIndex
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FewRowsWarning, ParameterError
