@@ -118,7 +118,7 @@ class Mixing(Augmenter):
         seeds = rng.integers(0, 2**31 - 1, size=n, dtype=np.int64)
         shares = rng.random((n, self.n_partners))
         groups = np.zeros(n, np.int64)
-        if target is not None and target.kind in ("category", "boolean"):
+        if target is not None and target.has_levels:
             groups = dataset.codes(target.name)[0].astype(np.int64)
         partners = np.zeros((n, self.n_partners), np.int64)
         for group in np.unique(groups):

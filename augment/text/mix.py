@@ -269,7 +269,7 @@ def _classes(rows: TextRows) -> Ints:
     """Return a number for each row, equal where two may be mixed: of one label, both with spans or not."""
     dataset, target = rows.dataset, rows.dataset.schema.target
     classes = np.zeros(len(dataset), np.int64)
-    if target is not None and target.kind in ("category", "boolean"):
+    if target is not None and target.has_levels:
         classes += 2 * dataset.codes(target.name)[0].astype(np.int64)
     return classes + dataset.is_null(rows.spans) if rows.spans else classes
 

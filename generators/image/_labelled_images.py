@@ -153,7 +153,7 @@ def build_dataset(
     """Return rows, column -> cell, as the set of the generator `name` with its card."""
     arrays = {
         f.name: pa.array(
-            [row[f.name] for row in rows], BLOB if f.kind in ("image", "mask") else f.stored_type
+            [row[f.name] for row in rows], BLOB if f.column_kind.holds_files else f.stored_type
         )
         for f in schema.fields
     }

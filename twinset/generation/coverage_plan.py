@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.stats.covering_arrays import Ban, Coverage, Row, covering_rows
-from twinset.measurement.plan_coverage import NOUNS, Factors, banned_levels, codes_of
+from twinset.measurement.plan_coverage import NOUNS, Factors, encode_ban, encode_levels
 
 _MOST_TABLE_ROWS = 2_000
 
@@ -137,20 +137,20 @@ def plan_scenes(
         raise ParameterError(
             "'most' is out of its range", got=str(most), allowed=f"{max(1, least or 0)} or more"
         )
-    bans = [banned_levels(entry, factors) for entry in forbidden]
+    bans = [encode_ban(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
-    if not coverage.n_wanted:
+    if not coverage.n_required:
         raise ParameterError(
             "the forbidden combinations leave no scene that could be made",
             got=f"{len(bans)} forbidden",
             todo="forbid less, or name more levels",
         )
     if real is not None:
-        coverage.add_codes(codes_of(real, factors))
+        coverage.add_codes(encode_levels(real, factors))
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
-    rows = covering_rows(coverage, most=most, weights=weights, seed=seed)
+    rows = covering_rows(coverage, limit=most, weights=weights, seed=seed)
     levels = [np.ones(len(factors[n])) for n in names] if weights is None else weights
     for row in _drawn((least or 0) - len(rows), levels, bans, seed):
         coverage.add(row)
@@ -158,7 +158,7 @@ def plan_scenes(
     return CoveragePlan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
-        n_wanted=coverage.n_wanted,
+        n_wanted=coverage.n_required,
         n_met_before=n_before,
         n_met=coverage.n_met,
         strength=strength,
@@ -198,7 +198,7 @@ def error_weights(
     predictions.schema[correct]
     predictions = predictions.take(np.flatnonzero(~predictions.is_null(correct)))
     wrong = 1.0 - np.asarray(_is_true(predictions, correct), float)
-    codes = codes_of(predictions, factors)
+    codes = encode_levels(predictions, factors)
     overall = float(wrong.mean()) if len(wrong) else 0.5
     made = []
     for k, name in enumerate(factors):
@@ -212,7 +212,7 @@ def error_weights(
 
 
 def _is_true(data: Dataset, name: str) -> npt.NDArray[np.bool_]:
-    if data.schema[name].kind in ("category", "boolean"):
+    if data.schema[name].has_levels:
         codes, levels = data.codes(name)
         true = [level.strip().lower() in ("true", "1", "yes") for level in levels]
         return np.asarray(np.array([*true, False])[codes])

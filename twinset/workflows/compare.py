@@ -17,14 +17,14 @@ from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.leakage import check_allowed, refuse_sets
-from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
+from twinset.measurement.leakage import check_allowed, require_clean_sets
+from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import (
-    image_notes,
-    kept_values,
     list_score_embedders,
     note_embedder_mismatch,
-    rule_notes,
+    note_images,
+    note_kept_values,
+    note_rules,
 )
 from twinset.report import CandidateReport, apply_gates
 from twinset.workflows.evaluate import (
@@ -117,7 +117,7 @@ def compare(
     made = _opened(candidates, parts, found)
     known = {n: s for n, s in made.items() if not found.notes or n in found.notes}
     with threadpool_limits(limits=1):
-        remarks += refuse_sets(parts.train, parts.holdout, known, **task.leakage_settings)
+        remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
     scores, copies, loud = _scored(made, parts, found, task, blind, progress)
     gates = options.gates
     return CandidateReport(
@@ -128,7 +128,7 @@ def compare(
         notes=(
             *loud,
             *note_embedder_mismatch(scores),
-            *image_notes(next(iter(scores.values())), task.guessed_target),
+            *note_images(next(iter(scores.values())), task.guessed_target),
             *remarks,
             *note_excluded_metrics(parts.train, task.options),
             *_set_notes(parts, made),
@@ -155,8 +155,8 @@ def _scored(
     for name, synthetic in made.items():
         unknown = bool(found.notes) and name not in found.notes and parts.holdout is not None
         if unknown or parts.holdout is None:
-            copied = copied_rows(parts.whole, synthetic)
-            loud += [f"{name}: {words}" for words in copied_note(copied)]
+            copied = count_copied_rows(parts.whole, synthetic)
+            loud += [f"{name}: {words}" for words in note_copied_rows(copied)]
             copies += [name] if copied.is_beyond_chance else []
         own = replace(task, progress=_named_progress(name, progress))
         with _naming(name), threadpool_limits(limits=1):
@@ -256,7 +256,7 @@ def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> Eva
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
     if where is None:
-        wheres = {name: Where.of(note.where) for name, note in notes.items()}
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
@@ -287,7 +287,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except TwinsetError as error:
-        error.what = f"candidate '{name}': {error.what}"
+        error.message = f"candidate '{name}': {error.message}"
         raise
 
 
@@ -302,8 +302,8 @@ def _set_notes(parts: RealSplit, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
     real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():
-        own = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
-        own += kept_values(real, synthetic)
+        own = [*synthetic.card.notes, *note_rules(real, synthetic, (synthetic.card,))]
+        own += note_kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(own)]
     sizes = {name: len(synthetic) for name, synthetic in made.items()}
     if len(set(sizes.values())) > 1:

@@ -165,7 +165,7 @@ def gaps(
         recipe = draft_counts(filler.name, counts, filler.settings)
         if not filler.learns:
             name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
-            recipe = draft_drawing(name=name, making=recipe, seed=_seed(seed, note))
+            recipe = draft_drawing(name=name, steps=recipe, seed=_seed(seed, note))
         elif isinstance(real, str | Path):
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
@@ -203,7 +203,7 @@ def _declared(
 ) -> list[tuple[Where, float]]:
     found = []
     for column, shares in population.items():
-        if real.schema[column].kind not in ("category", "boolean", "integer"):
+        if not (real.schema[column].has_levels or real.schema[column].is_whole):
             raise ParameterError(
                 f"no shares can be declared of the levels of '{column}'",
                 got=f"a column of kind {real.schema[column].kind}",
@@ -236,7 +236,7 @@ def _searched(real: Dataset, made: Dataset, most: int, filler: Filler) -> list[S
         for name, part in (("real", real), ("synthetic", made))
     ]
     factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
-    return search_slices(sample[0], sample[1], factors, most=most)
+    return search_slices(sample[0], sample[1], factors, limit=most)
 
 
 def _distinct_slices(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
@@ -274,7 +274,7 @@ def _whole(
         real,
         path=seen_from(file, folder),
         name=_recipe_name(file.name),
-        making=generate,
+        steps=generate,
         seed=decided,
         holdout_fraction=fraction,
         target=predicted,

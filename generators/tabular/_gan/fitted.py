@@ -52,7 +52,7 @@ class FittedGan(FittedGenerator):
                     n,
                     where,
                     rounds=_ROUNDS,
-                    least=min(_LEAST_DRAWN, 4 * n),
+                    min_draw=min(_LEAST_DRAWN, 4 * n),
                 )
             except ParameterError:
                 return self._force(n, rng, random, wanted, asked)

@@ -134,7 +134,7 @@ class StateTable:
     @classmethod
     def of(cls, train: Dataset, *, n_modes: int, max_levels: int) -> tuple[StateTable, Floats]:
         """Return the table of states of `train`, and its rows as floats, shape (n, d)."""
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         matrix = encoding.encode(train)
         columns = [
             _of_levels(column, matrix, max_levels)

@@ -38,7 +38,7 @@ class TableCells:
     @classmethod
     def of(cls, train: Dataset, bins: int, splits: int) -> TableCells:
         """Return the cells that fit `train`."""
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         n_numbers = sum(not column.is_nominal for column in encoding.columns)
         # Together the numbers of a wide table get no more bins than those of 128 columns.
         bins = min(bins, max(_MOST_BINS // max(n_numbers, 1), _LEAST_BINS))

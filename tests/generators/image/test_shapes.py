@@ -12,7 +12,7 @@ cv2 = pytest.importorskip("cv2")
 
 def draw(n, where=None, seed=0, **settings):
     fitted = Shapes(**settings).fit(None, rng_for(seed, "fit"))
-    return fitted.sample(n, rng_for(seed, "draw"), Where.of(where))
+    return fitted.sample(n, rng_for(seed, "draw"), Where.from_value(where))
 
 
 def pixels(data, name, row):

@@ -22,7 +22,7 @@ SLOTS = {"thing": ["té 🍵", "tea"], "city": {"faker": "city"}}
 
 def write(n, where=None, seed=0, **parameters):
     fitted = Templates(**parameters).fit(None, rng_for(seed, "fit"))
-    return fitted.sample(n, rng_for(seed, "draw"), Where.of(where))
+    return fitted.sample(n, rng_for(seed, "draw"), Where.from_value(where))
 
 
 def column(data, name):

@@ -39,7 +39,9 @@ def drawn(n, *, workers=1, seed=5, where=None, part="", into=None, **parameters)
     parameters = {"templates": THREE, "slots": SLOTS, "shares": SHARES, **parameters}
     source = fit_source(Templates(**parameters), None, seed=seed, path=("x",))
     whole = source.open_set() if into is None else into
-    chunks = list(source.draw(n, into=whole, workers=workers, where=Where.of(where), part=part))
+    chunks = list(
+        source.draw(n, into=whole, workers=workers, where=Where.from_value(where), part=part)
+    )
     return Dataset.concat(chunks), whole
 
 

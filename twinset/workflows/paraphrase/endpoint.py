@@ -144,7 +144,7 @@ class Endpoint:
         try:
             import httpx
         except ImportError as error:
-            raise MissingExtraError.of("httpx", "llm") from error
+            raise MissingExtraError.for_library("httpx", "llm") from error
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.base_url.rstrip('/')}/chat/completions"
         deadline, data = time.monotonic() + self.timeout, bytearray()
