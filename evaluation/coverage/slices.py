@@ -256,7 +256,5 @@ def _regions(found: Sequence[Slice]) -> RegionShares:
     """Return the slices without counts that would disclose 1 to 10 rows."""
     regions: dict[bool, list[RegionShare]] = {True: [], False: []}
     for one in found:
-        values = one.to_json()
-        share = RegionShare(values["words"], values["real_share"], values["synthetic_share"])
-        regions[one.is_missing].append(share)
+        regions[one.is_missing].append(one.region)
     return RegionShares(tuple(regions[True]), tuple(regions[False]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+import yaml
 from cyclopts import Parameter
 
+from twinset.core.errors import RecipeError
 from twinset.workflows.options import EvaluateOptions, SharedOptions, TwinOptions
 
 Flat = Parameter(name="*")
@@ -80,7 +83,6 @@ TwinArguments = _arguments_of(TwinOptions)
 
 def given(arguments: Any) -> dict[str, Any]:
     """Return the arguments as settings of the options; lists of texts are read."""
-    from twinset.cli.values import settings_of
     from twinset.report import read_gates
 
     values = {
@@ -93,3 +95,30 @@ def given(arguments: Any) -> dict[str, Any]:
     if "settings" in values:
         values["settings"] = settings_of(values["settings"])
     return values
+
+
+def settings_of(pairs: Iterable[str]) -> dict[str, object]:
+    """Return the settings; each value is read as YAML, as in a recipe.
+
+    Raises
+    ------
+    RecipeError
+        A pair has no ``=``, or its value cannot be read.
+
+    Examples
+    --------
+    >>> settings_of(["k_neighbors=3", "columns=[a, b]"])
+    {'k_neighbors': 3, 'columns': ['a', 'b']}
+    """
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key:
+            raise RecipeError(f"cannot read the setting '{pair}'", allowed="key=value")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(
+                f"cannot read the value of the setting '{key}'", got=f"'{text}'", allowed="YAML"
+            ) from error
+    return found

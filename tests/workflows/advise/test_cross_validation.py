@@ -88,7 +88,7 @@ def test_a_generator_that_refuses_late_is_not_chosen(
     monkeypatch.setattr(StrategyTrials, "synthetic_rows", picky)
     monkeypatch.setattr(face, "candidates", lambda *_: (NONE, COPULA))
     found = tw.advise(shops(30), target="fraud", positive="true", **QUICK)
-    assert (found.chosen, found.challenger, found.recipe) == ("none", "none", "")
+    assert (found.chosen, found.tested, found.recipe) == ("none", "none", "")
     told = " ".join(found.notes)
     assert "minority.copula could not be tried: these rows are too few" in told
     assert ("could not be made of all training rows" in told) == (refused == "final")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinset.report.advice import Advice
-from twinset.report.advice_model import Candidate, Measure, Verdict
+from twinset.report.advice import Advice, Candidate, Measure, Verdict
 from twinset.report.answers.phrases import short
 from twinset.workflows.advise.calibration import WAYS, CalibrationMethod, reliability
 from twinset.workflows.advise.cross_validation import FoldResult, measure_novelty
@@ -145,16 +144,16 @@ def advice_of(
         verdict=verdict,
         chosen=chosen.name,
         chosen_title=title_of(chosen, won.model_name),
-        challenger=challenger.name,
-        challenger_title=title_of(challenger, won.model_name),
+        tested=challenger.name,
+        tested_title=title_of(challenger, won.model_name),
         is_balancing=challenger.family != "learner",
-        judge=MODEL_TITLES[won.model_name],
+        model=MODEL_TITLES[won.model_name],
         sentence=sentence_of(verdict, won),
         measures=tested.measures,
         candidates=_candidates(won),
         calibration=tested.calibration,
         curves=tested.curves,
-        made=tested.made,
+        sample_diagnostics=tested.made,
         facts={
             **facts_of(outcome),
             "models": {
@@ -214,7 +213,7 @@ def _calibration(
     return {
         "odds_factor": fitted[challenger].odds_factor,
         "way": ways[challenger].way,
-        "way_told": WAYS[ways[challenger].way],
+        "way_title": WAYS[ways[challenger].way],
         "lines": {
             name: {
                 "log_loss": log_loss(p, truth),
@@ -237,7 +236,7 @@ def _candidates(won: ModelSelection) -> tuple[Candidate, ...]:
             precision=found.precision,
             difference=found.mean,
             error=found.error,
-            is_finalist=name in won.shortlist,
+            is_shortlisted=name in won.shortlist,
         )
         for name, found in won.differences.items()
     )
@@ -351,9 +350,9 @@ def _unranked(outcome: AdviceInputs, model_name: str, reason: str, needed: int) 
         verdict="too few to tell",
         chosen=NONE.name,
         chosen_title=NONE.title,
-        challenger=NONE.name,
-        challenger_title=NONE.title,
-        judge=MODEL_TITLES[model_name],
+        tested=NONE.name,
+        tested_title=NONE.title,
+        model=MODEL_TITLES[model_name],
         sentence=f"Too few to tell: {reason}. Until then add nothing.",
         measures=measures,
         curves=curves(tested, tested, truth, prices, drawn),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.seeding import draw_seed
-from twinset.report.advice_model import Measure
+from twinset.report.advice import Measure
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
