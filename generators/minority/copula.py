@@ -15,8 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.parameters import Fraction, Ge
 
-from ..tabular._copula.class_copula import ClassCopula
-from ..tabular._copula.correlation import LatentNormal
+from ..tabular._copula import ClassCopula, LatentNormal
 from ._engine.per_class import FittedByLabel, Rows
 
 Floats = npt.NDArray[np.float64]
@@ -70,7 +69,7 @@ class Copula(Generator):
         ).without_reserved()
 
         def part(number: int, rows: Rows) -> FittedGenerator:
-            class_rows = ClassCopula.of(train.take(rows), self.min_repeats, progress)
+            class_rows = ClassCopula.fit(train.take(rows), self.min_repeats, progress)
             correlation = class_rows.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
             calm = correlation * (1 - share)

@@ -102,7 +102,7 @@ class Trees(Generator):
         )
         if not n_beside:
             return fitted
-        own = fitted.drawing_from(np.isin(seen, rows), rng, guard_copies=self.guard_copies)
+        own = fitted.with_donors_in(np.isin(seen, rows), rng, guard_copies=self.guard_copies)
         return _InsideRange(own, train.take(rows))
 
     def _chains(self, guard_copies: bool = False) -> Chains:

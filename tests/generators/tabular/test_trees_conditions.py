@@ -162,7 +162,7 @@ def test_no_rows_and_one_row(fitted) -> None:
 
 def test_a_value_that_the_tree_of_a_long_table_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trees learn from a part of the rows; conditions may mean any row."""
-    monkeypatch.setattr("twinset.generators.tabular._trees.chain.MOST_TREE_ROWS", 300)
+    monkeypatch.setattr("twinset.generators.tabular._trees.chain.MAX_TREE_ROWS", 300)
     real = mixed()
     fitted = Trees().fit(real, rng_for(0, "fit"))
     for value in np.unique(real.values("x"))[:5]:
