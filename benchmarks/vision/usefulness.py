@@ -33,7 +33,7 @@ from twinset.core.image.codec import decode_ids, decode_pixels
 from twinset.core.image.instance_maps import objects_from_ids
 from twinset.core.seeding import rng_for
 from twinset.generation.coverage_plan import plan_scenes
-from twinset.io.reading import read_dataset
+from twinset.io import read_dataset
 from twinset.registry import build
 from twinset.report.answers.sentences import describe
 

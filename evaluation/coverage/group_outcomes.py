@@ -119,7 +119,7 @@ class GroupOutcomes(Metric):
             raise NotMeasurable(f"no group has {self.min_rows} rows on both sides")
         seed = draw_seed(rng)
         sides = [
-            _outcomes(Groups.deal(len(rows), self.replicates, rng), member, outcome.matrix(rows))
+            _outcomes(Groups.assign(len(rows), self.replicates, rng), member, outcome.matrix(rows))
             for rows, member in ((real, groups.real), (made, groups.made))
         ]
         values, drawn = (

@@ -110,7 +110,7 @@ class Modes(Metric):
         crowds, titles = comparison.cache["modes"]
         sides = []
         for rows in (real, made):
-            deal = Groups.deal(len(rows), self.replicates, rng)
+            deal = Groups.assign(len(rows), self.replicates, rng)
             labels = crowds.labels(encoder.transform(rows))
             sides.append(deal.shares(deal.counts(labels, len(titles))))
         (theirs, their_draws), (ours, our_draws) = sides

@@ -235,7 +235,7 @@ def covered_fraction(
     0.9
     """
     lost = find_underrepresented_rows(real, synthetic, sizes, tuples, min_rows, less_than)
-    groups = Groups.deal(len(real), replicates, rng)
+    groups = Groups.assign(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
 
@@ -264,7 +264,7 @@ def _factors(
 
 
 def _able(train: Dataset, names: Sequence[str]) -> list[str]:
-    return [name for name in names if train.schema[name].kind in TABULAR_KINDS]
+    return [name for name in names if train.schema[name].is_tabular]
 
 
 def _coded(dataset: Dataset, factors: Sequence[Factor]) -> Codes:

@@ -191,7 +191,7 @@ class ClassCopula:
     @classmethod
     def fit(cls, train: Dataset, min_repeats: int, progress: Progress) -> ClassCopula:
         """Return the copula of these rows, 2 or more."""
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         matrix = encoding.encode(train)
         scores = np.full(matrix.shape, np.nan)
         margins: list[Margin] = []

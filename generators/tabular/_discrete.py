@@ -96,7 +96,7 @@ def numbers_in(condition: Condition, column: EncodedColumn) -> Iterator[float]:
     elif isinstance(condition, Sequence) and not isinstance(condition, str):
         for value in condition:
             yield from numbers_in(value, column)
-    elif isinstance(condition, str | date) and column.field.kind == "datetime":
+    elif isinstance(condition, str | date) and column.field.is_time:
         try:
             yield float(pa.scalar(condition).cast(kind).cast(pa.int64()).as_py())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -200,7 +200,7 @@ class FittedGan(FittedGenerator):
                     n,
                     where,
                     rounds=_ROUNDS,
-                    least=min(_MIN_DRAWN, 4 * n),
+                    min_draw=min(_MIN_DRAWN, 4 * n),
                 )
             except ParameterError:
                 return self._force(n, rng, random, admissible, requested)

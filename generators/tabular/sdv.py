@@ -106,7 +106,7 @@ class Sdv(Generator):
         train = rows_to_learn_from(real, self.kinds, component="tabular.sdv", least=10)
         synthesizers = _import_sdv()
         train = train.without_reserved()
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         frame = _to_frame(train, encoding)
         if frame.shape[1] == 0:
             return _FittedSdv(train, encoding, frame, None, False)
@@ -198,7 +198,7 @@ def _import_sdv() -> Any:
         with seeded_globals(np.random.default_rng(0)):
             import sdv.single_table
     except ImportError as error:
-        raise MissingExtraError.of("sdv", "sdv") from error
+        raise MissingExtraError.for_library("sdv", "sdv") from error
     return sdv.single_table
 
 

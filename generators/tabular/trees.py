@@ -139,7 +139,7 @@ class Trees(Generator):
         table = ChainTable.from_dataset(train)
         target = train.schema.target
         first, number = [*self.shares], ""
-        if target is not None and target.kind in ("number", "integer"):
+        if target is not None and target.is_numeric:
             number = target.name
         elif target is not None and target.name not in first:
             first.append(target.name)
@@ -402,7 +402,7 @@ def _latest(kept: OrderedDict[tuple[str, ...], Kept], key: tuple[str, ...]) -> K
 def _check_shares(shares: Shares, rows: Dataset) -> None:
     """Raise ParameterError when `shares` name a column or a level that cannot be drawn."""
     for name, given in shares.items():
-        if rows.schema[name].kind not in ("category", "boolean"):
+        if not rows.schema[name].has_levels:
             raise ParameterError(
                 f"'shares' names the column '{name}', which has no levels",
                 got=rows.schema[name].kind,

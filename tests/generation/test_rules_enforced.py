@@ -118,7 +118,7 @@ def test_what_was_mended_is_counted_in_the_rows_that_are_delivered() -> None:
     assert 300 < moved <= 350
     assert (redrawn, borrowed) == (0, 0)
     assert 5 < counts["predicate(gross > 30 or kind = 'x')"][1] < 200
-    assert "Rule sum(gross, net, tax) was mended; of 350 rows" in into.tally.notes()[0]
+    assert "Rule sum(gross, net, tax) was repaired; of 350 rows" in into.tally.notes()[0]
 
 
 def test_keys_are_unique_over_all_parts_of_a_set() -> None:

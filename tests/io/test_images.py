@@ -5,8 +5,7 @@ import pytest
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_pixels
-from twinset.io import read_dataset
-from twinset.io.reading import stream_dataset
+from twinset.io import read_dataset, stream_dataset
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff" + b"\xff\xd9"
@@ -52,8 +51,8 @@ def test_labels_file_is_joined_by_name(tmp_path: Path) -> None:
     ("files", "sentence"),
     [
         ({"a.txt": b"x"}, "holds no image"),
-        ({"a.png": JPEG}, "'a.png' is no PNG image; got another content"),
-        ({"a/b.jpg": b""}, "'a/b.jpg' is no JPG image; got an empty file"),
+        ({"a.png": JPEG}, "'a.png' cannot be used: it is no PNG image; got another"),
+        ({"a/b.jpg": b""}, "'a/b.jpg' .* it is no JPG image; got an empty file"),
         ({"a.png": PNG, "labels.csv": b"file,x\nb.png,1\n"}, "names 1 files that are not in"),
         ({"a.png": PNG, "labels.csv": b"file,x\na.png,1\na.png,2\n"}, "names a file twice"),
     ],
@@ -105,3 +104,19 @@ def test_a_damaged_tiff_file_is_named(tmp_path: Path) -> None:
     folder = lay_out(tmp_path, {"a.tif": b"II*\0" + b"\xff" * 9})
     with pytest.raises(DataError, match=r"'a\.tif' cannot be used: a TIFF file is damaged"):
         read_dataset(folder)
+
+
+def test_palettes_of_a_tiff_file_belong_to_their_pages_and_may_have_eight_bits(
+    tmp_path: Path,
+) -> None:
+    tifffile, np = pytest.importorskip("tifffile"), pytest.importorskip("numpy")
+    numbers = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    deep = np.arange(768, dtype=np.uint16).reshape(3, 256) * 85
+    palettes = [deep, deep[:, ::-1], np.arange(768, dtype=np.uint16).reshape(3, 256) % 251]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for palette in palettes:
+            file.write(numbers, photometric="palette", colormap=palette, metadata=None)
+    images = read_dataset(tmp_path).records["image"].to_pylist()
+    shown = [(palette.T >> shift)[numbers] for palette, shift in zip(palettes, (8, 8, 0))]
+    for image, expected in zip(images, shown, strict=True):
+        np.testing.assert_array_equal(decode_pixels(image["bytes"]), expected)

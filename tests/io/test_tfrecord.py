@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import warnings
+import zlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
 from twinset.core.image.codec import encode_lossless
-from twinset.io import open_writer, read_dataset, write_dataset
-from twinset.io.formats.tfrecord import crc32c, decode_example, encode_example, pack_record
+from twinset.io import open_writer, read_dataset, read_table, write_dataset
+from twinset.io.tfrecord import crc32c, decode_example, encode_example, pack_record
 
 # Example{features{feature{key: "a" value{int64_list{value: 1}}}}}, worked out from the .proto files.
 ONE = bytes.fromhex("0a0c 0a0a 0a0161 1205 1a03 0a0101")
@@ -215,19 +218,91 @@ def test_lineage_comes_back(tmp_path: Path) -> None:
     assert back["_id"].to_pylist() == ["r-0", "r-1"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "length", "data"])
-def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
-    record = bytearray(pack_record(ONE))
-    if damage == "cut":
-        record = record[:-3]
-    else:
-        record[{"length": 5, "data": 15}[damage]] ^= 1
-    (tmp_path / "x.tfrecord").write_bytes(pack_record(ONE) + bytes(record))
-    with pytest.raises(DataError, match=r"record 1 of 'x\.tfrecord'"):
+def _file(folder: Path, *records: dict[str, Any] | bytes) -> Path:
+    parts = [one if isinstance(one, bytes) else encode_example(one) for one in records]
+    (folder / "x.tfrecord").write_bytes(b"".join(map(pack_record, parts)))
+    return folder / "x.tfrecord"
+
+
+def _masked(length: int) -> bytes:
+    head = length.to_bytes(8, "little")
+    crc = crc32c(head)
+    return head + (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    "record",
+    {
+        "cut in the head": pack_record(ONE)[:7],
+        "cut in the data": pack_record(ONE)[:-3],
+        "length": bytes([*pack_record(ONE)[:5], 1, *pack_record(ONE)[6:]]),
+        "data": bytes([*pack_record(ONE)[:15], 0xFF, *pack_record(ONE)[16:]]),
+        "length beyond the file": _masked(2**63 + 5) + b"xx",
+    }.values(),
+)
+def test_damaged_files_are_refused(tmp_path: Path, record: bytes) -> None:
+    (tmp_path / "x.tfrecord").write_bytes(pack_record(ONE) + record)
+    with pytest.raises(DataError, match=r"record 1 of 'x\.tfrecord', .* is damaged"):
         read_dataset(tmp_path / "x.tfrecord")
 
 
-def test_lists_that_are_no_column_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.tfrecord").write_bytes(pack_record(encode_example({"v": np.array([1, 2])})))
-    with pytest.raises(DataError, match=r"'v' .* several values"):
-        read_dataset(tmp_path / "x.tfrecord")
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_compressed_files_are_read_and_refused_when_they_break_off(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = pack(_file(tmp_path, {"a": np.array([1])}, {"a": np.array([2])}).read_bytes())
+    (tmp_path / "x.tfrecord").write_bytes(packed)
+    assert read_table(tmp_path / "x.tfrecord")["a"].to_pylist() == [1, 2]
+    (tmp_path / "x.tfrecord").write_bytes(packed[:-9])
+    with pytest.raises(DataError, match="is damaged"):
+        read_table(tmp_path / "x.tfrecord")
+
+
+BOX = {f"image/object/bbox/{side}": np.array([0.5]) for side in ("xmin", "ymin", "xmax", "ymax")}
+SPAN_PARTS: dict[str, Any] = {"s/start": np.array([0]), "s/end": np.array([1]), "s/label": [b"a"]}
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([{"v": np.array([1, 2])}], r"'v' .* several values"),
+        ([{"v": np.array([2**24 + 1])}, {"v": np.array([0.5])}], r"'v' .* changes its type"),
+        ([{"v": np.array([1])}, {"v": b"x"}], r"'v' .* got int64 and text"),
+        ([{"v": b"\xff"}], r"'v' .* neither text in UTF-8"),
+        ([{"_parents": [b"\xff"]}], r"'_parents' .* neither text in UTF-8"),
+        ([{"image/encoded": PNG}, {"image/encoded": [PNG, PNG]}], r"'image' in record 1"),
+        ([{"image/encoded": PNG, **BOX}], r"'objects' in record 0"),  # boxes without classes
+        (
+            [{"image/encoded": PNG}, {**BOX, "image/object/class/text": [b"a"]}],
+            r"'objects' in record 1",
+        ),
+        ([SPAN_PARTS | {"s/label": [b"\xff"]}], r"'s' in record 0"),
+        ([SPAN_PARTS | {"s/start": np.array([0.5])}], r"'s' in record 0"),
+        # A SequenceExample, a float list that holds an integer, a feature of two values.
+        ([ONE, ONE + bytes.fromhex("1200")], r"record 1 .* no tf\.train\.Example"),
+        ([bytes.fromhex("0a0b 0a09 0a0161 1204 1202 0807")], r"no tf\.train\.Example"),
+        ([bytes.fromhex("0a18" + 2 * "0a0a 0a0161 1205 1a03 0a0101")], r"no tf\.train\.Example"),
+    ],
+)
+def test_no_feature_is_lost_or_misread_silently(
+    tmp_path: Path, records: list[Any], sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_table(_file(tmp_path, *records))
+
+
+def test_other_features_of_an_image_are_columns_or_reported(tmp_path: Path) -> None:
+    objects = {"image/object/class/text": [b"a", b"b"], "image/object/is_crowd": np.array([0, 1])}
+    boxes = {key: np.array([0.25, 0.5]) + ("max" in key) * 0.25 for key in BOX}
+    image = {"image/encoded": PNG, "image/class/label": np.array([7]), **objects, **boxes}
+    with pytest.warns(FormatLossWarning, match="not read: image/object/is_crowd"):
+        table = read_table(_file(tmp_path, image))
+    assert table["image/class/label"].to_pylist() == [7]
+    assert [item["category"] for item in table["objects"].to_pylist()[0]] == ["a", "b"]
+
+
+def test_columns_that_need_one_feature_are_refused(tmp_path: Path) -> None:
+    table = pa.table({"image": _image_set().records["image"], "image/height": [1, 2]})
+    data = Dataset.from_arrow(table, _schema(image="image", **{"image/height": "integer"}))
+    with pytest.raises(SchemaError, match="two columns need the feature 'image/height'"):
+        _round_trip(data, tmp_path)

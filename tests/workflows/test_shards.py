@@ -96,7 +96,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(recipe: Path, tmp_pat
         assert process.wait() == -signal.SIGKILL
     n_finished = len(list(journal.glob("shard-*.json")))
     assert 4 <= n_finished < 22
-    with pytest.raises(DataError, match="not all made"):
+    with pytest.raises(DataError, match="not complete"):
         read_dataset(tmp_path / "killed")
 
     made = make_shards(recipe, tmp_path / "killed", overrides=changes, rows_a_shard=10)
@@ -191,7 +191,7 @@ def test_shards_that_lack_rows_are_not_kept(tmp_path: Path) -> None:
     folder = ShardFolder(tmp_path / "s", "key", n_rows=5)
     folder.open()
     with pytest.raises(DataError, match="did not get its rows"):
-        folder.make(0, [])
+        folder.write_shard(0, [])
     assert folder.missing() == [0]
     with pytest.raises(DataError, match="shards are missing"):
         folder.finish()

@@ -70,7 +70,7 @@ def _guarded(words: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")
     try:
         if words[0] not in COMMANDS:
-            raise UnknownNameError.of("command", words[0], COMMANDS)
+            raise UnknownNameError.for_name("command", words[0], COMMANDS)
         with plain_warnings():
             code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
         sys.stdout.flush()

@@ -21,7 +21,7 @@ def command(name: str, /, *, json: bool = False) -> None:
     """
     known = {info.name: info for info in registry.list_components()}
     if name not in known:
-        raise UnknownNameError.of("component", name, known)
+        raise UnknownNameError.for_name("component", name, known)
     info = known[name]
     parameters = registry.parameters(info.kind, name)
     if json:

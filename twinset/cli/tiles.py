@@ -54,9 +54,8 @@ def command(
         Print the result as JSON.
     """
     from twinset.core.errors import ParameterError
-    from twinset.io.tiling.files import tile_files
+    from twinset.io.tiling.files import join_results, tile_files
     from twinset.io.tiling.grid import Tiling
-    from twinset.io.tiling.results import join_results
 
     if join and predictions is not None:
         raise ParameterError(

@@ -139,7 +139,7 @@ def plan_scenes(
         )
     bans = [banned_levels(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
-    if not coverage.n_wanted:
+    if not coverage.n_required:
         raise ParameterError(
             "the forbidden combinations leave no scene that could be made",
             got=f"{len(bans)} forbidden",
@@ -150,7 +150,7 @@ def plan_scenes(
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
-    rows = covering_rows(coverage, most=most, weights=weights, seed=seed)
+    rows = covering_rows(coverage, limit=most, weights=weights, seed=seed)
     levels = [np.ones(len(factors[n])) for n in names] if weights is None else weights
     for row in _drawn((least or 0) - len(rows), levels, bans, seed):
         coverage.add(row)
@@ -158,7 +158,7 @@ def plan_scenes(
     return CoveragePlan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
-        n_wanted=coverage.n_wanted,
+        n_wanted=coverage.n_required,
         n_met_before=n_before,
         n_met=coverage.n_met,
         strength=strength,
@@ -212,7 +212,7 @@ def error_weights(
 
 
 def _is_true(data: Dataset, name: str) -> npt.NDArray[np.bool_]:
-    if data.schema[name].kind in ("category", "boolean"):
+    if data.schema[name].has_levels:
         codes, levels = data.codes(name)
         true = [level.strip().lower() in ("true", "1", "yes") for level in levels]
         return np.asarray(np.array([*true, False])[codes])

@@ -40,7 +40,7 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | N
         )
     generator = build("generator", note.use, note.settings)
     assert isinstance(generator, Generator)
-    return build_refit(generator, note.rows, Where.of(note.where))
+    return build_refit(generator, note.rows, Where.from_value(note.where))
 
 
 def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Remake:

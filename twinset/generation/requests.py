@@ -110,10 +110,10 @@ def _requests(
 ) -> list[tuple[Where | None, int]]:
     """Resolve rows, counts or the brief into (condition, rows) pairs."""
     if step.counts:
-        outer = step.where or {}
-        return [(Where({**outer, **count.where}), count.rows) for count in step.counts]
+        outer = Where(step.where or {})
+        return [(outer.intersect(Where(count.where)), count.rows) for count in step.counts]
     if step.rows is not None:
-        return [(Where.of(step.where), step.rows)]
+        return [(Where.from_value(step.where), step.rows)]
     brief = recipe.brief
     if not step.follows_brief or not brief.want or brief.target is None:
         if train is None:
@@ -121,7 +121,7 @@ def _requests(
                 f"the step '{name}' does not say how many rows to make",
                 todo="set rows: or counts:",
             )
-        return [(Where.of(step.where), len(train.where(Where.of(step.where))))]
+        return [(Where.from_value(step.where), len(train.where(Where.from_value(step.where))))]
     wanted = {str(label): n for label, n in brief.want.items()}
     if train is None:
         return [(Where({brief.target: label}), n) for label, n in wanted.items()]

@@ -386,7 +386,7 @@ deliver:
 
 
 def _is_class(field: Field) -> bool:
-    return field.kind in ("category", "boolean")
+    return field.has_levels
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
-from twinset.core.data.splitting import part_of, split_rows
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
+from twinset.measurement.splitting import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
 _TARGET_KINDS = ("category", "boolean", "integer", "number")
@@ -96,7 +96,7 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
         found = open_table(source, real.schema, name, lineage=True)
     except SchemaError as error:
         raise SchemaError(
-            f"the {name} table does not fit the real one: {error.what}",
+            f"the {name} table does not fit the real one: {error.message}",
             got=error.got,
             allowed=error.allowed,
             todo=error.todo,
@@ -115,7 +115,7 @@ def label_beside_texts(schema: Schema) -> str | None:
     ('about', None)
     """
     others = [field for field in schema.fields if field.kind not in ("id", "text", "spans")]
-    labels = [field.name for field in others if field.kind in ("category", "boolean")]
+    labels = [field.name for field in others if field.has_levels]
     alone = len(others) == len(labels) == 1 and bool(schema.of_kind("text"))
     return labels[0] if alone else None
 
@@ -162,7 +162,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
             got="one value in all rows" if len(values) else "missing values only",
             todo="name a column with at least two different values, or no target",
         )
-    as_labels = field.kind == "integer" and len(values) <= _MOST_CLASSES
+    as_labels = field.is_whole and len(values) <= _MOST_CLASSES
     found = real.with_schema(
         real.schema.with_target(target, kind="category" if as_labels else None)
     )
@@ -183,7 +183,7 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
         There is no such column, or a time that is neither a date nor a number.
     """
     field = real.schema[column]
-    if role == "time" and field.kind not in ("datetime", "integer", "number"):
+    if role == "time" and not field.has_order:
         raise SchemaError(
             f"the column '{column}' cannot tell the time",
             got=f"a column of kind {field.kind}",

@@ -11,13 +11,13 @@ from twinset.core.contracts import Progress
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.rule import rules_from_json
 from twinset.core.data.schema import Schema
-from twinset.core.data.splitting import part_of, split_rows
 from twinset.core.data.window_features import with_aggregate
 from twinset.core.errors import CatalogError, DataError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
 from twinset.io.files import file_digest
 from twinset.io.tiling import TILE_COLUMNS, cut_tiles
+from twinset.measurement.splitting import part_of, split_rows
 from twinset.recipe import Recipe
 
 CHUNK_ROWS = 65_536
@@ -128,8 +128,7 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
         # No generator can have seen the holdout's time: metrics must know which column that is.
         schema = schema.with_field(replace(schema[recipe.split.on], role="time"))
     if brief.target is not None:
-        kind = schema[brief.target].kind
-        labels = brief.task == "classification" and kind not in ("category", "boolean")
+        labels = brief.task == "classification" and not schema[brief.target].has_levels
         schema = schema.with_target(brief.target, kind="category" if labels else None)
     dataset = dataset.with_schema(schema)
     if brief.target is not None:
@@ -139,7 +138,7 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 def check_target(dataset: Dataset, schema: Schema, target: str) -> None:
     """Raise SchemaError when the target has fewer than two values: nothing could be learnt."""
-    distinct = len(dataset.codes(target)[1]) if schema[target].kind != "number" else 2
+    distinct = len(dataset.codes(target)[1]) if not schema[target].is_continuous else 2
     if distinct < 2:
         raise SchemaError(
             f"the target '{target}' has {distinct} distinct values",

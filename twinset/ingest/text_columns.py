@@ -80,7 +80,7 @@ def _is_rasa(path: Path) -> bool:
 def _columns_of(rows: Dataset, target: str | None) -> TextColumns:
     schema = rows.schema
     known = target is not None and target in schema.names
-    columns = TextColumns.of(schema.with_target(str(target)) if known else schema)
+    columns = TextColumns.from_schema(schema.with_target(str(target)) if known else schema)
     classes = [f.name for f in schema.of_kind("category") if f.name != columns.text]
     if not columns.label and classes:
         raise SchemaError(

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 from twinset.io.formats import all_formats, file_name, writable_formats
 
 if TYPE_CHECKING:
-    from twinset.io.reading import read_dataset, read_table, stream_dataset
-    from twinset.io.weights import read_weights
-    from twinset.io.writing import open_writer, write_dataset
+    from twinset.io.checkpoint import read_weights
+    from twinset.io.datasets import (
+        open_writer,
+        read_dataset,
+        read_table,
+        stream_dataset,
+        write_dataset,
+    )
 
 __all__ = [
     "all_formats",
@@ -25,17 +30,8 @@ __all__ = [
 ]
 
 
-_HOMES = {
-    "read_dataset": "twinset.io.reading",
-    "read_table": "twinset.io.reading",
-    "stream_dataset": "twinset.io.reading",
-    "read_weights": "twinset.io.weights",
-    "open_writer": "twinset.io.writing",
-    "write_dataset": "twinset.io.writing",
-}
-
-
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = "twinset.io.checkpoint" if name == "read_weights" else "twinset.io.datasets"
+    return getattr(importlib.import_module(home), name)

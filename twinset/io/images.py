@@ -1,28 +1,25 @@
-"""Read a folder of images as a table; read and write the image files of a text table."""
+"""Read a folder of images as a table, and the image files beside a text table."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.data.schema import BLOB
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import BLOB, Schema
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.image.header import check_whole
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.image.tiff import plane_names, read_planes
-from twinset.io.csv import read_csv
 from twinset.io.dicom import image_of_dicom, is_dicom
-from twinset.io.files import flush_file, flush_folder, inside
+from twinset.io.files import inside
+from twinset.io.image_header import check_whole
+from twinset.io.text_tables import read_csv
 
 _MAGIC = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
@@ -39,7 +36,7 @@ _FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 
 
 class _ImageFile(NamedTuple):
-    """One image of a folder: its file, and its name within a file that holds several."""
+    """One image of a folder: its file, and its name within a file of several images."""
 
     path: Path
     plane: str = ""
@@ -50,22 +47,19 @@ class _ImageFile(NamedTuple):
         return self.path.as_posix() + (f"#{self.plane}" if self.plane else "")
 
 
-def read_image_folder(folder: Path) -> pa.Table:
+def read_image_folder(folder: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the PNG, JPEG, TIFF and DICOM images of a folder as rows, in the order of their names.
 
-    Parameters
-    ----------
-    folder : Path
-        Sub-folders are labels: `cats/1.png` has the label "cats". A `labels.csv` beside the images
-        adds its columns, joined by the file's relative path or name; its own column `label`, if any,
-        is taken instead of the sub-folders.
+    Sub-folders are labels: `cats/1.png` has the label "cats". A `labels.csv` beside the images adds its
+    columns, joined by the file's relative path or name; its own column `label`, if any, replaces the labels
+    of the sub-folders.
 
     Returns
     -------
     pyarrow.Table
         `image` struct<bytes, path> with the file's own encoding (of DICOM the pixels alone), then `label`
-        and the columns of `labels.csv`. Each image of a TIFF file that holds several is a row of its own,
-        with a path such as `stack.tif#page=2`, encoded without loss.
+        and the columns of `labels.csv`. Each image of a TIFF file with several is a row of its own, with a
+        path such as `stack.tif#page=2`, encoded without loss.
 
     Raises
     ------
@@ -77,27 +71,27 @@ def read_image_folder(folder: Path) -> pa.Table:
     return pa.table({"image": pa.chunked_array([pa.array(blobs, BLOB)]), **columns})
 
 
-def stream_image_folder(folder: Path) -> Iterator[pa.Table]:
-    """Yield the rows of `read_image_folder` one at a time; each file is read when its row is requested.
-
-    Raises
-    ------
-    DataError
-        As `read_image_folder`; an error of one file is raised when its row is requested.
-    """
+def stream_image_set(folder: Path, name: str) -> Iterator[Dataset]:
+    """Yield the rows of `read_image_folder` one at a time; each file is read when its row is requested."""
     images, columns = _list_images(folder)
+    schema = None
     for k, blob in enumerate(_read_images(folder, images)):
-        rest = {name: column.slice(k, 1) for name, column in columns.items()}
-        yield pa.table({"image": pa.chunked_array([pa.array([blob], BLOB)]), **rest})
+        image = pa.table({"image": pa.chunked_array([pa.array([blob], BLOB)])})
+        if schema is None:  # of the other columns the schema of all rows
+            more = Dataset.from_arrow(pa.table(columns)).schema.fields if columns else ()
+            schema = Schema((*Dataset.from_arrow(image).schema.fields, *more))
+        for column, values in columns.items():
+            image = image.append_column(column, values.slice(k, 1))
+        yield Dataset.from_arrow(image, schema, Card(name=name, origin="real"))
 
 
-def beside_images(folder: Path) -> pa.Table:
-    """Return the columns that `read_image_folder` adds to the images, without decoding any image."""
-    return pa.table(_list_images(folder)[1])
+def sniff_images(path: Path) -> Path:
+    """Return any folder: what it lacks is reported when it is read."""
+    return path
 
 
 def holds_images(folder: Path) -> bool:
-    """Return whether a folder holds a PNG, JPEG, TIFF or DICOM file."""
+    """Return whether a folder has a PNG, JPEG, TIFF or DICOM file."""
     return any(_is_image(path, folder) for path in folder.rglob("*"))
 
 
@@ -142,61 +136,45 @@ def _images_in_file(folder: Path, path: Path) -> list[_ImageFile]:
 
 
 def _read_images(folder: Path, images: list[_ImageFile]) -> Iterator[dict[str, object]]:
-    """Yield struct<bytes, path> of each image; a file that holds several is read once."""
+    """Yield struct<bytes, path> of each image; a file of several images is read once."""
     for path, group in itertools.groupby(images, key=lambda image: image.path):
-        data, in_file = _read_file(folder, path), list(group)
-        if not in_file[0].plane:
-            yield {"bytes": data, "path": path.as_posix()}
-            continue
+        name, in_file = path.as_posix(), list(group)
         try:
-            for image, (_, pixels) in zip(in_file, read_planes(data)):
-                yield {"bytes": _encode_plane(pixels), "path": image.name}
+            data = _read_file(folder, path)
+            if not in_file[0].plane:
+                yield {"bytes": data, "path": name}
+                continue
+            for image, (_, pixels) in zip(in_file, read_planes(data), strict=True):
+                if pixels is None:
+                    raise DataError(
+                        "a TIFF file of several images has a colour model that is not read",
+                        allowed="grey, RGB, a palette",
+                        todo="save its pages as RGB",
+                    )
+                yield {"bytes": encode_lossless(pixels), "path": image.name}
         except DataError as error:
-            raise _name_file(error, path.as_posix(), folder) from error
-
-
-def _encode_plane(pixels: npt.NDArray[Any] | None) -> bytes:
-    if pixels is None:
-        raise DataError(
-            "a TIFF file of several images has a colour model that is not read",
-            allowed="grey, RGB, a palette",
-            todo="save its pages as RGB",
-        )
-    return encode_lossless(pixels)
+            raise _name_file(error, name, folder) from error
 
 
 def _read_file(folder: Path, path: Path) -> bytes:
     """Return the content of an image file; of DICOM the pixels alone."""
-    name = path.as_posix()
-    data = inside(folder, name).read_bytes()
+    data = inside(folder, path.as_posix()).read_bytes()
     ending = path.suffix.lower()
     if ending in _DICOM and is_dicom(data):
-        try:
-            return image_of_dicom(data)
-        except DataError as error:
-            raise _name_file(error, name, folder) from error
+        return image_of_dicom(data)
     if ending in _DICOM or not data.startswith(_MAGIC[ending]):
         raise DataError(
-            f"the file '{name}' is no {ending[1:].upper()} image",
+            f"it is no {ending[1:].upper()} image",
             got="an empty file" if not data else "another content",
-            todo=f"replace or remove the file in '{folder}'",
         )
-    _check_whole(data, name, folder)
+    check_whole(data)
     return data
-
-
-def _check_whole(data: bytes, name: str, folder: Path) -> None:
-    """Raise DataError with the file's name where it breaks off or is damaged."""
-    try:
-        check_whole(data)
-    except DataError as error:
-        raise _name_file(error, name, folder) from error
 
 
 def _name_file(error: DataError, name: str, folder: Path) -> DataError:
     """Return the error with the name of the file that it concerns."""
     return DataError(
-        f"the image file '{name}' cannot be used: {error.what}",
+        f"the image file '{name}' cannot be used: {error.message}",
         got=error.got,
         allowed=error.allowed,
         todo=error.todo or f"replace or remove the file in '{folder}'",
@@ -234,7 +212,7 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
     Raises
     ------
     DataError
-        A path leads out of `folder`, or its file is missing.
+        A path leads out of `folder`, or its file is missing or damaged.
     """
     blobs: list[dict[str, object] | None] = []
     for row, relative in enumerate(column.to_pylist()):
@@ -245,64 +223,9 @@ def load_side_files(column: pa.ChunkedArray, folder: Path, name: str) -> pa.Chun
         if not file.is_file():
             raise DataError(f"the file that column '{name}' names in row {row} is missing")
         data = file.read_bytes()
-        _check_whole(data, relative, folder)
+        try:
+            check_whole(data)
+        except DataError as error:
+            raise _name_file(error, relative, folder) from error
         blobs.append({"bytes": data, "path": relative})
     return pa.chunked_array([pa.array(blobs, BLOB)])
-
-
-class SideFiles:
-    """Writer of the folder `<stem>_files` beside a text table, chunk by chunk.
-
-    Parameters
-    ----------
-    table_path : Path
-        The table that will hold the paths.
-    draft : Path
-        Temporary folder, which `publish` moves to its place.
-    """
-
-    def __init__(self, table_path: Path, draft: Path) -> None:
-        self.folder = table_path.with_name(f"{table_path.name.partition('.')[0]}_files")
-        self._draft = draft
-        self._counts: dict[str, int] = {}
-
-    def save(self, column: pa.ChunkedArray, name: str, position: int) -> pa.ChunkedArray:
-        """Write the images of a column; return their paths relative to the table, shape (n,)."""
-        shelf = name if _fits_a_folder(name) else f"column-{position}"
-        (self._draft / shelf).mkdir(parents=True, exist_ok=True)
-        paths: list[str | None] = []
-        for blob in column.to_pylist():
-            at = self._counts.get(name, 0)
-            self._counts[name] = at + 1
-            if blob is None or blob["bytes"] is None:
-                paths.append(None)
-                continue
-            # Numbered by row: a source's own file name may reveal who is in the image.
-            file = f"{shelf}/{at:07d}{ending_of(blob['bytes'])}"
-            (self._draft / file).write_bytes(blob["bytes"])
-            flush_file(self._draft / file)
-            paths.append(f"{self.folder.name}/{file}")
-        return pa.chunked_array([pa.array(paths, pa.string())])
-
-    def publish(self) -> None:
-        """Move the folder to its place if anything was written; it replaces an earlier one."""
-        if not self._draft.exists():
-            return
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.replace(self._draft, self.folder)
-        flush_folder(self.folder.parent)
-
-
-def _fits_a_folder(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) is not None
-
-
-def ending_of(data: bytes) -> str:
-    """Return the ending of a file name that fits the bytes of an image."""
-    if data.startswith(_MAGIC[".png"]):
-        return ".png"
-    if data.startswith(_MAGIC[".jpg"]):
-        return ".jpg"
-    if data.startswith(_MAGIC[".tif"]):
-        return ".tif"
-    return ".bin"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 from twinset.core.errors import DataError, MissingExtraError
 from twinset.io.files import inside
 from twinset.io.formats import all_formats
+from twinset.io.images import holds_images
 
 _CORNERS = tuple(f"{axis}{corner}" for corner in range(3) for axis in "xyz")
 # What a reader of these formats raises on files that are damaged, or are none.
@@ -22,21 +24,10 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def read_mesh(file: Path) -> pa.Table:
-    """Return the triangles of a mesh file: `mesh`, the file's name, and x0, y0, z0, ... z2.
+def read_meshes(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+    """Return the triangles of a mesh file, or of all mesh files of a folder in the order of their names.
 
-    Raises
-    ------
-    DataError
-        The file is damaged, or holds no triangle.
-    MissingExtraError
-        trimesh is not installed.
-    """
-    return _table({file.name: _triangles(file.read_bytes(), file.name)})
-
-
-def read_mesh_folder(folder: Path) -> pa.Table:
-    """Return the triangles of all mesh files of a folder, in the order of their names.
+    The columns are `mesh`, the file's name, and x0, y0, z0, ... z2.
 
     Raises
     ------
@@ -45,22 +36,31 @@ def read_mesh_folder(folder: Path) -> pa.Table:
     MissingExtraError
         trimesh is not installed.
     """
-    names = mesh_files(folder)
-    return _table({name: _triangles(inside(folder, name).read_bytes(), name) for name in names})
+    files = [inside(path, f.name) for f in mesh_files(path)] if path.is_dir() else [path]
+    meshes = {file.name: _triangles(file.read_bytes(), file.name) for file in files}
+    names = [name for name, triangles in meshes.items() for _ in range(len(triangles))]
+    corners = np.concatenate([triangles.reshape(-1, 9) for triangles in meshes.values()])
+    columns = {"mesh": pa.array(names).dictionary_encode()}
+    return pa.table({**columns, **{c: pa.array(corners[:, k]) for k, c in enumerate(_CORNERS)}})
 
 
-def mesh_files(folder: Path) -> list[str]:
-    """Return the names of the mesh files that lie in a folder, sorted."""
+def sniff_meshes(path: Path) -> Path | None:
+    """Return a folder of mesh files without images."""
+    return path if mesh_files(path) and not holds_images(path) else None
+
+
+def mesh_files(folder: Path) -> list[Path]:
+    """Return the mesh files of a folder, sorted by name."""
     endings = all_formats()["meshes"].read_endings
     found = (p for p in folder.iterdir() if p.suffix.lower() in endings and p.is_file())
-    return sorted(p.name for p in found if not p.name.startswith("."))
+    return sorted(p for p in found if not p.name.startswith("."))
 
 
 def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
     try:
         import trimesh
     except ImportError as error:
-        raise MissingExtraError.of("trimesh", "3d") from error
+        raise MissingExtraError.for_library("trimesh", "3d") from error
     ending = name.rpartition(".")[2].lower()
     try:
         mesh = trimesh.load_mesh(io.BytesIO(data), file_type=ending, process=False)
@@ -70,7 +70,7 @@ def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
             f"the mesh file '{name}' cannot be read",
             got=f"{len(data):,} bytes",
             allowed=f"a whole {ending.upper()} file",
-            todo="write it again, or take it out",
+            todo="write it again, or remove it",
         ) from error
     if (
         not len(made)
@@ -81,13 +81,6 @@ def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
             f"the mesh file '{name}' holds no surface",
             got=f"{len(made):,} triangles",
             allowed="one triangle or more, with corners that are numbers",
-            todo="write it again, or take it out",
+            todo="write it again, or remove it",
         )
     return made
-
-
-def _table(meshes: dict[str, npt.NDArray[np.float64]]) -> pa.Table:
-    names = [name for name, triangles in meshes.items() for _ in range(len(triangles))]
-    corners = np.concatenate([triangles.reshape(-1, 9) for triangles in meshes.values()])
-    columns = {"mesh": pa.array(names).dictionary_encode()}
-    return pa.table({**columns, **{c: pa.array(corners[:, k]) for k, c in enumerate(_CORNERS)}})

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
+from twinset.core.data.dataset import Dataset
+from twinset.io.text_tables import plain
+from twinset.io.writer import Target, Writer
+
+# Rows of a row group are in memory together; the delivered bytes depend on both numbers.
 GROUP_ROWS = 65_536
-GROUP_ROWS_OF_IMAGES = 256
+GROUP_ROWS_OF_IMAGES = 256  # 65,536 images of 100 KB would be 6 GB
 
 
-def read_parquet(path: Path) -> pa.Table:
+def read_parquet(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the table in a Parquet file, without the index columns that pandas adds."""
     with pq.ParquetFile(path) as file:
         table = file.read()
     return _without_index(table)
 
 
-def read_feather(path: Path) -> pa.Table:
+def read_feather(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
     """Return the table in a Feather or Arrow file (file or stream form)."""
     try:
         table = feather.read_table(path)
@@ -41,10 +45,10 @@ def iter_parquet(path: Path, rows: int) -> Iterator[pa.Table]:
 
 
 def _without_index(table: pa.Table) -> pa.Table:
-    kept = [name for name in table.column_names if not re.fullmatch(r"__index_level_\d+__", name)]
     # By position: names may repeat, which the caller refuses.
-    keep = [i for i, name in enumerate(table.column_names) if name in kept]
-    return table.select(keep).replace_schema_metadata(None)
+    is_index = [re.fullmatch(r"__index_level_\d+__", name) for name in table.column_names]
+    kept = [i for i, found in enumerate(is_index) if not found]
+    return table.select(kept).replace_schema_metadata(None)
 
 
 def rechunk(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -73,7 +77,7 @@ def rechunk(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 class ParquetWriter:
-    """Write chunks of a table as Parquet (zstd); the bytes depend on the rows, not on the chunks.
+    """Writes chunks of a table as Parquet (zstd); the bytes depend on the rows, not on the chunks.
 
     Rows are gathered into groups of a fixed size, texts are written plainly (Parquet builds its own
     dictionaries by order of appearance), and no metadata of the source is kept.
@@ -93,13 +97,11 @@ class ParquetWriter:
         table = plain(table)
         if self._schema is None:
             self._schema = table.schema
-            self._writer = _open(self._path, table.schema)
+            self._writer = _open_file(self._path, table.schema)
         self._waiting.append(table.cast(self._schema))
-        self._flush(_group_rows(self._schema))
-
-    def _flush(self, rows: int) -> None:
-        n_waiting = sum(table.num_rows for table in self._waiting)
-        if n_waiting < rows or self._writer is None:
+        heavy = any(pa.types.is_struct(kind) for kind in self._schema.types)
+        rows = GROUP_ROWS_OF_IMAGES if heavy else GROUP_ROWS
+        if sum(table.num_rows for table in self._waiting) < rows:
             return
         *full, last = rechunk(self._waiting, rows)
         if last.num_rows == rows:
@@ -119,23 +121,19 @@ class ParquetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close(complete=kind is None)
+
+    def close(self, *, complete: bool) -> None:
+        """Close the file, with the rows that wait for the last group if it is to be `complete`."""
         if self._writer is None:
             return
-        if kind is None and sum(table.num_rows for table in self._waiting):
+        if complete and sum(table.num_rows for table in self._waiting):
             self._write_group(pa.concat_tables(self._waiting))
         self._writer.close()
+        self._writer = None
 
 
-def plain(table: pa.Table) -> pa.Table:
-    """Return `table` with its dictionaries written out and without metadata."""
-    columns = [
-        pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    return pa.table(columns, names=table.column_names)
-
-
-def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _open_file(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     # Every option that shapes the bytes is named, so that new defaults do not change them.
     return pq.ParquetWriter(
         path,
@@ -149,6 +147,21 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _group_rows(schema: pa.Schema) -> int:
-    heavy = any(pa.types.is_struct(kind) for kind in schema.types)
-    return GROUP_ROWS_OF_IMAGES if heavy else GROUP_ROWS
+class ParquetSetWriter(Writer):
+    """Writes a set as one Parquet file."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._file = ParquetWriter(self.draft)
+
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`."""
+        self._file.write(chunk.to_arrow())
+
+    def finish(self) -> None:
+        """Write the last rows."""
+        self._file.close(complete=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close(complete=False)

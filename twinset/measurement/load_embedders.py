@@ -15,9 +15,9 @@ from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.core.features.embedders import (
     SHIPPED,
     Classical,
+    Embedder,
     EmbedderName,
     Family,
-    Looker,
     OutsideNet,
     Shipped,
     SmallNet,
@@ -30,12 +30,12 @@ from twinset.core.features.embedders.text import WORDS
 from twinset.io import read_weights
 
 
-def embedders_of(names: Sequence[str | Looker]) -> tuple[Looker, ...]:
+def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
     """Return the embedders that are named.
 
     Parameters
     ----------
-    names : sequence of str, Embedder or TextEmbedding
+    names : sequence of str, Embedder
         Of images "classical", "net", or weights in a file: "onnx:FILE", "torchvision:MODEL:FILE",
         "timm:MODEL:FILE". Of texts "words", "wordllama", "minilm". Embedders pass through.
 
@@ -78,15 +78,15 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
     [('classical', '')]
     """
     found = []
-    for parts in map(EmbedderName.of, names):
+    for parts in map(EmbedderName.parse, names):
         told = replace(parts, file=Path(parts.file).name) if parts.file else parts
         shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
         found.append((str(told), _weights(parts).sha256 if parts.file else shipped))
     return found
 
 
-def _one(name: str) -> Looker:
-    parts = EmbedderName.of(name)
+def _one(name: str) -> Embedder:
+    parts = EmbedderName.parse(name)
     if parts.kind == WORDS:
         return hashed_words()
     if parts.kind in SHIPPED:
@@ -108,7 +108,7 @@ def _shipped(own: Shipped) -> TextEmbedding:
     found = importlib.util.find_spec(own.module)
     places = None if found is None else found.submodule_search_locations
     if not places:
-        raise MissingExtraError.of(own.package, own.extra)
+        raise MissingExtraError.for_library(own.package, own.extra)
     weights, tokenizer = (
         _pinned(own, Path(places[0], *path.split("/")), sha256)
         for path, sha256 in (own.weights, own.tokenizer)

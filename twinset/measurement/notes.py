@@ -12,7 +12,7 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.findings import ComparisonBasis
-from twinset.core.rules.enforce import MENDED, RuleEnforcer
+from twinset.core.rules.enforce import REPAIRED, RuleEnforcer
 from twinset.core.rules.violations import violations
 
 _MOST_MENDED = 3
@@ -106,7 +106,7 @@ def rule_notes(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card])
         what = f"All {len(rules)} rules hold" if len(rules) > 1 else f"The rule {rules[0]} holds"
         told.append(f"{what} in all {len(synthetic):,} made rows.")
     noted = dict.fromkeys(n for card in cards for n in card.notes if n.startswith("Rule "))
-    mended = [note for note in noted if MENDED in note]
+    mended = [note for note in noted if REPAIRED in note]
     told += [note for note in noted if note not in mended]
     if len(mended) > _MOST_MENDED:
         return [
@@ -122,7 +122,7 @@ def note_single_label(
     """Return what to note of a set of one label beside a real one of several: compare like with like."""
     if where is not None or target is None:
         return []
-    if train.schema[target].kind not in ("category", "boolean"):
+    if not train.schema[target].has_levels:
         return []
     sides = []
     for rows in (synthetic, train):

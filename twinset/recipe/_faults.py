@@ -274,7 +274,7 @@ def _needs_real(name: str) -> bool:
 
 
 def _unknown(noun: str, name: str, known: Any, path: Path) -> Fault:
-    return Fault(path, str(UnknownNameError.of(noun, name, known)))
+    return Fault(path, str(UnknownNameError.for_name(noun, name, known)))
 
 
 def _path_in(data: Any, loc: tuple[str | int, ...]) -> Path:

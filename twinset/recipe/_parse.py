@@ -196,6 +196,6 @@ def _placed(names: Any, home: FilePath) -> Any:
     if isinstance(names, list):
         return [_placed(name, home) for name in names]
     try:
-        return str(EmbedderName.of(names).placed(home)) if isinstance(names, str) else names
+        return str(EmbedderName.parse(names).placed(home)) if isinstance(names, str) else names
     except ParameterError:
         return names

@@ -98,7 +98,7 @@ class Recipe(Section):
             line = self._document.place(path)
             at = line if isinstance(line, str) else f"{self._name}:{line}"
             raise ParameterError(
-                f"{at}: {spell_path(path)}: {error.what}",
+                f"{at}: {spell_path(path)}: {error.message}",
                 got=error.got,
                 allowed=error.allowed,
                 todo=error.todo,
@@ -165,7 +165,7 @@ class Recipe(Section):
     def embedders(self) -> tuple[str, ...]:
         """Return the names of the embedders, with the paths of their files from here."""
         return tuple(
-            str(EmbedderName.of(name).placed(self._base)) for name in self.evaluate.embedder
+            str(EmbedderName.parse(name).placed(self._base)) for name in self.evaluate.embedder
         )
 
     def delivery_folder(self) -> Path:

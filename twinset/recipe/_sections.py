@@ -46,7 +46,7 @@ def _where(value: Any) -> Any:
     if value is None:
         return value
     try:
-        where = Where.of(value)
+        where = Where.from_value(value)
     except TwinsetError as error:
         raise fault(str(error)) from error
     return None if where is None else where.to_json()
@@ -374,7 +374,7 @@ class Source(Section):
         labels = self.labels.get(field.name)
         if labels is not None:
             changes["taxonomy"] = _taxonomy(labels)
-            if field.kind not in ("category", "boxes", "spans"):
+            if not (field.column_kind.label_key or field.kind == "category"):
                 changes.setdefault("kind", "category")
         if changes.get("kind", field.kind) != field.kind:
             changes.setdefault("decimals", None)

@@ -183,7 +183,7 @@ def _embedders(value: Any) -> Any:
     for name in names:
         try:
             if isinstance(name, str):
-                EmbedderName.of(name)
+                EmbedderName.parse(name)
         except ParameterError as error:
             raise fault(str(error)) from error
     if len(set(map(str, names))) < len(names):

@@ -107,7 +107,7 @@ def check_gates(
     known = set(metrics)
     for metric, settings in gates.items():
         if metric not in known:
-            raise UnknownNameError.of("metric", metric, known, place=f"{place}.{metric}")
+            raise UnknownNameError.for_name("metric", metric, known, place=f"{place}.{metric}")
         _check(metric, settings, place)
 
 

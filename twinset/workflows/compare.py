@@ -17,7 +17,7 @@ from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.leakage import check_allowed, refuse_sets
+from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
 from twinset.measurement.notes import (
     image_notes,
@@ -117,7 +117,7 @@ def compare(
     made = _opened(candidates, parts, found)
     known = {n: s for n, s in made.items() if not found.notes or n in found.notes}
     with threadpool_limits(limits=1):
-        remarks += refuse_sets(parts.train, parts.holdout, known, **task.leakage_settings)
+        remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
     scores, copies, loud = _scored(made, parts, found, task, blind, progress)
     gates = options.gates
     return CandidateReport(
@@ -256,7 +256,7 @@ def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> Eva
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
     if where is None:
-        wheres = {name: Where.of(note.where) for name, note in notes.items()}
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
@@ -287,7 +287,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except TwinsetError as error:
-        error.what = f"candidate '{name}': {error.what}"
+        error.message = f"candidate '{name}': {error.message}"
         raise
 
 

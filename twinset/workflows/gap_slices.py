@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where, implies
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.core.stats.hypothesis_tests import Floats
 
 _MAX_GROWTH = 20
@@ -111,7 +111,7 @@ def plan_rows(
         for aim, mask in zip(aims, there)
     ]
     lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
-    able = [i for i in lacking if known[i] >= FEWEST_TOLD or not learns]
+    able = [i for i in lacking if known[i] >= MIN_REPORTED or not learns]
     wheres = [aim.where for aim in aims]
     within = np.array([[_within(there, wheres, i, j) for j in able] for i in able])
     rows = np.zeros(len(aims), dtype=np.int64)
@@ -188,13 +188,13 @@ def _gap(
     aim: Aim, count: float, share: float, known: int | None, rows: int, expected: float, n: int
 ) -> Gap:
     obstacle = ""
-    if known is not None and known < FEWEST_TOLD:
-        many = "no" if known == 0 else f"fewer than {FEWEST_TOLD}"
+    if known is not None and known < MIN_REPORTED:
+        many = "no" if known == 0 else f"fewer than {MIN_REPORTED}"
         obstacle = f"{many} real rows to learn from"
     elif expected < _REACHED * share:
         obstacle = f"its share will be about {100 * expected:.1f} %: the shares asked for clash"
-    few = 0 < count < FEWEST_TOLD
-    share_text = f"fewer than {FEWEST_TOLD}" if few else f"{100 * count / n:.1f} %"
+    few = 0 < count < MIN_REPORTED
+    share_text = f"fewer than {MIN_REPORTED}" if few else f"{100 * count / n:.1f} %"
     return Gap(
         aim.words,
         aim.where,

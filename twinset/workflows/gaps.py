@@ -203,7 +203,7 @@ def _declared(
 ) -> list[tuple[Where, float]]:
     found = []
     for column, shares in population.items():
-        if real.schema[column].kind not in ("category", "boolean", "integer"):
+        if not (real.schema[column].has_levels or real.schema[column].is_whole):
             raise ParameterError(
                 f"no shares can be declared of the levels of '{column}'",
                 got=f"a column of kind {real.schema[column].kind}",
@@ -236,7 +236,7 @@ def _searched(real: Dataset, made: Dataset, most: int, filler: Filler) -> list[S
         for name, part in (("real", real), ("synthetic", made))
     ]
     factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
-    return search_slices(sample[0], sample[1], factors, most=most)
+    return search_slices(sample[0], sample[1], factors, limit=most)
 
 
 def _distinct_slices(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:

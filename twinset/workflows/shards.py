@@ -23,7 +23,7 @@ from twinset.generation.step import GenerationStep, OpenStep
 from twinset.ingest.real_data import register_real, register_split
 from twinset.io.files import sha256_of, write_text
 from twinset.io.vision.shard_folder import ShardFolder
-from twinset.io.vision.shard_writing import ROWS_A_SHARD
+from twinset.io.vision.shards import ROWS_A_SHARD
 from twinset.recipe import AugmentStep, Recipe, load_recipe
 from twinset.workflows.step_addresses import address, candidate_address, step_addresses
 
@@ -204,7 +204,7 @@ def _make_here(
     for number in numbers:
         if parent and os.getppid() != parent:
             return  # who asked for it is gone, and another run may be at it
-        folder.make(number, predictions(maker.rows(*folder.rows_of(number))))
+        folder.write_shard(number, predictions(maker.rows(*folder.rows_of(number))))
 
 
 def _make_beside(

@@ -29,7 +29,7 @@ from twinset.ingest.input_table import (
 )
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
-from twinset.measurement.leakage import refuse_sets
+from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
 from twinset.workflows.evaluate import appraise
 from twinset.workflows.evaluation_task import EvaluationTask
@@ -99,7 +99,7 @@ def twin(
     """
     options = TwinOptions.merge(options, settings)
     place = None if out is None else _place(Path(out), source)
-    condition = Where.of(options.where)
+    condition = Where.from_value(options.where)
     generator = _learner(options.use, options.settings)
     plain = open_table(source)
     refuse_media(plain.schema)
@@ -235,9 +235,9 @@ def _write(
 def _appraised(parts: RealSplit, made: Dataset, task: EvaluationTask) -> Report:
     """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
     try:
-        refuse_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
+        require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
     except LeakError as error:
-        return appraise(parts, made, task, notes=[error.what], blind=error.what)
+        return appraise(parts, made, task, notes=[error.message], blind=error.message)
     return appraise(parts, made, task)
 
 

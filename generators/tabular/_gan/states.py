@@ -144,7 +144,7 @@ class StateTable:
         cls, train: Dataset, *, n_modes: int, max_levels: int
     ) -> tuple[StateTable, Floats]:
         """Return the table of states of `train`, and its rows as floats, shape (n, d)."""
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         matrix = encoding.encode(train)
         columns = [
             _states_of_levels(column, matrix, max_levels)

@@ -155,7 +155,7 @@ class ColumnCells:
         named = np.array(list(numbers_in(condition, self.column)), dtype=np.float64)
         if len(named):
             step = self.column.step
-            if step is not None and self.column.field.kind != "number":
+            if step is not None and not self.column.field.is_continuous:
                 step = max(step, 1.0)
             lower, upper = np.nextafter(named, -np.inf), np.nextafter(named, np.inf)
             if step:
@@ -198,7 +198,7 @@ class TableCells:
     @classmethod
     def from_dataset(cls, train: Dataset, bins: int) -> TableCells:
         """Return the cells of `train`, with about `bins` bins of each number."""
-        encoding = TableEncoding.of(train)
+        encoding = TableEncoding.from_dataset(train)
         n_numbers = sum(not column.is_nominal for column in encoding.columns)
         bins = min(bins, max(_MAX_BINS // max(n_numbers, 1), _MIN_BINS))
         columns = (ColumnCells.from_column(train, one, bins) for one in encoding.columns)

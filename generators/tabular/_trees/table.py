@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.encoding import MICROSECONDS, EncodedColumn, TableEncoding
+from twinset.core.data.encoding import EncodedColumn, TableEncoding
+from twinset.core.data.kinds.datetime import MICROSECONDS
 from twinset.core.data.schema import Field
 
 Matrix = npt.NDArray[np.float64]
@@ -58,7 +59,7 @@ class ChainTable:
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> ChainTable:
         """Return the table whose variables hold all values of `dataset`."""
-        encoding = TableEncoding.of(dataset)
+        encoding = TableEncoding.from_dataset(dataset)
         variables: list[Variable] = []
         for position, column in enumerate(encoding.columns):
             variables += _variables_of(column, position, len(variables))
@@ -139,7 +140,7 @@ def _variables_of(column: EncodedColumn, position: int, first: int) -> list[Vari
         n_levels, natural = max(len(column.levels), 1), _as_numbers(column.levels)
         value = Variable(name, position, "value", n_levels, indicator=indicator, natural=natural)
         variables.append(value)
-    elif column.field.kind == "datetime":
+    elif column.field.is_time:
         variables.append(Variable(name, position, "day", step=1.0, indicator=indicator))
         if column.step is None or column.step < DAY:
             step = column.step or 1.0
@@ -201,5 +202,5 @@ def _to_utc(microseconds: Matrix, field: Field) -> Matrix:
 
 
 def _zone(field: Field) -> str | None:
-    zone = getattr(field.arrow_type, "tz", None) if field.kind == "datetime" else None
+    zone = getattr(field.arrow_type, "tz", None) if field.is_time else None
     return None if zone in (None, "UTC") else str(zone)

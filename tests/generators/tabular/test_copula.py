@@ -26,7 +26,7 @@ from twinset.generators.tabular.copula import Copula
 
 def draw(real: Dataset, n: int, where: dict | None = None, **settings) -> Dataset:
     fitted = Copula(**settings).fit(real, rng_for(0, "fit"))
-    made = fitted.sample(n, rng_for(0, "draw"), Where.of(where))
+    made = fitted.sample(n, rng_for(0, "draw"), Where.from_value(where))
     assert len(made) == n
     return made
 

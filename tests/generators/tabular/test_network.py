@@ -63,7 +63,7 @@ def fitted(real: Dataset):
 
 def cells_of(values: list, kind: str = "number") -> ColumnCells:
     data = Dataset.from_arrow(pa.table({"v": values}), Schema((Field(name="v", kind=kind),)))
-    return ColumnCells.from_column(data, TableEncoding.of(data).columns[0], 64)
+    return ColumnCells.from_column(data, TableEncoding.from_dataset(data).columns[0], 64)
 
 
 def test_repeated_numbers_have_cells_of_their_own() -> None:
@@ -127,7 +127,7 @@ def test_a_column_decided_by_two_others_is_learnt_in_every_direction() -> None:
     network = Network(epochs=40, **QUICK)
     fitted = network.fit(Dataset.from_arrow(table), rng_for(0, "fit"))
     for where in (None, {"differ": True}, {"b": False, "differ": True}):
-        made = fitted.sample(600, rng_for(1, "draw"), Where.of(where))
+        made = fitted.sample(600, rng_for(1, "draw"), Where.from_value(where))
         a, b, differ = (made.values(name) for name in ("a", "b", "differ"))
         assert np.mean((a != b) == differ) > 0.97
     assert np.mean(a) > 0.97

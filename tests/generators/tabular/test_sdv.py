@@ -119,7 +119,7 @@ def test_rules_that_sdv_knows_become_constraints() -> None:
     from twinset.generators.tabular.sdv import _constraints, _to_frame
 
     data = with_rules()
-    made = _constraints(data, _to_frame(data, TableEncoding.of(data)))
+    made = _constraints(data, _to_frame(data, TableEncoding.from_dataset(data)))
     names = [type(c).__name__ for c in made]
     assert names == ["Inequality", "FixedCombinations", "OneHotEncoding"]
 

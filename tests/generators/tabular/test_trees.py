@@ -278,7 +278,7 @@ from twinset.io.checkpoint import read_checkpoint
 wheres, *folders = sys.argv[1:]
 for folder in folders:
     fitted = Trees().from_arrays(*read_checkpoint(Path(folder)))
-    made = [fitted.sample(100, rng_for(0, "draw"), Where.of(w)) for w in json.loads(wheres)]
+    made = [fitted.sample(100, rng_for(0, "draw"), Where.from_value(w)) for w in json.loads(wheres)]
     made.append(fitted.complete(made[1], rng_for(0, "fill")))
     print(json.dumps([str(data.records.to_pylist()) for data in made]))
 """
@@ -292,7 +292,7 @@ def test_a_checkpoint_gives_the_same_bytes_elsewhere(
     expected, folders = [], []
     hot = Trees(temperature=2.0, min_leaf=40, shares=shares).fit(real, rng_for(0, "fit"))
     for one in (fitted, private, hot):
-        made = [one.sample(100, rng_for(0, "draw"), Where.of(w)) for w in wheres]
+        made = [one.sample(100, rng_for(0, "draw"), Where.from_value(w)) for w in wheres]
         made.append(one.complete(made[1], rng_for(0, "fill")))
         expected.append([str(data.records.to_pylist()) for data in made])
         folders.append(str(tmp_path / str(len(folders))))

@@ -101,7 +101,7 @@ def test_filled_cells_beat_the_median_and_neighbours(shared_data: Path) -> None:
     train, fresh = data.slice(0, 2000), data.slice(2000, 500)
     fresh = fresh.with_schema(train.schema)
     given = holes(fresh, 0.2)
-    encoding = TableEncoding.of(data)
+    encoding = TableEncoding.from_dataset(data)
     fitted = Trees().fit(train, rng_for(0, "fit"))
     made = fitted.complete(given, rng_for(0, "fill"), most_likely=True)
     ours = errors(fresh, made, given, encoding)

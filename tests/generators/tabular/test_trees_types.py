@@ -285,7 +285,7 @@ def test_a_sum_holds_under_conditions_and_without_a_grid() -> None:
     a, b = rng.gamma(2, size=(2, 2000))
     fitted = Trees().fit(of(a=a, b=b, c=a + b), rng_for(0, "fit"))
     for where in (None, {"a": {"ge": 2}}, {"c": {"lt": 2}}, {"a": {"ge": 1}, "b": {"ge": 1}}):
-        made = fitted.sample(1000, rng_for(0, "draw"), Where.of(where))
+        made = fitted.sample(1000, rng_for(0, "draw"), Where.from_value(where))
         assert len(made) == 1000
         assert where is None or made.mask(Where(where)).all()
         total = made.values("a") + made.values("b")

@@ -69,7 +69,7 @@ def songs_and_books():
 
 def write(real, n, where=None, seed=0, **settings):
     fitted = Learned(**settings).fit(real, rng_for(seed, "fit"))
-    return fitted.sample(n, rng_for(seed, "draw"), Where.of(where)).records.to_pylist()
+    return fitted.sample(n, rng_for(seed, "draw"), Where.from_value(where)).records.to_pylist()
 
 
 def sentences(told, lexicon=None, group=0):

@@ -16,8 +16,8 @@ from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FormatLossWarning
 from twinset.io import open_writer, read_dataset
 from twinset.io.formats import file_name, writable_formats
-from twinset.io.text.losses import RoundTripLosses
-from twinset.io.text.writer import TextWriter
+from twinset.io.text.rows import TextWriter
+from twinset.io.writer import RoundTripLosses
 
 _WITHOUT_SPACY = pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")
 FORMATS = [

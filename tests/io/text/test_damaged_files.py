@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from twinset.core.errors import TwinsetError
 from twinset.io import read_dataset
-from twinset.io.vision.faults import OnFault
+from twinset.io.faults import OnFault
 
 from .conftest import AWKWARD, FORMATS, spanned, text_set, written
 

@@ -18,12 +18,12 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
 from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
-from twinset.io.text.losses import RoundTripLosses
+from twinset.io.writer import RoundTripLosses
 
 from .conftest import AWKWARD, FORMATS, content, read_again, spanned, text_set, written
 from .test_tokens import SIGNS
 
-LEFT_OUT = "the row is left out"
+ROW_EXCLUDED = "the row is left out"
 
 
 def touched(losses: RoundTripLosses) -> set[int]:
@@ -31,7 +31,7 @@ def touched(losses: RoundTripLosses) -> set[int]:
 
 
 def left_out(losses: RoundTripLosses) -> set[int]:
-    return {k for what, rows in losses.found.items() if what.startswith(LEFT_OUT) for k in rows}
+    return {k for what, rows in losses.found.items() if what.startswith(ROW_EXCLUDED) for k in rows}
 
 
 def as_read(rows: Dataset, losses: RoundTripLosses, word: str) -> list[int]:
@@ -119,7 +119,7 @@ def test_nested_and_misaligned_spans_are_told_by_row(word: str, tmp_path: Path) 
     nested = {"labelstudio": set(), "spacy": set()}.get(word, {1})
     cut = {"labelstudio": set(), "rasa": set()}.get(word, {2})
     assert touched(losses) == nested | cut
-    told = losses.told()
+    told = losses.sentence()
     assert ("nested" in told) == bool(nested)
     assert ("widened" in told) == bool(cut)
     assert "New York" not in json.dumps(losses.to_json()) + told
@@ -178,8 +178,8 @@ def test_rasa_leaves_out_what_it_would_read_as_entities(tmp_path: Path) -> None:
     path, losses = written(rows, tmp_path, "rasa")
     assert left_out(losses) == {0, 2, 3, 4, 5}
     assert [row["text"] for row in content(read_dataset(path))] == ["see this"]
-    assert "rows stand by label" in losses.told()
-    assert "not held: weight, urgent" in losses.told()
+    assert "rows stand by label" in losses.sentence()
+    assert "not kept: weight, urgent" in losses.sentence()
 
 
 def test_rasa_needs_a_label(awkward: Dataset, tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_facts_that_rasa_cannot_hold_are_told_by_row(tmp_path: Path) -> None:
     )
     path, losses = written(rows, tmp_path, "rasa")
     (what,) = losses.found
-    assert "what is told of its spans" in what
+    assert "facts of its spans" in what
     assert losses.found[what] == [0, 1, 2, 3]
     assert len(read_dataset(path)) == 5
 
@@ -327,7 +327,7 @@ def test_a_sign_that_ends_a_line_of_yaml_spoils_no_file(tmp_path: Path, sign: st
 
 def test_facts_that_tell_nothing_leave_plain_marks(tmp_path: Path) -> None:
     path, losses = written(facts_set("[{}, {}]"), tmp_path, "rasa")
-    assert "not held: span_facts, which tells nothing of any span" in losses.columns
+    assert "not kept: span_facts, which is empty for every span" in losses.columns
     assert "{" not in path.read_text(encoding="utf-8")
 
 

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinset.io.text.escapes import escaped, escaped_line, unescaped
-from twinset.io.text.tags import fit_spans, runs_of, scheme_of, tags_of
-from twinset.io.text.tokens import gaps_of, joined, tokens_of
+from twinset.io.text.conll import escaped, escaped_line, unescaped
+from twinset.io.text.tokens import (
+    fit_spans,
+    gaps_of,
+    joined,
+    runs_of,
+    scheme_of,
+    tags_of,
+    tokens_of,
+)
 
 # Plain texts seldom hold what parts tokens in odd places.
 SIGNS = st.sampled_from(
@@ -87,7 +94,7 @@ def test_the_scheme_is_known_by_its_tags(tags: str, scheme: str, runs: list) -> 
     [
         ("O I-x", "BIO", 1, "follows no token of 'x'"),
         ("B-x I-y", "BIO", 1, "follows no token of 'y'"),
-        ("B-x O", "BILOU", 1, "must go on"),
+        ("B-x O", "BILOU", 1, "must continue"),
         ("B-x", "BILOU", 0, "ends inside a span"),
         ("U-x L-x", "BILOU", 1, "follows no token"),
         ("B-x S-x", "BILOU", 1, "no tag of BILOU"),

@@ -84,8 +84,8 @@ def test_a_split_that_tears_images_apart_is_refused(recipe: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("size: 8", "size of tiles is out of its range; got 8"),
-        ("overlap: 64", "overlap of tiles is out of its range"),
+        ("size: 8", "'size' is out of its range; got 8"),
+        ("overlap: 64", "'overlap' is out of its range"),
         ("size: [64, 64, 3]", "height and width; got 3 numbers"),
         ("min_visible_fraction: 2", "min_visible_fraction"),
         ("stride: 3", "unknown key"),
@@ -190,7 +190,7 @@ def test_results_of_tiles_become_one_file_of_the_whole_images(
         in said
     )
     assert main(["tiles", "wide", "more.json", "--predictions", "results.json"]) == 2
-    assert "does not say where tiles lie" in capsys.readouterr().err
+    assert "does not state where tiles lie" in capsys.readouterr().err
     assert main(["tiles", "cut", "found.json", "--predictions", "results.json"]) == 2
     assert "there is a 'found.json' already" in capsys.readouterr().err
 
@@ -217,7 +217,7 @@ def test_a_result_of_a_class_that_there_is_not_is_told(
     [
         (
             ["cut", "--format", "csv"],
-            "allowed: parquet, tfrecord, coco, yolo, voc, masks, webdataset",
+            "allowed: parquet, tfrecord, webdataset, voc, yolo, coco, masks",
         ),
         (["cut", "--format", "parquet"], "write to 'cut.parquet'"),
     ],

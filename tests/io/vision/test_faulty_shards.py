@@ -120,7 +120,7 @@ def test_two_objects_of_one_number_are_told(tmp_path: Path) -> None:
 def test_a_broken_list_of_classes_is_told(content, tmp_path: Path) -> None:
     shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}})
     (tmp_path / "dataset.json").write_text(content)
-    assert categories(told(tmp_path, r"dataset\.json: it does not say the classes")) == [["cell"]]
+    assert categories(told(tmp_path, r"dataset\.json: it does not state the classes")) == [["cell"]]
 
 
 def test_members_in_folders_stay_samples_of_their_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from twinset.core.errors import FitError, ParameterError, SchemaError, did_you_m
 
 Mask = npt.NDArray[np.bool_]
 
-_SHOWN_LEVELS = 20
+_SHOWN_LEVELS = 20  # labels in an error: more would hide what it says
 
 
 def rows_to_learn_from(
@@ -108,13 +108,13 @@ def unmet(where: Where, train: Dataset | None = None) -> ParameterError:
 def _feasible(
     train: Dataset, name: str, condition: object, allowed: str, todo: str
 ) -> tuple[str, str]:
-    kind = train.schema[name].kind
-    if kind in ("category", "boolean"):
+    field = train.schema[name]
+    if field.has_levels:
         levels = train.codes(name)[1]
         shown = ", ".join(levels[:_SHOWN_LEVELS]) + (", ..." if len(levels) > _SHOWN_LEVELS else "")
         meant = did_you_mean(str(condition), levels) if isinstance(condition, str) else ""
         return shown or allowed, meant or todo
-    if kind in ("number", "integer") and condition is not None:
+    if field.is_numeric and condition is not None:
         values = train.values(name)
         values = values[~np.isnan(values)]
         if len(values):
@@ -133,7 +133,7 @@ def _outwards(value: float, direction: int) -> float:
 
 
 def keep_drawing(
-    draw: Callable[[int], Dataset], n: int, where: Where, *, rounds: int = 16, least: int = 0
+    draw: Callable[[int], Dataset], n: int, where: Where, *, rounds: int = 16, min_draw: int = 0
 ) -> Dataset:
     """Return exactly `n` rows that meet `where`, taken from repeated draws; never endless.
 
@@ -147,8 +147,8 @@ def keep_drawing(
         Condition that every row meets.
     rounds : int
         Draws after which to give up. No draw asks for more than 4 n or 65,536 rows.
-    least : int
-        Rows in the first draw, at least.
+    min_draw : int
+        Smallest number of rows in the first draw.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def keep_drawing(
     """
     kept: list[Dataset] = []
     found = drawn = 0
-    size = max(n, least)
+    size = max(n, min_draw)
     for _ in range(rounds):
         candidates = draw(size)
         kept.append(candidates.where(where))
@@ -170,11 +170,17 @@ def keep_drawing(
 
 
 def parents_of(train: Dataset, rows: npt.NDArray[np.int64]) -> pa.Array | None:
-    """Return a `_parents` column that names one train row each, or None if they have no `_id`."""
+    """Return a `_parents` column that names one or two train rows each, or None if they have no `_id`.
+
+    `rows` has shape (n,) or (n, 2); two equal positions name one row.
+    """
     if "_id" not in train.records.column_names:
         return None
-    ids = train.records.column("_id").take(pa.array(rows)).combine_chunks()
+    pairs = rows if rows.ndim == 2 else np.column_stack([rows, rows])
+    differ = pairs[:, 0] != pairs[:, 1]
+    named = pairs.ravel()[np.column_stack([np.ones_like(differ), differ]).ravel()]
+    ids = train.records.column("_id").take(pa.array(named)).combine_chunks()
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks() if ids.num_chunks else pa.array([], pa.string())
-    offsets = pa.array(np.arange(len(rows) + 1, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, ids)
+    offsets = np.concatenate([[0], np.cumsum(1 + differ)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), ids)

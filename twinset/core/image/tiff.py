@@ -186,8 +186,11 @@ def _read_series(series: Any, n_planes: int) -> Iterator[Pixels | None]:
         )
     pixels = series.asarray().transpose([*stack, y, x, *channels])
     shape = pixels.shape[len(stack) :]
-    for plane in pixels.reshape(-1, *shape):
-        shown = _as_shown(plane, page, colours)
+    pages = [page] * n_planes
+    if colours == _PALETTE and len(series.pages) == n_planes:  # each page has a palette of its own
+        pages = [one.aspage() for one in series.pages]
+    for plane, own in zip(pixels.reshape(-1, *shape), pages):
+        shown = _as_shown(plane, own, colours)
         shown = shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown
         _check_type(shown.dtype)
         yield np.ascontiguousarray(shown, shown.dtype.newbyteorder("="))
@@ -196,8 +199,9 @@ def _read_series(series: Any, n_planes: int) -> Iterator[Pixels | None]:
 def _as_shown(plane: Pixels, page: Any, colours: int) -> Pixels:
     """Return numbers that grow with brightness: palettes, inverted and narrow numbers are converted."""
     if colours == _PALETTE:
-        table = np.asarray(page.colormap).T >> 8  # 16 bits a colour
-        return table[plane].astype(np.uint8)
+        table = np.asarray(page.colormap).T
+        # 16 bits a colour; a table without larger values than 255 is one of 8 bits, as libtiff reads it.
+        return (table >> 8 if table.max() > 255 else table)[plane].astype(np.uint8)
     bits = page.bitspersample
     if bits < 8 and colours != _RGB:
         plane = plane.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
@@ -252,6 +256,6 @@ def _tifffile() -> Any:
         import imagecodecs  # noqa: F401
         import tifffile
     except ImportError as error:
-        raise MissingExtraError.of(error.name or "tifffile", "image") from error
+        raise MissingExtraError.for_library(error.name or "tifffile", "image") from error
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # errors here say what is wrong
     return tifffile

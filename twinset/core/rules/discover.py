@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
-from twinset.core.rules.columns import NUMERIC, Rows, RuleTable
+from twinset.core.rules.columns import Rows, RuleTable
 from twinset.core.rules.discover_numeric import linear_relations, never_negative, orders, sums
 from twinset.core.rules.violations import broken_rows, ones
 
 Candidate = tuple[Rule, str]
 _MOST_VALUES, _MOST_COLUMNS, _LEAST_REPEATS = 500, 60, 10.0
 _GLANCE_AT = 2
-_LEAST_EVIDENCE = 30.0
+MIN_EVIDENCE = 30.0
 """Minus the natural log of how unlikely a dependency must be where columns are independent."""
 
 
@@ -73,7 +73,7 @@ def dependencies(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator
                 whole[name] = table.keys([name])
         if not _decides(whole[left], whole[right], nearly):
             continue
-        if _evidence(whole[left], whole[right]) < _LEAST_EVIDENCE:
+        if _evidence(whole[left], whole[right]) < MIN_EVIDENCE:
             continue
         back = _decides(whole[right], whole[left], nearly)
         # Where each decides the other, one rule does: from the text to the number, or in order.
@@ -90,7 +90,11 @@ def _discrete(sample: RuleTable) -> dict[str, Rows]:
     most = min(_MOST_VALUES, max(len(sample) // 5, 2))
     few = sample.take(slice(0, _GLANCE_AT * most))
     for name in sample.columns:
-        if sample.fields[name].kind in ("id", "datetime") or len(kept) == _MOST_COLUMNS:
+        if (
+            sample.fields[name].column_kind.is_key
+            or sample.fields[name].is_time
+            or len(kept) == _MOST_COLUMNS
+        ):
             continue
         # A few rows show that most numbers have more values than that.
         if _n_distinct(few.keys([name])) > most:
@@ -98,7 +102,7 @@ def _discrete(sample: RuleTable) -> dict[str, Rows]:
         codes = sample.keys([name])
         if not 2 <= _n_distinct(codes) <= most:
             continue
-        # One heap and many values that occur once would decide anything else by chance.
+        # One frequent value and many that occur once would decide anything else by chance.
         if np.median(np.bincount(codes[codes >= 0])) >= 2:
             kept[name] = codes
     return kept
@@ -142,14 +146,16 @@ def _evidence(left: Rows, right: Rows) -> float:
     of_main = shares[main[known]]
     if np.count_nonzero(np.bincount(main[known])) < 2:
         return 0.0
-    # Rows beyond the first of each left value are the ones that could have told otherwise.
+    # Rows beyond the first of each left value are the ones that could have broken it.
     logs = -np.log(np.clip(of_main, 1e-12, 1.0))
     return float(((sizes[known] - 1) * logs).sum())
 
 
 def keys(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
     """Yield columns, or pairs of them, whose values occur once though chance would repeat them."""
-    names = [n for n in table.columns if table.fields[n].kind not in ("number", "boolean")]
+    fields = [table.fields[name] for name in table.columns]
+    # Real numbers never repeat by chance; booleans always do.
+    names = [f.name for f in fields if not f.is_continuous and f.kind != "boolean"]
     codes = {name: table.keys([name]) for name in names[:_MOST_COLUMNS]}
     n = len(table)
     # The share of all pairs of rows that agree in a column; 1 / n where all differ.
@@ -234,9 +240,8 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     """
     if len(dataset) < _LEAST_ROWS:
         return []
-    kinds = (*NUMERIC, "category")
-    names = [field.name for field in dataset.schema.fields if field.kind in kinds]
-    table = RuleTable.of(dataset, names)
+    names = [field.name for field in dataset.schema.fields if field.is_tabular]
+    table = RuleTable.from_dataset(dataset, names)
     n_sample = int(np.clip(_SAMPLE_CELLS // max(len(names), 1), 400, _MOST_SAMPLE))
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))
     found = [_identifier(dataset, field.name) for field in dataset.schema.of_kind("id")]

@@ -1,26 +1,73 @@
-"""Read CoNLL, a token and its tag a line with an empty line behind each text, and CoNLL-U."""
+"""CoNLL, a token and its tag on each line with an empty line after each text, and CoNLL-U."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from twinset.io.text.escapes import unescaped
-from twinset.io.text.rows import Row, span_at
-from twinset.io.text.tags import Scheme, runs_of, scheme_of
-from twinset.io.text.tokens import joined
-from twinset.io.vision.faults import Faults
+from twinset.io.faults import Faults
+from twinset.io.text.rows import (
+    RoundTrip,
+    Row,
+    TextColumns,
+    TextRows,
+    TextWriter,
+    check_label,
+    read_utf8,
+)
+from twinset.io.text.spans import span_at
+from twinset.io.text.tokens import (
+    Scheme,
+    fit_spans,
+    gaps_of,
+    joined,
+    runs_of,
+    scheme_of,
+    split_tag,
+    tags_of,
+    tokens_of,
+)
 
-NAMELESS = "row-"
-"""Beginning of a `sent_id` that stands for nothing but the number of the row."""
-
-HELD_ELSEWHERE = ("text", "newdoc id", "newpar id", "global.columns")
-"""Comments that are no column of the set."""
-
-COMMENT = re.compile(r"#\s*([^=\t]*[^=\s])\s*=(?: ?)(.*)", re.DOTALL)
+_HEAD = 1 << 16  # bytes that decide whether a .txt file has tags: some hundred lines
+_NAMELESS = "row-"  # beginning of a `sent_id` that is only the number of the row
+_NO_COLUMNS = ("text", "newdoc id", "newpar id", "global.columns")  # comments that become no column
+_COMMENT = re.compile(r"#\s*([^=\t]*[^=\s])\s*=(?: ?)(.*)", re.DOTALL)
 _SPACING = re.compile(r"Spaces?(After|Before)=([^|]*)")
 _ENTITY = re.compile(r"(?:^|\|)NER=([^|]*)")
+
+# White space inside a field of a line, written as UDPipe does in CoNLL-U.
+_SHORT = {" ": r"\s", "\t": r"\t", "\n": r"\n", "\r": r"\r", "|": r"\p", "\\": r"\\"}
+_LONG = {written: sign for sign, written in _SHORT.items()}
+_WRITTEN = re.compile(r"\\u[0-9a-f]{4}|\\[strnp\\]")
+_SIGN = re.compile(r"[\s|\\]")
+_BREAK = re.compile(r"[^\S ]|\\|^ | $")
+
+
+def escaped(text: str) -> str:
+    """Return `text` without white space, bars and lone backslashes.
+
+    Examples
+    --------
+    >>> print(escaped("a b|c"))
+    a\\sb\\pc
+    """
+    return _SIGN.sub(_escape, text)
+
+
+def escaped_line(text: str) -> str:
+    """Return `text` as one line whose ends can be stripped; blanks and bars inside stay as they are."""
+    return _BREAK.sub(_escape, text)
+
+
+def unescaped(text: str) -> str:
+    """Return the argument of `escaped` or `escaped_line`; a backslash of no escape stays."""
+    return _WRITTEN.sub(lambda m: _LONG.get(m[0]) or chr(int(m[0][2:], 16)), text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}"
 
 
 @dataclass
@@ -31,72 +78,83 @@ class _Sentence:
     gaps: list[str] = field(default_factory=lambda: [""])
     lines: list[int] = field(default_factory=list)
     line: int = 0
-    alone: str = ""  # what the comment says that the text is; it counts where there is no token
-    end_is_told: bool = False
-    is_cut: bool = False
+    comment_text: str = ""  # the text by its comment; used if there is no token
+    has_end: bool = False  # whether the white space after the last token is known
+    is_damaged: bool = False
 
-    def tell(self, key: str, value: str) -> None:
-        """Take a comment."""
+    def add_comment(self, key: str, value: str) -> None:
         if key == "text":
-            self.alone = value
-        elif key not in HELD_ELSEWHERE and not (key == "sent_id" and value.startswith(NAMELESS)):
+            self.comment_text = value
+        elif key not in _NO_COLUMNS and not (key == "sent_id" and value.startswith(_NAMELESS)):
             self.cells[key] = value
 
-    def add(self, word: str, tag: str, misc: str, line: int) -> None:
-        """Take a token; what nobody tells about white space is one blank."""
-        told = dict(_SPACING.findall(misc))
-        if "Before" in told:
-            self.gaps[-1] = unescaped(told["Before"])
-        after = told.get("After")
-        self.end_is_told = after is not None
+    def add_token(self, word: str, tag: str, misc: str, line: int) -> None:
+        """Append a token; white space that is not stated is one blank."""
+        spacing = dict(_SPACING.findall(misc))
+        if "Before" in spacing:
+            self.gaps[-1] = unescaped(spacing["Before"])
+        after = spacing.get("After")
+        self.has_end = after is not None
         self.gaps.append(" " if after is None else "" if after == "No" else unescaped(after))
         self.words.append(word)
         self.tags.append(tag)
         self.lines.append(line)
 
-    def row(self, scheme: Scheme) -> tuple[Row, list[tuple[int, str]]]:
-        """Return the row and the faults of its tags, by token."""
+    def to_row(self, scheme: Scheme) -> tuple[Row, list[tuple[int, str]]]:
+        """Return the row, and (token, fault) of its tags."""
         if not self.words:
-            return Row(self.alone, [], self.cells, self.line), []
-        text, places = joined(self.words, [*self.gaps[:-1], self.gaps[-1] * self.end_is_told])
+            return Row(self.comment_text, [], self.cells, self.line), []
+        text, places = joined(self.words, [*self.gaps[:-1], self.gaps[-1] * self.has_end])
         runs, faults = runs_of(self.tags, scheme)
         spans = [span_at(text, places[a][0], places[b - 1][1], label) for a, b, label in runs]
         return Row(text, spans, self.cells, self.line), faults
 
 
-def read_conll(text: str, name: str, faults: Faults, *, is_conllu: bool = False) -> list[Row]:
-    """Return the texts of a CoNLL file: its first column are tokens, its last one tags.
+def sniff_conll(path: Path) -> Path | None:
+    """Return a text file whose first lines are tokens followed by tags."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD).decode("utf-8", errors="replace")
+    lines = [line.split() for line in re.split(r"\r?\n", head)[:-1] or [head]]
+    lines = [columns for columns in lines if columns and columns[0] != "-DOCSTART-"][:20]
+    tagged = [len(columns) > 1 and split_tag(columns[-1])[0] != "?" for columns in lines]
+    return path if tagged and sum(tagged) > 0.9 * len(tagged) else None
 
-    IOB1, BIO, BILOU and BIOES are told apart by the tags. Comments ``# key = value`` become cells.
-    Where no column tells the white space (``SpaceAfter=No``), tokens stand one blank apart.
 
-    Parameters
-    ----------
-    text : str
-        Content of the file.
-    name : str
-        Its name, for faults.
-    faults : Faults
-        Takes what cannot be used, with file and line.
-    is_conllu : bool
-        Whether it has the ten columns of CoNLL-U; tags then stand as ``NER=`` in the last one.
+def read_conll(path: Path, faults: Faults) -> TextRows:
+    """Return the texts of a CoNLL file: its first column has tokens, its last one tags.
+
+    IOB1, BIO, BILOU and BIOES are distinguished by the tags. Comments ``# key = value`` become cells.
+    If no column states the white space (``SpaceAfter=No``), tokens are separated by one blank.
 
     Examples
     --------
-    >>> row = read_conll("to O\\nNew B-city\\nYork I-city\\n", "a.conll", Faults())[0]
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.conll")
+    ...     _ = file.write_text("to O\\nNew B-city\\nYork I-city\\n")
+    ...     row = read_conll(file, Faults()).rows[0]
     >>> row.text, row.spans[0]["value"]
     ('to New York', 'New York')
     """
-    sentences = list(_sentences(text, name, faults, is_conllu))
+    return _read(path, faults, is_conllu=False)
+
+
+def read_conllu(path: Path, faults: Faults) -> TextRows:
+    """Return the texts of a file with the ten columns of CoNLL-U; tags are ``NER=`` in the last one."""
+    return _read(path, faults, is_conllu=True)
+
+
+def _read(path: Path, faults: Faults, *, is_conllu: bool) -> TextRows:
+    sentences = list(_sentences(read_utf8(path), path.name, faults, is_conllu))
     scheme = scheme_of(sentence.tags for sentence in sentences)
     rows = []
     for sentence in sentences:
-        row, wrong = sentence.row(scheme)
-        for k, what in wrong:
-            faults.add(f"{name}, line {sentence.lines[k]}", what)
-        if not wrong and not sentence.is_cut:
+        row, found = sentence.to_row(scheme)
+        for token, fault in found:
+            faults.add(f"{path.name}, line {sentence.lines[token]}", fault)
+        if not found and not sentence.is_damaged:
             rows.append(row)
-    return rows
+    return TextRows(rows)
 
 
 def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterator[_Sentence]:
@@ -111,29 +169,95 @@ def _sentences(text: str, name: str, faults: Faults, is_conllu: bool) -> Iterato
         if line.startswith("-DOCSTART-"):
             continue
         sentence.line = sentence.line or number
-        comment = COMMENT.fullmatch(line) if not sentence.words and "\t" not in line else None
+        comment = _COMMENT.fullmatch(line) if not sentence.words and "\t" not in line else None
         if comment:
-            sentence.tell(comment[1], unescaped(comment[2]))
+            sentence.add_comment(comment[1], unescaped(comment[2]))
         elif not (is_conllu and line.startswith("#")):
             fault = _add_line(sentence, line, number, is_conllu)
             if fault:
-                sentence.is_cut = True
+                sentence.is_damaged = True
                 faults.add(f"{name}, line {number}", fault)
 
 
 def _add_line(sentence: _Sentence, line: str, number: int, is_conllu: bool) -> str:
-    """Take the token of a line; return what is wrong with the line."""
+    """Append the token of a line; return what is wrong with the line."""
     columns = line.split("\t") if "\t" in line else line.split()
     if is_conllu:
         if len(columns) != 10:
-            return f"it has {len(columns)} columns; allowed: 10, parted by tabulators"
+            return f"it has {len(columns)} columns; allowed: 10, separated by tabulators"
         if columns[0].isdecimal():  # neither a range of words (1-2) nor an empty node (1.1)
             found = _ENTITY.search(columns[9])
             tag = unescaped(found[1]) if found else "O"
-            sentence.add(columns[1], tag, columns[9], number)
+            sentence.add_token(columns[1], tag, columns[9], number)
         return ""
     if len(columns) < 2 or not columns[0] or not columns[-1]:
         return "it has one column; allowed: a token, and a tag behind it"
     misc = next((column for column in columns[1:-1] if _SPACING.match(column)), "")
-    sentence.add(columns[0], columns[-1], misc, number)
+    sentence.add_token(columns[0], columns[-1], misc, number)
     return ""
+
+
+class ConllWriter(TextWriter):
+    """Writes CoNLL with tags in BIO or BILOU, or CoNLL-U with ``NER=`` in its last column.
+
+    A line of CoNLL holds the token, its spacing (``_`` or ``SpaceAfter=No``) and the tag. Other columns
+    precede each text as ``# column = value``.
+    """
+
+    def begin(self, columns: TextColumns) -> None:
+        """Open the file; a column whose name cannot be that of a comment is left out."""
+        self._stream = self.open(self.draft)
+        self._keys = {name for name in columns.others if _is_key(name)}
+        for name in columns.others:
+            if name not in self._keys:
+                self.losses.add_column(
+                    f"the column '{name}' is left out: no comment can have its name"
+                )
+
+    def put(self, row: Row) -> RoundTrip:
+        """Write one text."""
+        tokens = tokens_of(row.text)
+        fit = fit_spans(row.spans, tokens)
+        for _, _, label in fit.runs:
+            check_label(label, self.losses.format)
+        scheme: Scheme = "BILOU" if self.losses.format == "bilou" else "BIO"
+        tags = tags_of(fit.runs, len(tokens), scheme)
+        is_conllu = self.losses.format == "conllu"
+        cells = {key: value for key, value in row.cells.items() if key in self._keys}
+        lines = [f"# {key} = {escaped_line(value)}" for key, value in cells.items()]
+        if is_conllu and "sent_id" not in cells:
+            lines.append(f"# sent_id = {_NAMELESS}{self.losses.n_rows}")
+        if is_conllu or not tokens:
+            lines.append(f"# text = {escaped_line(row.text)}")
+        spacing = _spacing(gaps_of(row.text, tokens))
+        for k, ((start, end), gaps, tag) in enumerate(zip(tokens, spacing, tags), start=1):
+            word = row.text[start:end]
+            if is_conllu:
+                entity = [] if tag == "O" else [f"NER={escaped(tag)}"]
+                misc = "|".join([*entity, *gaps]) or "_"
+                lines.append("\t".join([str(k), word, *"_______", misc]))
+            else:
+                lines.append("\t".join([word, "|".join(gaps) or "_", tag]))
+        self._stream.write("\n".join(lines) + "\n\n")
+        places = [(tokens[a][0], tokens[b - 1][1], label) for a, b, label in fit.runs]
+        spans = [span_at(row.text, *place) for place in places]
+        return RoundTrip(Row(row.text, spans, cells), {"spans": fit.losses()})
+
+
+def _is_key(name: str) -> bool:
+    found = _COMMENT.fullmatch(f"# {name} = ")
+    return found is not None and found[1] == name and name not in (*_NO_COLUMNS, "spans")
+
+
+def _spacing(gaps: Sequence[str]) -> list[list[str]]:
+    """Return for each token the fields of CoNLL-U for the white space after it, and before the first."""
+    fields = []
+    for k, after in enumerate(gaps[1:]):
+        parts = [f"SpacesBefore={escaped(gaps[0])}"] if k == 0 and gaps[0] else []
+        is_last = k == len(gaps) - 2
+        if after and (is_last or after != " "):
+            parts.append(f"SpacesAfter={escaped(after)}")
+        elif not after and not is_last:
+            parts.append("SpaceAfter=No")
+        fields.append(parts)
+    return fields

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from twinset.core.errors import DataError, MissingExtraError, without_values
-from twinset.io.text.rows import LABEL, Row, TextColumns, span_at
-from twinset.io.text.tags import Run, fit_spans
-from twinset.io.text.tokens import Place, gaps_of, tokens_of
-from twinset.io.text.writer import RoundTrip, TextWriter, check_label
+from twinset.io.faults import Faults
+from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, check_label
+from twinset.io.text.spans import LABEL, span_at
+from twinset.io.text.tokens import Place, Run, fit_spans, gaps_of, tokens_of
 
-_GROUP = "sc"  # where spaCy's own categoriser of spans looks
+_GROUP = "sc"  # the group that spaCy's own categoriser of spans reads
 _CELLS = "twinset"
 
 
-def read_docbin(file: Path) -> tuple[list[Row], str]:
-    """Return the texts of a DocBin, and the cell of the class: the category of each, where it has one.
+def read_docbin(file: Path, faults: Faults) -> TextRows:
+    """Return the texts of a DocBin; the category of a text with exactly one is its class.
 
     Raises
     ------
@@ -39,14 +39,14 @@ def read_docbin(file: Path) -> tuple[list[Row], str]:
         raise DataError(
             f"'{file.name}' cannot be read as a DocBin", got=type(error).__name__
         ) from without_values(error)
-    return rows, label
+    return TextRows(rows, label=label)
 
 
 def _row(doc: Any) -> tuple[Row, str]:
-    """Return the row of a document, and the name of its class where it has one."""
+    """Return the row of a document, and the name of its class if it has one."""
     spans = doc.spans.get(_GROUP, doc.ents)
-    told = json.loads(doc.user_data.get(_CELLS, "{}"))
-    cells, name = dict(told.get("cells", {})), told.get("label") or LABEL
+    stored = json.loads(doc.user_data.get(_CELLS, "{}"))
+    cells, name = dict(stored.get("cells", {})), stored.get("label") or LABEL
     chosen = [key for key, value in doc.cats.items() if value >= 0.5]
     if len(chosen) == 1:
         cells[name] = chosen[0]
@@ -55,13 +55,13 @@ def _row(doc: Any) -> tuple[Row, str]:
 
 
 class DocBinWriter(TextWriter):
-    """Texts with their entities, spans that share tokens in the group ``sc``, and the class as category.
+    """Writes texts with entities, spans that share tokens in the group ``sc``, and classes as categories.
 
-    All documents are held in memory until the end, as the file is written at once.
+    All documents are in memory until the end, as the file is written at once.
     """
 
     def begin(self, columns: TextColumns) -> None:
-        """Make an empty bin."""
+        """Create an empty bin."""
         spacy = _spacy()
         self._doc, self._span = spacy.tokens.Doc, spacy.tokens.Span
         self._vocab = spacy.vocab.Vocab()
@@ -71,7 +71,7 @@ class DocBinWriter(TextWriter):
         self._docs: list[tuple[Any, str | None]] = []
 
     def put(self, row: Row) -> RoundTrip:
-        """Take one text."""
+        """Append one text."""
         places, spaces = _words(row.text)
         fit = fit_spans(row.spans, places)
         words = [row.text[a:b] for a, b in places]
@@ -84,28 +84,27 @@ class DocBinWriter(TextWriter):
         if chosen is not None:
             self._classes[chosen] = None
         cells = {key: value for key, value in row.cells.items() if key != self._label}
-        told = {"label": self._label, "cells": cells}
-        doc.user_data[_CELLS] = json.dumps(told, ensure_ascii=False, sort_keys=True)
+        stored = {"label": self._label, "cells": cells}
+        doc.user_data[_CELLS] = json.dumps(stored, ensure_ascii=False, sort_keys=True)
         self._docs.append((doc, chosen))
         back = [span_at(doc.text, places[a][0], places[b - 1][1], label) for a, b, label in every]
-        return RoundTrip(
-            Row(doc.text, back, row.cells), {"spans": fit.told(holds_overlapping=True)}
-        )
+        reasons = {"spans": fit.losses(holds_overlapping=True)}
+        return RoundTrip(Row(doc.text, back, row.cells), reasons)
 
     def _spans(self, doc: Any, runs: Sequence[Run]) -> list[Any]:
         return [self._span(doc, a, b, label=check_label(label, "spacy")) for a, b, label in runs]
 
     def finish(self) -> None:
-        """Write the file; every category of the set is told of every text, as spaCy wants it."""
+        """Write the file; every text gets a value for every category of the set, as spaCy requires."""
         for doc, chosen in self._docs:
             if chosen is not None:
                 doc.cats = {name: float(name == chosen) for name in sorted(self._classes)}
             self._bin.add(doc)
-        self.place.write_bytes(self._bin.to_bytes())
+        self.draft.write_bytes(self._bin.to_bytes())
 
 
 def _words(text: str) -> tuple[list[Place], list[bool]]:
-    """Return tokens, and which have a blank behind them; other white space is a token, as in spaCy."""
+    """Return tokens, and which are followed by a blank; other white space is a token, as in spaCy."""
     tokens = tokens_of(text)
     places, spaces = list[Place](), list[bool]()
     at = 0
@@ -128,5 +127,5 @@ def _spacy() -> Any:
         import spacy.tokens
         import spacy.vocab
     except ImportError as error:
-        raise MissingExtraError.of("spacy", "spacy") from error
+        raise MissingExtraError.for_library("spacy", "spacy") from error
     return spacy

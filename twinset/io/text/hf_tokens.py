@@ -1,4 +1,4 @@
-"""Tokens and tags as Hugging Face's data sets hold them: JSON Lines, and a file that names the tags."""
+"""Tokens and tags as in Hugging Face's data sets: JSON Lines, and a file that names the tags."""
 
 from __future__ import annotations
 
@@ -10,48 +10,53 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from twinset.core.errors import DataError, SchemaError
-from twinset.io.text.rows import TEXT, Row, TextColumns, cells_of, span_at
-from twinset.io.text.tags import fit_spans, runs_of, scheme_of, tags_of
-from twinset.io.text.tokens import Place, joined, tokens_of
-from twinset.io.text.writer import RoundTrip, TextWriter
-from twinset.io.vision.faults import Faults
+from twinset.io.faults import Faults
+from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, cells_of
+from twinset.io.text.spans import TEXT, span_at
+from twinset.io.text.tokens import Place, fit_spans, joined, runs_of, scheme_of, tags_of, tokens_of
 
 ROWS, FEATURES = "rows.jsonl", "features.json"
 TOKENS, TAGS, STARTS = "tokens", "ner_tags", "starts"
 _TYPES = {"number": "float64", "integer": "int64", "boolean": "bool"}
 _TAG_NAMES = (TAGS, "tags", "ner", "labels")
+_HEAD = 1 << 16  # bytes of the first row; a text with more tokens is recognised by no ending
 
 
-def tag_key(keys: Sequence[str]) -> str:
-    """Return which key of a row with tokens holds its tags; empty where there is none.
+def sniff_tokens(path: Path) -> Path | None:
+    """Return the file of rows if its first one has tokens and tags."""
+    if path.is_dir():
+        return path / ROWS if (path / ROWS).is_file() else None
+    with path.open("rb") as stream:
+        head = stream.readline(_HEAD)
+    try:
+        row = json.loads(head)
+    except (ValueError, RecursionError):
+        return None
+    return path if isinstance(row, dict) and _tag_key(list(row)) else None
 
-    Examples
-    --------
-    >>> tag_key(["id", "tokens", "ner_tags"]), tag_key(["text", "tags"])
-    ('ner_tags', '')
-    """
-    if TOKENS not in keys:
-        return ""
-    return next((name for name in _TAG_NAMES if name in keys), "")
+
+def _tag_key(keys: Sequence[str]) -> str:
+    """Return the key of the tags in a row with tokens; empty if there is none."""
+    return next((name for name in _TAG_NAMES if name in keys and TOKENS in keys), "")
 
 
-def read_tokens(file: Path, faults: Faults) -> list[Row]:
+def read_tokens(file: Path, faults: Faults) -> TextRows:
     """Return the texts of a JSON Lines file with tokens and tags, which may be numbers or names.
 
-    Numbers are named by `features.json` (or `dataset_info.json`) beside the file. Where a row tells no
-    `text` and `starts`, its tokens stand one blank apart.
+    Numbers are named by `features.json` (or `dataset_info.json`) beside the file. If a row has no
+    `text` and `starts`, its tokens are separated by one blank.
 
     Raises
     ------
     DataError
         Tags are numbers, and no file names them.
     """
-    told = list(_lines(file, faults))
-    key = tag_key([*dict.fromkeys(k for _, row in told for k in row)])
-    names = _names(file.parent, key)
+    lines = list(_lines(file, faults))
+    key = _tag_key([*dict.fromkeys(k for _, row in lines for k in row)])
+    names = _tag_names(file.parent, key)
     tagged = list[_Tagged]()
-    for line, given in told:
-        found = _tagged(given, key, names, line)
+    for line, values in lines:
+        found = _tagged(values, key, names, line)
         if isinstance(found, str):
             faults.add(f"{file.name}, line {line}", found)
         else:
@@ -59,13 +64,13 @@ def read_tokens(file: Path, faults: Faults) -> list[Row]:
     scheme, rows = scheme_of(one.tags for one in tagged), list[Row]()
     for one in tagged:
         runs, wrong = runs_of(one.tags, scheme)
-        for k, what in wrong:
-            faults.add(f"{file.name}, line {one.row.line}, token {k}", what)
+        for token, fault in wrong:
+            faults.add(f"{file.name}, line {one.row.line}, token {token}", fault)
         row, places = one.row, one.places
         row.spans = [span_at(row.text, places[a][0], places[b - 1][1], at) for a, b, at in runs]
         if not wrong:
             rows.append(row)
-    return rows
+    return TextRows(rows)
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,9 @@ class _Tagged:
     tags: list[str]
 
 
-def _tagged(given: Mapping[str, Any], key: str, names: list[str], line: int) -> _Tagged | str:
+def _tagged(values: Mapping[str, Any], key: str, names: list[str], line: int) -> _Tagged | str:
     """Return a row with its tags by name, or what is wrong with it."""
-    words, tags = given.get(TOKENS), given.get(key)
+    words, tags = values.get(TOKENS), values.get(key)
     if not _is_list_of(words, str) or not (_is_list_of(tags, str) or _is_list_of(tags, int)):
         return f"it has no lists '{TOKENS}' and '{key or TAGS}' of texts and tags"
     if len(words) != len(tags):
@@ -89,11 +94,11 @@ def _tagged(given: Mapping[str, Any], key: str, names: list[str], line: int) -> 
         )
     if any(isinstance(tag, int) and not 0 <= tag < len(names) for tag in tags):
         return f"a tag has no name; allowed: 0 to {len(names) - 1}"
-    text, places = _placed(words, given)
+    text, places = _placed(words, values)
     rises = all(a <= b <= c for (a, b), (c, _) in pairwise([(0, 0), *places]))
     if not rises or any(text[a:b] != word for (a, b), word in zip(places, words)):
         return "its tokens do not stand in its text where it says"
-    cells = cells_of({k: v for k, v in given.items() if k not in (TOKENS, key, TEXT, STARTS)})
+    cells = cells_of({k: v for k, v in values.items() if k not in (TOKENS, key, TEXT, STARTS)})
     named = [names[tag] if isinstance(tag, int) else tag for tag in tags]
     if any(not word and tag != "O" for word, tag in zip(words, named)):
         return "a token that is empty has a tag; allowed: O"
@@ -116,15 +121,15 @@ def _lines(file: Path, faults: Faults) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
-def _names(folder: Path, key: str) -> list[str]:
-    """Return the names of tags that a file of features tells, by number."""
+def _tag_names(folder: Path, key: str) -> list[str]:
+    """Return the names of tags by number, from a file of features."""
     for name in (FEATURES, "dataset_info.json"):
         try:
-            told = json.loads((folder / name).read_bytes())
-            told = told.get("features", told)[key]
-            while isinstance(told, dict) and "names" not in told:
-                told = told["feature"]
-            names = told["names"] if isinstance(told, dict) else told
+            feature = json.loads((folder / name).read_bytes())
+            feature = feature.get("features", feature)[key]
+            while isinstance(feature, dict) and "names" not in feature:
+                feature = feature["feature"]
+            names = feature["names"] if isinstance(feature, dict) else feature
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if _is_list_of(names, str):
@@ -132,8 +137,8 @@ def _names(folder: Path, key: str) -> list[str]:
     return []
 
 
-def _placed(words: Sequence[str], given: Mapping[str, Any]) -> tuple[str, list[Place]]:
-    text, starts = given.get(TEXT), given.get(STARTS)
+def _placed(words: Sequence[str], values: Mapping[str, Any]) -> tuple[str, list[Place]]:
+    text, starts = values.get(TEXT), values.get(STARTS)
     if isinstance(text, str) and _is_list_of(starts, int) and len(starts) == len(words):
         return text, [(start, start + len(word)) for start, word in zip(starts, words)]
     return joined(words, ["", *[" "] * (len(words) - 1), ""] if words else [""])
@@ -146,7 +151,12 @@ def _is_list_of(value: Any, kind: type) -> TypeGuard[list[Any]]:
 
 
 class TokensWriter(TextWriter):
-    """`rows.jsonl` with tokens, tags as numbers (BIO), text and starts; `features.json` names the tags."""
+    """Writes `rows.jsonl` with tokens, tags as numbers (BIO), text and starts.
+
+    `features.json` names the tags, in the form of the library `datasets`.
+    """
+
+    is_folder = True
 
     def begin(self, columns: TextColumns) -> None:
         """Open the file of rows."""
@@ -158,7 +168,7 @@ class TokensWriter(TextWriter):
             )
         self._numbers = {"O": 0}
         self._columns, self._keys = columns, dict[str, None]()
-        self._stream = self.open(self.place / ROWS)
+        self._stream = self.open(self.draft / ROWS)
 
     def put(self, row: Row) -> RoundTrip:
         """Write one text."""
@@ -167,7 +177,7 @@ class TokensWriter(TextWriter):
         for _, _, label in fit.runs:
             for letter in "BI":
                 self._numbers.setdefault(f"{letter}-{label}", len(self._numbers))
-        told: dict[str, object] = {
+        line: dict[str, object] = {
             TOKENS: [row.text[a:b] for a, b in places],
             TAGS: [self._numbers[tag] for tag in tags_of(fit.runs, len(places))],
             TEXT: row.text,
@@ -175,14 +185,14 @@ class TokensWriter(TextWriter):
             **self._columns.values_of(row),
         }
         self._keys |= dict.fromkeys(row.cells)
-        self._stream.write(json.dumps(told, ensure_ascii=False) + "\n")
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         spans = [
             span_at(row.text, places[a][0], places[b - 1][1], label) for a, b, label in fit.runs
         ]
-        return RoundTrip(Row(row.text, spans, row.cells), {"spans": fit.told()})
+        return RoundTrip(Row(row.text, spans, row.cells), {"spans": fit.losses()})
 
     def finish(self) -> None:
-        """Say what the tags mean, in the words of the library `datasets`."""
+        """Write the names of the tags and the types of the columns."""
         texts, whole = ({"dtype": kind, "_type": "Value"} for kind in ("string", "int64"))
         kinds = self._columns.plain
         tags = {"names": list(self._numbers), "_type": "ClassLabel"}
@@ -196,5 +206,5 @@ class TokensWriter(TextWriter):
                 for key in self._keys
             },
         }
-        stream = self.open(self.place / FEATURES)
+        stream = self.open(self.draft / FEATURES)
         stream.write(json.dumps({"features": features}, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Label Studio: tasks in JSON with their annotations, and the settings of a project that holds them."""
+"""Label Studio: tasks in JSON with their annotations, and the settings of a project for them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from twinset.core.errors import DataError, SchemaError
-from twinset.io.text.rows import SPANS, TEXT, Row, Span, TextColumns, cells_of, span_at
-from twinset.io.text.writer import RoundTrip, TextWriter
-from twinset.io.vision.faults import Faults
+from twinset.io.faults import Faults
+from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, cells_of
+from twinset.io.text.spans import SPANS, TEXT, span_at
 
 TASKS, CONFIG = "tasks.json", "config.xml"
+_HEAD = 1 << 16  # bytes that decide whether a JSON file has tasks: the first one begins in them
 
 
-def is_label_studio(file: Path) -> bool:
-    """Return whether a JSON file begins like a list of tasks."""
+def sniff_label_studio(path: Path) -> Path | None:
+    """Return a JSON file, or that of a folder, that begins like a list of tasks."""
+    file = path / TASKS if path.is_dir() else path
+    if not file.is_file():
+        return None
     with file.open("rb") as stream:
-        head = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return head.startswith(b"[") and b'"data"' in head
+        head = stream.read(_HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return file if head.startswith(b"[") and b'"data"' in head else None
 
 
-def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str, ...], str]:
-    """Return the texts of an export in JSON, what is not kept of it, and the cell of the class.
+def read_label_studio(file: Path, faults: Faults) -> TextRows:
+    """Return the texts of an export in JSON.
 
-    Of several annotations of a task the first that was not cancelled counts; predictions do not.
+    Of several annotations of a task the first that was not cancelled is read; predictions are not.
 
     Raises
     ------
@@ -52,29 +56,29 @@ def read_label_studio(file: Path, faults: Faults) -> tuple[list[Row], tuple[str,
         own, fault = _annotations(task)
         more += len(own) > 1
         for item in own[0] if own else []:
-            fault = fault or _take(item, row, choices)
+            fault = fault or _add_result(item, row, choices)
         if fault:
             faults.add(place, fault)
         else:
             rows.append(row)
     notes = (f"{more} tasks have several annotations; the first of each is read",) if more else ()
-    return rows, notes, next(iter(choices), "")
+    return TextRows(rows, notes, next(iter(choices), ""))
 
 
 def _annotations(task: Mapping[str, Any]) -> tuple[list[list[Any]], str]:
     """Return the results of each annotation that was not cancelled, and what is wrong with them."""
-    told = task.get("annotations") or []
-    if not isinstance(told, list):
+    annotations = task.get("annotations") or []
+    if not isinstance(annotations, list):
         return [], "its 'annotations' are no list"
-    own = [a for a in told if isinstance(a, dict) and not a.get("was_cancelled")]
+    own = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
     found = [a.get("result") or [] for a in own]
     if not all(isinstance(results, list) for results in found):
         return [], "the 'result' of an annotation is no list"
     return found, ""
 
 
-def _take(item: Any, row: Row, choices: dict[str, None]) -> str:
-    """Take one result of an annotation into its row; return what is wrong with it."""
+def _add_result(item: Any, row: Row, choices: dict[str, None]) -> str:
+    """Add one result of an annotation to its row; return what is wrong with it."""
     value = item.get("value") if isinstance(item, dict) else None
     if not isinstance(value, Mapping):
         return "a result has no value"
@@ -97,7 +101,9 @@ def _take(item: Any, row: Row, choices: dict[str, None]) -> str:
 
 
 class LabelStudioWriter(TextWriter):
-    """`tasks.json` with an annotation for each text, and `config.xml`, the settings of its project."""
+    """Writes `tasks.json` with an annotation for each text, and `config.xml`, settings of a project."""
+
+    is_folder = True
 
     def begin(self, columns: TextColumns) -> None:
         """Open the file of tasks."""
@@ -106,21 +112,23 @@ class LabelStudioWriter(TextWriter):
                 f"a column has a name that the format 'labelstudio' needs: '{TEXT}'",
                 todo="rename the column",
             )
-        self._label = columns.label
+        self._columns, self._label = columns, columns.label
         self._names: dict[str, dict[str, None]] = {SPANS: {}, self._label: {}}
-        self._stream = self.open(self.place / TASKS)
+        self._stream = self.open(self.draft / TASKS)
         self._stream.write("[")
 
     def put(self, row: Row) -> RoundTrip:
         """Write one task."""
         number = self.losses.n_rows
         chosen = row.cells.get(self._label) if self._label else None
-        assert self.columns is not None
-        data = {TEXT: row.text, **self.columns.values_of(row)}
+        data = {TEXT: row.text, **self._columns.values_of(row)}
         data.pop(self._label, None)
         back = [span_at(row.text, s["start"], s["end"], s["label"]) for s in row.spans]
-        result = [_span(span, f"{number}-{k}") for k, span in enumerate(back)]
-        for span in row.spans:
+        result = []
+        for k, span in enumerate(back):
+            value = {"start": span["start"], "end": span["end"], "text": span["value"]}
+            labels = {**value, "labels": [span["label"]]}
+            result.append(_result(SPANS, "labels", labels, f"{number}-{k}"))
             self._names[SPANS][span["label"]] = None
         if chosen is not None:
             self._names[self._label][chosen] = None
@@ -140,12 +148,7 @@ class LabelStudioWriter(TextWriter):
                 lines.append(f'  <{tag} name={quoteattr(name)} toName="{TEXT}">')
                 lines += [f"    <{one} value={quoteattr(value)}/>" for value in sorted(names)]
                 lines.append(f"  </{tag}>")
-        self.open(self.place / CONFIG).write("\n".join([*lines, "</View>"]) + "\n")
-
-
-def _span(span: Span, number: str) -> dict[str, Any]:
-    value = {"start": span["start"], "end": span["end"], "text": span["value"]}
-    return _result(SPANS, "labels", {**value, "labels": [span["label"]]}, number)
+        self.open(self.draft / CONFIG).write("\n".join([*lines, "</View>"]) + "\n")
 
 
 def _result(name: str, kind: str, value: Mapping[str, Any], number: str) -> dict[str, Any]:

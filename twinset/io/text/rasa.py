@@ -1,117 +1,108 @@
-"""Read Rasa's NLU training data: examples by intent, entities as ``[value](entity)`` inside them."""
+"""Rasa's NLU training data: examples by intent, entities as ``[value](entity)`` inside them."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from twinset.core.data.schema import SPAN_FACTS
-from twinset.core.errors import DataError
-from twinset.io.text.rows import LABEL, Row, Span, facts_cell, span_at
-from twinset.io.vision.faults import Faults
+from twinset.core.errors import DataError, SchemaError
+from twinset.io.faults import Faults
+from twinset.io.text.rows import RoundTrip, Row, TextColumns, TextRows, TextWriter, read_utf8
+from twinset.io.text.spans import LABEL, Span, facts_cell, span_at
 
-ENTITY = re.compile(
+_ENTITY = re.compile(
     r"\[(?P<value>[^\]]+?)\]"
     r"(?:\((?P<name>[^:)]+?)(?::(?P<synonym>[^)]+))?\)|(?P<one>\{[^}]+?\})|(?P<many>\[\{.*?\}\]))"
 )
-BLANKS = " \r\n"
-"""What Rasa takes off the ends of an example; other white space stays."""
-
+_BLANKS = " \r\n"  # what Rasa strips from the ends of an example; other white space stays
 _OTHERS = ("synonym", "regex", "lookup")
-_HALF_A_SIGN = re.compile("[\ud800-\udfff]")
-"""JSON can say one half of a pair of UTF-16, which is no text."""
+_HALF_A_SIGN = re.compile(
+    "[\ud800-\udfff]"
+)  # JSON can write one half of a UTF-16 pair, which is no text
+_FACTS = {
+    "value": "canonical",
+    "role": "role",
+    "group": "group",
+}  # Rasa's key -> key in `span_facts`
+_KEYS = {key: rasa for rasa, key in _FACTS.items()}
 
-_FACTS = {"value": "canonical", "role": "role", "group": "group"}
-"""What Rasa says of an entity -> what it is called in the column `span_facts`."""
+# Examples of an intent in memory before they go to its temporary file: 100 intents of 1,000 examples of
+# 100 bytes are 10 MB.
+_LINES_AT_ONCE = 1_000
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*")
+_YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_BREAKS = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_NOT_YAML = re.compile("[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
+
+_MARKUP = "marks of Rasa's own in its text would be read as entities"
+_SIGNS = "its text is empty or holds a sign that YAML cannot hold"
+_NO_LABEL = "it has no label, and Rasa files examples by intent"
+_ONE_LINE = "line breaks are written as blanks, and blanks at the ends are stripped"
+_LOST_FACTS = "facts of its spans beside label and value are not all kept"
+_NESTED = "a span that shares characters with another one is left out (nested or crossing)"
 
 Fact = dict[str, str]
+_SpanFact = tuple[Span, Fact]
 
 
 @dataclass
-class _Found:
+class _Content:
     rows: list[Row] = field(default_factory=list)
     facts: list[list[Fact]] = field(default_factory=list)
-    unkept: Counter[str] = field(default_factory=Counter)
-
-    def add(self, row: Row, facts: list[Fact]) -> None:
-        self.rows.append(row)
-        self.facts.append(facts)
-
-    def tell_facts(self) -> None:
-        """Give every row a cell of facts, where any entity of the file has some."""
-        if any(map(any, self.facts)):
-            for row, facts in zip(self.rows, self.facts):
-                row.cells[SPAN_FACTS] = facts_cell(facts)
+    unread: Counter[str] = field(default_factory=Counter)
 
 
-def is_rasa(text: str) -> bool:
-    """Return whether a YAML text has the key ``nlu`` at its head."""
-    return re.search(r"^nlu\s*:", text, re.MULTILINE) is not None
+def read_rasa(path: Path, faults: Faults) -> TextRows:
+    """Return the examples of an NLU file with their intents.
 
-
-def read_rasa(text: str, name: str, faults: Faults) -> tuple[list[Row], tuple[str, ...]]:
-    """Return the examples of an NLU file with their intents, and what is not kept of it.
-
-    The value of a span is what stands in the text. What an entity stands for, its role and its group
-    come into the column `span_facts`, where any has one. Lists of synonyms, regexes and lookups are
-    counted and not kept.
-
-    Parameters
-    ----------
-    text : str
-        Content of the file.
-    name : str
-        Its name, for faults.
-    faults : Faults
-        Takes what cannot be used, with file and line.
+    The value of a span is its text. The canonical value, role and group of an entity come into the column
+    `span_facts`, if any entity has one. Lists of synonyms, regexes and lookups are counted and not kept.
 
     Raises
     ------
     DataError
-        The file is no YAML, or holds no list ``nlu``.
+        The file is no YAML, or has no list ``nlu``.
 
     Examples
     --------
-    >>> said = 'nlu:\\n- intent: go\\n  examples: |\\n    - fly to [Rome](city)\\n'
-    >>> row = read_rasa(said, "nlu.yml", Faults())[0][0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "nlu.yml")
+    ...     _ = file.write_text('nlu:\\n- intent: go\\n  examples: |\\n    - to [Rome](city)\\n')
+    ...     row = read_rasa(file, Faults()).rows[0]
     >>> row.text, row.cells, row.spans
-    ('fly to Rome', {'label': 'go'}, [{'start': 7, 'end': 11, 'label': 'city', 'value': 'Rome'}])
+    ('to Rome', {'label': 'go'}, [{'start': 3, 'end': 7, 'label': 'city', 'value': 'Rome'}])
     """
-    found = _Found()
-    for node in _entries(text, name):
+    name, content = path.name, _Content()
+    for node in _entries(read_utf8(path), name):
         keys = _mapping(node)
         place = f"{name}, line {node.start_mark.line + 1}"
         intent, examples = keys.get("intent"), keys.get("examples")
-        if intent is None:
-            kind = next((key for key in _OTHERS if key in keys), "")
-            if kind:
-                found.unkept[f"list of kind '{kind}'"] += 1
-            else:
-                faults.add(place, "it has no 'intent'")
-            continue
-        if not isinstance(intent, yaml.ScalarNode) or not intent.value or examples is None:
+        other = next((key for key in _OTHERS if key in keys), "")
+        if intent is None and other:
+            content.unread[f"list of kind '{other}'"] += 1
+        elif intent is None:
+            faults.add(place, "it has no 'intent'")
+        elif not isinstance(intent, yaml.ScalarNode) or not intent.value or examples is None:
             faults.add(place, "it has no name of an intent, or no 'examples'")
-            continue
-        for line, example in _examples(examples, found):
-            row, facts, fault = Row(""), list[Fact](), "an example does not begin with '-'"
-            if example.startswith("-"):
-                row, facts, fault = parse_example(example[1:].strip(BLANKS))
-            if fault:
-                faults.add(f"{name}, line {line}", fault)
-            else:
-                row.cells[LABEL], row.line = intent.value, line
-                found.add(row, facts)
-    found.tell_facts()
+        else:
+            _add_examples(examples, intent.value, name, content, faults)
+    if any(map(any, content.facts)):
+        for row, facts in zip(content.rows, content.facts):
+            row.cells[SPAN_FACTS] = facts_cell(facts)
     notes = tuple(
-        f"not kept of {name}: {what} ({count} times)" for what, count in found.unkept.items()
+        f"not kept of {name}: {what} ({count} times)" for what, count in content.unread.items()
     )
-    return found.rows, notes
+    return TextRows(content.rows, notes, LABEL, any(row.spans for row in content.rows))
 
 
 def _entries(text: str, name: str) -> list[yaml.Node]:
@@ -141,49 +132,59 @@ def _mapping(node: yaml.Node) -> dict[str, yaml.Node]:
     return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
-def _examples(node: yaml.Node, found: _Found) -> Iterator[tuple[int, str]]:
-    """Yield line and text of each example, in both of Rasa's spellings."""
+def _add_examples(
+    examples: yaml.Node, intent: str, name: str, content: _Content, faults: Faults
+) -> None:
+    for line, example in _example_lines(examples, content):
+        row, facts, fault = Row(""), list[Fact](), "an example does not begin with '-'"
+        if example.startswith("-"):
+            row, facts, fault = _parse_example(example[1:].strip(_BLANKS))
+        if fault:
+            faults.add(f"{name}, line {line}", fault)
+        else:
+            row.cells[LABEL], row.line = intent, line
+            content.rows.append(row)
+            content.facts.append(facts)
+
+
+def _example_lines(node: yaml.Node, content: _Content) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each example, in both of Rasa's notations."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             keys = _mapping(item)
             text = keys.get("text", item)
             if "metadata" in keys:
-                found.unkept["metadata of an example"] += 1
+                content.unread["metadata of an example"] += 1
             if isinstance(text, yaml.ScalarNode):
                 yield text.start_mark.line + 1, f"- {text.value}"
         return
     if not isinstance(node, yaml.ScalarNode):
         return
-    # The content of a block begins on the line behind its bar.
+    # The content of a block begins on the line after its bar.
     first = node.start_mark.line + (2 if node.style in ("|", ">") else 1)
     for k, line in enumerate(node.value.split("\n")):
-        stripped = line.strip(BLANKS)
+        stripped = line.strip(_BLANKS)
         if stripped and not stripped.startswith("#"):
             yield first + k, stripped
 
 
-def parse_example(example: str) -> tuple[Row, list[Fact], str]:
-    """Return the row of an example, the facts of each span, and what is wrong; empty when nothing is.
-
-    Parameters
-    ----------
-    example : str
-        The text with its entities marked.
+def _parse_example(example: str) -> tuple[Row, list[Fact], str]:
+    """Return the row of an example, the facts of each span, and what is wrong; empty if nothing is.
 
     Examples
     --------
-    >>> parse_example('to [NYC]{"entity": "city", "value": "New York", "role": "goal"}')[1]
+    >>> _parse_example('to [NYC]{"entity": "city", "value": "New York", "role": "goal"}')[1]
     [{'canonical': 'New York', 'role': 'goal'}]
     """
     pieces, spans, facts, at, end = list[str](), list[Span](), list[Fact](), 0, 0
-    for match in ENTITY.finditer(example):
+    for match in _ENTITY.finditer(example):
         before, value = example[end : match.start()], match["value"]
         at += len(before)
         pieces += (before, value)
-        told, fault = _entities(match)
+        entities, fault = _entities(match)
         if fault:
             return Row(""), [], fault
-        for label, fact in told:
+        for label, fact in entities:
             spans.append(Span(start=at, end=at + len(value), label=label, value=value))
             facts.append(fact)
         at += len(value)
@@ -195,15 +196,15 @@ def parse_example(example: str) -> tuple[Row, list[Fact], str]:
 
 
 def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
-    """Return label and facts of what is marked at one place, and what is wrong with it."""
+    """Return label and facts of the entities at one place, and what is wrong with them."""
     if match["name"] is not None:
         return [(match["name"], {"canonical": match["synonym"]} if match["synonym"] else {})], ""
     try:
-        told: Any = json.loads(match["one"] or match["many"])
+        entries: Any = json.loads(match["one"] or match["many"])
     except (ValueError, RecursionError):
         return [], "what stands in braces behind an entity is no JSON"
     found = []
-    for entry in told if isinstance(told, list) else [told]:
+    for entry in entries if isinstance(entries, list) else [entries]:
         name = entry.get("entity") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
             return [], "what stands in braces behind a value names no 'entity'"
@@ -216,3 +217,160 @@ def _entities(match: re.Match[str]) -> tuple[list[tuple[str, Fact]], str]:
             return [], "what stands in braces behind an entity holds half a sign"
         found.append((name, fact))
     return found, ""
+
+
+class RasaWriter(TextWriter):
+    """Writes intents with their examples, entities as ``[value](entity)``, with facts as JSON after them.
+
+    Lines are kept in a file for each intent until the end. A text that Rasa would misread is left out and
+    counted.
+    """
+
+    def begin(self, columns: TextColumns) -> None:
+        """Report the columns that Rasa cannot hold."""
+        if not columns.label:
+            raise SchemaError(
+                "the format 'rasa' files texts by intent, and the set has no such column",
+                allowed="one column of labels, or a target",
+                todo="name the target column",
+            )
+        self._label = columns.label
+        self._intents: dict[str, list[str]] = {}
+        self._any_fact = False
+        self._parts = Path(tempfile.mkdtemp(prefix=".rasa-", dir=self.draft.parent))
+        self._has_facts = SPAN_FACTS in columns.others
+        kept = (self._label, SPAN_FACTS)
+        lost = [name for name in columns.others if name not in kept and name[:1] != "_"]
+        if lost:
+            self.losses.add_column(f"not kept: {', '.join(lost)}")
+        if self._label != LABEL:
+            self.losses.add_column(f"the column '{self._label}' comes back as '{LABEL}'")
+        self.losses.add_column(
+            "rows stand by label, not in their order; ids and parents are not kept"
+        )
+
+    def put(self, row: Row) -> RoundTrip:
+        """Append one example."""
+        intent = row.cells.get(self._label)
+        if intent is None or not intent.strip():
+            return RoundTrip(None, {"row": _NO_LABEL})
+        facts = _facts_of(row) if self._has_facts else None
+        text, spans, reasons = _on_one_line(row, facts or [{} for _ in row.spans])
+        disjoint = _without_overlap(spans)
+        if not text or _NOT_YAML.search(text + intent):
+            return RoundTrip(None, {"row": _SIGNS})
+        example = _with_markup(text, disjoint)
+        back, read, fault = _parse_example(example)
+        if fault and any(fact for _, fact in disjoint):
+            # A brace in a fact ends the JSON early for Rasa: the row goes without facts.
+            example = _with_markup(text, [(span, {}) for span, _ in disjoint])
+            back, read, fault = _parse_example(example)
+        if fault or back.text != text or back.spans != [span for span, _ in disjoint]:
+            return RoundTrip(None, {"row": _MARKUP})
+        lines = self._intents.setdefault(intent, [])
+        lines.append(f"    - {example}\n")
+        if len(lines) >= _LINES_AT_ONCE:
+            self._flush(intent)
+        if len(disjoint) < len(spans):
+            reasons["spans"] = _NESTED
+        # Only what was read back differently is a loss of this row: the rest is reported for all rows.
+        cells = dict(row.cells)
+        if SPAN_FACTS in cells and read != facts:
+            cells[SPAN_FACTS], reasons["cells"] = facts_cell(read), _LOST_FACTS
+        self._any_fact = self._any_fact or any(read)
+        return RoundTrip(Row(back.text, back.spans, cells), reasons)
+
+    def finish(self) -> None:
+        """Write all intents, in the order of their first example."""
+        if self._has_facts and not self._any_fact:
+            self.losses.add_column(f"not kept: {SPAN_FACTS}, which is empty for every span")
+        with self.draft.open("wb") as out:
+            out.write(b'version: "3.1"\nnlu:\n')
+            for number, intent in enumerate(self._intents):
+                self._flush(intent)
+                out.write(f"- intent: {_yaml_scalar(intent)}\n  examples: |\n".encode())
+                with (self._parts / str(number)).open("rb") as lines:
+                    shutil.copyfileobj(lines, out)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        super().close()
+        if hasattr(self, "_parts"):
+            shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _flush(self, intent: str) -> None:
+        file = self._parts / str(list(self._intents).index(intent))
+        with file.open("a", encoding="utf-8", newline="") as out:
+            out.writelines(self._intents[intent])
+        self._intents[intent].clear()
+
+
+def _facts_of(row: Row) -> list[Fact] | None:
+    """Return the facts of each span of a row; None if its cell does not hold one for each.
+
+    Examples
+    --------
+    >>> rome = span_at("to Rome", 3, 7, "city")
+    >>> _facts_of(Row("to Rome", [rome], {"span_facts": '[{"role": "goal"}]'}))
+    [{'role': 'goal'}]
+    """
+    try:
+        facts = json.loads(row.cells.get(SPAN_FACTS, "null"))
+    except ValueError:
+        return None
+    if not isinstance(facts, list) or len(facts) != len(row.spans):
+        return None
+    plain = all(
+        isinstance(one, dict) and all(isinstance(value, str) for value in one.values())
+        for one in facts
+    )
+    return facts if plain else None
+
+
+def _on_one_line(row: Row, facts: list[Fact]) -> tuple[str, list[_SpanFact], dict[str, str]]:
+    """Return text and spans without line breaks and outer blanks, and the reasons for differences."""
+    plain = _BREAKS.sub(" ", row.text)
+    text = plain.strip(_BLANKS)
+    cut = len(plain) - len(plain.lstrip(_BLANKS))
+    moved = [(max(s["start"] - cut, 0), min(s["end"] - cut, len(text)), s) for s in row.spans]
+    spans = [
+        (span_at(text, a, b, s["label"]), fact) for (a, b, s), fact in zip(moved, facts) if a < b
+    ]
+    return text, spans, {} if text == row.text else {"text": _ONE_LINE}
+
+
+def _without_overlap(spans: list[_SpanFact]) -> list[_SpanFact]:
+    """Return spans that share no characters; the outer or earlier one has priority."""
+    kept = list[_SpanFact]()
+    for span, fact in sorted(spans, key=lambda one: (one[0]["start"], -one[0]["end"])):
+        if not kept or span["start"] >= kept[-1][0]["end"]:
+            kept.append((span, fact))
+    return kept
+
+
+def _with_markup(text: str, spans: list[_SpanFact]) -> str:
+    pieces, at = list[str](), 0
+    for span, fact in spans:
+        label = span["label"]
+        more = {_KEYS[key]: value for key, value in fact.items() if key in _KEYS}
+        plain = not any(sign in label for sign in "():") and not _breaks_yaml(label) and not more
+        named = f"({label})" if plain else _entity_json({"entity": label, **more})
+        pieces += (text[at : span["start"]], "[", text[span["start"] : span["end"]], "]", named)
+        at = span["end"]
+    return "".join([*pieces, text[at:]])
+
+
+def _breaks_yaml(text: str) -> bool:
+    """Return whether a text would end its line, or the whole file, in YAML."""
+    return bool(_BREAKS.search(text) or _NOT_YAML.search(text))
+
+
+def _entity_json(entry: Mapping[str, str]) -> str:
+    text = json.dumps(entry, ensure_ascii=False)
+    return json.dumps(entry) if _breaks_yaml(text) else text
+
+
+def _yaml_scalar(intent: str) -> str:
+    if _PLAIN_NAME.fullmatch(intent) and intent.lower() not in _YAML_WORDS:
+        return intent
+    return json.dumps(intent, ensure_ascii=False)

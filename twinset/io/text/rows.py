@@ -1,37 +1,32 @@
-"""One labelled text between a table and a file's format."""
+"""Labelled texts between a table and the files of a format: rows, columns, reading and the base writer."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.schema import RESERVED, SPAN, SPAN_FACTS, Field, Schema
+from twinset.core.data.schema import RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, SchemaError
-from twinset.io.cells import cell_texts
+from twinset.io.faults import Faults, OnFault
+from twinset.io.text.spans import LABEL, SPANS, TEXT, Span, facts_as_ids
+from twinset.io.text_tables import cell_texts
+from twinset.io.writer import ROW_EXCLUDED, RoundTripLosses, Target, Writer
 
-TEXT, SPANS, LABEL = "text", "spans", "label"
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
-class Span(TypedDict):
-    """Where an entity stands: half-open, in code points; ``text[start:end] == value``."""
-
-    start: int
-    end: int
-    label: str
-    value: str
-
-
 @dataclass
 class Row:
-    """One text, its spans, and the cells of all other columns as text; a missing one is left out."""
+    """One text, its spans, and the cells of all other columns as text, without missing ones."""
 
     text: str
     spans: list[Span] = field(default_factory=list)
@@ -40,8 +35,30 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TextRows:
+    """Content of a file of labelled texts.
+
+    Parameters
+    ----------
+    rows : list of Row
+        The texts that can be used.
+    notes : tuple of str
+        Content that is not kept.
+    label : str
+        Cell with the class of a text, whatever its values look like; empty if there is none.
+    has_spans : bool
+        Whether there is a column of spans.
+    """
+
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+    label: str = ""
+    has_spans: bool = True
+
+
+@dataclass(frozen=True)
 class TextColumns:
-    """Which column of a set is the text, which holds spans, which is the label; "" where there is none."""
+    """Names of the columns of a set: its text, spans and label; "" if there is none."""
 
     text: str
     spans: str = ""
@@ -50,20 +67,20 @@ class TextColumns:
     plain: Mapping[str, str] = field(default_factory=dict)  # numbers and truth values, by kind
 
     def values_of(self, row: Row) -> dict[str, object]:
-        """Return the cells of a row as JSON holds them, numbers as numbers."""
+        """Return the cells of a row as JSON values, numbers as numbers."""
         return {
             key: json.loads(value) if key in self.plain else value
             for key, value in row.cells.items()
         }
 
     @classmethod
-    def of(cls, schema: Schema) -> TextColumns:
+    def from_schema(cls, schema: Schema) -> TextColumns:
         """Return the columns of a set of texts.
 
         Raises
         ------
         SchemaError
-            There is not exactly one column of texts, more than one of spans, or one of pictures.
+            There is not exactly one column of texts, more than one of spans, or one of images.
         """
         texts = [f.name for f in schema.of_kind("text")]
         if len(texts) != 1 and TEXT in schema.names:
@@ -87,132 +104,63 @@ class TextColumns:
         return cls(texts[0], next(iter(spans), ""), label, tuple(rest), plain)
 
 
-def rows_of(chunk: Dataset, columns: TextColumns, first: int = 0) -> Iterator[Row]:
-    """Yield the rows of a chunk; a missing text is an error, as no format can say it.
-
-    Parameters
-    ----------
-    chunk : Dataset
-    columns : Columns
-        Which columns are meant.
-    first : int
-        Number of the chunk's first row in its set.
-
-    Raises
-    ------
-    DataError
-        A row has no text.
-    """
-    table = chunk.to_arrow()
-    texts = table.column(columns.text).to_pylist()
-    marks = table.column(columns.spans).to_pylist() if columns.spans else [None] * len(texts)
-    others = [name for name in columns.others if name in table.column_names]
-    cells = {name: _cells(table.column(name), name, chunk.schema) for name in others}
-    for k, (text, spans) in enumerate(zip(texts, marks)):
-        if text is None:
-            raise DataError(f"row {first + k} has no text", todo="leave the row out")
-        told = {name: values[k] for name, values in cells.items()}
-        yield Row(text, list(spans or ()), {n: v for n, v in told.items() if v is not None})
-
-
-def _cells(column: pa.ChunkedArray, name: str, schema: Schema) -> list[str | None]:
-    if name == RESERVED[2]:
-        return [" ".join(parents) or None for parents in column.to_pylist()]
-    found: list[str | None] = cell_texts(
-        column, schema[name] if name in schema.names else None
-    ).to_pylist()
-    return found
-
-
-def span_at(text: str, start: int, end: int, label: str) -> Span:
-    """Return the span of a place in a text."""
-    return Span(start=start, end=end, label=label, value=text[start:end])
-
-
-def facts_of(row: Row) -> list[dict[str, str]] | None:
-    """Return what a row tells of each of its spans; None where it does not tell of each.
-
-    Examples
-    --------
-    >>> rome = span_at("to Rome", 3, 7, "city")
-    >>> facts_of(Row("to Rome", [rome], {"span_facts": '[{"role": "goal"}]'}))
-    [{'role': 'goal'}]
-    """
-    try:
-        told = json.loads(row.cells.get(SPAN_FACTS, "null"))
-    except ValueError:
-        return None
-    if not isinstance(told, list) or len(told) != len(row.spans):
-        return None
-    plain = all(
-        isinstance(one, dict) and all(isinstance(value, str) for value in one.values())
-        for one in told
-    )
-    return told if plain else None
-
-
-def facts_as_ids(schema: Schema) -> Schema:
-    """Return a schema that was inferred, what is told of spans not taken for classes or texts."""
-    found = [field for field in schema.fields if field.name == SPAN_FACTS]
-    if not found or found[0].kind not in ("category", "text", "id"):
-        return schema
-    told = "JSON: for each span its canonical value, role and group, where it has one"
-    return schema.with_field(
-        Field(name=SPAN_FACTS, kind="id", nullable=found[0].nullable, description=told)
-    )
-
-
-def facts_cell(facts: Sequence[Mapping[str, str]]) -> str:
-    """Return what is told of the spans of a row as its cell."""
-    return json.dumps(list(facts), ensure_ascii=False)
-
-
-def to_dataset(
-    rows: Sequence[Row],
+def read_texts(
+    reader: Callable[[Path, Faults], TextRows],
+    format: str,  # noqa: A002
+    path: Path,
     name: str,
-    notes: tuple[str, ...],
-    *,
-    has_spans: bool = True,
-    label: str = "",
+    on_fault: OnFault = "stop",
 ) -> Dataset:
-    """Return the table of rows: text, spans, and a column for each cell that any row has.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-    name : str
-        Name of the set.
-    notes : tuple of str
-        What a reader must know of it.
-    has_spans : bool
-        Whether there is a column of spans.
-    label : str
-        Cell that holds the class of a text, whatever its values look like.
+    """Return labelled texts as a table: text, spans, and the other columns of the format.
 
     Raises
     ------
     DataError
-        There is no row.
+        Something cannot be used; the error lists all faults with file and line.
     """
+    if path.stat().st_size == 0:
+        raise DataError(f"the file '{path}' is empty", todo="give a file with at least one text")
+    faults = Faults(on_fault)
+    found = reader(path, faults)
+    notes = found.notes + faults.resolve(f"the {format} set '{name}'")
+    return _to_dataset(found, name, notes)
+
+
+def read_utf8(path: Path) -> str:
+    """Return the text of a file, without a byte order mark; an error names the line that is not UTF-8."""
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"the file '{path}', line {line} is not encoded in UTF-8",
+            todo=f"convert it, e.g.: iconv -f WINDOWS-1252 -t UTF-8 '{path.name}' > "
+            f"'utf8-{path.name}'",
+        ) from None
+
+
+def _to_dataset(found: TextRows, name: str, notes: tuple[str, ...]) -> Dataset:
+    """Return the table of rows: text, spans, and a column for each cell that any row has."""
+    rows = found.rows
     if not rows:
         raise DataError(f"'{name}' holds no text that can be used", got="; ".join(notes[:3]))
     columns: dict[str, pa.Array] = {TEXT: pa.array([row.text for row in rows], pa.string())}
     fields = [Field(name=TEXT, kind="text", nullable=False)]
-    if has_spans:
+    if found.has_spans:
         columns[SPANS] = pa.array([row.spans for row in rows], pa.list_(SPAN))
         fields.append(Field(name=SPANS, kind="spans", nullable=False))
-    taken = {*columns}
-    keys = {key: None for row in rows for key in row.cells if key not in taken}
+    keys = dict.fromkeys(key for row in rows for key in row.cells if key not in columns)
     odd = [key for key in keys if not key.strip() or not key.isprintable()]
     if odd:
         raise DataError(f"'{name}' has a column whose name cannot be used", got=ascii(odd[0])[:60])
     for key in keys:
-        columns[key] = _column(key, [row.cells.get(key) for row in rows], key == label)
+        columns[key] = _column(key, [row.cells.get(key) for row in rows], key == found.label)
     own = [key for key in keys if key not in RESERVED]
     if own:
-        found = Dataset.from_arrow(pa.table({key: columns[key] for key in own})).schema
-        fields += (facts_as_ids(found) if has_spans else found).fields
-    fields = [_as_label(f, columns[f.name]) if f.name == label else f for f in fields]
+        schema = Dataset.from_arrow(pa.table({key: columns[key] for key in own})).schema
+        fields += (facts_as_ids(schema) if found.has_spans else schema).fields
+    fields = [_as_label(f, columns[f.name]) if f.name == found.label else f for f in fields]
     card = Card(name=name, origin="real", notes=notes)
     return Dataset.from_arrow(pa.table(columns), Schema(tuple(fields)), card)
 
@@ -223,17 +171,17 @@ def _as_label(found: Field, values: pa.Array) -> Field:
 
 
 def _column(key: str, values: list[str | None], is_label: bool) -> pa.Array:
-    """Return cells as numbers or truth values where all of them spell such, else as texts."""
+    """Return cells as numbers or truth values if all of them are written so, else as texts."""
     if key == RESERVED[2]:
         return pa.array([(value or "").split() for value in values], pa.list_(pa.string()))
-    told = [value for value in values if value is not None]
-    if key in RESERVED or is_label or not told:
+    present = [value for value in values if value is not None]
+    if key in RESERVED or is_label or not present:
         return pa.array(values, pa.string())
-    if all(value in ("true", "false") for value in told):
+    if all(value in ("true", "false") for value in present):
         return pa.array([None if v is None else v == "true" for v in values], pa.bool_())
-    if all(_INTEGER.fullmatch(value) for value in told):
+    if all(_INTEGER.fullmatch(value) for value in present):
         return pa.array([None if v is None else int(v) for v in values], pa.int64())
-    if all(_NUMBER.fullmatch(value) for value in told):
+    if all(_NUMBER.fullmatch(value) for value in present):
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     return pa.array(values, pa.string())
 
@@ -251,3 +199,113 @@ def cells_of(values: Mapping[str, object]) -> dict[str, str]:
         for key, value in values.items()
         if value is not None
     }
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A row as a reader gets it, None if it was left out, and the reasons for each difference.
+
+    `reasons` has the keys text, spans, cells and row; without a reason a general one is reported.
+    """
+
+    back: Row | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+class TextWriter(Writer):
+    """Writes a set of texts; every row is compared with what a reader gets, and losses are counted."""
+
+    losses: RoundTripLosses
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self.losses = RoundTripLosses(target.format)
+        self.columns: TextColumns | None = None
+        self._streams: list[IO[str]] = []
+
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`.
+
+        Raises
+        ------
+        SchemaError
+            The set is none of texts, or a label cannot be written.
+        DataError
+            A row has no text.
+        """
+        columns = TextColumns.from_schema(chunk.schema)
+        if self.columns is None:
+            self.columns = columns
+            for name, usual in ((columns.text, TEXT), (columns.spans, SPANS)):
+                if name and name != usual:
+                    self.losses.add_column(f"the column '{name}' comes back as '{usual}'")
+            self.begin(columns)
+        for row in _rows_of(chunk, columns, self.losses.n_rows):
+            self._count_losses(row, self.put(row))
+
+    def _count_losses(self, row: Row, written: RoundTrip) -> None:
+        losses, back, reasons = self.losses, written.back, written.reasons
+        number = losses.n_rows
+        losses.n_rows += 1
+        if back is None:
+            losses.add(number, f"{ROW_EXCLUDED}: {reasons.get('row', 'the format cannot hold it')}")
+            return
+        if back.text != row.text:
+            losses.add(number, reasons.get("text") or "the text is changed")
+        elif _places(back) != _places(row):
+            losses.add(number, reasons.get("spans") or "the spans are changed")
+        if back.cells != row.cells:
+            losses.add(number, reasons.get("cells") or "a value of another column is left out")
+
+    def begin(self, columns: TextColumns) -> None:
+        """Write what precedes the first row."""
+
+    @abstractmethod
+    def put(self, row: Row) -> RoundTrip:
+        """Write one row and return what a reader gets from it."""
+
+    def open(self, path: Path) -> IO[str]:
+        """Return a new file of text; it is closed with the writer."""
+        self._streams.append(path.open("w", encoding="utf-8", newline=""))
+        return self._streams[-1]
+
+    def close(self) -> None:
+        """Close the files."""
+        for stream in self._streams:
+            stream.close()
+
+
+def _places(row: Row) -> list[tuple[int, int, str, str]]:
+    return sorted((s["start"], s["end"], s["label"], s["value"]) for s in row.spans)
+
+
+def _rows_of(chunk: Dataset, columns: TextColumns, first: int) -> Iterator[Row]:
+    """Yield the rows of a chunk; a missing text is an error, as no format can hold it."""
+    table = chunk.to_arrow()
+    texts = table.column(columns.text).to_pylist()
+    spans = table.column(columns.spans).to_pylist() if columns.spans else [None] * len(texts)
+    others = [name for name in columns.others if name in table.column_names]
+    cells = {name: _cell_list(table.column(name), name, chunk.schema) for name in others}
+    for k, (text, own) in enumerate(zip(texts, spans)):
+        if text is None:
+            raise DataError(f"row {first + k} has no text", todo="leave the row out")
+        present = {n: values[k] for n, values in cells.items() if values[k] is not None}
+        yield Row(text, list(own or ()), {n: str(v) for n, v in present.items()})
+
+
+def _cell_list(column: pa.ChunkedArray, name: str, schema: Schema) -> list[str | None]:
+    if name == RESERVED[2]:
+        return [" ".join(parents) or None for parents in column.to_pylist()]
+    field = schema[name] if name in schema.names else None
+    return list(cell_texts(column, field).to_pylist())
+
+
+def check_label(label: str, format: str) -> str:  # noqa: A002
+    """Return a label that fits on one line; raise SchemaError for one that is empty or does not."""
+    if not label.strip() or any(sign in label for sign in "\t\n\r"):
+        raise SchemaError(
+            f"a label of a span cannot be written as {format}",
+            got=repr(label[:60]),
+            allowed="a text on one line, without tabulators",
+        )
+    return label

@@ -1,11 +1,28 @@
-"""Large images as tiles with exact labels, and what was found on tiles back on the whole image."""
+"""Large images as tiles with exact labels, and objects found on tiles back on the whole image."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from twinset.core.data.schema import TILE_COLUMNS
-from twinset.io.tiling.cutting import cut_tiles
-from twinset.io.tiling.grid import Tiling, Window
-from twinset.io.tiling.joining import join_tiles
-from twinset.io.tiling.predictions import Detections, find_by_tiles, join_boxes, join_maps
 
+if TYPE_CHECKING:
+    from twinset.io.tiling.cutting import cut_tiles
+    from twinset.io.tiling.grid import Tiling, Window
+    from twinset.io.tiling.joining import join_tiles
+    from twinset.io.tiling.predictions import Detections, find_by_tiles, join_boxes, join_maps
+
+_HOMES = {
+    "Detections": "predictions",
+    "Tiling": "grid",
+    "Window": "grid",
+    "cut_tiles": "cutting",
+    "find_by_tiles": "predictions",
+    "join_boxes": "predictions",
+    "join_maps": "predictions",
+    "join_tiles": "joining",
+}
 __all__ = [
     "TILE_COLUMNS",
     "Detections",
@@ -17,3 +34,9 @@ __all__ = [
     "join_maps",
     "join_tiles",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

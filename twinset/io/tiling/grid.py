@@ -1,13 +1,14 @@
-"""Where the tiles of an image lie."""
+"""The grid of the tiles of an image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from twinset.core.errors import ParameterError
+from twinset.core.parameters import Each, Fraction, Ge, Interval, check_parameters
 
-_SMALLEST, _LARGEST = 16, 16_384
+_SIDE = Interval(ge=16, le=16_384)
 
 
 class Window(NamedTuple):
@@ -31,24 +32,24 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """How images are cut into tiles.
+    """Settings of the cut of images into tiles.
 
     Tiles cover the whole image in reading order. The last ones of a row and of a column are moved back
-    into the image, so that all tiles are of one size; they overlap by more then. An image that is
-    smaller than a tile is one tile of its own size: nothing is padded.
+    into the image and overlap by more, so that all tiles have one size. An image that is smaller than a
+    tile is one tile of its own size: nothing is padded.
 
     Parameters
     ----------
     size : int or tuple of int
         Side, or height and width, of the tiles in pixels, 16 to 16,384.
     overlap : int
-        Pixels by which neighbours overlap, at least; less than the size. An object that is no longer than
+        Smallest overlap of adjacent tiles in pixels, less than the size. An object that is no longer than
         this is whole on one tile.
     min_visible_fraction : float
-        Objects of which a tile shows a smaller share than this, of what the image shows of them, are no
-        objects of that tile: they leave its map and its labels. 0 to 1.
+        An object is removed from the map and the labels of a tile that shows a smaller share of its visible
+        part. 0 to 1.
     keep_empty : bool
-        Whether tiles without an object are kept, where the set has objects.
+        Whether tiles without an object are kept, if the set has objects.
 
     Raises
     ------
@@ -61,29 +62,18 @@ class Tiling:
     Window(x0=150, y0=0, x1=250, y1=100)
     """
 
-    size: int | tuple[int, int] = 640
-    overlap: int = 64
-    min_visible_fraction: float = 0.1
+    size: Annotated[int, _SIDE] | Annotated[tuple[int, int], Each(_SIDE)] = 640
+    overlap: Annotated[int, Ge(0)] = 64
+    min_visible_fraction: Fraction = 0.1
     keep_empty: bool = True
 
     def __post_init__(self) -> None:
-        if not all(_SMALLEST <= side <= _LARGEST for side in self.height_width):
+        check_parameters(self)
+        if self.overlap >= min(self.height_width):
             raise ParameterError(
-                "the size of tiles is out of its range",
-                got=str(self.size),
-                allowed=f"{_SMALLEST} to {_LARGEST:,} pixels",
-            )
-        if not 0 <= self.overlap < min(self.height_width):
-            raise ParameterError(
-                "the overlap of tiles is out of its range",
+                "'overlap' is out of its range",
                 got=str(self.overlap),
                 allowed=f"0 to {min(self.height_width) - 1}, less than a tile's side",
-            )
-        if not 0 <= self.min_visible_fraction <= 1:
-            raise ParameterError(
-                "'min_visible_fraction' is out of its range",
-                got=str(self.min_visible_fraction),
-                allowed="0 to 1",
             )
 
     @property
@@ -93,7 +83,7 @@ class Tiling:
 
     @property
     def sentence(self) -> str:
-        """What a card says of such tiles."""
+        """The tiling as a card states it."""
         height, width = self.height_width
         return (
             f"large images were cut into tiles of {width} x {height} pixels that overlap by "

@@ -1,4 +1,4 @@
-"""Put tiles, and the labels on them, back together as whole images."""
+"""Join tiles, and the labels on them, to whole images."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from twinset.core.errors import DataError, SchemaError
 from twinset.core.image.codec import decode_ids, decode_pixels, encode_lossless
 from twinset.core.image.instance_maps import ObjectLabel, extents_of
 from twinset.core.image.keypoints import OUT, Keypoint
-from twinset.io.tiling.cutting import TileColumns
 from twinset.io.tiling.grid import Window
+from twinset.io.vision.samples import ImageColumns
 
 
 def join_tiles(chunks: Iterable[Dataset]) -> Iterator[Dataset]:
     """Yield the whole images of tiles, one at a time; an object has one id on all tiles of its image.
 
-    It is the way back from `cut_tiles`, also after labels were corrected on the tiles. Where tiles
-    overlap, the first one's pixels stay, and of a map any object before the ground. Boxes bound what their
-    tiles show; outlines are not joined: the map tells them. Tiles of an image follow each other; places
+    This is the inverse of `cut_tiles`, also after labels were corrected on the tiles. In an overlap the
+    pixels of the first tile stay, and in a map any object before the background. Boxes bound the parts on
+    all tiles; polygons are not joined: the map has them. Tiles of an image are adjacent rows; places
     without a tile are 0.
 
     Parameters
     ----------
     chunks : iterable of Dataset
-        Tiles with the columns of `TILE_COLUMNS`, as `cut_tiles` yields them or a format brings them back.
+        Tiles with the columns of `TILE_COLUMNS`, from `cut_tiles` or read from files.
 
     Raises
     ------
@@ -85,20 +85,20 @@ def _check(schema: Schema) -> None:
 
 def _whole(rows: Sequence[Mapping[str, Any]], like: Dataset) -> Dataset:
     schema = like.schema
-    columns = TileColumns.from_schema(schema)
+    columns = ImageColumns.from_schema(schema)
     first = rows[0]
     kept = tuple(f for f in schema.fields if f.name not in TILE_COLUMNS)
-    made = {f.name: first[f.name] for f in kept}
+    cells = {f.name: first[f.name] for f in kept}
     pixels = _pasted(rows[::-1], columns.image, decode_pixels)
-    made[columns.image] = {"bytes": encode_lossless(pixels), "path": first[TILE_COLUMNS[0]]}
+    cells[columns.image] = {"bytes": encode_lossless(pixels), "path": first[TILE_COLUMNS[0]]}
     ids = None
-    if columns.mask is not None and all(row[columns.mask] is not None for row in rows):
-        ids = _pasted(rows, columns.mask, decode_ids, over_ground=True)
-        made[columns.mask] = {"bytes": encode_lossless(ids), "path": None}
-    if columns.boxes is not None:
-        made[columns.boxes] = _objects(rows, columns.boxes, ids)
+    if columns.mask and all(row[columns.mask] is not None for row in rows):
+        ids = _pasted(rows, columns.mask, decode_ids, over_background=True)
+        cells[columns.mask] = {"bytes": encode_lossless(ids), "path": None}
+    if columns.boxes:
+        cells[columns.boxes] = _objects(rows, columns.boxes, ids)
     own = Schema(kept, schema.rules)
-    arrays = {f.name: pa.array([made[f.name]], f.arrow_type) for f in kept}
+    arrays = {f.name: pa.array([cells[f.name]], f.arrow_type) for f in kept}
     joined = Dataset.from_arrow(pa.table(arrays), own, like.card)
     if RESERVED[0] not in like.records.column_names:
         return joined
@@ -108,8 +108,8 @@ def _whole(rows: Sequence[Mapping[str, Any]], like: Dataset) -> Dataset:
 
 
 def _numbers(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return a tile's place, x and y, and its image's width and height."""
-    # Formats may bring a column of few whole numbers back as labels.
+    """Return x and y of a tile, and its image's width and height."""
+    # A column of few whole numbers may be read as labels.
     return tuple(int(row[name]) for name in TILE_COLUMNS[1:])
 
 
@@ -129,9 +129,9 @@ def _pasted(
     rows: Sequence[Mapping[str, Any]],
     column: str,
     decode: Callable[[bytes], npt.NDArray[Any]],
-    over_ground: bool = False,
+    over_background: bool = False,
 ) -> npt.NDArray[Any]:
-    """Return one array of all tiles; later ones lie over earlier ones, or only where these are 0."""
+    """Return one array of all tiles; later ones replace earlier ones, or only where these are 0."""
     whole: npt.NDArray[Any] | None = None
     for row in rows:
         if row[column] is None:
@@ -147,7 +147,7 @@ def _pasted(
                 allowed=f"{whole.dtype}, {whole.shape[2:] or 1} channels",
             )
         place = whole[_window(row, part.shape).slices]
-        np.copyto(place, part, where=(place == 0) if over_ground else True)
+        np.copyto(place, part, where=(place == 0) if over_background else True)
     if whole is None:
         raise DataError(f"no tile of '{rows[0][TILE_COLUMNS[0]]}' has a '{column}'")
     return whole
@@ -170,23 +170,23 @@ def _objects(
 
 
 def _moved(label: ObjectLabel, offset: npt.NDArray[np.float64]) -> ObjectLabel:
-    made = label.copy()
-    made["box"] = (np.asarray(label["box"], float).reshape(2, 2) + offset).ravel().tolist()
+    moved = label.copy()
+    moved["box"] = (np.asarray(label["box"], float).reshape(2, 2) + offset).ravel().tolist()
     amodal = label.get("amodal_box")
     if amodal is not None:
         whole = np.asarray(amodal, float).reshape(2, 2) + offset
-        made["amodal_box"] = whole.ravel().tolist()
+        moved["amodal_box"] = whole.ravel().tolist()
     polygons = label.get("polygons")
     if polygons:
         rings = [np.asarray(ring, float).reshape(-1, 2) + offset for ring in polygons]
-        made["polygons"] = [ring.ravel().tolist() for ring in rings]
-    made["keypoints"] = [
+        moved["polygons"] = [ring.ravel().tolist() for ring in rings]
+    moved["keypoints"] = [
         Keypoint(name=p["name"], x=p["x"] + offset[0], y=p["y"] + offset[1], v=p["v"])
         if p["v"] != OUT
         else p
         for p in label["keypoints"] or ()
     ]
-    return made
+    return moved
 
 
 def _joined(
@@ -194,25 +194,25 @@ def _joined(
     seen: tuple[list[float], float] | None,
     size: tuple[int, ...],
 ) -> ObjectLabel:
-    """Return one label of an object's parts; of one that no tile shows whole, from all of them."""
-    most = max(parts, key=lambda part: part["area"] or 0.0)
-    made = most.copy()
+    """Return one label of an object's parts: that of a whole one, else one of all parts."""
+    largest = max(parts, key=lambda part: part["area"] or 0.0)
+    label = largest.copy()
     known = {p["name"]: p for part in parts for p in part["keypoints"] or () if p["v"] != OUT}
-    made["keypoints"] = [known.get(p["name"], p) for p in most["keypoints"] or ()]
+    label["keypoints"] = [known.get(p["name"], p) for p in largest["keypoints"] or ()]
     if not all(part["truncated"] for part in parts):
-        return made
+        return label
     boxes = np.array([part["box"] for part in parts], float)
-    made["box"] = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
-    made["visible_fraction"] = made["polygons"] = None
+    label["box"] = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
+    label["visible_fraction"] = label["polygons"] = None
     if seen is not None:
-        made["box"], made["area"] = seen
-        share = most["visible_fraction"]
-        if share is not None and most["area"]:
-            made["visible_fraction"] = share * made["area"] / most["area"]
+        label["box"], label["area"] = seen
+        share = largest["visible_fraction"]
+        if share is not None and largest["area"]:
+            label["visible_fraction"] = share * label["area"] / largest["area"]
     # All its tiles cut it: the image does too if it reaches the edge, or lies beyond it.
-    x0, y0, x1, y1 = made.get("amodal_box") or made["box"]
-    if made.get("amodal_box"):
-        made["truncated"] = x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]
+    x0, y0, x1, y1 = label.get("amodal_box") or label["box"]
+    if label.get("amodal_box"):
+        label["truncated"] = x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]
     else:
-        made["truncated"] = x0 <= 0 or y0 <= 0 or x1 >= size[0] or y1 >= size[1]
-    return made
+        label["truncated"] = x0 <= 0 or y0 <= 0 or x1 >= size[0] or y1 >= size[1]
+    return label

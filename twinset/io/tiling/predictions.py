@@ -1,4 +1,4 @@
-"""What a model found on tiles, as one answer for the whole image: boxes and instance maps."""
+"""Join the boxes and instance maps that a model found on tiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twinset.io.tiling.grid import Tiling, Window
 
 Boxes = npt.NDArray[np.float64]
 
-_HALF = 0.5
+_HALF = 0.5  # of an object: two objects cannot both own more than half of the same pixels
 _AT_EDGE = 2.0  # pixels: a box that ends nearer to the edge of its tile is cut by it
 
 
@@ -27,7 +27,7 @@ class Detections:
     boxes : numpy.ndarray, shape (n, 4)
         x0, y0, x1, y1 in pixels, half-open.
     scores : numpy.ndarray, shape (n,)
-        How sure it is.
+        Confidence of the model.
     labels : sequence of str, length n
         Classes.
     """
@@ -60,9 +60,9 @@ def find_by_tiles(
     pixels : numpy.ndarray, shape (h, w) or (h, w, channels)
         The whole image.
     find : callable
-        Takes the pixels of one tile and returns what it found there, in the tile's pixels.
+        Takes the pixels of one tile and returns the objects on it, in the tile's pixels.
     tiling : Tiling
-        How it is cut; objects no longer than the overlap are whole on some tile.
+        Size and overlap of the tiles; objects no longer than the overlap are whole on some tile.
     threshold : float
         As in `join_boxes`.
 
@@ -84,23 +84,23 @@ def find_by_tiles(
 def join_boxes(
     found: Sequence[Detections], windows: Sequence[Window], *, threshold: float = _HALF
 ) -> Detections:
-    """Return one box for each object, in pixels of the whole image, by falling score.
+    """Return one box for each object, in pixels of the whole image, by descending score.
 
-    Two boxes are one object if they are of one class and agree where both tiles look: what of each lies
-    within the overlap of the tiles is compared, by intersection over union, or over the smaller part where
-    a tile's edge cuts one of them (the box of a part need not be a part of the box). So a sliver of a car
-    on one tile meets the whole car on the next, and the parts of a long pipe meet each other, however
-    little of it the overlap holds. Boxes of one tile are never joined. The object gets the
-    box with the highest score that no edge cuts; where no tile shows it whole, the box about all parts.
+    Two boxes are one object if they are of one class and agree in the overlap of their tiles: their parts
+    in it are compared by intersection over union, or over the smaller part if a tile's edge cuts one of
+    them (the box of a part need not be a part of the box). So the edge of a car on one tile matches the
+    whole car on the next, and the parts of a long pipe match each other, however short the overlap is.
+    Boxes of one tile are never joined. The object gets the box with the highest score that no edge cuts;
+    if no tile shows it whole, the box around all parts.
 
     Parameters
     ----------
     found : sequence of Detections
-        What was found on each tile, in its pixels, each object once.
+        Objects of each tile, in its pixels, each object once.
     windows : sequence of Window
-        Where the tiles lie.
+        Places of the tiles.
     threshold : float
-        Least agreement of two boxes of one object, in (0, 1].
+        Smallest agreement of two boxes of one object, in (0, 1].
 
     Raises
     ------
@@ -138,8 +138,8 @@ def join_boxes(
             free[group] = False
             joined.append(placed.box_of(group))
             best.append(k)
-    made = np.array(joined).reshape(-1, 4)
-    return Detections(made, scores[best], [str(labels[k]) for k in best])
+    boxes = np.array(joined).reshape(-1, 4)
+    return Detections(boxes, scores[best], [str(labels[k]) for k in best])
 
 
 def join_maps(
@@ -151,20 +151,20 @@ def join_maps(
 ) -> npt.NDArray[np.uint32]:
     """Return one instance map of the whole image from maps of its tiles, numbered from 1.
 
-    Each tile numbers its objects as it likes. An object of a tile is one that is there already if that
-    one owns at least the share `threshold` of its pixels where the tile overlaps earlier ones. A pixel
-    that an earlier tile gave to an object stays with it.
+    Numbers of different tiles are unrelated. An object of a tile is an existing one if that one owns at
+    least the share `threshold` of its pixels in the overlap with earlier tiles. A pixel that an earlier
+    tile assigned to an object stays with it.
 
     Parameters
     ----------
     maps : sequence of numpy.ndarray of integers
-        The map of each tile; 0 is the ground.
+        The map of each tile; 0 is the background.
     windows : sequence of Window
-        Where the tiles lie.
+        Places of the tiles.
     shape : tuple of int
         Height and width of the whole image.
     threshold : float
-        Least share, in (0, 1].
+        Smallest share, in (0, 1].
 
     Raises
     ------
@@ -227,7 +227,7 @@ class _Placed:
         return group
 
     def box_of(self, group: list[int]) -> Boxes:
-        """Return the first box that its tile does not cut; else the box about all of them."""
+        """Return the first box that its tile does not cut; else the box around all of them."""
         for k in group:
             if not self.is_cut[k]:
                 return np.asarray(self.boxes[k])
@@ -235,7 +235,7 @@ class _Placed:
         return np.asarray(np.hstack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
 
     def _compared(self, at: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return how one box agrees with each where both tiles look: over the union, and as asked."""
+        """Return the agreement of one box with each: over the union, and as `join_boxes` compares them."""
         low = np.maximum(self.places[at, :2], self.places[:, :2])
         high = np.minimum(self.places[at, 2:], self.places[:, 2:])
         own = np.maximum(self.boxes[at, :2], low), np.minimum(self.boxes[at, 2:], high)
@@ -249,10 +249,10 @@ class _Placed:
 
 
 def _are_cut(boxes: Boxes, places: Boxes, tile: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return which boxes reach an edge of their tile that is no edge of the image."""
-    frame = np.hstack([places[:, :2].min(axis=0), places[:, 2:].max(axis=0)])
+    """Return whether each box reaches an edge of its tile that is no edge of the image."""
+    image = np.hstack([places[:, :2].min(axis=0), places[:, 2:].max(axis=0)])
     at_edge = np.abs(boxes - places[tile]) <= _AT_EDGE
-    return np.asarray((at_edge & (places != frame)[tile]).any(axis=1))
+    return np.asarray((at_edge & (places != image)[tile]).any(axis=1))
 
 
 def _areas(low: Boxes, high: Boxes) -> npt.NDArray[np.float64]:

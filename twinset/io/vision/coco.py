@@ -13,13 +13,14 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
-from twinset.core.image.rle import decompress, mask_of_runs
-from twinset.io.vision.faults import Faults
-from twinset.io.vision.numbers import MOST_IDS
+from twinset.core.image.polygons import signed_area, trace_polygons
+from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
+from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
 from twinset.io.vision.samples import (
+    MAX_IDS,
     Ids,
     Sample,
     Samples,
@@ -27,25 +28,24 @@ from twinset.io.vision.samples import (
     checked_object,
     encoded,
     new_object,
-    paint_outlines,
+    paint_polygons,
     read_image,
 )
+from twinset.io.vision.writer import ImageRow, LayoutWriter, short_number
 
-_IMAGE_KEYS = {"id", "file_name", "width", "height"}
-_CATEGORY = {"id", "name"}
+_HEAD = 1 << 16  # bytes that must name one of the lists: a file of any other kind is not parsed
+_SECTIONS: Mapping[str, set[str]] = {
+    "images": {"id", "file_name"},
+    "annotations": set(),
+    "categories": {"id", "name"},
+}
 
 
 def read_coco(file: Path, faults: Faults) -> Samples:
-    """Yield the samples of a COCO file, by the order of its images, and its categories.
+    """Yield the samples of a COCO file in the order of its images; return its categories.
 
-    Category ids are kept as the numbers of the labels, 0 too. Outlines stay outlines; a picture all of
-    whose objects have outlines or run lengths gets an id map, in which a later object lies over an
-    earlier one.
-
-    Raises
-    ------
-    DataError
-        The file is no COCO file.
+    Category ids, also 0, are the numbers of the labels. Polygons stay polygons; an image whose objects all
+    have polygons or run lengths gets an id map, in which a later object covers an earlier one.
     """
     content = _load(file)
     labels = _labels(content["categories"], file.name, faults)
@@ -56,34 +56,50 @@ def read_coco(file: Path, faults: Faults) -> Samples:
         found = read_image(folder, image["file_name"], faults)
         if found is None:
             continue
-        data, facts = found
-        told = (image.get("height", facts.height), image.get("width", facts.width))
-        if told != (facts.height, facts.width):
+        data, header = found
+        shape = (header.height, header.width)
+        stated = (image.get("height", header.height), image.get("width", header.width))
+        if stated != shape:
             faults.add(
                 f"{file.name}, image {image['id']}",
-                f"it says {told[1]} x {told[0]}, but '{image['file_name']}' is {facts.width} x "
-                f"{facts.height}",
+                f"it says {stated[1]} x {stated[0]}, but '{image['file_name']}' is {header.width} x "
+                f"{header.height}",
             )
             continue
         attributes = image.get("attributes") or {}
         if not isinstance(attributes, Mapping):
             faults.add(f"{file.name}, image {image['id']}", "its attributes are no object")
             attributes = {}
-        sample = Sample(image["file_name"], data, extras=_extras(attributes))
+        extras = {str(k): v for k, v in attributes.items() if not isinstance(v, dict | list)}
+        sample = Sample(image["file_name"], data, extras=extras)
         masks: dict[int, Ids] = {}
         for place, annotation in owned.get(image["id"], ()):
             where = f"{file.name}, annotations[{place}] (id {annotation.get('id')})"
-            _add(sample, masks, annotation, labels, facts, faults, where)
-        sample.map_data = encoded(_map(sample, masks, (facts.height, facts.width)))
+            _add(sample, masks, annotation, labels, header, faults, where)
+        sample.map_data = encoded(_id_map(sample, masks, shape))
         yield sample
     return list(labels.values())
 
 
-def is_coco(file: Path) -> bool:
-    """Return whether a JSON file says that it is COCO's."""
+def sniff_coco(path: Path) -> Path | None:
+    """Return a COCO file, or the only one of a folder."""
+    if path.is_file():
+        return path if _is_coco(path) else None
+    places = (path, path / "annotations")
+    found = [f for place in places for f in sorted(place.glob("*.json")) if _is_coco(f)]
+    if len(found) > 1:
+        raise DataError(
+            f"the folder '{path}' holds several COCO files",
+            got=", ".join(f.relative_to(path).as_posix() for f in found[:6]),
+            todo="give the path of one of them",
+        )
+    return found[0] if found else None
+
+
+def _is_coco(file: Path) -> bool:
     with file.open("rb") as stream:
-        head = stream.read(1 << 16)
-    if b'"images"' not in head and b'"annotations"' not in head and b'"categories"' not in head:
+        head = stream.read(_HEAD)
+    if not any(f'"{key}"'.encode() in head for key in _SECTIONS):
         return False
     try:
         return {"images", "annotations"} <= set(json.loads(file.read_bytes()))
@@ -105,9 +121,9 @@ def _load(file: Path) -> dict[str, Any]:
             where = f"'{file.name}', {key}[{place}]"
             if not isinstance(entry, dict):
                 raise DataError(f"{where} is no object", got=repr(entry)[:40])
-            lacking = needed - set(entry)
-            if lacking:
-                raise DataError(f"{where} lacks '{min(lacking)}'")
+            missing = needed - set(entry)
+            if missing:
+                raise DataError(f"{where} lacks '{min(missing)}'")
             if not isinstance(entry["id"], int | str):
                 raise DataError(
                     f"{where} has no id", got=repr(entry["id"])[:40], allowed="a number"
@@ -117,31 +133,26 @@ def _load(file: Path) -> dict[str, Any]:
     return dict(content)
 
 
-_SECTIONS: Mapping[str, set[str]] = {
-    "images": {"id", "file_name"},
-    "annotations": set(),
-    "categories": _CATEGORY,
-}
-
-
 def _image_folder(file: Path, images: Sequence[Mapping[str, Any]]) -> Path:
-    """Return the folder that the file names are relative to: beside the file, or one of the usual ones."""
+    """Return the folder of the file names: that of the file, or one of the usual ones beside it."""
     first = images[0]["file_name"] if images else ""
+    beside, above = file.parent, file.parent.parent
     stem = file.stem.rpartition("_")[2]
     places = [
-        file.parent,
-        file.parent / "images",
-        file.parent.parent,
-        file.parent.parent / "images",
+        beside,
+        beside / "images",
+        above,
+        above / "images",
+        above / stem,
+        above / "images" / stem,
     ]
-    places += [file.parent.parent / stem, file.parent.parent / "images" / stem]
     return next((place for place in places if (place / first).is_file()), file.parent)
 
 
 def _of_one_id(
     entries: Sequence[dict[str, Any]], where: str, faults: Faults
 ) -> dict[Any, dict[str, Any]]:
-    """Return id -> entry; where several have one id, nobody knows which is meant, and none is kept."""
+    """Return id -> entry, without entries that share an id: references to it are ambiguous."""
     counts = Counter(entry["id"] for entry in entries)
     for number in (n for n, count in counts.items() if count > 1):
         faults.add(where, f"{counts[number]} of them have the id {number}, and all are left out")
@@ -186,16 +197,12 @@ def _label(category: Mapping[str, Any]) -> Label:
     )
 
 
-def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in given.items() if not isinstance(value, dict | list)}
-
-
 def _add(
     sample: Sample,
     masks: dict[int, Ids],
     annotation: Mapping[str, Any],
     labels: Mapping[Any, Label],
-    facts: ImageHeader,
+    header: ImageHeader,
     faults: Faults,
     where: str,
 ) -> None:
@@ -204,56 +211,58 @@ def _add(
     if label is None:
         faults.add(where, f"its category_id {category} is that of no category")
         return
-    shape = (facts.height, facts.width)
+    shape = (header.height, header.width)
     try:
-        number = _instance(annotation.get("attributes"), {item["id"] for item in sample.objects})
+        number = _object_number(
+            annotation.get("attributes"), {item["id"] for item in sample.objects}
+        )
         polygons, mask = _segmentation(annotation.get("segmentation"), shape)
         x, y, w, h = (float(v) for v in annotation["bbox"])
-        made = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
-        made["keypoints"] = _keypoints(annotation.get("keypoints"), label)
-        made["polygons"] = polygons
-        _add_attributes(made, annotation.get("attributes") or {})
-        checked_object(made)
+        item = new_object(number, label.name, (x, y, x + w, y + h), annotation.get("area"))
+        item["keypoints"] = _keypoints(annotation.get("keypoints"), label)
+        item["polygons"] = polygons
+        _add_attributes(item, annotation.get("attributes") or {})
+        checked_object(item)
     except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
         faults.add(where, f"it cannot be read ({type(error).__name__}: {error})")
         return
-    wrong = box_fault(made["box"], facts)
-    if wrong:
-        faults.add(where, wrong)
+    fault = box_fault(item["box"], header)
+    if fault:
+        faults.add(where, fault)
         return
     if annotation.get("iscrowd"):
-        made["flags"] = ["crowd"]
+        item["flags"] = ["crowd"]
     if mask is not None:
         masks[number] = mask
-    sample.objects.append(made)
+    sample.objects.append(item)
 
 
-def _instance(attributes: Any, taken: Collection[int]) -> int:
-    """Return the number of an object in its image: the one that it says to have, else the next."""
-    said = attributes.get("instance_id") if isinstance(attributes, Mapping) else None
-    if said is None:
-        return next(number for number in itertools.count(len(taken) + 1) if number not in taken)
-    if type(said) is not int or not 1 <= said <= MOST_IDS or said in taken:
+def _object_number(attributes: Any, taken: Collection[int]) -> int:
+    """Return the number of an object in its image: its own `instance_id`, else the next free one."""
+    number = attributes.get("instance_id") if isinstance(attributes, Mapping) else None
+    if number is None:
+        return next(free for free in itertools.count(len(taken) + 1) if free not in taken)
+    if type(number) is not int or not 1 <= number <= MAX_IDS or number in taken:
         raise DataError(
             "its instance_id cannot be used",
-            got=f"{said!r:.20}",
-            allowed=f"1 to {MOST_IDS:,}, each once an image",
+            got=f"{number!r:.20}",
+            allowed=f"1 to {MAX_IDS:,}, each once an image",
         )
-    return said
+    return number
 
 
-def _add_attributes(made: ObjectLabel, given: Any) -> None:
+def _add_attributes(item: ObjectLabel, given: Any) -> None:
     if not isinstance(given, Mapping):
         raise DataError("its attributes are no object")
-    made["truncated"] = bool(given.get("truncated", False))
-    made["visible_fraction"] = given.get("visible_fraction")
-    made["amodal_box"] = given.get("amodal_box")
+    item["truncated"] = bool(given.get("truncated", False))
+    item["visible_fraction"] = given.get("visible_fraction")
+    item["amodal_box"] = given.get("amodal_box")
 
 
 def _segmentation(
     given: Any, shape: tuple[int, int]
 ) -> tuple[list[list[float]] | None, Ids | None]:
-    """Return the outlines, or the mask, of an annotation; neither when it has none."""
+    """Return the polygons, or the mask, of an annotation; neither if it has none."""
     if not given:
         return None, None
     if isinstance(given, Mapping):
@@ -266,9 +275,9 @@ def _segmentation(
         return None, mask_of_runs(runs, shape)
     rings = [[float(v) for v in ring] for ring in given]
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
-        raise DataError("an outline needs three corners or more, each of x and y")
+        raise DataError("a polygon needs three corners or more, each of x and y")
     if not all(np.isfinite(ring).all() for ring in rings):
-        raise DataError("a corner of its outline is no number")
+        raise DataError("a corner of its polygon is no number")
     return rings, None
 
 
@@ -287,14 +296,144 @@ def _keypoints(given: Any, label: Label) -> list[Keypoint]:
     ]
 
 
-def _map(sample: Sample, masks: Mapping[int, Ids], shape: tuple[int, int]) -> Ids | None:
+def _id_map(sample: Sample, masks: Mapping[int, Ids], shape: tuple[int, int]) -> Ids | None:
     if not masks:
-        return paint_outlines(sample.objects, shape)
+        return paint_polygons(sample.objects, shape)
     if not all(item["id"] in masks or item.get("polygons") for item in sample.objects):
         return None
     ids = np.zeros(shape, np.uint16)
     for item in sample.objects:
-        outline = paint_outlines([item], shape)
         own = masks.get(item["id"])
-        ids[own if own is not None else outline != 0] = item["id"]
+        painted = paint_polygons([item], shape)
+        ids[own if own is not None else painted != 0] = item["id"]
     return ids
+
+
+class CocoWriter(LayoutWriter):
+    """Writes `annotations.json` beside `images/`.
+
+    Images and annotations go to temporary files of lines that are joined at the end.
+
+    A mask without holes is written as a polygon along the edges of pixels, one with holes as run
+    lengths. Category ids are the numbers of the classes where all have one, else they count from 1.
+    """
+
+    _n_annotations = 0
+
+    def put(self, image: ImageRow) -> None:
+        """Write one image."""
+        name = f"{image.stem}{image.ending}"
+        self.save(f"images/{name}", image.data)
+        header = image.header
+        entry: dict[str, Any] = {
+            "id": image.number + 1,
+            "file_name": f"images/{name}",
+            "width": header.width,
+            "height": header.height,
+        }
+        extras = {k: v for k, v in image.extras.items() if isinstance(v, str | int | float | bool)}
+        if extras:
+            entry["attributes"] = extras
+        self._add_line("images", entry)
+        ids = image.ids() if image.objects else None
+        numbers = [item["id"] for item in image.objects]
+        # Readers number objects from 1; other numbers, as of parts on several tiles, are written.
+        is_own = numbers != list(range(1, len(numbers) + 1)) and len(set(numbers)) == len(numbers)
+        for item in image.objects:
+            self._n_annotations += 1
+            annotation = self._annotation(item, ids, image.number + 1)
+            if is_own and 1 <= item["id"] <= MAX_IDS:
+                annotation.setdefault("attributes", {})["instance_id"] = item["id"]
+            self._add_line("annotations", annotation)
+
+    def finish(self) -> None:
+        """Join the lists into one file."""
+        with (self.draft / "annotations.json").open("w", encoding="utf-8") as out:
+            out.write("{")
+            for key in ("images", "annotations"):
+                out.write(f'"{key}": [')
+                part = self.draft / f".{key}"
+                part.touch()
+                with part.open(encoding="utf-8") as lines:
+                    for k, line in enumerate(lines):
+                        out.write(("," if k else "") + "\n" + line.rstrip("\n"))
+                out.write("],\n")
+                part.unlink()
+            out.write('"categories": ' + json.dumps(self._categories(), ensure_ascii=False) + "}\n")
+
+    def _add_line(self, key: str, entry: dict[str, Any]) -> None:
+        with (self.draft / f".{key}").open("a", encoding="utf-8") as part:
+            part.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def _number(self, name: str) -> int:
+        label = self.classes.label(name)
+        if label.number is not None and self.classes.are_numbered:
+            return label.number
+        return self.classes.position(name) + 1
+
+    def _categories(self) -> list[dict[str, Any]]:
+        entries = []
+        for label in self.classes.labels:
+            entry: dict[str, Any] = {"id": self._number(label.name), "name": label.name}
+            if label.keypoints:
+                entry["keypoints"] = list(label.keypoints)
+                entry["skeleton"] = [[a + 1, b + 1] for a, b in label.skeleton]
+            entries.append(entry)
+        return entries
+
+    def _annotation(self, item: ObjectLabel, ids: Ids | None, image: int) -> dict[str, Any]:
+        x0, y0, x1, y1 = item["box"]
+        flags = item.get("flags") or ()
+        entry: dict[str, Any] = {
+            "id": self._n_annotations,
+            "image_id": image,
+            "category_id": self._number(item["category"]),
+            "bbox": [
+                short_number(x0),
+                short_number(y0),
+                short_number(x1 - x0),
+                short_number(y1 - y0),
+            ],
+            "area": short_number(item["area"] or 0.0),
+            "iscrowd": int("crowd" in flags),
+        }
+        segmentation = _segmentation_of(item, ids)
+        if segmentation is not None:
+            entry["segmentation"] = segmentation
+        label = self.classes.label(item["category"])
+        if label.keypoints:
+            at = {point["name"]: point for point in item["keypoints"] or ()}
+            known = [at.get(name, {"x": 0.0, "y": 0.0, "v": 0}) for name in label.keypoints]
+            entry["keypoints"] = [
+                v for p in known for v in (short_number(p["x"]), short_number(p["y"]), p["v"])
+            ]
+            entry["num_keypoints"] = sum(p["v"] > 0 for p in known)
+        attributes: dict[str, Any] = {}
+        if item["truncated"]:
+            attributes["truncated"] = True
+        if item["visible_fraction"] is not None:
+            attributes["visible_fraction"] = round(item["visible_fraction"], 6)
+        if item.get("amodal_box"):
+            attributes["amodal_box"] = [short_number(v) for v in item["amodal_box"] or ()]
+        if attributes:
+            entry["attributes"] = attributes
+        return entry
+
+
+def _segmentation_of(item: ObjectLabel, ids: Ids | None) -> Any:
+    polygons = item.get("polygons")
+    if polygons:
+        return [[short_number(v) for v in ring] for ring in polygons]
+    if ids is None:
+        return None
+    mask = ids == item["id"]
+    if not mask.any():
+        return None
+    # Polygons of the part in the object's box are traced quickly.
+    x, y = (max(int(np.floor(edge)), 0) for edge in item["box"][:2])
+    x1, y1 = (int(np.ceil(edge)) for edge in item["box"][2:])
+    part = mask[y:y1, x:x1]
+    rings = trace_polygons(part if part.sum() == mask.sum() else mask[y:, x:], (x, y))
+    if "crowd" not in (item.get("flags") or ()) and all(signed_area(ring) > 0 for ring in rings):
+        return [[int(v) for v in ring.ravel()] for ring in rings]
+    return {"size": list(mask.shape), "counts": compress(run_lengths(mask))}

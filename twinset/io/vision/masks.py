@@ -1,4 +1,4 @@
-"""A folder of images beside a folder of id maps of the same names."""
+"""Masks: a folder of images beside a folder of id maps with the same names."""
 
 from __future__ import annotations
 
@@ -13,67 +13,69 @@ from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids
 from twinset.core.image.instance_maps import objects_from_ids
-from twinset.io.vision.faults import Faults
-from twinset.io.vision.samples import Sample, Samples, encoded, read_image
-from twinset.io.vision.yolo import PICTURES
+from twinset.io.faults import Faults
+from twinset.io.vision.samples import IMAGE_ENDINGS, Sample, Samples, encoded, read_image
+from twinset.io.vision.writer import ImageRow, LayoutWriter
+from twinset.io.writer import Target
 
-MASK_FOLDERS = ("masks", "labels", "instances")
-ONLY_CLASS = "object"
-"""Category of all objects where `objects.csv` does not say it."""
+_FOLDERS = ("masks", "labels", "instances")
+_ONLY_CLASS = "object"  # category of all objects without an `objects.csv`
 
 _MAPS = (".png", ".tif", ".tiff")
 
 
 def read_masks(folder: Path, faults: Faults) -> Samples:
-    """Yield the samples of a folder of masks, by the names of its images, and its classes.
+    """Yield the samples of a folder of masks in the order of its images' names; return its classes.
 
-    `objects.csv` (columns image, id, category) says what the objects are; without it all of them are of
-    the class "object". With it, a picture that it does not name and that has no map holds nothing.
-
-    Raises
-    ------
-    DataError
-        `objects.csv` lacks a column.
+    `objects.csv` (columns image, id, category) states the classes; without it all objects are of the class
+    "object". With it, an image without a map that it does not name has no objects.
     """
-    maps = next(folder / name for name in MASK_FOLDERS if has_maps(folder / name))
+    maps = next(folder / name for name in _FOLDERS if _has_maps(folder / name))
     categories = _categories(folder)
     names: set[str] = set()
-    for picture in sorted((folder / "images").iterdir(), key=lambda p: p.name):
-        if picture.suffix.lower() not in PICTURES:
+    for image in sorted((folder / "images").iterdir(), key=lambda p: p.name):
+        if image.suffix.lower() not in IMAGE_ENDINGS:
             continue
-        found = read_image(folder, f"images/{picture.name}", faults)
+        found = read_image(folder, f"images/{image.name}", faults)
         if found is None:
             continue
-        data, facts = found
-        file = next((f for e in _MAPS if (f := maps / f"{picture.stem}{e}").is_file()), None)
-        if file is None and categories is not None and picture.name not in categories:
-            empty = np.zeros((facts.height, facts.width), np.uint16)
-            yield Sample(f"images/{picture.name}", data, [], encoded(empty))
+        data, header = found
+        file = next((f for e in _MAPS if (f := maps / f"{image.stem}{e}").is_file()), None)
+        if file is None and categories is not None and image.name not in categories:
+            empty = np.zeros((header.height, header.width), np.uint16)
+            yield Sample(f"images/{image.name}", data, [], encoded(empty))
             continue
         if file is None:
-            faults.add(f"images/{picture.name}", f"there is no map of its name in {maps.name}/")
+            faults.add(f"images/{image.name}", f"there is no map of its name in {maps.name}/")
             continue
         place = f"{maps.name}/{file.name}"
         try:
             ids = decode_ids(file.read_bytes())
-            if ids.shape != (facts.height, facts.width):
-                said = f"it is {ids.shape[1]} x {ids.shape[0]}, its image {facts.width} x {facts.height}"
-                raise DataError(said)
+            if ids.shape != (header.height, header.width):
+                raise DataError(
+                    f"it is {ids.shape[1]} x {ids.shape[0]}, its image {header.width} x {header.height}"
+                )
             if categories is None:
-                known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, ONLY_CLASS)
+                known = dict.fromkeys(set(ids.ravel().tolist()) - {0}, _ONLY_CLASS)
             else:
-                known = dict(categories.get(picture.name, {}))
+                known = dict(categories.get(image.name, {}))
             objects = objects_from_ids(ids, known)
         except TwinsetError as error:
             faults.add(place, str(error))
             continue
         names |= {item["category"] for item in objects}
-        yield Sample(f"images/{picture.name}", data, objects, encoded(ids))
+        yield Sample(f"images/{image.name}", data, objects, encoded(ids))
     return [Label(name) for name in sorted(names)]
 
 
-def has_maps(folder: Path) -> bool:
-    """Return whether a folder holds files that may be id maps, or is said to by `objects.csv`."""
+def sniff_masks(path: Path) -> Path | None:
+    """Return a folder of images with a folder of id maps."""
+    has_masks = (path / "images").is_dir() and any(_has_maps(path / name) for name in _FOLDERS)
+    return path if has_masks else None
+
+
+def _has_maps(folder: Path) -> bool:
+    """Return whether a folder has files that may be id maps, or belongs to an `objects.csv`."""
     if folder.is_dir() and (folder.parent / "objects.csv").is_file():
         return True
     return folder.is_dir() and any(p.suffix.lower() in _MAPS for p in folder.iterdir())
@@ -102,3 +104,30 @@ def _categories(folder: Path) -> dict[str, Mapping[int, str]] | None:
             allowed="the columns image, id (a whole number) and category",
         ) from error
     return dict(found)
+
+
+class MasksWriter(LayoutWriter):
+    """Writes `images/`, `masks/` with the id maps as they are, and `objects.csv` with their classes."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._rows: list[tuple[str, int, str]] = []
+
+    def put(self, image: ImageRow) -> None:
+        """Write one image."""
+        if image.map_data is None:
+            raise DataError(
+                f"row {image.number} has no id map, so there is no mask to write",
+                todo="write coco, yolo or voc instead",
+            )
+        name = f"{image.stem}{image.ending}"
+        self.save(f"images/{name}", image.data)
+        self.save(f"masks/{image.stem}{image.map_ending}", image.map_data)
+        self._rows += [(name, item["id"], item["category"]) for item in image.objects]
+
+    def finish(self) -> None:
+        """Write the classes of all objects."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerows([("image", "id", "category"), *self._rows])
+        self.save("objects.csv", text.getvalue().encode())

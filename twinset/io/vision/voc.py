@@ -1,18 +1,20 @@
-"""Pascal VOC: one XML file of boxes an image, with id maps in SegmentationObject where there are any."""
+"""Pascal VOC: one XML file of boxes for each image, and id maps in SegmentationObject."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageHeader
-from twinset.io.vision.faults import Faults
+from twinset.core.image.codec import decode_ids, encode_lossless
+from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.samples import (
+    IMAGE_ENDINGS,
     Ids,
     Sample,
     Samples,
@@ -21,14 +23,16 @@ from twinset.io.vision.samples import (
     new_object,
     read_image,
 )
-from twinset.io.vision.yolo import PICTURES
+from twinset.io.vision.writer import ImageRow, LayoutWriter, short_number
+from twinset.io.writer import Target
 
-_VOID = 255  # VOC's border between objects: nobody's pixels
+_VOID = 255  # VOC's border between objects, which belongs to none of them
+_MAX_OBJECTS = _VOID - 1  # of one image: their numbers fit 8 bits beside 0 and the border
 _FLAGS = ("difficult", "occluded")
 
 
 class _Node:
-    """An XML element with the line it begins in."""
+    """An XML element with its first line."""
 
     def __init__(self, name: str, line: int) -> None:
         self.name, self.line = name, line
@@ -46,11 +50,16 @@ class _Node:
         return found[0].text.strip() if found else str(default)
 
 
+def sniff_voc(path: Path) -> Path | None:
+    """Return a folder with XML files in `Annotations`."""
+    return path if any((path / "Annotations").glob("*.xml")) else None
+
+
 def read_voc(folder: Path, faults: Faults) -> Samples:
-    """Yield the samples of a VOC folder, by the names of its XML files, and its classes in A-Z order.
+    """Yield the samples of a VOC folder in the order of its XML files' names; return its classes, sorted.
 
     VOC counts pixels from 1 and its boxes include both ends; here they become half-open from 0. A box
-    whose ends are one and the same pixel is taken for a slip of the hand and told.
+    of a single pixel is taken for an accident and reported as a fault.
     """
     names: set[str] = set()
     for file in sorted((folder / "Annotations").glob("*.xml")):
@@ -60,16 +69,16 @@ def read_voc(folder: Path, faults: Faults) -> Samples:
         except (DataError, expat.ExpatError) as error:
             faults.add(place, f"it cannot be read as XML: {error}")
             continue
-        found = _picture(folder, root, file, faults)
+        found = _image_of(folder, root, file, faults)
         if found is None:
             continue
-        path, data, facts = found
+        path, data, header = found
         sample = Sample(path, data)
-        if not _size_agrees(root, facts, faults, place):
+        if not _size_agrees(root, header, faults, place):
             continue
-        kept = [_add(sample, node, facts, faults, place) for node in root.all("object")]
+        kept = [_add(sample, node, header, faults, place) for node in root.all("object")]
         names |= {item["category"] for item in sample.objects}
-        sample.map_data = encoded(_ids(folder, file.stem, sample, kept, facts, faults))
+        sample.map_data = encoded(_ids(folder, file.stem, sample, kept, header, faults))
         yield sample
     return [Label(name) for name in sorted(names)]
 
@@ -98,12 +107,16 @@ def _parse(data: bytes) -> _Node:
     return stack[0].children[0]
 
 
-def _picture(
+def _image_of(
     folder: Path, root: _Node, file: Path, faults: Faults
 ) -> tuple[str, bytes, ImageHeader] | None:
     """Return the image of an XML file: the one it names, or the one of its own name."""
     named = root.get("filename", "")
-    choices = [named, *(file.stem + ending for ending in PICTURES), *(named + e for e in PICTURES)]
+    choices = [
+        named,
+        *(file.stem + ending for ending in IMAGE_ENDINGS),
+        *(named + e for e in IMAGE_ENDINGS),
+    ]
     base = "JPEGImages" if (folder / "JPEGImages").is_dir() else "images"
     relative = next((f"{base}/{c}" for c in choices if c and (folder / base / c).is_file()), None)
     if relative is None:
@@ -113,26 +126,27 @@ def _picture(
     return None if found is None else (relative, *found)
 
 
-def _size_agrees(root: _Node, facts: ImageHeader, faults: Faults, place: str) -> bool:
+def _size_agrees(root: _Node, header: ImageHeader, faults: Faults, place: str) -> bool:
     sizes = root.all("size")
     if not sizes:
         return True
     try:
-        told = int(sizes[0].get("width")), int(sizes[0].get("height"))
+        stated = int(sizes[0].get("width")), int(sizes[0].get("height"))
     except (DataError, ValueError):
-        told = (0, 0)
+        stated = (0, 0)
     # Some tools write 0 x 0 where they do not know it.
-    if told not in ((0, 0), (facts.width, facts.height)):
+    if stated not in ((0, 0), (header.width, header.height)):
         line = f"{place}, line {sizes[0].line}"
         faults.add(
-            line, f"it says {told[0]} x {told[1]}, the image is {facts.width} x {facts.height}"
+            line,
+            f"it says {stated[0]} x {stated[1]}, the image is {header.width} x {header.height}",
         )
         return False
     return True
 
 
-def _add(sample: Sample, node: _Node, facts: ImageHeader, faults: Faults, place: str) -> int:
-    """Add an object; return its id, or 0 when it cannot be used."""
+def _add(sample: Sample, node: _Node, header: ImageHeader, faults: Faults, place: str) -> int:
+    """Add an object; return its id, or 0 if it cannot be used."""
     where = f"{place}, line {node.line}"
     try:
         name = node.get("name")
@@ -148,21 +162,21 @@ def _add(sample: Sample, node: _Node, facts: ImageHeader, faults: Faults, place:
         faults.add(where, f"the box of a {name} is one point, ({x0:g}, {y0:g})")
         return 0
     box = (x0 - 1, y0 - 1, x1, y1)
-    wrong = box_fault(box, facts)
-    if wrong:
-        faults.add(where, wrong)
+    fault = box_fault(box, header)
+    if fault:
+        faults.add(where, fault)
         return 0
-    made = new_object(len(sample.objects) + 1, name, box)
-    made["truncated"] = node.get("truncated", "0") not in ("0", "")
-    made["flags"] = [flag for flag in _FLAGS if node.get(flag, "0") not in ("0", "")] or None
-    sample.objects.append(made)
-    return made["id"]
+    item = new_object(len(sample.objects) + 1, name, box)
+    item["truncated"] = node.get("truncated", "0") not in ("0", "")
+    item["flags"] = [flag for flag in _FLAGS if node.get(flag, "0") not in ("0", "")] or None
+    sample.objects.append(item)
+    return item["id"]
 
 
 def _ids(
-    folder: Path, stem: str, sample: Sample, kept: list[int], facts: ImageHeader, faults: Faults
+    folder: Path, stem: str, sample: Sample, kept: list[int], header: ImageHeader, faults: Faults
 ) -> Ids | None:
-    """Return the id map, and count the areas from it: number k in the file is the k-th object."""
+    """Return the id map, and set the areas of the objects: number k in the file is the k-th object."""
     file = folder / "SegmentationObject" / f"{stem}.png"
     if not file.is_file():
         return None
@@ -172,12 +186,12 @@ def _ids(
     except TwinsetError as error:
         faults.add(place, str(error))
         return None
-    if given.shape != (facts.height, facts.width):
+    if given.shape != (header.height, header.width):
         faults.add(place, "it is of another size than its image")
         return None
-    most = int(given[given != _VOID].max(initial=0)) if len(kept) < _VOID else int(given.max())
-    if most > len(kept):
-        faults.add(place, f"it holds the number {most}, but its image has {len(kept)} objects")
+    largest = int(given[given != _VOID].max(initial=0)) if len(kept) < _VOID else int(given.max())
+    if largest > len(kept):
+        faults.add(place, f"it holds the number {largest}, but its image has {len(kept)} objects")
         return None
     table = np.zeros(max(int(given.max(initial=0)), _VOID, len(kept)) + 1, np.uint16)
     table[1 : len(kept) + 1] = kept
@@ -188,3 +202,61 @@ def _ids(
     for item in sample.objects:
         item["area"] = float(areas[item["id"]])
     return ids
+
+
+class VocWriter(LayoutWriter):
+    """Writes `Annotations/`, `JPEGImages/`, `SegmentationObject/` and `ImageSets/Main/all.txt`.
+
+    VOC counts pixels from 1 and includes both ends; fractions of pixels are written as decimals. It
+    cannot hold keypoints, polygons or class numbers.
+    """
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._stems: list[str] = []
+
+    def put(self, image: ImageRow) -> None:
+        """Write one image."""
+        name = f"{image.stem}{image.ending}"
+        self.save(f"JPEGImages/{name}", image.data)
+        ids = image.ids()
+        self.save(f"Annotations/{image.stem}.xml", _to_xml(image, name, ids is not None).encode())
+        if ids is not None:
+            numbers = {item["id"]: k for k, item in enumerate(image.objects, start=1)}
+            if len(numbers) > _MAX_OBJECTS:
+                raise DataError(
+                    f"VOC cannot number {len(numbers)} objects of one image",
+                    allowed=str(_MAX_OBJECTS),
+                )
+            seen, where = np.unique(ids, return_inverse=True)
+            table = np.array([numbers.get(int(i), 0) for i in seen], np.uint8)
+            encoded = encode_lossless(table[where].reshape(ids.shape))
+            self.save(f"SegmentationObject/{image.stem}.png", encoded)
+        self._stems.append(image.stem)
+
+    def finish(self) -> None:
+        """Write the list of all images."""
+        self.save("ImageSets/Main/all.txt", "".join(f"{s}\n" for s in self._stems).encode())
+
+
+def _to_xml(image: ImageRow, name: str, has_map: bool) -> str:
+    header = image.header
+    lines = [
+        "<annotation>",
+        f"  <filename>{name}</filename>",
+        f"  <size><width>{header.width}</width><height>{header.height}</height></size>",
+        f"  <segmented>{int(has_map)}</segmented>",
+    ]
+    for item in image.objects:
+        flags = item.get("flags") or ()
+        x0, y0, x1, y1 = item["box"]
+        lines += [
+            "  <object>",
+            f"    <name>{escape(item['category'])}</name>",
+            f"    <truncated>{int(bool(item['truncated']))}</truncated>",
+            *(f"    <{f}>{int(f in flags)}</{f}>" for f in ("difficult", "occluded")),
+            f"    <bndbox><xmin>{short_number(x0 + 1)}</xmin><ymin>{short_number(y0 + 1)}</ymin>"
+            f"<xmax>{short_number(x1)}</xmax><ymax>{short_number(y1)}</ymax></bndbox>",
+            "  </object>",
+        ]
+    return "\n".join([*lines, "</annotation>", ""])

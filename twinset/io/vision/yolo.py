@@ -1,8 +1,8 @@
-"""YOLO: a text file of lines beside each image, for boxes, outlines or poses."""
+"""YOLO: a text file of lines beside each image, for boxes, polygons or poses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,25 @@ import yaml
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
-from twinset.core.image.polygons import signed_area
-from twinset.io.vision.faults import Faults
+from twinset.core.image.polygons import Ring, fill, fill_parts, signed_area, trace_polygons
+from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
+from twinset.io.vision.coco import sniff_coco
+from twinset.io.vision.masks import sniff_masks
 from twinset.io.vision.samples import (
+    IMAGE_ENDINGS,
+    Ids,
     Sample,
     Samples,
     box_fault,
     encoded,
     new_object,
-    paint_outlines,
+    paint_polygons,
     read_image,
 )
-
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+from twinset.io.vision.writer import ImageRow, LayoutWriter
 
 _VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
 
@@ -36,31 +39,38 @@ _VISIBLE = (0, 1, 2)  # not labelled, hidden, seen
 class _Names:
     labels: tuple[Label, ...]
     n_points: int
-    n_values: int  # numbers a keypoint has: x, y and perhaps whether it is seen
+    n_values: int  # numbers of a keypoint: x, y and, of three, whether it is visible
+
+
+def sniff_yolo(path: Path) -> Path | None:
+    """Return a folder of images with `data.yaml`, or with labels and neither COCO nor masks."""
+    if not (path / "images").is_dir():
+        return None
+    if (path / "data.yaml").is_file():
+        return path
+    labels = path / "labels"
+    if not labels.is_dir() or not any(labels.rglob("*.txt")):
+        return None
+    return path if sniff_coco(path) is None and sniff_masks(path) is None else None
 
 
 def read_yolo(folder: Path, faults: Faults) -> Samples:
-    """Yield the samples of a YOLO folder, by the names of its images, and its classes.
+    """Yield the samples of a YOLO folder in the order of its images' names; return its classes.
 
-    A line of five numbers is a box, a longer one an outline; where `data.yaml` says `kpt_shape`, it is a
-    box with its keypoints.
-
-    Raises
-    ------
-    DataError
-        `data.yaml` does not say what the classes are.
+    A line of five numbers is a box, a longer one a polygon; if `data.yaml` has `kpt_shape`, it
+    is a box with its keypoints.
     """
     names = _names(folder)
     images = folder / "images"
-    pictures = (p for p in images.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-    for picture in sorted(pictures, key=lambda p: p.as_posix()):
-        relative = picture.relative_to(folder)
+    files = (p for p in images.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+    for file in sorted(files, key=lambda p: p.as_posix()):
+        relative = file.relative_to(folder)
         found = read_image(folder, relative.as_posix(), faults)
         if found is None:
             continue
-        data, facts = found
+        data, header = found
         sample = Sample(relative.as_posix(), data)
-        lines = folder / "labels" / picture.relative_to(images).with_suffix(".txt")
+        lines = folder / "labels" / file.relative_to(images).with_suffix(".txt")
         if lines.is_file():
             place = lines.relative_to(folder).as_posix()
             try:
@@ -70,8 +80,8 @@ def read_yolo(folder: Path, faults: Faults) -> Samples:
                 continue
             for k, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
-                    _add(sample, line, names, facts, faults, f"{place}, line {k}")
-        sample.map_data = encoded(paint_outlines(sample.objects, (facts.height, facts.width)))
+                    _add(sample, line, names, header, faults, f"{place}, line {k}")
+        sample.map_data = encoded(paint_polygons(sample.objects, (header.height, header.width)))
         yield sample
     return list(names.labels)
 
@@ -108,7 +118,7 @@ def _names(folder: Path) -> _Names:
 
 
 def _add(
-    sample: Sample, line: str, names: _Names, facts: ImageHeader, faults: Faults, where: str
+    sample: Sample, line: str, names: _Names, header: ImageHeader, faults: Faults, where: str
 ) -> None:
     try:
         values = [float(word) for word in line.split()]
@@ -121,38 +131,36 @@ def _add(
         return
     rest = np.array(values[1:])
     number = len(sample.objects) + 1
-    size = np.array([facts.width, facts.height], float)
+    size = np.array([header.width, header.height], float)
     n_more = names.n_points * names.n_values
     if len(rest) == 4 + n_more and (n_more or len(rest) == 4):
         centre, extent = rest[:2] * size, rest[2:4] * size
-        made = new_object(number, label.name, [*(centre - extent / 2), *(centre + extent / 2)])
+        item = new_object(number, label.name, [*(centre - extent / 2), *(centre + extent / 2)])
         try:
-            made["keypoints"] = _points(rest[4:], names, label, size)
+            item["keypoints"] = _points(rest[4:], names, label, size)
         except DataError as error:
             faults.add(where, str(error))
             return
     elif not n_more and len(rest) >= 6 and len(rest) % 2 == 0:
-        made = _outlined(number, label.name, rest.reshape(-1, 2) * size)
+        ring = rest.reshape(-1, 2) * size
+        box = [*ring.min(axis=0), *ring.max(axis=0)]
+        item = new_object(number, label.name, box, abs(signed_area(ring)))
+        item["polygons"] = [ring.ravel().tolist()]
     else:
-        faults.add(where, f"it holds {len(values)} numbers, which fits no box, outline or pose")
+        faults.add(where, f"it holds {len(values)} numbers, which fits no box, polygon or pose")
         return
-    wrong = box_fault(made["box"], facts)
-    if wrong:
-        faults.add(where, wrong)
+    fault = box_fault(item["box"], header)
+    if fault:
+        faults.add(where, fault)
         return
-    made["box"] = _within(made["box"], facts)
-    sample.objects.append(made)
-
-
-def _outlined(number: int, name: str, ring: Any) -> ObjectLabel:
-    box = [*ring.min(axis=0), *ring.max(axis=0)]
-    made = new_object(number, name, box, abs(signed_area(ring)))
-    made["polygons"] = [ring.ravel().tolist()]
-    return made
+    limits = (header.width, header.height, header.width, header.height)
+    # The rounding of fractions may have moved an edge out of the image.
+    item["box"] = [float(min(max(edge, 0.0), most)) for edge, most in zip(item["box"], limits)]
+    sample.objects.append(item)
 
 
 def _points(values: Any, names: _Names, label: Label, size: Any) -> list[Keypoint]:
-    made = []
+    points = []
     for k, name in enumerate(label.keypoints if names.n_points else ()):
         own = values[k * names.n_values : (k + 1) * names.n_values]
         x, y = own[:2] * size
@@ -163,11 +171,118 @@ def _points(values: Any, names: _Names, label: Label, size: Any) -> list[Keypoin
                 allowed="numbers, the third of them 0, 1 or 2",
             )
         v = int(own[2]) if names.n_values > 2 else (2 if own.any() else 0)
-        made.append(Keypoint(name=name, x=float(x), y=float(y), v=v))
-    return made
+        points.append(Keypoint(name=name, x=float(x), y=float(y), v=v))
+    return points
 
 
-def _within(box: Sequence[float], facts: ImageHeader) -> list[float]:
-    """Take off what the rounding of shares added."""
-    limits = (facts.width, facts.height, facts.width, facts.height)
-    return [float(min(max(edge, 0.0), most)) for edge, most in zip(box, limits)]
+class YoloWriter(LayoutWriter):
+    """Writes `images/`, `labels/`, `data.yaml`: poses if classes have keypoints, else polygons, else boxes.
+
+    An object of several parts, or with holes, is one line that runs to the next part and back the same way,
+    which encloses nothing. Parts that overlap are first united, along the edges of pixels: readers of YOLO
+    would cut out their intersection. Class numbers are kept if they count from 0, else they are the
+    positions of the classes, as YOLO has no others. Poses have one list of keypoints: those of a class
+    without any are unlabelled.
+    """
+
+    def put(self, image: ImageRow) -> None:
+        """Write one image."""
+        self.save(f"images/{image.stem}{image.ending}", image.data)
+        header = image.header
+        size = np.array([header.width, header.height], float)
+        ids = image.ids() if image.objects and not self._pose.keypoints else None
+        lines = [self._line(item, ids, size) for item in image.objects]
+        self.save(f"labels/{image.stem}.txt", "".join(f"{line}\n" for line in lines).encode())
+
+    def finish(self) -> None:
+        """Write `data.yaml`."""
+        labels = self.classes.labels
+        names = {self._number(label.name): label.name for label in labels}
+        content: dict[str, object] = {"path": ".", "train": "images", "val": "images"}
+        content["names"] = dict(sorted(names.items()))
+        pose = self._pose
+        if pose.keypoints:
+            content["kpt_shape"] = [len(pose.keypoints), 3]
+            content["kpt_names"] = list(pose.keypoints)
+            content["skeleton"] = [list(pair) for pair in pose.skeleton]
+        self.save("data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+
+    @property
+    def _pose(self) -> Label:
+        """The first class with keypoints; one without any if no class has some."""
+        posed = [label for label in self.classes.labels if label.keypoints]
+        for other in posed[1:]:
+            if other.keypoints != posed[0].keypoints:
+                raise DataError(
+                    "YOLO holds one list of keypoints for all classes",
+                    got=f"{len(posed[0].keypoints)} of '{posed[0].name}', others of '{other.name}' "
+                    f"({len(other.keypoints)})",
+                    todo="write coco, or each of these classes as a set of its own",
+                )
+        return posed[0] if posed else Label("none")
+
+    def _number(self, name: str) -> int:
+        labels = self.classes.labels
+        if self.classes.are_numbered and {x.number for x in labels} == set(range(len(labels))):
+            return int(self.classes.label(name).number or 0)
+        return self.classes.position(name)
+
+    def _line(self, item: ObjectLabel, ids: Ids | None, size: Ids) -> str:
+        number = str(self._number(item["category"]))
+        pose = self._pose.keypoints
+        if not pose:
+            rings = _rings(item, ids, (int(size[1]), int(size[0])))
+            if rings:
+                ring = _joined(rings) / size
+                return " ".join([number, *(_fraction(v) for v in ring.ravel())])
+        corners = np.reshape(item["box"], (2, 2)) / size
+        values = [*corners.mean(axis=0), *(corners[1] - corners[0])]
+        words = [number, *(_fraction(v) for v in values)]
+        at = {point["name"]: point for point in item["keypoints"] or ()}
+        for name in pose:
+            point = at.get(name)
+            x, y, v = (point["x"], point["y"], point["v"]) if point else (0.0, 0.0, 0)
+            words += [_fraction(x / size[0]), _fraction(y / size[1]), str(v)]
+        return " ".join(words)
+
+
+def _joined(rings: list[Ring]) -> Ring:
+    """Return several closed lines as one, which runs to each next one and back the same way.
+
+    Examples
+    --------
+    >>> a, b = np.array([[0, 0], [1, 0], [1, 1.0]]), np.array([[5, 5], [6, 5], [6, 6.0]])
+    >>> _joined([a, b]).tolist()[2:5]
+    [[1.0, 1.0], [0.0, 0.0], [5.0, 5.0]]
+    """
+    if len(rings) == 1:
+        return rings[0]
+    home = rings[0][0]
+    line = [*rings[0], home]
+    for ring in rings[1:]:
+        line += [*ring, ring[0], home]
+    return np.array(line)
+
+
+def _rings(item: ObjectLabel, ids: Ids | None, shape: tuple[int, int]) -> list[Ring]:
+    polygons = item.get("polygons")
+    if polygons:
+        rings = [np.reshape(ring, (-1, 2)) for ring in polygons]
+        united = fill_parts(rings, shape) if len(rings) > 1 else None
+        overlap = united is not None and bool((united != fill(rings, shape)).any())
+        return trace_polygons(united) if united is not None and overlap else rings
+    if ids is None:
+        return []
+    x0, y0, x1, y1 = (round(edge) for edge in item["box"])
+    return trace_polygons(ids[y0:y1, x0:x1] == item["id"], (x0, y0))
+
+
+def _fraction(value: float) -> str:
+    """Return a fraction of an image's side with eight digits: a thousandth of a pixel in 100,000.
+
+    Examples
+    --------
+    >>> _fraction(0.5), _fraction(1 / 3), _fraction(0)
+    ('0.5', '0.33333333', '0')
+    """
+    return f"{value:.8f}".rstrip("0").rstrip(".") or "0"

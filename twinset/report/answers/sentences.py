@@ -9,7 +9,7 @@ from functools import singledispatch
 
 from twinset.core import findings as f
 from twinset.core.contracts import Score
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, rows_needed
 from twinset.report.answers.phrases import FAMILIES, joined, short
 
@@ -122,8 +122,8 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return ""
     if rows.n < MIN_ROWS:
         there = str(rows.n)
-        if rows.n < FEWEST_TOLD:
-            there = f"at most {FEWEST_TOLD - 1} (so small a count is not shown exactly)"
+        if rows.n < MIN_REPORTED:
+            there = f"at most {MIN_REPORTED - 1} (so small a count is not shown exactly)"
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = rows_needed(rows.n, interval, score.margin)
     if needed is None:
@@ -245,7 +245,7 @@ def _plain(value: object) -> str:
 
 
 def _share_or_few(share: float | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if share is None else f"{100 * share:.1f} %"
+    return f"fewer than {MIN_REPORTED}" if share is None else f"{100 * share:.1f} %"
 
 
 def _rate(share: float | str) -> str:
@@ -253,7 +253,7 @@ def _rate(share: float | str) -> str:
 
 
 def _count(n: int | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if n is None else f"{n:,}"
+    return f"fewer than {MIN_REPORTED}" if n is None else f"{n:,}"
 
 
 def _describe_components(found: f.DifferentComponents) -> str:

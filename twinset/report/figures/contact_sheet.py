@@ -198,7 +198,7 @@ def _drawable(data: bytes) -> tuple[str, int, int] | None:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtraError.of("cv2", "image") from error
+        raise MissingExtraError.for_library("cv2", "image") from error
     pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         return None

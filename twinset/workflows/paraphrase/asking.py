@@ -130,7 +130,7 @@ def plan_requests(
     known = dict.fromkeys(item.label for item in sheet.items)
     for label in labels:
         if label not in known:
-            raise UnknownNameError.of("label", label, known, sheet.name)
+            raise UnknownNameError.for_name("label", label, known, sheet.name)
     jobs, odd, beyond, spent = list[Job](), list[Item](), list[Item](), 0
     for position, item in enumerate(sheet.items):
         if labels and item.label not in labels:

@@ -1,0 +1,350 @@
+"""Read and write a set, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.schema import RESERVED, Field, Schema
+from twinset.core.errors import DataError, FormatLossWarning, did_you_mean, without_values
+from twinset.io.files import replacing, replacing_folder
+from twinset.io.formats import Format, all_formats, find_format, load, writable_format
+
+if TYPE_CHECKING:
+    from twinset.io.faults import OnFault
+    from twinset.io.writer import Writer
+
+
+def read_dataset(
+    path: Path,
+    schema: Schema | None = None,
+    card: Card | None = None,
+    *,
+    on_fault: OnFault = "stop",
+) -> Dataset:
+    """Return the set in a data file or in a folder of images.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV, TSV, JSON Lines, Parquet, Feather, Arrow or TFRecord file, a folder of PNG, JPEG and TIFF
+        files, meshes (STL, OBJ, PLY, OFF, GLB) as triangles, annotated images: a folder of COCO, YOLO,
+        Pascal VOC, masks or WebDataset shards, or a COCO file, or labelled texts: CoNLL, CoNLL-U, tokens
+        with tags in JSON Lines, a DocBin, Rasa or Label Studio.
+    schema : Schema, optional
+        What the columns are; inferred when not given. With it, columns of paths become images again
+        and columns of JSON text become boxes and spans.
+    card : Card, optional
+        The set's history; by default that of a real set named after the file.
+    on_fault : {"stop", "skip"}
+        Whether faults of annotated images or texts end the reading, or the rows and objects with faults are
+        left out and noted.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged or cannot be understood.
+    SchemaError
+        The columns are not those of `schema`, or their values do not fit it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "people.csv")
+    ...     _ = file.write_text("age,sex\\n31,f\\n47,m\\n")
+    ...     read_dataset(file).schema["age"].kind
+    'integer'
+    """
+    entry, place = _find(path)
+    name = _name_of(path)
+    if not entry.table_reader:
+        found = _read_annotated(entry, place, name, on_fault)
+        if card is not None:
+            found = replace(found, card=replace(card, notes=(*card.notes, *found.card.notes)))
+        return found if schema is None else found.with_schema(schema)
+    table = _with_parents(_read_table(entry, place, _text_columns(schema)))
+    if "spans" in table.column_names:
+        from twinset.io.text.spans import with_spans
+
+        table = with_spans(table)
+    if schema is not None:
+        for field in schema.fields:
+            if entry.omits_missing and field.nullable and field.name not in table.column_names:
+                nothing = pa.nulls(table.num_rows, field.arrow_type)
+                table = table.append_column(field.name, pa.chunked_array([nothing]))
+            table = _unpack(table, field, path.parent)
+    found = Dataset.from_arrow(table, schema, card or Card(name=name, origin="real"))
+    if found.schema.of_kind("spans"):
+        from twinset.io.text.spans import check_spans, facts_as_ids
+
+        found = found if schema is not None else found.with_schema(facts_as_ids(found.schema))
+        return check_spans(found, path, on_fault)
+    return found
+
+
+def stream_dataset(path: Path, *, on_fault: OnFault = "stop") -> Iterator[Dataset]:
+    """Yield the rows of `read_dataset` in chunks of one schema.
+
+    For folders of images, annotated or plain, memory holds one image at a time beside the labels; any
+    other set comes as one chunk.
+
+    Parameters
+    ----------
+    path, on_fault
+        As in `read_dataset`.
+
+    Raises
+    ------
+    DataError
+        As `read_dataset`.
+    """
+    entry, place = _find(path)
+    if entry.chunk_reader:
+        yield from load(entry.chunk_reader)(place, _name_of(path))
+    elif entry.sample_reader:
+        from twinset.io.vision.samples import stream_samples
+
+        reader = load(entry.sample_reader)
+        yield from stream_samples(reader, entry.name, place, _name_of(path), on_fault)
+    else:
+        yield read_dataset(path, on_fault=on_fault)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return the plain table in a data file or in a folder of images.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, damaged or cannot be understood.
+    """
+    entry, place = _find(path)
+    if entry.table_reader:
+        return _read_table(entry, place, ())
+    return _read_annotated(entry, place, _name_of(path), "stop").records
+
+
+def write_dataset(
+    chunks: Iterable[Dataset],
+    path: Path,
+    format: str,  # noqa: A002
+    *,
+    escape_formulas: bool = False,
+) -> None:
+    """Write a stream of chunks of one set to a file or folder.
+
+    Equal rows give equal bytes, however they are cut into chunks.
+
+    Parameters
+    ----------
+    chunks : iterable of Dataset
+        At least one, all of one schema; a chunk may have no rows.
+    path : Path
+        Where to write. Images of a CSV or JSON Lines file go to `<stem>_files/` beside it.
+    format : str
+        A name of `twinset.io.formats.writable_formats`.
+    escape_formulas : bool
+        In CSV, put an apostrophe before texts that a spreadsheet would run as a formula.
+
+    Raises
+    ------
+    UnknownNameError
+        No format that can be written has this name.
+    DataError
+        There is no chunk, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pyarrow as pa
+    >>> data = Dataset.from_arrow(pa.table({"age": [31, 47, 50], "sex": ["f", "m", None]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_dataset([data], Path(folder, "people.csv"), "csv")
+    ...     Path(folder, "people.csv").read_text().splitlines()
+    ['age,sex', '31,f', '47,m', '50,']
+    """
+    empty = True
+    with open_writer(path, format, escape_formulas=escape_formulas) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+            empty = False
+        if empty:
+            raise DataError("there is nothing to write", todo="give at least one chunk of rows")
+
+
+@contextmanager
+def open_writer(
+    path: Path,
+    format: str,  # noqa: A002
+    *,
+    escape_formulas: bool = False,
+) -> Iterator[Writer]:
+    """Open a file or folder for chunks of one set; it appears when the block ends without an error.
+
+    What the format cannot hold is counted in `losses` of the writer and reported as a `FormatLossWarning`.
+
+    Raises
+    ------
+    UnknownNameError
+        No format that can be written has this name.
+    DataError
+        The file cannot be written.
+    """
+    from twinset.io.writer import Target
+
+    writer_class: type[Writer] = load(writable_format(format).writer)
+    with replacing_folder(path) if writer_class.is_folder else replacing(path) as draft:
+        writer = writer_class(Target(draft, path, format, escape_formulas))
+        try:
+            yield writer
+            writer.finish()
+        finally:
+            writer.close()
+    if writer.losses is not None and (lost := writer.losses.sentence()):
+        warnings.warn(f"{path.name}: {lost}", FormatLossWarning, stacklevel=3)
+
+
+def _name_of(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _find(path: Path) -> tuple[Format, Path]:
+    """Return the format of an existing file or folder and the path to read."""
+    if not path.exists():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"there is no file '{path}'", todo=did_you_mean(path.name, near))
+    found = find_format(path)
+    if found is None:
+        raise _unknown_format(path)
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"'{path}' is no regular file")
+    return found
+
+
+def _unknown_format(path: Path) -> DataError:
+    from twinset.io.images import IMAGE_ENDINGS
+
+    if path.suffix.lower() in IMAGE_ENDINGS:
+        return DataError(
+            f"'{path}' is a single image",
+            allowed="a folder of images, or a data file",
+            todo=f"give the folder that holds it: '{path.parent}'",
+        )
+    endings = [ending for entry in all_formats().values() for ending in entry.read_endings]
+    return DataError(
+        f"the format of '{path}' is not known by its ending",
+        got=path.suffix or "no ending",
+        allowed=", ".join(endings) + ", or a folder of images",
+    )
+
+
+def _read_annotated(entry: Format, path: Path, name: str, on_fault: OnFault) -> Dataset:
+    if entry.sample_reader:
+        from twinset.io.vision.samples import read_samples
+
+        return read_samples(load(entry.sample_reader), entry.name, path, name, on_fault)
+    from twinset.io.text.rows import read_texts
+
+    return read_texts(load(entry.text_reader), entry.name, path, name, on_fault)
+
+
+def _read_table(entry: Format, path: Path, text_columns: tuple[str, ...]) -> pa.Table:
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"the file '{path}' is empty", todo="give a file with at least one row")
+    try:
+        table = load(entry.table_reader)(path, text_columns)
+    except PermissionError as error:
+        raise DataError(f"the file '{path}' may not be read", todo="check its rights") from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"the file '{path}' is damaged or is not what its ending says",
+            allowed=f"a whole {entry.name} file",
+            todo="write or fetch the file again",
+        ) from error
+    names = table.column_names
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise DataError(
+            f"two columns of '{path}' have the same name",
+            got=f"'{repeated[0]}' twice",
+            todo="rename one of them",
+        )
+    if table.num_rows == 0:
+        raise DataError(
+            f"the file '{path}' holds no rows",
+            got=f"a header of {len(names)} columns" if names else "",
+            todo="give a file with at least one row",
+        )
+    for position, name in enumerate(names):
+        if pa.types.is_time(table.schema.field(position).type):
+            text = pc.cast(table.column(position), pa.string())
+            table = table.set_column(position, name, text)
+    return table
+
+
+def _text_columns(schema: Schema | None) -> tuple[str, ...]:
+    fields = schema.fields if schema is not None else ()
+    texts = [f.name for f in fields if pa.types.is_string(f.stored_type)]
+    return (*RESERVED, *texts)
+
+
+def _with_parents(table: pa.Table) -> pa.Table:
+    """Return the table with the parents of a row, joined by spaces in CSV, as a list."""
+    name = RESERVED[2]
+    if name not in table.column_names or pa.types.is_list(table.column(name).type):
+        return table
+    texts = pc.cast(table.column(name), pa.string()).to_pylist()
+    lists = pa.array([(text or "").split() for text in texts], pa.list_(pa.string()))
+    return table.set_column(table.schema.get_field_index(name), name, pa.chunked_array([lists]))
+
+
+def _unpack(table: pa.Table, field: Field, folder: Path) -> pa.Table:
+    """Return the table with a column that a text format holds as text brought to its field's type."""
+    zoned = pa.types.is_timestamp(field.stored_type) and field.stored_type.tz is not None
+    nested = field.column_kind.is_nested
+    if not (nested or zoned) or field.name not in table.column_names:
+        return table
+    column = table.column(field.name)
+    if pa.types.is_null(column.type):
+        column = pc.cast(column, pa.string())
+    if not pa.types.is_string(column.type):
+        return table
+    if zoned:
+        try:
+            column = pc.cast(column, field.stored_type)
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"the column '{field.name}' cannot be read as times with a zone",
+                allowed="e.g. 2024-01-31T12:00:00Z",
+            ) from without_values(error)
+    elif field.column_kind.holds_files:
+        from twinset.io.images import load_side_files
+
+        column = load_side_files(column, folder, field.name)
+    else:
+        column = _from_json(column, field)
+    return table.set_column(table.schema.get_field_index(field.name), field.name, column)
+
+
+def _from_json(column: pa.ChunkedArray, field: Field) -> pa.ChunkedArray:
+    try:
+        values = [None if v is None else json.loads(v) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, field.arrow_type)])
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise DataError(
+            f"the column '{field.name}' cannot be read as {field.kind}",
+            allowed="JSON lists, as this program writes them",
+        ) from error

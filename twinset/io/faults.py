@@ -1,0 +1,50 @@
+"""Faults of an annotated set, each with its file and line; reported all at once, or skipped on request."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from twinset.core.errors import DataError
+
+OnFault = Literal["stop", "skip"]
+
+_MAX_SHOWN = 10  # faults in one error; more would scroll the first ones off the screen
+
+
+class Faults:
+    """Collects what cannot be used while a set is read.
+
+    Parameters
+    ----------
+    on_fault : {"stop", "skip"}
+        Whether faults end the reading, or the rows and objects with faults are left out and noted.
+    """
+
+    def __init__(self, on_fault: OnFault = "stop") -> None:
+        self.on_fault = on_fault
+        self.found: list[str] = []
+
+    def add(self, place: str, text: str) -> None:
+        """Add a fault: `place` is its file, with line or entry; `text` says what is wrong with it."""
+        self.found.append(f"{place}: {text}")
+
+    def resolve(self, noun: str) -> tuple[str, ...]:
+        """Return a note for each fault that was left out; with "stop", raise for the first faults.
+
+        Raises
+        ------
+        DataError
+            There are faults, and they are not to be skipped.
+        """
+        if not self.found:
+            return ()
+        shown = "; ".join(self.found[:_MAX_SHOWN])
+        more = len(self.found) - _MAX_SHOWN
+        if self.on_fault == "stop":
+            count = "one fault" if len(self.found) == 1 else f"{len(self.found)} faults"
+            raise DataError(
+                f"{noun} holds {count}",
+                got=shown + (f"; and {more} more" if more > 0 else ""),
+                todo="repair them, or set on_fault: skip in the source of a recipe to leave them out",
+            )
+        return tuple(f"left out when read: {fault}" for fault in self.found)

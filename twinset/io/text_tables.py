@@ -1,0 +1,425 @@
+"""Tables as text: CSV and TSV with a header, and JSON Lines; images lie in a folder beside the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.json as arrow_json
+
+from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import RESERVED, Field, Schema
+from twinset.core.errors import DataError, without_values
+from twinset.io.files import flush_file, flush_folder, image_ending
+from twinset.io.writer import Target, Writer
+
+_BLOCK = (
+    16 << 20
+)  # bytes that Arrow parses at once: a row must fit, e.g. one with a long text or boxes
+_HEADER_BYTES = 1 << 20  # a header longer than this is no table of columns
+_EXACT_INTEGERS = 2**53  # from here float64 no longer holds every integer
+_ROWS_AT_ONCE = 16_384  # rows whose texts are in memory together; the file does not depend on it
+_NULL_ROW = re.compile(rb"\n[ \t\r]*null")
+
+
+def cell_texts(column: pa.ChunkedArray, field: Field | None) -> pa.StringArray:
+    """Return the values of a column as texts, shape (n,); missing stays missing.
+
+    A number is written with at most `field.decimals` digits after the point.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> field = Field(name="price", kind="number", decimals=2)
+    >>> cell_texts(pa.chunked_array([[2.0, 0.125, None]]), field).to_pylist()
+    ['2.0', '0.12', None]
+    """
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return _float_texts(column, field.decimals if field else None)
+    if pa.types.is_timestamp(kind):
+        texts = _one_array(pc.cast(column, pa.string()))
+        shorter = pc.replace_substring_regex(texts, r"(\.[0-9]*?)0+(Z|[+-][0-9]{4})?$", r"\1\2")
+        return pc.replace_substring_regex(shorter, r"\.(Z|[+-][0-9]{4})?$", r"\1")
+    if pa.types.is_nested(kind):
+        values = (
+            None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()
+        )
+        return pa.array(values, pa.string())
+    if pa.types.is_date64(kind):
+        column = pc.cast(column, pa.date32())
+    return _one_array(pc.cast(column, pa.string()))
+
+
+def _float_texts(column: pa.ChunkedArray, decimals: int | None) -> pa.StringArray:
+    values = _one_array(column)
+    if pa.types.is_float16(values.type):
+        values = pc.cast(values, pa.float32())
+    if decimals is not None:
+        values = pc.round(values, ndigits=decimals)
+    # Adding zero turns -0.0, which rounding can leave, into 0.0.
+    values = pc.if_else(pc.is_nan(values), None, pc.add(values, pa.scalar(0.0, values.type)))
+    texts = pc.cast(values, pa.string())
+    if decimals == 0:
+        return texts
+    # 5 would come back as an integer: a number with a fractional part keeps its point.
+    whole = pc.match_substring_regex(texts, "^-?[0-9]+$")
+    return pc.if_else(whole, pc.binary_join_element_wise(texts, ".0", ""), texts)
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return `table` with its dictionaries written out and without metadata."""
+    columns = [
+        pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def read_csv(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+    """Return the table in a CSV file with a header; `.gz` files are unpacked while they are read.
+
+    An empty cell is a missing value, in every column. Whole numbers that are no quantities, such as
+    "00123" or those too long for an exact number, stay texts. The file is UTF-8, with or without a byte
+    order mark; cells are separated by commas, or by the tab, semicolon or bar of the header.
+
+    Raises
+    ------
+    DataError
+        The file is not UTF-8, rows differ in length, or a column has no name.
+    """
+    delimiter, names = _read_header(path)
+    types = {name: pa.string() for name in text_columns if name in names}
+    table = _parse_csv(path, delimiter, arrow_csv.ConvertOptions(column_types=types))
+    if any(pa.types.is_binary(kind) for kind in table.schema.types):
+        raise _not_utf8(path)
+    table = _keep_codes(table, path, delimiter)
+    columns = [
+        pc.if_else(pc.equal(column, ""), None, column)
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _parse_csv(path: Path, delimiter: str, convert: arrow_csv.ConvertOptions) -> pa.Table:
+    read, parse = arrow_csv.ReadOptions(block_size=_BLOCK), _parse_options(delimiter)
+    try:
+        return arrow_csv.read_csv(path, read, parse, convert)
+    except pa.ArrowInvalid as error:
+        fault = _first_ragged_row(path, delimiter)
+        if fault is None:
+            raise
+        row, expected, actual = fault
+        raise DataError(
+            f"the rows of '{path}' differ in length",
+            got=f"{actual} cells in row {row}, under a header of {expected}",
+            todo="quote cells that hold the delimiter, or complete the row",
+        ) from without_values(error)
+
+
+def _first_ragged_row(path: Path, delimiter: str) -> tuple[int, int, int] | None:
+    """Return the number of the first row of another length (the header is row 1) and both lengths."""
+    seen: list[tuple[int, int, int]] = []
+
+    def stop(row: arrow_csv.InvalidRow) -> str:
+        seen.append((row.number, row.expected_columns, row.actual_columns))
+        return "error"
+
+    # Rows are numbered in one thread only, hence this second reading.
+    read = arrow_csv.ReadOptions(block_size=_BLOCK, use_threads=False)
+    with suppress(pa.ArrowInvalid):
+        arrow_csv.read_csv(path, read, _parse_options(delimiter, stop))
+    return seen[0] if seen else None
+
+
+def _parse_options(
+    delimiter: str, stop: Callable[[arrow_csv.InvalidRow], str] | None = None
+) -> arrow_csv.ParseOptions:
+    return arrow_csv.ParseOptions(
+        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=stop
+    )
+
+
+def _read_header(path: Path) -> tuple[str, list[str]]:
+    """Return the delimiter and the column names."""
+    with pa.input_stream(str(path), compression=_compression(path)) as stream:
+        head = stream.read(_HEADER_BYTES)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise _not_utf8(path, "UTF-16")
+    line = head.lstrip(b"\r\n").split(b"\n", 1)[0]
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    if not text.strip():
+        raise DataError(f"the file '{path}' is empty", todo="give a file with a header and rows")
+    delimiter = "," if "," in text else max(",\t;|", key=text.count)
+    delimiter = "\t" if ".tsv" in path.suffixes else delimiter
+    names = next(csv.reader(io.StringIO(text.strip("\r")), delimiter=delimiter), [])
+    for position, name in enumerate(names):
+        if not name.strip():
+            raise DataError(
+                f"column {position + 1} of '{path}' has no name",
+                todo="name it in the header (pandas: to_csv(..., index=False))",
+            )
+    return delimiter, names
+
+
+def _compression(path: Path) -> str | None:
+    return "gzip" if path.suffix == ".gz" else None
+
+
+def _not_utf8(path: Path, encoding: str = "") -> DataError:
+    return DataError(
+        f"the file '{path}' is not encoded in UTF-8",
+        got=encoding,
+        todo="convert it, e.g.: iconv -f "
+        f"{encoding or 'WINDOWS-1252'} -t UTF-8 '{path.name}' > 'utf8-{path.name}'",
+    )
+
+
+def _keep_codes(table: pa.Table, path: Path, delimiter: str) -> pa.Table:
+    """Return the table with columns of digits as text where a number would lose some of the digits."""
+    if len(set(table.column_names)) < table.num_columns:
+        return table  # two columns of one name: refused where every format is checked
+    suspects = [name for name in table.column_names if _may_be_codes(table.column(name))]
+    if not suspects:
+        return table
+    convert = arrow_csv.ConvertOptions(
+        include_columns=suspects, column_types={name: pa.string() for name in suspects}
+    )
+    texts = _parse_csv(path, delimiter, convert)
+    for name in suspects:
+        pattern = "^[+-]?0[0-9]+$|^[0-9]{17,}$"
+        if pc.any(pc.match_substring_regex(texts.column(name), pattern)).as_py():
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, texts.column(name))
+    return table
+
+
+def _may_be_codes(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_floating(column.type):
+        largest = pc.max(pc.abs(column)).as_py()
+        return largest is not None and largest >= _EXACT_INTEGERS
+    return bool(pa.types.is_integer(column.type))
+
+
+def read_jsonl(path: Path, text_columns: Sequence[str] = ()) -> pa.Table:
+    """Return the table in a file of one JSON object a line; `.gz` files are unpacked while they are read.
+
+    A key that a row does not have is a missing value.
+
+    Raises
+    ------
+    DataError
+        A line is no JSON object, a key changes its type between rows, or the text is not UTF-8.
+    """
+    options = arrow_json.ReadOptions(block_size=_BLOCK)
+    if _has_null_row(path):
+        raise _not_json_lines(path, "")
+    try:
+        with pa.input_stream(str(path), compression=_compression(path)) as stream:
+            table = arrow_json.read_json(stream, options)
+    except pa.ArrowInvalid as error:
+        raise _not_json_lines(path, str(error)) from error
+    try:
+        table.validate(full=True)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise _not_utf8(path) from error
+    return table
+
+
+def _has_null_row(path: Path) -> bool:
+    """Return whether a row is the word null: where such a row begins a block, Arrow crashes."""
+    with pa.input_stream(str(path), compression=_compression(path)) as stream:
+        before = b"\n"
+        while block := stream.read(_BLOCK):
+            if _NULL_ROW.search(before + block):
+                return True
+            before = block[-64:]
+    return False
+
+
+def _not_json_lines(path: Path, message: str) -> DataError:
+    """Return the error for a message of Arrow's, which has no codes."""
+    if "Empty JSON" in message:
+        return DataError(f"the file '{path}' is empty", todo="give one JSON object a line")
+    # Arrow counts rows from 0 within a block, so the number holds for files of one block.
+    row = re.search(r"in row (\d+)", message)
+    place = f", line {int(row[1]) + 1}" if row and path.stat().st_size <= _BLOCK else ""
+    if changed := re.search(r"Column\(/(.+)\) changed from (\w+) to (\w+)", message):
+        return DataError(
+            f"the key '{changed[1]}' changes its type in '{path}'{place}",
+            got=f"{changed[3]} after {changed[2]}",
+            todo="write one type of value under each key",
+        )
+    if twice := re.search(r"Column\(/(.+)\) was specified twice", message):
+        return DataError(f"the key '{twice[1]}' stands twice in a row of '{path}'{place}")
+    return DataError(
+        f"'{path}'{place} cannot be read as JSON Lines",
+        allowed="one JSON object a line",
+        todo="check that the file is whole and not one large JSON array",
+    )
+
+
+class TextTableWriter(Writer):
+    """Writes a table as lines of text, and its images as files of the folder `<stem>_files` beside it."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._stream = self.draft.open("wb")
+        self._images = target.place.with_name(f"{target.place.name.partition('.')[0]}_files")
+        self._image_draft = self.draft.with_name(f"{self.draft.name}_files")
+        self._n_images: dict[str, int] = {}
+
+    def write(self, chunk: Dataset) -> None:
+        """Append the rows of `chunk`."""
+        table = plain(chunk.to_arrow())
+        blobs = {field.name for field in chunk.schema.of_kind("image", "mask")}
+        # One piece also for a chunk without rows: it brings the header.
+        for start in range(0, max(1, table.num_rows), _ROWS_AT_ONCE):
+            piece = table.slice(start, _ROWS_AT_ONCE)
+            for position, name in enumerate(piece.column_names):
+                if name in blobs:
+                    paths = self._save_images(piece.column(position), name, position)
+                    piece = piece.set_column(position, name, paths)
+            lines = self.lines_of(piece, chunk.schema)
+            if lines:
+                self._stream.write(("\n".join(lines) + "\n").encode())
+
+    @abstractmethod
+    def lines_of(self, table: pa.Table, schema: Schema) -> list[str]:
+        """Return the lines of a piece of the set."""
+
+    def finish(self) -> None:
+        """Move the folder of images to its place if there are any; it replaces an earlier one."""
+        self._stream.close()
+        if self._image_draft.exists():
+            shutil.rmtree(self._images, ignore_errors=True)
+            os.replace(self._image_draft, self._images)
+            flush_folder(self._images.parent)
+
+    def close(self) -> None:
+        """Close the file and remove images that were not moved."""
+        self._stream.close()
+        shutil.rmtree(self._image_draft, ignore_errors=True)
+
+    def _save_images(self, column: pa.ChunkedArray, name: str, position: int) -> pa.ChunkedArray:
+        """Write the images of a column; return their paths relative to the table, shape (n,)."""
+        folder = name if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) else f"column-{position}"
+        (self._image_draft / folder).mkdir(parents=True, exist_ok=True)
+        paths: list[str | None] = []
+        for blob in column.to_pylist():
+            at = self._n_images.get(name, 0)
+            self._n_images[name] = at + 1
+            if blob is None or blob["bytes"] is None:
+                paths.append(None)
+                continue
+            # Numbered by row: a source's own file name may reveal who is in the image.
+            file = f"{folder}/{at:07d}{image_ending(blob['bytes'])}"
+            (self._image_draft / file).write_bytes(blob["bytes"])
+            flush_file(self._image_draft / file)
+            paths.append(f"{self._images.name}/{file}")
+        return pa.chunked_array([pa.array(paths, pa.string())])
+
+
+class CsvWriter(TextTableWriter):
+    """Writes CSV: commas, Unix line ends, quotes only where they are needed."""
+
+    _has_header = False
+
+    def lines_of(self, table: pa.Table, schema: Schema) -> list[str]:
+        """Return the lines of a piece of the set; the first one brings the header."""
+        lines: list[str] = []
+        if not self._has_header:
+            lines.append(
+                ",".join(self._quoted(pa.array(table.column_names, pa.string())).to_pylist())
+            )
+            self._has_header = True
+        if table.num_rows == 0:
+            return lines
+        columns = [self._cells(table.column(name), name, schema) for name in table.column_names]
+        if len(columns) == 1:
+            # A line with nothing on it is no row to any reader.
+            columns = [pc.if_else(pc.equal(columns[0], ""), '""', columns[0])]
+        return lines + list(pc.binary_join_element_wise(*columns, ",").to_pylist())
+
+    def _cells(self, column: pa.ChunkedArray, name: str, schema: Schema) -> pa.StringArray:
+        if name == RESERVED[2]:
+            texts = pc.binary_join(column.combine_chunks(), " ")
+        else:
+            texts = cell_texts(column, schema[name] if name in schema.names else None)
+        if pa.types.is_string(column.type) or pa.types.is_nested(column.type):
+            texts = self._quoted(texts)
+        return pc.fill_null(texts, "")
+
+    def _quoted(self, texts: pa.StringArray) -> pa.StringArray:
+        if self.target.escape_formulas:
+            texts = _without_formulas(texts)
+        doubled = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+        return pc.if_else(pc.match_substring_regex(texts, r'[",\r\n]|^$|^\s|\s$'), doubled, texts)
+
+
+def _without_formulas(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts with an apostrophe before what a spreadsheet would run, plain numbers unchanged."""
+    formula = pc.match_substring_regex(texts, r"^[=+\-@\t\r]")
+    number = pc.match_substring_regex(texts, r"^[+-]?[0-9]+([.,][0-9]+)?$")
+    return pc.if_else(
+        pc.and_not(formula, number), pc.binary_join_element_wise("'", texts, ""), texts
+    )
+
+
+class JsonlWriter(TextTableWriter):
+    """Writes JSON Lines, keys in the order of the columns."""
+
+    def lines_of(self, table: pa.Table, schema: Schema) -> list[str]:
+        """Return the lines of a piece of the set."""
+        if table.num_rows == 0:
+            return []
+        parts: list[pa.StringArray | str] = []
+        for position, name in enumerate(table.column_names):
+            start = "{" if position == 0 else ", "
+            parts.append(f"{start}{json.dumps(name, ensure_ascii=False)}: ")
+            parts.append(_json_values(table.column(name), name, schema))
+        return list(pc.binary_join_element_wise(*parts, "}", "").to_pylist())
+
+
+def _json_values(column: pa.ChunkedArray, name: str, schema: Schema) -> pa.StringArray:
+    texts = cell_texts(column, schema[name] if name in schema.names else None)
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
+    bare = pa.types.is_boolean(kind) or pa.types.is_nested(kind)
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not bare and not numeric:
+        texts = _json_strings(texts)
+    return pc.fill_null(texts, "null")
+
+
+def _json_strings(texts: pa.StringArray) -> pa.StringArray:
+    special = pc.match_substring_regex(texts, r'["\\\x00-\x1f\x7f]')
+    quoted = pc.binary_join_element_wise('"', texts, '"', "")
+    if not pc.any(special).as_py():
+        return quoted
+    escaped = (json.dumps(v, ensure_ascii=False) for v in texts.filter(special).to_pylist())
+    return pc.replace_with_mask(
+        quoted, pc.fill_null(special, False), pa.array(escaped, pa.string())
+    )
