@@ -194,11 +194,11 @@ def test_margins_and_dependence_come_back(real: Dataset, fitted) -> None:
         {},
     ],
 )
-@pytest.mark.parametrize("n", [0, 1, 300])
-def test_conditions_are_met_exactly(fitted, where: dict, n: int) -> None:
-    made = fitted.sample(n, rng_for(3, "draw"), Where(where))
-    assert len(made) == n
-    assert made.mask(Where(where)).all()
+def test_conditions_are_met_exactly(fitted, where: dict) -> None:
+    for n in (0, 1, 300):
+        made = fitted.sample(n, rng_for(3, "draw"), Where(where))
+        assert len(made) == n
+        assert made.mask(Where(where)).all()
 
 
 def random_conditions(real: Dataset, rng: np.random.Generator) -> dict:
@@ -236,13 +236,10 @@ def test_two_open_conditions_are_weighed_together(real: Dataset, fitted) -> None
     assert made.values("x").mean() == pytest.approx(wanted, abs=0.2)
 
 
-@pytest.mark.parametrize(
-    ("where", "column"),
-    [({"y": {"lt": -99}}, "'y'"), ({"label": "no such"}, "'la"), ({"one": None}, "'on")],
-)
-def test_impossible_conditions_name_the_column(fitted, where: dict, column: str) -> None:
-    with pytest.raises(ParameterError, match=column):
-        fitted.sample(5, rng_for(0, "draw"), Where(where))
+def test_impossible_conditions_name_the_column(fitted) -> None:
+    for name, condition in (("y", {"lt": -99}), ("label", "no such"), ("one", None)):
+        with pytest.raises(ParameterError, match=f"'{name}'"):
+            fitted.sample(5, rng_for(0, "draw"), Where({name: condition}))
 
 
 def holes(data: Dataset, names: tuple[str, ...], seed: int = 0) -> Dataset:
