@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
-    from twinset.workflows.paraphrase.cache import Cache
+    from twinset.workflows.paraphrase.requests import Cache
     from twinset.workflows.paraphrase.sheet import Item
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
@@ -78,7 +78,7 @@ def command(
     from twinset.core.errors import RecipeError
     from twinset.io.fetch import cache_folder
     from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
-    from twinset.workflows.paraphrase.cache import Cache
+    from twinset.workflows.paraphrase.requests import Cache
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
@@ -121,7 +121,7 @@ def _check_out(out: Path, templates: Path, force: bool) -> None:
 
 
 def _print_plan(plan: RequestPlan, address: str) -> None:
-    from twinset.workflows.paraphrase.prompts import SYSTEM
+    from twinset.workflows.paraphrase.requests import SYSTEM
 
     if plan.jobs:
         print(f"{SYSTEM}\n")
@@ -130,7 +130,7 @@ def _print_plan(plan: RequestPlan, address: str) -> None:
         print(job.request.body["messages"][1]["content"])
     where = f"to {address}" if address else "once a base URL is named"
     print(
-        f"\n{len(plan.jobs)} requests {where}, at most {plan.most_tokens:,} tokens; nothing was sent."
+        f"\n{len(plan.jobs)} requests {where}, at most {plan.max_tokens:,} tokens; nothing was sent."
     )
     _print_passed_over(plan)
 
@@ -156,7 +156,7 @@ def _ask_and_write(
     from twinset.cli.progress import progress_bar
     from twinset.core.errors import DataError
     from twinset.workflows.paraphrase import paraphrase
-    from twinset.workflows.paraphrase.prompts import prompt_digest
+    from twinset.workflows.paraphrase.requests import prompt_digest
 
     with progress_bar() as progress:
         answers = paraphrase(
