@@ -1,7 +1,7 @@
 from benchmarks.evaluation.exchange_rate import rate_table
 
 
-def test_coverage_is_counted_over_the_repeats_that_told_a_rate() -> None:
+def test_coverage_is_counted_over_the_repeats_that_reported_a_rate() -> None:
     fresh = {
         "set": "toy",
         "train": 10,

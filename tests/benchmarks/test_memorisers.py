@@ -43,7 +43,7 @@ def test_every_memoriser_is_flagged_by_an_attack(draws: list[Draw], name: str) -
     assert "different" in {score.verdict for score in found.values()}
 
 
-def test_copies_are_surely_told_and_fresh_rows_are_not(draws: list[Draw]) -> None:
+def test_copies_are_surely_reported_and_fresh_rows_are_not(draws: list[Draw]) -> None:
     copied = scores(draws[0], draws[0].train, ("privacy.membership",))["privacy.membership"]
     fresh = scores(draws[0], draws[0].fresh, ("privacy.membership",))["privacy.membership"]
     assert copied.value is not None

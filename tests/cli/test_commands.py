@@ -141,7 +141,9 @@ def test_real_rows_are_not_handed_out_by_accident(folder: Path, twinset: Twinset
     assert "belongs to real rows" in outcome.err
 
 
-def test_lineage_of_a_made_set_leads_back_to_the_real_one(folder: Path, twinset: Twinset) -> None:
+def test_lineage_of_a_synthetic_set_leads_back_to_the_real_one(
+    folder: Path, twinset: Twinset
+) -> None:
     twinset("run", "recipe.yaml")
     lines = twinset("lineage", "small").out.splitlines()
     assert lines[0].startswith("small@1")

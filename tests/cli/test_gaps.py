@@ -78,7 +78,7 @@ def test_a_declared_share_is_reached_and_real_shares_of_it_are_left_alone(
     assert found["rows"] == sum(gap["rows"] for gap in found["missing"])
 
 
-def test_what_no_real_row_teaches_is_not_asked_for(lacking: Path, twinset: Twinset) -> None:
+def test_what_no_real_row_trains_is_not_asked_for(lacking: Path, twinset: Twinset) -> None:
     want = ["--want", "region = south and age >= 95: 0.05"]
     found = json.loads(twinset("gaps", "real.csv", "real.csv", *want, "--json").out)
     assert found["missing"][0]["rows"] == 0
@@ -93,7 +93,7 @@ def test_equal_tables_lack_nothing(folder: Path, twinset: Twinset) -> None:
     assert not (folder / "gaps.yaml").exists()
 
 
-def test_rows_that_a_twin_locked_away_stay_locked_away(folder: Path, twinset: Twinset) -> None:
+def test_rows_that_a_twin_held_out_stay_held_out(folder: Path, twinset: Twinset) -> None:
     real = rows(400)
     pyarrow.csv.write_csv(real, folder / "real.csv")
     made = ["twin", "real.csv", "twin.csv", "--use", "tabular.marginals", "--seed", "5"]

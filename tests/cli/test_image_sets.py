@@ -34,7 +34,7 @@ def test_a_noisy_folder_is_found_out(twinset, tmp_path: Path) -> None:
     assert "different" in row
 
 
-def test_a_copy_is_told_of(twinset, tmp_path: Path) -> None:
+def test_a_copy_is_reported(twinset, tmp_path: Path) -> None:
     real = folder(tmp_path / "real", 60, 1)
     done = twinset("evaluate", real, real, "--quick", "--embedder", "classical")
     assert done.code == 0, done.err

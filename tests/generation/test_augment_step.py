@@ -118,7 +118,7 @@ def test_varied_rows_are_measured_against_real_ones_of_their_parents_kind() -> N
     assert "varies the rows of the step 'templates' that meet template = ask-1" in card["notes"]
 
 
-def test_rules_on_columns_that_made_rows_lack_do_not_end_the_run() -> None:
+def test_rules_on_columns_that_synthetic_rows_lack_do_not_end_the_run() -> None:
     said = [f"where is lamp {i},ask,{i}\nplease refund chair {i},refund,{i}" for i in range(60)]
     Path("real.csv").write_text("\n".join(["text,label,paid", *said]))
     rule = "{kind: range, columns: [paid], low: 0, high: 99}"
@@ -164,7 +164,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG)
-def test_what_cannot_be_varied_is_told(options: str, words: str) -> None:
+def test_what_cannot_be_varied_is_reported(options: str, words: str) -> None:
     Path("r.yaml").write_text(RECIPE.replace("OPTIONS", options))
     with pytest.raises(RecipeError, match=words):
         load_recipe(Path("r.yaml"))

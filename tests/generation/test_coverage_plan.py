@@ -80,7 +80,7 @@ def test_rows_not_known_to_be_right_or_wrong_are_left_out(right):
         assert found.tolist() == expected.tolist()
 
 
-def test_wrong_plans_are_told():
+def test_wrong_plans_are_reported():
     with pytest.raises(ParameterError, match="a forbidden combination is empty"):
         plan_scenes(FACTORS, forbidden=[{}])
     with pytest.raises(ParameterError, match="leave no scene"):
@@ -196,7 +196,7 @@ def test_scenes_beyond_the_plan_are_even_without_predictions_and_never_forbidden
     assert lacking == [ban]
 
 
-def test_predictions_that_cannot_be_used_are_told(recipe: Path) -> None:
+def test_predictions_that_cannot_be_used_are_reported(recipe: Path) -> None:
     with pytest.raises(DataError, match=r"no file '.*gone\.csv'"):
         plans(recipe, overrides=["generate.0.cover.predictions=gone.csv"])
     with pytest.raises(SchemaError, match="right"):

@@ -108,7 +108,7 @@ def test_the_first_rows_are_the_same_however_many_follow_and_whoever_draws_them(
     assert all(violations(rule, plain).any() for rule in RULED.schema.rules)
 
 
-def test_what_was_mended_is_counted_in_the_rows_that_are_delivered() -> None:
+def test_what_was_repaired_is_counted_in_the_rows_that_are_delivered() -> None:
     of = source(RULED)
     into = of.open_set()
     made = Dataset.concat(list(of.draw(350, into=into)))
@@ -173,7 +173,7 @@ def test_rules_on_fresh_identifiers_hold_by_construction_or_are_refused() -> Non
         source(refused)
 
 
-def test_rules_that_real_rows_break_hold_in_made_rows() -> None:
+def test_rules_that_real_rows_break_hold_in_synthetic_rows() -> None:
     rule = Rule("order", ("tip", "net"))
     assert violations(rule, REAL).any()
     real = with_rules(REAL, (rule,))

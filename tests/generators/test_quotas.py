@@ -21,6 +21,6 @@ def test_every_prefix_is_within_one_row_of_its_shares(weights, n, seed):
         assert counts[share == 0].sum() == 0
 
 
-def test_equal_shares_take_turns():
+def test_equal_shares_alternate():
     turns = list(itertools.islice(allocate([1, 1, 1], np.random.default_rng(1)), 9))
     assert [sorted(turns[i : i + 3]) for i in (0, 3, 6)] == [[0, 1, 2]] * 3

@@ -66,7 +66,7 @@ def test_images_are_varied_and_tables_are_drawn() -> None:
     assert drafted(dataset(x=NUMBERS), None)["generate"] == [{"use": "tabular.trees", "rows": 4}]
 
 
-def test_identifiers_are_told_apart() -> None:
+def test_identifiers_are_distinguished() -> None:
     real = dataset(customer_id=list(range(30)), x=list(np.arange(30) / 7))
     schema = drafted(real, None)["source"]["schema"]
     assert schema == {"customer_id": {"kind": "id", "role": "identifier"}, "x": {"kind": "number"}}

@@ -44,7 +44,7 @@ def test_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-def test_a_missing_or_cut_off_checkpoint_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_cut_off_checkpoint_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no checkpoint"):
         read_checkpoint(tmp_path / "nowhere")
     write_checkpoint(tmp_path, ARRAYS, META)

@@ -75,7 +75,7 @@ def test_turned_values_may_reach_the_last_number(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made, [[10, 65_535], [65_535, 65_145]])
 
 
-def test_what_is_no_single_picture_is_told_by_its_file(tmp_path: Path) -> None:
+def test_what_is_no_single_image_is_reported_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'a\.dcm' .* a DICOM file holds several images; got 2"):
         read(tmp_path, dicom(np.stack([RAMP, RAMP]).astype(np.uint16), NumberOfFrames=2))
     with pytest.raises(DataError, match=r"'a\.dcm' .* cannot be read as an image"):
@@ -85,7 +85,7 @@ def test_what_is_no_single_picture_is_told_by_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-def test_damage_to_a_header_is_told_and_nothing_of_it_quoted() -> None:
+def test_damage_to_a_header_is_reported_and_nothing_of_it_quoted() -> None:
     whole, rng, told = dicom(RAMP.astype(np.uint16)), rng_for(0, "damage"), list[str]()
     for _ in range(200):
         data = bytearray(whole)

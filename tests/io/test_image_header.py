@@ -30,6 +30,6 @@ def test_size_of_png_and_tiff(dtype):
 
 
 @pytest.mark.parametrize("keep", [2, 3, 20, 60])
-def test_a_broken_file_is_told(keep):
+def test_a_broken_file_is_reported(keep):
     with pytest.raises(DataError):
         read_image_header(turned_jpeg(3)[:keep])

@@ -106,7 +106,7 @@ def test_it_runs_only_where_it_is_asked_for() -> None:
     assert never.metrics_json() != asked.evaluate.metrics_json()
 
 
-def test_without_a_generator_the_frame_says_so() -> None:
+def test_without_a_generator_the_image_says_so() -> None:
     train, holdout, made = (Dataset.from_arrow(people(60, seed)) for seed in (1, 2, 3))
     (score,) = measure(
         train=train, synthetic=made, holdout=holdout, metrics=attack_metrics(["shadow"])

@@ -84,7 +84,7 @@ def test_the_baseline_is_measured_once_for_candidates_of_one_size() -> None:
     assert metric.seen == [100, 100, 100, 100, 40, 40]
 
 
-def test_tables_that_are_too_large_to_keep_are_measured_anew(monkeypatch) -> None:
+def test_tables_that_are_too_large_to_keep_are_measured_again(monkeypatch) -> None:
     monkeypatch.setattr("twinset.measurement.harness._MAX_CACHED_ROWS", 100)
     metric, kept = Counted(), ResultCache()
     for _ in range(2):
@@ -115,7 +115,7 @@ class Watching(Embedder):
         return ImageEmbedding("watching", 1, apply)
 
 
-def test_real_pictures_are_embedded_once_for_all_candidates() -> None:
+def test_real_images_are_embedded_once_for_all_candidates() -> None:
     pytest.importorskip("cv2")
     train, holdout = pictures(20, 1), pictures(12, 2)
     watching, kept = Watching(), ResultCache()

@@ -99,7 +99,7 @@ def test_a_generator_that_learns_nothing_by_heart_scores_chance() -> None:
     assert np.mean(values) == pytest.approx(0.5, abs=0.08)
 
 
-def test_rows_near_the_canaries_are_told_though_none_is_exact() -> None:
+def test_rows_near_the_canaries_are_reported_though_none_is_exact() -> None:
     planted, canaries = plant_canaries(customers(500, 6), 30, rng_for(6, "plant"))
     table = planted.to_arrow().to_pandas()
     table["income"] += 0.37

@@ -140,7 +140,7 @@ def test_scores_do_not_depend_on_workers_or_on_the_other_metrics() -> None:
     assert next(iter(alone.values())).to_json() == one[metrics[0][0]].to_json()
 
 
-def test_value_baseline_and_floor_are_measured_through_the_same_door() -> None:
+def test_value_baseline_and_floor_are_measured_through_the_same_comparison() -> None:
     seen: list[tuple[Comparison, float]] = []
     scores_of(people(70, 4), holdout=people(100, 2), metrics=[("toy", Sizes(seen=seen))])
     (base, r0), (floor, r1), (made, r2) = seen  # what is real alone comes first
@@ -220,7 +220,7 @@ def test_a_faithful_twin_of_a_biased_set_is_still_biased() -> None:
     assert score.finding(ComparisonBasis).real_value == pytest.approx(score.value, abs=0.1)
 
 
-def test_drift_between_train_and_a_later_holdout_is_told() -> None:
+def test_drift_between_train_and_a_later_holdout_is_reported() -> None:
     def timed(n: int, seed: int, start: float, shift: float) -> Dataset:
         rng = rng_for(seed, "timed")
         data = Dataset.from_arrow(
@@ -243,7 +243,7 @@ def test_drift_between_train_and_a_later_holdout_is_told() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 30])
-def test_tiny_sets_are_never_judged_and_never_break(n: int) -> None:
+def test_tiny_sets_are_never_assessed_and_never_break(n: int) -> None:
     train, made, holdout = people(n, 1), people(n, 4), people(n, 2)
     for score in scores_of(made, train=train, holdout=holdout).values():
         if score.metric != "privacy.exact_copies":

@@ -76,13 +76,13 @@ def test_embedders_learn_from_train_alone() -> None:
     assert bytes_of(found.synthetic) == bytes_of(made)
 
 
-def test_without_a_holdout_or_with_few_pictures_the_net_is_left_out() -> None:
+def test_without_a_holdout_or_with_few_images_the_net_is_left_out() -> None:
     train = pictures(20)
     assert set(embed_sets(train, train, None).facts["photo"]) == {"classical"}
     assert set(embed_sets(train, train, train).facts["photo"]) == {"classical"}
 
 
-def test_an_embedder_that_cannot_learn_is_told_and_the_others_go_on() -> None:
+def test_an_embedder_that_cannot_learn_is_reported_and_the_others_go_on() -> None:
     class Failing(Watching):
         def fit(self, images: pa.ChunkedArray, labels: object, seed: int) -> Embedding:
             raise FitError("too few images")
@@ -208,7 +208,7 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
     assert not any("by the same embedders" in note for note in told.notes)
 
 
-def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
+def test_candidates_that_were_looked_at_differently_are_reported(score_of: ScoreOf) -> None:
     notes = note_embedder_mismatch({"a": [score_of("classical")], "b": [score_of("eye")]})
     assert "their numbers on images or texts are not comparable" in notes[0]
     assert len(notes) == 1

@@ -28,7 +28,7 @@ def test_by_time_the_latest_rows_are_locked_and_one_instant_is_never_cut() -> No
     assert split(data, "time", "t", 0.5) == ([1, 2, 3, 5], [0, 4])
 
 
-def test_by_group_no_group_is_on_both_sides() -> None:
+def test_by_group_no_group_is_in_both_sets() -> None:
     cards = [f"c{i % 7}" for i in range(100)]
     data = Dataset.from_arrow(pa.table({"card": cards}))
     train, holdout = split(data, "group", "card")

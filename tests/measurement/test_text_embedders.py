@@ -111,7 +111,7 @@ evaluate: {embedder: EMBEDDER}
 
 
 @pytest.mark.parametrize("name", ["wordllama", "minilm"])
-def test_a_recipe_measures_anew_by_another_embedder(name: str) -> None:
+def test_a_recipe_measures_again_by_another_embedder(name: str) -> None:
     """The weights are pinned, so a plan needs no installed package."""
     plain, other = (
         step_addresses(parse_recipe(RECIPE.replace("EMBEDDER", one)), None)

@@ -134,14 +134,14 @@ def test_a_fault_is_one_sentence_with_file_and_line(folder: Path, case: str) -> 
     assert re.match(rf"grammar\.yaml:{line}: .*{words}", found), found
 
 
-def test_a_lexicon_that_is_not_utf8_is_told_with_its_line(folder: Path) -> None:
+def test_a_lexicon_that_is_not_utf8_is_reported_with_its_line(folder: Path) -> None:
     (folder / "grammar.yaml").write_text(GOOD.replace("[kettle, lamp, tent]", "{lexicon: a.txt}"))
     (folder / "a.txt").write_bytes("kettle\nThéière\n".encode("latin-1"))
     assert sentence(folder).startswith("a.txt:2: generate[0].with.slots.product.lexicon: the file")
 
 
 @pytest.mark.parametrize("line", ["tea\tmany", "tea\t1\tTea\tmore", "tea\t0"])
-def test_a_bad_line_of_a_lexicon_is_told(folder: Path, line: str) -> None:
+def test_a_bad_line_of_a_lexicon_is_reported(folder: Path, line: str) -> None:
     (folder / "grammar.yaml").write_text(GOOD.replace("[kettle, lamp, tent]", "{lexicon: a.txt}"))
     (folder / "a.txt").write_text(f"# things\nkettle\n{line}\n")
     found = sentence(folder)
@@ -149,12 +149,12 @@ def test_a_bad_line_of_a_lexicon_is_told(folder: Path, line: str) -> None:
     assert found.startswith("a.txt:3: ")
 
 
-def test_a_grammar_that_is_not_there_is_told(folder: Path) -> None:
+def test_a_grammar_that_is_not_there_is_reported(folder: Path) -> None:
     (folder / "grammar.yaml").unlink()
     assert sentence(folder).startswith("recipe.yaml:6: generate[0].with.grammar: there is no file")
 
 
-def test_a_grammar_that_is_no_yaml_is_told_with_its_line(folder: Path) -> None:
+def test_a_grammar_that_is_no_yaml_is_reported_with_its_line(folder: Path) -> None:
     (folder / "grammar.yaml").write_text("templates:\n  a: [unclosed\n")
     assert re.match(r"grammar\.yaml:\d: .*not YAML", sentence(folder))
 
@@ -166,7 +166,7 @@ def test_an_asset_that_no_step_takes_is_refused(folder: Path) -> None:
     assert "no step of this recipe takes assets" in sentence(folder)
 
 
-def test_an_asset_that_is_not_there_is_told(folder: Path) -> None:
+def test_an_asset_that_is_not_there_is_reported(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(RECIPE + "assets: {people: people.csv}\n")
     assert "assets.people: there is no file or folder 'people.csv'" in sentence(folder)
 
@@ -221,13 +221,13 @@ def test_an_override_names_a_grammar_of_the_working_folder_or_a_shipped_one(
         load_recipe(folder / "recipe.yaml", [f"{name}=yours.yaml"])
 
 
-def test_a_grammar_that_is_run_as_a_recipe_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_grammar_that_is_run_as_a_recipe_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(GOOD)
     with pytest.raises(RecipeError, match=r"'mine\.yaml' holds templates.*no recipe; .*grammar:"):
         load_recipe(tmp_path / "mine.yaml")
 
 
-def test_a_language_in_place_of_a_locale_is_told_with_locales(tmp_path: Path) -> None:
+def test_a_language_in_place_of_a_locale_is_reported_with_locales(tmp_path: Path) -> None:
     (tmp_path / "grammar.yaml").write_text(
         GOOD.replace("2025-12-31]", '2025-12-31], format: "%d %B"')
     )
@@ -238,7 +238,7 @@ def test_a_language_in_place_of_a_locale_is_told_with_locales(tmp_path: Path) ->
         load_recipe(tmp_path / "recipe.yaml")
 
 
-def test_a_misspelt_shipped_grammar_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_a_misspelt_shipped_grammar_is_reported_with_those_that_there_are(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("grammar.yaml", "suport.de"))
     with pytest.raises(RecipeError) as caught:
         load_recipe(tmp_path / "recipe.yaml")

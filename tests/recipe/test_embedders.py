@@ -42,7 +42,7 @@ def test_files_start_from_the_folder_of_the_recipe() -> None:
         ("[3]", "must be text; got 3"),
     ],
 )
-def test_what_names_no_embedder_is_told_with_its_place(embedder: str, why: str) -> None:
+def test_what_names_no_embedder_is_reported_with_its_place(embedder: str, why: str) -> None:
     with pytest.raises(RecipeError, match=r"recipe:4: evaluate\.embedder") as caught:
         parsed(embedder)
     assert why in str(caught.value)

@@ -58,7 +58,7 @@ def test_weights_make_a_mapping(tmp_path: Path) -> None:
         (b"Rome\n", "Big: [large]\n", "lowercase"),
     ],
 )
-def test_faults_are_told_by_file(
+def test_faults_are_reported_by_file(
     tmp_path: Path, cities: bytes | None, words: str | None, told: str
 ) -> None:
     with pytest.raises(RecipeError, match=told):

@@ -10,7 +10,7 @@ REST = "generate: [{use: image.shapes, rows: 2}]"
 
 
 @pytest.mark.parametrize("without", SECTIONS)
-def test_a_missing_section_is_told_with_an_example_that_can_be_run(without: str) -> None:
+def test_a_missing_section_is_reported_with_an_example_that_can_be_run(without: str) -> None:
     lines = {**SECTIONS, "generate": REST}
     assert parse_recipe("\n".join(lines.values()))
     example = lines.pop(without)

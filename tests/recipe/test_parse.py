@@ -65,7 +65,7 @@ def test_a_whole_recipe_is_read() -> None:
     assert recipe.report.show_real_rows is False
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_faults_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = changed("task: classification", "task: clasification")
     text = text.replace("use: minority.smote", "use: minority.smoot")
     text = text.replace("holdout_fraction: 0.3", "holdout_fraction: 1.5")
@@ -132,7 +132,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
         (changed("path: cards.csv", "fetch: ulb-creditcrd"), "6: source.fetch", "creditcard'?"),
     ],
 )
-def test_a_fault_is_told_with_line_path_and_hint(text: str, place: str, words: str) -> None:
+def test_a_fault_is_reported_with_line_path_and_hint(text: str, place: str, words: str) -> None:
     found = faults(text)
     mine = [line for line in found if line.startswith(f"fraud.yaml:{place}")]
     assert mine, found

@@ -72,7 +72,7 @@ def delivered(result: twinset.RunResult) -> Dataset:
 
 
 @pytest.mark.usefixtures("orders")
-def test_rules_hold_in_what_is_delivered_and_the_work_is_told() -> None:
+def test_rules_hold_in_what_is_delivered_and_the_work_is_reported() -> None:
     steps = "[{use: tabular.marginals, rows: 250}, {use: tabular.copula, rows: 250}]"
     result = run(steps)
     made = delivered(result)

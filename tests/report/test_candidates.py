@@ -165,7 +165,7 @@ def test_hostile_names_are_shown_and_never_run(candidates):
     assert head.endswith(r"| \<script\>window.hacked=1\</script\> | b \| c \# d | best |")
 
 
-def test_pictures_that_are_unlike_real_ones_are_said_before_the_advice(candidates, score):
+def test_images_that_are_unlike_real_ones_are_said_before_the_advice(candidates, score):
     from dataclasses import replace
 
     report = candidates({"a": ALL_GOOD, "b": LEAKS})

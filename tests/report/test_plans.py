@@ -28,7 +28,7 @@ def held(**changes: object) -> PlanCoverage:
     return measure_plan_coverage(FACTORS, **asked)
 
 
-def test_pairs_are_counted_on_each_side() -> None:
+def test_pairs_are_counted_on_each_set() -> None:
     plan = held(counts_real=True)
     # Made: three pairs a row, all different. Real: 5 + 1 rows hold 5 different pairs.
     assert (len(plan.rows), plan.n_met("synthetic"), plan.n_met("real")) == (12, 9, 5)

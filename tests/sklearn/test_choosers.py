@@ -58,7 +58,7 @@ def test_the_choice_does_not_depend_on_order() -> None:
     assert np.array_equal(np.sort(order[other.sample_indices_]), one.sample_indices_)
 
 
-def test_a_judge_of_ones_own() -> None:
+def test_a_discriminator_of_ones_own() -> None:
     from sklearn.linear_model import LogisticRegression
 
     X, y = overlapping(800)

@@ -74,7 +74,7 @@ def test_more_rows_than_there_are_is_said() -> None:
     assert "more than the 1,000 that there are" in many.notes[0]
 
 
-def test_rows_that_a_twin_locked_away_are_not_looked_at(
+def test_rows_that_a_twin_held_out_are_not_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age = np.arange(400) % 71

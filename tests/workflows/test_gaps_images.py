@@ -150,7 +150,7 @@ def test_settings_of_scenes_are_taken_over_from_their_card() -> None:
     assert "light" in (untold.columns or ())
 
 
-def test_what_cannot_be_pasted_is_told(sets) -> None:
+def test_what_cannot_be_pasted_is_reported(sets) -> None:
     real, _ = sets
     with pytest.raises(SchemaError, match=r"cannot make rows of this set; got image, site"):
         Filler.from_sets("image.copy_paste", real.select(["image", "site"]))

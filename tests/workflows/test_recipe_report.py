@@ -77,7 +77,7 @@ def test_a_run_tells_its_embedders_and_what_became_of_its_plan(recipe: Path) -> 
     assert (states["shapes"], states["measure"]) == ("kept", "to make")
 
 
-def test_values_are_told_to_be_kept_only_where_a_step_saw_real_rows(
+def test_values_are_reported_to_be_kept_only_where_a_step_saw_real_rows(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (recipe.parent / "twin.yaml").write_text(TWIN)

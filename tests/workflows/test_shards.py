@@ -198,7 +198,7 @@ def test_shards_that_lack_rows_are_not_kept(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "s").iterdir()] == [".journal"]
 
 
-def test_a_mistake_in_another_process_is_told_in_its_own_words(
+def test_a_mistake_in_another_process_is_reported_in_its_own_words(
     recipe: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "s/shard-000001.tar").mkdir(parents=True)

@@ -62,7 +62,7 @@ def real(tmp_path: Path) -> Path:
     return tmp_path / "people.csv"
 
 
-def test_a_fifth_is_locked_away_and_every_label_keeps_its_share() -> None:
+def test_a_fifth_is_held_out_and_every_label_keeps_its_share() -> None:
     table = name_target(open_table(people(500)), "label")
     parts = split_holdout(table, 0.2, seed=4)
     assert len(parts.holdout_rows) == 100
@@ -92,7 +92,7 @@ def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.M
     assert not ids & set(locked.records["customer"].to_pylist())
 
 
-def test_identifiers_and_text_are_made_afresh_and_nothing_else_is_lost(real: Path) -> None:
+def test_identifiers_and_text_are_made_again_and_nothing_else_is_lost(real: Path) -> None:
     made = twin(real, real.with_name("t.csv"), rows=300).synthetic
     source = people()
     assert made.to_arrow().column_names == source.column_names
@@ -176,7 +176,7 @@ def test_smote_makes_rows_of_the_rare_class(tmp_path: Path) -> None:
     assert set(result.synthetic.records["label"].to_pylist()) == {"yes"}
 
 
-def test_evaluate_reads_the_note_and_tells_what_twin_told(real: Path) -> None:
+def test_evaluate_reads_the_note_and_tells_what_twin_reported(real: Path) -> None:
     out = real.with_name("t.csv")
     told = twin(real, out, target="label", seed=3).report
     again = evaluate(real, out)
@@ -222,7 +222,7 @@ def test_a_holdout_file_makes_leaks_measurable(real: Path) -> None:
     assert report.notes == ()
 
 
-def test_a_holdout_that_was_seen_is_refused_or_told_on_the_report(real: Path) -> None:
+def test_a_holdout_that_was_seen_is_refused_or_reported_on_the_report(real: Path) -> None:
     table = people(200)
     with pytest.raises(LeakError, match="is not independent"):
         evaluate(table, table.slice(0, 50), holdout=table.slice(100))
@@ -335,7 +335,7 @@ def test_a_quick_look_leaves_out_what_takes_a_while_and_says_so() -> None:
         evaluate(real, real, quick=True, gates={"gap.conditionals": {"max": 0.1}})
 
 
-def test_rows_of_one_label_are_told_to_be_compared_with_their_like() -> None:
+def test_rows_of_one_label_are_reported_to_be_compared_with_their_like() -> None:
     rng = np.random.default_rng(0)
     label = np.where(rng.random(400) < 0.3, "yes", "no")
     real = pa.table({"x": rng.normal(size=400), "label": label})

@@ -74,7 +74,7 @@ def test_the_source_types_come_back() -> None:
     assert Schema.from_json(data.schema.to_json()) == data.schema
 
 
-def test_ids_and_texts_are_told_apart_from_categories() -> None:
+def test_ids_and_texts_are_distinguished_from_categories() -> None:
     rows = 40
     table = pa.table(
         {

@@ -114,7 +114,7 @@ def test_texts_have_the_word_counts_and_gaps_of_the_source_and_none_of_its_words
     assert fresh.fill(40, 100, 7, fields)["note"].to_pylist() == made[100:140]
 
 
-def test_nothing_to_make_afresh() -> None:
+def test_nothing_to_make_again() -> None:
     assert FreshColumns.fit(Dataset.from_arrow(pa.table({"a": [1.5, 2.5]}))) is None
 
 

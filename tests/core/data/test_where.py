@@ -112,7 +112,7 @@ def test_numbers_of_objects_are_read_as_they_are_printed() -> None:
     assert Where.parse("objects = 2").conditions == {"objects": 2}
 
 
-def test_a_name_with_spaces_is_told_to_go_in_quotes() -> None:
+def test_a_name_with_spaces_is_reported_to_go_in_quotes() -> None:
     with pytest.raises(RecipeError, match="put a name or text with spaces in quotes"):
         Where.parse("hours per week >= 3")
 

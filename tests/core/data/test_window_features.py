@@ -90,7 +90,7 @@ def test_datetimes_count_in_seconds_and_ties_do_not_depend_on_the_order() -> Non
     assert aggregate(data.take([3, 2, 1, 0]), week).tolist() == [3, 3, 2, 1]
 
 
-def test_made_rows_look_at_the_real_past_and_at_one_another() -> None:
+def test_synthetic_rows_look_at_the_real_past_and_at_one_another() -> None:
     real = with_aggregate(cards(), "n", Aggregate(how="count"))
     assert real.schema["n"].kind == "integer"
     assert real.values("n").tolist() == [1, 2, 1, 3, 1, 4]
@@ -176,7 +176,7 @@ deliver: {to: out}
 """
 
 
-def test_a_run_computes_declared_aggregates_of_real_and_made_rows(
+def test_a_run_computes_declared_aggregates_of_real_and_synthetic_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -43,7 +43,7 @@ def column(dataset: Dataset) -> pa.ChunkedArray:
     return dataset.records.column("photo")
 
 
-def test_a_flat_grey_picture_by_hand() -> None:
+def test_a_flat_grey_image_by_hand() -> None:
     found = classical_vector(np.full((16, 16), 51, np.uint8))
     colours, edges, rings, patterns, quality = np.split(found, np.cumsum(BLOCKS)[:-1])
     # 51 of 255 is 0.2: below it lie levels 1/16 to 3/16 without a pixel, from 4/16 on all are below.
@@ -56,7 +56,7 @@ def test_a_flat_grey_picture_by_hand() -> None:
     assert quality.tolist() == [-4.0, -8.0, 0.0, 0.0, 0.0, 4.0, 4.0]
 
 
-def test_depth_and_channels_make_no_difference_to_equal_pictures() -> None:
+def test_depth_and_channels_make_no_difference_to_equal_images() -> None:
     eight = rng_for(1, "x").integers(0, 256, (20, 24), dtype=np.uint8)
     as_16 = eight.astype(np.uint16) * 257
     as_float = (eight / 255).astype(np.float32)
@@ -79,7 +79,7 @@ def test_noise_moves_the_classical_vectors_and_a_fresh_draw_does_not() -> None:
     assert np.linalg.norm(means[2] - means[0]) > 5 * np.linalg.norm(means[1] - means[0])
 
 
-def test_vectors_go_with_their_rows_and_damaged_pictures_lie_in_the_middle() -> None:
+def test_vectors_go_with_their_rows_and_damaged_images_lie_in_the_middle() -> None:
     data = pictures(20)
     cells = [*column(data).to_pylist(), {"bytes": b"no image", "path": ""}, None]
     table = pa.table({"photo": cells, "size": ["small"] * 22})
@@ -132,7 +132,7 @@ def test_vectors_of_the_net_do_not_depend_on_the_batch(learnt) -> None:
     assert np.allclose(embedding.embed(column(train.slice(70, 1))), whole[70:71], atol=1e-4)
 
 
-def test_too_few_pictures_and_wrong_settings_are_refused() -> None:
+def test_too_few_images_and_wrong_settings_are_refused() -> None:
     pytest.importorskip("torch")
     with pytest.raises(FitError, match="too few images"):
         SmallNet(steps=1).fit(column(pictures(4)), None, 0)

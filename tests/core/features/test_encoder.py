@@ -53,7 +53,7 @@ def test_a_missing_number_has_a_column_of_its_own_that_says_so() -> None:
     assert features[2, 0] == 0
 
 
-def test_a_missing_number_that_train_never_had_stands_apart() -> None:
+def test_a_missing_number_that_train_never_had_is_separate() -> None:
     encoder = FeatureEncoder.fit(Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0]})))
     odd = Dataset.from_arrow(pa.table({"x": pa.array([2.0, None])}))
     assert encoder.transform(odd)[:, 0].tolist() == [0.0, 4.0]

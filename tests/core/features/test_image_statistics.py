@@ -51,7 +51,7 @@ def test_pixels_by_hand() -> None:
     assert first(scene(), "height") == 40.0
 
 
-def test_noise_is_told_in_its_own_size() -> None:
+def test_noise_is_reported_in_its_own_size() -> None:
     assert 10 ** first(scene(noise=5.1), "noise") == pytest.approx(0.02 / np.sqrt(3), rel=0.15)
 
 

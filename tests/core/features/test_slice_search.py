@@ -197,7 +197,7 @@ def test_empty_sets_have_no_slices() -> None:
     assert search_slices(real, real, ()) == []
 
 
-def test_slices_with_too_many_rows_do_not_crowd_out_those_with_too_few() -> None:
+def test_slices_with_too_many_rows_do_not_displace_those_with_too_few() -> None:
     rng = rng_for(4, "linked")
     a = rng.integers(0, 5, 6_000)
     texts = np.array(list("uvwxy"))

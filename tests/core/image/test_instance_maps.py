@@ -84,7 +84,7 @@ def test_ids_far_beyond_the_pixels():
     assert areas.tolist() == [1, 2]
 
 
-def test_the_whole_object_may_leave_the_frame():
+def test_the_whole_object_may_leave_the_image():
     (found,) = objects_from_ids(
         np.array([[1, 0]]), {1: "a"}, full_areas={1: 4}, amodal_boxes={1: (-1, 0, 1, 2)}
     )

@@ -63,7 +63,7 @@ def test_independent_columns_suggest_nothing(seed: int) -> None:
     assert texts == []
 
 
-def test_a_rule_with_exceptions_is_told_with_their_number() -> None:
+def test_a_rule_with_exceptions_is_reported_with_their_number() -> None:
     rng = rng_for(0, "nearly")
     start = rng.integers(0, 1_000, 2_000)
     end = start + rng.integers(0, 300, 2_000)
@@ -150,7 +150,7 @@ def test_real_tables_suggest_what_is_known_of_them() -> None:
     assert (one.support_rows, one.broken_rows) == (43_824, 1)
 
 
-def test_a_heap_and_values_that_occur_once_decide_nothing() -> None:
+def test_a_tie_and_values_that_occur_once_decide_nothing() -> None:
     rng = np.random.default_rng(0)
     value = np.where(np.arange(2000) < 300, rng.uniform(1, 90, 2000).round(3), 0.0)
     label = np.where((np.arange(2000) < 300) & (rng.random(2000) < 0.6), "yes", "no")

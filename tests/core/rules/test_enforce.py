@@ -200,7 +200,7 @@ def test_chained_and_overlapping_rules_settle() -> None:
     assert not any(violations(rule, found).any() for rule in rules)
 
 
-def test_the_same_stream_mends_alike() -> None:
+def test_the_same_stream_repairs_alike() -> None:
     rules = keeper(Rule("one_hot", ("a", "b", "c")), SUM)
     rows = made(*[{"a": 0, "net": 1.1 * i} for i in range(50)])
     one, other = (rules.enforce(rows, np.random.default_rng(3)).dataset.digest for _ in range(2))

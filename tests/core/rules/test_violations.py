@@ -148,7 +148,7 @@ def test_a_rule_that_makes_no_sense_is_refused(value: dict[str, object], told: s
         rules_from_json([value])
 
 
-def test_a_rule_on_columns_of_the_wrong_kind_is_told() -> None:
+def test_a_rule_on_columns_of_the_wrong_kind_is_reported() -> None:
     with pytest.raises(SchemaError, match="not numeric"):
         violations(Rule("order", ("city", "low")), DATA)
     with pytest.raises(RecipeError, match="allows a text"):

@@ -42,7 +42,7 @@ def test_a_dropped_mode_is_a_hole_with_a_name() -> None:
     assert same.value == 0
 
 
-def test_names_tell_what_sets_a_crowd_apart_and_nothing_rare() -> None:
+def test_names_tell_what_sets_a_cluster_apart_and_nothing_rare() -> None:
     rows = Dataset.from_arrow(
         pa.table({
             "level": ["a"] * 18 + ["b"] * 7 + ["c"] * 20 + ["a"] * 5,

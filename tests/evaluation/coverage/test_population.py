@@ -13,7 +13,7 @@ def measured(table: dict, population: dict, rng):
     return Population().compute(Comparison(empty, made, empty, population=population), rng)
 
 
-def test_the_worst_column_counts_and_every_level_is_told(rng) -> None:
+def test_the_worst_column_counts_and_every_level_is_reported(rng) -> None:
     table = {"sex": ["f", "f", "f", "m"], "town": ["a", "b", "a", "b"]}
     shares = {"town": {"a": 0.5, "b": 0.5}, "sex": {"f": 0.5, "m": 0.5}}
     found = measured(table, shares, rng)
@@ -75,7 +75,7 @@ def test_rows_without_one_of_the_levels_are_in_no_group(rng) -> None:
     assert found.finding(LevelShares).levels[-1].found == 0.5
 
 
-def test_intersections_are_told_beside_independence_and_not_judged(rng) -> None:
+def test_intersections_are_reported_beside_independence_and_not_assessed(rng) -> None:
     table = {"sex": ["f", "m"] * 100, "town": ["a", "b"] * 100}
     shares = {"sex": {"f": 0.5, "m": 0.5}, "town": {"a": 0.5, "b": 0.5}}
     found = measured(table, shares, rng)

@@ -53,7 +53,7 @@ def without(table: pa.Table, share: float, seed: int = 0) -> pa.Table:
     return table.filter(pa.array(~hit | (rng_for(seed, "keep").random(len(hit)) < share)))
 
 
-def test_rows_in_a_starved_combination_are_lost_and_the_others_covered(rng) -> None:
+def test_rows_in_an_underrepresented_combination_are_lost_and_the_others_covered(rng) -> None:
     # Cells (0,0) 400, (0,1) 300, (1,0) 200, (1,1) 100 rows; the set lost nearly all of (1,1).
     real = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [400, 300, 200, 100], axis=0)
     made = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [430, 340, 228, 2], axis=0)
@@ -75,7 +75,7 @@ def test_half_of_the_share_is_enough_and_less_must_be_beyond_chance() -> None:
     ]
 
 
-def test_few_single_levels_are_held_against_a_lower_bar_than_many_triples() -> None:
+def test_few_single_levels_are_compared_with_a_lower_bar_than_many_triples() -> None:
     """Of 20 factors of 4 levels one level is thinned, by as much as 80 tests show and 30,000 do not."""
     rng = rng_for(3, "bars")
     real = rng.integers(0, 4, (3_000, 20), dtype=np.int32)
@@ -92,7 +92,7 @@ def test_few_single_levels_are_held_against_a_lower_bar_than_many_triples() -> N
     assert compute_critical_z(4 * 80) < z < compute_critical_z(4 * 64 * len(triples))
 
 
-def test_what_is_starved_does_not_vary_by_the_draw(rng) -> None:
+def test_what_is_underrepresented_does_not_vary_by_the_draw(rng) -> None:
     """A region whose loss is just beyond the bar varies as its real share does, and no more."""
     real = np.repeat([[0], [1]], [1_900, 100], axis=0).astype(np.int32)
     made = np.repeat([[0], [1]], [1_952, 48], axis=0).astype(np.int32)
@@ -162,7 +162,7 @@ def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
     assert np.mean(spreads) < 0.01
 
 
-def test_counts_of_1_to_10_are_told_nowhere(rng, compare) -> None:
+def test_counts_of_1_to_10_are_reported_nowhere(rng, compare) -> None:
     real, made = town(4_000, 1), without(town(4_000, 2), 0.02)
     found = Slices(margin=0.04).compute(
         compare(Dataset.from_arrow(made), Dataset.from_arrow(real)), rng
@@ -235,7 +235,7 @@ def test_a_margin_of_nothing_has_no_number_of_rows(compare, rng) -> None:
     assert found.finding(DetectableRegion).n_rows_needed is None
 
 
-def test_columns_left_out_are_told(compare, rng) -> None:
+def test_columns_left_out_are_reported(compare, rng) -> None:
     wide = pa.table({f"c{i}": ["a", "b"] * 2_000 for i in range(42)})
     wide = Dataset.from_arrow(wide)
     found = Slices(margin=0.2, replicates=2).compute(compare(wide, wide), rng)

@@ -28,7 +28,7 @@ def test_drawing_a_row_twice_counts_it_twice() -> None:
     assert found.tolist() == [1.0]
 
 
-def test_rows_of_another_law_are_told_apart_and_fresh_ones_are_not(people, compare, rng) -> None:
+def test_rows_of_another_law_are_distinguished_and_fresh_ones_are_not(people, compare, rng) -> None:
     real = people(600, 1)
     shifted = Dataset.from_arrow(
         pa.table(
@@ -93,7 +93,7 @@ def test_a_rounded_column_is_named_first_and_alone(compare, rng) -> None:
     assert found.finding(ConfidentRows).common == RegionShare("pay is a multiple of 100", 0.0, 1.0)
 
 
-def test_a_judge_that_guesses_names_nobody(people, compare) -> None:
+def test_a_discriminator_that_guesses_names_nobody(people, compare) -> None:
     found = [
         Classifier(iterations=10).compute(compare(people(200, i), people(200, 50 + i)), rng_for(i))
         for i in range(10)
@@ -101,7 +101,7 @@ def test_a_judge_that_guesses_names_nobody(people, compare) -> None:
     assert sum(bool(f.findings) for f in found) <= 1
 
 
-def test_the_logistic_judge_sees_a_shift(people, compare, rng) -> None:
+def test_the_logistic_discriminator_sees_a_shift(people, compare, rng) -> None:
     made = people(400, 1)
     shifted = changed(made, "x", pa.array(made.values("x") + 2))
     found = Classifier(iterations=5).compute(compare(shifted, people(400, 2)), rng)

@@ -46,7 +46,7 @@ def test_whole_numbers_are_counted_and_decimals_sorted_to_the_same_codes() -> No
     assert one.rows(places)[0].tolist() == other.rows(places)[0].tolist() == [1, 0, 3, 2, 1]
 
 
-def test_labels_of_both_sides_are_coded_and_missing_comes_last() -> None:
+def test_labels_of_both_sets_are_coded_and_missing_comes_last() -> None:
     made = Dataset.from_arrow(pa.table({"c": ["b", None, "z"]}))
     real = Dataset.from_arrow(pa.table({"c": ["a", "b", "b"]}))
     column = PooledColumn.from_sets(made, real, "c")

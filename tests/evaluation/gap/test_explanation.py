@@ -33,7 +33,7 @@ def judged_by(synthetic: Dataset, reference: Dataset, said: np.ndarray) -> Discr
     return DiscriminatorScores(reference, synthetic, said, np.arange(n) % 5)
 
 
-def test_planted_rows_are_the_surest_and_the_rule_is_theirs(compare, rng) -> None:
+def test_planted_rows_are_the_most_confident_and_the_rule_is_theirs(compare, rng) -> None:
     made, real = workers(1500, 1, odd=0.1), workers(1500, 2)
     found = Classifier(iterations=20).compute(compare(made, real), rng).finding(ConfidentRows)
     assert all(row.number <= 150 for row in found.rows)

@@ -32,14 +32,14 @@ def test_flipped_labels_are_counted_and_named(compare) -> None:
     }
 
 
-def test_labels_that_real_pictures_never_have_are_not_contradicted(compare) -> None:
+def test_labels_that_real_images_never_have_are_not_contradicted(compare) -> None:
     real, made = pictures(100, 1), pictures(100, 2)
     labels = pa.array(["unknown"] * 100).dictionary_encode()
     strange = Dataset.from_arrow(made.records.set_column(1, "size", labels), made.schema)
     assert ImageLabels().compute(compare(strange, real), rng_for(1, "m")).value == 0.0
 
 
-def test_pictures_without_labels_are_not_measurable(compare, rng) -> None:
+def test_images_without_labels_are_not_measurable(compare, rng) -> None:
     only = pictures(60).select(["photo"])
     with pytest.raises(NotMeasurable, match="no column has two labels"):
         ImageLabels().compute(compare(only, only), rng)

@@ -41,7 +41,7 @@ def test_by_hand(compare, rng) -> None:
     assert found.facts["missing"] == {"c": {"synthetic": 0.0, "real": None}}
 
 
-def test_missing_shares_of_1_to_10_real_rows_are_not_told(compare, rng) -> None:
+def test_missing_shares_of_1_to_10_real_rows_are_not_reported(compare, rng) -> None:
     def column(missing: int) -> Dataset:
         return Dataset.from_arrow(
             pa.table({"c": pa.array([None] * missing + ["a"] * (40 - missing))})
@@ -115,7 +115,7 @@ def test_dates_cut_to_whole_days_are_seen(compare, rng) -> None:
     assert Marginals().compute(compare(*sets), rng).finding(DifferingComponents).names == ("t",)
 
 
-def test_heaps_are_seen(compare, rng) -> None:
+def test_ties_are_seen(compare, rng) -> None:
     hours = rng_for(1, "hours").normal(40, 10, (2, 1000)).round()
     # A third of the rows say exactly 40: hours move by little, and pile up.
     heaped = np.where(np.abs(hours[0] - 40) < 4, 40, hours[0])
@@ -163,7 +163,7 @@ def test_a_tail_that_was_cut_off_is_a_different_part(compare) -> None:
     assert told.names == ("x (upper tail)",)
 
 
-def test_a_heap_at_the_end_is_no_tail(compare, rng) -> None:
+def test_a_tie_at_the_end_is_no_tail(compare, rng) -> None:
     heaped = np.append(np.zeros(200), np.arange(300.0))
     data = Dataset.from_arrow(pa.table({"x": heaped, "c": ["a", "b"] * 250}))
     found = Marginals().compute(compare(data, data), rng)

@@ -102,7 +102,7 @@ def test_few_rows_do_not_pass_a_gap_of_four_times_the_margin(real: float, made: 
     assert passed <= 2
 
 
-def test_columns_beyond_the_most_still_count_and_are_told(compare, rng) -> None:
+def test_columns_beyond_the_most_still_count_and_are_reported(compare, rng) -> None:
     def wide(share: float, seed: int) -> Dataset:
         rng = rng_for(seed, "wide")
         shares = {"a": 0.5, "b": 0.4, "c": 0.3, "last": share}

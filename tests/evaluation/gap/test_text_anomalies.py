@@ -104,7 +104,7 @@ def travels(n: int) -> tuple[list[str], list[list[dict[str, Any]]]]:
     return texts, spans
 
 
-def test_slips_of_spans_by_hand() -> None:
+def test_anomalies_of_spans_by_hand() -> None:
     texts, spans = travels(120)
     real = said(texts, spans)
 
@@ -145,7 +145,7 @@ def test_spans_cover_whole_words() -> None:
     assert AnnotatedText.parse("a  b", [{"start": 2, "end": 3, "label": "blank"}]).spans == ()
 
 
-def test_the_worst_slip_is_told_in_a_sentence() -> None:
+def test_the_worst_anomaly_is_reported_in_a_sentence() -> None:
     texts, spans = travels(120)
     typed = [text.replace("please", "plaese") if i % 2 else text for i, text in enumerate(texts)]
     found = TextAnomalies(replicates=10).compute(
@@ -250,7 +250,7 @@ def _swap(text: str, own: list[dict[str, Any]], i: int) -> tuple[str, list[dict[
     ],
     ids=["typos", "order", "labels", "lost spans"],
 )
-def test_faults_are_found_and_the_right_slip_is_named_first(change: Any, first: str) -> None:
+def test_faults_are_found_and_the_right_anomaly_is_named_first(change: Any, first: str) -> None:
     score = judged(change)
     assert score.verdict == "different"
     assert score.finding(DifferentComponents).names[0] == first

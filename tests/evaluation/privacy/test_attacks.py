@@ -221,7 +221,7 @@ def test_what_few_rows_never_showed_is_not_certain() -> None:
 
 
 @given(st.integers(300, 5000), st.data())
-def test_one_to_ten_rows_are_never_told_nor_what_gives_them_away(
+def test_one_to_ten_rows_are_never_reported_nor_what_gives_them_away(
     n: int, data: st.DataObject
 ) -> None:
     one, other = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))

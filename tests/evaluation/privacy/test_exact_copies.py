@@ -154,7 +154,7 @@ def test_a_label_beside_texts_is_no_row_to_copy() -> None:
     assert list(found.facts["parts"]) == ["text 'text'"]
 
 
-def test_where_a_tile_lies_is_no_copy_but_its_picture_is(rng) -> None:
+def test_where_a_tile_lies_is_no_copy_but_its_image_is(rng) -> None:
     def tiles(pictures: list[bytes], image: str) -> Dataset:
         n = len(pictures)
         places = {"tile_of": [image] * n, "tile_x": [64 * k for k in range(n)], "tile_y": [0] * n}

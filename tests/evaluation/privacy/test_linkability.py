@@ -10,7 +10,7 @@ from twinset.core.seeding import rng_for
 from twinset.evaluation.privacy.linkability import Linkability, linked, split_columns
 
 
-def test_a_row_links_only_where_it_is_near_on_both_sides() -> None:
+def test_a_row_links_only_where_it_is_near_in_both_sets() -> None:
     known = np.array([[0.0], [1.0], [2.0]]), np.array([[5.0], [3.0], [4.0]])
     targets = np.array([[0.1], [0.1], [1.9]]), np.array([[5.1], [3.0], [4.1]])
     assert linked(targets, known, 1).tolist() == [True, False, True]

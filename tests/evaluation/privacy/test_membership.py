@@ -53,7 +53,7 @@ def test_scale_does_not_matter() -> None:
     assert one == pytest.approx(other)
 
 
-def test_true_alarms_let_one_control_row_in_a_hundred_pass() -> None:
+def test_true_positives_let_one_control_row_in_a_hundred_pass() -> None:
     control = np.arange(200.0)
     assert true_positive_rate(np.array([197.0, 197.5, 198.5, 500.0]), control) == 0.75
     assert true_positive_rate(np.array([500.0]), control[:99]) is None
@@ -68,7 +68,7 @@ def test_members_and_control_are_treated_alike(people) -> None:
         assert value == pytest.approx(1 - other.facts["auc"][name], abs=1e-3)
 
 
-def test_levels_of_either_side_are_told_apart(compare) -> None:
+def test_levels_of_either_side_are_distinguished(compare) -> None:
     one, other = (
         Dataset.from_arrow(pa.table({"c": levels})) for levels in (["a", "b"], ["p", "q"])
     )
@@ -79,7 +79,9 @@ def test_levels_of_either_side_are_told_apart(compare) -> None:
         assert apart == pytest.approx(1 - np.eye(4), abs=1e-6)
 
 
-def test_true_alarms_that_stand_for_1_to_10_members_are_not_told(people, compare, rng) -> None:
+def test_true_positives_that_stand_for_1_to_10_members_are_not_reported(
+    people, compare, rng
+) -> None:
     train, holdout, fresh = people(100, 1), people(300, 2), people(100, 3)
     for copies, is_told in ((4, False), (60, True)):
         rows = Dataset.from_arrow(
@@ -99,7 +101,7 @@ def jittered(dataset: Dataset, by: float, seed: int) -> Dataset:
     return Dataset.from_arrow(table, dataset.schema)
 
 
-def test_a_copy_is_told_and_a_jittered_copy_too(people, compare, rng) -> None:
+def test_a_copy_is_reported_and_a_jittered_copy_too(people, compare, rng) -> None:
     train, holdout = people(600, 1), people(300, 2)
     copied = Membership().compute(compare(train, holdout, train), rng)
     assert copied.value > 0.95

@@ -125,7 +125,7 @@ def test_few_isolated_rows_do_not_pass() -> None:
     assert verdict(*sides, 1) == "cannot tell"
 
 
-def test_small_counts_are_not_told(people, compare, rng) -> None:
+def test_small_counts_are_not_reported(people, compare, rng) -> None:
     found = Outliers().compute(compare(people(400, 1), people(400, 2), people(400, 3)), rng)
     counts = [
         found.facts[name][side] for name in ("near", "exact") for side in ("train", "control")

@@ -63,7 +63,7 @@ def test_fresh_real_rows_tell_nothing() -> None:
     assert all(details["upper_bound"] > auc for auc, details in found)
 
 
-def test_noisy_copies_are_told_better_than_by_distances_alone(rng) -> None:
+def test_noisy_copies_are_reported_better_than_by_distances_alone(rng) -> None:
     from twinset.evaluation.privacy.membership import Membership
 
     train, control = rows(500, "train", 0), rows(500, "control", 0)

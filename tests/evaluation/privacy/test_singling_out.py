@@ -28,7 +28,7 @@ def test_only_combinations_that_one_known_row_meets_are_kept() -> None:
     assert met == {(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)}
 
 
-def test_an_interval_takes_in_its_share_of_rows_on_each_side() -> None:
+def test_an_interval_takes_in_its_share_of_rows_on_each_set() -> None:
     known = np.column_stack([np.arange(100.0), np.zeros(100)])
     found = isolating(
         known, np.array([False, True]), np.array([50]),

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.evaluation.utility.pictures_of_discs import discs
+from tests.evaluation.utility.disc_images import discs
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, Field, Schema
 from twinset.core.image.codec import encode_lossless
@@ -39,7 +39,7 @@ def test_cores_of_objects_that_touch_are_apart() -> None:
     assert cv2.connectedComponents(cores(touching()).astype(np.uint8))[0] == 4
 
 
-def test_what_is_taught_tells_the_objects_apart() -> None:
+def test_what_is_trained_tells_the_objects_apart() -> None:
     ids = touching()[::2, ::2]
     one = Annotated(np.zeros((64, 96, 3), np.uint8), np.zeros((0, 4)), np.zeros(0), ids)
     (taught,) = Instances().targets([one], 64)
@@ -54,7 +54,7 @@ def test_ground_alone_holds_no_object() -> None:
     assert not instances_of(foreground, (16, 16)).any()
 
 
-def test_what_is_taught_of_boxes_gives_them_back() -> None:
+def test_what_is_trained_of_boxes_gives_them_back() -> None:
     boxes = np.array([[4, 6, 16, 18], [30, 8, 60, 52], [8, 40, 20, 60]], np.float32)
     classes = np.array([0, 1, 0])
     task = Centres(2)
@@ -121,7 +121,7 @@ def test_neighbours_with_large_numbers_stay_two_objects(ground: int) -> None:
     assert len(np.unique(what.ids)) == 3
 
 
-def test_pictures_are_shrunk_with_their_labels() -> None:
+def test_images_are_shrunk_with_their_labels() -> None:
     (whole,) = annotated(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
     (half,) = annotated(discs(1, 3), "photo", "objects", "mask", LEVELS, 16)
     assert half.pixels.shape == (16, 16, 3)
@@ -130,7 +130,7 @@ def test_pictures_are_shrunk_with_their_labels() -> None:
     assert half.classes.tolist() == whole.classes.tolist()
 
 
-def test_dark_and_light_pictures_are_brought_together() -> None:
+def test_dark_and_light_images_are_brought_together() -> None:
     rng = rng_for(1, "p")
     pixels = rng.integers(0, 200, (30, 30, 3)).astype(np.uint8)
     dark = (pixels // 4).astype(np.uint8)

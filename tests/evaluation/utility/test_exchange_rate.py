@@ -112,7 +112,7 @@ def test_the_true_worth_is_in_the_interval_in_nine_of_ten_repeats(worth: float) 
     assert np.mean(inside) >= 0.9
 
 
-def test_useful_useless_and_harmful_rows_are_told_apart() -> None:
+def test_useful_useless_and_harmful_rows_are_distinguished() -> None:
     good, none, bad = (
         rates(simulated(3, worth, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
         for worth in (1.0, 0.0, -0.6)
@@ -123,7 +123,7 @@ def test_useful_useless_and_harmful_rows_are_told_apart() -> None:
     assert abs(none.worth[-1][0]) <= reach(none.worth[-1]) < 200
 
 
-def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
+def test_useless_rows_are_reported_to_help_less_than_real_ones() -> None:
     found = rates(simulated(3, 0.0, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
     replicates = reaching(found.worth[-1])
     # Such rows are "different" from the 1,000 real ones that 1,000 real rows are worth.
@@ -187,7 +187,7 @@ def test_copies_of_train_are_worth_nothing_and_loose_columns_do_harm() -> None:
     assert harm.finding(WorthFinding).effect == "hurts"
 
 
-def test_where_more_real_rows_would_not_help_no_rate_is_told() -> None:
+def test_where_more_real_rows_would_not_help_no_rate_is_reported() -> None:
     # One column tells nothing of a loud number: 3,000 rows know its mean as well as 6,000.
     parts = (rows(n, s, noise=300.0) for n, s in ((3000, 1), (300, 2), (300, 3)))
     loose = [part.records.drop([f"x{i}" for i in range(1, 30)]) for part in parts]
@@ -279,7 +279,7 @@ def test_what_it_lacks_is_said() -> None:
         ExchangeRate(replicates=1)
 
 
-def test_the_frame_holds_it_against_a_thousand_without_measuring_real_rows() -> None:
+def test_the_image_holds_it_against_a_thousand_without_measuring_real_rows() -> None:
     metric = ExchangeRate(iterations=5)
     with patch.object(
         ExchangeRate, "compute", autospec=True, side_effect=ExchangeRate.compute

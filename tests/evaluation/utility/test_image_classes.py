@@ -55,7 +55,7 @@ def test_augmentation_by_hand() -> None:
     assert AUGMENTATIONS[0] == Augmentation("none")
 
 
-def test_pictures_without_a_class_or_pixels_are_left_out() -> None:
+def test_images_without_a_class_or_pixels_are_left_out() -> None:
     data = pictures(6)
     cells = [*data.records.column("photo").to_pylist()[:5], {"bytes": b"damaged", "path": ""}]
     column = pa.chunked_array([pa.array(cells, data.records.column("photo").type)])
@@ -64,7 +64,7 @@ def test_pictures_without_a_class_or_pixels_are_left_out() -> None:
     assert found.pixels.shape == (4, 3, 16, 16)
 
 
-def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
+def test_good_images_serve_and_wrong_labels_hurt() -> None:
     train, made, holdout = pictures(120, 1), pictures(120, 2), pictures(120, 3)
     turned = with_labels(made, ["large", "small"] * 60)
     found = {}
@@ -79,7 +79,7 @@ def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
     assert rows == {"real": 120, "mixed": 240, "synthetic": 120}
 
 
-def test_the_baseline_is_the_net_of_real_pictures_and_the_cache_changes_nothing() -> None:
+def test_the_baseline_is_the_net_of_real_images_and_the_cache_changes_nothing() -> None:
     train, holdout = pictures(60, 1), pictures(60, 3)
     told = Comparison(train, train, holdout, target="size")
     first = QUICK.compute(told, rng_for(4, "m"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.utility.pictures_of_discs import discs
+from tests.evaluation.utility.disc_images import discs
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
@@ -28,7 +28,7 @@ def test_a_net_learns_to_tell_classes_apart() -> None:
     assert score_detections(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
 
 
-def test_each_class_is_told() -> None:
+def test_each_class_is_reported() -> None:
     quick = ImageDetection(steps=2, seeds=2, window=32, replicates=10, device="cpu")
     told = Comparison(discs(4, 1), discs(4, 2), discs(5, 3))
     found = quick.compute(told, rng_for(4, "m"))

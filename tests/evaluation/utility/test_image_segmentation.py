@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.utility.pictures_of_discs import discs
+from tests.evaluation.utility.disc_images import discs
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
@@ -29,7 +29,7 @@ def test_wrong_masks_hurt_and_are_named_so() -> None:
     assert [m.n_rows for m in models.models] == [6, 36]
 
 
-def test_the_baseline_is_the_net_of_real_pictures_and_equal_streams_give_equal_numbers() -> None:
+def test_the_baseline_is_the_net_of_real_images_and_equal_streams_give_equal_numbers() -> None:
     quick = ImageSegmentation(steps=2, seeds=2, window=32, replicates=10, device="cpu")
     train, holdout = discs(4, 1), discs(5, 3)
     told = Comparison(train, train, holdout)

@@ -36,7 +36,7 @@ def test_overlaps_by_hand() -> None:
     assert overlaps(a, b) == pytest.approx(np.array([[1, 4 / 28, 0]]))
 
 
-def test_a_true_box_is_found_once_and_by_the_surest() -> None:
+def test_a_true_box_is_found_once_and_by_the_most_confident() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
     boxes = np.array([[0, 0, 10, 9], [0, 0, 10, 10], [21, 0, 31, 10], [50, 50, 60, 60]], np.float32)
     assert box_hits(truth, boxes, np.array([0.5, 0.6, 0.2, 0.9])).tolist() == [
@@ -61,7 +61,7 @@ def test_average_precision_by_hand() -> None:
     )
 
 
-def test_weights_count_like_repeated_pictures() -> None:
+def test_weights_count_like_repeated_images() -> None:
     hits, sure = np.array([True, False, True]), np.array([0.9, 0.8, 0.7])
     weights = np.array([2.0, 1.0, 3.0])
     again = np.repeat(np.arange(3), weights.astype(int))

@@ -51,7 +51,7 @@ def test_rows_of_another_law_lead_to_the_wrong_model() -> None:
     assert found[False].facts["scores"]["linear"]["synthetic"] > 0.95
 
 
-def test_numbers_are_told_too() -> None:
+def test_numbers_are_reported_too() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 400))
     parts = [Dataset.from_arrow(pa.table({"x": v, "y": 2 * v})) for v in x]

@@ -108,7 +108,7 @@ def test_rows_with_turned_labels_hurt() -> None:
     )
 
 
-def test_more_rows_of_the_same_law_help_where_real_ones_are_few() -> None:
+def test_more_rows_of_the_same_distribution_help_where_real_ones_are_few() -> None:
     found = measured(fraud(60, 1), fraud(3000, 2), fraud(2000, 3))
     assert found.finding(ModelComparison).trained_on("mixed").effect == "helps"
 
@@ -119,7 +119,7 @@ def test_no_rows_of_use_are_no_evidence() -> None:
     assert found.finding(ModelComparison).trained_on("mixed").effect == "no evidence"
 
 
-def test_made_cases_of_one_class_are_judged_together_with_the_real_rows() -> None:
+def test_made_cases_of_one_class_are_assessed_together_with_the_real_rows() -> None:
     made = fraud(2000, 2)
     made = made.filter(np.array(made.records.column("label").to_pylist()) == "yes")
     found = measured(fraud(800, 1), made, fraud(800, 3))

@@ -104,7 +104,7 @@ def test_fresh_texts_serve_as_real_ones_and_spoilt_ones_do_not(judge: str) -> No
     assert spoilt.value < fresh.value - 0.1
 
 
-def test_of_both_the_better_on_real_texts_judges() -> None:
+def test_of_both_the_better_on_real_texts_discriminators() -> None:
     settings: dict[str, Any] = {"replicates": 20, "text_judge": "both"}
     (found,) = measure(
         train=texts(400, 1, 0.1),
@@ -125,7 +125,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         text_model("net", "classification", 0)
 
 
-def test_an_unknown_judge_is_told() -> None:
+def test_an_unknown_discriminator_is_reported() -> None:
     with pytest.raises(
         ParameterError, match="got 'nets'; allowed: linear, net; did you mean 'net'"
     ):

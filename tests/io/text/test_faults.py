@@ -88,7 +88,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "text", "words"), FAULTS)
-def test_a_fault_is_told_with_file_and_line_or_left_out(
+def test_a_fault_is_reported_with_file_and_line_or_left_out(
     name: str, text: str, words: str, tmp_path: Path
 ) -> None:
     file = tmp_path / name
@@ -119,7 +119,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize(("name", "data", "words"), WHOLE)
-def test_a_file_that_cannot_be_used_is_told(
+def test_a_file_that_cannot_be_used_is_reported(
     name: str, data: bytes, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(data)
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_used_is_told(
 
 
 @pytest.mark.skipif(find_spec("spacy") is None, reason="spaCy is not installed")
-def test_a_docbin_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_docbin_that_is_none_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.spacy").write_bytes(b"no bin at all")
     with pytest.raises(DataError, match=r"'a.spacy' cannot be read as a DocBin"):
         read_dataset(tmp_path / "a.spacy")

@@ -186,7 +186,7 @@ def test_texts_beside_numbers_are_varied(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["real.conll", "nlu.yml"])
-def test_real_sets_enter_by_the_same_door(
+def test_real_sets_enter_by_the_same_comparison(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

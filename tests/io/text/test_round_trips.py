@@ -65,7 +65,9 @@ def check(rows: Dataset, word: str, folder: Path) -> RoundTripLosses:
 
 
 @pytest.mark.parametrize("word", FORMATS)
-def test_awkward_texts_come_back_or_are_told(word: str, awkward: Dataset, tmp_path: Path) -> None:
+def test_awkward_texts_come_back_or_are_reported(
+    word: str, awkward: Dataset, tmp_path: Path
+) -> None:
     losses = check(awkward, word, tmp_path)
     assert not left_out(losses)
     # Marks of a word, a line of its own: all that these texts hold and a format may not.
@@ -106,7 +108,7 @@ NESTED = "fly to New York City at 5pm"
 
 
 @pytest.mark.parametrize("word", FORMATS)
-def test_nested_and_misaligned_spans_are_told_by_row(word: str, tmp_path: Path) -> None:
+def test_nested_and_misaligned_spans_are_reported_by_row(word: str, tmp_path: Path) -> None:
     inner, outer = spanned(NESTED, "New York", "city"), spanned(NESTED, "New York City", "place")
     rows = text_set(
         [
@@ -154,7 +156,7 @@ def test_lineage_comes_back(word: str, awkward: Dataset, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("word", ["csv", "jsonl"])
-def test_tables_give_spans_back_without_being_told_the_schema(
+def test_tables_give_spans_back_without_being_reported_the_schema(
     word: str, awkward: Dataset, tmp_path: Path
 ) -> None:
     write_dataset([awkward], tmp_path / f"set.{word}", word)
@@ -201,7 +203,9 @@ def test_no_other_column_takes_the_place_of_the_text(
         written(rows, tmp_path, word)
 
 
-def test_names_of_columns_that_do_not_come_back_are_told(awkward: Dataset, tmp_path: Path) -> None:
+def test_names_of_columns_that_do_not_come_back_are_reported(
+    awkward: Dataset, tmp_path: Path
+) -> None:
     records = awkward.to_arrow().rename_columns(["said", "marks", "about", "weight", "urgent"])
     schema = awkward.schema
     for old, new in (("text", "said"), ("spans", "marks"), ("label", "about")):
@@ -217,7 +221,7 @@ def test_names_of_columns_that_do_not_come_back_are_told(awkward: Dataset, tmp_p
     assert read_dataset(path).schema.names == ("text", "spans", "about", "weight", "urgent")
 
 
-def test_losses_are_told_once_when_the_file_is_done(tmp_path: Path) -> None:
+def test_losses_are_reported_once_when_the_file_is_done(tmp_path: Path) -> None:
     rows = text_set([(NESTED, [spanned(NESTED, "5", "hour")], "go")] * 7)
     with pytest.warns(FormatLossWarning) as caught:
         write_dataset([rows, rows], tmp_path / "set.conll", "conll")
@@ -293,7 +297,7 @@ def test_rasa_keeps_role_group_and_what_a_value_stands_for(tmp_path: Path) -> No
     assert again.read_text(encoding="utf-8").split("\n") == lines
 
 
-def test_facts_that_rasa_cannot_hold_are_told_by_row(tmp_path: Path) -> None:
+def test_facts_that_rasa_cannot_hold_are_reported_by_row(tmp_path: Path) -> None:
     rows = facts_set(
         '[{"role": "a}b"}, {}]',  # the brace ends what Rasa reads
         '[{"note": "new"}, {"role": "to"}]',  # a key that Rasa does not know
@@ -331,7 +335,7 @@ def test_facts_that_tell_nothing_leave_plain_marks(tmp_path: Path) -> None:
     assert "{" not in path.read_text(encoding="utf-8")
 
 
-def test_what_is_told_of_spans_is_no_class_of_texts_when_read(tmp_path: Path) -> None:
+def test_what_is_reported_spans_is_no_class_of_texts_when_read(tmp_path: Path) -> None:
     rows = facts_set(*['[{"role": "from"}, {}]'] * 40)
     for word in ("jsonl", "conll"):
         write_dataset([rows], tmp_path / f"a.{word}", word)

@@ -101,7 +101,7 @@ def test_the_scheme_is_known_by_its_tags(tags: str, scheme: str, runs: list) -> 
         ("B-x X", "BIO", 1, "allowed: O, or a letter"),
     ],
 )
-def test_a_tag_out_of_its_place_is_told(tags: str, scheme: str, token: int, words: str) -> None:
+def test_a_tag_out_of_its_place_is_reported(tags: str, scheme: str, token: int, words: str) -> None:
     faults = runs_of(tags.split(), scheme)[1]
     assert [place for place, _ in faults] == [token]
     assert words in faults[0][1]

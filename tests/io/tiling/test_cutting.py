@@ -82,7 +82,7 @@ def test_pixels_of_any_depth_are_cut_and_joined_without_loss(dtype: type, channe
     np.testing.assert_array_equal(decode_pixels(back["photo"]["bytes"]), whole)
 
 
-def test_provenance_is_told() -> None:
+def test_provenance_is_reported() -> None:
     made = tiles_of(one_image(np.zeros((100, 64), np.uint8)))
     rows = made.records.select(TILE_COLUMNS).to_pylist()
     assert rows == [
@@ -229,7 +229,7 @@ def test_one_image_after_the_other_is_decoded() -> None:
     assert len(first) == 12
 
 
-def test_what_cannot_be_cut_is_told() -> None:
+def test_what_cannot_be_cut_is_reported() -> None:
     for settings in ({"size": 8}, {"overlap": 64}, {"overlap": -1}, {"min_visible_fraction": 2}):
         with pytest.raises(ParameterError, match="out of its range"):
             Tiling(**{"size": 64, **settings})

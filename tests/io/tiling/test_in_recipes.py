@@ -91,7 +91,7 @@ def test_a_split_that_tears_images_apart_is_refused(recipe: Path, tmp_path: Path
         ("stride: 3", "unknown key"),
     ],
 )
-def test_faults_of_tiles_are_told_with_their_line(recipe: Path, given: str, words: str) -> None:
+def test_faults_of_tiles_are_reported_with_their_line(recipe: Path, given: str, words: str) -> None:
     key = given.partition(":")[0]
     settings = {"size": "size: 64", "overlap": "overlap: 16"} | {key: given}
     recipe.write_text(
@@ -126,7 +126,7 @@ def test_the_command_cuts_and_joins(
     assert "images that are tiles" in capsys.readouterr().err
 
 
-def test_a_plain_folder_of_large_pictures_can_be_cut(tmp_path: Path) -> None:
+def test_a_plain_folder_of_large_images_can_be_cut(tmp_path: Path) -> None:
     from twinset.core.image.codec import encode_lossless
 
     (tmp_path / "scans/a").mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_results_of_tiles_become_one_file_of_the_whole_images(
     assert "there is a 'found.json' already" in capsys.readouterr().err
 
 
-def test_a_result_of_a_class_that_there_is_not_is_told(
+def test_a_result_of_a_class_that_there_is_not_is_reported(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tiles", "wide", "cut", "--size", "64", "--overlap", "16"]) == 0

@@ -115,7 +115,7 @@ def test_maps_of_tiles_are_one_map() -> None:
     assert whole.max() == n - 1
 
 
-def test_mistakes_are_told() -> None:
+def test_mistakes_are_reported() -> None:
     with pytest.raises(ParameterError, match="threshold"):
         join_boxes([found()], TWO[:1], threshold=0)
     with pytest.raises(ParameterError, match="threshold"):

@@ -92,7 +92,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("files", "sentence", "left"), FAULTS, ids=range(len(FAULTS)))
-def test_a_faulty_label_is_told_with_its_line_or_left_out(
+def test_a_faulty_label_is_reported_with_its_line_or_left_out(
     files, sentence, left, tmp_path: Path
 ) -> None:
     lay_out(tmp_path, files)
@@ -139,7 +139,7 @@ SPLIT = JPEG[:-40] + b"\xff\xd8" + JPEG[-38:]  # a picture that begins within th
         (TURNED, "a.jpg", "stored turned .EXIF orientation 6"),
     ],
 )
-def test_a_faulty_picture_is_told_by_name_or_left_out(
+def test_a_faulty_image_is_reported_by_name_or_left_out(
     picture, name, sentence, tmp_path: Path
 ) -> None:
     files = {"data.yaml": "names: [cell]", f"images/{name}": picture, "images/b.png": PNG}
@@ -151,7 +151,7 @@ def test_a_faulty_picture_is_told_by_name_or_left_out(
     assert data.records["objects"].to_pylist() == [[]]
 
 
-def test_all_faults_are_counted_and_the_first_told(tmp_path: Path) -> None:
+def test_all_faults_are_counted_and_the_first_reported(tmp_path: Path) -> None:
     lines = "0 .5 .5 .1 0\n" * 14
     lay_out(tmp_path, {"data.yaml": "names: [cell]", "images/a.png": PNG, "labels/a.txt": lines})
     with pytest.raises(DataError, match=r"14 faults.*line 10: .*; and 4 more; repair them"):
@@ -174,7 +174,7 @@ def test_sizes_must_agree(tmp_path: Path) -> None:
         read_dataset(tmp_path / "m")
 
 
-def test_files_that_are_no_such_set_are_told(tmp_path: Path) -> None:
+def test_files_that_are_no_such_set_are_reported(tmp_path: Path) -> None:
     lay_out(tmp_path / "two", {"a.json": coco([]), "b.json": coco([]), "a.png": PNG})
     with pytest.raises(DataError, match="several COCO files"):
         read_dataset(tmp_path / "two")
@@ -191,7 +191,7 @@ def test_files_that_are_no_such_set_are_told(tmp_path: Path) -> None:
         read_dataset(tmp_path / "y")
 
 
-def test_a_shard_that_breaks_off_is_told(tmp_path: Path) -> None:
+def test_a_shard_that_breaks_off_is_reported(tmp_path: Path) -> None:
     lay_out(tmp_path, {"a.tar": b"\1" * 900})
     with pytest.raises(DataError, match=r"'a\.tar' is damaged"):
         read_dataset(tmp_path)
@@ -262,7 +262,7 @@ def sets_of(bad: bytes, good: bytes = PNG) -> dict[str, dict[str, bytes | str]]:
 
 @pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
 @pytest.mark.parametrize("bad", [FLIPPED, png_head(200_000, 100_000), TURNED, JPEG[:200]])
-def test_every_layout_tells_a_bad_picture_by_its_file(bad, layout, tmp_path: Path) -> None:
+def test_every_layout_tells_a_bad_image_by_its_file(bad, layout, tmp_path: Path) -> None:
     lay_out(tmp_path, sets_of(bad)[layout])
     place = "s.tar, 1: " if layout == "webdataset" else "1.png: "
     with pytest.raises(DataError, match=f"holds one fault; got [^;]*{place}"):
@@ -271,7 +271,7 @@ def test_every_layout_tells_a_bad_picture_by_its_file(bad, layout, tmp_path: Pat
 
 
 @pytest.mark.parametrize("layout", ["coco", "yolo", "voc", "masks", "webdataset"])
-def test_pictures_without_annotations_stay_and_palettes_are_colours(layout, tmp_path: Path) -> None:
+def test_images_without_annotations_stay_and_palettes_are_colours(layout, tmp_path: Path) -> None:
     lay_out(tmp_path, sets_of(PALETTE)[layout])
     data = read_dataset(tmp_path)
     assert data.records["objects"].to_pylist() == [[], []]
@@ -290,7 +290,9 @@ def test_pictures_without_annotations_stay_and_palettes_are_colours(layout, tmp_
         (b"picture,id,category\na.png,1,cell\n", "objects.csv cannot be read; got 'image'"),
     ],
 )
-def test_a_list_of_objects_that_cannot_be_read_is_told(content, sentence, tmp_path: Path) -> None:
+def test_a_list_of_objects_that_cannot_be_read_is_reported(
+    content, sentence, tmp_path: Path
+) -> None:
     ids = np.zeros((30, 40), np.uint16)
     ids[3:9, 4:9] = 1
     files = {"images/a.png": PNG, "masks/a.png": encode_lossless(ids), "objects.csv": content}

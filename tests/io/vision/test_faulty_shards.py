@@ -61,7 +61,7 @@ BOX = {"category": "cell", "box": [5, 5, 9, 9]}
         ({"b.png": PNG, "b.cls": b"\xff"}, r"a\.tar, b: its text is not UTF-8"),
     ],
 )  # fmt: skip
-def test_a_faulty_sample_of_a_shard_is_told(members, sentence, tmp_path: Path) -> None:
+def test_a_faulty_sample_of_a_shard_is_reported(members, sentence, tmp_path: Path) -> None:
     shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}} | members)
     assert categories(told(tmp_path, sentence)) == [["cell"]]
 
@@ -78,7 +78,7 @@ def test_a_faulty_sample_of_a_shard_is_told(members, sentence, tmp_path: Path) -
         (7, "it is no object"),
     ],
 )
-def test_a_faulty_object_of_a_shard_is_told(item, sentence, tmp_path: Path) -> None:
+def test_a_faulty_object_of_a_shard_is_reported(item, sentence, tmp_path: Path) -> None:
     shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX, item]}})
     assert categories(told(tmp_path, rf"a\.tar, a, objects\[1\]: .*{sentence}")) == [["cell"]]
 
@@ -98,7 +98,9 @@ def ids_of(*numbers: int) -> bytes:
         (None, r"a\.tar, a: its id map holds 3, 4, 9, which is no object"),
     ],
 )
-def test_numbers_of_a_map_that_no_object_has_are_told(told_of, sentence, tmp_path: Path) -> None:
+def test_numbers_of_a_map_that_no_object_has_are_reported(
+    told_of, sentence, tmp_path: Path
+) -> None:
     members = {"a.png": PNG, "a.ids.png": ids_of(3, 4, 9)}
     shard(tmp_path, members if told_of is None else members | {"a.json": told_of})
     data = told(tmp_path, sentence)
@@ -107,7 +109,7 @@ def test_numbers_of_a_map_that_no_object_has_are_told(told_of, sentence, tmp_pat
     assert set(np.unique(decode_ids(blob["bytes"])).tolist()) - {0} == kept
 
 
-def test_two_objects_of_one_number_are_told(tmp_path: Path) -> None:
+def test_two_objects_of_one_number_are_reported(tmp_path: Path) -> None:
     objects = [BOX | {"id": 3}, BOX | {"id": 3}]
     shard(tmp_path, {"a.png": PNG, "a.ids.png": ids_of(3), "a.json": {"objects": objects}})
     data = told(tmp_path, r"a\.tar, a, objects\[1\]: its id 3 is that of an earlier object")
@@ -117,7 +119,7 @@ def test_two_objects_of_one_number_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["[", "[]", '{"labels": [3]}', '{"labels": [{}]}'])
-def test_a_broken_list_of_classes_is_told(content, tmp_path: Path) -> None:
+def test_a_broken_list_of_classes_is_reported(content, tmp_path: Path) -> None:
     shard(tmp_path, {"a.png": PNG, "a.json": {"objects": [BOX]}})
     (tmp_path / "dataset.json").write_text(content)
     assert categories(told(tmp_path, r"dataset\.json: it does not state the classes")) == [["cell"]]

@@ -93,7 +93,7 @@ def test_a_cutout_holds_overlapping_parts_whole() -> None:
 
 @pytest.mark.parametrize("ending", [".bmp", ".webp"])
 @pytest.mark.parametrize("layout", ["webdataset", "yolo", "voc", "coco"])
-def test_pictures_of_other_forms_come_back(layout, ending, tmp_path: Path) -> None:
+def test_images_of_other_forms_come_back(layout, ending, tmp_path: Path) -> None:
     picture = bytes(cv2.imencode(ending, np.zeros((30, 40, 3), np.uint8))[1])
     table = {
         "image": pa.array([{"bytes": picture, "path": None}], BLOB),
@@ -107,7 +107,7 @@ def test_pictures_of_other_forms_come_back(layout, ending, tmp_path: Path) -> No
     assert again["path"].endswith(ending)
 
 
-def test_attributes_of_mixed_kinds_are_told(tmp_path: Path) -> None:
+def test_attributes_of_mixed_kinds_are_reported(tmp_path: Path) -> None:
     values = [1, 2.5, "three", 2**70]
     images = [
         {"id": k, "file_name": f"{k}.png", "attributes": {"dose": value}}
@@ -118,7 +118,7 @@ def test_attributes_of_mixed_kinds_are_told(tmp_path: Path) -> None:
     assert data.records["dose"].to_pylist() == [1, 2.5, None, None]
 
 
-def test_two_categories_or_images_of_one_id_are_told(tmp_path: Path) -> None:
+def test_two_categories_or_images_of_one_id_are_reported(tmp_path: Path) -> None:
     two = (CATEGORY, {"id": 0, "name": "dust"}, {"id": 1, "name": "hair"})
     labels = [GOOD, GOOD | {"category_id": 1}]
     lay_out(tmp_path / "c", {"annotations.json": coco(labels, categories=two), "a.png": PNG})
@@ -147,7 +147,7 @@ def test_two_categories_or_images_of_one_id_are_told(tmp_path: Path) -> None:
         GOOD | {"area": 10**400},
     ],
 )
-def test_an_annotation_of_another_form_is_told(wrong, tmp_path: Path) -> None:
+def test_an_annotation_of_another_form_is_reported(wrong, tmp_path: Path) -> None:
     lay_out(tmp_path, {"annotations.json": coco([GOOD, wrong]), "a.png": PNG})
     assert categories(told(tmp_path, r"annotations\.json, annotations\[1\]")) == [["cell"]]
 
@@ -160,7 +160,7 @@ def test_what_is_null_in_coco_is_not_there(tmp_path: Path) -> None:
     assert categories(read_dataset(tmp_path)) == [["cell"]]
 
 
-def test_a_category_or_attributes_of_another_form_are_told(tmp_path: Path) -> None:
+def test_a_category_or_attributes_of_another_form_are_reported(tmp_path: Path) -> None:
     bad = {"id": 1, "name": "hair", "skeleton": [[1, "x"]]}
     lay_out(tmp_path / "c", {"a.json": coco([GOOD], categories=[CATEGORY, bad]), "a.png": PNG})
     assert categories(told(tmp_path / "c", r"a\.json, category 1: it cannot be read")) == [["cell"]]
@@ -190,7 +190,7 @@ def numbered(*numbers: int) -> bytes:
         (PNG[:40], ""),
     ],
 )
-def test_a_faulty_map_of_voc_is_told_by_name(ids, sentence, tmp_path: Path) -> None:
+def test_a_faulty_map_of_voc_is_reported_by_name(ids, sentence, tmp_path: Path) -> None:
     files = {"Annotations/a.xml": VOC, "JPEGImages/a.png": PNG, "SegmentationObject/a.png": ids}
     lay_out(tmp_path, files)
     left = told(tmp_path, rf"SegmentationObject/a\.png: .*{sentence}")
@@ -205,7 +205,7 @@ def test_the_border_of_voc_is_nobodys(tmp_path: Path) -> None:
     assert set(decode_ids(blob["bytes"]).ravel().tolist()) == {0, 1}
 
 
-def test_an_object_that_the_list_does_not_name_is_told(tmp_path: Path) -> None:
+def test_an_object_that_the_list_does_not_name_is_reported(tmp_path: Path) -> None:
     files = {"images/a.png": PNG, "images/b.png": PNG, "masks/a.png": numbered(1)}
     lay_out(tmp_path, files | {"masks/b.png": numbered(1)})
     lay_out(tmp_path, {"objects.csv": "image,id,category\nb.png,1,cell\n"})
@@ -216,13 +216,13 @@ POSES = "names: [cell]\nkpt_shape: [1, 3]"
 
 
 @pytest.mark.parametrize("point", [".5 .5 nan", "nan .5 2", ".5 .5 7", ".5 .5 inf"])
-def test_a_keypoint_that_is_no_number_is_told(point, tmp_path: Path) -> None:
+def test_a_keypoint_that_is_no_number_is_reported(point, tmp_path: Path) -> None:
     lines = f"0 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .1 .1 {point}\n"
     lay_out(tmp_path, {"data.yaml": POSES, "images/a.png": PNG, "labels/a.txt": lines})
     assert categories(told(tmp_path, r"labels/a\.txt, line 2: its keypoint")) == [["cell"]]
 
 
-def test_labels_that_are_not_utf_8_are_told(tmp_path: Path) -> None:
+def test_labels_that_are_not_utf_8_are_reported(tmp_path: Path) -> None:
     lay_out(tmp_path, {"data.yaml": "names: [cell]", "labels/a.txt": b"\xff\xfe0"})
     lay_out(tmp_path, {"images/a.png": PNG, "images/b.png": PNG, "labels/b.txt": ""})
     assert categories(told(tmp_path, r"labels/a\.txt: it is not UTF-8")) == [[]]
@@ -236,7 +236,7 @@ def test_labels_that_are_not_utf_8_are_told(tmp_path: Path) -> None:
         ("names: [cell]\nkpt_shape: [1, 1]", r"\[1, 1\]"),
     ],
 )
-def test_a_faulty_data_yaml_is_told(content, sentence, tmp_path: Path) -> None:
+def test_a_faulty_data_yaml_is_reported(content, sentence, tmp_path: Path) -> None:
     lay_out(tmp_path, {"data.yaml": content, "images/a.png": PNG, "labels/a.txt": ""})
     with pytest.raises(DataError, match=sentence):
         read_dataset(tmp_path)

@@ -54,7 +54,7 @@ def test_other_sets_come_as_one_chunk(tmp_path: Path) -> None:
     assert chunk.records.equals(read_dataset(tmp_path / "t.csv").records)
 
 
-def test_faults_are_told_before_the_first_row(tmp_path: Path) -> None:
+def test_faults_are_reported_before_the_first_row(tmp_path: Path) -> None:
     write_dataset([scenes(4)], tmp_path / "set", "coco")
     last = sorted((tmp_path / "set/images").iterdir())[-1]
     last.write_bytes(last.read_bytes()[:-40])
@@ -65,7 +65,7 @@ def test_faults_are_told_before_the_first_row(tmp_path: Path) -> None:
     assert any("left out" in note for note in rows[0].card.notes)
 
 
-def test_memory_holds_one_picture(tmp_path: Path) -> None:
+def test_memory_holds_one_image(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     noise = rng_for(0, "x").integers(0, 255, (400, 500, 3)).astype(np.uint8)
     for k in range(12):

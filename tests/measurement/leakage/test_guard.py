@@ -155,7 +155,7 @@ def test_growing_after_the_cut_passes() -> None:
     assert find_leakage(train, holdout, made).is_clean
 
 
-def test_made_rows_that_were_drawn_from_the_holdout_are_refused() -> None:
+def test_synthetic_rows_that_were_drawn_from_the_holdout_are_refused() -> None:
     data = real_set()
     train, holdout = cut(data)
     assert "interpolated" in kinds_of(train, holdout, between(data, 900))
@@ -215,7 +215,7 @@ def test_a_column_of_the_time_that_is_not_there_is_refused() -> None:
         find_leakage(train, fewer, split_by="time")
 
 
-def test_groups_on_both_sides_are_refused_unless_the_cut_is_by_time() -> None:
+def test_groups_in_both_sets_are_refused_unless_the_cut_is_by_time() -> None:
     data = real_set(roles={"card": "group", "when": "time"})
     assert "group" in kinds_of(*cut(data))
     assert find_leakage(*cut(data, "group"), split_by="group").is_clean
@@ -259,7 +259,7 @@ def test_the_guard_tells_where_the_rows_are() -> None:
     assert find_leakage(*named, child).leaks[0].at == (7, 9)
 
 
-def test_an_allowed_leak_is_told_and_does_not_count() -> None:
+def test_an_allowed_leak_is_reported_and_does_not_count() -> None:
     train, holdout = cut(real_set(roles={"card": "group"}))
     found = find_leakage(train, holdout, allow=["group"]).require_clean()
     assert found.is_clean

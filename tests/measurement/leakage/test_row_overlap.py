@@ -57,13 +57,13 @@ def test_new_identifiers_do_not_hide_a_copy() -> None:
 @pytest.mark.parametrize(
     ("seen", "told"), [(0, None), (1, "fewer than 11"), (10, "fewer than 11"), (11, "11")]
 )
-def test_small_counts_are_not_told(seen: int, told: str | None) -> None:
+def test_small_counts_are_not_reported(seen: int, told: str | None) -> None:
     notes = note_copied_rows(RowOverlap(seen, 5_000, 0.0))
     starts = [] if told is None else [f"{told} of 5,000 synthetic rows equal a real row. Without"]
     assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
 
 
-def test_a_copy_without_a_holdout_is_told_first(few_metrics: None) -> None:
+def test_a_copy_without_a_holdout_is_reported_first(few_metrics: None) -> None:
     real = people(200)
     report = twinset.evaluate(real, pa.concat_tables([real.slice(0, 180), people(20, 2)]))
     assert report.notes[0].startswith(

@@ -69,7 +69,7 @@ def test_pairs_near_the_floor_say_no_and_a_few_that_are_off_ask_for_care(score) 
     assert answers([score("gap.marginals"), near])[2] == "with care"
 
 
-def test_a_starved_region_is_named(score) -> None:
+def test_a_underrepresented_region_is_named(score) -> None:
     told = (RegionShares((RegionShare("night and rain", 0.031, 0.002),)),)
     scores = [
         score(MODELS, findings=(models(),)),
@@ -107,7 +107,7 @@ def test_what_leaks_is_used_with_care_and_says_why(score) -> None:
     assert found[2].reason == "it leaks: guard it like the real rows"
 
 
-def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
+def test_an_outcome_that_is_off_is_reported_with_both_shares(score) -> None:
     groups = (GroupOutcome("sex = f", 0.45, 0.15),)
     told = components("group", "sex = f"), GroupResults("ill", ("no", "yes"), groups)
     scores = [
@@ -151,7 +151,7 @@ def test_columns_are_hopeless_by_their_size_not_by_their_number(score) -> None:
 IMAGES = (components("measure", "sharpness", "noise"),)
 
 
-def test_blurred_pictures_are_said_before_any_use(score) -> None:
+def test_blurred_images_are_said_before_any_use(score) -> None:
     scores = [
         score("gap.image_properties", "different", value=0.15, findings=IMAGES),
         score(MODELS, findings=(models(mixed="helps"),), value=0.985, baseline=0.979),

@@ -45,7 +45,7 @@ def test_the_worst_part_counts_where_the_mean_hides_it(score):
     assert order == ["gap.hidden", "gap.of_both", "gap.whole", "gap.mild"]
 
 
-def test_a_part_whose_distance_is_not_told_is_just_beyond_its_margin(score):
+def test_a_part_whose_distance_is_not_reported_is_just_beyond_its_margin(score):
     told = score("gap.a", "different", interval=(-0.01, 0.01), findings=parts())
     assert compute_certain_degradation(told) == 1.0
 

@@ -19,7 +19,7 @@ def test_best_only_where_the_interval_is_clear_of_all_others(score):
     assert row(a=near, c=between).format_best() == "cannot tell apart"
 
 
-def test_touching_intervals_cannot_be_told_apart(score):
+def test_touching_intervals_cannot_be_distinguished(score):
     assert (
         row(a=score("gap.a", interval=(0.0, 0.1)), b=score("gap.a", interval=(0.1, 0.2))).best
         is None
@@ -34,7 +34,7 @@ def test_higher_is_better_turns_the_order(score):
     assert row(a=low, b=high).best == "b"
 
 
-def test_exact_numbers_are_told_apart_and_equal_ones_are_not(score):
+def test_exact_numbers_are_distinguished_and_equal_ones_are_not(score):
     none, few = score("gap.a", interval=(0.0, 0.0)), score("gap.a", interval=(0.01, 0.01))
     assert row(a=none, b=few).best == "a"
     assert row(a=none, b=none).best is None
@@ -56,7 +56,7 @@ def test_a_candidate_without_a_number_does_not_hinder_the_others(score):
     assert found.best == "a"
 
 
-def test_baselines_that_differ_are_told_as_a_range(score):
+def test_baselines_that_differ_are_reported_as_a_range(score):
     assert row(a=score("gap.a"), b=score("gap.a")).format_baseline() == "0.010"
     found = row(a=score("gap.a"), b=score("gap.a", baseline=0.03))
     assert found.format_baseline() == "0.010 to 0.030"

@@ -126,13 +126,13 @@ def test_remarks_tell_findings_limits_and_the_numbers_of_coverage(score) -> None
     assert remarks(score("gap.a")) == []
 
 
-def test_models_are_told_by_what_they_were_trained_and_tested_on(score) -> None:
+def test_models_are_reported_by_what_they_were_trained_and_tested_on(score) -> None:
     found = score("utility.a", findings=(models("helps", None), DecidingRows(20, "positive rows")))
     assert remarks(found) == ["Trained on real and synthetic rows together"]
     assert describe_test_rows(found) == "1,000 rows, 20 positive rows, guessing scores 0.020"
 
 
-def test_what_was_compared_is_told_once(score) -> None:
+def test_what_was_compared_is_reported_once(score) -> None:
     basis = ComparisonBasis(
         reference=ReferenceRows.HALF_OF_HOLDOUT,
         n_rows={"reference": 78},
@@ -145,7 +145,7 @@ def test_what_was_compared_is_told_once(score) -> None:
     ]
 
 
-def test_small_counts_are_not_told_exactly(score) -> None:
+def test_small_counts_are_not_reported_exactly(score) -> None:
     for n, there in [(5, "at most 10"), (12, "12")]:
         found = score("gap.a", "cannot tell", findings=(DecidingRows(n, "rows on each side"),))
         assert f"needs at least 20 rows on each side, there are {there}" in score_sentence(found)
@@ -175,7 +175,7 @@ def test_components_that_are_different_stand_beside_their_score(people, score) -
     assert "&lt;b&gt; x a" in one
 
 
-def test_rows_that_look_least_real_are_shown_with_what_may_be_told(people, score) -> None:
+def test_rows_that_look_least_real_are_shown_with_what_may_be_reported(people, score) -> None:
     rows = ConfidentRow(1234, 0.98, {"town": "<Ulm>"}), ConfidentRow(7, 0.5)
     html = page(people, score("gap.a", findings=(ConfidentRows(rows),)))
     text = html.partition('<section id="confident">')[2].partition("</section>")[0]

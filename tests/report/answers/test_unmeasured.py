@@ -20,7 +20,7 @@ def test_three_tests_share_a_reason_and_two_do_not(score) -> None:
     ]
 
 
-def test_where_nothing_was_measured_every_reason_is_told(score) -> None:
+def test_where_nothing_was_measured_every_reason_is_reported(score) -> None:
     scores = [*lacking(score, "gap.a", "gap.b"), *lacking(score, "gap.c", why="no dates")]
     assert [len(own) for _, own in unmeasured(scores)] == [2, 1]
 

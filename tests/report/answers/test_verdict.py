@@ -133,7 +133,7 @@ NOTHING = (
 )  # fmt: skip
 
 
-def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score):
+def test_a_finding_of_nothing_is_not_reported_as_the_furthest_off(score):
     for nothing in NOTHING:
         found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
         assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
@@ -146,7 +146,7 @@ def test_the_components_that_are_different_are_named_first(score):
     assert text.endswith("(0.020, real rows get 0.010), by columns age, fee, sex and 1 more.")
 
 
-def test_the_exchange_rate_is_not_told_as_average_precision(score):
+def test_the_exchange_rate_is_not_reported_as_average_precision(score):
     worth = ExchangeRate("y", "boosted trees", (), 141.0, 20.0, Effect.HELPS)
     rate = score(
         "utility.exchange_rate", "cannot tell", value=141.0, baseline=1000.0, margin=250.0,
@@ -188,7 +188,7 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     )
 
 
-def test_what_time_alone_explains_is_told(score) -> None:
+def test_what_time_alone_explains_is_reported(score) -> None:
     for metric, place in [("gap.k_marginals", 0), ("coverage.slices", 1)]:
         later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
         told = summarize_families([later])[place].text

@@ -21,7 +21,7 @@ def test_shares_of_whole_numbers_by_hand():
     np.testing.assert_allclose(found.figure.shares["synthetic"], [0.5, 0.25, 0.25])
 
 
-def test_one_to_ten_real_rows_cannot_be_told_apart():
+def test_one_to_ten_real_rows_cannot_be_distinguished():
     heights = []
     for n in (1, 3, 5):
         found = panels({"n": [1] * (100 - n) + [2] * n}, {"n": [1, 2]})["n"]
@@ -69,7 +69,7 @@ def test_the_worst_column_comes_first_and_the_rest_keep_their_order(people):
     assert left == 1
 
 
-def test_missing_numbers_are_told(people):
+def test_missing_numbers_are_reported(people):
     found = panels({"x": [1.5, 2.5, None, None]}, {"x": [1.5, 2.5, 3.5, None]})["x"]
     assert found.missing == {"real": 0.5, "synthetic": 0.25}
 

@@ -42,7 +42,7 @@ def test_an_image_that_stands_in_a_real_set_is_not_shown():
     assert [base64.b64decode(s.uri.partition(",")[2]) for s in shown] == [png(2)]
 
 
-def test_large_and_unusual_files_are_drawn_anew_in_their_own_measures():
+def test_large_and_unusual_files_are_drawn_again_in_their_own_measures():
     noise = np.random.default_rng(0).integers(0, 255, (500, 1000, 3), dtype=np.uint8)
     large = cv2.imencode(".png", noise)[1].tobytes()
     tiff = cv2.imencode(".tiff", noise[:20, :30])[1].tobytes()
@@ -69,7 +69,7 @@ def test_at_most_24_images():
     assert len(image_samples(images(*files), [], None)) == 24
 
 
-def test_names_of_boxes_never_lie_on_one_another_nor_leave_the_picture():
+def test_names_of_boxes_never_lie_on_one_another_nor_leave_the_image():
     rng = np.random.default_rng(0)
     boxes = tuple(
         (name, x, y, x + 30, y + 40)
@@ -88,7 +88,7 @@ def test_names_of_boxes_never_lie_on_one_another_nor_leave_the_picture():
             assert right <= x0 or x1 <= left or low <= y0 or y1 <= top
 
 
-def test_numbered_images_are_those_rows_and_no_real_picture_saved_anew():
+def test_numbered_images_are_those_rows_and_no_real_image_saved_again():
     made = images(png(1), png(2), None, png(4))
     bmp = cv2.imencode(".bmp", np.full((8, 12), 2, np.uint8))[1].tobytes()
     found = numbered_images(made, [images(png(9)), images(bmp)], [1, 2, 3, 4, 99])

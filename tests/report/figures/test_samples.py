@@ -74,7 +74,7 @@ def test_rows_become_short_texts():
     assert sample.rows[1] == ("", "y")
 
 
-def test_texts_of_all_labels_are_shown_where_labels_take_turns():
+def test_texts_of_all_labels_are_shown_where_labels_alternate():
     for n, period in itertools.product((600, 2391, 3000), range(2, 6)):
         shown = Counter(row % period for row in spread_rows(n)[:20])
         assert len(shown) == period

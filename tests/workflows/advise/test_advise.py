@@ -119,7 +119,7 @@ def test_the_page_names_the_price_that_was_used(settings: dict[str, object], wor
         ({"target": "fraud", "workers": 0}, ParameterError, "workers"),
     ],
 )
-def test_mistakes_are_told(
+def test_mistakes_are_reported(
     table: pa.Table, settings: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):

@@ -34,14 +34,14 @@ def shops(n_with_frauds: int) -> pa.Table:
     return pa.table({"x": x, "shop": [f"s{s:02d}" for s in shop], "fraud": fraud})
 
 
-def test_positives_of_too_few_groups_are_told_and_nothing_is_ranked() -> None:
+def test_positives_of_too_few_groups_are_reported_and_nothing_is_ranked() -> None:
     found = tw.advise(shops(2), target="fraud", group="shop", **QUICK)
     assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
     assert "belong to 1 group," in found.sentence
     assert "belong to 1 group," in found.to_html()
 
 
-def test_few_groups_are_told_with_how_many_there_are_and_how_many_it_takes() -> None:
+def test_few_groups_are_reported_with_how_many_there_are_and_how_many_it_takes() -> None:
     found = tw.advise(shops(12), target="fraud", group="shop", **QUICK)
     assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
     assert "to test on belong to 4 groups, those to learn from to 8 groups" in found.sentence
@@ -62,7 +62,7 @@ def test_two_folds_that_hold_both_classes_are_enough() -> None:
     assert all(np.isfinite(measure.interval).all() for measure in found.measures)
 
 
-def test_positives_of_one_time_are_told() -> None:
+def test_positives_of_one_time_are_reported() -> None:
     rng = rng_for(2, "times")
     fraud = rng.random(2_000) < 0.08
     day = np.where(

@@ -47,7 +47,7 @@ def test_a_delay_has_a_unit_or_says_how_to_name_it() -> None:
     )
 
 
-def test_no_group_is_on_both_sides(table: pa.Table) -> None:
+def test_no_group_is_in_both_sets(table: pa.Table) -> None:
     labelled = labelled_of(table, group="card")
     split = outer_cut(labelled, 0.3, None, rng_for(1, "cut"))
     assert labelled.group is not None

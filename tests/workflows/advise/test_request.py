@@ -44,7 +44,7 @@ def test_a_recipe_tells_table_target_split_and_seed(folder: Path) -> None:
     assert read_request(folder / "cards.yaml", None, ColumnRoles(), 0.2, 3).seed == 3
 
 
-def test_a_target_is_guessed_by_its_name_and_the_guess_is_told(folder: Path) -> None:
+def test_a_target_is_guessed_by_its_name_and_the_guess_is_reported(folder: Path) -> None:
     found = read_request(folder / "payments.csv", None, ColumnRoles(), None, None)
     assert found.columns.target == "fraud"
     assert "'fraud' is taken as the target" in found.notes[0]
@@ -95,7 +95,7 @@ def test_rows_of_a_card_may_be_mixed_as_they_were_tried(folder: Path) -> None:
     assert step.with_ == {"across_entities": True}
 
 
-def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table) -> None:
+def test_numbers_and_dates_of_a_country_are_reported_with_what_to_do(table: pa.Table) -> None:
     n = len(table)
     table = table.append_column("betrag", pa.array([f"{i},50" for i in range(n)]))
     table = table.append_column("datum", pa.array([f"{1 + i % 28}.12.2024" for i in range(n)]))
@@ -107,7 +107,7 @@ def test_numbers_and_dates_of_a_country_are_told_with_what_to_do(table: pa.Table
     assert [note.split()[0] for note in notes] == ["'betrag'", "'datum'"]
 
 
-def test_what_looks_like_a_time_or_a_card_is_told_unless_it_was_named(table: pa.Table) -> None:
+def test_what_looks_like_a_time_or_a_card_is_reported_unless_it_was_named(table: pa.Table) -> None:
     n = len(table)
     table = table.append_column("time", pa.array(np.arange(n)))
     hints = read_request(table, "fraud", ColumnRoles(), None, None).notes

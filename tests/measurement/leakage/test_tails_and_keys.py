@@ -37,7 +37,7 @@ def test_trials_of_several_sorts_add_up() -> None:
     assert log_tail(6, np.array([0.5]), np.array([5])) == -np.inf
 
 
-def test_a_crowd_is_cut_in_two_as_coins_fall() -> None:
+def test_a_cluster_is_cut_in_two_as_coins_fall() -> None:
     rng = np.random.default_rng(0)
     held = rng.random((20_000, 3)) < 0.3
     share = (held.any(axis=1) & ~held.all(axis=1)).mean()

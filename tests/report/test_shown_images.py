@@ -1,4 +1,4 @@
-"""Which pictures a page shows: synthetic ones, and none that is a real one."""
+"""Which images a page shows: synthetic ones, and none that is a real one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def page(score, made: Dataset = MADE, **asked: object):
     )  # type: ignore[arg-type]
 
 
-def test_a_real_picture_is_not_shown_even_where_the_condition_leaves_it_out(score) -> None:
+def test_a_real_image_is_not_shown_even_where_the_condition_leaves_it_out(score) -> None:
     report = page(score, where=Where({"light": "day"}))
     # Row 1 is the real picture taken at night; of the sheet, only the other row of the day is left.
     assert sorted(report.examples.confident) == [2, 3]
@@ -48,7 +48,7 @@ def test_a_real_picture_is_not_shown_even_where_the_condition_leaves_it_out(scor
     assert html.count('<svg class="sample pixels"') == 3
 
 
-def test_pictures_made_from_real_ones_are_not_shown(score) -> None:
+def test_images_made_from_real_ones_are_not_shown(score) -> None:
     made = replace(MADE, card=Card(name="varied", origin="augmented"))
     report = page(score, made)
     assert report.examples.confident == {}

@@ -1,4 +1,4 @@
-"""Pictures of light and dark discs with exact masks and boxes, to try small nets on."""
+"""Images of light and dark discs with exact masks and boxes, to try small nets on."""
 
 import numpy as np
 import pyarrow as pa
