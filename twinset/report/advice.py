@@ -32,13 +32,13 @@ class Advice(AdviceContent):
         lines = [f"{_SIGNS[self.mark]} {self.sentence}"]
         lines.append(
             f"  Tested on {facts['test_rows']:,} rows with {facts['test_positives']:,} positives that "
-            f"nothing was chosen by ({facts['cut']}); {self.judge}."
+            f"nothing was chosen by ({facts['split']}); {self.model}."
         )
-        if self.measures and self.challenger != "none":
-            lines.append(f"  Without and with {self.challenger_title}:")
+        if self.measures and self.tested != "none":
+            lines.append(f"  Without and with {self.tested_title}:")
         width = max((len(m.title) for m in self.measures), default=0)
         lines += [
-            f"    {m.title:<{width}}  {format_measure(m, self.challenger)}" for m in self.measures
+            f"    {m.title:<{width}}  {format_measure(m, self.tested)}" for m in self.measures
         ]
         if facts.get("alerts_a_day") is not None:
             lines.append(

@@ -77,7 +77,7 @@ class Candidate:
         Mean average precision over the inner folds.
     difference, error : float
         Difference to "none" and its standard error.
-    is_finalist : bool
+    in_last_round : bool
         Whether it took part in the last round.
     """
 
@@ -88,7 +88,7 @@ class Candidate:
     precision: float
     difference: float
     error: float
-    is_finalist: bool
+    in_last_round: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +105,11 @@ class AdviceContent:
         Strategy to take: "none" unless another one won the inner choice.
     chosen_title : str
         The same in plain words.
-    challenger, challenger_title : str
-        The strategy that the test rows were asked about: the chosen one, or the best of the others.
+    tested, tested_title : str
+        Strategy compared with "none" on the test rows: the chosen one, or the best of the others.
     is_balancing : bool
-        Whether the challenger changes the rows or their weights, and not the model.
-    judge : str
+        Whether the tested strategy changes the rows or their weights, and not the model.
+    model : str
         The model, in plain words.
     sentence : str
         The advice.
@@ -121,30 +121,30 @@ class AdviceContent:
         Log-loss, reliability and how probabilities were restored.
     curves : mapping
         What the page draws.
-    made : mapping
-        Novelty and intrusion of the made rows; empty where none were made.
+    novelty : mapping
+        Novelty and intrusion of the synthetic rows; empty where none were added.
     facts : mapping
-        Counts, cut, prices, seed.
+        Counts, split, prices, seed.
     notes : tuple of str
         What must be read with care.
     recipe : str
-        Recipe that makes the chosen rows, as YAML text; empty where no row is made.
+        Recipe of the chosen rows, as YAML text; empty where no row is added.
     """
 
     title: str
     verdict: Verdict
     chosen: str
     chosen_title: str
-    challenger: str
-    challenger_title: str
+    tested: str
+    tested_title: str
     is_balancing: bool = True
-    judge: str
+    model: str
     sentence: str
     measures: tuple[Measure, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, Any] = field(default_factory=dict)
-    made: Mapping[str, Any] = field(default_factory=dict)
+    novelty: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     recipe: str = ""
@@ -164,10 +164,10 @@ class AdviceContent:
         return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def format_measure(measure: Measure, challenger: str) -> str:
+def format_measure(measure: Measure, tested: str) -> str:
     """Return a measure as words: both values, the difference and its interval."""
     none = written(measure.none, measure.unit)
-    if challenger == "none":
+    if tested == "none":
         return f"{none}  (95 %: {between(measure.none_interval, measure.unit)})"
     return (
         f"{none} -> {written(measure.other, measure.unit)}  "

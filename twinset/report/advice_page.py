@@ -28,7 +28,7 @@ _LOG_SHARE = ((1e-4, "0.01 %"), (1e-3, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (
 
 def render_advice(advice: AdviceContent) -> str:
     """Return the page: one string, the same bytes for the same advice."""
-    is_pair = advice.challenger != "none"
+    is_pair = advice.tested != "none"
     return (
         environment()
         .get_template("advice.html")
@@ -42,9 +42,9 @@ def render_advice(advice: AdviceContent) -> str:
             reliability=_reliability(advice) if advice.calibration else None,
             candidates=_candidate_lines(advice),
             untried=advice.facts.get("untried", []),
-            made=_made(advice.made) if advice.made else None,
+            novelty=_novelty(advice.novelty) if advice.novelty else None,
             shift=_shift(advice.curves["shift"]) if is_pair else None,
-            judges=advice.facts.get("models", {}),
+            models=advice.facts.get("models", {}),
         )
     )
 
@@ -60,7 +60,7 @@ def _facts(advice: AdviceContent) -> list[tuple[str, str]]:
         ),
         ("training rows of these", f"{facts['train_positives']:,}"),
         ("test rows of these", f"{facts['test_positives']:,}"),
-        ("model", advice.judge),
+        ("model", advice.model),
         ("alert rate", percent(facts["alert_rate"])),
     ]
     if facts.get("alerts_a_day") is not None:
@@ -169,14 +169,14 @@ def _reliability(advice: AdviceContent) -> Markup:
     lines = [
         Line(
             kind,
-            [b["said"] for b in found["reliability"]],
-            [b["held"] for b in found["reliability"]],
+            [b["predicted"] for b in found["reliability"]],
+            [b["observed"] for b in found["reliability"]],
         )
         for kind, found in advice.calibration["lines"].items()
     ]
     dots = [Line(line.kind, line.x, line.y, dots=True) for line in lines]
     axes = (Axis("what the model says", _LOG_SHARE, True), Axis("what is true", _LOG_SHARE, True))
-    label = "Reliability: said and true shares of positive rows, before and after restoring"
+    label = "Reliability: predicted and true shares of positive rows, before and after restoring"
     return chart([*lines, *dots], *axes, label=label, diagonal=True)
 
 
@@ -186,7 +186,7 @@ def _candidate_lines(advice: AdviceContent) -> list[dict[str, Any]]:
     for one in advice.candidates:
         best[one.kind] = max(best.get(one.kind, -9.0), one.difference)
     ordered = sorted(
-        advice.candidates, key=lambda c: (not c.is_finalist, -best[c.kind], c.kind, c.ratio)
+        advice.candidates, key=lambda c: (not c.in_last_round, -best[c.kind], c.kind, c.ratio)
     )
     ends = [abs(c.difference) + c.error for c in ordered if c.error < 1]
     reach = min(max(ends, default=0.1), 4 * sorted(ends)[len(ends) // 2] if ends else 0.1)
@@ -202,25 +202,25 @@ def _candidate_line(one: Candidate, advice: AdviceContent, reach: float) -> dict
         "difference": change(round(one.difference, 4), "share"),
         "error": short(one.error),
         "figure": change_figure(middle, (low, high), reach),
-        "is_finalist": one.is_finalist,
+        "in_last_round": one.in_last_round,
         "is_chosen": one.name == advice.chosen,
-        "is_tested": one.name == advice.challenger,
+        "is_tested": one.name == advice.tested,
     }
 
 
-def _made(made: Mapping[str, Any]) -> dict[str, Any]:
-    edges = made["distances"]["edges"]
-    tops = [*made["distances"]["made"], *made["distances"]["real"]]
+def _novelty(novelty: Mapping[str, Any]) -> dict[str, Any]:
+    edges = novelty["distances"]["edges"]
+    tops = [*novelty["distances"]["synthetic"], *novelty["distances"]["real"]]
     figure = chart(
         [
-            Line("none", *_steps(edges, made["distances"]["real"])),
-            Line("other", *_steps(edges, made["distances"]["made"])),
+            Line("none", *_steps(edges, novelty["distances"]["real"])),
+            Line("other", *_steps(edges, novelty["distances"]["synthetic"])),
         ],
         Axis("distance to the nearest real rare row", even_ticks(edges[-1], 1)),
         Axis("share of rows", even_ticks(max(tops), 0 if max(tops) > 2 else 2)),
-        label="Distances of made rows to real rare rows, and of real rare rows to each other",
+        label="Distances of synthetic rows to real rare rows, and of real rare rows to each other",
     )
-    return {**made, "figure": figure}
+    return {**novelty, "figure": figure}
 
 
 def _steps(edges: Sequence[float], shares: Sequence[float]) -> tuple[list[float], list[float]]:
