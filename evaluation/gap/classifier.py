@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
-from twinset.core.data.dataset import Dataset
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates

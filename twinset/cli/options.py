@@ -11,7 +11,13 @@ import yaml
 from cyclopts import Parameter
 
 from twinset.core.errors import RecipeError
-from twinset.workflows.options import EvaluateOptions, SharedOptions, TwinOptions
+from twinset.registry import documented_settings
+from twinset.workflows.options import (
+    AdviseOptions,
+    EvaluateOptions,
+    TableOptions,
+    TwinOptions,
+)
 
 Flat = Parameter(name="*")
 """Marks a dataclass whose fields are options of the command itself."""
@@ -24,6 +30,8 @@ _WRITTEN_AS: dict[str, Any] = {
     "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
     "attacks": list[str] | None,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
+    "ratios": Annotated[list[float] | None, Parameter(name="--ratio")],
+    "models": Annotated[list[str] | None, Parameter(name="--model")],
 }
 
 
@@ -54,7 +62,7 @@ class ReportFiles:
         return {"--html": self.html, "--markdown": self.markdown, "--junit": self.junit}
 
 
-def _arguments_of(options: type[SharedOptions]) -> Any:
+def _arguments_of(options: type[TableOptions]) -> Any:
     """Return a dataclass with the fields of `options`, in types that a command line can hold."""
     hints = get_type_hints(options)
     made = make_dataclass(
@@ -70,15 +78,15 @@ def _arguments_of(options: type[SharedOptions]) -> Any:
         frozen=True,
         kw_only=True,
     )
-    docs = [cls.__doc__ or "" for cls in (SharedOptions, options)]
-    sections = [text.partition("----------\n")[2].partition("\n\n")[0].rstrip() for text in docs]
+    sections = [f"{name}\n    {text}" for name, text in documented_settings(options).items()]
     made.__module__ = __name__
-    made.__doc__ = "Options.\n\n    Parameters\n    ----------\n" + "\n".join(sections) + "\n"
+    made.__doc__ = "Options.\n\nParameters\n----------\n" + "\n".join(sections) + "\n"
     return made
 
 
 EvaluateArguments = _arguments_of(EvaluateOptions)
 TwinArguments = _arguments_of(TwinOptions)
+AdviseArguments = _arguments_of(AdviseOptions)
 
 
 def given(arguments: Any) -> dict[str, Any]:

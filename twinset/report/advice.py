@@ -196,7 +196,7 @@ class Advice:
         lines = [
             f"{self.mark.sign} {self.sentence}",
             f"  Tested on {facts['test_rows']:,} rows with {facts['test_positives']:,} positives that "
-            f"nothing was chosen by ({facts['cut']}); {self.model}.",
+            f"nothing was chosen by ({facts['split']}); {self.model}.",
         ]
         if self.measures and self.is_pair:
             lines.append(f"  Without and with {self.tested_title}:")
@@ -374,8 +374,8 @@ def _reliability(advice: Advice) -> Markup:
     lines = [
         Line(
             kind,
-            [b["said"] for b in found["reliability"]],
-            [b["held"] for b in found["reliability"]],
+            [b["predicted"] for b in found["reliability"]],
+            [b["observed"] for b in found["reliability"]],
         )
         for kind, found in advice.calibration["lines"].items()
     ]
@@ -424,11 +424,11 @@ def _candidate_lines(advice: Advice) -> list[dict[str, Any]]:
 
 
 def _distances(found: Mapping[str, Any]) -> Markup:
-    edges, top = found["edges"], max([*found["made"], *found["real"]])
+    edges, top = found["edges"], max([*found["synthetic"], *found["real"]])
     xs = [edges[0], *(edge for pair in pairwise(edges) for edge in pair), edges[-1]]
-    ys = {key: [0.0, *np.repeat(found[key], 2), 0.0] for key in ("real", "made")}
+    ys = {key: [0.0, *np.repeat(found[key], 2), 0.0] for key in ("real", "synthetic")}
     return chart(
-        [Line("none", xs, ys["real"]), Line("other", xs, ys["made"])],
+        [Line("none", xs, ys["real"]), Line("other", xs, ys["synthetic"])],
         Axis("distance to the nearest real rare row", even_ticks(edges[-1], 1)),
         Axis("share of rows", even_ticks(top, 0 if top > 2 else 2)),
         label="Distances of synthetic rows to real rare rows, and of real rare rows to each other",
