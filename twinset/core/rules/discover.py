@@ -18,9 +18,8 @@ from twinset.core.rules.violations import broken_rows, ones
 
 Candidate = tuple[Rule, str]
 _MOST_VALUES, _MOST_COLUMNS, _LEAST_REPEATS = 500, 60, 10.0
-_GLANCE_AT = 2
-MIN_EVIDENCE = 30.0
-"""Minus the natural log of how unlikely a dependency must be where columns are independent."""
+_GLANCE_AT = 2  # times as many rows as a column may have values show that most numbers have more
+MIN_EVIDENCE = 30.0  # minus the natural log of the probability of a dependency by chance: 1e-13
 
 
 def one_hot_groups(table: RuleTable, nearly: float) -> Iterator[Candidate]:
@@ -181,8 +180,7 @@ def _all_differ(a: Rows, b: Rows) -> bool:
 
 
 _SAMPLE_CELLS, _MOST_SAMPLE, _LEAST_ROWS = 2_000_000, 4_000, 30
-NEARLY = 0.005
-"""A rule that at most this share of the rows breaks is worth a look."""
+NEARLY = 0.005  # share of the rows that may break a rule that is still proposed
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from twinset.core.rules.columns import Mask, RuleTable
 from twinset.core.rules.statistics import Floats
 
 Candidate = tuple[Rule, str]
-_PARTS_FOR = ((2, 120), (3, 60), (4, 30))
-_MIN_DISTINCT = 8
-_MIN_OVERLAP = 0.1
-_PROBES = 3
-_DAY = 86_400e6
+_PARTS_FOR = ((2, 120), (3, 60), (4, 30))  # parts, columns up to which all sums are tried
+_MIN_DISTINCT = 8  # with fewer values, relations hold by chance
+_MIN_OVERLAP = 0.1  # how often shuffled rows must break an order for it to say anything
+_PROBES = 3  # rows that name candidate sums; one of them may be an exception
+_DAY = 86_400e6  # microseconds
 
 
 def sums(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]:
