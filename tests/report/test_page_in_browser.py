@@ -15,7 +15,7 @@ from twinset.core.findings import (
     LevelShares,
     PairDistances,
 )
-from twinset.measurement.plan_coverage import covered
+from twinset.measurement.plan_coverage import measure_plan_coverage
 from twinset.report import CandidateReport, apply_gates, build_report
 
 pytestmark = pytest.mark.browser
@@ -88,7 +88,9 @@ def media_report(score):
 def _plan():
     factors = {HOSTILE: ["a", "b"], LONG: ["c", LONG], "light": ["day", "night"]}
     rows = Dataset.from_arrow(pa.table(factors))
-    return covered(factors, strength=2, at_least=2, synthetic=rows, real=rows, step=HOSTILE)
+    return measure_plan_coverage(
+        factors, strength=2, at_least=2, synthetic=rows, real=rows, step=HOSTILE
+    )
 
 
 TABLE_PARTS = [

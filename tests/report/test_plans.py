@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 
 from twinset.core.data.dataset import Dataset
-from twinset.measurement.plan_coverage import PlanCoverage, covered
+from twinset.measurement.plan_coverage import PlanCoverage, measure_plan_coverage
 from twinset.report import build_report
 from twinset.report.plans import plan_figure, plan_groups, plan_rule, plan_sentence
 
@@ -25,7 +25,7 @@ MADE = rows(("night", "fog", "small"), ("night", "clear", "large"), ("day", "fog
 
 def held(**changes: object) -> PlanCoverage:
     asked: dict = {"strength": 2, "at_least": 1, "synthetic": MADE, "real": REAL, **changes}
-    return covered(FACTORS, **asked)
+    return measure_plan_coverage(FACTORS, **asked)
 
 
 def test_pairs_are_counted_on_each_side() -> None:

@@ -65,14 +65,14 @@ def real(tmp_path: Path) -> Path:
 def test_a_fifth_is_locked_away_and_every_label_keeps_its_share() -> None:
     table = name_target(open_table(people(500)), "label")
     parts = split_holdout(table, 0.2, seed=4)
-    assert len(parts.locked) == 100
+    assert len(parts.holdout_rows) == 100
     assert len(parts.train) == 400
     share = float(np.mean(np.array(table.records["label"].to_pylist()) == "yes"))
     locked = float(np.mean(np.array(parts.holdout.records["label"].to_pylist()) == "yes"))
     assert abs(share - locked) < 0.01
     again = split_holdout(table, 0.2, seed=4)
-    assert again.locked.tolist() == parts.locked.tolist()
-    assert split_holdout(table, 0.2, seed=5).locked.tolist() != parts.locked.tolist()
+    assert again.holdout_rows.tolist() == parts.holdout_rows.tolist()
+    assert split_holdout(table, 0.2, seed=5).holdout_rows.tolist() != parts.holdout_rows.tolist()
 
 
 def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.core.stats.covering_arrays import Ban, Coverage, Row, covering_rows
-from twinset.measurement.plan_coverage import NOUNS, Factors, banned_levels, codes_of
+from twinset.measurement.plan_coverage import NOUNS, Factors, encode_ban, encode_levels
 
 _MOST_TABLE_ROWS = 2_000
 
@@ -137,7 +137,7 @@ def plan_scenes(
         raise ParameterError(
             "'most' is out of its range", got=str(most), allowed=f"{max(1, least or 0)} or more"
         )
-    bans = [banned_levels(entry, factors) for entry in forbidden]
+    bans = [encode_ban(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
     if not coverage.n_required:
         raise ParameterError(
@@ -146,7 +146,7 @@ def plan_scenes(
             todo="forbid less, or name more levels",
         )
     if real is not None:
-        coverage.add_codes(codes_of(real, factors))
+        coverage.add_codes(encode_levels(real, factors))
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
@@ -198,7 +198,7 @@ def error_weights(
     predictions.schema[correct]
     predictions = predictions.take(np.flatnonzero(~predictions.is_null(correct)))
     wrong = 1.0 - np.asarray(_is_true(predictions, correct), float)
-    codes = codes_of(predictions, factors)
+    codes = encode_levels(predictions, factors)
     overall = float(wrong.mean()) if len(wrong) else 0.5
     made = []
     for k, name in enumerate(factors):

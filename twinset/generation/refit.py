@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from twinset.core.contracts import Generator, Remake, silent
+from twinset.core.contracts import Generator, Refit, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
@@ -21,7 +21,7 @@ from twinset.recipe import AugmentStep, Recipe
 from twinset.registry import build
 
 
-def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | None:
+def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Refit | None:
     """Return what makes a twin again, as its note says; None where no attack needs it.
 
     Raises
@@ -43,7 +43,7 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | N
     return build_refit(generator, note.rows, Where.from_value(note.where))
 
 
-def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Remake:
+def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Refit:
     """Return a function that fits a generator again and samples at most the requested number of rows.
 
     Examples
@@ -62,7 +62,7 @@ def build_refit(generator: Generator, rows: int, where: Where | None = None) -> 
     return refit
 
 
-def refit_from_recipe(recipe: Recipe) -> Remake | None:
+def refit_from_recipe(recipe: Recipe) -> Refit | None:
     """Return what makes all rows of a recipe again; None where none of its steps learns."""
     steps = recipe.named_steps()
     if not steps:

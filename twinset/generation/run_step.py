@@ -162,12 +162,12 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
             allowed=", ".join(_LABELLED),
             todo="say rows: in the step, or declare the column a category",
         )
-    if brief.positive_label is not None:
+    if brief.positive is not None:
         labels = train.codes(brief.target)[1]
-        if brief.positive_label not in labels:
+        if brief.positive not in labels:
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
-                f"'{brief.positive_label}'",
+                f"'{brief.positive}'",
                 allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )

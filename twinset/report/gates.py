@@ -72,9 +72,10 @@ def apply_gates(
 
     Examples
     --------
+    >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
-    >>> score = Score("privacy.exact_copies", "privacy", 0.0, 0.0, None, None, 0.001, False,
-    ...               Verdict.EQUIVALENT, None)
+    >>> score = Score("privacy.exact_copies", "privacy", 0.001, False, Verdict.EQUIVALENT,
+    ...               Estimate(0.0, 0.0))
     >>> apply_gates([score], {"privacy.exact_copies": {"max": 0}})[0].passed
     True
     """

@@ -28,9 +28,10 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
 
     Examples
     --------
+    >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
-    >>> score = Score("gap.a", "gap", 0.0, 0.1, None, (-0.1, -0.1), 0.2, False,
-    ...               Verdict.EQUIVALENT, None)
+    >>> score = Score("gap.a", "gap", 0.2, False, Verdict.EQUIVALENT,
+    ...               Estimate(0.0, 0.1, None, (-0.1, -0.1)))
     >>> print(junit_xml({"people": ([score], [])}), end="")
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="twinset" tests="1" failures="0" errors="0" skipped="0">

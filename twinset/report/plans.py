@@ -46,7 +46,7 @@ def plan_sentence(plan: PlanCoverage) -> VerdictLine:
     if met == wanted:
         text = f"Yes: all {wanted:,} {nouns} {of} come {times} or more in {where}.{alone}"
         return VerdictLine("plan", QUESTION, text, "good")
-    first = plan.lacking[0]
+    first = plan.uncovered[0]
     text = (
         f"No: {met:,} of {wanted:,} {nouns} {of} come {times} or more in {where}. Rarest: "
         f"{combination_words(first['levels'])} ({_count(first[plan.decides])}).{alone}"
@@ -113,7 +113,7 @@ def plan_figure(plan: PlanCoverage) -> Markup:
         misses = row[plan.decides] < plan.at_least
         parts.append(_square(x, y, row, most, plan.has_real, misses))
     height = end + 8 + _LETTER * max(len(_label(level)) for level in places)
-    label = f"Map of {len(cells)} pairs of levels, {'with' if plan.lacking else 'without'} gaps"
+    label = f"Map of {len(cells)} pairs of levels, {'with' if plan.uncovered else 'without'} gaps"
     return Markup(
         '<svg class="planned" viewBox="0 {4:.0f} {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" '
         'role="img" aria-label="{2}">{3}</svg>'

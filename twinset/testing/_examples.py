@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from twinset.core.contracts import Comparison, Positions
+from twinset.core.contracts import Comparison, ComparisonContext, Positions
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, SPAN, Field, Kind, Schema
 from twinset.core.seeding import rng_for
@@ -91,7 +91,7 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
         target="label" if has_target else None,
         positive="yes" if has_target else None,
         population={"colour": {"red": 0.5, "green": 0.3, "blue": 0.2}} if has_target else {},
-        remake=resampled,
+        context=ComparisonContext(refit=resampled),
     )
 
 

@@ -18,13 +18,13 @@ from twinset.generation.provenance import TwinNote
 from twinset.ingest.input_table import RealSplit, open_table, same_columns
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import copied_note, copied_rows
+from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
 from twinset.measurement.notes import (
-    image_notes,
-    kept_values,
     list_score_embedders,
     note_embedder_mismatch,
-    rule_notes,
+    note_images,
+    note_kept_values,
+    note_rules,
 )
 from twinset.report import CandidateReport, apply_gates
 from twinset.workflows.evaluate import (
@@ -128,7 +128,7 @@ def compare(
         notes=(
             *loud,
             *note_embedder_mismatch(scores),
-            *image_notes(next(iter(scores.values())), task.guessed_target),
+            *note_images(next(iter(scores.values())), task.guessed_target),
             *remarks,
             *note_excluded_metrics(parts.train, task.options),
             *_set_notes(parts, made),
@@ -155,8 +155,8 @@ def _scored(
     for name, synthetic in made.items():
         unknown = bool(found.notes) and name not in found.notes and parts.holdout is not None
         if unknown or parts.holdout is None:
-            copied = copied_rows(parts.whole, synthetic)
-            loud += [f"{name}: {words}" for words in copied_note(copied)]
+            copied = count_copied_rows(parts.whole, synthetic)
+            loud += [f"{name}: {words}" for words in note_copied_rows(copied)]
             copies += [name] if copied.is_beyond_chance else []
         own = replace(task, progress=_named_progress(name, progress))
         with _naming(name), threadpool_limits(limits=1):
@@ -302,8 +302,8 @@ def _set_notes(parts: RealSplit, made: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
     real, found = parts.train, [*broken_by_real_rows(parts.train)]
     for name, synthetic in made.items():
-        own = [*synthetic.card.notes, *rule_notes(real, synthetic, (synthetic.card,))]
-        own += kept_values(real, synthetic)
+        own = [*synthetic.card.notes, *note_rules(real, synthetic, (synthetic.card,))]
+        own += note_kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(own)]
     sizes = {name: len(synthetic) for name, synthetic in made.items()}
     if len(set(sizes.values())) > 1:

@@ -25,22 +25,22 @@ from twinset.ingest.input_table import (
     split_holdout,
     with_role,
 )
-from twinset.ingest.text_columns import text_sides
+from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import (
-    copied_note,
-    copied_rows,
+    count_copied_rows,
     count_row_overlap,
-    seen_note,
+    note_copied_rows,
+    note_shared_holdout,
 )
 from twinset.measurement.notes import (
-    card_notes,
-    image_notes,
-    kept_values,
     list_score_embedders,
+    note_embedders_on_card,
+    note_images,
+    note_kept_values,
+    note_rules,
     note_single_label,
-    rule_notes,
 )
 from twinset.measurement.verdict import not_measurable
 from twinset.registry import attack_metrics, default_metrics
@@ -94,7 +94,7 @@ def evaluate(
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
     note, remarks = note_of(plain, real, synthetic, holdout)
-    plain, (synthetic, holdout), lost = text_sides(
+    plain, (synthetic, holdout), lost = reduce_to_texts(
         plain, real, (synthetic, holdout), options.target
     )
     notes = [*remarks, *lost]
@@ -138,7 +138,9 @@ def check_metric_gates(options: EvaluateOptions, kinds: Iterable[str]) -> None:
 
 def _copies_without_holdout(parts: RealSplit, made: Dataset) -> list[str]:
     """Return what to say of copied rows where no holdout tells how many chance makes."""
-    return [] if parts.holdout is not None else copied_note(copied_rows(parts.train, made))
+    return (
+        [] if parts.holdout is not None else note_copied_rows(count_copied_rows(parts.train, made))
+    )
 
 
 def appraise(
@@ -160,7 +162,7 @@ def appraise(
     """
     scores = scores_of(parts, synthetic, task, blind=blind)
     facts = list_score_embedders(scores)
-    looked = card_notes(facts)
+    looked = note_embedders_on_card(facts)
     return build_report(
         title=f"{synthetic.card.name} beside {parts.train.card.name}",
         train=parts.train,
@@ -174,13 +176,13 @@ def appraise(
         where=task.where,
         embedders=facts,
         notes=[
-            *image_notes(scores, task.guessed_target),
+            *note_images(scores, task.guessed_target),
             *note_single_label(parts.train, synthetic, task.target, task.where),
             *notes,
             *note_excluded_metrics(parts.train, task.options),
             *broken_by_real_rows(parts.train),
-            *rule_notes(parts.train, synthetic, (synthetic.card,)),
-            *kept_values(parts.train, synthetic),
+            *note_rules(parts.train, synthetic, (synthetic.card,)),
+            *note_kept_values(parts.train, synthetic),
         ],
     )
 
@@ -221,8 +223,8 @@ def scores_of(
         seed=task.seed,
         workers=task.options.workers,
         progress=task.progress,
-        remake=task.refit,
-        remembered=task.cache,
+        refit=task.refit,
+        cache=task.cache,
     )
     found += [not_measurable(name, metric, blind) for name, metric in hidden]
     return sorted(found, key=lambda score: FAMILIES.index(score.family))
@@ -278,14 +280,14 @@ def real_parts(
         return RealSplit(real, None, np.empty(0, dtype=np.int64))
     # The split was stratified by the target given to `twin`, which may differ from the present one.
     parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
-    if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
+    if Seal.of(plain, note.seed).holdout_digest(parts.holdout_rows) != note.holdout_digest:
         raise DataError(
             "the holdout rows cannot be found again",
             got=f"a note by twinset {note.version}",
             todo="make the twin again with this version, or give the holdout as a file",
         )
-    kept = np.setdiff1d(np.arange(len(real)), parts.locked)
-    return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
+    kept = np.setdiff1d(np.arange(len(real)), parts.holdout_rows)
+    return replace(parts, train=real.take(kept), holdout=real.take(parts.holdout_rows))
 
 
 def holdout_notes(parts: RealSplit) -> tuple[list[str], str]:
@@ -293,5 +295,5 @@ def holdout_notes(parts: RealSplit) -> tuple[list[str], str]:
     if parts.holdout is None:
         return [], ""
     found = count_row_overlap(parts.train, parts.holdout)
-    notes = seen_note(found)
+    notes = note_shared_holdout(found)
     return notes, notes[0] if notes and found.is_beyond_chance else ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from twinset.core.contracts import Progress, Remake, silent
+from twinset.core.contracts import Progress, Refit, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.features.embedders import Embedder
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.load_embedders import embedders_of, label_of_images
+from twinset.measurement.load_embedders import find_image_label, load_embedders
 from twinset.workflows.options import EvaluateOptions
 
 
@@ -26,7 +26,7 @@ class EvaluationTask:
         Embedders of images and texts; None takes the default ones.
     guessed_target : str, optional
         The target, where nobody named it.
-    refit : Remake, optional
+    refit : Refit, optional
         Fits the generator of the synthetic set again, for attacks that need it.
     cache : ResultCache, optional
         Results on the real rows, shared by several candidates.
@@ -37,7 +37,7 @@ class EvaluationTask:
     options: EvaluateOptions
     embedders: tuple[Embedder, ...] | None = None
     guessed_target: str | None = None
-    refit: Remake | None = None
+    refit: Refit | None = None
     cache: ResultCache | None = None
     progress: Progress = silent
 
@@ -47,16 +47,16 @@ class EvaluationTask:
         options: EvaluateOptions,
         real: Dataset,
         *,
-        refit: Remake | None = None,
+        refit: Refit | None = None,
         cache: ResultCache | None = None,
         progress: Progress = silent,
     ) -> Self:
         """Return the task; the only label of an image set becomes the target where none is named."""
-        guessed = label_of_images(real) if options.target is None else None
+        guessed = find_image_label(real) if options.target is None else None
         named = options.embedders
         return cls(
             options=replace(options, target=options.target or guessed),
-            embedders=None if named is None else embedders_of(named),
+            embedders=None if named is None else load_embedders(named),
             guessed_target=guessed,
             refit=refit,
             cache=cache,

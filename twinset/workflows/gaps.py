@@ -165,7 +165,7 @@ def gaps(
         recipe = draft_counts(filler.name, counts, filler.settings)
         if not filler.learns:
             name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
-            recipe = draft_drawing(name=name, making=recipe, seed=_seed(seed, note))
+            recipe = draft_drawing(name=name, steps=recipe, seed=_seed(seed, note))
         elif isinstance(real, str | Path):
             recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
     over = tuple(one.sentence for one in found if not one.is_missing)
@@ -274,7 +274,7 @@ def _whole(
         real,
         path=seen_from(file, folder),
         name=_recipe_name(file.name),
-        making=generate,
+        steps=generate,
         seed=decided,
         holdout_fraction=fraction,
         target=predicted,

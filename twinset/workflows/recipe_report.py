@@ -10,13 +10,13 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.generation.cards import shared_where
 from twinset.measurement.notes import (
-    card_notes,
-    image_notes,
-    kept_values,
     list_score_embedders,
-    rule_notes,
+    note_embedders_on_card,
+    note_images,
+    note_kept_values,
+    note_rules,
 )
-from twinset.measurement.plan_coverage import PlanCoverage, covered
+from twinset.measurement.plan_coverage import PlanCoverage, measure_plan_coverage
 from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import component_class
 from twinset.report import Report, apply_gates, build_report
@@ -52,7 +52,7 @@ def recipe_report(
         What to note of leaks that the recipe allows.
     """
     facts = list_score_embedders(scores)
-    looked = card_notes(facts)
+    looked = note_embedders_on_card(facts)
     cards = [*source_cards, *(replace(c, notes=(*c.notes, *looked)) for c in synthetic_cards)]
     return build_report(
         title=recipe.name,
@@ -70,9 +70,9 @@ def recipe_report(
         plans=plans_of(recipe, train, synthetic),
         notes=[
             *leaks,
-            *image_notes(scores),
-            *rule_notes(train, synthetic, cards),
-            *(kept_values(train, synthetic) if _has_learnt(recipe) else ()),
+            *note_images(scores),
+            *note_rules(train, synthetic, cards),
+            *(note_kept_values(train, synthetic) if _has_learnt(recipe) else ()),
         ],
     )
 
@@ -99,7 +99,7 @@ def plans_of(recipe: Recipe, train: Dataset | None, synthetic: Dataset) -> list[
         if own <= set(synthetic.schema.names):
             has_real = train is not None and own <= set(train.schema.names)
             found.append(
-                covered(
+                measure_plan_coverage(
                     cover.factors,
                     strength=cover.strength,
                     at_least=cover.at_least,

@@ -23,8 +23,8 @@ from twinset.generation.run_step import check_brief, open_part, refuse_leaks
 from twinset.generation.step import GenerationStep, to_vary
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
-from twinset.measurement.load_embedders import embedders_of
-from twinset.measurement.notes import card_notes
+from twinset.measurement.load_embedders import load_embedders
+from twinset.measurement.notes import note_embedders_on_card
 from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.step_addresses import Step, address, candidate_address, step_addresses
 
@@ -317,13 +317,13 @@ class _Run:
             metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
             where=where,
             target=brief.target,
-            positive=brief.positive_label,
+            positive=brief.positive,
             population=brief.population,
-            embedders=embedders_of(self.recipe.embedders()) if self.recipe.embedders() else None,
+            embedders=load_embedders(self.recipe.embedders()) if self.recipe.embedders() else None,
             seed=self.recipe.seed,
             workers=self.workers,
             progress=self.progress,
-            remake=refit_from_recipe(self.recipe),
+            refit=refit_from_recipe(self.recipe),
         )
         payload = json.dumps([score.to_json() for score in scores])
         self.catalog.note(addresses["measure"], "scores", payload.encode())
@@ -349,7 +349,7 @@ class _Run:
         catalog = self.catalog
         looked = json.loads(report["json"])["facts"].get("embedders", {})
         own = catalog.card(candidate)
-        own = replace(own, notes=(*own.notes, *card_notes(looked)))
+        own = replace(own, notes=(*own.notes, *note_embedders_on_card(looked)))
         sets = {"synthetic": (catalog.stream(candidate), own)}
         if spec.include == "training_set" and real is not None:
             rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))

@@ -128,7 +128,7 @@ def twin(
         holdout_fraction=options.holdout_fraction,
         notes=(generator.note,) if generator.note else (),
         real_digest=seal.real_digest,
-        holdout_digest=seal.holdout_digest(parts.locked),
+        holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
     )
     with threadpool_limits(limits=1):

@@ -30,8 +30,8 @@ def compute_certain_degradation(score: Score) -> float:
     Examples
     --------
     >>> components = DifferentComponents("column", ("age",), 0.1, certain_degradation=4.5)
-    >>> score = Score("gap.a", "gap", 0.1, 0.0, None, (0.05, 0.15), 0.1, False, Verdict.DIFFERENT,
-    ...               None, (components,))
+    >>> score = Score("gap.a", "gap", 0.1, False, Verdict.DIFFERENT,
+    ...               Estimate(0.1, 0.0, None, (0.05, 0.15)), (components,))
     >>> compute_certain_degradation(score)
     4.5
     """
@@ -54,7 +54,8 @@ def worst_first(scores: Iterable[Score]) -> list[Score]:
     Examples
     --------
     >>> def scored(name, low, verdict):
-    ...     return Score(name, "gap", 0.3, 0.0, None, (low, 0.5), 0.1, False, Verdict(verdict), None)
+    ...     numbers = Estimate(0.3, 0.0, None, (low, 0.5))
+    ...     return Score(name, "gap", 0.1, False, Verdict(verdict), numbers)
     >>> found = [scored("gap.a", 0.0, "cannot tell"), scored("gap.b", 0.2, "different"),
     ...          scored("gap.c", 0.3, "different")]
     >>> [score.metric for score in worst_first(found)]

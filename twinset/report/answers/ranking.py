@@ -146,9 +146,11 @@ def is_ahead(score: Score, other: Score) -> bool:
 
     Examples
     --------
+    >>> from twinset.core.contracts import Estimate
     >>> from twinset.core.findings import Verdict
     >>> def scored(low, high):
-    ...     return Score("gap.a", "gap", 0.1, 0.0, None, (low, high), 0.1, False, Verdict.DIFFERENT, None)
+    ...     numbers = Estimate(0.1, 0.0, None, (low, high))
+    ...     return Score("gap.a", "gap", 0.1, False, Verdict.DIFFERENT, numbers)
     >>> is_ahead(scored(0.1, 0.2), scored(0.3, 0.4)), is_ahead(scored(0.1, 0.3), scored(0.2, 0.4))
     (True, False)
     """

@@ -10,7 +10,7 @@ from functools import singledispatch
 from twinset.core import findings as f
 from twinset.core.contracts import Score
 from twinset.core.features.slice_search import MIN_REPORTED
-from twinset.measurement.verdict import MIN_ROWS, rows_needed
+from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
 from twinset.report.answers.phrases import FAMILIES, joined, short
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
@@ -125,7 +125,7 @@ def needed_rows(score: Score, place: bool = False) -> str:
         if rows.n < MIN_REPORTED:
             there = f"at most {MIN_REPORTED - 1} (so small a count is not shown exactly)"
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
-    needed = rows_needed(rows.n, interval, score.margin)
+    needed = estimate_required_rows(rows.n, interval, score.margin)
     if needed is None:
         return "the degradation lies right at the margin, more rows will hardly decide"
     text = f"needs about {needed:,} {rows.kind}, there are {rows.n:,}"

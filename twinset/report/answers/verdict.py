@@ -326,8 +326,8 @@ def unmeasured(scores: Sequence[Score]) -> list[Unmeasured]:
     Examples
     --------
     >>> from twinset.core.findings import NotMeasured
-    >>> score = Score("gap.a", "gap", None, None, None, None, 0.1, False, Verdict.NOT_MEASURABLE, None,
-    ...               (NotMeasured("there is no real set"),))
+    >>> score = Score("gap.a", "gap", 0.1, False, Verdict.NOT_MEASURABLE,
+    ...               findings=(NotMeasured("there is no real set"),))
     >>> [(found.reason, len(found.scores)) for found in unmeasured([score])]
     [('there is no real set', 1)]
     """

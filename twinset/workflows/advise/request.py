@@ -10,7 +10,7 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import RecipeError
 from twinset.ingest.draft_recipe import quoted, recipe_name
-from twinset.ingest.guess_roles import guess_owners, guess_target
+from twinset.ingest.guess_roles import guess_group_and_time, guess_target
 from twinset.ingest.input_table import open_table
 from twinset.ingest.locale_formats import local_notes
 from twinset.ingest.real_data import declare
@@ -110,7 +110,7 @@ def read_request(
 
 def _hints(table: Dataset, columns: ColumnRoles) -> list[str]:
     """Return what looks like a time or a group and was not named as one."""
-    found = guess_owners(table)
+    found = guess_group_and_time(table)
     hints = []
     if columns.time is None and found.time:
         hints.append(
@@ -153,7 +153,7 @@ def _of_recipe(
         replace(
             columns,
             target=target,
-            positive=columns.positive or recipe.brief.positive_label,
+            positive=columns.positive or recipe.brief.positive,
             time=columns.time or by.get("time"),
             group=columns.group or by.get("group"),
         ),
