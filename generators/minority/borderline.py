@@ -72,7 +72,7 @@ class Borderline(Smote):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for all classes of these rows; rows in danger are found later."""
-        train = rows_to_learn_from(real, self.kinds, component="minority.borderline", least=2)
+        train = rows_to_learn_from(real, self.kinds, component="minority.borderline", min_rows=2)
         train = train.without_parents()
         target = train.schema.target
         if target is None or not target.has_levels:

@@ -65,7 +65,7 @@ class Copula(Generator):
     ) -> FittedGenerator:
         """Return the copula of each label; a label needs 2 rows."""
         train = rows_to_learn_from(
-            real, self.kinds, component="minority.copula", least=2
+            real, self.kinds, component="minority.copula", min_rows=2
         ).without_reserved()
 
         def fit_label(number: int, rows: Rows) -> FittedGenerator:

@@ -78,7 +78,7 @@ class Filtered(Generator):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for the class of these rows; needs 2. Discriminators come later."""
-        train = rows_to_learn_from(real, self.kinds, component="minority.filtered", least=2)
+        train = rows_to_learn_from(real, self.kinds, component="minority.filtered", min_rows=2)
         smote = Smote(
             k_neighbors=self.k_neighbors,
             across_entities=self.across_entities,

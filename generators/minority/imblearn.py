@@ -86,7 +86,7 @@ class Imblearn(Generator):
     ) -> FittedGenerator:
         """Return the sampler for these rows; it runs when rows are drawn."""
         train = rows_to_learn_from(
-            real, self.kinds, component="minority.imblearn", least=2
+            real, self.kinds, component="minority.imblearn", min_rows=2
         ).without_reserved()
         self.build_sampler({}, 0)
 

@@ -66,7 +66,7 @@ class Rose(Generator):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for the class of these rows; needs 2."""
-        train = rows_to_learn_from(real, self.kinds, component="minority.rose", least=2)
+        train = rows_to_learn_from(real, self.kinds, component="minority.rose", min_rows=2)
         return FittedSampler(
             train.without_parents(),
             lambda grid, rows: RoseMaker(ClassPoints(grid, rows), self.shrinkage),

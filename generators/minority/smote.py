@@ -89,7 +89,7 @@ class Smote(Generator):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator for the class of these rows; needs 2. Neighbors are found later."""
-        train = rows_to_learn_from(real, self.kinds, component="minority.smote", least=2)
+        train = rows_to_learn_from(real, self.kinds, component="minority.smote", min_rows=2)
         return FittedSampler(train.without_parents(), self._maker)
 
     def _maker(self, grid: Grid, rows: Positions | None) -> Interpolation:

@@ -83,7 +83,7 @@ class Trees(Generator):
     ) -> FittedGenerator:
         """Return the generator; the chain of a label (2 rows or more) is grown when it is drawn."""
         train = rows_to_learn_from(
-            real, self.kinds, component="minority.trees", least=2
+            real, self.kinds, component="minority.trees", min_rows=2
         ).without_reserved()
         seed = draw_seed(rng)
 

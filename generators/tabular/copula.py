@@ -74,7 +74,7 @@ class Copula(Generator):
     ) -> FittedGenerator:
         """Return the copula of `real`; needs 2 rows. Time grows as n d log n + n d²."""
         train = rows_to_learn_from(
-            real, self.kinds, component="tabular.copula", least=2
+            real, self.kinds, component="tabular.copula", min_rows=2
         ).without_reserved()
         groups = _rows_by_label(train) if self.per_label else [np.arange(len(train))]
         class_copulas = [

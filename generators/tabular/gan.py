@@ -130,7 +130,7 @@ class Gan(Generator):
         On a CPU torch computes on one thread, so that the seed alone decides; on a graphics card
         results repeat on that card only. Tables of more than 60 million cells are thinned at random.
         """
-        train_rows = rows_to_learn_from(real, self.kinds, component="tabular.gan", least=10)
+        train_rows = rows_to_learn_from(real, self.kinds, component="tabular.gan", min_rows=10)
         require_torch()
         device = device_of(self.device)
         max_rows = _MAX_CELLS // max(len(train_rows.schema.fields), 1)

@@ -160,7 +160,7 @@ class Network(Generator):
             Too few rows, or `resume` was trained on other columns or values, or was saved without
             the state of its training.
         """
-        rows = rows_to_learn_from(real, self.kinds, component="tabular.network", least=10)
+        rows = rows_to_learn_from(real, self.kinds, component="tabular.network", min_rows=10)
         require_torch()
         rows = rows.without_reserved()
         with one_thread():

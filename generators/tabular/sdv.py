@@ -103,7 +103,7 @@ class Sdv(Generator):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the fitted synthesizer; needs 10 rows. Epochs are read from SDV's own bar."""
-        train = rows_to_learn_from(real, self.kinds, component="tabular.sdv", least=10)
+        train = rows_to_learn_from(real, self.kinds, component="tabular.sdv", min_rows=10)
         synthesizers = _import_sdv()
         train = train.without_reserved()
         encoding = TableEncoding.from_dataset(train)

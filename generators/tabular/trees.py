@@ -133,7 +133,7 @@ class Trees(Generator):
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedTrees:
         """Return the chain of `real`; needs 2 rows. Time grows as n d² log n."""
-        train = rows_to_learn_from(real, self.kinds, component="tabular.trees", least=2)
+        train = rows_to_learn_from(real, self.kinds, component="tabular.trees", min_rows=2)
         train = train.without_reserved().at_most(self.max_rows, rng)
         _check_shares(self.shares, train)
         table = ChainTable.from_dataset(train)

@@ -96,8 +96,8 @@ class Generator(ABC):
     Class attributes
     ----------------
     kinds : frozenset of str
-        Field kinds it can make. The frame withholds `id` and `text` columns from generators that do
-        not list them and fills them afresh.
+        Field kinds it can make. `id` and `text` columns are withheld from generators that do
+        not list them, and get placeholders.
     chunk_rows : int
         Rows in one chunk. Every chunk has its own stream, so output does not depend on workers.
     needs_real : bool
@@ -511,9 +511,9 @@ class WholeSet(Protocol):
         """Remember rows that were made before this set."""
 
     def admit(
-        self, made: Dataset, first: int, n: int, rng: np.random.Generator, where: Where | None
+        self, placed: Dataset, first: int, n: int, rng: np.random.Generator, where: Where | None
     ) -> Dataset:
-        """Return the first `n` rows of a placed chunk, mended where they clash with earlier ones."""
+        """Return the first `n` rows of a placed chunk, repaired where they clash with earlier ones."""
 
     def notes(self) -> tuple[str, ...]:
         """Return what the card tells of the set, once all rows are admitted."""

@@ -1,4 +1,4 @@
-"""Cut a set into a train part and a holdout that no generator ever sees."""
+"""Cut a set into a train set and a holdout that no generator ever sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def split_rows(
     holdout_fraction: float,
     rng: np.random.Generator,
 ) -> tuple[Rows, Rows]:
-    """Return the row positions of the train part and of the holdout, each in ascending order.
+    """Return the row positions of the train set and of the holdout, each in ascending order.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def split_rows(
     on : str, optional
         The column that the cut looks at.
     holdout_fraction : float
-        Share of rows to lock away, in (0, 1).
+        Share of rows for the holdout, in (0, 1).
     rng : numpy.random.Generator
         Stream for the draw.
 
@@ -62,7 +62,7 @@ def split_rows(
     else:
         holdout = _stratified(dataset, on, holdout_fraction, rng)
     if not holdout.any() or holdout.all():
-        part = "train part" if holdout.all() else "holdout"
+        part = "train set" if holdout.all() else "holdout"
         raise DataError(
             f"the split leaves no row for the {part}",
             got=f"{len(dataset)} rows, split by {by}",

@@ -59,7 +59,7 @@ def test_a_set_to_learn_from_is_checked() -> None:
     with pytest.raises(FitError, match="needs a real set"):
         rows_to_learn_from(None, {"integer"}, component="x")
     with pytest.raises(FitError, match="4 rows"):
-        rows_to_learn_from(REAL, {"integer", "category"}, component="x", least=5)
+        rows_to_learn_from(REAL, {"integer", "category"}, component="x", min_rows=5)
     with pytest.raises(SchemaError, match="'c'"):
         rows_to_learn_from(REAL, {"integer"}, component="x")
 

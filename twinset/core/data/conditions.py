@@ -18,7 +18,7 @@ _SHOWN_LEVELS = 20  # labels in an error: more would hide what it says
 
 
 def rows_to_learn_from(
-    real: Dataset | None, kinds: Collection[str], *, component: str, least: int = 1
+    real: Dataset | None, kinds: Collection[str], *, component: str, min_rows: int = 1
 ) -> Dataset:
     """Return `real` when a generator can learn from it; say clearly why when it cannot.
 
@@ -30,23 +30,23 @@ def rows_to_learn_from(
         Field kinds that the generator can make.
     component : str
         Name of the generator, for the message.
-    least : int
+    min_rows : int
         Fewest rows it can learn from.
 
     Raises
     ------
     FitError
-        There is no real set, or it has fewer than `least` rows.
+        There is no real set, or it has fewer than `min_rows` rows.
     SchemaError
         A column is of another kind.
     """
     if real is None:
         raise FitError(f"{component} needs a real set", todo="name one under 'source'")
-    if len(real) < least:
+    if len(real) < min_rows:
         raise FitError(
             f"{component} cannot learn from so few rows",
             got=f"{len(real)} rows",
-            allowed=f"{least} or more",
+            allowed=f"{min_rows} or more",
             todo="widen 'where' or give more rows",
         )
     for field in real.schema.fields:

@@ -19,6 +19,7 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "combination": ("allowed",),
     "predicate": ("expression",),
 }
+# Smallest number of columns of a rule; 1 where none is listed.
 _MIN_COLUMNS = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
 _ONE = {"range"}
 _ALLOWED = {

@@ -133,10 +133,9 @@ def _rows_up_to(entities: Ints, times: Floats, of: Ints, until: Floats, inclusiv
     return found
 
 
-_MICROSECONDS = 1e6
-_SAME = 1e-6
-_DECIMALS = 6
-"""Of a column whose schema names none."""
+_MICROSECONDS = 1e6  # of a second
+_SAME = 1e-6  # relative difference that the order of a sum leaves
+_DECIMALS = 6  # of a column whose schema names none
 
 
 def recomputed(synthetic: Dataset, history: Sequence[Dataset] = ()) -> Dataset:

@@ -11,7 +11,7 @@ from twinset.core.errors import SchemaError, did_you_mean
 
 How = Literal["count", "sum", "mean", "max", "min", "since_last"]
 HOWS: tuple[str, ...] = get_args(How)
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}  # of each unit
 _NEEDS_OF = ("sum", "mean", "max", "min")
 
 

@@ -18,8 +18,7 @@ from twinset.core.data.where import Condition
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
-N_BINS = 5
-"""Numbers and dates are binned at the quantiles 1/5, 2/5, 3/5 and 4/5."""
+N_BINS = 5  # numbers and dates are binned at the quantiles 1/5, 2/5, 3/5 and 4/5
 MIN_LEVEL_FRACTION = 0.005  # rarer levels are grouped: alone they have too few rows to be tested
 MIN_LEVEL_ROWS = (
     11  # nor does a level with fewer rows stand alone: counts of 1 to 10 are not reported
@@ -140,7 +139,7 @@ def bin_edges(values: Floats, n_bins: int = N_BINS) -> list[float]:
     for share in np.arange(1, n_bins) / n_bins:
         at = int(np.searchsorted(below, share - 1e-9))
         is_atom = counts[at] * n_bins >= len(values)
-        # An edge goes before the value after the quantile; a value of many rows gets one on both sides.
+        # An edge goes before the value after the quantile; a value of many rows gets two.
         places |= {at, at + 1} if is_atom else {at + 1}
     kept = sorted(position for position in places if 0 < position < len(distinct))
     reach = distinct[kept[-1]] - distinct[kept[0]] if len(kept) > 1 else abs(distinct[kept[0]])

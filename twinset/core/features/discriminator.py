@@ -1,4 +1,4 @@
-"""The judge: one boosted-tree model, the same for every metric that needs an opinion on rows."""
+"""The discriminator: one boosted-tree model for every metric that predicts from rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from twinset.core.features.models import Task, fit_boosted_trees
 
 Floats = npt.NDArray[np.float64]
 
-_MAX_LEVELS = 200
-_FULL_LEAF = 50
+_MAX_LEVELS = 200  # the bins of boosted trees end at 255
+_FULL_LEAF = 50  # rows: smaller leaves fit noise where one row in 600 is positive
 
 
 @dataclass(frozen=True)
 class DiscriminatorTable:
-    """What the judge sees of one or more sets, in one coding.
+    """One or more sets in one coding, as the discriminator reads them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class DiscriminatorTable:
 def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> DiscriminatorTable:
     """Return the named columns of all `sets` in one coding.
 
-    Trees need no scaling, so numbers stay raw. The 200 commonest levels of a category keep a code of
+    Trees need no scaling, so numbers stay raw. The 200 most frequent levels of a category keep a code of
     their own. Images, texts, boxes and spans enter as their features (see `FeatureEncoder`).
 
     Parameters
@@ -46,7 +46,7 @@ def build_discriminator_table(sets: Sequence[Dataset], names: Sequence[str]) -> 
     sets : sequence of Dataset
         Sets that all hold the named columns; encoders of images and texts are fitted on the first.
     names : sequence of str
-        Columns to show to the judge.
+        Columns to encode.
 
     Examples
     --------

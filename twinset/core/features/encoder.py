@@ -27,11 +27,10 @@ CONTENT_FIT_ROWS = 2_000
 TOP_LEVELS = 30  # levels with a column of their own; rarer ones share one
 _CHUNK = 16_384  # rows that are encoded at a time where a set is only searched
 _TEXT_BLOCK = 1_024  # texts that are embedded at a time: 8 MB of hashed words
-# Features of an image or text column: more are mostly noise at 2,000 fitted rows
-_CONTENT_SIZE = 32
+_CONTENT_SIZE = 32  # features of an image or text column, which bounds the time of searches
 _CONTENT_VARIANCE = 8.0  # an image or text weighs in a distance as much as eight numbers
+# Feature of a missing number when the train set has none: far out, but no further than an outlier.
 _MISSING_NUMBER = 4.0
-"""Feature of a missing number when the train set has none: far out, but no further than an outlier."""
 
 
 @dataclass(frozen=True)

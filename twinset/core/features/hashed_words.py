@@ -13,8 +13,8 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.models import Task, build_linear_model
 
-N_BUCKETS = 1 << 16
-_STRENGTH = 10.0
+N_BUCKETS = 1 << 16  # few collisions: a corpus has some 20,000 words and pairs that repeat
+_STRENGTH = 10.0  # weak penalty: rows are of length 1 over many words
 _WORD = re.compile(r"\w+")
 
 
@@ -26,7 +26,7 @@ def has_texts(rows: Dataset, names: Sequence[str]) -> bool:
 def word_features(sets: Sequence[Dataset], names: Sequence[str]) -> list[Any]:
     """Return sparse features of each set, shape (n, d): hashed words of texts, then all other columns.
 
-    Words in small letters and pairs of neighbouring words are counted, each text's counts brought to
+    Lowercase words and pairs of neighbouring words are counted, each text's counts brought to
     length 1. Other columns are encoded as the first set says.
 
     Examples

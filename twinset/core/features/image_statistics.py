@@ -1,4 +1,4 @@
-"""Properties of pictures that have names: brightness, noise, sharpness, objects and how boxes sit."""
+"""Properties of images that have names: brightness, noise, sharpness, objects and how boxes sit."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ MASK_PROPERTIES = ("masks", "masked share", "mask border")
 _IN_WORDS = ("brightness", "contrast", "sharpness")
 _BOXES_IN_WORDS = ("objects", "object size")
 _FIELD = "properties"
-_MOST_OBJECTS = 20
-_MOST_LABELS = 20
-_ROUND_BOX = 0.3
+_MAX_OBJECTS = 20  # boxes of an image that are measured: their mean is stable by then
+_MAX_LABELS = 20  # labels with a count of their own, as many as a report can show
+_ROUND_BOX = 0.3  # margin around a box in which its border may lie, as a share of its sides
 
 
 def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
@@ -46,7 +46,7 @@ def image_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
     means of their size (square root of the box's share), shape (logarithm of width by height) and
     place, how far what stands out lies off the box's centre (in parts of the box), and the contrast
     between inside and border. Of the first column of masks: how many, the share they cover, and how
-    much steeper the picture is at their borders than elsewhere.
+    much steeper the image is at their borders than elsewhere.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def with_properties(dataset: Dataset, labels: Sequence[str] = ()) -> Dataset:
 
 
 def described(dataset: Dataset) -> Dataset:
-    """Return the set with a few properties of its pictures as columns of numbers, where it has any.
+    """Return the set with a few properties of its images as columns of numbers, where it has any.
 
     These are brightness, contrast, sharpness, and, of boxes, their number and usual size: what can be
     said of a slice in words. A column of that name that the set has already stays as it is.
@@ -147,7 +147,7 @@ def _measured(dataset: Dataset, names: Sequence[str], labels: Sequence[str]) -> 
 
 
 def box_labels(dataset: Dataset) -> tuple[str, ...]:
-    """Return the commonest labels of the first column of boxes, at most 20, sorted."""
+    """Return the most frequent labels of the first column of boxes, at most 20, sorted."""
     column = _first(dataset, "boxes")
     counts: dict[str, int] = {}
     for objects in [] if column is None else column.to_pylist():
@@ -155,7 +155,7 @@ def box_labels(dataset: Dataset) -> tuple[str, ...]:
             if one["category"] is not None:
                 counts[one["category"]] = counts.get(one["category"], 0) + 1
     common = sorted(counts, key=lambda label: (-counts[label], label))
-    return tuple(sorted(common[:_MOST_LABELS]))
+    return tuple(sorted(common[:_MAX_LABELS]))
 
 
 def largest_objects(dataset: Dataset, labels: Sequence[str]) -> Floats:
@@ -222,7 +222,7 @@ def _of_pixels(colour: npt.NDArray[np.float32], grey: npt.NDArray[np.float32]) -
 def _of_boxes(objects: Sequence[Mapping[str, Any]], grey: npt.NDArray[np.float32]) -> list[float]:
     height, width = grey.shape
     seen = []
-    for one in objects[:_MOST_OBJECTS]:
+    for one in objects[:_MAX_OBJECTS]:
         x0, y0, x1, y1 = one["box"]
         wide, high = max(x1 - x0, 1.0), max(y1 - y0, 1.0)
         seen.append(
@@ -237,7 +237,7 @@ def _of_boxes(objects: Sequence[Mapping[str, Any]], grey: npt.NDArray[np.float32
     if not seen:
         return [0.0, *[np.nan] * (len(BOX_PROPERTIES) - 1)]
     table = np.array(seen)
-    # Boxes that lie outside the picture have no seat; the others tell.
+    # Boxes that lie outside the image are not counted.
     known = np.isfinite(table)
     means = np.where(known, table, 0.0).sum(axis=0) / np.where(
         known.any(axis=0), known.sum(axis=0), 1

@@ -19,12 +19,11 @@ from twinset.core.stats.hypothesis_tests import Floats, discoveries, two_sample
 Bits = npt.NDArray[np.float32]
 Slots = tuple[int, ...]
 
-ALPHA = 0.05
-"""False discovery rate over everything searched, a third of it for each depth."""
+ALPHA = 0.05  # false discovery rate over everything searched, a third of it for each depth
+# Smallest count that is reported: 1 to 10 rows may point at a person, the usual limit of table cells.
 MIN_REPORTED = 11
-"""Smallest count that is reported: 1 to 10 rows may point at a person, the usual limit of table cells."""
 
-_BEAM = 200  # pairs that are extended to triples: all pairs of 100 conditions would take minutes
+_BEAM = 200  # pairs that are extended to triples, which bounds the time of the search
 _MAX_CANDIDATES = 400  # slices that are tested again each time one is named
 _MIN_ROWS = 20  # in fewer rows the normal test of two shares is off
 _MIN_RATIO = (

@@ -22,7 +22,7 @@ FORMS = ("uint8", "uint16", "float32")
 _PNG_COMPRESSION = 1  # fixed, so that equal pixels are equal bytes; higher costs time, saves little
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3  # PNG's colour type of images whose pixels are numbers of colours
-_OPENCV_CHANNELS = (1, 3, 4)
+_OPENCV_CHANNELS = (1, 3, 4)  # the numbers that OpenCV writes
 
 
 def decode_pixels(data: bytes) -> Pixels:

@@ -132,7 +132,7 @@ def _as_given(changed: Pixels, image: Pixels) -> Pixels:
 _FOG_LIGHT, _FOG_SHARE = 0.82, 0.88
 _RAIN_LIGHT, _SNOW_LIGHT = 0.78, 0.96
 _NIGHT = (0.30, 0.34, 0.50)  # what is left of red, green and blue
-_GLARE = (1.0, 0.95, 0.82)
+_GLARE = (1.0, 0.95, 0.82)  # warm white of a low sun
 
 
 def fog(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:

@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 DefectAndMask = tuple[Pixels, Mask]
 
-_MAX_TRIES = 200
+_MAX_TRIES = 200  # draws, each a quarter larger, before an image is given up as too small
 
 
 def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:

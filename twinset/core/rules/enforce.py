@@ -17,7 +17,7 @@ from twinset.core.rules.repair_rows import RowRules, Touched
 Redraw = Callable[[int], Dataset]
 _GENTLE_ROUNDS, _ROUNDS, _PATIENT_ROUNDS = 2, 8, 150
 _MIN_DRAW, _MIN_FULL_DRAW, _HOPELESS = 64, 1_024, 2_000
-_BORROWINGS = 6
+_BORROWINGS = 6  # donors that are tried: two for each of three widths of columns
 
 
 @dataclass(frozen=True)

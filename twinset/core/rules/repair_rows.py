@@ -179,7 +179,7 @@ def _is_multiple(coefficient: float, step: float | None, unit: float) -> bool:
     return abs(ratio - round(ratio)) < 1e-9
 
 
-MAX_SUBSETS = 40
+MAX_SUBSETS = 40  # sets of columns of one size that are tried: wide rules have thousands
 
 
 def move_one_hot(rule: Rule, learned: RuleStatistics, scene: RepairState, rows: Rows) -> None:
@@ -256,7 +256,7 @@ def move_dependency(rule: Rule, learned: RuleStatistics, scene: RepairState, row
     column[own] = learned.decided(scene.table.take(own)).astype(column.dtype)
 
 
-_PASSES = 30
+_PASSES = 30  # rules that overlap settle in a few; the rest is drawn again
 Touched = npt.NDArray[np.bool_]
 
 

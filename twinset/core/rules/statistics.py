@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twinset.core.data.schema import Field
 
 Floats = npt.NDArray[np.float64]
-_KEPT_VALUES = 512
+_KEPT_VALUES = 512  # quantiles: enough to draw a value from the real distribution
 
 
 @dataclass(frozen=True)

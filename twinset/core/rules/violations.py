@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from twinset.core.data.rule import Rule
 
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_DAY = 86_400e6
+_DAY = 86_400e6  # microseconds
 Operand = Literal["number", "time", "text", "truth", "constant"]
 
 
@@ -232,7 +232,7 @@ def microseconds(value: object, text: str) -> float:
     return float(moment.astype(np.int64))
 
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-6  # difference of a sum that counts as none: below any unit of money
 _ONES = ("1", "1.0", "true")
 _ZEROS = ("0", "0.0", "false")
 

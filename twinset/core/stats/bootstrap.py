@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-MAX_GROUPS = 50
+MAX_GROUPS = 50  # of rows: a replicate costs one product with as many sums
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,8 @@ Ban = Mapping[int, int]
 """Factor -> level of a combination that never comes."""
 Weights = npt.NDArray[np.float64]
 
-_N_CANDIDATES = 30
-MAX_TRIES = 200
+_N_CANDIDATES = 30  # rows of which the one that covers most is taken
+MAX_TRIES = 200  # draws before a row without banned combinations is given up
 
 
 class Coverage:

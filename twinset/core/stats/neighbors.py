@@ -9,14 +9,9 @@ import numpy.typing as npt
 
 from twinset.core.errors import ParameterError
 
-_BLOCK_CELLS = 4_000_000
-"""Cells of one block of distances: 16 MB of float32, 32 MB of float64."""
-
-_SPARE = 4
-"""Candidates looked at beyond k, because the first pass orders them in single precision."""
-
-_STRIDES = 16
-"""Reference rows that share one least score when candidates are picked."""
+_BLOCK_CELLS = 4_000_000  # of one block of distances: 16 MB of float32, 32 MB of float64
+_SPARE = 4  # candidates beyond k, because the first pass orders them in single precision
+_STRIDES = 16  # reference rows that share one smallest score when candidates are picked
 
 Distances = npt.NDArray[np.float64]
 

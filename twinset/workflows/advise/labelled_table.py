@@ -129,7 +129,7 @@ def _time(real: Dataset, columns: AdviseOptions) -> tuple[Floats | None, bool]:
 
 
 def _amount(real: Dataset, name: str) -> Floats:
-    if real.schema[name].kind not in ("number", "integer"):
+    if not real.schema[name].is_numeric:
         raise _wrong_kind(real, name, "amount", "numbers", "")
     values = real.values(name)
     if not np.isfinite(values).all() or (values < 0).any():

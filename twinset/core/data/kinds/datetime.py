@@ -11,7 +11,13 @@ import pyarrow.compute as pc
 
 from twinset.core.data.kinds.kind import ColumnKind, ColumnSample, Encoding, Floats
 
-MICROSECONDS = {"day": 86_400e6, "hour": 3_600e6, "minute": 60e6, "second": 1e6, "milli": 1e3}
+MICROSECONDS = {
+    "day": 86_400e6,
+    "hour": 3_600e6,
+    "minute": 60e6,
+    "second": 1e6,
+    "milli": 1e3,
+}  # of each unit
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _N_LOOKED_AT = 50  # texts that must look like dates before the whole column is parsed
 

@@ -22,18 +22,28 @@ from twinset.core.image.codec import Pixels, open_cv
 
 Floats = npt.NDArray[np.float32]
 
+# Grey levels of a histogram, side of the image for edges, cells a side, directions, rings of frequency,
+# uniform local binary patterns of 8 neighbors (58, and one for all others).
 _LEVELS, _EDGE_SIDE, _CELLS, _DIRECTIONS, _RINGS, _PATTERNS = 15, 64, 3, 8, 24, 59
-_QUALITY = 7
-_WINDOW = 256
-_PERIOD = 8
+_QUALITY = 7  # numbers of `_quality`
+_WINDOW = (
+    256  # pixels: frequencies of images of different size are compared in a window of one size
+)
+_PERIOD = 8  # pixels: the blocks of JPEG
 BLOCKS = (3 * (_LEVELS + 1), _CELLS**2 * _DIRECTIONS, _RINGS, _PATTERNS, _QUALITY)
-"""How many numbers speak of colours, edges, frequencies, texture and quality."""
+"""How many numbers describe colours, edges, frequencies, texture and quality."""
 SIZE = sum(BLOCKS)
 
-_FIT_IMAGES = 2_000
-_QUIETEST = 1e-8
-_KNEE = 3.0
-_LEAST_SPREADS = (0.01, 0.01, 0.3, 0.04, 0.05)
+_FIT_IMAGES = 2_000  # images that scales are measured on: decoding them takes the time
+_QUIETEST = 1e-8  # power added before the logarithm: below the rounding of 8 bits
+_KNEE = 3.0  # usual spreads from which on differences count logarithmically
+_MIN_SPREADS = (
+    0.01,
+    0.01,
+    0.3,
+    0.04,
+    0.05,
+)  # of each group: what a few hundred pixels vary by chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +83,7 @@ class Classical(Embedder):
         spread = known.std(axis=0, dtype=np.float64)
         # What never changes among real images still tells where it changes among others; but the
         # chance of a few hundred pixels must not be blown up to what tells images apart.
-        least, sizes = np.repeat(_LEAST_SPREADS, BLOCKS), np.repeat(BLOCKS, BLOCKS)
+        least, sizes = np.repeat(_MIN_SPREADS, BLOCKS), np.repeat(BLOCKS, BLOCKS)
         spread = np.maximum(spread, least)
         weight = 1 / (spread * np.sqrt(sizes))
 
@@ -189,7 +199,7 @@ def _uniform_patterns() -> npt.NDArray[np.int64]:
 
 
 _PLACE_OF_PATTERN = _uniform_patterns()
-_ROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+_ROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # the 8 neighbors
 
 
 def _patterns(window: Floats) -> Floats:

@@ -26,9 +26,9 @@ from twinset.core.image.codec import Pixels
 Family = Literal["onnx", "torchvision", "timm"]
 
 _EXTRA = "embedders"
-_AT_ONCE = 16
+_AT_ONCE = 16  # images in memory at a time
 _HEADS = ("fc", "classifier", "head", "heads")
-_DEFAULT_SIDE = 224
+_DEFAULT_SIDE = 224  # pixels: the side that networks for ImageNet are trained on
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from twinset.core.features.torch_device import one_thread, require_torch
 
 WORDS = "words"
 """Name of the default embedder of texts."""
-TEXT_SIZE = 2_048
-"""Buckets of hashed words: a dense row takes 8 KB, and few of a corpus' frequent words collide."""
+TEXT_SIZE = 2_048  # buckets of hashed words: a dense row takes 8 KB, and few frequent words collide
 
 _MAX_CACHED = 200_000  # texts whose vectors are kept: 300 MB of the longest ones
 _MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained on; later tokens are ignored
