@@ -78,7 +78,7 @@ def hash_embedders(names: Sequence[str]) -> list[tuple[str, str]]:
     [('classical', '')]
     """
     found = []
-    for parts in map(EmbedderName.of, names):
+    for parts in map(EmbedderName.parse, names):
         plain = replace(parts, file=Path(parts.file).name) if parts.file else parts
         shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
         found.append((str(plain), _weights(parts).sha256 if parts.file else shipped))

@@ -53,7 +53,7 @@ def our_faults() -> Iterator[None]:
 def _where(value: Any) -> Any:
     """Return a condition as a mapping; text has the form of the command line."""
     with our_faults():
-        where = None if value is None else Where.of(value)
+        where = None if value is None else Where.from_value(value)
     return None if where is None else where.to_json()
 
 
