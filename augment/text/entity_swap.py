@@ -251,33 +251,18 @@ class _Pool:
 
 def _pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, _Pool]:
     """Return the values of each label in the texts of a set, with the first span of each as its donor."""
-    entries: dict[str, dict[str, tuple[str, int, float]]] = {}
+    entries: dict[str, dict[str | int, tuple[str, int, float]]] = {}
     for k, (label, surface) in enumerate(zip(rows.labels, rows.marked.surfaces())):
-        if label is None or not surface.strip():
-            continue
-        own = entries.setdefault(label, {})
-        value, first, count = own.get(surface.casefold(), (surface, k, 0.0))
-        own[surface.casefold()] = (value, first, count + 1)
-    even = weights == "even"
-    return {
-        label: _Pool.from_entries(
-            (value, k, 1.0 if even else count) for value, k, count in own.values()
-        )
-        for label, own in entries.items()
-    }
+        if label is not None and surface.strip():
+            key = surface.casefold() if weights == "even" else k
+            entries.setdefault(label, {}).setdefault(key, (surface, k, 1.0))
+    return {label: _Pool.from_entries(own.values()) for label, own in entries.items()}
 
 
 def donor_ids(rows: TextRows, donors: Ints, sources: Ints) -> list[list[str]] | None:
     """Return by row the ids of the other rows that its new values come from; None: rows have no ids.
 
-    Parameters
-    ----------
-    rows : TextRows
-        The texts.
-    donors : numpy.ndarray of int, shape (n, k)
-        As `EntitySwap.draw` returns them.
-    sources : numpy.ndarray of int, shape (s,)
-        Which row each span is from.
+    `donors` is that of `EntitySwap.draw`, shape (n, k), and `sources` the row of each span, shape (s,).
     """
     if "_id" not in rows.dataset.records.column_names:
         return None
