@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from twinset.workflows.paraphrase.sheet import Item
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
-_MOST_NAMED = 5
+_MAX_NAMED = 5  # templates in a note: one line of a terminal
 
 
 def command(
@@ -145,8 +145,8 @@ def _print_passed_over(plan: RequestPlan) -> None:
 
 def _named(items: Sequence[Item]) -> str:
     names = [f"{item.label}-{item.number}" for item in items]
-    more = f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+    more = f" and {len(names) - _MAX_NAMED} more" if names[_MAX_NAMED:] else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def _ask_and_write(
@@ -159,35 +159,35 @@ def _ask_and_write(
     from twinset.workflows.paraphrase.requests import prompt_digest
 
     with progress_bar() as progress:
-        asked = paraphrase(
+        answers = paraphrase(
             sheet, plan, endpoint, cache=cache, concurrency=concurrency, progress=progress
         )
-    if not asked.n_accepted:
+    if not answers.n_accepted:
         raise DataError(
             "no other wording was accepted, and nothing was written",
-            got=_told(asked, plan) or "no template that could be asked about",
+            got=_problems(answers, plan) or "no template that could be asked about",
             todo="see --dry-run; try another model, a longer --timeout or a larger --budget",
         )
     model = plan.jobs[0].request.body["model"]
-    n_refused = sum(asked.refused.values())
+    n_refused = sum(answers.refused.values())
     head = (
         "Other wordings by `twinset paraphrase`: read them before you use them. Each stands behind the",
         "template that it says again, with the beginning of the SHA-256 of its request.",
         f"model: {' '.join(str(model).split())}",
         f"prompt: {prompt_digest()}",
-        f"accepted: {asked.n_accepted}, refused: {n_refused}",
+        f"accepted: {answers.n_accepted}, refused: {n_refused}",
     )
-    write_text(out, sheet.with_variants(asked.variants, head))
-    print(f"{asked.n_accepted} wordings accepted for {len(asked.variants)} templates: {out}")
-    if told := _told(asked, plan):
-        print(f"Note: {told}")
+    write_text(out, sheet.with_variants(answers.variants, head))
+    print(f"{answers.n_accepted} wordings accepted for {len(answers.variants)} templates: {out}")
+    if problems := _problems(answers, plan):
+        print(f"Note: {problems}")
     _print_passed_over(plan)
 
 
-def _told(asked: ParaphraseResult, plan: RequestPlan) -> str:
+def _problems(answers: ParaphraseResult, plan: RequestPlan) -> str:
     """Return in one sentence what was refused and what has no answer."""
-    parts = [f"{count} refused because {why}" for why, count in asked.refused.most_common()]
-    failed = [job.item for job in plan.jobs if job.position in asked.failed]
+    parts = [f"{count} refused because {why}" for why, count in answers.refused.most_common()]
+    failed = [job.item for job in plan.jobs if job.position in answers.failed]
     if failed:
-        parts.append(f"no answer about {_named(failed)}: {next(iter(asked.failed.values()))}")
+        parts.append(f"no answer about {_named(failed)}: {next(iter(answers.failed.values()))}")
     return "; ".join(parts)
