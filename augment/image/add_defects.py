@@ -1,4 +1,4 @@
-"""Put defects onto images of faultless surfaces; each comes with its exact mask."""
+"""Add defects to images of faultless surfaces, each with its exact mask."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _HIGHEST_ID = 2**31 - 1  # labels hold ids of 32 bits with a sign
 
 @dataclass(frozen=True, kw_only=True)
 class AddDefects(SeededImages):
-    """Put defects onto images of faultless surfaces; each comes with its exact mask.
+    """Add defects to images of faultless surfaces, each with its exact mask.
 
     The set needs columns of id maps and objects, which may be empty: a folder `images/` beside `masks/`
-    and an `objects.csv` that does not name the good images is read that way. What a defect covers of an
-    earlier object is taken off that object, and keypoints under it become hidden (v = 1).
+    and an `objects.csv` without the good images is read that way. Pixels under a defect no longer belong
+    to the object below, and keypoints under it become hidden (v = 1).
 
     Parameters
     ----------

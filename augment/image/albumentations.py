@@ -16,19 +16,19 @@ class Albumentations(SeededImages):
     """Vary images by flips, affine moves, light, blur and noise; masks, boxes and keypoints follow.
 
     Where a row has an id map, boxes, areas and the truncated flag are derived from the transformed
-    map and so are exact; objects that vanish are dropped. Without a map, outlines are moved corner by
-    corner, and boxes alone stay exact while they stay upright; turned ones are bounded and flagged
-    "approximate". Keypoints go where the pixels go; in a mirror the words left and right in their names
-    change places. Images may be uint8, uint16 or float32, of any number of channels; they come out as
-    PNG or TIFF. Other columns keep the values of the parent row. Every row has its own seed, so it does
-    not matter in which order or on how many workers rows are made.
+    map and so are exact; objects that vanish are removed. Without a map, outlines are moved corner by
+    corner, and boxes alone stay exact while they stay upright; rotated ones are bounded and flagged
+    "approximate". Keypoints move with the pixels; in mirrored images the words left and right in their
+    names are exchanged. Images may be uint8, uint16 or float32, of any number of channels; they come out as
+    PNG or TIFF. Other columns keep the values of the parent row. Every row has its own seed, so order and
+    number of workers change nothing.
 
     Parameters
     ----------
     transforms : sequence of mapping
-        Transforms in order, each ``{name: settings}`` in the words of albumentations 2.0.8, e.g.
-        ``[{HorizontalFlip: {p: 0.5}}, {RandomFog: {p: 0.1}}]``. Only transforms that keep labels
-        true are allowed; the others are refused with the reason.
+        Transforms in order, each ``{name: settings}`` as in albumentations 2.0.8, e.g.
+        ``[{HorizontalFlip: {p: 0.5}}, {RandomFog: {p: 0.1}}]``. Transforms that would make
+        labels wrong are an error, which gives the reason.
 
     Raises
     ------

@@ -20,9 +20,9 @@ from ._rows import Row
 class Cutmix(Mixing):
     """Cover a rectangle of each image by a part of another one, with the labels of both.
 
-    What the rectangle hides of an object is taken off its pixels, box and visible fraction; an object
-    that it hides wholly loses its label. Objects need an id map: a box alone cannot tell what is left.
-    Where a target label exists, only images of one label meet, so it stays right.
+    Pixels, boxes and visible fractions of partly hidden objects are updated; hidden objects lose their
+    labels. Objects need an id map: a box does not show what remains of them. If there is a target, only
+    images of one label are combined, so that it stays right.
 
     Parameters
     ----------

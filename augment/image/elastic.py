@@ -27,16 +27,15 @@ _MAX_STEPS, _PRECISION = 40, 1e-3
 class Elastic(SeededImages):
     """Bend images by a smooth random field; id maps, boxes and keypoints bend with them exactly.
 
-    A coarse grid of random shifts is enlarged to the image's size, so that it takes little time, and
-    made gentle enough that no part of the image folds over another. Objects need an id map: a box
-    alone cannot tell what fills it.
+    A coarse grid of random shifts is enlarged to the size of the image, and scaled down until no part of
+    the image folds over another. Objects need an id map: a box does not show what fills it.
 
     Parameters
     ----------
     shift : float
-        Spread of the shifts over the image's longer side, above 0, at most 0.1.
+        Standard deviation of the shifts over the longer side of the image, above 0, at most 0.1.
     n_cells : int
-        Cells of the grid along the longer side, 2 to 32; more of them make finer waves.
+        Cells of the grid along the longer side, 2 to 32; more cells give finer waves.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Let a second image of the same label shine through each image."""
+"""Blend each image with a second one of the same label."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from ._rows import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Mixup(Mixing):
-    """Let a second image of the same label shine through each image.
+    """Blend each image with a second one of the same label.
 
-    For classified images: only images of one target label are blended, so the label stays whole and
-    right, instead of being split in shares that a table of labels cannot hold. Images with objects are
-    refused: two objects would own one pixel.
+    For classified images: only images of one target label are blended, so that the label stays right and
+    is not split into shares. Images with objects are an error: two objects would own one pixel.
 
     Parameters
     ----------

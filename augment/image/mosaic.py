@@ -1,4 +1,4 @@
-"""Put parts of four images into one; id maps, boxes and keypoints of all four come along."""
+"""Combine parts of four images into one, with id maps, boxes and keypoints of all four."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ._rows import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Mosaic(Mixing):
-    """Put parts of four images into one, with the labels of what is still to be seen of each.
+    """Combine parts of four images into one, with the labels of their visible objects.
 
-    The image keeps its size; a random point cuts it into four rectangles, of which one shows the image
-    itself and each other one a part of another image of the same chunk, scaled. Objects whose pixels all
-    fall away lose their labels: no box is left without its object. Where a target label exists, only
-    images of one label meet. Columns other than image, id map and objects keep the parent's values.
+    The image keeps its size; a random point divides it into four rectangles. One shows the image itself,
+    each other one a scaled part of another image of the same chunk. Objects without visible pixels lose
+    their labels. If there is a target, only images of one label are combined. Columns other than image,
+    id map and objects keep the parent's values.
 
     Parameters
     ----------
     scale_range : tuple of float
         Scale of the parts, smallest and largest, 0.1 to 4; raised where a part would not fill its place.
     centre_range : tuple of float
-        Where the cutting point may lie, as shares of width and height, 0.1 to 0.9.
+        Position of the dividing point, as shares of width and height, 0.1 to 0.9.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Put fog, rain, snow, night, glare and the faults of a camera over images; labels stay."""
+"""Add fog, rain, snow, night, glare and camera faults to images; labels stay."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ EFFECTS = {**WEATHER, **CAMERA}
 
 @dataclass(frozen=True, kw_only=True)
 class Weather(SeededImages):
-    """Put fog, rain, snow, night or glare over images; every label stays where it is.
+    """Add fog, rain, snow, night or glare to images; all labels stay.
 
-    Each image gets one kind, drawn by the weights, at an amount drawn from the range. Faults of the
-    camera can be given as kinds too. Thick fog or deep night may hide an object that is still labelled:
-    that is what the amount is for.
+    Each image gets one kind, drawn by the weights, at a random amount. Camera faults are kinds too. Thick
+    fog or deep night may hide an object that is still labelled: limit it by `amount_range`.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ class Weather(SeededImages):
     Raises
     ------
     UnknownNameError
-        A kind is none of these.
+        A kind is unknown.
     ParameterError
         A number is out of its range.
 

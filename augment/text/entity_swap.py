@@ -1,4 +1,4 @@
-"""Put other values of the same label in place of the entities of real texts; spans move along."""
+"""Replace entities of real texts by other values of the same label; spans move along."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ _FIRST_OF_LEXICON = -2  # donors count down from here through the entries of the
 
 @dataclass(frozen=True, kw_only=True)
 class EntitySwap(Augmenter):
-    """Put other values of the same label in place of the entities of real texts; spans move along.
+    """Replace entities of real texts by other values of the same label; spans move along.
 
-    Values come from the texts at hand, which in a recipe are those of the train rows that the step
-    selects and never the holdout, or from a lexicon that you give. A text keeps its sentence, so its label
-    stays right where the label does not hang on the value itself. One value that stands twice in a text
-    is replaced by one value twice. Capital letters follow the place: a value that begins a sentence
-    keeps its capital, a text in lowercase or in capitals stays so; English "a" and "an" before a
-    value agree with it. Spans that overlap others are left alone. Works on the first column of texts
-    and the first of spans.
+    Values come from the given texts (in a recipe the selected train rows, never the holdout) or from a
+    lexicon. A text keeps its sentence, so its label stays right if it does not depend on the value. A
+    value that occurs twice in a text is replaced by the same value twice. Capital letters follow the
+    place: a value that begins a sentence keeps its capital, a text in lowercase or in capitals stays so;
+    English "a" and "an" before a value agree with it. Overlapping spans are not changed. Works on the
+    first column of texts and the first of spans.
 
-    A row names as parents the row it was made from and those its values were first seen in.
+    Parents of a row are its own row and those that its new values are from.
 
     Parameters
     ----------
@@ -49,14 +48,14 @@ class EntitySwap(Augmenter):
     labels : sequence of str
         Labels that are replaced; all by default.
     weights : {"even", "seen"}
-        Whether the values of a label come equally often, or as often as they stand in the texts.
+        Whether the values of a label are equally likely, or as frequent as in the texts.
     lexicon : mapping of str to sequence or mapping
         Label -> values, or values with weights, e.g. ``{city: {Paris: 3, Rome: 1}}``. In a recipe also
         the name of a file with a value a line, or value, tab and weight: ``{city: cities.txt}``.
     lexicon_share : float
         Share of the replacements of a label with a lexicon that come from there, the others from texts.
     fixes_articles : bool
-        Whether "a" and "an" before a value are made to agree; for texts that are not English: false.
+        Whether to adapt "a" and "an" before a value; false for texts that are not English.
 
     Raises
     ------
@@ -251,33 +250,18 @@ class _Pool:
 
 def _pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, _Pool]:
     """Return the values of each label in the texts of a set, with the first span of each as its donor."""
-    entries: dict[str, dict[str, tuple[str, int, float]]] = {}
+    entries: dict[str, dict[str | int, tuple[str, int, float]]] = {}
     for k, (label, surface) in enumerate(zip(rows.labels, rows.marked.surfaces())):
-        if label is None or not surface.strip():
-            continue
-        own = entries.setdefault(label, {})
-        value, first, count = own.get(surface.casefold(), (surface, k, 0.0))
-        own[surface.casefold()] = (value, first, count + 1)
-    even = weights == "even"
-    return {
-        label: _Pool.from_entries(
-            (value, k, 1.0 if even else count) for value, k, count in own.values()
-        )
-        for label, own in entries.items()
-    }
+        if label is not None and surface.strip():
+            key = surface.casefold() if weights == "even" else k
+            entries.setdefault(label, {}).setdefault(key, (surface, k, 1.0))
+    return {label: _Pool.from_entries(own.values()) for label, own in entries.items()}
 
 
 def donor_ids(rows: TextRows, donors: Ints, sources: Ints) -> list[list[str]] | None:
     """Return by row the ids of the other rows that its new values come from; None: rows have no ids.
 
-    Parameters
-    ----------
-    rows : TextRows
-        The texts.
-    donors : numpy.ndarray of int, shape (n, k)
-        As `EntitySwap.draw` returns them.
-    sources : numpy.ndarray of int, shape (s,)
-        Which row each span is from.
+    `donors` is that of `EntitySwap.draw`, shape (n, k), and `sources` the row of each span, shape (s,).
     """
     if "_id" not in rows.dataset.records.column_names:
         return None

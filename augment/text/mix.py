@@ -1,4 +1,4 @@
-"""Put the beginning of each text together with the end of another one of its class; spans stay exact."""
+"""Combine the beginning of each text with the end of another one of its class; spans stay exact."""
 
 from __future__ import annotations
 
@@ -33,26 +33,24 @@ _WORD = re.compile(r"\w")
 
 @dataclass(frozen=True, kw_only=True)
 class Mix(Augmenter):
-    """Put the beginning of each text together with the end of another one of its class.
+    """Combine the beginning of each text with the end of another one of its class.
 
-    Two texts meet at like seams: before a span of one label, behind a span of one label, or where a
-    clause begins after punctuation; never inside a span. "Play Yesterday | by the Beatles" and
-    "I want to hear Africa | on Spotify" make "Play Yesterday on Spotify". Where there is a target of
-    labels, only texts of one label meet, so it stays right. A made text that is nearly one of the texts
-    at hand, or was made before, is refused and another seam or partner tried. A text for which none is
-    found stays as it is, and a warning tells how many those are. Works on the first column of texts and
-    the first of spans.
+    Two texts are joined at seams of one kind: before a span of one label, behind a span of one label, or
+    where a clause begins after punctuation; never inside a span. "Play Yesterday | by the Beatles" and
+    "I want to hear Africa | on Spotify" make "Play Yesterday on Spotify". If there is a target,
+    only texts of one label are combined, so that it stays right. A new text that is nearly one of the
+    given texts, or was written before, is rejected, and another seam or partner tried. A text without a
+    partner stays, and a warning gives their number. Works on the first column of texts and of spans.
 
-    A row names as parents both texts, and those that its swapped values stand in.
+    Parents of a row are both texts, and those that its swapped values are from.
 
     Parameters
     ----------
     max_overlap : float
-        A made text that shares more than this part of its words with any one text at hand is a near
-        copy and refused; 0 to 1. Parts are counted of the longer text, each word once.
+        Largest share of words that a new text has in common with any given text, 0 to 1; words count
+        once, as a share of the longer text.
     swap_rate : float
-        Share of the entities of the made texts that are then replaced by other values of their label, as
-        `text.entity_swap` does.
+        Share of the entities of the new texts that are then replaced as by `text.entity_swap`.
     tries : int
         Pairs of seams tried for each text, 1 or more.
 

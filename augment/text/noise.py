@@ -1,4 +1,4 @@
-"""Write texts as people type, say and scan them: with faults at given rates, spans moved along."""
+"""Add errors of typing, speech and scanning to texts at given rates; spans move along."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ from ._wordings import EMOJI, wordings
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(Seeded):
-    """Write texts as people type, say and scan them, with faults at given rates; spans move along.
+    """Add errors of typing, speech and scanning to texts at given rates; spans move along.
 
-    A rate is the share of its units that are touched, each by itself; a unit is something that this kind
-    of noise can change, and a touched one always changes. Kinds follow one another in the order below,
-    from words to letters, each on what those before have left. Labels and spans stay: every span keeps
-    its place in the list and marks the same thing, and its value follows the text; what it was is found
-    in the parent row. No grapheme cluster (an emoji of several parts, a letter with its marks) is ever
-    split, no span gets empty. Works on the first column of texts and the first of spans.
+    A rate is the probability that a unit changes; units are what a kind of noise can change. Kinds are
+    applied in the order below, from words to letters, each to the result of those before. Labels stay,
+    every span keeps its place in the list and marks the same entity, and its value follows the text; the
+    parent row has the former value. Grapheme clusters (an emoji of several parts, a letter with its
+    marks) are not split, and no span becomes empty. Works on the first column of texts and of spans.
 
     Parameters
     ----------
@@ -77,18 +76,18 @@ class Noise(Seeded):
     ocr : float
         Share of characters and pairs that a scanner confuses which are misread.
     protect : {"entities", "values", "none"}
-        What of the spans stays: all; the value but for case, accents and blanks; nothing.
+        Protected part of spans: all; the value except case, accents and blanks; nothing.
     keyboard : {"qwerty", "azerty", "qwertz"}
-        Which keys lie beside each other.
+        Keyboard that defines neighbouring keys.
     language : {"en", "de", "fr", "es"}
         Language of short forms, sound-alikes and fillers.
     synonyms : mapping of str to sequence of str
         Words or phrases in lowercase -> what may come instead; in a recipe also the name of a YAML
-        file with such a mapping. There are none by default: a word put in unseen may turn a label wrong.
+        file with such a mapping. There are none by default: an unchecked word may make a label wrong.
     cover : str, optional
-        Category whose values, e.g. templates, shall each come with every kind of noise that has a rate: the
-        rows of a value are assigned to the kinds in order, and the assigned kind touches at least one
-        unit of the text. The card tells which pairs lack.
+        Category whose values, e.g. templates, are combined with every kind of noise that has a rate: the
+        rows of a value are assigned to the kinds in order, and the assigned kind changes at least one
+        unit of the text. The card lists the missing pairs.
 
     Raises
     ------

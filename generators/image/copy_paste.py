@@ -41,39 +41,39 @@ _EDGES = ("none", "feather", "poisson")
 class CopyPaste(Generator):
     """Paste objects cut out of the real training images onto them: more of the rare ones, exact labels.
 
-    Each synthetic image is a real one with objects of others laid over it. What they hide is taken off the
-    masks, boxes and visible fractions of those below. Only the rows given to `fit`, the train rows, are
-    cut or pasted on. Columns other than image, id map and objects keep the values of the image below.
-    `where` may ask for numbers of objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``:
-    these are met by pasting what lacks and no more, whatever the shares in `classes`.
+    Each synthetic image is a real one with objects of others pasted onto it. Masks, boxes and visible
+    fractions of the objects below are updated. Only train rows are cut out or pasted onto. Columns other
+    than image, id map and objects keep the values of the image below. Conditions may be on numbers of
+    objects, e.g. ``{"objects 'WBC'": {ge: 2}, "all objects": {lt: 30}}``: they are met by pasting the
+    missing objects and no others, whatever the shares in `classes`.
 
     Parameters
     ----------
     n_pastes_range : tuple of int
-        Fewest and most objects pasted onto an image, 1 to 200.
+        Smallest and largest number of objects pasted onto an image, 1 to 200.
     classes : sequence of str, or mapping of str to float, optional
-        Classes to paste, with shares when a mapping; all of them equally by default. A class that finds no
-        place on an image comes first at the next place, so that shares are exact, in each chunk of 64
-        images, but for those that still found none at its end.
+        Classes to paste, with shares when a mapping; all of them equally by default. A class that fits
+        nowhere on an image comes first on the next one, so that shares are exact in each chunk of 64
+        images, except for objects that are still unplaced at its end.
     scale_range : tuple of float
-        Scale of a pasted object, least and greatest, 0.1 to 10.
+        Scale of a pasted object, smallest and largest, 0.1 to 10.
     turn : float
-        Greatest turn either way in degrees, 0 to 180.
+        Largest rotation in degrees, 0 to 180.
     mirror : bool
         Whether half of the objects are mirrored.
     blend : {"none", "feather", "poisson", "mixed"}
-        How edges are blended; mixed takes each of the three as often, so that none can be learnt.
+        Blending of edges; mixed uses the three equally often, so that a model cannot learn one of them.
     match : float
-        How far an object's light is drawn to that of its new place, 0 to 1.
+        Share of the difference in brightness to its new place that is removed, 0 to 1.
     max_hidden_fraction : float
         Largest share of an object below that a paste may hide, 0 to 1.
     min_inside_fraction : float
-        Least share of a pasted object that must lie in the image, above 0, at most 1.
+        Smallest share of a pasted object that lies inside the image, 0.01 to 1.
     look_distance : float
-        Greatest difference of the median colours of two images, as a share of the whole range, for
-        objects of one to be pasted onto the other; 1 lets everything pass.
+        Largest difference in median colour, as a share of the whole range, between the image of an object
+        and the one that it is pasted onto; 1 allows all.
     masks_from_boxes : {"refuse", "ellipse", "grabcut"}
-        What tells the pixels of objects that have a box alone.
+        Masks of objects that have only a box: an error, an ellipse, or GrabCut.
 
     Raises
     ------
@@ -306,10 +306,10 @@ class _FittedCopyPaste(FittedGenerator):
         self.schema = real.schema
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` images; the first of them do not depend on how many are asked for.
+        """Return `n` images; the first of them do not depend on `n`.
 
-        `where` may speak of the columns of the set, which choose the image below, and of the numbers of
-        objects, of all of them (`all objects`) or of a label (`objects 'WBC'`), which pastes bring about.
+        Conditions on columns of the set choose the image below; conditions on numbers of objects (`all
+        objects`, or `objects 'WBC'` of a label) are met by pasting.
         """
         most = self._settings.n_pastes_range[1]
         plain, wish = CountWish.from_where(

@@ -1,4 +1,4 @@
-"""Draw scenes of meshes in three dimensions, with exact masks, depth and who hides whom."""
+"""Draw scenes of 3D meshes, with exact masks, depth and visible fractions."""
 
 from __future__ import annotations
 
@@ -39,13 +39,12 @@ _LEVELS: Mapping[str, Sequence[str]] = {"view": tuple(VIEWS), "light": tuple(LIG
 
 @dataclass(frozen=True, kw_only=True)
 class Meshes(Generator):
-    """Draw scenes of meshes in three dimensions, with exact masks, depth and who hides whom.
+    """Draw scenes of 3D meshes, with exact masks, depth and visible fractions.
 
     Needs no real data. Solids, or meshes of your own, stand on a ground and are seen by a pinhole camera.
-    A pixel belongs to the object that the ray through its centre meets first; from the map of these owners
-    come boxes, areas and visible fractions, and rays at each object alone show what others
-    and the edge of the image hide of it. Surfaces are dull, with one lamp and its shadows. A condition on
-    `n_objects`, `view` and `light` is met by construction.
+    A pixel belongs to the object that the ray through its centre meets first; this map of owners defines
+    boxes and areas, and rays at each object alone define its visible fraction. Surfaces are matt, lit by
+    one lamp that casts shadows. Conditions on `n_objects`, `view` and `light` are met by construction.
 
     Parameters
     ----------
@@ -55,30 +54,30 @@ class Meshes(Generator):
         Class -> `mesh` (box, capsule, cone, cylinder, sphere, torus) or `asset` (meshes that the recipe
         names), `colours`, `weight`, `tumble` (any side up), `points` (keypoints x, y, z).
     n_objects_range : tuple of int
-        Fewest and most objects, 1 to 30.
+        Smallest and largest number of objects, 1 to 30.
     scale_range : tuple of float
-        Longest side of an object over that of the ground that is seen, 0.03 to 0.6.
+        Longest side of an object over that of the visible ground, smallest and largest, 0.03 to 0.6.
     factors : mapping
         Condition -> its levels, with weights when a mapping: view (low, oblique, top), light (day,
         evening, overcast, night).
     ground_colour : str, optional
-        Colour of the ground, e.g. '#887766'; drawn when not given.
+        Colour of the ground, e.g. '#887766'; random by default.
     shadow : float
-        How much of the lamp's light shadows take away, 0 to 1.
+        Darkness of shadows, 0 to 1.
     samples : int
-        Rays along each side of a pixel that its colour is the mean of, 1 to 4.
+        Rays along each side of a pixel, 1 to 4; their mean is its colour.
     min_visible_fraction : float
-        Objects of which less is to be seen are no objects: they are dropped from map and labels.
+        Objects with a smaller visible fraction are removed from map and labels.
     depth : bool
-        Whether a column `depth` holds how far each pixel is away along the camera's axis: float32, TIFF, 0
-        where there is nothing. Formats of annotated images hold one column of images; take parquet.
+        Whether to add a column `depth`, the distance along the camera's axis: float32, TIFF, 0 where there
+        is nothing. Formats of annotated images hold one column of images; use parquet.
 
     Raises
     ------
     ParameterError
         A setting is outside its range, or the objects do not find room.
     UnknownNameError
-        A mesh, condition or level is none of those there are.
+        A mesh, condition or level is unknown.
 
     Examples
     --------
@@ -140,14 +139,14 @@ class Meshes(Generator):
     def with_assets(self, assets: Mapping[str, Dataset]) -> Meshes:
         """Return the generator with the meshes that it names, by the recipe's assets."""
         supplied = replace(self)
-        # No setting: what cards and addresses tell is the name of the asset, not its triangles.
+        # No setting: cards hold the name of the asset, not its triangles.
         object.__setattr__(supplied, "_forms", forms_of(read_mesh_classes(self.classes), assets))
         return supplied
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator ready to draw; `real` is not looked at."""
+        """Return the generator ready to draw; `real` is not used."""
         ready = self if self._forms is not None else self.with_assets({})
         return FittedMeshes(ready, ready._forms or {})
 
@@ -170,7 +169,7 @@ class FittedMeshes(FittedGenerator):
         )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` scenes; the first of them do not depend on how many are asked for."""
+        """Return `n` scenes; the first of them do not depend on `n`."""
         choices = self._choices.under(where, self.schema, _NAME).weights
         rows = []
         for _ in range(n):

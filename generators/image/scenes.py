@@ -47,46 +47,46 @@ class Scenes(Generator):
 
     Needs no real data. Each scene has a main object that meets the levels of scale, occlusion and
     truncation, measured on its pixels, and other objects behind it. A pixel belongs to the object that
-    covers a half of it or more; from the map of these owners come boxes, areas, visible fractions and who
-    hides which keypoint. Boxes of whole objects (`amodal_box`) are known too. `where` may speak of
-    `main_class`, `n_objects` and every condition, and is met by construction.
+    covers a half of it or more; this map of owners defines boxes, areas, visible fractions and hidden
+    keypoints. Labels also hold the box of the whole object (`amodal_box`). Conditions on `main_class`,
+    `n_objects` and all factors are met by construction.
 
     Parameters
     ----------
     size : int or tuple of int
         Side, or height and width, of the images in pixels, 32 to 4096.
     classes : mapping
-        Class -> what it looks like: `shape` (see the guide), `outline` with `points`, or `cutouts`, an
+        Class -> its appearance: `shape` (see the guide), `outline` with `points`, or `cutouts`, an
         asset of RGBA images; `colours`, `texture`, `weight`, `turn` (degrees), `tilt`.
     n_objects_range : tuple of int
-        Fewest and most objects, 1 to 200. A hidden main object needs a second one: where only one may
-        come, levels of occlusion other than none do not.
+        Smallest and largest number of objects, 1 to 200. A hidden main object needs a second one: scenes
+        of one object have the occlusion none.
     factors : mapping
         Condition -> its levels, with weights when a mapping: weather, light, blur, sensor, scale,
         occlusion, truncation, ground.
     forbidden : sequence of mapping
-        Combinations of levels that never come, e.g. ``[{weather: fog, light: glare}]``.
+        Combinations of levels that are not drawn, e.g. ``[{weather: fog, light: glare}]``.
     layout : {"random", "grid", "surface"}
-        Where the other objects stand; on a surface nearer ones are lower and larger.
+        Places of the other objects; on a surface, nearer ones are lower in the image and larger.
     ground_colour : str, optional
-        Colour of the ground, e.g. '#e8d9d0'; drawn when not given.
+        Colour of the ground, e.g. '#e8d9d0'; random by default.
     backgrounds : str, optional
-        Asset of photographs, windows of which are the ground "photograph"; it alone comes unless
-        `factors` names grounds.
+        Asset of photographs; random windows of them are the ground "photograph", which is the only ground
+        unless `factors` names others.
     perspective : float
-        How far the camera may stand aside, 0 (straight before the scene) to 0.5; the direction is drawn.
+        Largest tilt of the camera, 0 (frontal) to 0.5; its direction is random.
     shadow : float
-        How dark the shadows are, 0 to 1.
+        Darkness of shadows, 0 to 1.
     min_visible_fraction : float
-        Objects of which less is to be seen are no objects: they are dropped from map and labels.
+        Objects with a smaller visible fraction are removed from map and labels.
 
     Raises
     ------
     ParameterError
-        A setting is outside its range, a combination of levels cannot be laid out, or the main object
-        is to be hidden in scenes of one object.
+        A setting is outside its range, a combination of levels cannot be laid out, or scenes of one
+        object ask for occlusion.
     UnknownNameError
-        A shape, texture, condition or level is none of those there are.
+        A shape, texture, condition or level is unknown.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class Scenes(Generator):
 
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "mask", "boxes", "category", "integer"})
     chunk_rows: ClassVar[int] = (
-        8  # plans ask for few rows under many conditions, and a chunk is drawn whole
+        8  # plans need few rows under each of many conditions, and a chunk is drawn whole
     )
     needs_real: ClassVar[bool] = False
     extra: ClassVar[str | None] = "image"
@@ -154,7 +154,7 @@ class Scenes(Generator):
         """Return the generator with the cutouts and photographs that it names, by the recipe's assets."""
         named, size = assets_of(self.classes), self.height_width
         supplied = replace(self)
-        # No setting: what cards and addresses tell is the name of the asset, not its pixels.
+        # No setting: cards hold the name of the asset, not its pixels.
         images = SceneImages.read(named, self.backgrounds, assets, size)
         object.__setattr__(supplied, "_images", images)
         return supplied
@@ -162,7 +162,7 @@ class Scenes(Generator):
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
-        """Return the generator ready to draw; `real` is not looked at."""
+        """Return the generator ready to draw; `real` is not used."""
         if self._images is None:
             return FittedScenes(self.with_assets({}), SceneImages({}))
         return FittedScenes(self, self._images)
@@ -186,7 +186,7 @@ class FittedScenes(FittedGenerator):
         )
 
     def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
-        """Return `n` scenes; the first of them do not depend on how many are asked for."""
+        """Return `n` scenes; the first of them do not depend on `n`."""
         choices = self._choices.under(where, self.schema, _NAME)
         rows = []
         for _ in range(n):

@@ -153,7 +153,7 @@ def test_a_bad_cutout_is_reported_by_its_name(folder: Path) -> None:
         (encode_png(square()[..., 0]), "has no alpha.*1 channel;"),
         (encode_png(square(alpha=100)), "'bad.png' .*holds no object.*100 of 255.*128 or more"),
         (encode_png(square())[:-200], "'bad.png' .* breaks off"),
-        (encode_jpeg(square()[..., :3]), "'bad.png' is no PNG"),
+        (encode_jpeg(square()[..., :3]), "'bad.png' cannot be used: it is no PNG"),
     ]:
         with pytest.raises(DataError, match=words):
             kind_of(folder / "parts", UPRIGHT, good__png=encode_png(square()), bad__png=data)
