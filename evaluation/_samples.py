@@ -47,8 +47,8 @@ def draw_groups(
     synthetic: Dataset, reference: Dataset, replicates: int, rng: np.random.Generator
 ) -> tuple[Groups, Groups]:
     """Return the bootstrap groups of both sets; those of the reference are drawn first."""
-    of_reference = Groups.deal(len(reference), replicates, rng)
-    return Groups.deal(len(synthetic), replicates, rng), of_reference
+    of_reference = Groups.assign(len(reference), replicates, rng)
+    return Groups.assign(len(synthetic), replicates, rng), of_reference
 
 
 def row_encoder(comparison: Comparison, names: Sequence[str] | None = None) -> FeatureEncoder:

@@ -24,7 +24,7 @@ from benchmarks.timing import cpu_seconds
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.measurement.comparison import independent_columns
+from twinset.measurement.comparison import shuffle_columns
 from twinset.registry import build
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def _twin(name: str) -> Callable[[Dataset, int], Dataset]:
 
 
 OTHERS: dict[str, Callable[[Dataset, int], Dataset]] = {
-    "independent columns": lambda train, k: independent_columns(train, rng_for(k, "floor")),
+    "independent columns": lambda train, k: shuffle_columns(train, rng_for(k, "floor")),
     "the train rows again": lambda train, k: train,
     "tabular.trees": _twin("tabular.trees"),
     "tabular.copula": _twin("tabular.copula"),

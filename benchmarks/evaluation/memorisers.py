@@ -24,7 +24,7 @@ from benchmarks.markdown import table
 from benchmarks.results import Row, grouped
 from benchmarks.runner import Benchmark
 from benchmarks.tabular.sets import Roles, load
-from twinset.core.contracts import Generator, Remake, Score
+from twinset.core.contracts import Generator, Refit, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.features.encoder import FeatureEncoder
@@ -213,9 +213,9 @@ def memoriser_table(rows: Sequence[Row]) -> str:
     return table(["candidate", "metric", "value", "interval", "flagged", "passed", "family"], lines)
 
 
-def shadow_generators(draw: Draw) -> Mapping[str, Remake]:
+def shadow_generators(draw: Draw) -> Mapping[str, Refit]:
     """Return functions that make each candidate from any real rows, by its name."""
-    made: dict[str, Remake] = {
+    made: dict[str, Refit] = {
         "copy": lambda real, most, rng: real,
         "copy ±1": lambda real, most, rng: draw.read(
             with_jitter(real.to_pandas(), draw.roles, rng)
@@ -234,12 +234,12 @@ def shadow_generators(draw: Draw) -> Mapping[str, Remake]:
 def measure_shadows(job: Row) -> Row:
     """Return the results of both attacks on one candidate."""
     draw, name = adult_draw(job["seed"]), job["candidate"]
-    remake = shadow_generators(draw)[name]
+    refit = shadow_generators(draw)[name]
     released = draw.fresh
     if name != "fresh real rows":
-        released = remake(draw.train, N_ROWS, rng_for(draw.seed, "shadows", name))
+        released = refit(draw.train, N_ROWS, rng_for(draw.seed, "shadows", name))
     start = time.process_time()
-    found = scores(draw, released, (SHADOW, PLAIN), remake=remake)
+    found = scores(draw, released, (SHADOW, PLAIN), refit=refit)
     return {
         **job,
         "cpu": time.process_time() - start,

@@ -109,7 +109,7 @@ class GroupOutcomes(Metric):
         seed = draw_seed(rng)
         (real, real_drawn), (synthetic, synthetic_drawn) = (
             _mean_outcomes(
-                Groups.deal(len(rows), self.replicates, rng), members, outcome.matrix(rows)
+                Groups.assign(len(rows), self.replicates, rng), members, outcome.matrix(rows)
             )
             for rows, members in zip(sets, (groups.real, groups.synthetic))
         )

@@ -105,7 +105,7 @@ class Modes(Metric):
         centres, places, titles = comparison.cache["modes"]
         shares = []
         for rows in sets:
-            groups = Groups.deal(len(rows), self.replicates, rng)
+            groups = Groups.assign(len(rows), self.replicates, rng)
             square = (centres**2).sum(axis=1) - 2 * encoder.transform(rows) @ centres.T
             labels = np.asarray(square.argmin(axis=1), dtype=np.int64)
             shares.append(groups.shares(groups.counts(labels, len(titles))))

@@ -203,7 +203,7 @@ def covered_fraction(
     0.9
     """
     lost = find_underrepresented_rows(real, synthetic, sizes, tuples, min_rows, less_than)
-    groups = Groups.deal(len(real), replicates, rng)
+    groups = Groups.assign(len(real), replicates, rng)
     whole, drawn = groups.shares(groups.counts(lost.astype(np.int64), 2))
     return float(whole[0, 0]), drawn[:, 0]
 
@@ -256,7 +256,5 @@ def _regions(found: Sequence[Slice]) -> RegionShares:
     """Return the slices without counts that would disclose 1 to 10 rows."""
     regions: dict[bool, list[RegionShare]] = {True: [], False: []}
     for one in found:
-        values = one.to_json()
-        share = RegionShare(values["words"], values["real_share"], values["synthetic_share"])
-        regions[one.is_missing].append(share)
+        regions[one.is_missing].append(one.region)
     return RegionShares(tuple(regions[True]), tuple(regions[False]))

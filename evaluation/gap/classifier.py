@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -99,7 +99,7 @@ class Classifier(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1."""
         reference = comparison.reference.at_most(self.max_rows, rng)
-        kept = some_places(len(comparison.synthetic), self.max_rows, rng)
+        kept = sample_positions(len(comparison.synthetic), self.max_rows, rng)
         synthetic = comparison.synthetic.take(kept)
         if min(len(reference), len(synthetic)) < _MIN_ROWS:
             raise NotMeasurable(f"the discriminator needs at least {_MIN_ROWS} rows in each set")

@@ -99,7 +99,7 @@ class Conditionals(Metric):
         fractions = stray_fractions(forecast, chance)
         if comparison.value_only:
             return Measurement(float(fractions.mean()))
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         drawn = resample_fractions(forecast, chance, fractions, groups)
         n_columns = len(reference.schema.names)
         limit = [ColumnLimit(len(names), n_columns)] if len(names) < n_columns else []

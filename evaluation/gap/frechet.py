@@ -103,7 +103,7 @@ class Frechet(Metric):
                 f"{widest} directions, there are {there}"
             )
         reference, synthetic = draw_samples(comparison, n, rng)
-        groups = Groups.deal(n, self.replicates, rng), Groups.deal(n, self.replicates, rng)
+        groups = Groups.assign(n, self.replicates, rng), Groups.assign(n, self.replicates, rng)
         order = rng.permutation(n)
         rows = [(view.transform(reference), view.transform(synthetic)) for view in views]
         values = np.array([frechet_distance(*pair) for pair in rows])

@@ -110,7 +110,7 @@ class ImageLabels(Metric):
         features = _features(synthetic, comparison)
         found = [model.contradictions(features, synthetic, name) for name, model in models.items()]
         contradicted = np.column_stack([rows for rows, _ in found])
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         whole, drawn = groups.means(contradicted.astype(float))
         shares, names = whole[0], list(models)
         if comparison.value_only:

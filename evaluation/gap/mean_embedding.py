@@ -161,7 +161,7 @@ def _replicates(synthetic: Matrix, real: Matrix, b: int, rng: np.random.Generato
     """Return bootstrap replicates of the squared discrepancy, shape (b,)."""
     means = []
     for features in (real, synthetic):
-        groups = Groups.deal(len(features), b, rng)
+        groups = Groups.assign(len(features), b, rng)
         order = np.argsort(groups.group, kind="stable")
         starts = np.searchsorted(groups.group[order], np.arange(groups.size))
         sums = np.add.reduceat(features[order].astype(np.float64), starts, axis=0)

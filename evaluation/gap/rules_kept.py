@@ -99,7 +99,7 @@ class RulesKept(Metric):
         """Return the share of rows that violate a rule; facts name every violated rule."""
         train, synthetic, reference = comparison.train, comparison.synthetic, comparison.reference
         check_not_empty(comparison)
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
         if key not in comparison.cache:
             comparison.cache[key] = self._checks(train)

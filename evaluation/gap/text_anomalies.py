@@ -104,7 +104,7 @@ class TextAnomalies(Metric):
         anomalies = known.find_anomalies(synthetic)
         names = tuple(anomaly.name for anomaly in anomalies)
         rates = np.array([anomaly.rate for anomaly in anomalies])
-        drawn = _replicates(anomalies, Groups.deal(n, self.replicates, rng))
+        drawn = _replicates(anomalies, Groups.assign(n, self.replicates, rng))
         excess = rates - real_rates
         worst = int(np.argmax(excess))
         findings: tuple[Finding, ...] = ()

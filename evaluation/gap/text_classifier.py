@@ -109,7 +109,7 @@ class TextClassifier(Metric):
             score[test] = model.decision_function(features[test])
         threshold = np.quantile(score[~is_synthetic], 1 - _FALSE_POSITIVE_RATE, method="higher")
         (hits, hits_drawn), (errors, errors_drawn) = (
-            Groups.deal(n, self.replicates, rng).means(
+            Groups.assign(n, self.replicates, rng).means(
                 (score[rows] > threshold)[:, None].astype(np.float64)
             )
             for rows in (is_synthetic, ~is_synthetic)

@@ -88,7 +88,7 @@ class TextLabels(Metric):
         found = [_forecast(models[name], synthetic, features, name) for name in labels]
         forecast, chance = (np.column_stack(part) for part in zip(*found))
         fractions = stray_fractions(forecast, chance)
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         drawn = np.minimum(resample_fractions(forecast, chance, fractions, groups), 1.0)
         facts = {
             "stray_fractions": largest_first(labels, fractions),

@@ -123,7 +123,7 @@ class Texts(Metric):
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         sets = draw_samples(comparison, n, rng)
-        groups = [Groups.deal(len(part), self.replicates, rng) for part in sets]
+        groups = [Groups.assign(len(part), self.replicates, rng) for part in sets]
         seed = draw_seed(rng)
         found: list[Pattern] = []
         for name in names:

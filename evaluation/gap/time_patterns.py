@@ -101,7 +101,7 @@ class TimePatterns(Metric):
             known = [part[~np.isnan(part)] for part in times]
             if min(map(len, known)) < _MIN_ROWS:
                 continue
-            groups = [Groups.deal(len(part), self.replicates, rng) for part in known]
+            groups = [Groups.assign(len(part), self.replicates, rng) for part in known]
             found += _calendar(name, known, groups)
             if name == main:
                 found += _rhythm(name, known, groups)
@@ -237,6 +237,6 @@ def _gaps(
         yield title, 1.0, np.ones(replicates)
         return
     edges = np.unique(np.quantile(gaps[0], np.linspace(0, 1, _N_GAP_BINS + 1)[1:-1]))
-    groups = [Groups.deal(len(part), replicates, rng) for part in gaps]
+    groups = [Groups.assign(len(part), replicates, rng) for part in gaps]
     cells = [np.searchsorted(edges, part, side="right") for part in gaps]
     yield _cell_pattern(title, cells, len(edges) + 1, groups)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinset.core.contracts import Comparison
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.stats.neighbors import nearest
 
 from ._membership_attack import AttackTargets, Floats, Mask, Positions, distances_to_others
@@ -115,7 +115,7 @@ class ShadowPool:
         """Return the attacked rows and at most `most` others, from both sides by their sizes."""
         sizes = len(comparison.train), len(comparison.reference)
         left = [np.setdiff1d(np.arange(n), at) for n, at in zip(sizes, attacked)]
-        chosen = some_places(sum(map(len, left)), most, rng)
+        chosen = sample_positions(sum(map(len, left)), most, rng)
         in_train = chosen < len(left[0])
         return cls(attacked, (left[0][chosen[in_train]], left[1][chosen[~in_train] - len(left[0])]))
 

@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, SchemaError
 from twinset.core.findings import ColumnDistances, ComparisonBasis, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.comparison import independent_columns
+from twinset.measurement.comparison import shuffle_columns
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.registry import default_metrics
 
@@ -107,7 +107,7 @@ def test_fresh_real_rows_are_as_good_as_real() -> None:
 
 def test_independent_columns_are_found_different() -> None:
     train = people(1500, 1)
-    scores = scores_of(independent_columns(train, rng_for(9, "loose")), train=train)
+    scores = scores_of(shuffle_columns(train, rng_for(9, "loose")), train=train)
     for name in ("gap.pairs", "gap.classifier", "coverage.density_coverage"):
         assert scores[name].verdict == "different", name
     assert scores["gap.marginals"].verdict != "different"
@@ -235,9 +235,9 @@ def test_drift_between_train_and_a_later_holdout_is_told() -> None:
         metrics=metrics, seed=1,
     )  # fmt: skip
     assert nearest.verdict == "not measurable"
-    assert "later than the train part" in nearest.reason
+    assert "later than the train set" in nearest.reason
     basis = score.finding(ComparisonBasis)
-    assert basis.excluded == {"t": "the holdout is later than the train part"}
+    assert basis.excluded == {"t": "the holdout is later than the train set"}
     assert score.verdict == "different"
     assert basis.train_value == pytest.approx(score.value, abs=0.1)
 
@@ -274,7 +274,7 @@ def test_an_unknown_column_in_the_condition_is_the_users_mistake() -> None:
 
 
 def test_a_missing_library_is_not_measurable_and_other_faults_are_not_hidden() -> None:
-    absent = Sizes(seen=[], error=lambda: MissingExtraError.of("cv2", "image"))
+    absent = Sizes(seen=[], error=lambda: MissingExtraError.for_library("cv2", "image"))
     score = scores_of(people(50, 4), metrics=[("toy", absent)])["toy"]
     assert score.reason.startswith("this needs the library 'cv2'")
     with pytest.raises(ZeroDivisionError):
