@@ -10,6 +10,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder, shared_encoder
+from twinset.core.stats.bootstrap import Groups
 
 ROW_KINDS = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 MIN_SHOWN = 11  # a report that counted 1 to 10 real rows could single out people
@@ -40,6 +41,14 @@ def draw_samples(
 ) -> tuple[Dataset, Dataset]:
     """Return at most `n` random reference rows, then as many synthetic rows."""
     return comparison.reference.at_most(n, rng), comparison.synthetic.at_most(n, rng)
+
+
+def draw_groups(
+    synthetic: Dataset, reference: Dataset, replicates: int, rng: np.random.Generator
+) -> tuple[Groups, Groups]:
+    """Return the bootstrap groups of both sets; those of the reference are drawn first."""
+    of_reference = Groups.assign(len(reference), replicates, rng)
+    return Groups.assign(len(synthetic), replicates, rng), of_reference
 
 
 def row_encoder(comparison: Comparison, names: Sequence[str] | None = None) -> FeatureEncoder:

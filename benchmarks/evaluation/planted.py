@@ -21,12 +21,7 @@ import pyarrow as pa
 from benchmarks.datasets import text_dataset
 from benchmarks.evaluation import peer_sdmetrics
 from benchmarks.evaluation.image_faults import IMAGE_SETS, image_faults
-from benchmarks.evaluation.scores import (
-    classifier_differs,
-    different,
-    family_scores,
-    first_names,
-)
+from benchmarks.evaluation.scores import classifier_differs, different, family_scores, first_names
 from benchmarks.evaluation.table_faults import PLACES, TableCut, every_row, table_faults
 from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
 from benchmarks.markdown import NOTHING, bullets, count, percent, table

@@ -97,11 +97,7 @@ class PooledColumn:
 
     @classmethod
     def from_sets(
-        cls,
-        synthetic: Dataset,
-        reference: Dataset,
-        name: str,
-        cache: dict[str, Any] | None = None,
+        cls, synthetic: Dataset, reference: Dataset, name: str, cache: dict[str, Any] | None = None
     ) -> PooledColumn:
         """Return a column of both sets; `cache` keeps the reference's own column for other sets.
 

@@ -136,12 +136,7 @@ def _fit_forest(x: Floats, labels: Labels, n_labels: int, seed: int) -> Forecast
     counts = np.bincount(labels, minlength=n_labels) + 0.5
     rows, probabilities = _predict_out_of_bag(model, x)
     return Forecaster.sharpen(
-        model,
-        counts / counts.sum(),
-        probabilities,
-        labels[rows],
-        _FOREST_POWERS,
-        _MIN_FOREST_STRAY,
+        model, counts / counts.sum(), probabilities, labels[rows], _FOREST_POWERS, _MIN_FOREST_STRAY
     )
 
 

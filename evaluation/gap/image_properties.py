@@ -12,10 +12,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.features.image_statistics import box_labels, image_properties
 from twinset.core.findings import DifferingComponents
 from twinset.core.parameters import Ge, Margin, Replicates
-from twinset.core.stats.bootstrap import Groups
 
 from .._results import average_components, largest_first
-from .._samples import draw_samples
+from .._samples import draw_groups, draw_samples
 from ._column_tests import kolmogorov_p
 from ._columns import PooledColumn
 from .marginals import column_distance
@@ -95,8 +94,7 @@ class ImageProperties(Metric):
         names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")
-        reference_groups = Groups.assign(len(reference), self.replicates, rng)
-        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
+        groups = draw_groups(synthetic, reference, self.replicates, rng)
         distances, drawn = zip(
             *(column_distance(PooledColumn.from_sets(*sets, name), groups) for name in names)
         )

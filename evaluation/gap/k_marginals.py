@@ -14,11 +14,10 @@ from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurabl
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import DifferingTriples
 from twinset.core.parameters import Ge, Margin, Replicates
-from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
 from .._results import share_distance
-from .._samples import check_not_empty
+from .._samples import check_not_empty, draw_groups
 from ._cells import Cells, fit_cells
 from ._column_tests import chance_distance, chi_square_p
 
@@ -81,8 +80,7 @@ class KMarginals(Metric):
             raise NotMeasurable("a triple needs three columns, and there are fewer")
         check_not_empty(comparison)
         triples = choose_triples(names, comparison.target, self.n_triples, rng)
-        reference_groups = Groups.assign(len(reference), self.replicates, rng)
-        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
+        groups = draw_groups(synthetic, reference, self.replicates, rng)
         cells = {}
         for name in sorted({name for triple in triples for name in triple}):
             code = fit_cells(comparison.train, name, n_bins=self.n_bins, n_levels=self.n_levels)

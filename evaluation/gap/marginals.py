@@ -19,7 +19,7 @@ from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
 from .._results import share_distance
-from .._samples import check_not_empty, shown_share
+from .._samples import check_not_empty, draw_groups, shown_share
 from ._column_tests import column_p, ks_distance, wasserstein_distance
 from ._columns import PooledColumn, cut_at, places_of
 
@@ -90,8 +90,7 @@ class Marginals(Metric):
         """Return the mean distance over the columns; findings hold each column's, largest first."""
         synthetic, reference, cache = comparison.synthetic, comparison.reference, comparison.cache
         check_not_empty(comparison)
-        reference_groups = Groups.assign(len(reference), self.replicates, rng)
-        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
+        groups = draw_groups(synthetic, reference, self.replicates, rng)
         columns = {
             name: PooledColumn.from_sets(synthetic, reference, name, cache)
             for name in synthetic.schema.names

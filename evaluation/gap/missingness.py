@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.contracts import Comparison, Measurement, Metric, Role
-from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.hypothesis_tests import discoveries
 
-from .._samples import check_not_empty, shown_share
+from .._samples import check_not_empty, draw_groups, shown_share
 from ._cells import Cells, fit_cells
 from ._column_tests import chi_square_p
 
@@ -25,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Masks = dict[str, Mask]
 """Column -> which of its cells are missing."""
+_Cells = dict[str, list[tuple[Cells, int]]]
+"""Column -> its cells and their number, for the synthetic and for the real rows."""
 
 _MIN_MISSING = 30  # real rows without a cell: of fewer, shares of other columns are mostly chance
 _MIN_SHARE = 0.01  # in place of smaller missing shares: one cell more than none is not a gap of 1
@@ -89,16 +90,15 @@ class Missingness(Metric):
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
             return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
-        reference_groups = Groups.assign(len(sets[1]), self.replicates, rng)
-        groups = Groups.assign(len(sets[0]), self.replicates, rng), reference_groups
+        groups = draw_groups(*sets, self.replicates, rng)
         others = names + [name for name in every if name not in names]
-        cells = _ColumnCells.fit(comparison.train, sets, others[: self.max_columns])
+        cells: _Cells = {}
+        for name in others[: self.max_columns]:
+            code = fit_cells(comparison.train, name, n_bins=_N_CELLS, n_levels=_N_CELLS)
+            cells[name] = [code(part) for part in sets]
         gaps, drawn = [], np.zeros(self.replicates)
-        for i, name in enumerate(names):
-            own = (masks[0][name], masks[1][name])
-            gap, replicates = _column_gap(
-                name, own, groups, cells if i < self.max_columns else None
-            )
+        for name in names:
+            gap, replicates = _column_gap(name, (masks[0][name], masks[1][name]), groups, cells)
             gaps.append(gap)
             drawn = np.maximum(drawn, replicates)
         pattern, facts = _describe(gaps, masks)
@@ -132,37 +132,6 @@ def row_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
 
 
 @dataclass(frozen=True)
-class _ColumnCells:
-    """Cells of the columns that missing cells are compared with, for the synthetic and real rows."""
-
-    names: list[str]
-    cells: tuple[list[Cells], list[Cells]]
-    sizes: list[int]
-
-    @classmethod
-    def fit(
-        cls, train: Dataset, sets: tuple[Dataset, Dataset], names: Sequence[str]
-    ) -> _ColumnCells:
-        coders = [fit_cells(train, name, n_bins=_N_CELLS, n_levels=_N_CELLS) for name in names]
-        synthetic, real = ([code(part) for code in coders] for part in sets)
-        cells = [one for one, _ in synthetic], [one for one, _ in real]
-        return cls(list(names), cells, [n for _, n in real])
-
-    def counts(
-        self, which: int, missing: Mask, groups: Groups, name: str
-    ) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Return rows without a value by group and cell of all columns but one, and first cells."""
-        kept = [i for i, other in enumerate(self.names) if other != name]
-        rows = np.flatnonzero(missing)
-        tables = []
-        for i in kept:
-            flat = groups.group[rows] * self.sizes[i] + self.cells[which][i][rows]
-            counts = np.bincount(flat, minlength=groups.size * self.sizes[i])
-            tables.append(counts.reshape(groups.size, -1).astype(np.float64))
-        return np.hstack(tables), np.cumsum([0, *[self.sizes[i] for i in kept]])[:-1]
-
-
-@dataclass(frozen=True)
 class _Gap:
     """Gaps and p-values of one column with missing cells."""
 
@@ -178,27 +147,40 @@ class _Gap:
 
 
 def _column_gap(
-    name: str, missing: tuple[Mask, Mask], groups: tuple[Groups, Groups], cells: _ColumnCells | None
+    name: str, missing: tuple[Mask, Mask], groups: tuple[Groups, Groups], cells: _Cells
 ) -> tuple[_Gap, Floats]:
     """Return the gaps of one column and replicates of the larger, shape (b,)."""
     shares = [own.shares(own.counts(m.astype(np.int64), 2)) for own, m in zip(groups, missing)]
     whole, drawn = (share_gap(one[:, 1], other[:, 1]) for one, other in zip(*shares))
     counts = [np.bincount(mask, minlength=2).astype(np.float64) for mask in missing]
     share, share_p = float(whole[0]), chi_square_p(counts[0], counts[1])
+    others = [other for other in cells if other != name]
     # Decided by the real rows alone, which candidate and baseline are both compared with.
-    if cells is None or counts[1][1] < _MIN_MISSING or len(cells.names) < 2:
+    if name not in cells or counts[1][1] < _MIN_MISSING or not others:
         return _Gap(name, share, None, share_p, {}), drawn
-    tables = []
-    for which in (0, 1):
-        table, starts = cells.counts(which, missing[which], groups[which], name)
-        tables.append(table)
-    x, y = (table.sum(axis=0, keepdims=True) for table in tables)
-    draws = [own.draws @ table for own, table in zip(groups, tables)]
-    others = [other for other in cells.names if other != name]
-    pieces = zip(others, np.split(x[0], starts[1:]), np.split(y[0], starts[1:]))
-    p = {other: chi_square_p(one, two) for other, one, two in pieces}
-    gap = _Gap(name, share, float(row_gap(x, y, starts).max()), share_p, p)
-    return gap, np.maximum(drawn, row_gap(draws[0], draws[1], starts).max(axis=1))
+    x, y = (
+        [_count_cells(*cells[other][which], missing[which], groups[which]) for other in others]
+        for which in (0, 1)
+    )
+    starts = np.cumsum([0, *(table.shape[1] for table in x)])[:-1]
+    (x_whole, x_drawn), (y_whole, y_drawn) = (
+        (table.sum(axis=0, keepdims=True), own.draws @ table)
+        for own, table in zip(groups, map(np.hstack, (x, y)))
+    )
+    p = {
+        other: chi_square_p(one.sum(axis=0), two.sum(axis=0))
+        for other, one, two in zip(others, x, y)
+    }
+    gap = _Gap(name, share, float(row_gap(x_whole, y_whole, starts).max()), share_p, p)
+    return gap, np.maximum(drawn, row_gap(x_drawn, y_drawn, starts).max(axis=1))
+
+
+def _count_cells(cells: Cells, n_cells: int, missing: Mask, groups: Groups) -> Floats:
+    """Return the rows without a value in each group and cell of another column, (g, n_cells)."""
+    rows = np.flatnonzero(missing)
+    flat = groups.group[rows] * n_cells + cells[rows]
+    counts = np.bincount(flat, minlength=groups.size * n_cells)
+    return counts.reshape(groups.size, -1).astype(np.float64)
 
 
 def _describe(

@@ -18,7 +18,7 @@ from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
 from .._results import Shares, average_components, share_distance
-from .._samples import check_not_empty
+from .._samples import check_not_empty, draw_groups
 from ._columns import CodedColumn, PooledColumn, choose_columns, cut_at, quantile_places
 
 Floats = npt.NDArray[np.float64]
@@ -91,16 +91,15 @@ class Pairs(Metric):
         if len(names) < 2:
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         check_not_empty(comparison)
-        reference_groups = Groups.assign(len(reference), self.replicates, rng)
-        synthetic_groups = Groups.assign(len(synthetic), self.replicates, rng)
+        groups = draw_groups(synthetic, reference, self.replicates, rng)
         cache = comparison.cache
         columns = [PooledColumn.from_sets(synthetic, reference, name, cache) for name in names]
         cells = [value_cells(column, self.n_bins) for column in columns]
-        found = PairCounts.count(columns, 0, cells, synthetic_groups)
+        found = PairCounts.count(columns, 0, cells, groups[0])
         real: PairCounts | None = cache.get("counted")
         # Equal streams give equal groups; counts of other groups cannot be used again.
-        if real is None or not real.groups.equals(reference_groups):
-            real = cache["counted"] = PairCounts.count(columns, 1, cells, reference_groups)
+        if real is None or not real.groups.equals(groups[1]):
+            real = cache["counted"] = PairCounts.count(columns, 1, cells, groups[1])
         matrix = np.zeros((len(names), len(names)))
         drawn = np.zeros((self.replicates, len(names), len(names)))
         numbers = np.array(real.numbers, dtype=np.int64)

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.core.contracts import Measurement, NotMeasurable
-from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage.alpha_beta import (
     AlphaBeta,
@@ -81,14 +80,10 @@ def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) 
         sets = people(300, 2 * i), people(300, 2 * i + 1), people(300, 999)
         return AlphaBeta().compute(compare(*sets), rng_for(i))
 
-    fresh = np.std([measured(i).value for i in range(30)])
+    fresh = np.std([measured(i).value for i in range(20)])
     assert measured(100).replicates.std() == pytest.approx(fresh, rel=0.5)
 
 
-def test_too_few_rows_and_settings_out_of_range(people, compare, rng) -> None:
+def test_two_rows_are_too_few(people, compare, rng) -> None:
     with pytest.raises(NotMeasurable, match="at least 3 rows"):
         AlphaBeta().compute(compare(people(2, 1), people(30, 2)), rng)
-    with pytest.raises(ParameterError):
-        AlphaBeta(max_rows=2)
-    with pytest.raises(ParameterError):
-        AlphaBeta(replicates=1)

@@ -8,7 +8,6 @@ import pytest
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ClusterShares
 from twinset.evaluation.coverage.modes import Modes, name_clusters
 
@@ -68,6 +67,3 @@ def test_what_cannot_be_measured_is_said() -> None:
     few = blobs((20, 20, 20), 0)
     with pytest.raises(NotMeasurable, match="at least 100 rows"):
         Modes().compute(Comparison(few, few, few), np.random.default_rng(0))
-    for settings in ({"n_modes": 1}, {"max_rows": 10}, {"margin": -1.0}):
-        with pytest.raises(ParameterError, match="out of"):
-            Modes(**settings)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from twinset.core.contracts import NotMeasurable, Score
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit, DecidingRows, DetectableRegion, RegionShares
 from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage._underrepresented import (
@@ -251,9 +250,3 @@ def test_what_cannot_be_cut_is_said(rng, compare) -> None:
         Slices().compute(compare(flat, flat), rng)
     with pytest.raises(NotMeasurable, match="no rows"):
         Slices().compute(compare(flat.slice(0, 0), flat), rng)
-
-
-@pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"min_rows": 0}, {"replicates": 1}])
-def test_settings_out_of_range(wrong: dict) -> None:
-    with pytest.raises(ParameterError, match="out of its range"):
-        Slices(**wrong)

@@ -44,7 +44,7 @@ def test_planted_rows_are_the_most_confident_and_the_rule_is_theirs(compare, rng
 
 
 def test_a_few_plain_fakes_are_named_though_the_area_hardly_moves(compare) -> None:
-    for seed in range(3):
+    for seed in range(1):
         made, real = workers(3000, 2 * seed, odd=0.04), workers(3000, 2 * seed + 1)
         found = Classifier(iterations=30, replicates=2).compute(compare(made, real), rng_for(seed))
         assert found.value < 0.54

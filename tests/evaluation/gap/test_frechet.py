@@ -5,7 +5,6 @@ from scipy.linalg import sqrtm
 
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ComparisonBasis, DifferentComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.frechet import (
@@ -112,9 +111,3 @@ def test_images_have_one_embedding_an_embedder() -> None:
     assert named.verdict == "different"
     assert "noise" in named.finding(DifferentComponents).names
     assert "brightness" not in named.finding(DifferentComponents).names
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    for settings in ({"margin": -1.0}, {"n_directions": 0}, {"replicates": 1}):
-        with pytest.raises(ParameterError):
-            Frechet(**settings)

@@ -1,11 +1,9 @@
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.core.features.test_embedders import pictures
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.image_labels import ImageLabels
 
@@ -48,9 +46,3 @@ def test_images_without_labels_are_not_measurable(compare, rng) -> None:
     table = Dataset.from_arrow(pa.table({"c": ["a", "b"] * 30}))
     with pytest.raises(NotMeasurable, match="no image column"):
         ImageLabels().compute(compare(table, table), rng)
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ParameterError):
-        ImageLabels(max_rows=10)
-    assert np.isclose(ImageLabels().margin, 0.005)

@@ -4,7 +4,6 @@ import pytest
 
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferingTriples
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.k_marginals import KMarginals, choose_triples, joint_cells
@@ -84,9 +83,3 @@ def test_two_columns_are_too_few(people, compare, rng) -> None:
     two = people(40, 1).select(["x", "y"])
     with pytest.raises(NotMeasurable, match="three columns"):
         KMarginals().compute(compare(two, two), rng)
-
-
-@pytest.mark.parametrize("wrong", [{"margin": -1.0}, {"n_bins": 1}, {"n_triples": 0}])
-def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ParameterError):
-        KMarginals(**wrong)

@@ -8,7 +8,6 @@ from scipy.stats import wasserstein_distance as scipy_wasserstein
 
 from twinset.core.contracts import Comparison
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnDistances, DifferingComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._column_tests import ks_distance, wasserstein_distance
@@ -76,11 +75,6 @@ def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) 
     assert found.replicates.std() == pytest.approx(np.std(fresh), rel=0.5)
 
 
-def test_a_negative_margin_is_refused() -> None:
-    with pytest.raises(ParameterError):
-        Marginals(margin=-0.1)
-
-
 @given(numbers, numbers)
 def test_wasserstein_is_that_of_scipy(x: list[float], y: list[float]) -> None:
     spread = np.std(y) or 1.0
@@ -98,12 +92,12 @@ def test_a_column_that_differs_is_named_and_others_are_not(people, compare, rng)
     assert found.facts["wasserstein"]["x"] == pytest.approx(0.3, abs=0.1)
 
 
-@pytest.mark.parametrize("step", [10, 500])
-def test_rounding_is_seen_though_the_distribution_hardly_moves(compare, rng, step: int) -> None:
+def test_rounding_is_seen_though_the_distribution_hardly_moves(compare, rng) -> None:
     made, real = (rng_for(i, "pay").integers(10_000, 99_999, 500) for i in (1, 2))
-    rounded = Dataset.from_arrow(pa.table({"pay": made // step * step}))
-    found = Marginals().compute(compare(rounded, Dataset.from_arrow(pa.table({"pay": real}))), rng)
-    assert found.finding(DifferingComponents).names == ("pay",)
+    for step in (10, 500):
+        sets = [Dataset.from_arrow(pa.table({"pay": pay})) for pay in (made // step * step, real)]
+        found = Marginals().compute(compare(*sets), rng)
+        assert found.finding(DifferingComponents).names == ("pay",)
 
 
 def test_dates_cut_to_whole_days_are_seen(compare, rng) -> None:

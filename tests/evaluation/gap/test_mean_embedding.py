@@ -6,7 +6,6 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from twinset.core.contracts import NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import PermutationTest
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.mean_embedding import (
@@ -81,7 +80,7 @@ def test_p_values_of_real_rows_are_even(people, compare) -> None:
         MeanEmbedding(permutations=60, n_frequencies=100)
         .compute(compare(people(150, 2 * i), people(150, 2 * i + 1)), rng_for(i))
         .facts["p_value"]
-        for i in range(60)
+        for i in range(40)
     ]
     assert 0.3 < np.mean(p) < 0.7
     assert np.mean(np.array(p) <= 0.1) <= 0.2
@@ -103,10 +102,3 @@ def test_texts_are_compared(compare, rng) -> None:
 def test_three_rows_are_too_few(people, compare, rng) -> None:
     with pytest.raises(NotMeasurable, match="at least 4 rows"):
         MeanEmbedding().compute(compare(people(3, 1), people(30, 2)), rng)
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ParameterError):
-        MeanEmbedding(n_frequencies=0)
-    with pytest.raises(ParameterError):
-        MeanEmbedding(max_rows=3)

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pytest
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit, MissingCellPattern
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.missingness import Missingness, row_gap, share_gap
@@ -87,10 +86,9 @@ def sparse(n: int, seed: int, share: float) -> Dataset:
     return Dataset.from_arrow(pa.table({"x": x, "y": rng.normal(size=n)}))
 
 
-@pytest.mark.parametrize(("real", "made"), [(0.025, 0.015), (0.1, 0.06)])
-def test_few_rows_do_not_pass_a_gap_of_four_times_the_margin(real: float, made: float) -> None:
-    passed = 0
-    for seed in range(40):
+def test_few_rows_do_not_pass_a_gap_of_four_times_the_margin() -> None:
+    passed, real, made = 0, 0.1, 0.06
+    for seed in range(20):
         (score,) = measure(
             train=sparse(1000, 3 * seed, real),
             synthetic=sparse(1000, 3 * seed + 1, made),
@@ -99,7 +97,7 @@ def test_few_rows_do_not_pass_a_gap_of_four_times_the_margin(real: float, made: 
             seed=seed,
         )
         passed += score.verdict == "as good as real"
-    assert passed <= 2
+    assert passed <= 1
 
 
 def test_columns_beyond_the_most_still_count_and_are_reported(compare, rng) -> None:
@@ -139,11 +137,6 @@ def test_missing_cells_where_real_rows_have_none_are_different() -> None:
             metrics=[("gap.missingness", Missingness())],
         )
         assert score.verdict == verdict
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ParameterError):
-        Missingness(max_columns=1)
 
 
 @pytest.mark.parametrize(("n", "verdict"), [(25, "as good as real"), (10, "cannot tell")])

@@ -11,7 +11,6 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
-from twinset.core.errors import ParameterError
 from twinset.core.findings import TextFeatures
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.text_classifier import TextClassifier
@@ -45,26 +44,26 @@ def test_fresh_texts_are_as_good_as_real() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "tell"),
+    ("change", "tell", "share"),
     [
-        (lambda text, i: f"{text} please" if i % 5 == 0 else text, '"please"'),
-        (lambda text, i: f"<p>{text}" if i % 10 == 0 else text, '"<"'),
-        (lambda text, i: text.lower() if i % 5 == 0 else text, "words like a at the beginning"),
-        (lambda text, i: text[5:] if i % 5 == 0 else text, "words like a0 at the beginning"),
-        (lambda text, i: "" if i % 10 == 0 else text, "no word at all"),
+        (lambda text, i: f"{text} please" if i % 5 == 0 else text, '"please"', 0.2),
+        (
+            lambda text, i: text.lower() if i % 5 == 0 else text,
+            "words like a at the beginning",
+            0.2,
+        ),
+        (lambda text, i: "" if i % 10 == 0 else text, "no word at all", 0.1),
     ],
-    ids=["courtesy", "markup", "case", "first word", "empty"],
+    ids=["courtesy", "case", "empty"],
 )
-def test_what_repeats_itself_gives_texts_away(change: Callable[[str, int], str], tell: str) -> None:
+def test_what_repeats_itself_is_found(
+    change: Callable[[str, int], str], tell: str, share: float
+) -> None:
     score = judged(change)
     assert score.verdict == "different"
     assert tell in score.facts["features"]
     assert tell in score.finding(TextFeatures).features
-
-
-def test_the_share_is_that_of_the_texts_with_the_fault() -> None:
-    score = judged(lambda text, i: f"{text} please" if i % 5 == 0 else text)
-    assert score.value == pytest.approx(0.2, abs=0.03)
+    assert score.value == pytest.approx(share, abs=0.03)
 
 
 def test_no_word_that_few_synthetic_texts_use_is_named() -> None:
@@ -82,5 +81,3 @@ def test_what_it_lacks_is_said() -> None:
         TextClassifier().compute(Comparison(few, few, few), np.random.default_rng(0))
     same = TextClassifier().compute(Comparison(none, none, none), np.random.default_rng(0))
     assert same.value == 0.0
-    with pytest.raises(ParameterError):
-        TextClassifier(max_rows=10)

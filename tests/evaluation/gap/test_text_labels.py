@@ -5,7 +5,6 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
-from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap.text_labels import TextLabels
 from twinset.measurement.harness import measure
@@ -69,8 +68,6 @@ def test_what_it_needs_is_said(rng) -> None:
         TextLabels().compute(Comparison(*[rows.select(["said"])] * 3), rng)
     with pytest.raises(NotMeasurable, match="at least 50 texts"):
         TextLabels().compute(Comparison(*[rows.slice(0, 20)] * 3), rng)
-    with pytest.raises(ParameterError):
-        TextLabels(max_rows=10)
 
 
 def test_it_is_measured_where_there_are_texts_only() -> None:

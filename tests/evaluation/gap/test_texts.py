@@ -16,7 +16,6 @@ from scipy.stats import entropy
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
-from twinset.core.errors import ParameterError
 from twinset.core.findings import DifferentComponents
 from twinset.core.seeding import rng_for
 from twinset.evaluation.gap._text_patterns import frontier_area
@@ -118,8 +117,6 @@ def test_the_frontier_is_that_of_scipys_divergences() -> None:
 def test_what_it_lacks_is_said() -> None:
     with pytest.raises(NotMeasurable, match="at least 50 texts"):
         patterns(["a"] * 60, ["a"] * 10)
-    with pytest.raises(ParameterError, match="max_rows"):
-        Texts(max_rows=10)
 
 
 @pytest.fixture(scope="module")

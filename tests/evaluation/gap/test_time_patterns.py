@@ -11,7 +11,6 @@ import pytest
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
-from twinset.core.errors import ParameterError
 from twinset.evaluation.gap.time_patterns import (
     DAY,
     TimePatterns,
@@ -112,5 +111,3 @@ def test_what_cannot_be_measured_is_said() -> None:
     few = card_rows(70, 0).take(range(20))
     with pytest.raises(NotMeasurable, match="at least 50 rows"):
         TimePatterns().compute(Comparison(few, few, few), np.random.default_rng(0))
-    with pytest.raises(ParameterError, match="out of its range"):
-        TimePatterns(replicates=1)
