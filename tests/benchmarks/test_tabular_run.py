@@ -217,7 +217,7 @@ def test_only_rows_of_the_newest_source_are_reported(cache: Path) -> None:
     assert [found["seed"] for found in report.collect(cache)] == [1]
 
 
-def test_absent_data_are_told_in_one_sentence(
+def test_absent_data_are_reported_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DataAbsentError, match="beside the repository"):

@@ -65,7 +65,7 @@ def test_scores_by_hand() -> None:
     assert scores.sum() == pytest.approx(0)
 
 
-def test_rare_numbers_are_spread_to_halfway_and_heaps_stay() -> None:
+def test_rare_numbers_are_spread_to_halfway_and_ties_stay() -> None:
     margin = Margin.from_numbers(np.array([0.0, 0.0, 10.0, 20.0]), min_repeats=2)
     points = np.array([0.25, 0.49, 0.5, 0.625, 0.75, 0.875, 1.0])
     # The heap at 0 holds the lower half; 10 owns (5, 15), 20 owns (15, 20).

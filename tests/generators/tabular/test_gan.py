@@ -87,7 +87,7 @@ def test_few_numbers_are_states_of_their_own() -> None:
     assert halves.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_heaps_are_atoms_and_intervals_are_even() -> None:
+def test_ties_are_atoms_and_intervals_are_even() -> None:
     rng = np.random.default_rng(0)
     x = np.concatenate([np.zeros(600), rng.exponential(size=400)])
     table, matrix = StateTable.from_dataset(
@@ -380,7 +380,7 @@ def test_a_checkpoint_gives_the_same_rows(fitted) -> None:  # type: ignore[no-un
 
 
 @needs_torch
-def test_progress_is_told_and_threads_are_given_back() -> None:
+def test_progress_is_reported_and_threads_are_given_back() -> None:
     import torch
 
     told: list[tuple[str, int, int]] = []

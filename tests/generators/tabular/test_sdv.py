@@ -127,7 +127,7 @@ def test_rules_that_sdv_knows_become_constraints() -> None:
 @needs_sdv
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["gaussian_copula", "tvae"])
-def test_sdv_holds_the_rules_it_was_given(model: str) -> None:
+def test_sdv_enforces_the_rules_it_was_given(model: str) -> None:
     data = with_rules()
     made = Sdv(model=model, epochs=1).fit(data, rng_for(0)).sample(200, rng_for(1))
     broken = [int(violations(rule, made).sum()) for rule in data.schema.rules]
@@ -150,7 +150,7 @@ def test_rules_and_conditions_together() -> None:
 @needs_sdv
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["ctgan", "tvae", "copula_gan"])
-def test_epochs_are_told(model: str) -> None:
+def test_epochs_are_reported(model: str) -> None:
     told: list[tuple[str, int, int]] = []
     settings = {"epochs": 3, "batch_rows": 50}
     Sdv(model=model, **settings).fit(real(), rng_for(0), lambda *step: told.append(step))
