@@ -28,7 +28,7 @@ from twinset.core.parameters import describe_type
 if TYPE_CHECKING:
     from twinset.core.contracts import Augmenter, Generator, Metric
 
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN = 60  # characters of a value in an error: longer ones hide the sentence
 _ALIASES = ("Fraction", "Margin", "Replicates")
 
 

@@ -24,14 +24,14 @@ from benchmarks.timing import cpu_seconds
 from twinset.core.contracts import Comparison, Measurement, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
-from twinset.measurement.comparison import independent_columns
+from twinset.measurement.comparison import shuffle_columns
 from twinset.registry import build
 
 HERE = Path(__file__).parent
 TRUTH = 1000.0  # the metric reports the worth of 1,000 candidate rows
 METRIC = "utility.exchange_rate"
 FRESH = "fresh real rows"
-CUTS = (  # set, rows of train and of the candidate, rows of the holdout
+SPLITS = (  # set, rows of train and of the candidate, rows of the holdout
     ("adult", 4_000, 12_000),
     ("adult", 8_000, 16_000),
     ("magic", 3_000, 8_000),
@@ -48,7 +48,7 @@ def _twin(name: str) -> Callable[[Dataset, int], Dataset]:
 
 
 OTHERS: dict[str, Callable[[Dataset, int], Dataset]] = {
-    "independent columns": lambda train, k: independent_columns(train, rng_for(k, "floor")),
+    "independent columns": lambda train, k: shuffle_columns(train, rng_for(k, "floor")),
     "the train rows again": lambda train, k: train,
     "tabular.trees": _twin("tabular.trees"),
     "tabular.copula": _twin("tabular.copula"),
@@ -59,7 +59,7 @@ def jobs(options: Settings) -> list[Row]:
     """Return one job for each cut, repeat and candidate."""
     return [
         {"set": name, "train": train, "holdout": holdout, "repeat": repeat, "candidate": candidate}
-        for name, train, holdout in CUTS
+        for name, train, holdout in SPLITS
         for repeat in range(options.repeats)
         for candidate in (FRESH, *(OTHERS if repeat < options.others else ()))
     ]

@@ -60,9 +60,10 @@ class ShadowModels(Metric):
     >>> import pyarrow as pa
     >>> rng = np.random.default_rng(0)
     >>> train, control = (Dataset.from_arrow(pa.table({"x": rng.normal(size=200)})) for _ in "ab")
+    >>> from twinset.core.contracts import ComparisonContext
     >>> def copy(seen, others, most, rng):
     ...     return Dataset.concat([train.take(seen), control.take(others)])
-    >>> told = Comparison(train, train, control, remake=copy)
+    >>> told = Comparison(train, train, control, context=ComparisonContext(refit=copy))
     >>> ShadowModels(n_shadows=4).compute(told, rng).value > 0.95
     True
     """
@@ -100,8 +101,8 @@ class ShadowModels(Metric):
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the AUC of the attack, 0.5 to 1; details hold its upper bound and the true alarms."""
-        remake = comparison.remake
-        if remake is None:
+        refit = comparison.context.refit
+        if refit is None:
             raise NotMeasurable(
                 "the generator cannot be made again; it can where a recipe makes the rows, and for a "
                 "twin with the note that `twinset twin` wrote beside it"
@@ -114,7 +115,7 @@ class ShadowModels(Metric):
         pool = ShadowPool.of(comparison, (members, control), self.max_others, rng)
 
         def release(rows: tuple[Positions, Positions], stream: np.random.Generator) -> Dataset:
-            made = remake(*rows, self.max_synthetic, stream)
+            made = refit(*rows, self.max_synthetic, stream)
             if not len(made):
                 raise NotMeasurable("the generator made no row")
             return made.at_most(self.max_synthetic, stream)

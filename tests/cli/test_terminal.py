@@ -19,8 +19,9 @@ from twinset.cli.terminal import (
     print_summary,
     print_table,
 )
-from twinset.core.contracts import Score
+from twinset.core.contracts import Estimate, Score
 from twinset.core.errors import FewRowsWarning
+from twinset.core.findings import Verdict
 
 
 class Terminal(io.StringIO):
@@ -95,9 +96,13 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_scores_stand_beside_their_baseline(capsys: pytest.CaptureFixture[str]) -> None:
     score = Score(
-        "gap.marginals", "gap", 0.05, 0.04, 0.3, (-0.002, 0.021), 0.05, False,
-        "as good as real", 0.01, "as good as real",
-    )  # fmt: skip
+        "gap.marginals",
+        "gap",
+        0.05,
+        False,
+        Verdict.EQUIVALENT,
+        Estimate(0.05, 0.04, 0.3, (-0.002, 0.021), 0.01),
+    )
     print_scores([score])
     head, line = capsys.readouterr().out.splitlines()
     assert line.split("  ")[0] == "gap.marginals"

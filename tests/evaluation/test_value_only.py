@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Comparison
+from twinset.core.contracts import Comparison, ComparisonContext
 from twinset.core.data.arrow_tables import infer_schema
 from twinset.core.data.dataset import Dataset
 from twinset.core.seeding import rng_for
@@ -42,6 +42,6 @@ def test_the_value_is_the_same_when_nothing_else_is_read(name: str) -> None:
     train, synthetic, reference = (Dataset.from_arrow(_rows(seed), schema) for seed in (0, 1, 2))
     metric = build("metric", name, {})
     whole = Comparison(train, synthetic, reference, "label", "yes")
-    only = replace(whole, value_only=True, cache={})
+    only = replace(whole, context=ComparisonContext(value_only=True), cache={})
     expected = metric.compute(whole, rng_for(0, "value")).value
     assert metric.compute(only, rng_for(0, "value")).value == expected

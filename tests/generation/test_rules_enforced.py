@@ -49,10 +49,10 @@ def assert_held(real: Dataset, made: Dataset, n: int, where: Where | None = None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", ["tabular.marginals", "tabular.copula"])
-@pytest.mark.parametrize("batch", range(8))
+@pytest.mark.parametrize("batch", range(2))
 def test_random_rule_sets_hold_on_random_tables(batch: int, use: str) -> None:
-    # Two generators x 8 batches x 10 sets. Independent columns break nearly every rule.
-    for seed in range(10 * batch, 10 * batch + 10):
+    # Two generators x 2 batches x 20 sets. Independent columns break nearly every rule.
+    for seed in range(20 * batch, 20 * batch + 20):
         rng = rng_for(seed, "rule sets", use)
         data = random_table(rng, int(rng.integers(60, 800)))
         real = with_rules(data, random_rules(data, rng, int(rng.integers(2, 11))))

@@ -13,7 +13,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError
 from twinset.core.seeding import rng_for
 from twinset.ingest.input_table import open_table
-from twinset.measurement.leakage.row_overlap import copied_rows
+from twinset.measurement.leakage.row_overlap import count_copied_rows
 from twinset.registry import build
 from twinset.workflows.evaluate import evaluate
 from twinset.workflows.twin import twin
@@ -53,7 +53,7 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         "privacy.exact_copies",
     )
     chosen = [(name, build("metric", name, {})) for name in names]
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
     made = {"real": 200, "holdout": 200, "good": 200}
     paths = {
         name: written(tmp_path / f"{name}.jsonl", sentences(n, i))
@@ -90,12 +90,12 @@ def test_two_labels_are_not_guessed_at(sets: dict[str, Path], tmp_path: Path) ->
 
 def test_copied_texts_are_counted_by_their_text(sets: dict[str, Path]) -> None:
     real, good = (open_table(sets[name]) for name in ("real", "good"))
-    assert copied_rows(real, good).seen < 20
-    found = copied_rows(real, real.slice(0, 50))
-    assert (found.seen, found.rows) == (50, 50)
+    assert count_copied_rows(real, good).shared < 20
+    found = count_copied_rows(real, real.slice(0, 50))
+    assert (found.shared, found.rows) == (50, 50)
     # Beside several columns the texts are made afresh, and not looked at.
     plain = Dataset.from_arrow(real.to_arrow().select(["about"]))
-    assert copied_rows(plain, plain.slice(0, 5)).seen == 5
+    assert count_copied_rows(plain, plain.slice(0, 5)).shared == 5
 
 
 def test_texts_with_spans_are_not_twinned_from_one_file(sets: dict[str, Path]) -> None:

@@ -15,7 +15,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.findings import CanaryCounts
 from twinset.core.seeding import rng_for
-from twinset.measurement.canaries import canary_trial
+from twinset.measurement.canaries import measure_canaries
 from twinset.measurement.harness import measure
 from twinset.recipe import parse_recipe
 from twinset.registry import attack_metrics, default_metrics
@@ -46,7 +46,7 @@ def people(rows: int, seed: int) -> pa.Table:
 @pytest.fixture
 def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: [])
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: [])
     pyarrow.csv.write_csv(people(400, 1), "people.csv")
     return tmp_path / "people.csv"
 
@@ -117,5 +117,5 @@ def test_without_a_generator_the_frame_says_so() -> None:
 
 def test_a_table_without_room_for_canaries_says_so() -> None:
     train = Dataset.from_arrow(pa.table({"x": [1, 2] * 20}))
-    found = canary_trial(train, lambda real, most, rng: real, rng_for(1))
+    found = measure_canaries(train, lambda real, most, rng: real, rng_for(1))
     assert found.reason.startswith("the table has no room")

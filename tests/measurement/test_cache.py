@@ -36,7 +36,7 @@ def told(scores: list[Score]) -> list[dict]:
 def measured(candidate: Dataset, remembered: ResultCache | None = None, **asked: object) -> list:
     settings = {"train": people(300, 1), "holdout": people(240, 2), "target": "label", **asked}
     chosen = settings.pop("metrics", default_metrics({"number", "integer", "category"}))
-    return told(measure(synthetic=candidate, metrics=chosen, remembered=remembered, **settings))
+    return told(measure(synthetic=candidate, metrics=chosen, cache=remembered, **settings))
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_the_baseline_is_measured_once_for_candidates_of_one_size() -> None:
 
 
 def test_tables_that_are_too_large_to_keep_are_measured_anew(monkeypatch) -> None:
-    monkeypatch.setattr("twinset.measurement.harness._MOST_REMEMBERED", 100)
+    monkeypatch.setattr("twinset.measurement.harness._MAX_CACHED_ROWS", 100)
     metric, kept = Counted(), ResultCache()
     for _ in range(2):
         measured(people(100, 3), kept, metrics=[("gap.counted", metric)])
@@ -121,7 +121,7 @@ def test_real_pictures_are_embedded_once_for_all_candidates() -> None:
     watching, kept = Watching(), ResultCache()
     for seed in (3, 4, 5):
         made = pictures(8, seed)
-        found = embed_sets(train, made, holdout, [watching], remembered=kept)
+        found = embed_sets(train, made, holdout, [watching], cache=kept)
         alone = embed_sets(train, made, holdout, [Watching()])
         for part in ("train", "synthetic", "holdout"):
             assert getattr(found, part).records.equals(getattr(alone, part).records)

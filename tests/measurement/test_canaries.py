@@ -8,7 +8,7 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.rules.violations import violations
 from twinset.core.seeding import rng_for
-from twinset.measurement.canaries import plant, recover_canaries
+from twinset.measurement.canaries import plant_canaries, recover_canaries
 from twinset.testing import example_dataset
 
 
@@ -36,7 +36,7 @@ def independent(dataset: Dataset, rng: np.random.Generator) -> Dataset:
 
 def test_all_come_back_in_a_copy_and_none_in_the_table_before() -> None:
     real = customers(800, 1)
-    planted, canaries = plant(real, 20, rng_for(1, "plant"))
+    planted, canaries = plant_canaries(real, 20, rng_for(1, "plant"))
     found = recover_canaries(canaries, planted)
     assert (found.n, found.recall, found.control_recall) == (20, 1.0, 0.0)
     assert found.auc == 1.0
@@ -48,7 +48,7 @@ def test_all_come_back_in_a_copy_and_none_in_the_table_before() -> None:
 
 def test_every_cell_is_a_real_value_and_every_row_is_far_and_new() -> None:
     real = customers(500, 2)
-    canaries = plant(real, 30, rng_for(2, "plant"))[1]
+    canaries = plant_canaries(real, 30, rng_for(2, "plant"))[1]
     for part in (canaries.planted, canaries.control):
         for name in real.schema.names:
             seen = set(real.records.column(name).to_pylist())
@@ -68,7 +68,7 @@ def test_every_cell_is_a_real_value_and_every_row_is_far_and_new() -> None:
 
 def test_real_rows_stay_in_order_and_canaries_stand_anywhere() -> None:
     real = customers(300, 3)
-    planted, canaries = plant(real, 10, rng_for(3, "plant"))
+    planted, canaries = plant_canaries(real, 10, rng_for(3, "plant"))
     rows = [tuple(row.values()) for row in planted.records.to_pylist()]
     own = {tuple(row.values()) for row in canaries.planted.records.to_pylist()}
     places = [i for i, row in enumerate(rows) if row in own]
@@ -83,14 +83,16 @@ def test_real_rows_stay_in_order_and_canaries_stand_anywhere() -> None:
 
 def test_the_same_stream_plants_the_same_canaries() -> None:
     real = customers(300, 4)
-    one, other, third = (plant(real, 5, rng_for(seed, "plant"))[0].digest for seed in (1, 1, 2))
+    one, other, third = (
+        plant_canaries(real, 5, rng_for(seed, "plant"))[0].digest for seed in (1, 1, 2)
+    )
     assert one == other != third
 
 
 def test_a_generator_that_learns_nothing_by_heart_scores_chance() -> None:
     real, values = customers(400, 5), []
     for seed in range(12):
-        planted, canaries = plant(real, 20, rng_for(seed, "plant"))
+        planted, canaries = plant_canaries(real, 20, rng_for(seed, "plant"))
         found = recover_canaries(canaries, independent(planted, rng_for(seed, "shuffle")))
         values.append(found.auc)
         assert found.recall <= 0.1
@@ -98,7 +100,7 @@ def test_a_generator_that_learns_nothing_by_heart_scores_chance() -> None:
 
 
 def test_rows_near_the_canaries_are_told_though_none_is_exact() -> None:
-    planted, canaries = plant(customers(500, 6), 30, rng_for(6, "plant"))
+    planted, canaries = plant_canaries(customers(500, 6), 30, rng_for(6, "plant"))
     table = planted.to_arrow().to_pandas()
     table["income"] += 0.37
     found = recover_canaries(canaries, Dataset.from_arrow(table, planted.schema))
@@ -107,7 +109,7 @@ def test_rows_near_the_canaries_are_told_though_none_is_exact() -> None:
 
 
 def test_recall_compares_what_is_delivered() -> None:
-    planted, canaries = plant(customers(300, 7), 10, rng_for(7, "plant"))
+    planted, canaries = plant_canaries(customers(300, 7), 10, rng_for(7, "plant"))
     table = planted.to_arrow().to_pandas()
     table["income"] += 0.001
     assert recover_canaries(canaries, Dataset.from_arrow(table, planted.schema)).recall == 1.0
@@ -122,7 +124,7 @@ def test_rules_hold_in_canaries() -> None:
     real = Dataset.from_arrow(
         pa.table({"net": net, "tax": tax, "all": np.round(net + tax, 2)}), schema
     )
-    planted, canaries = plant(real, 10, rng_for(8, "plant"))
+    planted, canaries = plant_canaries(real, 10, rng_for(8, "plant"))
     assert not violations(schema.rules[0], planted).any()
     assert recover_canaries(canaries, planted).recall == 1.0
 
@@ -137,7 +139,7 @@ def test_ids_are_fresh_and_texts_are_placeholders() -> None:
     kinds = {"card": "id", "note": "text", "x": "number", "y": "number"}
     schema = Schema(tuple(Field(name=name, kind=kind) for name, kind in kinds.items()))
     real = Dataset.from_arrow(pa.table(table), schema)
-    planted, canaries = plant(real, 10, rng_for(9, "plant"))
+    planted, canaries = plant_canaries(real, 10, rng_for(9, "plant"))
     ids = planted.records.column("card").to_pylist()
     assert len(set(ids)) == 210
     notes = canaries.planted.records.column("note").to_pylist()
@@ -147,15 +149,15 @@ def test_ids_are_fresh_and_texts_are_placeholders() -> None:
 def test_what_cannot_be_planted_is_said() -> None:
     real = customers(50, 1)
     with pytest.raises(ParameterError):
-        plant(real, 0, rng_for(1, "x"))
+        plant_canaries(real, 0, rng_for(1, "x"))
     with pytest.raises(DataError):
-        plant(real.slice(0, 1), 1, rng_for(1, "x"))
+        plant_canaries(real.slice(0, 1), 1, rng_for(1, "x"))
     every = Dataset.from_arrow(pa.table({"a": [True, True, False, False], "b": [True, False] * 2}))
     with pytest.raises(DataError, match="no room"):
-        plant(every, 1, rng_for(1, "x"))
+        plant_canaries(every, 1, rng_for(1, "x"))
     with pytest.raises(SchemaError, match="boxes"):
-        plant(example_dataset({"number", "boxes"}), 1, rng_for(1, "x"))
-    planted, canaries = plant(real, 2, rng_for(1, "x"))
+        plant_canaries(example_dataset({"number", "boxes"}), 1, rng_for(1, "x"))
+    planted, canaries = plant_canaries(real, 2, rng_for(1, "x"))
     with pytest.raises(DataError):
         recover_canaries(canaries, planted.slice(0, 0))
     with pytest.raises(SchemaError, match="income"):

@@ -17,8 +17,8 @@ from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     compare_halves,
-    independent_columns,
-    matched,
+    match_sizes,
+    shuffle_columns,
 )
 
 
@@ -78,7 +78,7 @@ def test_one_row_cannot_be_cut() -> None:
 def test_candidate_and_baseline_get_the_same_number_of_rows(made: int, expected: int) -> None:
     sides = compare_halves(table(9), table(made), table(30), target=None, seed=1)
     assert sides is not None
-    cut = matched(sides, seed=1)
+    cut = match_sizes(sides, 1)
     assert len(cut.synthetic) == len(cut.baseline) == expected
     assert len(cut.reference) == 15
 
@@ -86,7 +86,7 @@ def test_candidate_and_baseline_get_the_same_number_of_rows(made: int, expected:
 def chosen(
     metric: object, sides: ComparisonSets, target: str | None = None, where: Where | None = None
 ):
-    return MetricColumns.of(metric, sides, target, where)  # type: ignore[arg-type]
+    return MetricColumns.from_sets(metric, sides, target, where)  # type: ignore[arg-type]
 
 
 def sides_of(*sets: Dataset, later: bool = False) -> ComparisonSets:
@@ -118,7 +118,7 @@ def test_ids_texts_in_tables_and_odd_columns_are_left_out() -> None:
     )
     found = chosen(Classifier(), sides_of(real, made, real))
     assert found.names == ("x", "n")  # numbers and integers can be compared
-    assert found.left_out == {
+    assert found.excluded == {
         "c": "it is category in one set and id in another",
         "note": "texts in tables are placeholders",
         "gone": "not all sets have it",
@@ -158,7 +158,7 @@ def test_a_time_is_left_out_where_the_holdout_is_later() -> None:
 
 def test_independent_columns_keep_each_column_and_break_the_links() -> None:
     data = table(200, twice=(np.arange(200) + 0.5) * 2)
-    loose = independent_columns(data, rng_for(1, "floor"))
+    loose = shuffle_columns(data, rng_for(1, "floor"))
     for name in ("row", "twice"):
         assert sorted(loose.values(name)) == sorted(data.values(name))
     assert (loose.values("twice") != 2 * loose.values("row")).mean() > 0.9

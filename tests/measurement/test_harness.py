@@ -14,7 +14,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import MissingExtraError, SchemaError
 from twinset.core.findings import ColumnDistances, ComparisonBasis, ReferenceRows
 from twinset.core.seeding import rng_for
-from twinset.measurement.comparison import independent_columns
+from twinset.measurement.comparison import shuffle_columns
 from twinset.measurement.harness import FAMILIES, measure
 from twinset.registry import default_metrics
 
@@ -107,7 +107,7 @@ def test_fresh_real_rows_are_as_good_as_real() -> None:
 
 def test_independent_columns_are_found_different() -> None:
     train = people(1500, 1)
-    scores = scores_of(independent_columns(train, rng_for(9, "loose")), train=train)
+    scores = scores_of(shuffle_columns(train, rng_for(9, "loose")), train=train)
     for name in ("gap.pairs", "gap.classifier", "coverage.density_coverage"):
         assert scores[name].verdict == "different", name
     assert scores["gap.marginals"].verdict != "different"
@@ -235,9 +235,9 @@ def test_drift_between_train_and_a_later_holdout_is_told() -> None:
         metrics=metrics, seed=1,
     )  # fmt: skip
     assert nearest.verdict == "not measurable"
-    assert "later than the train part" in nearest.reason
+    assert "later than the train set" in nearest.reason
     basis = score.finding(ComparisonBasis)
-    assert basis.excluded == {"t": "the holdout is later than the train part"}
+    assert basis.excluded == {"t": "the holdout is later than the train set"}
     assert score.verdict == "different"
     assert basis.train_value == pytest.approx(score.value, abs=0.1)
 

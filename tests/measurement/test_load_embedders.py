@@ -23,13 +23,13 @@ from twinset.core.findings import ComparisonBasis, Verdict
 from twinset.core.image.codec import decode_pixels, encode_png, hash_image
 from twinset.measurement.embedded_sets import embed_sets
 from twinset.measurement.harness import measure
-from twinset.measurement.leakage.row_overlap import copied_rows
-from twinset.measurement.load_embedders import embedder_content, embedders_of, label_of_images
+from twinset.measurement.leakage.row_overlap import count_copied_rows
+from twinset.measurement.load_embedders import find_image_label, hash_embedders, load_embedders
 from twinset.measurement.notes import (
-    card_notes,
-    embedder_notes,
-    image_notes,
     note_embedder_mismatch,
+    note_embedders,
+    note_embedders_on_card,
+    note_images,
 )
 from twinset.registry import default_metrics
 from twinset.workflows.compare import compare
@@ -90,7 +90,7 @@ def test_an_embedder_that_cannot_learn_is_told_and_the_others_go_on() -> None:
     train = pictures(20)
     found = embed_sets(train, train, train, [Classical(), Failing()])
     assert set(found.facts["photo"]) == {"classical"}
-    notes = embedder_notes(found.facts_of(["photo", "size"]))
+    notes = note_embedders({**found.facts, "left out": found.excluded})
     assert notes[0].startswith("The images of 'photo' were compared by: classical")
     assert notes[1] == "The embedder 'watching' is left out of 'photo': too few images"
 
@@ -106,7 +106,7 @@ def test_tables_and_sets_with_vectors_come_back_as_they_are() -> None:
 
 
 def test_names_of_embedders() -> None:
-    assert embedders_of(["classical", "net"]) == (Classical(), SmallNet())
+    assert load_embedders(["classical", "net"]) == (Classical(), SmallNet())
     for names, why in (
         (["clasical"], "did you mean 'classical'"),
         ([], "none"),
@@ -115,7 +115,7 @@ def test_names_of_embedders() -> None:
         (["onnx:"], "names no embedder"),
     ):
         with pytest.raises(ParameterError, match=why):
-            embedders_of(names)
+            load_embedders(names)
 
 
 def test_files_of_weights_are_checked(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_files_of_weights_are_checked(tmp_path: Path) -> None:
         if data is not None:
             (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=why):
-            embedders_of([f"onnx:{tmp_path / name}"])
+            load_embedders([f"onnx:{tmp_path / name}"])
     (tmp_path / "eye.onnx").write_bytes(b"weights")
-    (net,) = embedders_of([f"onnx:{tmp_path / 'eye.onnx'}"])
+    (net,) = load_embedders([f"onnx:{tmp_path / 'eye.onnx'}"])
     assert net.name == "eye"
 
 
@@ -141,7 +141,7 @@ def test_scores_of_images_name_what_looked_and_others_do_not() -> None:
     assert told == {"gap.marginals": False, "gap.mean_embedding": True}
     # Images alone have no columns to shuffle apart; with a label there are two.
     assert scores[1].floor is not None
-    assert image_notes(scores, "size")[1] == "Models predict 'size', the only column of labels."
+    assert note_images(scores, "size")[1] == "Models predict 'size', the only column of labels."
 
 
 _TWO = ("gap.marginals", "gap.mean_embedding")
@@ -149,9 +149,9 @@ _TWO = ("gap.marginals", "gap.mean_embedding")
 
 def test_the_label_of_an_image_set() -> None:
     data = pictures(10)
-    assert label_of_images(data) == "size"
-    assert label_of_images(data.select(["photo"])) is None
-    assert label_of_images(data.slice(0, 1)) is None
+    assert find_image_label(data) == "size"
+    assert find_image_label(data.select(["photo"])) is None
+    assert find_image_label(data.slice(0, 1)) is None
 
 
 def test_copies_are_known_by_their_pixels() -> None:
@@ -165,7 +165,7 @@ def test_copies_are_known_by_their_pixels() -> None:
     made = Dataset.from_arrow(
         pa.table({"photo": cells, "size": ["small", "large"] * 15}), data.schema
     )
-    assert copied_rows(data, made).seen == 5
+    assert count_copied_rows(data, made).shared == 5
     assert encode_png(pixels) == bytes_of(data)[0]
 
 
@@ -174,17 +174,17 @@ def test_a_card_tells_embedders_with_the_hashes_of_their_weights() -> None:
         "photo": {"classical": {"size": 210}, "eye": {"weights": "e.onnx", "weights_sha256": "ab"}},
         "left out": ["The embedder 'net' is left out of 'photo': too few images"],
     }
-    assert card_notes(found) == (
+    assert note_embedders_on_card(found) == (
         "images of 'photo' measured by: classical, eye (weights SHA-256 ab)",
     )
-    assert card_notes({}) == ()
+    assert note_embedders_on_card({}) == ()
 
 
 def test_the_content_of_embedders_follows_the_bytes_not_the_folder(tmp_path: Path) -> None:
     for folder, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "eye.onnx").write_bytes(data)
-    a, b, c = (embedder_content([f"onnx:{tmp_path / f / 'eye.onnx'}"]) for f in "abc")
+    a, b, c = (hash_embedders([f"onnx:{tmp_path / f / 'eye.onnx'}"]) for f in "abc")
     assert a == b != c
     assert a[0][0] == "onnx:eye.onnx"
 
@@ -193,7 +193,7 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: metrics)
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: metrics)
     real, made = (
         pictures(60, 1).records,
         {n: pictures(60, s).records for n, s in (("a", 2), ("b", 3))},
@@ -203,14 +203,14 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
     told = compare(real, made, embedders=[Watching()])
     assert list(told.facts["embedders"]["photo"]) == ["watching"]
     assert any("compared by: watching" in note for note in told.notes)
-    assert any("hold this beside no report that names others" in note for note in told.notes)
+    assert any("do not compare them with a report that names others" in note for note in told.notes)
     assert "<dd>watching</dd>" in told.to_html()
-    assert not any("Not the same embedders" in note for note in told.notes)
+    assert not any("by the same embedders" in note for note in told.notes)
 
 
 def test_candidates_that_were_looked_at_differently_are_told(score_of: ScoreOf) -> None:
     notes = note_embedder_mismatch({"a": [score_of("classical")], "b": [score_of("eye")]})
-    assert "their numbers on images or texts must not be held beside" in notes[0]
+    assert "their numbers on images or texts are not comparable" in notes[0]
     assert len(notes) == 1
     assert "a: images of 'photo' measured by: classical" in notes[0]
     assert note_embedder_mismatch({"a": [score_of("eye")], "b": [score_of("eye")]}) == []
@@ -222,8 +222,6 @@ def score_of() -> ScoreOf:
 
     def made(embedder: str) -> Score:
         basis = ComparisonBasis(embedders={"photo": {embedder: {"size": 2}}})
-        return Score(
-            "gap.a", "gap", 0.1, 0.1, None, (0.0, 0.1), 0.2, False, Verdict.EQUIVALENT, None, (basis,)
-        )  # fmt: skip
+        return Score("gap.a", "gap", 0.2, False, Verdict.EQUIVALENT, findings=(basis,))
 
     return made

@@ -17,8 +17,8 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.features.embedders import Embedder, TextEmbedding
 from twinset.measurement.embedded_sets import embed_sets, split_embedders
 from twinset.measurement.harness import measure
-from twinset.measurement.load_embedders import embedders_of
-from twinset.measurement.notes import card_notes, embedder_notes, list_score_embedders
+from twinset.measurement.load_embedders import load_embedders
+from twinset.measurement.notes import list_score_embedders, note_embedders, note_embedders_on_card
 from twinset.recipe import parse_recipe
 from twinset.registry import build
 from twinset.workflows.step_addresses import step_addresses
@@ -73,7 +73,7 @@ def test_metrics_look_through_the_embedder_that_is_named() -> None:
 
 def test_the_default_and_words_by_name_are_one() -> None:
     made = texts(200, 3)
-    plain, named = scores(made, None), scores(made, embedders_of(["words"]))
+    plain, named = scores(made, None), scores(made, load_embedders(["words"]))
     for name in ("gap.mean_embedding", "coverage.density_coverage", "gap.texts"):
         assert plain[name].value == named[name].value
     assert list_score_embedders(list(plain.values())) == {}
@@ -81,16 +81,16 @@ def test_the_default_and_words_by_name_are_one() -> None:
 
 
 def test_reports_and_cards_name_them() -> None:
-    facts = embed_sets(texts(9, 1), texts(9, 2), None, [CAPITALS]).facts_of(["said"])
-    assert embedder_notes(facts) == [
+    facts = embed_sets(texts(9, 1), texts(9, 2), None, [CAPITALS]).facts
+    assert note_embedders(facts) == [
         "The texts of 'said' were compared by: capitals (share of capitals, 2 numbers)."
     ]
-    assert card_notes(facts) == ("texts of 'said' measured by: capitals",)
+    assert note_embedders_on_card(facts) == ("texts of 'said' measured by: capitals",)
 
 
 def test_those_of_one_kind_leave_the_other_its_default() -> None:
     assert split_embedders([CAPITALS]) == ((CAPITALS,), None)
-    of_texts, of_images = split_embedders(embedders_of(["classical"]))
+    of_texts, of_images = split_embedders(load_embedders(["classical"]))
     assert of_texts == ()
     assert of_images is not None
     assert [one.name for one in of_images] == ["classical"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Score
 from twinset.core.findings import CopyCounts, DecidingRows, Finding
 from twinset.core.seeding import rng_for
-from twinset.measurement.verdict import Reference, compute_verdict, rows_needed
+from twinset.measurement.verdict import Reference, compute_verdict, estimate_required_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def test_the_rows_that_decide_may_be_others_than_all_rows() -> None:
 def test_with_the_rows_that_it_asks_for_the_verdict_falls() -> None:
     error, n = 0.03, 1000
     score = verdict(0.25, 0.2, error, n)
-    needed = rows_needed(n, (0.05 - 1.96 * error, 0.05 + 1.96 * error), 0.1)
+    needed = estimate_required_rows(n, (0.05 - 1.96 * error, 0.05 + 1.96 * error), 0.1)
     assert needed is not None
     assert score.verdict == "cannot tell"
     assert verdict(0.25, 0.2, error * np.sqrt(n / needed), needed).verdict == "as good as real"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Score
+from twinset.core.contracts import Estimate, Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import (
     DifferentComponents,
@@ -49,19 +49,23 @@ def make_score(metric: str, verdict: str = "as good as real", **facts: object) -
     """Return a score whose unnamed facts are those of an unremarkable one."""
     known: dict = {
         "family": metric.partition(".")[0],
+        "margin": 0.05,
+        "higher_is_better": False,
+    }
+    numbers: dict = {
         "value": 0.02,
         "baseline": 0.01,
         "floor": 0.2,
         "interval": (0.0, 0.02),
-        "margin": 0.05,
-        "higher_is_better": False,
         "detectable": 0.01,
     }
     if verdict == "not measurable":
-        known |= dict.fromkeys(("value", "baseline", "floor", "interval", "detectable"))
+        numbers = dict.fromkeys(numbers)
         if reason := facts.pop("reason", ""):
             facts["findings"] = (NotMeasured(str(reason)),)
-    return Score(metric=metric, verdict=Verdict(verdict), **(known | facts))  # type: ignore[arg-type]
+    estimate = Estimate(**{name: facts.pop(name, value) for name, value in numbers.items()})
+    own = known | {"estimate": estimate} | facts
+    return Score(metric=metric, verdict=Verdict(verdict), **own)
 
 
 def components(kind: str, *names: str, certain: float = 1.0) -> DifferentComponents:

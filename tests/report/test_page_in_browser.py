@@ -15,8 +15,9 @@ from twinset.core.findings import (
     LevelShares,
     PairDistances,
 )
-from twinset.measurement.plan_coverage import covered
-from twinset.report import CandidateReport, apply_gates, build_report
+from twinset.measurement.plan_coverage import measure_plan_coverage
+from twinset.report import apply_gates, build_report
+from twinset.report.candidates import CandidateReport
 
 pytestmark = pytest.mark.browser
 
@@ -88,7 +89,9 @@ def media_report(score):
 def _plan():
     factors = {HOSTILE: ["a", "b"], LONG: ["c", LONG], "light": ["day", "night"]}
     rows = Dataset.from_arrow(pa.table(factors))
-    return covered(factors, strength=2, at_least=2, synthetic=rows, real=rows, step=HOSTILE)
+    return measure_plan_coverage(
+        factors, strength=2, at_least=2, synthetic=rows, real=rows, step=HOSTILE
+    )
 
 
 TABLE_PARTS = [
@@ -121,8 +124,8 @@ def test_a_real_browser_shows_every_part_without_complaint(
     assert ground == ("rgb(18, 20, 22)" if dark else "rgb(247, 247, 245)")
     assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     if kind == "media":
-        assert page.evaluate("document.querySelectorAll('#images .picture').length") == 24
-        assert page.evaluate("document.querySelectorAll('#confident .picture').length") == 3
+        assert page.evaluate("document.querySelectorAll('#images .sample').length") == 24
+        assert page.evaluate("document.querySelectorAll('#confident .sample').length") == 3
         assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []

@@ -88,6 +88,6 @@ def test_values_are_told_to_be_kept_only_where_a_step_saw_real_rows(
     assert any(note.startswith(KEPT) for note in twin)
     # A drawn set may share values with the real one, but did not keep them.
     monkeypatch.setattr(
-        "twinset.workflows.recipe_report.kept_values", lambda train, synthetic: [KEPT]
+        "twinset.workflows.recipe_report.note_kept_values", lambda train, synthetic: [KEPT]
     )
     assert KEPT not in run(recipe).report["notes"]

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``."""
 
-Remake = Callable[[Dataset, int, np.random.Generator], Dataset]
-"""Called as ``remake(real, most, rng)``: fits the generator of a set anew, draws at most `most` rows."""
+Refit = Callable[[Dataset, int, np.random.Generator], Dataset]
+"""Called as ``refit(real, n, rng)``: fits the generator of a set to other rows, draws at most `n` rows."""
 Positions = npt.NDArray[np.int64]
-RemakeRows = Callable[[Positions, Positions, int, np.random.Generator], Dataset]
+RefitRows = Callable[[Positions, Positions, int, np.random.Generator], Dataset]
+"""Called as ``refit(train positions, reference positions, n, rng)``: fits to these real rows."""
 
 MetricFamily = Literal["gap", "coverage", "utility", "privacy"]
 
@@ -162,29 +163,45 @@ class Augmenter(ABC):
 
 
 @dataclass(frozen=True)
+class ComparisonContext:
+    """What the harness passes to a metric beside the rows.
+
+    Parameters
+    ----------
+    value_only : bool
+        Whether only the value will be read, as of the floor; it must be the same either way.
+    places : numpy.ndarray of int, shape (n,), optional
+        Positions of the candidate's rows in the set that was given, from 0; None for all in order.
+    refit : callable, optional
+        Fits the generator of the candidate to other real rows; None where it is not at hand.
+    text_embeddings : tuple of TextEmbedding
+        Embedders of texts; empty for hashed words and pairs of words.
+    """
+
+    value_only: bool = False
+    places: Positions | None = None
+    refit: RefitRows | None = None
+    text_embeddings: tuple[TextEmbedding, ...] = ()
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """What a metric looks at; the frame fills it so that metrics need not know about halves.
+    """Rows that a metric compares; the harness fills it, so that metrics need not know about halves.
 
     Parameters
     ----------
     train, reference : Dataset
-        Real rows that the generator saw, and such as it did not see.
+        Real rows that the generator was fitted on, and real rows that it was not.
     synthetic : Dataset
-        The candidate: synthetic rows, or real rows when the frame measures the baseline.
+        The candidate: synthetic rows, or real rows where the harness measures the baseline.
     target, positive : str, optional
         The column to predict, and its label that counts as positive, as text.
     population : mapping
         Declared shares, column -> {level: share}; from the brief.
     cache : dict
-        What one metric found of the real rows, for all candidates of one size; never of a candidate's rows.
-    places : numpy.ndarray of int, shape (n,), optional
-        Where the candidate's rows stand in the set that was given, from 0; by default as they are.
-    remake : callable, optional
-        ``(train positions, reference positions, most, rng)`` -> rows by the candidate's generator, made
-        anew on these real rows; None where it is not at hand.
-    value_only, text_embeddings : bool, tuple of TextEmbedding
-        Whether only the value will be read, as of the floor, which must be the same either way; what
-        texts are looked at with, by default hashed words and pairs of words.
+        Results of one metric on real rows, for all candidates of one size; never of a candidate's rows.
+    context : ComparisonContext
+        Further inputs.
     """
 
     train: Dataset
@@ -194,10 +211,22 @@ class Comparison:
     positive: str | None = None
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    value_only: bool = False
-    places: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
-    remake: RemakeRows | None = field(default=None, compare=False, repr=False)
-    text_embeddings: tuple[TextEmbedding, ...] = field(default=(), compare=False, repr=False)
+    context: ComparisonContext = field(default_factory=ComparisonContext, compare=False, repr=False)
+
+    @property
+    def value_only(self) -> bool:
+        """Whether only the value will be read."""
+        return self.context.value_only
+
+    @property
+    def places(self) -> Positions | None:
+        """Positions of the candidate's rows in the set that was given."""
+        return self.context.places
+
+    @property
+    def text_embeddings(self) -> tuple[TextEmbedding, ...]:
+        """Embedders of texts."""
+        return self.context.text_embeddings
 
 
 @dataclass(frozen=True)
@@ -354,6 +383,27 @@ class Metric(ABC):
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """Numbers of a score.
+
+    Parameters
+    ----------
+    value, baseline, floor : float or None
+        Value of the candidate, of real rows in its place, and of independent columns.
+    interval : tuple of float or None
+        95 % interval of `value - baseline`.
+    detectable : float or None
+        Smallest difference that this comparison could have shown (80 % power).
+    """
+
+    value: float | None = None
+    baseline: float | None = None
+    floor: float | None = None
+    interval: tuple[float, float] | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True)
 class Score(HasFindings):
     """A metric's result beside its real-against-real baseline.
 
@@ -361,16 +411,12 @@ class Score(HasFindings):
     ----------
     metric, family : str
         Name and family of the metric.
-    value, baseline, floor : float or None
-        Value of the candidate, of real rows in its place, and of independent columns.
-    interval : tuple of float or None
-        95 % interval of `value - baseline`.
     margin, higher_is_better : float, bool
         Largest degradation, in the metric's unit, that is still equivalent; direction of good.
     verdict : Verdict
         By margin: the whole interval inside it, outside it, or neither.
-    detectable : float or None
-        Smallest difference this comparison could have shown (80 % power).
+    estimate : Estimate
+        The numbers; each is also an attribute of the score.
     findings : tuple of Finding
         Typed results of the metric, and those that the harness adds.
     facts : mapping
@@ -379,16 +425,37 @@ class Score(HasFindings):
 
     metric: str
     family: MetricFamily
-    value: float | None
-    baseline: float | None
-    floor: float | None
-    interval: tuple[float, float] | None
     margin: float
     higher_is_better: bool
     verdict: Verdict
-    detectable: float | None
+    estimate: Estimate = field(default_factory=Estimate)
     findings: tuple[Finding, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float | None:
+        """Value of the candidate."""
+        return self.estimate.value
+
+    @property
+    def baseline(self) -> float | None:
+        """Value of real rows in the candidate's place."""
+        return self.estimate.baseline
+
+    @property
+    def floor(self) -> float | None:
+        """Value of independent columns."""
+        return self.estimate.floor
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of `value - baseline`."""
+        return self.estimate.interval
+
+    @property
+    def detectable(self) -> float | None:
+        """Smallest difference that this comparison could have shown."""
+        return self.estimate.detectable
 
     @property
     def is_measured(self) -> bool:
@@ -402,9 +469,14 @@ class Score(HasFindings):
         return "" if found is None else found.reason
 
     def to_json(self) -> dict[str, Any]:
-        """Return the score as plain JSON values."""
+        """Return the score as plain JSON values, the numbers of the estimate beside the others."""
+        own = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name != "estimate"
+        }
+        numbers = {name: getattr(self, name) for name in Estimate.__dataclass_fields__}
         return {
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
+            **own,
+            **numbers,
             "interval": list(self.interval) if self.interval else None,
             "verdict": self.verdict.value,
             "findings": [found.to_json() for found in self.findings],
@@ -414,12 +486,13 @@ class Score(HasFindings):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Score:
         """Return the score that `to_json` wrote; further keys are ignored."""
-        known = {name: value[name] for name in cls.__dataclass_fields__}
-        interval = known["interval"]
-        known["interval"] = (interval[0], interval[1]) if interval else None
-        known["verdict"] = Verdict(known["verdict"])
-        known["findings"] = tuple(map(Finding.from_json, known["findings"]))
-        return cls(**known)
+        numbers = {name: value[name] for name in Estimate.__dataclass_fields__}
+        low_high = numbers["interval"]
+        numbers["interval"] = (low_high[0], low_high[1]) if low_high else None
+        own = {name: value[name] for name in cls.__dataclass_fields__ if name != "estimate"}
+        own["verdict"] = Verdict(own["verdict"])
+        own["findings"] = tuple(map(Finding.from_json, own["findings"]))
+        return cls(**own, estimate=Estimate(**numbers))
 
 
 class WholeSet(Protocol):

@@ -93,10 +93,10 @@ def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
     if part.base is not None:
         stream = part.base.stream
 
-        def made() -> Iterator[Dataset]:
+        def filtered() -> Iterator[Dataset]:
             return (chunk.where(where) for chunk in stream())
 
-        rows = _Rows(sum(map(len, made())), lambda size: _resized(made(), size))
+        rows = _Rows(sum(map(len, filtered())), lambda size: _resized(filtered(), size))
     elif part.train is not None:
         real = part.train.where(where)
         n = len(real)

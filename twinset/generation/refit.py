@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from twinset.core.contracts import Generator, Remake, silent
+from twinset.core.contracts import Generator, Refit, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
@@ -21,7 +21,7 @@ from twinset.recipe import AugmentStep, Recipe
 from twinset.registry import build
 
 
-def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | None:
+def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Refit | None:
     """Return what makes a twin again, as its note says; None where no attack needs it.
 
     Raises
@@ -43,7 +43,7 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Remake | N
     return build_refit(generator, note.rows, Where.from_value(note.where))
 
 
-def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Remake:
+def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Refit:
     """Return a function that fits a generator again and samples at most the requested number of rows.
 
     Examples
@@ -55,20 +55,20 @@ def build_refit(generator: Generator, rows: int, where: Where | None = None) -> 
     20
     """
 
-    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, max_rows: int, rng: np.random.Generator) -> Dataset:
         source = fit_source(generator, real, seed=draw_seed(rng), path=("shadow",), where=where)
-        return Dataset.concat(list(source.draw(min(rows, most), where=where)))
+        return Dataset.concat(list(source.draw(min(rows, max_rows), where=where)))
 
     return refit
 
 
-def refit_from_recipe(recipe: Recipe) -> Remake | None:
+def refit_from_recipe(recipe: Recipe) -> Refit | None:
     """Return what makes all rows of a recipe again; None where none of its steps learns."""
     steps = recipe.named_steps()
     if not steps:
         return None
 
-    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, max_rows: int, rng: np.random.Generator) -> Dataset:
         again = recipe.model_copy(update={"seed": draw_seed(rng)})
         made: dict[str, Dataset] = {}
         for name, step in steps:
@@ -84,6 +84,6 @@ def refit_from_recipe(recipe: Recipe) -> Remake | None:
             chunks = open_part(part, 1, silent).chunks(0)
             made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
         kept = [made[name] for name in recipe.delivered_steps()]
-        return Dataset.concat(kept).at_most(most, rng)
+        return Dataset.concat(kept).at_most(max_rows, rng)
 
     return refit

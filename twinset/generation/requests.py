@@ -11,7 +11,7 @@ from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
 from twinset.recipe import GenerateStep, Recipe
 from twinset.recipe._steps import CoverSpec
 
-_MAX_SHOWN = 20
+_MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
 def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str, int]:
@@ -90,12 +90,12 @@ def plan_of(
         cover.factors,
         strength=cover.strength,
         at_least=cover.at_least,
-        most=cover.most,
+        max_scenes=cover.most,
         forbidden=cover.forbidden,
         real=train if cover.beyond_real else None,
         predictions=predictions,
         correct=cover.correct,
-        least=cover.least,
+        min_scenes=cover.least,
         seed=recipe.seed,
     )
 

@@ -1,4 +1,4 @@
-"""Who is compared with whom: halves of the holdout, matched sizes, columns that both sides hold."""
+"""Sets that metrics compare: halves of the holdout, equal sizes, columns that all sets have."""
 
 from __future__ import annotations
 
@@ -25,20 +25,16 @@ class ComparisonSets:
 
     Parameters
     ----------
-    train : Dataset
-        Real rows that the generator saw.
-    synthetic : Dataset
-        The candidate.
-    baseline : Dataset
-        Real rows that take the candidate's place.
-    reference : Dataset
-        Real rows that both are compared with.
+    train, synthetic : Dataset
+        Real rows that the generator was fitted on; the candidate.
+    baseline, reference : Dataset
+        Real rows in the candidate's place; real rows that both are compared with.
     reference_rows : ReferenceRows
-        What the reference is.
+        Origin of the reference.
     later : bool
         Whether the reference is later than all of train.
     places : numpy.ndarray of int, shape (n,), optional
-        Where the candidate's rows stand in the set that was given; None where they are all of it.
+        Positions of the candidate's rows in the set that was given; None for all of it.
     """
 
     train: Dataset
@@ -52,53 +48,52 @@ class ComparisonSets:
 
 @dataclass(frozen=True)
 class MetricColumns:
-    """The columns that a metric looks at, and why others are left out."""
+    """Columns that a metric compares, and the reasons why others are excluded."""
 
     names: tuple[str, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, metric: Metric, sides: ComparisonSets, target: str | None, where: Where | None
+    def from_sets(
+        cls, metric: Metric, sets: ComparisonSets, target: str | None, where: Where | None
     ) -> MetricColumns:
-        """Return the columns of the metric's kinds that all sets hold.
+        """Return the columns of the metric's kinds that all sets have.
 
-        Ids are never looked at. A text is, only where it is what the set is about (beside spans, or
-        without any table around it): texts in tables are placeholders. A time is not, where the
-        holdout is later than train, because no generator can have seen that time; only leaks are
-        looked for in whole rows. Nor is a column that `where` pins to one value.
+        Ids are excluded; so are texts in tables, which are placeholders, unless the table has spans or no
+        other features. Except for privacy, a time is excluded where the holdout is later than train: no
+        generator can know that time. A column that `where` fixes to one value is excluded as well.
         """
-        own = _comparable(sides.reference)
+        own = _comparable(sets.reference)
         about_text = any(f.kind == "spans" for f in own) or not any(
             f.is_tabular and f.name != target for f in own
         )
         pinned = {} if where is None or metric.family == "utility" else where.conditions
-        names, left_out = [], {}
+        names, excluded = [], {}
         for found in own:
             if found.kind not in metric.kinds:
                 continue
-            reason = _mismatch(found, sides)
+            reason = _mismatch(found, sets)
             if found.column_kind.is_free_text and not about_text:
                 reason = "texts in tables are placeholders"
-            elif found.role == "time" and sides.later and metric.family != "privacy":
-                reason = "the holdout is later than the train part"
+            elif found.role == "time" and sets.later and metric.family != "privacy":
+                reason = "the holdout is later than the train set"
             elif found.name in pinned and not isinstance(
                 pinned[found.name], Mapping | list | tuple
             ):
                 reason = "it is the same in all rows that are compared"
             if reason:
-                left_out[found.name] = reason
+                excluded[found.name] = reason
             else:
                 names.append(found.name)
-        return cls(tuple(names), left_out)
+        return cls(tuple(names), excluded)
 
 
 def compare_halves(
-    train: Dataset, synthetic: Dataset, holdout: Dataset | None, *, target: str | None, seed: int
+    train: Dataset, synthetic: Dataset, holdout: Dataset | None, target: str | None, seed: int
 ) -> ComparisonSets | None:
-    """Return the sides of gap, coverage and privacy; None where there are no two real halves.
+    """Return the sets of gap, coverage and privacy; None where there are no two real halves.
 
-    The holdout, or train where there is none, is cut once into halves A and B, whole groups together,
+    The holdout, or train where there is none, is split once into halves A and B, whole groups together,
     with equal shares of the target's classes. Synthetic rows and A are both compared with B.
     """
     whole = train if holdout is None else holdout
@@ -110,25 +105,25 @@ def compare_halves(
     return ComparisonSets(train, synthetic, halves[0], halves[1], rows, later)
 
 
-def matched(sides: ComparisonSets, *, seed: int) -> ComparisonSets:
-    """Return the sides with the candidate and the baseline cut to the same number of rows."""
-    n = min(len(sides.synthetic), len(sides.baseline))
-    kept = sample_positions(len(sides.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
+def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
+    """Return the sets with equally many rows of candidate and baseline."""
+    n = min(len(sets.synthetic), len(sets.baseline))
+    kept = sample_positions(len(sets.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
     return replace(
-        sides,
-        synthetic=sides.synthetic.take(kept) if len(sides.synthetic) > n else sides.synthetic,
-        places=kept if sides.places is None else sides.places[kept],
-        baseline=sides.baseline.at_most(n, rng_for(seed, "measure", "rows", "baseline")),
+        sets,
+        synthetic=sets.synthetic.take(kept) if len(sets.synthetic) > n else sets.synthetic,
+        places=kept if sets.places is None else sets.places[kept],
+        baseline=sets.baseline.at_most(n, rng_for(seed, "measure", "rows", "baseline")),
     )
 
 
-def independent_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
-    """Return the set with every column shuffled by itself: the same columns, and nothing between them.
+def shuffle_columns(dataset: Dataset, rng: np.random.Generator) -> Dataset:
+    """Return the set with every column shuffled by itself, so that columns are independent.
 
     Examples
     --------
     >>> d = Dataset.from_arrow(pa.table({"a": [1.5, 2.5], "b": [0.5, 3.5]}))
-    >>> shuffled = independent_columns(d, rng_for(1, "floor"))
+    >>> shuffled = shuffle_columns(d, rng_for(1, "floor"))
     >>> sorted(shuffled.values("a").tolist()) == [1.5, 2.5]
     True
     """
@@ -148,9 +143,9 @@ def _comparable(dataset: Dataset) -> list[Field]:
     ]
 
 
-def _mismatch(found: Field, sides: ComparisonSets) -> str:
+def _mismatch(found: Field, sets: ComparisonSets) -> str:
     """Return why a column of the reference has no counterpart in the other sets, or nothing."""
-    for part in (sides.synthetic, sides.train):
+    for part in (sets.synthetic, sets.train):
         if found.name not in part.schema.names:
             return "not all sets have it"
         other = part.schema[found.name]

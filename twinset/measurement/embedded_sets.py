@@ -1,4 +1,4 @@
-"""The sets of a run with the vectors of their images; what rests on real images is found once."""
+"""Sets of a run with the vectors of their images; those of real images are computed once."""
 
 from __future__ import annotations
 
@@ -25,42 +25,32 @@ from twinset.core.features.embedders import (
 )
 from twinset.core.features.image_statistics import box_labels, with_properties
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.notes import LEFT_OUT
 
-_FEWEST_FOR_NET = 100
+_MIN_IMAGES_FOR_NET = 100  # train images: a net of fewer learns them by heart
 
 
 @dataclass(frozen=True)
 class EmbeddedSets:
-    """The sets of a run with the vectors of their images, and what to tell of the embedders.
+    """Sets of a run with the vectors of their images, and the embedders that were used.
 
     Parameters
     ----------
-    train : Dataset or None
-        The real rows that the generator saw.
-    synthetic : Dataset
-        The candidate.
-    holdout : Dataset or None
-        Real rows that it did not see.
+    train, synthetic, holdout : Dataset or None
+        Train set, candidate and holdout.
     facts : mapping
         Column of images or texts -> embedder -> its facts, e.g. the SHA-256 of its weights.
-    left_out : tuple of str
-        One sentence on each embedder that could not be used, and why.
+    excluded : tuple of str
+        One sentence on each embedder that could not be used.
     texts : tuple of TextEmbedding
-        What texts are looked at with; empty for hashed words.
+        Embedders of texts; empty for hashed words.
     """
 
     train: Dataset | None
     synthetic: Dataset
     holdout: Dataset | None
     facts: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     texts: tuple[TextEmbedding, ...] = ()
-
-    def facts_of(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of the embedders of these columns, and the sentences on unused embedders."""
-        found: dict[str, Any] = {name: self.facts[name] for name in names if name in self.facts}
-        return found | ({LEFT_OUT: list(self.left_out)} if found and self.left_out else {})
 
 
 def default_embedders() -> tuple[Embedder, ...]:
@@ -78,72 +68,67 @@ def embed_sets(
     target: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
-    remembered: ResultCache | None = None,
+    cache: ResultCache | None = None,
 ) -> EmbeddedSets:
-    """Return the sets with vectors beside the images of every column that all of them hold.
+    """Return the sets with vectors beside the images of every column that all of them have.
 
-    Embedders that learn are fitted on `train` alone. By default these are the classical features and,
-    from 100 training images and with a holdout, a small net: without a holdout the real rows that are
-    compared are the very ones that it would have learnt from. Embedders of texts learn nothing: metrics
-    ask them when they need them. Where only those of one kind are named, the other keeps its default.
+    Embedders that learn are fitted on `train` alone. By default these are the classical features and, from
+    100 training images and with a holdout, a small net: without a holdout, the compared real rows are those
+    that it would have learnt from. Embedders of texts learn nothing; metrics call them. Where embedders of
+    one kind are named, the other kind keeps its default.
 
     Parameters
     ----------
     train, synthetic, holdout : Dataset or None
-        The sets; those without images, or whose images all carry vectors, come back as they are.
+        The sets; those without images, or whose images all have vectors, are returned as they are.
     embedders : sequence of Embedder, optional
-        What to look at images and texts with.
+        Embedders to use.
     target : str, optional
         A column of labels, which embedders may learn from.
     seed : int
         Seed of the run.
     progress : Progress
-        Told ``("embed", done, total)``.
-    remembered : Remembered, optional
-        Where what rests on train and holdout is kept for the next candidate.
+        Called with ``("embed", done, total)``.
+    cache : ResultCache, optional
+        Keeps results on train and holdout for the next candidate.
     """
     texts, of_images = split_embedders(embedders)
     if train is None:
         return EmbeddedSets(train, synthetic, holdout, texts=texts)
     sets = [part for part in (train, synthetic, holdout) if part is not None]
     facts: dict[str, dict[str, Any]] = {
-        held.name: {one.name: dict(one.facts) for one in texts}
-        for held in train.schema.of_kind("text")
+        text.name: {one.name: dict(one.facts) for one in texts}
+        for text in train.schema.of_kind("text")
         if texts
     }
     columns = [
-        held.name
-        for held in train.schema.of_kind("image")
-        if all(held.name in {f.name for f in part.schema.of_kind("image")} for part in sets)
-        and not all(read_embeddings(part.records.column(held.name)) for part in sets)
+        image.name
+        for image in train.schema.of_kind("image")
+        if all(image.name in {f.name for f in part.schema.of_kind("image")} for part in sets)
+        and not all(read_embeddings(part.records.column(image.name)) for part in sets)
     ]
     if not columns:
         return EmbeddedSets(train, synthetic, holdout, facts, texts=texts)
-    kept = ResultCache() if remembered is None else remembered
-    fitted, left_out = kept.of(
+    cache = ResultCache() if cache is None else cache
+    fitted, excluded = cache.get(
         ("embedders", tuple(columns)),
-        lambda: _fitted(columns, train, of_images, holdout is not None, target, seed),
+        lambda: _fit_embedders(columns, train, of_images, holdout is not None, target, seed),
     )
-    facts |= {
-        name: {held.name: dict(held.facts) for held in found} for name, found in fitted.items()
-    }
+    facts |= {name: {one.name: dict(one.facts) for one in own} for name, own in fitted.items()}
     labels = box_labels(train)
 
     def embed(part: Dataset) -> Dataset:
-        found = with_vectors(part, {name: held for name, held in fitted.items() if held})
+        found = with_vectors(part, {name: own for name, own in fitted.items() if own})
         return with_properties(found, labels)
 
     done = []
     for position, part in enumerate(sets):
         progress("embed", position, len(sets))
-        which = "train" if part is train else "holdout"
-        key = ("embedded", which, tuple(columns))
-        is_real = part is not synthetic
-        done.append(kept.of(key, partial(embed, part)) if is_real else embed(part))
+        key = ("embedded", "train" if part is train else "holdout", tuple(columns))
+        done.append(embed(part) if part is synthetic else cache.get(key, partial(embed, part)))
     progress("embed", len(sets), len(sets))
-    return EmbeddedSets(
-        done[0], done[1], done[2] if holdout is not None else None, facts, tuple(left_out), texts
-    )
+    held = done[2] if holdout is not None else None
+    return EmbeddedSets(done[0], done[1], held, facts, tuple(excluded), texts)
 
 
 def split_embedders(
@@ -161,7 +146,7 @@ def split_embedders(
     return texts, images or None
 
 
-def _fitted(
+def _fit_embedders(
     columns: Sequence[str],
     train: Dataset,
     chosen: Sequence[Embedder] | None,
@@ -169,19 +154,19 @@ def _fitted(
     target: str | None,
     seed: int,
 ) -> tuple[dict[str, list[Embedding]], list[str]]:
-    """Return the fitted embedders of each column of images, and a sentence on each that is left out."""
+    """Return the fitted embedders of each column of images, and a sentence on each excluded one."""
     if chosen is None:
-        may_learn = has_holdout and len(train) >= _FEWEST_FOR_NET
+        may_learn = has_holdout and len(train) >= _MIN_IMAGES_FOR_NET
         chosen = [one for one in default_embedders() if may_learn or not one.learns]
     fitted: dict[str, list[Embedding]] = {name: [] for name in columns}
-    left_out = []
+    excluded = []
     for name, found in fitted.items():
         for one in chosen:
             try:
                 found.append(one.fit(train.records.column(name), _labels(train, target), seed))
             except FitError as error:
-                left_out.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
-    return fitted, left_out
+                excluded.append(f"The embedder '{one.name}' is left out of '{name}': {error}")
+    return fitted, excluded
 
 
 def _labels(train: Dataset, target: str | None) -> npt.NDArray[np.int64] | None:

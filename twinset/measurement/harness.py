@@ -1,10 +1,10 @@
-"""The scoring frame: every metric on the candidate, and on real rows put through the same door."""
+"""The metric harness: every metric on the candidate, and on real rows in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,15 @@ from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import (
     Comparison,
+    ComparisonContext,
     Measurement,
     Metric,
     MetricFamily,
     NotMeasurable,
     Positions,
     Progress,
-    Remake,
+    Refit,
+    RefitRows,
     Score,
     silent,
 )
@@ -29,24 +31,39 @@ from twinset.core.features.embedders import Embedder
 from twinset.core.findings import BaselineKind, ComparisonBasis, DecidingRows, ReferenceRows
 from twinset.core.seeding import rng_for
 from twinset.measurement.cache import ResultCache
-from twinset.measurement.canaries import with_canaries
+from twinset.measurement.canaries import add_canaries
 from twinset.measurement.comparison import (
     ComparisonSets,
     MetricColumns,
     compare_halves,
-    independent_columns,
-    matched,
+    match_sizes,
+    shuffle_columns,
 )
 from twinset.measurement.embedded_sets import EmbeddedSets, embed_sets
 from twinset.measurement.verdict import Reference, compute_verdict, not_measurable
 
-_MOST_REMEMBERED = 200_000
-"""Real rows up to which candidates share what metrics keep."""
+_MAX_CACHED_ROWS = (
+    200_000  # real rows up to which metrics share results: more would fill the memory
+)
+
+FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
+"""Order of the results."""
 
 
 @dataclass(frozen=True)
-class _OfReal:
-    """What a metric says of real rows: baseline, floor, and train rows beside a later holdout."""
+class MeasureRequest:
+    """Question that all metrics of a run answer; see `measure`."""
+
+    where: Where | None = None
+    target: str | None = None
+    positive: str | None = None
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _RealResult:
+    """A metric on real rows: baseline, floor, and train rows beside a later holdout."""
 
     baseline: Measurement
     floor: float | None
@@ -55,192 +72,194 @@ class _OfReal:
 
 @dataclass(frozen=True)
 class MetricHarness:
-    """Everything that the metrics of one run share.
+    """Sets and settings that the metrics of one run share.
 
-    `remembered` keeps what rests on real rows alone, by the number of rows of the candidate; of tables so
-    large that what all metrics keep would fill the memory, nothing is kept beyond one metric.
+    Parameters
+    ----------
+    sets : EmbeddedSets
+        Train, synthetic and holdout as they were given.
+    request : MeasureRequest
+        Condition, target and seed.
+    halves, models : ComparisonSets or None
+        Sets of gap, coverage and privacy, under the condition; sets of utility.
+    refit : Refit, optional
+        Fits the generator of the candidate to other rows.
+    cache : ResultCache, optional
+        Results on real rows alone, for further candidates of equal size.
     """
 
-    has_real: bool
-    halves: ComparisonSets | None
-    models: ComparisonSets | None
-    synthetic: Dataset
-    real_rows: Dataset | None
-    where: Where | None
-    target: str | None
-    positive: str | None
-    population: Mapping[str, Mapping[str, float]]
-    seed: int
-    has_holdout: bool
-    embedded: EmbeddedSets
-    remake: Remake | None = None
-    remembered: ResultCache | None = None
+    sets: EmbeddedSets
+    request: MeasureRequest
+    halves: ComparisonSets | None = None
+    models: ComparisonSets | None = None
+    refit: Refit | None = None
+    cache: ResultCache | None = None
 
     @classmethod
-    def of(
+    def from_sets(
         cls,
         sets: EmbeddedSets,
-        where: Where | None,
-        target: str | None,
-        positive: str | None,
-        population: Mapping[str, Mapping[str, float]],
-        seed: int,
+        request: MeasureRequest,
+        refit: Refit | None = None,
+        cache: ResultCache | None = None,
     ) -> MetricHarness:
-        """Return what the metrics share: the sides of each family, under the condition."""
-        train, synthetic, holdout = sets.train, sets.synthetic, sets.holdout
-        kept = synthetic.where(where)
-        halves = models = real = None
-        if train is not None:
-            left = None if holdout is None else holdout.where(where)
-            halves = compare_halves(train.where(where), kept, left, target=target, seed=seed)
-            if halves is not None and where is not None:
-                halves = replace(halves, places=np.flatnonzero(synthetic.mask(where)))
-            real = train.where(where) if left is None else left
-            if holdout is not None:
-                later = halves is not None and halves.later
-                models = ComparisonSets(
-                    train, synthetic, train, holdout, ReferenceRows.WHOLE_HOLDOUT, later
-                )
-        # Shares of a population say nothing about rows that were picked by that very column.
-        asked = set() if where is None else set(where.conditions)
-        shares = {column: s for column, s in population.items() if column not in asked}
-        return cls(
-            train is not None, halves, models, kept, real, where, target, positive, shares, seed,
-            holdout is not None, sets,
-        )  # fmt: skip
+        """Return the harness with the comparison sets of each family."""
+        train, holdout, where = sets.train, sets.holdout, request.where
+        synthetic = sets.synthetic.where(where)
+        if train is None:
+            return cls(sets, request, refit=refit, cache=cache)
+        held = None if holdout is None else holdout.where(where)
+        halves = compare_halves(train.where(where), synthetic, held, request.target, request.seed)
+        if halves is not None and where is not None:
+            halves = replace(halves, places=np.flatnonzero(sets.synthetic.mask(where)))
+        models = None
+        if holdout is not None:
+            later = halves is not None and halves.later
+            whole = ReferenceRows.WHOLE_HOLDOUT
+            models = ComparisonSets(train, sets.synthetic, train, holdout, whole, later)
+        return cls(sets, request, halves, models, refit, cache)
 
     def score(self, name: str, metric: Metric) -> Score:
-        """Return one metric's score."""
+        """Return the score of one metric."""
         try:
             if not metric.needs_real:
-                return self._without_real(name, metric)
-            score = self._against_real(name, metric, self._sides(metric))
-            if self.remake is None or metric.attack is None or self.halves is None:
+                return self._score_alone(name, metric)
+            score = self._score_beside_real(name, metric, self._choose_sets(metric))
+            if self.refit is None or metric.attack is None or self.halves is None:
                 return score
-            rng = rng_for(self.seed, "measure", name, "canaries")
-            return with_canaries(score, self.halves.train, self.remake, rng)
+            rng = rng_for(self.request.seed, "measure", name, "canaries")
+            return add_canaries(score, self.halves.train, self.refit, rng)
         except (NotMeasurable, MissingExtraError) as reason:
             return not_measurable(name, metric, str(reason))
 
-    def _sides(self, metric: Metric) -> ComparisonSets:
-        if not self.has_real:
+    def _choose_sets(self, metric: Metric) -> ComparisonSets:
+        if self.sets.train is None:
             raise NotMeasurable("there is no real set to compare with")
-        if metric.family in ("utility", "privacy") and not self.has_holdout:
+        if metric.family in ("utility", "privacy") and self.sets.holdout is None:
             raise NotMeasurable("no holdout was kept aside")
         if metric.family == "utility":
             assert self.models is not None
             return self.models
         if self.halves is None:
-            raise NotMeasurable("too few real rows to cut into halves")
+            raise NotMeasurable("too few real rows to split into halves")
         if not len(self.halves.synthetic) or not len(self.halves.train):
             raise NotMeasurable("no row meets the condition")
         if self.halves.later and metric.needs_same_time:
             raise NotMeasurable(
-                "the holdout is later than the train part, and what it would find cannot be told "
-                "from drift; a split at random shows it"
+                "the holdout is later than the train set, so that a leak looks like drift; use a random "
+                "split to measure it"
             )
-        # A share of leaked rows must look at every row; distances between samples depend on size.
-        return self.halves if metric.family == "privacy" else matched(self.halves, seed=self.seed)
+        # A share of leaked rows takes every row; distances between samples depend on their size.
+        is_privacy = metric.family == "privacy"
+        return self.halves if is_privacy else match_sizes(self.halves, self.request.seed)
 
-    def _against_real(self, name: str, metric: Metric, sides: ComparisonSets) -> Score:
-        columns = MetricColumns.of(metric, sides, self.target, self.where)
+    def _score_beside_real(self, name: str, metric: Metric, sets: ComparisonSets) -> Score:
+        request, is_utility = self.request, metric.family == "utility"
+        columns = MetricColumns.from_sets(metric, sets, request.target, request.where)
         if not columns.names:
-            raise NotMeasurable("there is no column that it can look at")
+            raise NotMeasurable("no column is of a kind that it compares")
         train, synthetic, reference = (
-            part.select(columns.names) for part in (sides.train, sides.synthetic, sides.reference)
+            part.select(columns.names) for part in (sets.train, sets.synthetic, sets.reference)
         )
-        is_utility = metric.family == "utility"
-        baseline = train if is_utility else sides.baseline.select(columns.names)
-        about = (name, repr(metric), columns.names, len(synthetic))
-        kept = self.remembered
-        if kept is None or len(sides.train) + len(reference) > _MOST_REMEMBERED:
-            kept = ResultCache()
-        cache: dict[str, Any] = kept.of(("cache", *about), dict)
+        baseline = train if is_utility else sets.baseline.select(columns.names)
+        key = (name, repr(metric), columns.names, len(synthetic))
+        cache = self.cache
+        if cache is None or len(sets.train) + len(reference) > _MAX_CACHED_ROWS:
+            cache = ResultCache()
+        own_cache: dict[str, Any] = cache.get(("cache", *key), dict)
+        refit = self._refit_rows(sets, columns.names)
 
         def compute(candidate: Dataset, value_only: bool = False) -> Measurement:
+            places = sets.places if candidate is synthetic else None
+            context = ComparisonContext(value_only, places, refit, self.sets.texts)
             return metric.compute(
                 Comparison(
-                    train, candidate, reference, self.target, self.positive, self.population, cache,
-                    value_only, sides.places if candidate is synthetic else None,
-                    self._remake(sides, columns.names), self.embedded.texts,
+                    train, candidate, reference, request.target, request.positive,
+                    self._undecided_population(), own_cache, context,
                 ),
-                rng_for(self.seed, "measure", name),
+                rng_for(request.seed, "measure", name),
             )  # fmt: skip
 
-        def of_real() -> _OfReal:
+        def compute_on_real() -> _RealResult:
             known = metric.known_baseline
             base = compute(baseline) if known is None else Measurement(known)
             floor = drift = None
             if metric.has_floor and len(columns.names) > 1:
-                shuffled = independent_columns(baseline, rng_for(self.seed, "measure", "floor"))
+                shuffled = shuffle_columns(baseline, rng_for(request.seed, "measure", "floor"))
                 floor = float(compute(shuffled, value_only=True).value)
-            if sides.later and metric.family in ("gap", "coverage"):
-                seen = train.at_most(len(baseline), rng_for(self.seed, "measure", "rows", "train"))
-                drift = float(compute(seen, True).value)
-            return _OfReal(base, floor, drift)
+            if sets.later and metric.family in ("gap", "coverage"):
+                rng = rng_for(request.seed, "measure", "rows", "train")
+                drift = float(compute(train.at_most(len(baseline), rng), True).value)
+            return _RealResult(base, floor, drift)
 
-        real = kept.of(("real", *about), of_real)
-        sets = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
-        n_rows = {name: len(rows) for name, rows in sets.items()}
-        facts = self.embedded.facts
-        embedders = {name: facts[name] for name in columns.names if name in facts}
+        real = cache.get(("real", *key), compute_on_real)
+        rows = {"synthetic": synthetic, "baseline": baseline, "reference": reference}
+        n_rows = {name: len(part) for name, part in rows.items()}
+        embedders = {n: self.sets.facts[n] for n in columns.names if n in self.sets.facts}
         basis = ComparisonBasis(
             baseline=BaselineKind.TRAINED_ON_REAL
             if is_utility and metric.known_baseline is None
             else BaselineKind.REAL_ROWS,
-            reference=sides.reference_rows,
+            reference=sets.reference_rows,
             n_rows=n_rows,
-            excluded=columns.left_out,
+            excluded=columns.excluded,
             train_value=real.drift,
             embedders=embedders,
-            unused_embedders=self.embedded.left_out if embedders else (),
+            unused_embedders=self.sets.excluded if embedders else (),
         )
         n = len(reference) if is_utility else min(n_rows.values())
-        against = Reference(real.baseline, real.floor, DecidingRows(n, "rows on each side"))
+        against = Reference(real.baseline, real.floor, DecidingRows(n, "rows of each set"))
         return compute_verdict(name, metric, compute(synthetic), against, basis)
 
-    def _remake(self, sides: ComparisonSets, names: Sequence[str]) -> Any:
-        """Return what makes the generator anew on some rows of both real sides, with all columns."""
-        remake, both = self.remake, [sides.train, sides.reference]
-        if remake is None:
+    def _undecided_population(self) -> dict[str, Mapping[str, float]]:
+        """Return the declared shares of columns that the condition does not select by."""
+        where = self.request.where
+        selected = set() if where is None else set(where.conditions)
+        return {c: shares for c, shares in self.request.population.items() if c not in selected}
+
+    def _refit_rows(self, sets: ComparisonSets, names: Sequence[str]) -> RefitRows | None:
+        """Return a function that fits the generator to some rows of train and reference, all columns."""
+        refit = self.refit
+        if refit is None:
             return None
 
-        def again(
-            train: Positions, reference: Positions, most: int, rng: np.random.Generator
+        def refit_rows(
+            train: Positions, reference: Positions, n: int, rng: np.random.Generator
         ) -> Dataset:
-            parts = [part.take(rows) for part, rows in zip(both, (train, reference))]
+            parts = sets.train.take(train), sets.reference.take(reference)
             real = Dataset.concat([part.without_reserved() for part in parts])
             shuffled = real.take(rng.permutation(len(real)))
-            return remake(shuffled, most, rng).without_reserved().select(names)
+            return refit(shuffled, n, rng).without_reserved().select(names)
 
-        return again
+        return refit_rows
 
-    def _without_real(self, name: str, metric: Metric) -> Score:
-        """Score a metric that looks at one set only: it is held against the best it can be."""
-        names = [f.name for f in self.synthetic.schema.fields if f.kind in metric.kinds]
+    def _score_alone(self, name: str, metric: Metric) -> Score:
+        """Score a metric of one set: its baseline is the best possible value."""
+        request, where = self.request, self.request.where
+        synthetic, real = self.sets.synthetic.where(where), self.sets.train
+        if real is not None:
+            real = (real if self.sets.holdout is None else self.sets.holdout).where(where)
+        names = [f.name for f in synthetic.schema.fields if f.kind in metric.kinds]
 
         def compute(candidate: Dataset) -> Measurement:
             candidate = candidate.select([n for n in names if n in candidate.schema.names])
             empty = candidate.slice(0, 0)
             return metric.compute(
-                Comparison(empty, candidate, empty, self.target, self.positive, self.population),
-                rng_for(self.seed, "measure", name),
-            )
+                Comparison(
+                    empty, candidate, empty, request.target, request.positive,
+                    self._undecided_population(),
+                ),
+                rng_for(request.seed, "measure", name),
+            )  # fmt: skip
 
         basis = ComparisonBasis(
-            baseline=BaselineKind.BEST_POSSIBLE, n_rows={"synthetic": len(self.synthetic)}
+            baseline=BaselineKind.BEST_POSSIBLE, n_rows={"synthetic": len(synthetic)}
         )
-        if self.real_rows is not None and len(self.real_rows):
-            basis = replace(basis, real_value=float(compute(self.real_rows).value))
+        if real is not None and len(real):
+            basis = replace(basis, real_value=float(compute(real).value))
         best = Measurement(float(metric.bounds[1 if metric.higher_is_better else 0]))
-        rows = DecidingRows(len(self.synthetic), "synthetic rows")
-        return compute_verdict(
-            name, metric, compute(self.synthetic), Reference(best, None, rows), basis
-        )
-
-
-FAMILIES: tuple[MetricFamily, ...] = ("gap", "coverage", "utility", "privacy")
-"""Order of the results."""
+        against = Reference(best, None, DecidingRows(len(synthetic), "synthetic rows"))
+        return compute_verdict(name, metric, compute(synthetic), against, basis)
 
 
 def measure(
@@ -257,44 +276,45 @@ def measure(
     seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
-    remake: Remake | None = None,
-    remembered: ResultCache | None = None,
+    refit: Refit | None = None,
+    cache: ResultCache | None = None,
 ) -> list[Score]:
     """Return the score of every metric, by family in the order gap, coverage, utility, privacy.
 
-    The holdout is cut once into halves A and B. Gap, coverage and privacy compare the synthetic rows
-    with B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy looks at
-    every synthetic row. Utility trains on the synthetic rows, on the whole of train for the baseline,
-    and tests on the whole holdout. Without a holdout gap and coverage use halves of train, and
-    privacy and utility are not measurable.
+    The holdout is split once into halves A and B. Gap, coverage and privacy compare the synthetic rows with
+    B, and A with B for the baseline, in equal numbers, all filtered by `where`; privacy uses every
+    synthetic row. Utility trains on the synthetic rows, on the whole train set for the baseline, and
+    tests on the whole holdout. Without a holdout, gap and coverage use halves of train, and privacy and
+    utility are not measurable.
 
     Parameters
     ----------
     train : Dataset or None
-        Real rows that the generator saw; None where it saw none.
+        Real rows that the generator was fitted on; None where there are none.
     synthetic : Dataset
         The candidate.
     holdout : Dataset or None
-        Real rows that the generator did not see.
+        Real rows that the generator was not fitted on.
     metrics : sequence of (str, Metric)
         Names and settings.
     where : Where, optional
-        The condition under which the rows were made.
+        Condition under which the rows were generated.
     target, positive : str, optional
         The column to predict, and its label that counts as positive.
     population : mapping, optional
         Declared shares, column -> {level: share}.
-    embedders, seed : sequence of Embedder, int, optional
-        What to look at images and texts with (see `embed_sets`); seed of the run.
+    embedders : sequence of Embedder, optional
+        Embedders of images and texts; see `embed_sets`.
+    seed : int
+        Seed of the run.
     workers : int
         Metrics measured at the same time. The scores do not depend on it.
     progress : Progress
-        Told ``("measure", done, total)``.
-    remake : Remake, optional
-        Makes the generator of the candidate again on other real rows, for attacks with shadow models.
-    remembered : Remembered, optional
-        Where what rests on the real rows alone is kept for the next candidate. The scores do not depend
-        on it.
+        Called with ``("measure", done, total)``.
+    refit : Refit, optional
+        Fits the generator of the candidate to other real rows, for attacks with shadow models.
+    cache : ResultCache, optional
+        Keeps results on real rows alone for the next candidate. The scores do not depend on it.
 
     Raises
     ------
@@ -304,43 +324,44 @@ def measure(
     Examples
     --------
     >>> import pyarrow as pa
-    >>> made = Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 200}))
+    >>> synthetic = Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 200}))
     >>> from twinset.registry import build
     >>> metrics = [("coverage.population", build("metric", "coverage.population", {}))]
-    >>> score, = measure(train=None, synthetic=made, holdout=None, metrics=metrics,
+    >>> score, = measure(train=None, synthetic=synthetic, holdout=None, metrics=metrics,
     ...                  population={"sex": {"f": 0.9, "m": 0.1}})
     >>> score.verdict.value, round(score.value, 2)
     ('different', 0.4)
     """
     ordered = sorted(metrics, key=lambda pair: FAMILIES.index(pair[1].family))
+    request = MeasureRequest(where, target, positive, population or {}, seed)
     with threadpool_limits(limits=1):
-        if remembered is not None:
+        if cache is not None:
             real = [None if part is None else part.digest for part in (train, holdout)]
-            looked = None if embedders is None else tuple(embedders)
-            remembered.depend_on(
-                *real, str(where), target, positive, repr(population), looked, seed
-            )
+            chosen = None if embedders is None else tuple(embedders)
+            cache.depend_on(*real, str(where), target, positive, repr(population), chosen, seed)
         sets = EmbeddedSets(train, synthetic, holdout)
         if ordered:
             sets = embed_sets(
                 train, synthetic, holdout, embedders,
-                target=target, seed=seed, progress=progress, remembered=remembered,
+                target=target, seed=seed, progress=progress, cache=cache,
             )  # fmt: skip
-        frame = MetricHarness.of(sets, where, target, positive, population or {}, seed)
+        harness = MetricHarness.from_sets(sets, request, refit, cache)
         progress("measure", 0, len(ordered))
-        frame = replace(frame, remake=remake, remembered=remembered)
-        return _score_all(frame, ordered, workers, progress)
+        return _score_all(harness.score, ordered, workers, progress)
 
 
 def _score_all(
-    frame: MetricHarness, metrics: Sequence[tuple[str, Metric]], workers: int, progress: Progress
+    score: Callable[[str, Metric], Score],
+    metrics: Sequence[tuple[str, Metric]],
+    workers: int,
+    progress: Progress,
 ) -> list[Score]:
     """Score the metrics on `workers` threads, each with one thread for its own numerics."""
-    # OpenMP counts its threads for each calling thread, so each worker must be told once.
+    # OpenMP counts its threads for each calling thread, so the limit is set in each worker.
     with ThreadPoolExecutor(max(1, workers), initializer=threadpool_limits, initargs=(1,)) as pool:
-        # The models of usefulness take longest: with them first, no worker waits at the end.
+        # The models of utility take longest: with them first, no worker waits at the end.
         first = sorted(metrics, key=lambda pair: pair[1].family != "utility")
-        futures = {name: pool.submit(frame.score, name, metric) for name, metric in first}
+        futures = {name: pool.submit(score, name, metric) for name, metric in first}
         for done, future in enumerate(as_completed(futures.values()), start=1):
             future.result()
             progress("measure", done, len(metrics))

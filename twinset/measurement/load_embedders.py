@@ -1,4 +1,4 @@
-"""Which embedders look at the images and texts of a run, by their names."""
+"""Embedders of images and texts by their names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from twinset.core.features.embedders.text import WORDS
 from twinset.io import read_weights
 
 
-def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
-    """Return the embedders that are named.
+def load_embedders(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
+    """Return embedders by name.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
     Raises
     ------
     ParameterError
-        A name means no embedder, two are called alike, or none is named.
+        A name means no embedder, two are equal, or none is given.
     DataError
         A file of weights cannot be read, or an installed package holds other weights.
     MissingExtraError
@@ -50,21 +50,21 @@ def embedders_of(names: Sequence[str | Embedder]) -> tuple[Embedder, ...]:
 
     Examples
     --------
-    >>> [one.name for one in embedders_of(["classical", SmallNet(steps=9)])]
+    >>> [one.name for one in load_embedders(["classical", SmallNet(steps=9)])]
     ['classical', 'net']
     """
-    found = tuple(_one(name) if isinstance(name, str) else name for name in names)
-    called = [one.name for one in found]
-    if not found or len(set(called)) != len(called):
+    found = tuple(_load(name) if isinstance(name, str) else name for name in names)
+    loaded = [one.name for one in found]
+    if not found or len(set(loaded)) != len(loaded):
         raise ParameterError(
             "the embedders must be one or more, each of another name",
-            got=", ".join(called) or "none",
+            got=", ".join(loaded) or "none",
             allowed=FORMS,
         )
     return found
 
 
-def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
+def hash_embedders(names: Sequence[str]) -> list[tuple[str, str]]:
     """Return each name without the folder of its file, and the SHA-256 of that file's bytes or nothing.
 
     Raises
@@ -74,18 +74,18 @@ def embedder_content(names: Sequence[str]) -> list[tuple[str, str]]:
 
     Examples
     --------
-    >>> embedder_content(["classical"])
+    >>> hash_embedders(["classical"])
     [('classical', '')]
     """
     found = []
     for parts in map(EmbedderName.parse, names):
-        told = replace(parts, file=Path(parts.file).name) if parts.file else parts
+        plain = replace(parts, file=Path(parts.file).name) if parts.file else parts
         shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
-        found.append((str(told), _weights(parts).sha256 if parts.file else shipped))
+        found.append((str(plain), _weights(parts).sha256 if parts.file else shipped))
     return found
 
 
-def _one(name: str) -> Embedder:
+def _load(name: str) -> Embedder:
     parts = EmbedderName.parse(name)
     if parts.kind == WORDS:
         return hashed_words()
@@ -104,7 +104,7 @@ def _one(name: str) -> Embedder:
 
 @lru_cache(maxsize=len(SHIPPED))
 def _shipped(own: Shipped) -> TextEmbedding:
-    """Return an embedder of the files of its package, which is found and never imported."""
+    """Return an embedder from the files of its package, which is not imported."""
     found = importlib.util.find_spec(own.module)
     places = None if found is None else found.submodule_search_locations
     if not places:
@@ -134,18 +134,18 @@ def _weights(parts: EmbedderName) -> Weights:
     return Weights(path.name, read_weights(path))
 
 
-def label_of_images(real: Dataset) -> str | None:
-    """Return the one column of labels that an image set has; None of any other set.
+def find_image_label(real: Dataset) -> str | None:
+    """Return the only column of labels of an image set; None for any other set.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> label_of_images(Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 9}))) is None
+    >>> find_image_label(Dataset.from_arrow(pa.table({"sex": ["f", "m"] * 9}))) is None
     True
     """
     labels = [
-        held.name
-        for held in real.schema.of_kind("category", "boolean")
-        if len(real.codes(held.name)[1]) > 1
+        field.name
+        for field in real.schema.of_kind("category", "boolean")
+        if len(real.codes(field.name)[1]) > 1
     ]
     return labels[0] if real.schema.of_kind("image") and len(labels) == 1 else None

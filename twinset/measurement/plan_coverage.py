@@ -1,4 +1,4 @@
-"""How often each combination of conditions came: what became of a plan, in real and made rows."""
+"""Counts of the combinations of conditions that a plan asks for, in real and synthetic rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError, UnknownNameError
 from twinset.core.stats.covering_arrays import Coverage
 
-_MOST_TABLE_ROWS = 2_000
+_MAX_TABLE_ROWS = 2_000  # combinations in the JSON report; the counts are of all
+Factors = Mapping[str, Sequence[str]]
+"""Condition -> its levels."""
+NOUNS = {1: "level", 2: "pair", 3: "triple"}
+"""Strength of a plan -> noun of a combination."""
 
 
 @dataclass(frozen=True)
 class PlanCoverage:
-    """How often each combination of conditions came, in the real rows, the made ones and both.
+    """Number of rows of each combination of conditions, in real rows, synthetic rows and both.
 
     Parameters
     ----------
@@ -27,14 +31,14 @@ class PlanCoverage:
     factors : mapping
         Condition -> its levels.
     strength, at_least : int
-        What a combination is of, and how often each has to come: the stop rule.
+        Conditions of a combination, and the rows that each needs: the stop rule.
     counts_real : bool
         Whether real rows count for the stop rule.
     has_real : bool
-        Whether there are real rows that tell these conditions.
+        Whether there are real rows with these conditions.
     rows : tuple of mapping
-        One a combination that may come: ``levels`` (condition -> level), ``real``, ``synthetic`` and
-        ``union``, in numbers of rows.
+        One for each possible combination: ``levels`` (condition -> level), and the numbers of rows
+        ``real``, ``synthetic`` and ``union``.
     """
 
     step: str
@@ -45,29 +49,29 @@ class PlanCoverage:
     has_real: bool
     rows: tuple[Mapping[str, Any], ...]
 
-    def n_met(self, side: str) -> int:
-        """Return how many combinations a side holds often enough: "real", "synthetic" or "union"."""
-        return sum(row[side] >= self.at_least for row in self.rows)
+    def n_met(self, name: str) -> int:
+        """Return the combinations with enough rows in a set: "real", "synthetic" or "union"."""
+        return sum(row[name] >= self.at_least for row in self.rows)
 
     @property
     def decides(self) -> str:
-        """The side that the stop rule speaks of."""
+        """Set that the stop rule is about."""
         return "union" if self.counts_real and self.has_real else "synthetic"
 
     @property
     def noun(self) -> str:
-        """What a combination is: "level", "pair" or "triple"."""
+        """Noun of a combination: "level", "pair" or "triple"."""
         return NOUNS[self.strength]
 
     @property
-    def lacking(self) -> tuple[Mapping[str, Any], ...]:
-        """Combinations that do not come often enough by the stop rule, the rarest first."""
+    def uncovered(self) -> tuple[Mapping[str, Any], ...]:
+        """Combinations with too few rows by the stop rule, the rarest first."""
         short = [row for row in self.rows if row[self.decides] < self.at_least]
         return tuple(sorted(short, key=lambda row: row[self.decides]))
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and the first combinations as plain JSON values."""
-        sides = ("real", "synthetic", "union") if self.has_real else ("synthetic",)
+        names = ("real", "synthetic", "union") if self.has_real else ("synthetic",)
         return {
             "step": self.step,
             "factors": {name: list(levels) for name, levels in self.factors.items()},
@@ -75,15 +79,15 @@ class PlanCoverage:
             "at_least": self.at_least,
             "counts_real": self.counts_real,
             "wanted": len(self.rows),
-            "met": {side: self.n_met(side) for side in sides},
+            "met": {name: self.n_met(name) for name in names},
             "table": [
-                {"levels": row["levels"], **{side: row[side] for side in sides}}
-                for row in self.rows[:_MOST_TABLE_ROWS]
+                {"levels": row["levels"], **{name: row[name] for name in names}}
+                for row in self.rows[:_MAX_TABLE_ROWS]
             ],
         }
 
 
-def covered(
+def measure_plan_coverage(
     factors: Factors,
     *,
     strength: int,
@@ -94,14 +98,14 @@ def covered(
     counts_real: bool = False,
     step: str = "",
 ) -> PlanCoverage:
-    """Return how often each combination came in sets that are there.
+    """Return the number of rows of each combination.
 
     Parameters
     ----------
     factors, strength, at_least, forbidden
         As in `plan_scenes`.
     synthetic, real : Dataset
-        The made rows, and the real ones where they tell the conditions.
+        Synthetic rows, and real ones where they have the conditions.
     counts_real : bool
         Whether the plan counted real rows.
     step : str
@@ -115,27 +119,23 @@ def covered(
     Examples
     --------
     >>> import pyarrow as pa
-    >>> made = Dataset.from_arrow(pa.table({"light": ["day", "day", "night"], "fog": ["no", "yes", "no"]}))
-    >>> found = covered({"light": ["day", "night"], "fog": ["no", "yes"]}, strength=2, at_least=1,
-    ...                 synthetic=made)
-    >>> found.n_met("synthetic"), found.lacking[0]["levels"]
+    >>> rows = Dataset.from_arrow(pa.table({"light": ["day", "day", "night"], "fog": ["no", "yes", "no"]}))
+    >>> factors = {"light": ["day", "night"], "fog": ["no", "yes"]}
+    >>> found = measure_plan_coverage(factors, strength=2, at_least=1, synthetic=rows)
+    >>> found.n_met("synthetic"), found.uncovered[0]["levels"]
     (3, {'light': 'night', 'fog': 'yes'})
     """
-    names = list(factors)
-    sides = {"real": real, "synthetic": synthetic}
-    counts = {}
-    for side, held in sides.items():
-        sizes = [len(factors[n]) for n in names]
-        counts[side] = Coverage(
-            sizes, strength, at_least, [banned_levels(b, factors) for b in forbidden]
-        )
-        if held is not None:
-            counts[side].add_codes(codes_of(held, factors))
+    names, sizes = list(factors), [len(levels) for levels in factors.values()]
+    bans = [encode_ban(entry, factors) for entry in forbidden]
+    counts = {name: Coverage(sizes, strength, at_least, bans) for name in ("real", "synthetic")}
+    for name, part in (("real", real), ("synthetic", synthetic)):
+        if part is not None:
+            counts[name].add_codes(encode_levels(part, factors))
     rows: list[dict[str, Any]] = []
-    open_cells = counts["synthetic"]
-    for group in open_cells.groups:
-        for cell in np.argwhere(open_cells.may_come(group)):
-            found = {side: int(own.counts[group][tuple(cell)]) for side, own in counts.items()}
+    cells = counts["synthetic"]
+    for group in cells.groups:
+        for cell in np.argwhere(cells.may_come(group)):
+            found = {name: int(own.counts[group][tuple(cell)]) for name, own in counts.items()}
             levels = {names[f]: factors[names[f]][k] for f, k in zip(group, cell)}
             rows.append({"levels": levels, **found, "union": sum(found.values())})
     return PlanCoverage(
@@ -143,15 +143,7 @@ def covered(
     )
 
 
-Factors = Mapping[str, Sequence[str]]
-"""Condition -> its levels."""
-
-
-NOUNS = {1: "level", 2: "pair", 3: "triple"}
-"""Strength of a plan -> what it calls a combination."""
-
-
-def codes_of(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
+def encode_levels(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
     """Return the level of each row and condition, shape (n, f); any other value is one past the last.
 
     Raises
@@ -169,8 +161,8 @@ def codes_of(data: Dataset, factors: Factors) -> npt.NDArray[np.int32]:
     return np.stack(columns, axis=1)
 
 
-def banned_levels(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
-    """Return a combination that never comes as position of the condition -> position of the level.
+def encode_ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
+    """Return a forbidden combination as position of the condition -> position of the level.
 
     Raises
     ------
@@ -184,13 +176,13 @@ def banned_levels(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
         raise ParameterError(
             "a forbidden combination is empty, which would forbid every scene",
             allowed="one or more conditions with their levels",
-            todo="name what never comes, or leave the entry out",
+            todo="name conditions with their levels, or remove the entry",
         )
-    made = {}
+    codes = {}
     for name, level in entry.items():
         if name not in factors:
             raise UnknownNameError.for_name("condition", str(name), names, "forbidden")
         if level not in factors[name]:
             raise UnknownNameError.for_name("level", str(level), factors[name], f"forbidden.{name}")
-        made[names.index(name)] = list(factors[name]).index(level)
-    return made
+        codes[names.index(name)] = list(factors[name]).index(level)
+    return codes

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from twinset.core.contracts import ComponentResults, Measurement, Metric, Score
+from twinset.core.contracts import ComponentResults, Estimate, Measurement, Metric, Score
 from twinset.core.findings import (
     ComparisonBasis,
     DecidingRows,
@@ -19,15 +20,12 @@ from twinset.core.findings import (
 )
 from twinset.core.stats.hypothesis_tests import discoveries
 
-MIN_ROWS = 20
-"""Below this many rows in a set nothing is decided: an interval from so few rows is not reliable."""
+MIN_ROWS = 20  # of a set; with fewer nothing is decided: an interval from so few is not reliable
 
 _FALSE_DISCOVERY_RATE = 0.05  # the usual level, over all components of one metric
 _DEGREES = 49  # degrees of freedom of a standard error from a bootstrap of 50 groups of rows
 _NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
-_POWER_QUANTILE = (
-    0.84  # 80 % power: a difference of 1.96 + 0.84 standard errors is detected so often
-)
+_POWER_QUANTILE = 0.84  # 80 % power, to detect a difference of 1.96 + 0.84 standard errors
 _ROUNDING = 1e-9  # forgives rounding where a degradation equals the margin, as 0 and 0 do
 
 
@@ -98,7 +96,7 @@ def min_standard_error(metric: Metric, n_rows: int) -> float:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a measurement is compared with.
+    """Baseline, floor and number of rows that a measurement is compared with.
 
     Parameters
     ----------
@@ -116,20 +114,12 @@ class Reference:
 
 
 def not_measurable(name: str, metric: Metric, reason: str) -> Score:
-    """Return the score of a metric that lacks what it needs; `reason` says what."""
-    return Score(
-        metric=name,
-        family=metric.family,
-        value=None,
-        baseline=None,
-        floor=None,
-        interval=None,
-        margin=metric.margin,
-        higher_is_better=metric.higher_is_better,
-        verdict=Verdict.NOT_MEASURABLE,
-        detectable=None,
-        findings=(NotMeasured(reason),),
-    )
+    """Return the score of a metric that lacks something, stated in `reason`."""
+    return _score(name, metric, Verdict.NOT_MEASURABLE, findings=(NotMeasured(reason),))
+
+
+def _score(name: str, metric: Metric, verdict: Verdict, **results: Any) -> Score:
+    return Score(name, metric.family, metric.margin, metric.higher_is_better, verdict, **results)
 
 
 def compute_verdict(
@@ -179,23 +169,20 @@ def compute_verdict(
     if different is not None and different.names:
         findings.append(replace(different, decides=verdict != Verdict.DIFFERENT))
         verdict = Verdict.DIFFERENT
-    return Score(
-        metric=name,
-        family=metric.family,
-        value=value,
-        baseline=base,
-        floor=against.floor,
-        interval=interval,
-        margin=metric.margin,
-        higher_is_better=metric.higher_is_better,
-        verdict=verdict,
-        detectable=None if exact else (_NORMAL_QUANTILE + _POWER_QUANTILE) * error,
+    detectable = None if exact else (_NORMAL_QUANTILE + _POWER_QUANTILE) * error
+    return _score(
+        name,
+        metric,
+        verdict,
+        estimate=Estimate(value, base, against.floor, interval, detectable),
         findings=(*findings, rows, basis or ComparisonBasis()),
         facts=measured.facts,
     )
 
 
-def rows_needed(n_rows: int, degradation: tuple[float, float], margin: float) -> int | None:
+def estimate_required_rows(
+    n_rows: int, degradation: tuple[float, float], margin: float
+) -> int | None:
     """Return about how many rows would decide, two digits rounded up; None where none would.
 
     Parameters
@@ -209,7 +196,7 @@ def rows_needed(n_rows: int, degradation: tuple[float, float], margin: float) ->
 
     Examples
     --------
-    >>> rows_needed(100, (-0.02, 0.06), 0.04)
+    >>> estimate_required_rows(100, (-0.02, 0.06), 0.04)
     400
     """
     middle, reach = (degradation[0] + degradation[1]) / 2, (degradation[1] - degradation[0]) / 2

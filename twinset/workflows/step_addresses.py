@@ -14,7 +14,7 @@ from twinset.core.version import __version__
 from twinset.generation.assets import asset_digests, predictions_path
 from twinset.ingest.real_data import find_source
 from twinset.io.files import file_digest
-from twinset.measurement.load_embedders import embedder_content
+from twinset.measurement.load_embedders import hash_embedders
 from twinset.recipe import AugmentStep, GenerateStep, Recipe
 
 
@@ -79,7 +79,7 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
         made = [*made, found[name]]
     # Without OpenCV images are neither measured nor shown, and the results say so.
     sees_images = find_spec("cv2") is not None
-    looks = embedder_content(recipe.embedders())
+    looks = hash_embedders(recipe.embedders())
     found["measure"] = address(
         "measure",
         train,
@@ -97,6 +97,6 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     return found
 
 
-def candidate_address(recipe: Recipe, made: Sequence[str]) -> str:
+def candidate_address(recipe: Recipe, steps: Sequence[str]) -> str:
     """Return the address of the set, under the recipe's name, of all rows that its steps made."""
-    return address("join", recipe.name, list(made))
+    return address("join", recipe.name, list(steps))

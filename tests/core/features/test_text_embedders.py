@@ -19,7 +19,7 @@ from twinset.core.errors import DataError, MissingExtraError, ParameterError
 from twinset.core.features.embedders import SHIPPED, EmbedderName, TextEmbedding, hashed_words
 from twinset.core.features.embedders import text as module
 from twinset.core.features.encoder import FeatureEncoder
-from twinset.measurement.load_embedders import _shipped, embedder_content, embedders_of
+from twinset.measurement.load_embedders import _shipped, hash_embedders, load_embedders
 
 SAID = ("play some jazz", "Please refund 5.20 EUR to Zoë Müller.", "")
 
@@ -153,7 +153,7 @@ def test_static_vectors_are_means_over_tokens() -> None:
 
 def test_names_of_texts_are_names() -> None:
     assert str(EmbedderName.parse("wordllama")) == "wordllama"
-    assert embedder_content(["minilm", "words"]) == [
+    assert hash_embedders(["minilm", "words"]) == [
         ("minilm", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
         ("words", ""),
     ]
@@ -180,13 +180,13 @@ def test_other_weights_are_refused(package: Path) -> None:
         r"the package 'wordllama' holds another 'l2_supercat_256.safetensors' than twinset knows"
     )
     with pytest.raises(DataError, match=words + r".*pip install 'wordllama==0.4.0.post1'"):
-        embedders_of(["wordllama"])
+        load_embedders(["wordllama"])
 
 
 def test_a_package_without_its_weights_is_refused(package: Path) -> None:
     (package / SHIPPED["wordllama"].weights[0]).unlink()
     with pytest.raises(DataError, match="there is no file of weights"):
-        embedders_of(["wordllama"])
+        load_embedders(["wordllama"])
 
 
 @pytest.mark.parametrize("name", ["wordllama", "minilm"])
@@ -194,7 +194,7 @@ def test_a_package_that_is_not_there_is_named(name: str, monkeypatch: pytest.Mon
     _shipped.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=rf"{SHIPPED[name].package}.*twinset\[{name}\]"):
-        embedders_of([name])
+        load_embedders([name])
 
 
 # First four numbers of three texts, as the packages' own code gives them.
@@ -217,7 +217,7 @@ def test_the_vectors_are_those_of_the_package(name: str) -> None:
     if find_spec(SHIPPED[name].module) is None:
         pytest.skip(f"{SHIPPED[name].package} is not installed")
     _shipped.cache_clear()
-    (look,) = embedders_of([name])
+    (look,) = load_embedders([name])
     assert isinstance(look, TextEmbedding)
     found = look.embed(said(*SAID).records.column("said"))
     assert found.shape == (3, SHIPPED[name].size)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.contracts import Comparison, ComparisonContext, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
@@ -31,7 +31,7 @@ def attacked(make: Made, seed: int = 0, n: int = 500, **settings: int) -> tuple[
         return make(Dataset.concat([train.take(seen), control.take(others)]), rng)
 
     synthetic = make(train, rng_for(seed, "release"))
-    told = Comparison(train, synthetic, control, remake=again)
+    told = Comparison(train, synthetic, control, context=ComparisonContext(refit=again))
     found = ShadowModels(n_shadows=8, **settings).compute(told, rng_for(seed, "attack"))
     return found.facts["auc"], dict(found.facts)
 
@@ -124,7 +124,12 @@ def test_without_the_generator_it_is_not_measurable(rng) -> None:
 
 
 def test_few_rows_are_too_few(rng) -> None:
-    told = Comparison(rows(50, 1), rows(50, 2), rows(12, 3), remake=lambda *_: rows(50, 4))
+    told = Comparison(
+        rows(50, 1),
+        rows(50, 2),
+        rows(12, 3),
+        context=ComparisonContext(refit=lambda *_: rows(50, 4)),
+    )
     with pytest.raises(NotMeasurable, match="at least 20 rows"):
         ShadowModels().compute(told, rng)
 

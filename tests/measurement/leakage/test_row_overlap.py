@@ -10,9 +10,9 @@ from twinset.core.errors import LeakError
 from twinset.core.seeding import rng_for
 from twinset.measurement.leakage.row_overlap import (
     RowOverlap,
-    copied_note,
-    copied_rows,
+    count_copied_rows,
     count_row_overlap,
+    note_copied_rows,
 )
 from twinset.registry import build
 from twinset.report.answers.sentences import score_sentence
@@ -23,7 +23,7 @@ FEW = ("gap.marginals", "utility.train_synthetic_test_real", "privacy.exact_copi
 @pytest.fixture
 def few_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = [(name, build("metric", name, {})) for name in FEW]
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
 
 
 def people(rows: int, seed: int = 1) -> pa.Table:
@@ -51,14 +51,14 @@ def test_new_identifiers_do_not_hide_a_copy() -> None:
     real = Dataset.from_arrow(people(200))
     assert real.schema["key"].kind == "id"
     fresh = real.records.set_column(0, "key", people(200, 2)["key"])
-    assert copied_rows(real, Dataset.from_arrow(fresh, real.schema)).seen == 200
+    assert count_copied_rows(real, Dataset.from_arrow(fresh, real.schema)).shared == 200
 
 
 @pytest.mark.parametrize(
     ("seen", "told"), [(0, None), (1, "fewer than 11"), (10, "fewer than 11"), (11, "11")]
 )
 def test_small_counts_are_not_told(seen: int, told: str | None) -> None:
-    notes = copied_note(RowOverlap(seen, 5_000, 0.0))
+    notes = note_copied_rows(RowOverlap(seen, 5_000, 0.0))
     starts = [] if told is None else [f"{told} of 5,000 synthetic rows equal a real row. Without"]
     assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
 
@@ -66,7 +66,9 @@ def test_small_counts_are_not_told(seen: int, told: str | None) -> None:
 def test_a_copy_without_a_holdout_is_told_first(few_metrics: None) -> None:
     real = people(200)
     report = twinset.evaluate(real, pa.concat_tables([real.slice(0, 180), people(20, 2)]))
-    assert report.notes[0].startswith("180 of 200 synthetic rows equal a real row. Without rows")
+    assert report.notes[0].startswith(
+        "180 of 200 synthetic rows equal a real row. Without a holdout"
+    )
     assert not any("equal a real row" in n for n in twinset.evaluate(real, people(200, 2)).notes)
 
 

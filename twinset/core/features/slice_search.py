@@ -13,6 +13,7 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Condition, Where
 from twinset.core.features.discretize import Factor, Level
+from twinset.core.findings import RegionShare
 from twinset.core.stats.hypothesis_tests import Floats, discoveries, two_sample
 
 Bits = npt.NDArray[np.float32]
@@ -48,7 +49,7 @@ class Slice:
         Rows looked at.
     z : float
         Standardised difference of the shares; below 0 the region is under-covered. Not to be
-        published: see `to_json`.
+        published: see `region`.
     """
 
     words: str
@@ -75,24 +76,14 @@ class Slice:
         return self.z < 0
 
     @property
-    def sentence(self) -> str:
-        """The slice with its two shares; counts of 1 to 10 are not reported."""
-        synthetic = format_share(self.synthetic_rows, self.n_synthetic, "synthetic")
-        there = format_share(self.real_rows, self.n_real, "real")
-        return f"{self.words}: {synthetic}, {there}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what may be reported, as plain JSON values.
-
-        `z` is not among it: with one of the shares it would give a count that is not reported.
-        """
+    def region(self) -> RegionShare:
+        """The slice as a finding: shares of 1 to 10 rows are None, and `z`, which would give them away."""
         real, synthetic = self.real_rows, self.synthetic_rows
-        return {
-            "words": self.words,
-            "sentence": self.sentence,
-            "real_share": None if 0 < real < MIN_REPORTED else self.real_share,
-            "synthetic_share": None if 0 < synthetic < MIN_REPORTED else self.synthetic_share,
-        }
+        return RegionShare(
+            self.words,
+            None if 0 < real < MIN_REPORTED else self.real_share,
+            None if 0 < synthetic < MIN_REPORTED else self.synthetic_share,
+        )
 
 
 def search_slices(
@@ -129,8 +120,8 @@ def search_slices(
     >>> from twinset.core.features.discretize import infer_factors
     >>> real = Dataset.from_arrow(pa.table({"sky": ["day", "night"] * 500}))
     >>> synthetic = Dataset.from_arrow(pa.table({"sky": ["day", "day", "day", "night"] * 250}))
-    >>> search_slices(real, synthetic, infer_factors(real), limit=1)[0].sentence
-    'sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones'
+    >>> search_slices(real, synthetic, infer_factors(real), limit=1)[0].region
+    RegionShare(condition='sky = night', real=0.5, synthetic=0.25)
     """
     if not factors or not len(real) or not len(synthetic):
         return []
@@ -345,11 +336,3 @@ def _slice(
     words = " and ".join(level.words for _, level in chosen)
     counts = int(real.sum()), int(synthetic.sum())
     return Slice(words, Where(by_column), *counts, len(masks.real), len(masks.synthetic), z)
-
-
-def format_share(count: int, n: int, noun_of: str) -> str:
-    """Return the share of `count` among `n` rows in words; counts of 1 to 10 are not reported."""
-    noun = "of the synthetic rows" if noun_of == "synthetic" else "of the real ones"
-    if 0 < count < MIN_REPORTED:
-        return f"fewer than {MIN_REPORTED} {noun}"
-    return f"{100 * count / n:.1f} % {noun}"

@@ -221,7 +221,7 @@ def find_oversampled_class(split: SplitRows, rng: np.random.Generator) -> list[L
 
 
 def simulate_copy_share(
-    cells: Mapping[str, Keys], held: Bools, elsewhere: Keys, rng: np.random.Generator
+    cells: Mapping[str, Keys], in_holdout: Bools, elsewhere: Keys, rng: np.random.Generator
 ) -> float:
     """Return the share of a class's holdout rows that are in train once columns are shuffled.
 
@@ -229,7 +229,7 @@ def simulate_copy_share(
     ----------
     cells : mapping
         Column -> hash of each row of the class, shape (n,).
-    held : numpy.ndarray of bool, shape (n,)
+    in_holdout : numpy.ndarray of bool, shape (n,)
         Holdout rows among them, at least one.
     elsewhere : numpy.ndarray
         Keys of the train rows of other classes.
@@ -245,8 +245,8 @@ def simulate_copy_share(
     --------
     >>> cells = {"x": np.arange(100, dtype=np.uint64) % np.uint64(50) * np.uint64(1000)}
     >>> cells["y"] = cells["x"] * np.uint64(7)
-    >>> held = np.arange(100) < 50
-    >>> simulate_copy_share(cells, held, np.zeros(0, np.uint64), np.random.default_rng(0)) < 0.2
+    >>> in_holdout = np.arange(100) < 50
+    >>> simulate_copy_share(cells, in_holdout, np.zeros(0, np.uint64), np.random.default_rng(0)) < 0.2
     True
     """
     whole = sum_cells(cells)
@@ -259,8 +259,8 @@ def simulate_copy_share(
     for _, name in sorted(informative)[:_MAX_SHUFFLED_COLUMNS]:
         shuffled.append(whole - cells[name] + rng.permutation(cells[name]))
     # Train rows are not shuffled: rows that were multiplied would then fill every combination.
-    train = np.append(whole[~held], elsewhere)
-    return float(max(np.isin(key[held], train).mean() for key in shuffled))
+    train = np.append(whole[~in_holdout], elsewhere)
+    return float(max(np.isin(key[in_holdout], train).mean() for key in shuffled))
 
 
 def has_few_rows(cells: Mapping[str, Keys]) -> bool:
@@ -295,8 +295,9 @@ _MAX_QUERIES = 1_500  # rows of each set whose nearest train row is searched: a 
 _MAX_CELLS = 3_000_000  # of the searched train rows: bounds memory where features are many
 _MIN_QUERIES = 40  # with fewer, low quantiles are single rows
 _SAME = 1e-5  # distance of equal rows after rounding; exact copies are another leak
+# Low quantiles of real distances, and how many times as many rows below them drift may explain: where
+# natural near repeats are few, the lowest ones decide.
 _QUANTILES = {0.002: 1.0, 0.01: 1.0, 0.1: 1.5, 0.3: 1.5}
-"""Low quantiles of real distances, and how many times as many rows below them drift may explain."""
 
 
 def find_near_duplicates(

@@ -178,8 +178,10 @@ def require_clean_sets(
         try:
             own = found.require_clean().notes
         except LeakError as error:
-            error.message = f"candidate '{name}': {error.message}" if name else error.message
-            raise
+            if not name:
+                raise
+            message = f"candidate '{name}': {error.message}"
+            raise LeakError(message, kind=error.kind, todo=error.todo) from None
         notes += [f"{name}: {note}" if name else note for note in own]
     return notes
 

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from twinset.core.errors import DataError, ParameterError, RecipeError
 from twinset.workflows.paraphrase import endpoint
-from twinset.workflows.paraphrase.asking import variants_in
+from twinset.workflows.paraphrase.requests import variants_in
 from twinset.workflows.paraphrase.sheet import Variant, parse_sheet, read_sheet
 from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wording, normalize_wording
 
 
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
+def test_a_template_in_plain_words() -> None:
+    for template, text in [
         ("Where is {it}?", "Where is {it}?"),
         ("<hello>, [please ?0.3] send {a.b} to {c#2}", "<hello>, please send {a.b} to {c#2}"),
         ("(yes *2|no|(a|b) c) to {x}", "yes to {x}"),
@@ -37,11 +36,9 @@ from twinset.workflows.paraphrase.wording import MEANINGFUL, PLACEHOLDER, Wordin
         ("a < b {x}", None),
         ("{x} {y}", None),
         ("", None),
-    ],
-)
-def test_a_template_in_plain_words(template: str, text: str | None) -> None:
-    wording = Wording.of(template)
-    assert (wording and wording.text) == text
+    ]:
+        wording = Wording.from_template(template)
+        assert (wording and wording.text) == text
 
 
 PARTS = st.sampled_from(["{a}", "{b}", "<r>", "word", " ", "?", "[", "|", "\\", "{", "}", "<", "é"])
@@ -49,11 +46,11 @@ PARTS = st.sampled_from(["{a}", "{b}", "<r>", "word", " ", "?", "[", "|", "\\", 
 
 @given(st.lists(PARTS, max_size=12).map("".join))
 def test_what_is_accepted_reads_as_the_same_placeholders(reply: str) -> None:
-    wording = Wording.of("say {a} and {b} by <r>")
+    wording = Wording.from_template("say {a} and {b} by <r>")
     assert wording is not None
     if wording.refusal(reply, {normalize_wording(wording.text)}):
         return
-    again = Wording.of(reply)
+    again = Wording.from_template(reply)
     assert again is not None
     assert Counter(again.placeholders) == Counter(wording.placeholders)
     assert not set(MEANINGFUL) & set(PLACEHOLDER.sub("", again.text))
@@ -77,21 +74,23 @@ FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
-def test_wordings_are_put_into_every_kind_of_file(text: str, tmp_path: Path) -> None:
-    (tmp_path / "t.yaml").write_bytes(b"\xef\xbb\xbf" * (text[0] == "a") + text.encode())
-    sheet = read_sheet(tmp_path / "t.yaml")
-    said = ["one {x}", "two {x}", "three {x}"]
-    assert [(i.label, i.number, i.text) for i in sheet.items] == [
-        ("a", 1, said[0]), ("a", 2, said[1]), ("no", 1, said[2])
-    ]  # fmt: skip
-    written = sheet.with_variants({1: [LIKE, Variant("#3 {x}: so", "e" * 64)], 2: [LIKE]}, ["head"])
-    assert written.startswith("# head\n")
-    assert [item.text for item in parse_sheet(written, "t").items] == [
-        *said[:2], LIKE.text, "#3 {x}: so", said[2], LIKE.text,
-    ]  # fmt: skip
-    kept = [line for line in sheet.text.splitlines() if "[" not in line]
-    assert [line for line in written.splitlines() if line in kept] == kept
+def test_wordings_are_put_into_every_kind_of_file(tmp_path: Path) -> None:
+    for text in FILES.values():
+        (tmp_path / "t.yaml").write_bytes(b"\xef\xbb\xbf" * (text[0] == "a") + text.encode())
+        sheet = read_sheet(tmp_path / "t.yaml")
+        said = ["one {x}", "two {x}", "three {x}"]
+        assert [(i.label, i.number, i.text) for i in sheet.items] == [
+            ("a", 1, said[0]), ("a", 2, said[1]), ("no", 1, said[2])
+        ]  # fmt: skip
+        written = sheet.with_variants(
+            {1: [LIKE, Variant("#3 {x}: so", "e" * 64)], 2: [LIKE]}, ["head"]
+        )
+        assert written.startswith("# head\n")
+        assert [item.text for item in parse_sheet(written, "t").items] == [
+            *said[:2], LIKE.text, "#3 {x}: so", said[2], LIKE.text,
+        ]  # fmt: skip
+        kept = [line for line in sheet.text.splitlines() if "[" not in line]
+        assert [line for line in written.splitlines() if line in kept] == kept
 
 
 def test_a_list_that_stands_twice_is_asked_about_once() -> None:
@@ -115,15 +114,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG)
-def test_files_without_templates_are_told(text: str, words: str, tmp_path: Path) -> None:
-    (tmp_path / "t.yaml").write_text(text)
-    with pytest.raises(RecipeError) as caught:
-        read_sheet(tmp_path / "t.yaml")
-    assert str(caught.value).startswith(words)
+def test_files_without_templates_are_reported(tmp_path: Path) -> None:
+    for text, words in WRONG:
+        (tmp_path / "t.yaml").write_text(text)
+        with pytest.raises(RecipeError) as caught:
+            read_sheet(tmp_path / "t.yaml")
+        assert str(caught.value).startswith(words)
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         read_sheet(tmp_path / "none.yaml")
     (tmp_path / "t.yaml").write_bytes(b"a:\n- caf\xe9\n")
@@ -131,15 +130,21 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         read_sheet(tmp_path / "t.yaml")
 
 
-@pytest.mark.parametrize(
-    "answer", ["", "no", "{}", '{"variants": []}', '{"variants": [1]}', '{"variants": "a"}', "[[]]"]
-)
-def test_answers_without_a_list_are_no_answers(answer: str) -> None:
-    with pytest.raises(ValueError, match="no JSON with a list"):
-        variants_in(answer)
+def test_answers_without_a_list_are_no_answers() -> None:
+    for answer in [
+        "",
+        "no",
+        "{}",
+        '{"variants": []}',
+        '{"variants": [1]}',
+        '{"variants": "a"}',
+        "[[]]",
+    ]:
+        with pytest.raises(ValueError, match="no JSON with a list"):
+            variants_in(answer)
 
 
-def test_an_address_with_half_a_bracket_is_told() -> None:
+def test_an_address_with_half_a_bracket_is_reported() -> None:
     with pytest.raises(ParameterError, match="the base URL is no address"):
         endpoint.Endpoint(base_url="http://[::1")
 
@@ -149,7 +154,7 @@ def test_waits_are_seconds_or_a_date() -> None:
     assert 25 < (endpoint._seconds(format_datetime(soon)) or 0) <= 30
     past = datetime.now(UTC) - timedelta(days=1)
     assert endpoint._seconds(format_datetime(past, usegmt=True)) == 0
-    assert [endpoint._seconds(told) for told in ("2.5", "-1", "soon", None, "")] == [
+    assert [endpoint._seconds(found) for found in ("2.5", "-1", "soon", None, "")] == [
         2.5,
         0,
         None,

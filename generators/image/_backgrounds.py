@@ -1,4 +1,4 @@
-"""What lies behind the objects of a scene: clouds, a gradient, a plain colour, a road, a smear of fluid."""
+"""Backgrounds of synthetic images: grounds of scenes, and faultless surfaces for inspection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from twinset.core.image.effects import draw_film_grain
 
+from ._labelled_images import Rgb
+
 Canvas = npt.NDArray[np.float32]
+Relief = Callable[[int, int, np.random.Generator], Canvas]
 
 _GRAIN = 0.012  # standard deviation of the grain, of 1: 3 grey levels, as of a clean photograph
 _WARM = np.array([1.0, 0.92, 0.8], np.float32)
@@ -29,11 +32,19 @@ _FINE_BITS = 4  # corners to 1/16 pixel: coarser ones make the edges of far mark
 _FINE = 1 << _FINE_BITS  # parts of a pixel in which corners are given
 
 
+def draw_clouds(n: int, height: int, width: int, rng: np.random.Generator) -> Canvas:
+    """Return `n` by `n` random cells, -1 to 1, smoothly enlarged to shape (h, w)."""
+    import cv2
+
+    cells = rng.uniform(-1, 1, (n, n)).astype(np.float32)
+    return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def paint_ground(
     name: str,
     height: int,
     width: int,
-    colour: tuple[float, float, float] | None,
+    colour: Rgb | None,
     rng: np.random.Generator,
 ) -> Canvas:
     """Return a ground, shape (h, w, 3), 0 to 1."""
@@ -113,21 +124,18 @@ def _noise(
     """Return noise about 0, shape (h, w), of cells of several sizes."""
     import cv2
 
-    made: Canvas | None = None
+    noise = np.zeros((height, width), np.float32)
     for n, weight in layers:
         cells = rng.uniform(-0.5, 0.5, (n, n)).astype(np.float32) * np.float32(weight)
-        layer = np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR))
-        made = layer if made is None else np.add(made, layer, out=made)
-    assert made is not None
-    return made
+        noise += cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    return noise
 
 
 def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator) -> Canvas:
-    """Return the colour, lighter and darker as the plane says, a touch warmer where it is light; grainy.
+    """Return the colour with grain, lighter where the plane is positive, and a little warmer there.
 
-    The plane is used up: fresh memory is what costs most here.
-
-    One plane of grain for all colours: it is as quick again, and that is how dust and paper look.
+    The plane is overwritten: fresh memory costs most here. One plane of grain serves all colours, which
+    is twice as fast, and how dust and paper look.
     """
     import cv2
 
@@ -137,3 +145,61 @@ def _tinted(plane: Canvas, rgb: Canvas, spread: float, rng: np.random.Generator)
     plane += dust
     # One pass over the plane: each colour is rgb + warmth * plane.
     return np.asarray(cv2.transform(plane[..., None], np.stack([_WARM, rgb], axis=1)))
+
+
+def paint_surface(name: str, height: int, width: int, rng: np.random.Generator) -> Canvas:
+    """Return a surface, shape (h, w, 3), 0 to 1, lit a little unevenly."""
+    relief, colour = SURFACES[name]
+    plane = relief(height, width, rng)
+    x = np.linspace(-0.5, 0.5, width, dtype=np.float32)
+    y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
+    angle = rng.uniform(0, 2 * np.pi)
+    lit = 1 + np.float32(0.14) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
+    tint = np.asarray(colour, np.float32) * np.float32(rng.uniform(0.92, 1.08))
+    surface = ((1 + plane) * lit)[..., None] * tint
+    surface += (draw_film_grain((height, width), rng) * np.float32(0.008))[..., None]
+    return np.asarray(np.clip(surface, 0, 1), np.float32)
+
+
+def _brushed(height: int, width: int, rng: np.random.Generator) -> Canvas:
+    import cv2
+
+    lines = draw_film_grain((height, width), rng)
+    return np.asarray(cv2.blur(lines, (max(3, width // 5), 1)) * np.float32(0.45))
+
+
+def _cast(height: int, width: int, rng: np.random.Generator) -> Canvas:
+    import cv2
+
+    fine = cv2.GaussianBlur(draw_film_grain((height, width), rng), (0, 0), 1.1)
+    clouds = draw_clouds(9, height, width, rng)
+    return np.asarray(fine * np.float32(0.22) + clouds * np.float32(0.1))
+
+
+def _cloth(height: int, width: int, rng: np.random.Generator) -> Canvas:
+    period = np.float32(2 * np.pi / rng.uniform(5, 7))
+    x = np.sin(np.arange(width, dtype=np.float32) * period)
+    y = np.sin(np.arange(height, dtype=np.float32) * period)[:, None]
+    clouds = draw_clouds(12, height, width, rng)
+    return np.asarray(np.float32(0.16) * np.maximum(x, y) + np.float32(0.05) * clouds, np.float32)
+
+
+def _wood(height: int, width: int, rng: np.random.Generator) -> Canvas:
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    wave = draw_clouds(4, height, width, rng) * np.float32(0.1)
+    rings = np.sin((y + wave) * np.float32(2 * np.pi * rng.uniform(7, 12)))
+    return np.asarray(np.float32(0.13) * rings, np.float32)
+
+
+def _frosted(height: int, width: int, rng: np.random.Generator) -> Canvas:
+    return draw_clouds(5, height, width, rng) * np.float32(0.06)
+
+
+SURFACES: Mapping[str, tuple[Relief, Rgb]] = {
+    "brushed": (_brushed, (0.58, 0.59, 0.6)),
+    "cast": (_cast, (0.42, 0.42, 0.43)),
+    "cloth": (_cloth, (0.36, 0.44, 0.55)),
+    "wood": (_wood, (0.66, 0.5, 0.34)),
+    "frosted": (_frosted, (0.74, 0.8, 0.8)),
+}
+"""Name of a surface -> function of its relief, and its colour."""

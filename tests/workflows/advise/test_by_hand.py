@@ -10,27 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.calibration import HeldOut, reliability, restore, set_back
+from twinset.workflows.advise.calibration import HeldOut, calibrate, reliability, set_back
 from twinset.workflows.advise.cross_validation import FoldResult
 from twinset.workflows.advise.folds import TrainTestSplit
-from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.models import BinnedView, RawRows, ScaledView
+from twinset.workflows.advise.labelled_table import read_labelled_table
+from twinset.workflows.advise.models import BinnedEncoder, RawRows, ScaledEncoder
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
     Prices,
     WeightedRanking,
     average_precision,
-    of_few,
     precision_at_positives,
+    small_sample_factors,
 )
 from twinset.workflows.advise.select_strategy import (
     Difference,
     ModelSelection,
     choose,
     compare,
-    pick,
+    pick_model,
 )
 from twinset.workflows.advise.strategies import (
     NONE,
@@ -39,6 +38,7 @@ from twinset.workflows.advise.strategies import (
     extra_rows,
     training_rows,
 )
+from twinset.workflows.options import AdviseOptions
 
 SKLEARN = pytest.importorskip("sklearn.metrics")
 
@@ -68,10 +68,11 @@ def test_recall_and_precision_at_the_alert_rate() -> None:
 
 
 def test_a_row_is_worth_an_alert_when_its_expected_loss_is_greater_than_the_price() -> None:
-    prices = Prices(2.0, np.array([10.0, 100.0, 10.0]), False)
-    alerted = prices.alerts(np.array([0.3, 0.01, 0.1]))
-    assert alerted.tolist() == [True, False, False]
-    assert prices.of(alerted, np.array([False, True, False])) == 102.0
+    prices = Prices(2.0, np.array([10.0, 100.0, 10.0]))
+    probability = np.array([0.3, 0.01, 0.1])
+    assert prices.alerts(probability).tolist() == [True, False, False]
+    costs = prices.row_costs(probability, np.array([False, True, False]))
+    assert costs.tolist() == [2.0, 100.0, 0.0]
 
 
 def test_ratios_that_the_table_has_anyway_are_passed_over() -> None:
@@ -81,18 +82,16 @@ def test_ratios_that_the_table_has_anyway_are_passed_over() -> None:
         "repeat 0.03", "repeat 0.1", "smote 0.03", "smote 0.1", "thin",
     ]  # fmt: skip
     assert max(s.ratio for s in candidates(["minority.smote"], None, 0.001)) == 0.1
-    with pytest.raises(ParameterError, match="ratio"):
-        candidates([], [0.0], 0.1)
 
 
 def test_every_strategy_makes_the_rows_it_says() -> None:
     x = np.arange(100.0)[:, None]
     truth = np.arange(100) < 4
-    made = np.full((50, 1), -1.0)
+    synthetic = np.full((50, 1), -1.0)
 
     def rows(strategy: Strategy) -> object:
         return training_rows(
-            strategy, x, truth, made=made, hardness=np.arange(100.0), rng=rng_for(1, "r")
+            strategy, x, truth, synthetic=synthetic, hardness=np.arange(100.0), rng=rng_for(1, "r")
         )
 
     assert rows(NONE).x is x
@@ -117,7 +116,7 @@ def test_bins_are_those_of_the_train_rows_and_missing_stays_missing() -> None:
     train = RawRows(
         np.array([[1.0], [2.0], [2.0], [np.nan]]), np.array([[1], [1], [0], [-1]], np.int32)
     )
-    view = BinnedView(train)
+    view = BinnedEncoder(train)
     test = RawRows(np.array([[0.0], [9.0], [np.nan]]), np.array([[1], [0], [7]], np.int32))
     out = view.transform(test)
     assert out[:2, 0].tolist() == [0.0, 1.0]
@@ -128,7 +127,7 @@ def test_bins_are_those_of_the_train_rows_and_missing_stays_missing() -> None:
 
 def test_the_scaled_view_is_free_of_missing_values() -> None:
     train = RawRows(np.array([[1.0], [3.0], [np.nan]]), np.array([[0], [1], [-1]], np.int32))
-    out = ScaledView(train).transform(train)
+    out = ScaledEncoder(train).transform(train)
     assert out[:, 0].tolist() == [-1.0, 1.0, 0.0]
     assert out[:, 1].tolist() == [0.0, 0.0, 1.0]
     assert out[2, 2:].tolist() == [0.0, 0.0, 0.0]
@@ -145,7 +144,7 @@ def test_restoring_brings_a_raised_model_back_to_the_truth() -> None:
     raised = true_p * 20 / (1 - true_p + 20 * true_p)
     # The odds are known to be raised tenfold; in truth the model went twentyfold.
     folds = [HeldOut(raised[k::3], true_p[k::3], truth[k::3], 10.0) for k in range(3)]
-    honest = restore(folds).apply(raised)
+    honest = calibrate(folds).apply(raised)
     assert honest.sum() / truth.sum() == pytest.approx(1.0, abs=0.06)
     assert raised.sum() / truth.sum() > 3
     assert (np.argsort(honest, kind="stable") == np.argsort(raised, kind="stable")).mean() > 0.9
@@ -185,12 +184,12 @@ def test_positives_of_one_group_count_as_one() -> None:
     ]
     results = [_fold(none=[0.5, 0.5], x=[0.7, 0.7]), _fold(none=[0.5, 0.5], x=[0.5, 0.5])]
     table = pa.table({"x": [0.5] * 5, "card": list("aabbc"), "fraud": [1, 1, 1, 1, 0]})
-    labelled = read_labelled_table(table, ColumnRoles(target="fraud", group="card", positive="1"))
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud", group="card", positive="1"))
     found = compare(results, [NONE, Strategy("x", "weights")], folds, labelled)["x"]
     # Mean 0.1; each of two cards is 0.2 off in sum: (0.04 + 0.04) * 2 / 1 / 4^2 = 0.01 for the mean of
     # two folds; times 1 + 2 * 2/20.
     assert found.error == pytest.approx(np.sqrt(0.01 * 1.2))
-    alone = read_labelled_table(table, ColumnRoles(target="fraud", positive="1"))
+    alone = read_labelled_table(table, AdviseOptions(target="fraud", positive="1"))
     (_, other) = compare(results, [NONE, Strategy("x", "weights")], folds, alone).values()
     assert other.error < 0.7 * found.error
 
@@ -198,7 +197,7 @@ def test_positives_of_one_group_count_as_one() -> None:
 def test_test_rows_are_drawn_by_whole_groups_and_never_all_at_once() -> None:
     truth = np.array([True, False, True, False, False, False])
     group = np.array([7, 7, 3, 3, 9, 4])
-    drawn = BootstrapDraws.of(truth, 50, rng_for(1, "draws"), group)
+    drawn = BootstrapDraws.from_rows(truth, 50, rng_for(1, "draws"), group)
     weights = np.array(list(drawn.weights()))
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 2] == weights[:, 3]).all()
@@ -212,7 +211,7 @@ def test_test_rows_are_drawn_by_whole_groups_and_never_all_at_once() -> None:
 def test_draws_of_a_long_table_need_little_memory() -> None:
     tracemalloc.start()
     try:
-        drawn = BootstrapDraws.of(np.arange(50_000) < 50, 300, rng_for(1, "draws"))
+        drawn = BootstrapDraws.from_rows(np.arange(50_000) < 50, 300, rng_for(1, "draws"))
         assert sum(weight.sum() for weight in drawn.weights(5)) == 5 * 50_000
         # One draw is 0.4 MB; all of them at two bytes would be 30.
         assert tracemalloc.get_traced_memory()[1] < 8e6
@@ -234,10 +233,10 @@ def test_none_is_kept_unless_another_is_ahead_by_more_than_an_error() -> None:
     assert choose([NONE], {"none": none}) == ("none", "none")
 
 
-def test_intervals_of_few_groups_are_widened_by_hand() -> None:
-    assert of_few(2) == pytest.approx((2.0, 12.706), abs=1e-3)
-    assert of_few(8) == pytest.approx((8 / 7, 2.3646), abs=1e-4)
-    assert of_few(100_000)[1] == pytest.approx(1.96, abs=1e-3)
+def test_intervals_small_sample_factors_groups_are_widened_by_hand() -> None:
+    assert small_sample_factors(2) == pytest.approx((2.0, 12.706), abs=1e-3)
+    assert small_sample_factors(8) == pytest.approx((8 / 7, 2.3646), abs=1e-4)
+    assert small_sample_factors(100_000)[1] == pytest.approx(1.96, abs=1e-3)
 
 
 def test_a_difference_and_its_error_by_hand() -> None:
@@ -263,6 +262,6 @@ def _selection(model_name: str, *folds: list[float]) -> ModelSelection:
 
 def test_the_first_model_is_kept_unless_another_is_clearly_ahead() -> None:
     first = _selection("boosted", [0.5, 0.4], [0.5, 0.6])
-    assert pick([first, _selection("linear", [0.6, 0.4], [0.5, 0.6])]) is first
+    assert pick_model([first, _selection("linear", [0.6, 0.4], [0.5, 0.6])]) is first
     clear = _selection("linear", [0.8, 0.7], [0.8, 0.9])
-    assert pick([first, clear]) is clear
+    assert pick_model([first, clear]) is clear

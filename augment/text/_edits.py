@@ -1,17 +1,18 @@
-"""Noise on single letters: wrong keys, lost, doubled and swapped letters, scanning errors, lost accents."""
+"""Kinds of noise on letters, punctuation and blanks, each as a function that returns its edits."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ._annotated import Edits, text_of
+from ._annotated import Edits, Mask, text_of
 from ._graphemes import by_character
-from ._ground import Ground
+from ._ground import BLANK, DIGIT, PUNCTUATION, Ground
 
 Keyboard = Literal["qwerty", "azerty", "qwertz"]
 
@@ -20,7 +21,6 @@ _ROWS: dict[Keyboard, tuple[str, str, str]] = {
     "azerty": ("azertyuiop", "qsdfghjklm", "wxcvbn"),
     "qwertz": ("qwertzuiopü", "asdfghjklöä", "yxcvbnm"),
 }
-KEYBOARDS: tuple[str, ...] = tuple(_ROWS)
 _INDENTS = (0.0, 0.25, 0.75)  # offset of each row to the right of the first one, in keys
 _REACH = 1.3  # largest distance of confused keys, in keys: those that touch, straight or diagonally
 _MAX_KEYS, _CODES = 8, 0x100  # a key touches at most 8 others; all letters of keyboards are Latin-1
@@ -35,6 +35,11 @@ CONFUSED: dict[str, tuple[str, ...]] = {
     "rn": ("m",), "vv": ("w",), "cl": ("d",), "ri": ("n",), "nn": ("m",),
 }  # fmt: skip
 """What a scanner reads in place of a character or a pair of them."""
+_SPACE = 0x20  # code point of a blank
+_REPEATED = tuple(ord(mark) for mark in ".!?")
+# Parts of addresses, tags and amounts rather than punctuation.
+_SPOKEN = tuple(ord(mark) for mark in "@#&%*/\\_-'’")
+_LOST_SHARE = 0.7  # of touched punctuation; the rest is repeated
 
 
 @cache
@@ -76,8 +81,8 @@ def mistype(ground: Ground, rate: float, salt: int, keyboard: Keyboard) -> Edits
     """Return edits that put a key beside it in place of a letter; unit: letters on the keyboard."""
     beside, counts = adjacent_keys(keyboard)
     small = np.where(ground.codes < len(counts), ground.codes, 0)
-    units = np.flatnonzero((counts[small] > 0) & ground.is_single & ground.is_open())
-    places = units[ground.touched(units, rate, salt)]
+    is_unit = (counts[small] > 0) & ground.is_single & ground.is_open()
+    places = ground.choose(is_unit, rate, salt)
     letters = ground.codes[places]
     picks = ground.picks(places, counts[letters], salt + 1)
     return Edits.one_for_one(places, beside[letters, picks])
@@ -85,15 +90,13 @@ def mistype(ground: Ground, rate: float, salt: int, keyboard: Keyboard) -> Edits
 
 def drop(ground: Ground, rate: float, salt: int) -> Edits:
     """Return edits that lose letters; unit: letters that do not begin a word."""
-    units = np.flatnonzero(ground.is_inner_letter)
-    places = units[ground.touched(units, rate, salt)]
+    places = ground.choose(ground.is_inner_letter, rate, salt)
     return Edits.deletions(places, places + 1)
 
 
 def double(ground: Ground, rate: float, salt: int) -> Edits:
     """Return edits that write letters twice; unit: letters that do not begin a word."""
-    units = np.flatnonzero(ground.is_inner_letter)
-    places = units[ground.touched(units, rate, salt)]
+    places = ground.choose(ground.is_inner_letter, rate, salt)
     twice = np.repeat(ground.codes[places], 2)
     return Edits(places, places + 1, twice, np.full(len(places), 2, np.int64))
 
@@ -127,8 +130,7 @@ def misread(ground: Ground, rate: float, salt: int) -> Edits:
         at = at[~np.isin(at - 1, at)]  # of three alike only the first two
         sizes[at], sizes[at + 1] = 2, 0
         taken[at] = taken[at + 1] = True
-    units = np.flatnonzero((sizes > 0) & free)
-    places = units[ground.touched(units, rate, salt)]
+    places = ground.choose((sizes > 0) & free, rate, salt)
     ends = places + sizes[places]
     read = [text_of(codes[a:b]) for a, b in zip(places, ends)]
     shares = ground.chance(places, salt + 1)
@@ -158,3 +160,76 @@ def _base_of(character: str) -> int:
     base = unicodedata.normalize("NFD", character)[0]
     name = unicodedata.name(base, "")
     return ord(base) if base.isalpha() and name.startswith(("LATIN", "GREEK")) else 0
+
+
+def punctuate(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that lose or repeat marks; unit: punctuation, but for that inside words and numbers.
+
+    Seven of ten are lost; the others, and those that begin a text or a span, are repeated if they end
+    sentences, else lost too. Marks that could neither be lost nor repeated are no units.
+    """
+    codes = ground.codes
+    is_mark = (ground.kinds == PUNCTUATION) & ~np.isin(codes, _SPOKEN) & ~_between_text(ground)
+    repeats = np.isin(codes, _REPEATED)
+    first = _begins_something(ground)
+    is_unit = is_mark & ground.is_single & ground.is_open() & (repeats | ~first)
+    places = ground.choose(is_unit, rate, salt)
+    lost = ground.chance(places, salt + 1) < _LOST_SHARE
+    twice = repeats[places] & (first[places] | ~lost)
+    sizes = np.where(twice, 2, 0)
+    return Edits(places, places + 1, np.repeat(codes[places], sizes), sizes)
+
+
+def space(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that lose or double blanks; unit: single blanks between two characters.
+
+    Half are lost, but for those at the border of a span, which all become two.
+    """
+    codes = ground.codes
+    is_blank = ground.kinds == BLANK
+    may_change = (codes == _SPACE) & ground.is_single & ground.is_open(keeps_value=True)
+    places = ground.choose(may_change & ~_beside(is_blank | (codes == 0)), rate, salt)
+    at_border = ground.marked.borders[places] | ground.marked.borders[places + 1]
+    lost = (ground.chance(places, salt + 1) < 0.5) & ~at_border
+    sizes = np.where(lost, 0, 2)
+    return Edits(places, places + 1, np.repeat(codes[places], sizes), sizes)
+
+
+def fill(ground: Ground, rate: float, salt: int, fillers: Sequence[str]) -> Edits:
+    """Return edits that put fillers between words; unit: single blanks between words, outside spans."""
+    starts, ends = ground.words
+    gaps = starts[1:][(starts[1:] - ends[:-1] == 1) & (ground.codes[ends[:-1]] == _SPACE)]
+    units = gaps[~ground.marked.within(strictly=True)[gaps] & ground.marked.cluster_borders[gaps]]
+    places = units[ground.touched(units, rate, salt)]
+    picks = ground.picks(places, len(fillers), salt + 1)
+    return Edits.from_texts(places, places, [f"{fillers[k]} " for k in picks])
+
+
+def decorate(ground: Ground, rate: float, salt: int, emoji: Sequence[str]) -> Edits:
+    """Return edits that put an emoji behind a text; unit: texts that are not empty."""
+    bounds = ground.marked.bounds
+    ends = bounds[1:] - 1
+    units = ends[ends > bounds[:-1]]
+    places = units[ground.touched(units, rate, salt)]
+    picks = ground.picks(places, len(emoji), salt + 1)
+    return Edits.from_texts(places, places, [f" {emoji[k]}" for k in picks])
+
+
+def _begins_something(ground: Ground) -> Mask:
+    """Return which characters begin a text or a mark, and so may not go, shape (c,)."""
+    begins = np.zeros(len(ground.codes), dtype=bool)
+    begins[ground.marked.starts] = True
+    begins[ground.marked.bounds[:-1]] = True
+    return begins
+
+
+def _between_text(ground: Ground) -> Mask:
+    """Return which characters have letters or digits before and after, shape (c,)."""
+    is_text = np.concatenate([[False], ground.is_word | (ground.kinds == DIGIT), [False]])
+    return np.asarray(is_text[:-2] & is_text[2:])
+
+
+def _beside(mask: Mask) -> Mask:
+    """Return which places have a true one before or behind them; the ends of all texts count."""
+    padded = np.concatenate([[True], mask, [True]])
+    return np.asarray(padded[:-2] | padded[2:])
