@@ -101,13 +101,11 @@ def copies_beyond(synthetic: Coded, train: Coded, holdout: Coded) -> float:
 
 def equal_rows(table: Coded, reference: Coded) -> npt.NDArray[np.bool_]:
     """Return which rows equal a row of `reference` in all columns, shape (n,)."""
-    tables = [
-        np.ascontiguousarray(np.hstack([side.numbers + 0.0, side.codes]))
-        for side in (table, reference)
-    ]
-    as_keys = [side.view([("", side.dtype)] * side.shape[1]).ravel() for side in tables]
-    keys = [np.array([row.tobytes() for row in side]) for side in as_keys]
-    return np.isin(keys[0], keys[1])
+    rows, known = (
+        [row.tobytes() for row in np.hstack([one.numbers + 0.0, one.codes])]
+        for one in (table, reference)
+    )
+    return np.isin(rows, known)
 
 
 def stack(first: Coded, second: Coded) -> Coded:

@@ -44,10 +44,7 @@ class AdmissibleValues:
     ) -> tuple[AdmissibleValues, Mask]:
         """Return the candidates that meet `condition`, and which ones these are, shape (m,).
 
-        Raises
-        ------
-        ParameterError
-            No candidate meets it.
+        Raises ParameterError if no candidate meets it.
         """
         where = Where({column.field.name: condition})
         meets = cls(where, column, missing, values, states).meets(values, states)
@@ -76,10 +73,7 @@ def find_admissible(
 ) -> dict[int, Admissible]:
     """Return `find(position, condition)` of each conditioned column, by its position.
 
-    Raises
-    ------
-    SchemaError
-        A column does not exist or cannot be compared with the value.
+    Raises SchemaError if a column does not exist or cannot be compared with the value.
     """
     nothing = pa.table({f.name: pa.nulls(0, f.arrow_type) for f in schema.fields})
     Dataset(nothing, schema).mask(where)

@@ -391,10 +391,7 @@ class ChainConditions:
     def from_where(cls, where: Where, chain: Chain, masks: dict[str, Mask]) -> ChainConditions:
         """Return the conditions, `masks` being the rows that meet each of them.
 
-        Raises
-        ------
-        ParameterError
-            Only levels that are too rare to be drawn meet one of them.
+        Raises ParameterError if only levels that are too rare to be drawn meet one of them.
         """
         columns: dict[str, Mask] = {}
         anchors: dict[str, Mask] = {}

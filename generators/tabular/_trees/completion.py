@@ -28,8 +28,6 @@ class NodeExpectation:
     A leaf of a few rows says little by itself; shrunk along the path from the root, its mean errs
     less than that of an unpruned tree.
 
-    References
-    ----------
     Agarwal et al., "Hierarchical Shrinkage", ICML 2022.
     """
 
@@ -85,8 +83,6 @@ class NodeExpectation:
 class Completion:
     """The links of some columns, each given all other variables.
 
-    References
-    ----------
     van Buuren, "Flexible Imputation of Missing Data", 2nd ed. 2018 (chained equations); Doove, van
     Buuren and Dusseldorp, Comput. Statist. Data Anal. 72, 2014 (trees as their conditionals).
     """

@@ -100,8 +100,6 @@ def _is_free_day(variable: Variable) -> bool:
 def correspondence_ranks(codes: Codes, n_levels: int, labels: Codes) -> Features:
     """Return the rank of each level on two axes of its profile over `labels`, shape (k, 2).
 
-    References
-    ----------
     Greenacre, "Correspondence Analysis in Practice", 2007.
     """
     n_labels = int(labels.max()) + 1 if len(labels) else 1

@@ -34,8 +34,6 @@ class SymmetricTrees:
     Own code because libraries neither accept signed weights per row nor export to plain arrays by a
     public API (decision 0017); symmetric trees route 3 million rows a second.
 
-    References
-    ----------
     Friedman, "Greedy function approximation", Annals of Statistics 29, 2001; symmetric trees: Kohavi
     and Li, "Oblivious decision trees, graphs, and top-down pruning", IJCAI 1995.
     """
@@ -67,24 +65,12 @@ def fit_boosted_trees(
     """Return trees for the odds of a hit, as many as a fifth of the rows confirms.
 
     No tree at all, unless the log-loss that they save on these rows exceeds its standard error.
+    `bins` are binned features, (n, f), at most 254; some of the `hits`, (n,), are True and not all.
 
-    Parameters
-    ----------
-    bins : numpy.ndarray
-        Binned features, shape (n, f); a bin is at most 254.
-    hits : numpy.ndarray
-        Which rows are hits, shape (n,); some and not all.
-    rng : numpy.random.Generator
-        Chooses rows and features of each tree.
-    start : numpy.ndarray or None
-        Log-odds that the trees are added to, shape (n,); None starts from the share of hits.
-    sign : numpy.ndarray or None
-        Factor of the trees in each row, shape (n,). With a half for one group of rows and minus a
-        half for another, the trees predict how much the groups' log-odds differ.
-    min_gain : float
-        Smallest useful gain: where 16 trees save less than a quarter of it, growth stops.
-    max_trees : int
-        Trees at most.
+    The trees are added to the log-odds `start`, (n,); None starts from the share of hits. `sign`, (n,),
+    is a factor of the trees in each row: with a half for one group of rows and minus a half for another,
+    the trees predict how much the groups' log-odds differ. Growth stops where 16 trees save less than a
+    quarter of `min_gain`.
     """
     share = float(hits.mean())
     base = float(np.log(share / (1 - share))) if start is None else 0.0
@@ -217,8 +203,6 @@ class RejectionSampler:
     Every second draw or so is rejected, so this is done only where rows that the model was not fitted
     on are clearly separated.
 
-    References
-    ----------
     Azadi, Olsson, Darrell, Goodfellow and Odena, "Discriminator rejection sampling", ICLR 2019.
     """
 
@@ -428,8 +412,6 @@ class CopyGuard:
     beyond that are drawn again, so that synthetic rows neither repeat individuals nor have holes
     where they are. Where fresh rows are copies in less than 2 %, no copy stays at all.
 
-    References
-    ----------
     Good, "The population frequencies of species", Biometrika 40, 1953.
     """
 
@@ -470,14 +452,7 @@ class CopyGuard:
 
 
 def row_hashes(matrix: Matrix) -> Hashes:
-    """Return a 64-bit hash of each row, shape (n,); equal rows have equal hashes.
-
-    Examples
-    --------
-    >>> hashes = row_hashes(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]]))
-    >>> bool(hashes[0] == hashes[2]), bool(hashes[0] == hashes[1])
-    (True, False)
-    """
+    """Return a 64-bit hash of each row, shape (n,); equal rows have equal hashes."""
     mixed = np.full(len(matrix), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for column in matrix.T:
         # Adding 0 turns -0.0 into 0.0, which has other bits.

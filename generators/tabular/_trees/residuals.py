@@ -28,8 +28,6 @@ _MIN_RESIDUAL_SCALE = 0.2  # smaller estimates are noise where nearly everything
 class Expectation:
     """The mean of a forest of extremely randomised trees.
 
-    References
-    ----------
     Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.
     """
 
@@ -337,11 +335,6 @@ def quantiles(values: Matrix, at: Matrix) -> Matrix:
     """Return the quantiles of values, shape of `at`: exactly numpy's, many times faster for many.
 
     numpy partitions for each quantile; sorted once, the values hold all of them.
-
-    Examples
-    --------
-    >>> quantiles(np.array([3.0, 1.0, 2.0]), np.array([0.0, 0.25, 1.0])).tolist()
-    [1.0, 1.5, 3.0]
     """
     ordered, last = np.sort(values), len(values) - 1
     place = last * at

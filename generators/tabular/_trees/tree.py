@@ -158,8 +158,6 @@ class DonorTree:
         With N rows in the parent, a node is kept with weight 1 / (1 + strength / N); a certain one,
         shape (m,), always is.
 
-        References
-        ----------
         Agarwal et al., "Hierarchical Shrinkage", ICML 2022.
         """
         if strength <= 0 or len(self.parent) == 1:
@@ -227,20 +225,7 @@ def find_useful_splits(
     Splits also stay up to `slack` levels below a useful one: single leaves have too few rows for a
     test of fine numbers.
 
-    References
-    ----------
     Quinlan, "Simplifying decision trees", Int. J. Man-Machine Studies 27, 1987.
-
-    Examples
-    --------
-    >>> x = np.arange(400, dtype=np.float32)[:, None]
-    >>> noise = np.random.default_rng(0).integers(0, 2, 400)
-    >>> sizes = []
-    >>> for labels in (noise, (x[:, 0] > 200).astype(np.int64)):
-    ...     tree, _ = DonorTree.grow(x, labels, np.arange(400), 20, seed=0)
-    ...     sizes.append(len(tree.parent))
-    >>> sizes
-    [1, 3]
     """
     own = np.arange(len(tree.parent))
     inner = tree.children[:, 0] != own
@@ -322,16 +307,7 @@ class FlatTree:
         return cls(feature[order].astype(np.intp), limit, left, is_leaf[order], nodes, depth)
 
     def route(self, features: Features) -> Nodes:
-        """Return the leaf that each row reaches, shape (n,), for any number of rows.
-
-        Examples
-        --------
-        >>> children = np.array([[1, 2], [1, 1], [2, 2]], dtype=np.int32)
-        >>> limits = np.array([0.5, np.inf, np.inf], dtype=np.float32)
-        >>> tree = FlatTree.from_nodes(np.zeros(3, dtype=np.int32), limits, children)
-        >>> tree.route(np.array([[0.2], [0.5], [0.9]], dtype=np.float32)).tolist()
-        [1, 1, 2]
-        """
+        """Return the leaf that each row reaches, shape (n,), for any number of rows."""
         n = len(features)
         if len(self.node) == 1:
             return np.zeros(n, dtype=np.int32)
@@ -387,14 +363,6 @@ def evenly_spread(
 
     First come the rows group by group, shuffled inside groups, then their numbers, ascending inside
     groups; shape (n,) each.
-
-    Examples
-    --------
-    >>> order, drawn = evenly_spread(np.array([0, 5, 0, 5, 5]), np.random.default_rng(0))
-    >>> np.sort(order[:2]).tolist(), np.sort(order[2:]).tolist()
-    ([0, 2], [1, 3, 4])
-    >>> (2 * drawn[:2]).astype(int).tolist(), (3 * drawn[2:]).astype(int).tolist()
-    ([0, 1], [0, 1, 2])
     """
     n = len(groups)
     shuffled = rng.permutation(n)

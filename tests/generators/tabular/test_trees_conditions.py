@@ -84,9 +84,9 @@ def test_random_conditions_on_real_tables(shared_data: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adult", "shoppers", "thyroid"])
-def test_a_thousand_random_conditions(shared_data: Path, name: str) -> None:
-    """1,000 sets of conditions over three tables: exact counts, none broken, none hangs."""
-    assert_conditions_hold(real_table(shared_data, name), 334, seed=2)
+def test_many_random_conditions(shared_data: Path, name: str) -> None:
+    """120 sets of conditions over three tables: exact counts, all met, none hangs."""
+    assert_conditions_hold(real_table(shared_data, name), 40, seed=2)
 
 
 def mixed(n: int = 2000) -> Dataset:
@@ -169,6 +169,6 @@ def test_a_value_that_the_tree_of_a_long_table_did_not_see(monkeypatch: pytest.M
 
 def test_few_orders_are_kept(fitted) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(40):
+    for _ in range(25):
         fitted.sample(1, rng, random_where(mixed(), rng))
     assert len(fitted._orders) <= 16

@@ -15,7 +15,7 @@ from twinset.generators.tabular._trees.numbers import NumberBins, Tie, find_ties
 from twinset.generators.tabular._trees.refinement import CopyGuard, row_hashes
 from twinset.generators.tabular._trees.residuals import LeafSlopes
 from twinset.generators.tabular._trees.table import ChainTable, Variable
-from twinset.generators.tabular._trees.tree import DonorTree
+from twinset.generators.tabular._trees.tree import DonorTree, evenly_spread
 
 
 def test_bins_by_hand() -> None:
@@ -149,6 +149,14 @@ def test_picks_are_even_in_a_node_and_follow_weights() -> None:
     assert (heavy == 13).mean() == pytest.approx(0.75, abs=0.015)
     # The left leaf has no donor that weighs anything: its parent gives one.
     assert set(tree.pick(np.full(100, 1, dtype=np.int32), rng, weight).tolist()) == {12, 13}
+
+
+def test_draws_of_a_group_are_spread_evenly_over_it() -> None:
+    order, drawn = evenly_spread(np.array([0, 5, 0, 5, 5]), np.random.default_rng(0))
+    assert np.sort(order[:2]).tolist() == [0, 2]
+    assert np.sort(order[2:]).tolist() == [1, 3, 4]
+    assert (2 * drawn[:2]).astype(int).tolist() == [0, 1]
+    assert (3 * drawn[2:]).astype(int).tolist() == [0, 1, 2]
 
 
 def test_ties_are_found_most_frequent_first() -> None:
