@@ -87,7 +87,8 @@ def test_real_rows_are_as_good_and_a_shuffled_column_is_named() -> None:
     broken = measured(table(lost))
     assert abs(fresh.value - real.value) < 0.03
     assert (
-        find_different_components(EveryColumn(), fresh.components, real.components, 1_500).names == ()
+        find_different_components(EveryColumn(), fresh.components, real.components, 1_500).names
+        == ()
     )
     assert (
         "kind"
