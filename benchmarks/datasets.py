@@ -33,13 +33,7 @@ class DataAbsentError(FileNotFoundError):
 
 
 def data_folder(*parts: str, root: Path = DATA) -> Path:
-    """Return a folder of the data.
-
-    Raises
-    ------
-    DataAbsentError
-        The folder is absent.
-    """
+    """Return a folder of the data."""
     folder = root.joinpath(*parts)
     if not folder.exists():
         raise DataAbsentError(

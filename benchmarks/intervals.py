@@ -84,15 +84,6 @@ def difference(by_seed: Floats, rows_error: float, n_rows: int) -> Difference:
     come out. Both variances are added, which counts a part of the second twice: the interval is too
     wide rather than too narrow. Degrees of freedom are those of Satterthwaite.
 
-    Parameters
-    ----------
-    by_seed : numpy.ndarray, shape (s,)
-        Difference for each draw of train rows, 2 or more.
-    rows_error : float
-        Standard error of the mean difference over test rows, the train rows being fixed.
-    n_rows : int
-        Test rows.
-
     References
     ----------
     Satterthwaite, "An approximate distribution of estimates of variance components", 1946.

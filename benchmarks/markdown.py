@@ -72,17 +72,7 @@ def blocks_of(text: str) -> dict[str, str]:
 
 
 def write_page(page: Path, blocks: Mapping[str, str], template: Path | None = None) -> None:
-    """Replace the marked blocks of a page; the prose around them stays.
-
-    Parameters
-    ----------
-    page : Path
-        File to write.
-    blocks : mapping
-        Name of a block -> its new content. Blocks that the page does not have are appended.
-    template : Path, optional
-        Page to start from where `page` does not exist, e.g. the committed one.
-    """
+    """Replace the marked blocks of a page; the prose around them stays."""
     source = page if page.exists() or template is None else template
     text = source.read_text("utf-8") if source.exists() else ""
     for name, content in blocks.items():

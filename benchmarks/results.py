@@ -42,20 +42,12 @@ class ResultLog:
     """Measured rows by key, so that an interrupted run continues where it stopped.
 
     Rows measured by different code do not belong together: take a new file after a change.
-
-    Parameters
-    ----------
-    key : tuple of str
-        Fields of a row that identify it.
-    path : Path or None
-        JSON-lines file that every new row is appended to; None keeps the rows in memory only.
-    rows : dict
-        Rows known so far, by key.
     """
 
-    key: tuple[str, ...]
+    key: tuple[str, ...]  # Fields of a row that identify it
+    # JSON-lines file that every new row is appended to; None keeps the rows in memory only
     path: Path | None = None
-    rows: dict[Key, Row] = field(default_factory=dict)
+    rows: dict[Key, Row] = field(default_factory=dict)  # All rows, by key
 
     @classmethod
     def open(cls, key: tuple[str, ...], path: Path | None) -> ResultLog:

@@ -33,48 +33,24 @@ def same_rows(rows: Sequence[Row]) -> list[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One benchmark: its jobs, what a job measures, and the blocks of its page.
+    """One benchmark: its jobs, what a job measures, and the blocks of its page."""
 
-    Parameters
-    ----------
-    about : str
-        Text of ``--help``.
-    results : Path
-        Committed file of rows. JSON lines are appended to; JSON is written whole.
-    page : Path
-        Committed results page.
-    key : tuple of str
-        Fields that identify a job and its row.
-    jobs : callable
-        Settings -> jobs, mappings that hold the key fields.
-    measure : callable
-        Job -> row with the key fields; a function of a module, so that workers can import it.
-    blocks : callable
-        Rows -> block name -> Markdown.
-    settings : mapping
-        Name of a setting -> its default; the type of the default decides how it is read.
-    order : callable
-        Rows -> rows in the order of the file.
-    summary : callable
-        Rows -> rows that are stored, for benchmarks that keep sums only.
-    sums : mapping
-        Name of a further file -> function of the rows that returns its JSON.
-    workers : int
-        Default number of processes.
-    """
-
-    about: str
-    results: Path
-    page: Path
-    key: tuple[str, ...]
-    jobs: Callable[[Settings], Iterable[Row]]
+    about: str  # Text of ``--help``
+    results: Path  # Committed file of rows. JSON lines are appended to; JSON is written whole
+    page: Path  # Committed results page
+    key: tuple[str, ...]  # Fields that identify a job and its row
+    jobs: Callable[[Settings], Iterable[Row]]  # Settings -> jobs, mappings that hold the key fields
+    # Job -> row with the key fields; a function of a module, so that workers can import it
     measure: Callable[[Row], Row]
-    blocks: Callable[[Sequence[Row]], Mapping[str, str]]
+    blocks: Callable[[Sequence[Row]], Mapping[str, str]]  # Rows -> block name -> Markdown
+    # Name of a setting -> its default; the type of the default decides how it is read
     settings: Mapping[str, Any] = field(default_factory=dict)
-    order: Callable[[Sequence[Row]], list[Row]] = same_rows
+    order: Callable[[Sequence[Row]], list[Row]] = same_rows  # Rows -> rows in the order of the file
+    # Rows -> rows that are stored, for benchmarks that keep sums only
     summary: Callable[[Sequence[Row]], list[Row]] = same_rows
+    # Name of a further file -> function of the rows that returns its JSON
     sums: Mapping[str, Callable[[Sequence[Row]], Any]] = field(default_factory=dict)
-    workers: int = 1
+    workers: int = 1  # Default number of processes
 
     def run(self, arguments: Sequence[str] | None = None) -> None:
         """Run the command line."""
@@ -118,7 +94,7 @@ class Benchmark:
             "--keep", action="store_true", help="keep recorded rows that are not measured again"
         )
         parser.add_argument(
-            "--page", action="store_true", help="measure nothing, write the page anew"
+            "--page", action="store_true", help="measure nothing, write the page again"
         )
         return parser
 

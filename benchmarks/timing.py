@@ -26,7 +26,7 @@ def cpu_seconds(job: Callable[[], Any]) -> float:
 def calls_per_second(
     jobs: Mapping[str, Callable[[int], Any]], seconds: float, rounds: int
 ) -> dict[str, float]:
-    """Return calls a CPU second of each job: the median over rounds in which the jobs take turns."""
+    """Return calls a CPU second of each job: the median over rounds, each of which runs every job."""
     found: dict[str, list[float]] = {name: [] for name in jobs}
     for k in range(rounds):
         for name, job in jobs.items():
@@ -39,13 +39,7 @@ def calls_per_second(
 
 
 def in_own_process(module: str, *words: object) -> Any:
-    """Return the JSON that ``python -m module words`` prints last, run on one thread.
-
-    Raises
-    ------
-    SystemExit
-        The process failed; the message is what it printed.
-    """
+    """Return the JSON that ``python -m module words`` prints last, run on one thread."""
     command = [sys.executable, "-W", "ignore", "-m", module, *map(str, words)]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(

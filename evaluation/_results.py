@@ -44,19 +44,7 @@ def average_components(
     findings: Sequence[Finding] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Measurement:
-    """Return the mean over components as a measurement; each component keeps its own result.
-
-    Parameters
-    ----------
-    kind, names : str, sequence of str
-        What a component is, e.g. "column", and the p names.
-    values, replicates : numpy.ndarray, shapes (p,) and (b, p)
-        Value of each component, and its bootstrap replicates.
-    margin : float
-        Equivalence margin of one component.
-    findings, facts : sequence of Finding, mapping
-        Passed on.
-    """
+    """Return the mean over components as a measurement; each component keeps its own result."""
     return Measurement(
         float(values.mean()),
         replicates.mean(axis=1),

@@ -8,8 +8,10 @@ import numpy as np
 
 from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
+from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.encoder import FeatureEncoder, shared_encoder
 
+ROW_KINDS = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
 MIN_SHOWN = 11  # a report that counted 1 to 10 real rows could single out people
 
 

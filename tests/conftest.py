@@ -11,6 +11,21 @@ settings.register_profile(
 settings.load_profile("busy")
 
 REPOSITORY = Path(__file__).parent.parent
+SLOW_TESTS = Path(__file__).parent / "slow_tests.txt"
+
+
+def read_slow_tests() -> tuple[str, ...]:
+    """Return the folders, files and tests that are marked slow."""
+    lines = SLOW_TESTS.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `slow_tests.txt` lists."""
+    ends = tuple(f"{name}{sign}" for name in read_slow_tests() for sign in ("/", "::", "["))
+    for item in items:
+        if f"{item.nodeid}[".startswith(ends):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

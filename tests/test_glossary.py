@@ -293,9 +293,8 @@ CLEAN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("planted", "line", "word"),
-    [
+def test_planted_words_are_found(checker: Checker) -> None:
+    for planted, line, word in [
         ({"class_": "ToldRows"}, 2, "Told"),
         ({"class_": "Parts"}, 2, "Parts"),
         ({"doc": "Rows that the\n    frame fills."}, 3, "frame"),
@@ -307,17 +306,13 @@ CLEAN = {
         ({"comment": "Mended rows"}, 7, "Mended"),
         ({"message": "no row is told"}, 8, "told"),
         ({"message": "\\ntold"}, 8, "told"),
-    ],
-)
-def test_planted_words_are_found(
-    checker: Checker, planted: dict[str, str], line: int, word: str
-) -> None:
-    assert not list(checker.in_python("a.py", SOURCE.format(**CLEAN)))
-    hits = list(checker.in_python("a.py", SOURCE.format(**{**CLEAN, **planted})))
-    assert [h.line for h in hits] == [line]
-    assert word in hits[0].word
-    assert hits[0].term
-    assert f"a.py:{line}: " in str(hits[0])
+    ]:
+        assert not list(checker.in_python("a.py", SOURCE.format(**CLEAN)))
+        hits = list(checker.in_python("a.py", SOURCE.format(**{**CLEAN, **planted})))
+        assert [h.line for h in hits] == [line]
+        assert word in hits[0].word
+        assert hits[0].term
+        assert f"a.py:{line}: " in str(hits[0])
 
 
 def test_planted_words_are_found_in_markdown_paths_and_test_names(checker: Checker) -> None:

@@ -225,9 +225,8 @@ def test_settings_are_taken_as_yaml_gives_them(shipped) -> None:
     assert isinstance(toy.step, float)
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
+def test_wrong_settings_are_refused_with_their_place(shipped) -> None:
+    for settings, sentence in [
         ({"step": 1, "strat": 2}, "with.strat: 'toys.counter' has no setting 'strat'"),
         ({"step": "1"}, "got '1'; allowed: float"),
         ({"step": 1, "start": 1.5}, "got 1.5; allowed: int"),
@@ -240,14 +239,12 @@ def test_settings_are_taken_as_yaml_gives_them(shipped) -> None:
         ({"step": 1, "names": [object()]}, "with.names: the setting 'names'"),
         ({"start": 1}, "with.step: 'toys.counter' needs the setting 'step'"),
         ({"step": 1, "start": -1}, "with: start is out of range; got -1; allowed: >= 0"),
-    ],
-)
-def test_wrong_settings_are_refused_with_their_place(shipped, settings, sentence) -> None:
-    shipped("toys/counter.py", TOY)
-    with pytest.raises(ParameterError) as caught:
-        build("generator", "toys.counter", settings, "generate[0].with")
-    assert sentence in str(caught.value)
-    assert str(caught.value).startswith("generate[0].with")
+    ]:
+        shipped("toys/counter.py", TOY)
+        with pytest.raises(ParameterError) as caught:
+            build("generator", "toys.counter", settings, "generate[0].with")
+        assert sentence in str(caught.value)
+        assert str(caught.value).startswith("generate[0].with")
 
 
 def test_all_faults_of_the_settings_are_found_at_once(shipped) -> None:
@@ -283,9 +280,9 @@ SHIPPED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", list(SHIPPED))
-def test_the_shipped_components_are_there(kind) -> None:
-    assert set(component_names(kind)) >= SHIPPED[kind]
+def test_the_shipped_components_are_there() -> None:
+    for kind in SHIPPED:
+        assert set(component_names(kind)) >= SHIPPED[kind]
 
 
 def test_listing_loads_no_heavy_library() -> None:

@@ -28,7 +28,7 @@ from twinset.core.parameters import describe_type
 if TYPE_CHECKING:
     from twinset.core.contracts import Augmenter, Generator, Metric
 
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN = 60  # characters of a value in an error: longer ones hide the sentence
 _ALIASES = ("Fraction", "Margin", "Replicates")
 
 
@@ -102,7 +102,7 @@ def build_checked(cls: type[Any], name: str, settings: Mapping[str, object], pla
     component, faults = _attempt(cls, name, settings)
     for key, error in faults:
         at = ".".join(part for part in (place, key) if part)
-        what = f"{at}: {error.what}" if place else error.what
+        what = f"{at}: {error.message}" if place else error.message
         placed = type(error)(what, got=error.got, allowed=error.allowed, todo=error.todo)
         raise placed from error
     return component
@@ -317,7 +317,7 @@ def component_class(kind: ComponentKind, name: str, place: str = "") -> type[Any
     """
     origin = _origins().get(name)
     if origin is None or origin.kind != kind:
-        error = UnknownNameError.of(kind, name, component_names(kind), place)
+        error = UnknownNameError.for_name(kind, name, component_names(kind), place)
         if origin is not None:
             error.todo = f"'{name}' is a component of another kind: {origin.kind}"
         raise error

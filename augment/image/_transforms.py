@@ -66,7 +66,7 @@ def check_names(transforms: Transforms) -> None:
                 todo="leave it out, or take another one",
             )
         if name not in SAFE:
-            raise UnknownNameError.of("transform", str(name), SAFE, f"transforms[{place}]")
+            raise UnknownNameError.for_name("transform", str(name), SAFE, f"transforms[{place}]")
         if settings is not None and not isinstance(settings, Mapping):
             raise ParameterError(
                 f"the settings of {name} are not a mapping",
@@ -155,7 +155,7 @@ def _import_library() -> Any:
     try:
         import albumentations
     except ImportError as error:
-        raise MissingExtraError.of("albumentations", "image") from error
+        raise MissingExtraError.for_library("albumentations", "image") from error
     return albumentations
 
 

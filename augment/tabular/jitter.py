@@ -103,7 +103,7 @@ class Jitter(Augmenter):
 
 
 def _shifted(dataset: Dataset, shift: npt.NDArray[np.float64]) -> pa.Array:
-    (column,) = TableEncoding.of(dataset).columns
+    (column,) = TableEncoding.from_dataset(dataset).columns
     values = dataset.values(column.field.name)
     missing = np.isnan(values)
     moved = np.where(missing, 0.0, values + shift)

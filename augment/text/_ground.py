@@ -111,6 +111,11 @@ class Ground:
             touched |= self.sure[rows] & (chance == least[rows])
         return np.asarray(touched)
 
+    def choose(self, is_unit: Mask, rate: float, salt: int) -> Ints:
+        """Return the places of the touched units, in order."""
+        units = np.flatnonzero(is_unit)
+        return units[self.touched(units, rate, salt)]
+
     def picks(self, places: Ints, counts: Ints | int, salt: int) -> Ints:
         """Return a whole number from 0 to below `counts` for each place, shape (k,)."""
         return np.asarray((self.chance(places, salt) * counts).astype(np.int64))

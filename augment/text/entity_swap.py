@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from twinset.core.seeding import draw_seed
 from .._seeded import with_parents
 from ._agreement import article_edit, in_case_of_place
 from ._annotated import Edits
-from ._pools import EntityPool, pools_of
 from ._rows import TextRows
 
 Ints = npt.NDArray[np.int64]
@@ -122,9 +121,9 @@ class EntitySwap(Augmenter):
         places = _slots(rows)
         donors = np.full((len(dataset), int(places.max(initial=-1)) + 1), _STAYS, np.int64)
         chance = np.random.default_rng(draw_seed(rng)).random((len(rows.labels), 3))
-        pools = pools_of(rows, self.weights)
+        pools = _pools_of(rows, self.weights)
         lexicons = {
-            label: EntityPool.from_lexicon(words, _FIRST_OF_LEXICON)
+            label: _Pool.from_lexicon(words, _FIRST_OF_LEXICON)
             for label, words in self.lexicon.items()
         }
         surfaces, done = rows.marked.surfaces(), {}
@@ -143,8 +142,8 @@ class EntitySwap(Augmenter):
         label: str,
         key: str,
         chance: npt.NDArray[np.float64],
-        pools: Mapping[str, EntityPool],
-        lexicons: Mapping[str, EntityPool],
+        pools: Mapping[str, _Pool],
+        lexicons: Mapping[str, _Pool],
     ) -> int:
         in_lexicon = label in lexicons and chance[1] < self.lexicon_share
         pool = lexicons[label] if in_lexicon else pools.get(label)
@@ -196,8 +195,76 @@ class EntitySwap(Augmenter):
 
     @cached_property
     def _words(self) -> dict[str, tuple[str, ...]]:
-        """By label the entries of its lexicon, each once: as `EntityPool.from_lexicon` counts them."""
+        """By label the entries of its lexicon, each once: as `_Pool.from_lexicon` counts them."""
         return {label: tuple(dict.fromkeys(words)) for label, words in self.lexicon.items()}
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Values of one label, no two alike but for case."""
+
+    positions: Mapping[str, int]  # Value in lowercase -> its position
+    donors: tuple[int, ...]  # Donor number of each value
+    before: npt.NDArray[np.float64]  # Weight of all values before each, shape (m + 1,)
+
+    @classmethod
+    def from_entries(cls, entries: Iterable[tuple[str, int, float]]) -> Self:
+        """Return the pool of values with their donors and weights; of values alike the first stays."""
+        positions: dict[str, int] = {}
+        donors: list[int] = []
+        weights: list[float] = []
+        for value, donor, weight in entries:
+            key = value.casefold()
+            if key not in positions:
+                positions[key] = len(donors)
+                donors.append(donor)
+                weights.append(0.0)
+            weights[positions[key]] += weight
+        return cls(positions, tuple(donors), np.concatenate([[0.0], np.cumsum(weights)]))
+
+    @classmethod
+    def from_lexicon(cls, words: Sequence[str] | Mapping[str, float], first: int) -> Self:
+        """Return the pool of a lexicon, whose entries have the donors `first`, `first` - 1, ...
+
+        Examples
+        --------
+        >>> _Pool.from_lexicon({"Paris": 3, "Rome": 1}, -2).other_than("lima", 0.8)
+        -3
+        """
+        weights = words if isinstance(words, Mapping) else dict.fromkeys(words, 1.0)
+        return cls.from_entries(
+            (word, first - k, weight) for k, (word, weight) in enumerate(weights.items())
+        )
+
+    def other_than(self, key: str, share: float) -> int | None:
+        """Return the donor at `share`, 0 to 1, of the weight of all values but one; None: there is none."""
+        own = self.positions.get(key)
+        low, high = (0.0, 0.0) if own is None else (self.before[own], self.before[own + 1])
+        total = float(self.before[-1] - (high - low))
+        if total <= 0:
+            return None
+        at = share * total
+        at += float(high - low) if own is not None and at >= low else 0.0
+        found = int(np.searchsorted(self.before, at, side="right")) - 1
+        return self.donors[min(found, len(self.donors) - 1)]
+
+
+def _pools_of(rows: TextRows, weights: Literal["even", "seen"]) -> dict[str, _Pool]:
+    """Return the values of each label in the texts of a set, with the first span of each as its donor."""
+    entries: dict[str, dict[str, tuple[str, int, float]]] = {}
+    for k, (label, surface) in enumerate(zip(rows.labels, rows.marked.surfaces())):
+        if label is None or not surface.strip():
+            continue
+        own = entries.setdefault(label, {})
+        value, first, count = own.get(surface.casefold(), (surface, k, 0.0))
+        own[surface.casefold()] = (value, first, count + 1)
+    even = weights == "even"
+    return {
+        label: _Pool.from_entries(
+            (value, k, 1.0 if even else count) for value, k, count in own.values()
+        )
+        for label, own in entries.items()
+    }
 
 
 def donor_ids(rows: TextRows, donors: Ints, sources: Ints) -> list[list[str]] | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +13,28 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.hashing import scramble
 from twinset.core.data.schema import KINDS
-from twinset.core.errors import ParameterError, did_you_mean
+from twinset.core.errors import ParameterError
+from twinset.core.parameters import Fraction
 
 from .._seeded import Seeded, with_parents
 from ._annotated import AnnotatedTexts, Edits
 from ._covered import NoiseAccount, ReportTouched
-from ._ground import Ground, Protect
-from ._letters import KEYBOARDS, double, drop, misread, mistype, plain, swap
-from ._marks import decorate, fill, punctuate, space
+from ._edits import (
+    decorate,
+    double,
+    drop,
+    fill,
+    misread,
+    mistype,
+    plain,
+    punctuate,
+    space,
+    swap,
+)
+from ._ground import Ground
 from ._phrases import PhraseLexicon, recase, rewrite
 from ._rows import TextRows
-from ._wordings import EMOJI, LANGUAGES, wordings
-
-_Plan = Callable[[Ground, float, int], Edits]
-
-
-def _rate(value: float, unit: str) -> Any:
-    return field(default=value, metadata={"unit": unit})
+from ._wordings import EMOJI, wordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,21 +115,21 @@ class Noise(Seeded):
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     files: ClassVar[Mapping[str, str]] = {"synonyms": "mapping"}
 
-    synonym: float = 0.3
-    contraction: float = 0.2
-    abbreviation: float = 0.1
-    homophone: float = 0.03
-    filler: float = 0.01
-    emoji: float = 0.03
-    case: float = 0.05
-    diacritics: float = 0.2
-    punctuation: float = 0.1
-    whitespace: float = 0.02
-    typo: float = 0.01
-    swap: float = 0.005
-    drop: float = 0.005
-    double: float = 0.005
-    ocr: float = 0.0
+    synonym: Fraction = 0.3
+    contraction: Fraction = 0.2
+    abbreviation: Fraction = 0.1
+    homophone: Fraction = 0.03
+    filler: Fraction = 0.01
+    emoji: Fraction = 0.03
+    case: Fraction = 0.05
+    diacritics: Fraction = 0.2
+    punctuation: Fraction = 0.1
+    whitespace: Fraction = 0.02
+    typo: Fraction = 0.01
+    swap: Fraction = 0.005
+    drop: Fraction = 0.005
+    double: Fraction = 0.005
+    ocr: Fraction = 0.0
     protect: Literal["entities", "values", "none"] = "entities"
     keyboard: Literal["qwerty", "azerty", "qwertz"] = "qwerty"
     language: Literal["en", "de", "fr", "es"] = "en"
@@ -132,25 +137,7 @@ class Noise(Seeded):
     cover: str | None = None
 
     def __post_init__(self) -> None:
-        for name in NOISES:
-            rate = getattr(self, name)
-            if not 0 <= rate <= 1:
-                raise ParameterError(
-                    f"'{name}' is out of its range", got=str(rate), allowed="0 to 1"
-                )
-        for name, known in (
-            ("protect", get_args(Protect)),
-            ("keyboard", KEYBOARDS),
-            ("language", LANGUAGES),
-        ):
-            given = getattr(self, name)
-            if given not in known:
-                raise ParameterError(
-                    f"'{name}' is none of those known",
-                    got=str(given),
-                    allowed=", ".join(known),
-                    todo=did_you_mean(str(given), known),
-                )
+        super().__post_init__()
         _check_synonyms(self.synonyms)
 
     def open_account(self) -> NoiseAccount | None:
@@ -162,11 +149,8 @@ class Noise(Seeded):
     @property
     def switched_on(self) -> tuple[str, ...]:
         """Kinds of noise that can come; synonyms only where some are given."""
-        return tuple(
-            name
-            for name in NOISES
-            if getattr(self, name) > 0 and (name != "synonym" or self.synonyms)
-        )
+        on = [name for name in NOISES if getattr(self, name) > 0]
+        return tuple(name for name in on if name != "synonym" or self.synonyms)
 
     def draw(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, npt.NDArray[Any]]:
         """Return one seed per row, ``{"seed": (n,) int64}``; it says whose turn it is, too."""
@@ -205,43 +189,41 @@ class Noise(Seeded):
             Called with each kind of noise and the rows that it touched.
         """
         keys, kinds = scramble(np.asarray(seeds, np.uint64)), self.switched_on
-        for salt, (name, plan) in enumerate(self.plans()):
+        for salt, (name, edit) in enumerate(self.edit_table().items()):
             if name in kinds and len(marked):
                 sure = None
                 if self.cover is not None:
                     sure = np.asarray(seeds) % len(kinds) == kinds.index(name)
                 ground = Ground(marked, keys, self.protect, sure)
-                edits = plan(ground, getattr(self, name), 2 * salt + 1)
+                edits = edit(ground, getattr(self, name), 2 * salt + 1)
                 if report is not None:
                     report(name, np.unique(marked.rows[edits.starts]))
                 marked = marked.edited(edits)
         return marked
 
-    def plans(self) -> Iterator[tuple[str, _Plan]]:
-        """Yield each kind of noise with what plans its edits, in the order in which they are made."""
+    def edit_table(self) -> Mapping[str, Callable[[Ground, float, int], Edits]]:
+        """Return each kind of noise with the function of its edits, in the order in which they are made."""
         known = wordings(self.language)
-        lexicons = {
-            "synonym": PhraseLexicon(self.synonyms),
-            "contraction": known.contractions,
-            "abbreviation": known.abbreviations,
-            "homophone": known.homophones,
+        return {
+            "synonym": partial(rewrite, lexicon=PhraseLexicon(self.synonyms)),
+            "contraction": partial(rewrite, lexicon=known.contractions),
+            "abbreviation": partial(rewrite, lexicon=known.abbreviations),
+            "homophone": partial(rewrite, lexicon=known.homophones),
+            "filler": partial(fill, fillers=known.fillers),
+            "emoji": partial(decorate, emoji=EMOJI),
+            "case": recase,
+            "diacritics": plain,
+            "punctuation": punctuate,
+            "whitespace": space,
+            "typo": partial(mistype, keyboard=self.keyboard),
+            "swap": swap,
+            "drop": drop,
+            "double": double,
+            "ocr": misread,
         }
-        for name, lexicon in lexicons.items():
-            yield name, partial(rewrite, lexicon=lexicon)
-        yield "filler", partial(fill, fillers=known.fillers)
-        yield "emoji", partial(decorate, emoji=EMOJI)
-        yield "case", recase
-        yield "diacritics", plain
-        yield "punctuation", punctuate
-        yield "whitespace", space
-        yield "typo", partial(mistype, keyboard=self.keyboard)
-        yield "swap", swap
-        yield "drop", drop
-        yield "double", double
-        yield "ocr", misread
 
 
-NOISES: tuple[str, ...] = tuple(f.name for f in fields(Noise) if f.type == "float")
+NOISES: tuple[str, ...] = tuple(f.name for f in fields(Noise) if f.type == "Fraction")
 """Names of the kinds of noise, in the order in which they are made."""
 
 

@@ -1,12 +1,12 @@
-"""One round of `twinset gaps` on Adult: is a starved slice named, filled, and is nothing else harmed?
+"""One round of `twinset gaps` on Adult: a thinned slice is named and filled, and nothing else degrades.
 
     python -m benchmarks.evaluation.closed_loop
     python -m benchmarks.evaluation.closed_loop --rows 16000 --seeds 0 --places synthetic --out elsewhere
 
 Nine tenths of one slice are taken away, in one of two places:
 
-real         from the real train part: the twin never saw them, and the true share of the slice in the
-             whole train part is declared by `want`.
+real         from the real train rows: the twin never saw them, and the true share of the slice in all
+             train rows is declared by `want`.
 synthetic    from the twin alone: `gaps` has to find the slice itself.
 
 The recipe is run as it is written and its rows are added to the twin. Everything is then measured on
@@ -30,7 +30,7 @@ import pyarrow.parquet
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import twinset
-from benchmarks.evaluation.scores import family_scores, harms, worst_harm
+from benchmarks.evaluation.scores import degradations, family_scores, worst_degradation
 from benchmarks.intervals import Difference, bootstrapped
 from benchmarks.markdown import bullets, table
 from benchmarks.results import Row
@@ -47,6 +47,9 @@ from twinset.report.answers.sentences import region_sentence
 HERE = Path(__file__).parent
 SLICE = "sex = Female and hours-per-week >= 50"
 LEFT = 0.1  # share of the slice that is left: little enough to matter, enough to learn from
+# Rows of the slice that are left at least: of fewer than 11 real train rows `gaps` writes no recipe, as
+# with ``--rows 6000``, where a tenth of the slice is 20 rows, less those of the holdout.
+MIN_LEFT = 30
 PLACES = ("real", "synthetic")
 
 
@@ -55,16 +58,16 @@ def one_round(job: Row) -> Row:
     place, seed = job["place"], job["seed"]
     train, holdout, roles = _adult(job["limit"])
     rng = np.random.default_rng(seed)
-    starved = _starve(train, rng) if place == "real" else train
+    thinned = _thin(train, rng) if place == "real" else train
     true = float(_mask(train).mean())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         real, twin = folder / "real.parquet", folder / "twin.parquet"
-        _write(starved, real)
+        _write(thinned, real)
         twinset.twin(real, twin, target=roles.target, seed=seed)
         before = _read(twin)
         if place == "synthetic":
-            before = _starve(before, rng)
+            before = _thin(before, rng)
             _write(before, twin)
         want = {SLICE: true} if place == "real" else None
         found = twinset.gaps(real, twin, want=want, folder=folder)
@@ -79,16 +82,16 @@ def one_round(job: Row) -> Row:
     sets = {
         "twin": before,
         "twin + rows": after,
-        "real": starved,
-        "real + rows": pd.concat([starved, added], ignore_index=True),
+        "real": thinned,
+        "real + rows": pd.concat([thinned, added], ignore_index=True),
         "real, nothing taken away": train,
     }
     return {
         **job,
-        "rows": {"real": len(starved), "twin": len(before), "added": len(added)},
+        "rows": {"real": len(thinned), "twin": len(before), "added": len(added)},
         "named": [gap.sentence for gap in found.missing],
         **_shares(before, after, holdout, true),
-        "metrics": _metrics(starved, before, after, holdout, roles, seed),
+        "metrics": _metrics(thinned, before, after, holdout, roles, seed),
         "elsewhere": _elsewhere(before, after, holdout),
         "recall": _recalls(sets, holdout, roles, seed),
     }
@@ -105,8 +108,11 @@ def _adult(rows: int) -> tuple[pd.DataFrame, pd.DataFrame, Roles]:
     return parts[0], parts[1], Roles(roles.columns, roles.categories, roles.target, ">50K")
 
 
-def _starve(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return frame[~_mask(frame) | (rng.random(len(frame)) < LEFT)].reset_index(drop=True)
+def _thin(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the rows with a tenth of the slice, or 30 rows of it."""
+    inside, draws = _mask(frame), rng.random(len(frame))
+    bound = max(LEFT, float(np.sort(draws[inside])[MIN_LEFT]))
+    return frame[~inside | (draws < bound)].reset_index(drop=True)
 
 
 def _mask(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -146,7 +152,7 @@ def _metrics(
     roles: Roles,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Return every metric of gap and coverage before and after, and its harm."""
+    """Return every metric of gap and coverage before and after, and its degradation."""
     train, test = _dataset(real), _dataset(holdout)
     old, new = (
         family_scores(
@@ -157,7 +163,7 @@ def _metrics(
         )
         for frame in (before, after)
     )
-    found = harms(old, new)
+    found = degradations(old, new)
     if "coverage.slices" in found:
         pair = [next(s for s in x if s.metric == "coverage.slices") for x in (old, new)]
         found["coverage.slices"]["under_covered"] = [_too_few(score) for score in pair]
@@ -228,7 +234,7 @@ def blocks(rounds: Sequence[Row]) -> dict[str, str]:
         start, share, where = [one["place"], one["seed"]], one["share"], one["elsewhere"]
         shares.append([
             *start, f"{one['rows']['added']:,}", f"{share['before']:.2%}", f"{share['after']:.2%}",
-            f"{share['true']:.2%}", f"{one['gap']['closed']:.0%}", worst_harm(one["metrics"]),
+            f"{share['true']:.2%}", f"{one['gap']['closed']:.0%}", worst_degradation(one["metrics"]),
             f"{where['level']} ({where['moved_away']:+.2%})",
         ])  # fmt: skip
         slices, recall = one["metrics"]["coverage.slices"], one["recall"]["recall"]
@@ -239,10 +245,10 @@ def blocks(rounds: Sequence[Row]) -> dict[str, str]:
             f"{recall['real']:.3f}", f"{recall['real + rows']:.3f}", change["real"],
             f"{recall['real, nothing taken away']:.3f}",
         ])  # fmt: skip
-    share_head = ["starved in", "seed", "rows added", "share before", "after", "true",
-                  "gap closed", "worst metric (harm / margin)", "worst level elsewhere"]  # fmt: skip
-    recall_head = ["starved in", "seed", "coverage.slices before", "after", "real rows",
-                   "recall: twin", "+ rows", "change", "starved real", "+ rows", "change",
+    share_head = ["thinned in", "seed", "rows added", "share before", "after", "true",
+                  "gap closed", "worst metric (degradation / margin)", "worst level elsewhere"]  # fmt: skip
+    recall_head = ["thinned in", "seed", "coverage.slices before", "after", "real rows",
+                   "recall: twin", "+ rows", "change", "thinned real", "+ rows", "change",
                    "nothing taken away"]  # fmt: skip
     named = [f"{r['place']}, seed {r['seed']}: {'; '.join(r['named'])}" for r in rounds]
     return {
@@ -254,9 +260,9 @@ def blocks(rounds: Sequence[Row]) -> dict[str, str]:
 
 
 def _sentences(rounds: Sequence[Row]) -> list[str]:
-    """Return sentences: how much was closed, what was harmed, and whether recall rose."""
+    """Return sentences: how much was closed, what degraded, and whether recall rose."""
     least = min(one["gap"]["closed"] for one in rounds)
-    beyond = sum(m["harm"] > m["margin"] for one in rounds for m in one["metrics"].values())
+    beyond = sum(m["degradation"] > m["margin"] for one in rounds for m in one["metrics"].values())
     lines = [
         f"The gap in the slice was closed by {least:.0%} or more in each of {len(rounds)} rounds.",
         f"Metrics that became worse by more than their margin: {beyond}.",

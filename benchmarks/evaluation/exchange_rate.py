@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 TRUTH = 1000.0  # the metric reports the worth of 1,000 candidate rows
 METRIC = "utility.exchange_rate"
 FRESH = "fresh real rows"
-CUTS = (  # set, rows of train and of the candidate, rows of the holdout
+SPLITS = (  # set, rows of train and of the candidate, rows of the holdout
     ("adult", 4_000, 12_000),
     ("adult", 8_000, 16_000),
     ("magic", 3_000, 8_000),
@@ -59,7 +59,7 @@ def jobs(options: Settings) -> list[Row]:
     """Return one job for each cut, repeat and candidate."""
     return [
         {"set": name, "train": train, "holdout": holdout, "repeat": repeat, "candidate": candidate}
-        for name, train, holdout in CUTS
+        for name, train, holdout in SPLITS
         for repeat in range(options.repeats)
         for candidate in (FRESH, *(OTHERS if repeat < options.others else ()))
     ]

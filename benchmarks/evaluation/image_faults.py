@@ -86,7 +86,7 @@ def _boxes(note: Path, shape: tuple[int, ...]) -> list[Box]:
         assert at is not None
         corners = [float(at.findtext(k) or 0) for k in ("xmin", "ymin", "xmax", "ymax")]
         box = np.clip(corners, 0, [shape[1], shape[0]] * 2)
-        if (box[2:] - box[:2]).min() >= 4:  # annotations of a few pixels are slips
+        if (box[2:] - box[:2]).min() >= 4:  # annotations of a few pixels are mistakes
             found.append((str(one.findtext("name")), box))
     return found
 
@@ -222,7 +222,7 @@ PIXEL_CHANGES: tuple[tuple[str, Callable[..., Pixels], float, bool], ...] = (
     ("half the resolution", _coarse, 1.0, True),
     ("quarters shuffled in 5%", _quarters, 0.05, False),
     ("quarters shuffled in 20%", _quarters, 0.2, True),
-    ("black pictures in 5 %", lambda p, r: 0 * p, 0.05, True),
+    ("black images in 5 %", lambda p, r: 0 * p, 0.05, True),
 )
 
 

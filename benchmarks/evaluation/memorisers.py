@@ -104,12 +104,12 @@ def with_jitter(frame: pd.DataFrame, roles: Roles, rng: np.random.Generator) -> 
 def interpolated(draw: Draw) -> Dataset:
     """Return rows between a train row and one of its 5 nearest, as SMOTE-NC makes them.
 
-    Numbers lie between both, rounded; a category is the commonest of the neighbours.
+    Numbers lie between both, rounded; a category is the most frequent of the neighbors.
     """
     rng, n = draw.rng("interpolate"), len(draw.frame)
     features = FeatureEncoder.fit(draw.train).transform(draw.train)
-    neighbours = nearest(features, features, 6)[1][:, 1:]
-    partner = neighbours[np.arange(n), rng.integers(0, 5, n)]
+    neighbors = nearest(features, features, 6)[1][:, 1:]
+    partner = neighbors[np.arange(n), rng.integers(0, 5, n)]
     way = rng.random(n)
     frame = draw.frame.copy()
     for name in draw.roles.numbers:
@@ -118,7 +118,7 @@ def interpolated(draw: Draw) -> Dataset:
     for name in draw.roles.categories:
         codes, levels = pd.factorize(draw.frame[name])
         counts = np.zeros((n, len(levels)))
-        for column in neighbours.T:
+        for column in neighbors.T:
             counts[np.arange(n), codes[column]] += 1
         frame[name] = np.asarray(levels)[counts.argmax(axis=1)]
     return draw.read(frame)
@@ -131,17 +131,17 @@ def honest(draw: Draw) -> Dataset:
 
 
 def with_outliers(draw: Draw) -> Dataset:
-    """Return the same twin with 1 % of its rows replaced by the most isolated train rows, verbatim."""
-    return _with_rows(draw, _most_isolated(draw)[:N_OUTLIERS])
+    """Return the same twin with 1 % of its rows replaced by the most outlying train rows, verbatim."""
+    return _with_rows(draw, _outlier_rows(draw)[:N_OUTLIERS])
 
 
 def with_some_outliers(draw: Draw) -> Dataset:
-    """Return the same with 50 of the 250 most isolated train rows."""
-    rows = _most_isolated(draw)[: 5 * N_OUTLIERS]
+    """Return the same with 50 of the 250 most outlying train rows."""
+    rows = _outlier_rows(draw)[: 5 * N_OUTLIERS]
     return _with_rows(draw, draw.rng("some").choice(rows, N_OUTLIERS, replace=False))
 
 
-def _most_isolated(draw: Draw) -> npt.NDArray[np.int64]:
+def _outlier_rows(draw: Draw) -> npt.NDArray[np.int64]:
     features = FeatureEncoder.fit(draw.train).transform(draw.train)
     return np.asarray(np.argsort(-nearest(features, features, 2)[0][:, 1], kind="stable"))
 
@@ -157,8 +157,8 @@ CANDIDATES: Mapping[str, Callable[[Draw], Dataset]] = {
         with_jitter(draw.frame, draw.roles, draw.rng("jitter"))
     ),
     "interpolation (SMOTE-NC, k = 5)": interpolated,
-    "copula twin, 1 % most isolated rows verbatim": with_outliers,
-    "copula twin, 1 % verbatim out of the 5 % most isolated": with_some_outliers,
+    "copula twin, 1 % most outlying rows verbatim": with_outliers,
+    "copula twin, 1 % verbatim out of the 5 % most outlying": with_some_outliers,
     "copula twin": honest,
     "fresh real rows": lambda draw: draw.fresh,
 }

@@ -32,6 +32,7 @@ from benchmarks.evaluation.text_faults import TEXT_FAULTS, text_parts
 from benchmarks.markdown import NOTHING, bullets, count, percent, table
 from benchmarks.results import Row, grouped
 from benchmarks.runner import Benchmark, Settings, matches
+from twinset.core.contracts import Score
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB
 from twinset.core.features.embedders import Classical, Embedding, SmallNet, with_vectors
@@ -40,9 +41,9 @@ from twinset.registry import component_class
 
 HERE = Path(__file__).parent
 TRAIN_SHARE = 0.3  # of images: embeddings learn from train, comparisons need the rest
-CUTS_OF_TRAIN = 10  # comparisons without a fault that share one train part and its embeddings
-TEXT_METRICS = ("gap.texts", "gap.text_slips", "gap.text_labels", "gap.marginals",
-                "gap.text_telltale")  # fmt: skip
+CUTS_OF_TRAIN = 10  # comparisons without a fault that share train rows and their embeddings
+TEXT_METRICS = ("gap.texts", "gap.text_anomalies", "gap.text_labels", "gap.marginals",
+                "gap.text_classifier")  # fmt: skip
 # Those that read texts, spans or labels; all of gap and coverage take eight times as long.
 
 
@@ -84,24 +85,30 @@ def measure_table(job: Row) -> Row:
     families = ("privacy",) if fault is not None and fault.leak else ("gap", "coverage")
     parts = (cut.dataset(cut.train), cut.dataset(rows), cut.dataset(cut.holdout))
     scores = family_scores(parts, families, target=places.target, positive=places.rare, seed=seed)
-    found = different(scores)
+    columns = () if fault is None else fault.columns(places)
+    found = findings_row(job, scores)
     # "age (upper tail)" and "age with sex" name age.
-    names = [one.split(" (")[0] for name in first_names(found) for one in name.split(" with ")]
-    wanted = () if fault is None else fault.columns(places)
-    return job | {
-        "found_by": [score.metric for score in found],
-        "wanted": list(wanted),
+    names = [one.split(" (")[0] for name in found["named"] for one in name.split(" with ")]
+    return found | {
+        "wanted": list(columns),
         "named": names,
-        "right": bool(set(wanted) & set(names)) if wanted else None,
+        "right": bool(set(columns) & set(names)) if columns else None,
         "plain": classifier_differs(scores),
         "sdmetrics": peer_sdmetrics.moved_scores(job),
     }
 
 
+def findings_row(job: Row, scores: Sequence[Score]) -> Row:
+    """Return the metrics that differ, worst first, and the names that the worst one gives."""
+    found = different(scores)
+    names = first_names(found)
+    return job | {"found_by": [score.metric for score in found], "named": names, "right": None}
+
+
 def measure_image(job: Row) -> Row:
     """Return which metrics find one fault in one cut of an image set; "" plants nothing.
 
-    Cuts without a fault share their train part, which changes every ten seeds.
+    Cuts without a fault share their train rows, which change every ten seeds.
     """
     images, seed, fault = IMAGE_SETS[job["set"]], job["seed"], job["fault"]
     train, rest, embeddings = prepared_images(job["set"], seed if fault else seed // CUTS_OF_TRAIN)
@@ -112,18 +119,12 @@ def measure_image(job: Row) -> Row:
         rows = with_properties(with_vectors(rows, {"image": embeddings}), box_labels(train))
     parts = (train, rows, holdout)
     scores = family_scores(parts, ("gap", "coverage"), target=images.label, seed=seed)
-    found = different(scores)
-    return job | {
-        "found_by": [score.metric for score in found],
-        "named": first_names(found),
-        "right": None,
-        "plain": classifier_differs(scores),
-    }
+    return findings_row(job, scores) | {"plain": classifier_differs(scores)}
 
 
 @lru_cache(maxsize=2)
 def prepared_images(name: str, seed: int) -> tuple[Dataset, Dataset, tuple[Embedding, ...]]:
-    """Return train, all other rows, and the embeddings that train has taught."""
+    """Return train, all other rows, and the embeddings that are fitted on train."""
     images = IMAGE_SETS[name]
     every = images.rows(seed)
     order = np.random.default_rng(seed).permutation(len(every))
@@ -154,19 +155,11 @@ def measure_text(job: Row) -> Row:
     rows = fresh if fault is None else fault.plant(fresh, train, np.random.default_rng(job["seed"]))
     data = [text_dataset(part, target=False) for part in (train, rows, holdout)]
     parts = (data[0], data[1].with_card(origin="synthetic"), data[2])
-    found = different(
-        family_scores(
-            parts, ("gap", "coverage"), only=TEXT_METRICS, target="about", seed=job["seed"]
-        )
-    )
-    named = first_names(found)
+    settings = {"only": TEXT_METRICS, "target": "about", "seed": job["seed"]}
+    found = findings_row(job, family_scores(parts, ("gap", "coverage"), **settings))
     shown = () if fault is None else fault.shown
-    right = any(one.startswith(beginning) for one in named for beginning in shown)
-    return job | {
-        "found_by": [score.metric for score in found],
-        "named": named,
-        "right": right if shown else None,
-    }
+    right = any(one.startswith(beginning) for one in found["named"] for beginning in shown)
+    return found | {"right": right if shown else None}
 
 
 Cell = Callable[[Sequence[Row]], str]
@@ -212,7 +205,7 @@ def fault_table(
 
 
 def missed_list(rows: Iterable[Row]) -> str:
-    """Return the faults that were not found or not named first, and the false alarms."""
+    """Return the faults that were not found or not named first, and the false positives."""
     return bullets(
         f"{row['set']}: {row['fault'] or 'nothing planted'} ({row['seed']}): "
         f"{', '.join(row['found_by']) or 'nothing'}; {row['named']}"
@@ -280,8 +273,8 @@ def text_blocks(rows: Sequence[Row]) -> dict[str, str]:
     without = [any(map(_names_a_place, row["found_by"])) for row in planted]
     summary = (
         f"Found: {percent(_found(planted))} of {len(planted)}. Right first: {_field('right')(planted)}. "
-        f"False alarms: {sum(map(bool, _found(nulls)))} of {len(nulls)}. Found without "
-        f"gap.text_telltale: {percent(without)}."
+        f"False positives: {sum(map(bool, _found(nulls)))} of {len(nulls)}. Found without "
+        f"gap.text_classifier: {percent(without)}."
     )
     parts = []
     for title, faults in TEXT_FAULTS.items():

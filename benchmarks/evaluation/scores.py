@@ -15,7 +15,7 @@ from twinset.core.findings import (
 )
 from twinset.measurement.harness import measure
 from twinset.registry import default_metrics
-from twinset.report.answers.ordering import worst_first
+from twinset.report.answers.scores import worst_first
 
 NAMED = 2  # names read of each finding: a report shows its first two in the summary
 
@@ -85,7 +85,7 @@ def classifier_differs(scores: Sequence[Score]) -> bool | None:
     return None
 
 
-def harms(before: Sequence[Score], after: Sequence[Score]) -> dict[str, dict[str, Any]]:
+def degradations(before: Sequence[Score], after: Sequence[Score]) -> dict[str, dict[str, Any]]:
     """Return each metric before and after a change, and how much worse it became."""
     found: dict[str, dict[str, Any]] = {}
     for old, new in zip(before, after):
@@ -96,13 +96,13 @@ def harms(before: Sequence[Score], after: Sequence[Score]) -> dict[str, dict[str
             "after": new.value,
             "baseline": new.baseline,
             "margin": old.margin,
-            "harm": (old.value - new.value) * (1 if old.higher_is_better else -1),
+            "degradation": (old.value - new.value) * (1 if old.higher_is_better else -1),
             "verdicts": [old.verdict, new.verdict],
         }
     return found
 
 
-def worst_harm(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def worst_degradation(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the metric that became worst by its margin, as a cell of a table."""
-    name, worst = max(metrics.items(), key=lambda item: item[1]["harm"] / item[1]["margin"])
-    return f"{name} ({worst['harm']:+.4f} / {worst['margin']:g})"
+    name, worst = max(metrics.items(), key=lambda item: item[1]["degradation"] / item[1]["margin"])
+    return f"{name} ({worst['degradation']:+.4f} / {worst['margin']:g})"

@@ -227,7 +227,7 @@ def _misspelt(rows: Frame, train: Frame, places: Places, rng: Rng) -> Frame:
 
 
 def _level(rows: Frame, places: Places, rank: int) -> Mask:
-    """Return which rows have the level of a rank, 0 being the commonest."""
+    """Return which rows have the level of a rank, 0 being the most frequent."""
     counts = rows[places.category].value_counts()
     return np.asarray(rows[places.category] == counts.index[rank])
 

@@ -73,15 +73,15 @@ def each(change: Callable[[str, Rng], str], share: float = 1.0) -> Plant:
     return plant
 
 
-def _with_text(row: TextRow, said: str) -> TextRow:
+def _with_text(row: TextRow, text: str) -> TextRow:
     if "marks" not in row:
-        return {**row, "said": said}
-    small, found = said.lower(), []
+        return {**row, "said": text}
+    small, found = text.lower(), []
     for mark in row["marks"]:
         at = small.find(row["said"][mark["start"] : mark["end"]].lower())
         if at >= 0:
             found.append({**mark, "start": at, "end": at + mark["end"] - mark["start"]})
-    return {**row, "said": said, "marks": found}
+    return {**row, "said": text, "marks": found}
 
 
 def marked(change: Callable[[TextRow, Rng], Marks]) -> Plant:
@@ -100,7 +100,7 @@ def _pick(values: Sequence[Any], rng: Rng) -> Any:
     return values[int(rng.integers(len(values)))]
 
 
-def _cut(text: str, rng: Rng) -> str:
+def _shorten(text: str, rng: Rng) -> str:
     own = text.split()
     return " ".join(own[: max(1, 2 * len(own) // 3)])
 
@@ -192,7 +192,7 @@ def _poorer(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _plainer(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Replace a tenth of the words by words of the commonest hundred."""
+    """Replace a tenth of the words by the hundred most frequent words."""
     used = Counter(word for row in train for word in row["said"].split())
     common = [word for word, _ in used.most_common(100)]
 
@@ -246,7 +246,7 @@ def _near_repeated(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _without_a_slice(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Drop the texts of the commonest class that hold the word which is commonest only there."""
+    """Drop the texts of the most frequent class that hold the word which is most frequent only there."""
     label = _classes(train)[0]
     used: Counter[str] = Counter()
     for row in train:
@@ -267,7 +267,7 @@ def _by_length(level: float, *, longer: bool) -> Plant:
 
 
 def _renumbered(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Draw every digit anew; texts stay as long as they are, and spans in their places."""
+    """Draw every digit again; texts stay as long as they are, and spans in their places."""
 
     def change(text: str) -> str:
         return "".join(str(rng.integers(10)) if c.isdecimal() else c for c in text)
@@ -312,7 +312,7 @@ def _label_dropped(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _merged(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Name the second commonest label of spans like the commonest."""
+    """Give the second most frequent label of spans the name of the most frequent one."""
     labels = _common_labels(train)
     one, two = labels[0], labels[-1]
     return [
@@ -379,7 +379,7 @@ def _added(rows: Rows, train: Rows, rng: Rng) -> Rows:
 
 
 def _one_value(rows: Rows, train: Rows, rng: Rng) -> Rows:
-    """Give every span of a label the same words, the commonest, in half of the texts."""
+    """Give every span of a label the same words, the most frequent ones, in half of the texts."""
     used: dict[str, Counter[str]] = {}
     for row in train:
         for mark in row["marks"]:
@@ -421,7 +421,7 @@ TEXT_FAULTS: dict[str, tuple[TextFault, ...]] = {
         TextFault("all capitals in a fifth", each(lambda t, r: t.upper(), 0.2), _WORDING),
         TextFault("punctuation lost", each(lambda t, r: re.sub(r"[^\w\s]", "", t)),
                   (*_WORDING, *_WORDS, *_ORDER), ("sms",)),  # SNIPS hardly has any
-        TextFault("a third cut off in half of the texts", each(_cut, 0.5),
+        TextFault("a third cut off in half of the texts", each(_shorten, 0.5),
                   ("length", "ends of said", "unknown last words", "about")),
         TextFault("one word in four lost", each(_thinned), ("length", *_ORDER)),
         TextFault("word order shuffled", each(_shuffled), _ORDER),

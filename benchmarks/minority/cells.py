@@ -32,17 +32,22 @@ from twinset.core.seeding import draw_seed, rng_for
 from twinset.registry import component_names
 from twinset.workflows.advise import strategies
 from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
-from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, TrainTestSplit, outer_cut
-from twinset.workflows.advise.labelled_table import ColumnRoles, LabelledTable, read_labelled_table
-from twinset.workflows.advise.models import fit, view_of
+from twinset.workflows.advise.folds import GAP_DAYS, GAP_SHARE, TrainTestSplit, split_test_set
+from twinset.workflows.advise.labelled_table import LabelledTable, read_labelled_table
+from twinset.workflows.advise.models import fit, fit_encoder
 from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
     WeightedRanking,
     average_precision,
     log_loss,
 )
-from twinset.workflows.advise.select_strategy import ModelSelection, restored, select_strategies
+from twinset.workflows.advise.select_strategy import (
+    ModelSelection,
+    calibrate_strategy,
+    select_strategies,
+)
 from twinset.workflows.advise.strategies import Strategy, candidates
+from twinset.workflows.options import AdviseOptions
 
 HERE = Path(__file__).parent
 MODELS = ("boosted", "linear")
@@ -152,7 +157,7 @@ def parts_of(one: CellSet, case: LabelledTable, rng: np.random.Generator) -> Cel
 def _case(name: str) -> LabelledTable:
     one = SETS[name]
     return read_labelled_table(
-        one.load(), ColumnRoles(target=one.target, positive=one.positive, time=one.time)
+        one.load(), AdviseOptions(target=one.target, positive=one.positive, time=one.time)
     )
 
 
@@ -181,7 +186,7 @@ def measure_cell(job: Row) -> Row:
         "test": [len(parts.test), int(case.truth[parts.test].sum())],
         "aside": len(parts.aside),
         "chosen": found.chosen,
-        "challenger": found.challenger,
+        "challenger": found.tested,
         "is_chance": found.is_chance,
         "inner": {
             name: [d.mean, d.error, d.shrunk, name in found.shortlist]
@@ -199,7 +204,9 @@ def _test_figures(
 ) -> dict[str, list[float]]:
     """Return for each strategy: average precision, its difference to none, the standard error of that
     by a paired bootstrap, recall at the alert rate."""
-    weights = list(BootstrapDraws.of(truth, N_DRAWS, rng_for(split, "cells", "draws")).weights())
+    weights = list(
+        BootstrapDraws.from_rows(truth, N_DRAWS, rng_for(split, "cells", "draws")).weights()
+    )
     rankings = {name: WeightedRanking(s, truth) for name, s in scores.items()}
     draws = {
         name: np.array([r.measures(w, ALERT_RATE)[0] for w in weights])
@@ -217,7 +224,7 @@ def _test_figures(
 def _oracle(bench: StrategyTrials, parts: CellParts, model: str) -> npt.NDArray[np.float64]:
     """Return the test scores of a model that is given the rare rows held aside as well."""
     rows = np.concatenate([parts.train, parts.aside])
-    view = view_of(model, bench.raw.take(parts.train))
+    view = fit_encoder(model, bench.raw.take(parts.train))
     seed = draw_seed(rng_for(bench.seed, "advise", "final", "model"))
     x = view.transform(bench.raw.take(rows))
     predict = fit(model, x, bench.labelled.truth[rows], None, seed)
@@ -231,7 +238,8 @@ def _loss_ratios(
     truth = case.truth[parts.test]
     base = log_loss(tested["none"].scores, truth)
     return {
-        name: log_loss(restored(found, name, case).apply(tested[name].scores), truth) / base
+        name: log_loss(calibrate_strategy(found, name, case).apply(tested[name].scores), truth)
+        / base
         for name in found.shortlist
     }
 
@@ -239,8 +247,8 @@ def _loss_ratios(
 def measure_noise(job: Row) -> Row:
     """Return the choice of `advise` on one table of noise."""
     number = job["table"]
-    case = read_labelled_table(noise_table(number), ColumnRoles(target="fraud", positive="1"))
-    cut = outer_cut(case, 0.3, None, rng_for(number, "advise", "split"))
+    case = read_labelled_table(noise_table(number), AdviseOptions(target="fraud", positive="1"))
+    cut = split_test_set(case, 0.3, None, rng_for(number, "advise", "split"))
     share = float(case.truth[cut.train].mean())
     tried = candidates(component_names("generator"), None, share)
     found = select_strategies(StrategyTrials(case, number), cut.train, tried, job["judge"])

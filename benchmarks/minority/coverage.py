@@ -22,7 +22,7 @@ from twinset.workflows.advise.ranking_metrics import (
     BootstrapDraws,
     WeightedRanking,
     average_precision,
-    of_few,
+    small_sample_factors,
 )
 
 PAGE = Path(__file__).with_name("COVERAGE.md")
@@ -71,11 +71,11 @@ def covered(n_groups: int, rows: int, n_tables: int) -> tuple[float, float, floa
     plain, with_t, widths = 0, 0, []
     for _ in range(n_tables):
         drawn = draw(n_groups, rows, rng)
-        weights = BootstrapDraws.of(drawn.truth, N_DRAWS, rng, drawn.group).weights()
+        weights = BootstrapDraws.from_rows(drawn.truth, N_DRAWS, rng, drawn.group).weights()
         none, other = (WeightedRanking(score, drawn.truth) for score in drawn.scores)
         changes = [other.measures(w, 0.01)[0] - none.measures(w, 0.01)[0] for w in weights]
         error, away = float(np.std(changes, ddof=1)), abs(drawn.difference() - truth)
-        factor, reach = of_few(n_groups)
+        factor, reach = small_sample_factors(n_groups)
         plain += away <= 1.96 * error
         widths.append(reach * np.sqrt(factor) * error)
         with_t += away <= widths[-1]

@@ -21,25 +21,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reference:
-    """What the scores need of the real table; the costly part is done once for a set.
+    """Arrays of the real table, computed once for a set."""
 
-    Parameters
-    ----------
-    points : array, shape (n, d)
-        Numbers scaled by their range, categories one-hot.
-    to_other : array, shape (n,)
-        Distance of each real point to its nearest other real point.
-    real : Coded
-        The real table.
-    """
-
-    points: Floats
-    to_other: Floats
+    points: Floats  # numbers scaled by their range, categories one-hot, shape (n, d)
+    to_other: Floats  # distance of each real point to its nearest other one, (n,)
     real: Coded
 
     @classmethod
-    def of(cls, real: Coded) -> Reference:
-        """Prepare the real table; takes time quadratic in its rows."""
+    def from_table(cls, real: Coded) -> Reference:
+        """Return the arrays of the real table, in time quadratic in its rows."""
         points = embed(real, real)
         return cls(points, nearest(points, points, other=True)[0], real)
 
@@ -57,18 +47,18 @@ def alpha_beta(reference: Reference, synthetic: Coded) -> tuple[float, float]:
     ----------
     Alaa et al., "How faithful is your synthetic data?", ICML 2022; variant: synthcity 0.2.12.
     """
-    real, made = reference.points, embed(synthetic, reference.real)
-    if len(real) != len(made):
-        raise ValueError(f"needs as many synthetic rows as real ones: {len(made)}, {len(real)}")
+    real, drawn = reference.points, embed(synthetic, reference.real)
+    if len(real) != len(drawn):
+        raise ValueError(f"needs as many synthetic rows as real ones: {len(drawn)}, {len(real)}")
     alphas = np.linspace(0, 1, LEVELS)
     centre = real.mean(axis=0)
     radii = np.quantile(np.linalg.norm(real - centre, axis=1), alphas)
-    precision = (np.linalg.norm(made - centre, axis=1)[:, None] <= radii).mean(axis=0)
+    precision = (np.linalg.norm(drawn - centre, axis=1)[:, None] <= radii).mean(axis=0)
 
-    to_made, index = nearest(real, made)
-    from_centre = np.linalg.norm(made[index] - made.mean(axis=0), axis=1)
+    to_synthetic, index = nearest(real, drawn)
+    from_centre = np.linalg.norm(drawn[index] - drawn.mean(axis=0), axis=1)
     within = from_centre[:, None] <= np.quantile(from_centre, alphas)
-    recall = ((to_made <= reference.to_other)[:, None] & within).mean(axis=0)
+    recall = ((to_synthetic <= reference.to_other)[:, None] & within).mean(axis=0)
     return _score(alphas, precision), _score(alphas, recall)
 
 
@@ -91,15 +81,9 @@ def nearest(
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return the Euclidean distance and position of each query row's nearest point.
 
-    The search runs in single precision, the distance of the point found is exact; points nearer to
-    one another than about 1e-3 may be confused.
-
-    Parameters
-    ----------
-    query, points : arrays, shapes (m, d) and (n, d)
-        Rows.
-    other : bool
-        `query` is `points`: a row is not its own neighbour.
+    With `other` the query rows are the points, and a row is not its own neighbour. The search runs in
+    single precision, the distance of the point found is exact; points nearer to one another than
+    about 1e-3 may be confused.
     """
     centre = points.mean(axis=0)
     side = (points - centre).astype(np.float32)

@@ -19,13 +19,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler
 
 from benchmarks.intervals import Interval, auc_with_error
 from benchmarks.tabular.sets import Coded
 
-_MOST_CATEGORIES = 255  # of scikit-learn's boosting; categories with more levels are numbers
+_MAX_CATEGORIES = 255  # of scikit-learn's boosting; categories with more levels are numbers
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,11 @@ def logistic_score(real: pd.DataFrame, synthetic: pd.DataFrame, seed: int = 0) -
     for fit, test in folds.split(x, y):
         classifier = LogisticRegression(solver="lbfgs", max_iter=100)
         model = make_pipeline(SimpleImputer(), RobustScaler(), classifier)
-        auc = _quietly_fitted_auc(model, x, y, fit, test)
+        with warnings.catch_warnings():
+            # 100 steps are part of the protocol
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(x[fit], y[fit])
+        auc = float(roc_auc_score(y[test], model.predict_proba(x[test])[:, 1]))
         scores.append(2 * max(0.5, auc) - 1)
     return float(1 - np.mean(scores))
 
@@ -70,7 +74,7 @@ def boosted_auc(
     categorical = [
         holdout.numbers.shape[1] + j
         for j, levels in enumerate(holdout.levels)
-        if len(levels) < _MOST_CATEGORIES
+        if len(levels) < _MAX_CATEGORIES
     ]
     aucs, errors = [], []
     for repeat in range(repeats):
@@ -90,20 +94,6 @@ def boosted_auc(
         errors.append(error)
     mean, error = float(np.mean(aucs)), float(np.sqrt(np.mean(np.square(errors))))
     return Detection(mean, Interval(mean - 1.96 * error, mean + 1.96 * error))
-
-
-def _quietly_fitted_auc(
-    model: Pipeline,
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.int64],
-    fit: npt.NDArray[np.int64],
-    test: npt.NDArray[np.int64],
-) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are part of the protocol
-        model.fit(x[fit], y[fit])
-    predicted = model.predict_proba(x[test])[:, 1]
-    return float(roc_auc_score(y[test], predicted))
 
 
 def _by_type(frame: pd.DataFrame, real: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Fit and sample a generator in a fresh process, within a time cap, and keep what it made.
+"""Fit and sample a generator in a fresh process, within a time cap, and cache its rows.
 
-A job's rows and costs lie in ``cache/<set>/<method>/<seed>/<part>.parquet`` and ``.json`` and are
-made once; `part` is "full" (fitted to train) or "half" (fitted to the members of the privacy
-protocol). A generator of ours is run anew when the source it may use has changed.
+A job's rows and costs lie in ``cache/<set>/<method>/<seed>/<part>.parquet`` and ``.json``; `part` is
+"full" (fitted to train) or "half" (fitted to the members of the privacy protocol). A generator of ours
+is run again when the source it may use has changed.
 """
 
 from __future__ import annotations
@@ -30,30 +30,43 @@ REPOSITORY = HERE.parents[1]
 CACHE = HERE / "cache"
 VENVS = HERE / ".venvs"
 
-Part = Literal["full", "half"]
+FitPart = Literal["full", "half"]
 
-# Peer -> (adapter, virtual environment; None is the running one, the adapter's own name for it).
-PEERS: dict[str, tuple[str, str | None, str]] = {
-    "sdv.gaussian_copula": ("for_sdv.py", "sdv", "gaussian_copula"),
-    "sdv.ctgan": ("for_sdv.py", "sdv", "ctgan"),
-    "sdv.tvae": ("for_sdv.py", "sdv", "tvae"),
-    "sdv.copulagan": ("for_sdv.py", "sdv", "copulagan"),
-    "mostlyai": ("for_mostly.py", "mostly", "mostlyai"),
-    "arfpy": ("for_arfpy.py", "arfpy", "arfpy"),
-    "forestdiffusion": ("for_forest.py", "forest", "forestdiffusion"),
-    "smote": ("for_smote.py", None, "smote"),
+# Peer -> its virtual environment; None is the running one. R's synthpop is no Debian package: tables
+# that it drew are among the released ones that are scored.
+PEERS: dict[str, str | None] = {
+    **{f"sdv.{name}": "sdv" for name in ("gaussian_copula", "ctgan", "tvae", "copulagan")},
+    "mostlyai": "mostly",
+    "arfpy": "arfpy",
+    "forestdiffusion": "forest",
+    "smote": None,
 }
+_OF_2024 = ("numpy==1.26.4", "pandas==2.2.3", "scikit-learn==1.5.2", "scipy==1.13.1",
+            "pyarrow==17.0.0")  # fmt: skip
+# Versions of the committed results; older libraries need those of their time. SDV is under BUSL-1.1.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "sdv": ("sdv==2.0.0", "pyarrow"),
+    "mostly": ("mostlyai-engine==2.7.3", "pyarrow"),
+    "arfpy": ("arfpy==0.1.1", *_OF_2024),
+    "forest": ("ForestDiffusion==1.0.6", "pandas", "pyarrow"),
+}
+
+
+def install(name: str) -> None:
+    """Create the virtual environment of a peer in ``.venvs``, unless it exists."""
+    python = VENVS / name / "bin" / "python"
+    if not python.exists():
+        VENVS.mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-m", "venv", str(VENVS / name)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *PACKAGES[name]], check=True)
 
 
 @dataclass(frozen=True)
 class Method:
-    """A generator of ours with settings, or a peer.
+    """A generator of ours with settings, or a peer, by its label on the command line.
 
-    Parameters
-    ----------
-    label : str
-        As given on the command line: ``tabular.trees``, ``tabular.trees?min_leaf=80``,
-        ``sdv.ctgan``.
+    ``tabular.trees``, ``tabular.trees?min_leaf=80``, ``sdv.ctgan``.
     """
 
     label: str
@@ -68,47 +81,37 @@ class Method:
         """Name of its folder in the cache."""
         return re.sub(r"[^A-Za-z0-9._=-]+", "_", self.label)
 
-    def command(self) -> tuple[list[str], str, dict[str, object]]:
-        """Return the command before the job file, the adapter's name for it, and its settings."""
-        if self.is_peer:
-            adapter, venv, name = PEERS[self.label]
-            python = str(VENVS / venv / "bin" / "python") if venv else sys.executable
-            return [python, str(HERE / "adapters" / adapter)], name, {}
+    @property
+    def python(self) -> str:
+        """Interpreter that it runs by."""
+        venv = PEERS.get(self.label)
+        return str(VENVS / venv / "bin" / "python") if venv else sys.executable
+
+    def parsed(self) -> tuple[str, dict[str, object]]:
+        """Return the name of the method and its settings."""
         name, _, settings = self.label.partition("?")
         pairs = (pair.partition("=") for pair in settings.split("&") if pair)
-        return (
-            [sys.executable, str(HERE / "adapters" / "for_twinset.py")],
-            name,
-            {key: yaml.safe_load(value) for key, _, value in pairs},
-        )
+        return name, {key: yaml.safe_load(value) for key, _, value in pairs}
 
     @property
     def installed(self) -> bool:
-        """Whether its virtual environment is there."""
-        return Path(self.command()[0][0]).exists()
+        """Whether its virtual environment exists."""
+        return Path(self.python).exists()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job left: rows and costs, or why it did not finish.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame or None
-        The synthetic table.
-    costs : mapping
-        Seconds, memory and versions; `unfinished` with the reason when there are no rows.
-    """
+    """Rows and costs of a job, or the reason why it did not finish."""
 
     rows: pd.DataFrame | None
-    costs: dict[str, Any]
+    costs: dict[str, Any]  # seconds, memory and versions; `unfinished` with the reason
 
 
 def outcome(
     method: Method,
     table: TableSet,
     seed: int,
-    part: Part,
+    part: FitPart,
     *,
     cap_minutes: float,
     threads: int = 2,
@@ -117,16 +120,9 @@ def outcome(
 ) -> Outcome | None:
     """Return the cached outcome of a job, running it first where needed.
 
-    Parameters
-    ----------
-    cap_minutes : float
-        CPU minutes after which the job is stopped and marked unfinished (wall time: three times).
-    threads : int
-        Most threads the generator may use.
-    cached_only : bool
-        Return None rather than run.
-    keep_stale : bool
-        Keep what an earlier source of our generators made.
+    After `cap_minutes` of CPU time (three times as much wall time) the job is stopped and marked
+    unfinished. With `cached_only` None is returned rather than a job run; with `keep_stale` rows of
+    an earlier source of our generators are kept.
     """
     folder = CACHE / table.name / method.folder / str(seed)
     rows, costs = folder / f"{part}.parquet", folder / f"{part}.json"
@@ -152,19 +148,19 @@ def _run(
     method: Method,
     table: TableSet,
     seed: int,
-    part: Part,
+    part: FitPart,
     rows: Path,
     cap_minutes: float,
     threads: int,
 ) -> dict[str, Any]:
-    command, name, settings = method.command()
+    name, settings = method.parsed()
     train = table.train if part == "full" else table.train.iloc[halves(len(table.train))[0]]
     files = {key: rows.with_name(f"{part}.{key}") for key in ("train", "job", "log")}
-    made, costs = rows.with_suffix(".partial"), rows.with_name(f"{part}.costs")
+    drawn, costs = rows.with_suffix(".partial"), rows.with_name(f"{part}.costs")
     as_written(train, table).to_parquet(files["train"], index=False)
     job = {
         "train": str(files["train"]),
-        "out": str(made),
+        "out": str(drawn),
         "costs": str(costs),
         "method": name,
         "settings": settings,
@@ -176,26 +172,27 @@ def _run(
     }
     files["job"].write_text(json.dumps(job))
     started = time.perf_counter()
-    why = _spawn([*command, str(files["job"])], files["log"], cap_minutes, threads)
+    command = [method.python, str(HERE / "adapter.py"), str(files["job"])]
+    reason = _spawn(command, files["log"], cap_minutes, threads)
     for leftover in (files["train"], files["job"]):
         leftover.unlink()
-    if why or not costs.exists():
-        made.unlink(missing_ok=True)
+    if reason or not costs.exists():
+        drawn.unlink(missing_ok=True)
         last = files["log"].read_text(errors="replace").strip().splitlines()[-1:]
         return {
-            "unfinished": why or f"failed: {' '.join(last)[:200]}",
+            "unfinished": reason or f"failed: {' '.join(last)[:200]}",
             "wall": time.perf_counter() - started,
         }
-    made.replace(rows)
+    drawn.replace(rows)
     found: dict[str, Any] = json.loads(costs.read_text())
     costs.unlink()
     return found
 
 
 def _spawn(command: list[str], log: Path, cap_minutes: float, threads: int) -> str:
-    """Run a command; return why it was stopped, or an empty text."""
+    """Run a command; return the reason why it was stopped, or an empty text."""
     seconds = int(60 * cap_minutes)
-    # A busy machine gives a process less than a core.
+    # On a busy machine a process has less than a core.
     wall = max(3 * seconds, seconds + 60)
     environment = os.environ | {
         variable: str(threads)
@@ -225,7 +222,7 @@ def _spawn(command: list[str], log: Path, cap_minutes: float, threads: int) -> s
 
 
 def as_written(frame: pd.DataFrame, table: TableSet) -> pd.DataFrame:
-    """Return the frame as a reader of the source file would: whole numbers are integers."""
+    """Return the table as read from the source file: whole numbers are integers."""
     whole = [c for c in table.roles.numbers if (table.train[c] % 1 == 0).all()]
     return frame.astype(dict.fromkeys(whole, "int64"))
 

@@ -4,7 +4,7 @@ The protocol fits 36 settings on 8/9 of the synthetic rows, chooses by the other
 the test score: AUC, or the RMSE of the log target (Beijing). Models of 10, 50 and 100 trees are the
 beginnings of one run, so 12 runs give all 36.
 
-`faithful` keeps two slips of the reference code that are in every published figure: if the first
+`faithful` keeps two errors of the reference code that are in every published figure: if the first
 number has a least value of 0 or more and a largest of 1000 or more, all numbers become
 log(max(x, 0.01)) (Default, where this clips negative bills); and the validation target of a
 regression is not logged, so the choice of settings there is close to arbitrary. `corrected` avoids
@@ -93,7 +93,7 @@ def efficiency(
 
 
 def takes_logs(roles: Roles, synthetic: Coded) -> bool:
-    """Return whether the reference code's slip makes all numbers logarithms."""
+    """Return whether the reference code's error makes all numbers logarithms."""
     first = next(j for j, name in enumerate(roles.numbers) if name != roles.target)
     column = synthetic.numbers[:, first]
     return bool(column.min() >= 0 and column.max() >= 1000)

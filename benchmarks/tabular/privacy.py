@@ -9,7 +9,7 @@ source that the generator never saw. Three measures:
   fit on all of train: equal a train row, less how many holdout rows do);
 - membership: can an attacker who sees the synthetic rows tell members from control rows? AUC of two
   attacks, distance to the nearest synthetic row, plain and relative to the distance to the nearest
-  other real row, for all rows and for the most isolated ones, on whom such attacks succeed first.
+  other real row, for all rows and for outlier rows, on which such attacks succeed first.
   The 95 % bound that counts is the larger of the two attacks'.
 
 Distances are L1: numbers divided by the real range, a differing category counts 2, as one-hot
@@ -27,9 +27,9 @@ import numpy.typing as npt
 from benchmarks.intervals import auc_with_error
 from benchmarks.tabular.sets import Coded
 
-ISOLATED = 0.05  # share of rows attacked as the most isolated
+OUTLIERS = 0.05  # share of rows attacked as outliers
 _ONE_SIDED_95 = 1.645
-_ROWS, _COLUMNS = 256, 4096
+_ROWS, _COLUMNS = 256, 4096  # of a block of distances: 4 MB, which stays in a processor's cache
 
 Singles = npt.NDArray[np.float32]
 
@@ -44,71 +44,50 @@ class Membership:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What the privacy protocol found.
+    """Results of the privacy protocol."""
 
-    Parameters
-    ----------
-    dcr_share : float
-        Share of synthetic rows strictly closer to a member than to a control row.
-    dcr_error : float
-        Its standard error.
-    ties : float
-        Share of synthetic rows equally far from both.
-    copies : float
-        Share of synthetic rows equal to a member, less the share equal to a control row.
-    all_rows, isolated : Membership
-        Attacks on all rows and on the 5 % with the farthest nearest other real row.
-    """
-
-    dcr_share: float
-    dcr_error: float
-    ties: float
-    copies: float
+    dcr_share: float  # share of synthetic rows strictly closer to a member than to a control row
+    dcr_error: float  # its standard error
+    ties: float  # share of synthetic rows equally far from both
+    copies: float  # share equal to a member, less the share equal to a control row
     all_rows: Membership
-    isolated: Membership
+    outliers: Membership  # attacks on the 5 % with the farthest nearest other real row
 
 
 @dataclass(frozen=True)
-class Victims:
-    """Members and control rows, with the distances needed once for a set.
-
-    Parameters
-    ----------
-    members, control : Coded
-        Two halves of train of equal size.
-    to_other : array, shape (2 n,)
-        Distance of each member, then each control row, to the nearest other row of both: how
-        isolated it is. Members and control rows are exchangeable in it.
-    """
+class AttackTargets:
+    """Members and control rows, two halves of train of equal size."""
 
     members: Coded
     control: Coded
+    # Distance of each member, then each control row, to the nearest other row of both, (2 n,): members
+    # and control rows are exchangeable in it.
     to_other: Singles
 
     @classmethod
-    def of(cls, members: Coded, control: Coded) -> Victims:
-        """Prepare a set; takes time quadratic in its rows."""
+    def from_halves(cls, members: Coded, control: Coded) -> AttackTargets:
+        """Return the targets with their distances, in time quadratic in their rows."""
         both = stack(members, control)
         return cls(members, control, closest(both, both, ranges(both), other=True)[0])
 
 
-def leakage(victims: Victims, synthetic: Coded) -> Leakage:
-    """Return what `synthetic`, made by a generator fitted to the members alone, gives away."""
-    n = len(victims.members)
-    both = stack(victims.members, victims.control)
-    to_real, to_made = closest(synthetic, both, ranges(both), groups=(n,))
+def leakage(targets: AttackTargets, synthetic: Coded) -> Leakage:
+    """Return the leakage of rows of a generator that was fitted to the members alone."""
+    n = len(targets.members)
+    both = stack(targets.members, targets.control)
+    to_real, to_synthetic = closest(synthetic, both, ranges(both), groups=(n,))
     nearer = to_real[:, 0] < to_real[:, 1]
     share = float(nearer.mean())
-    isolated = np.argsort(-victims.to_other, kind="stable")[: max(2, round(ISOLATED * 2 * n))]
+    outliers = np.argsort(-targets.to_other, kind="stable")[: max(2, round(OUTLIERS * 2 * n))]
     is_member = np.arange(2 * n) < n
-    copied = equal_rows(synthetic, victims.members).mean()
+    copied = equal_rows(synthetic, targets.members).mean()
     return Leakage(
         dcr_share=share,
         dcr_error=float(np.sqrt(share * (1 - share) / len(nearer))),
         ties=float((to_real[:, 0] == to_real[:, 1]).mean()),
-        copies=float(copied - equal_rows(synthetic, victims.control).mean()),
-        all_rows=_attack(to_made, victims.to_other, is_member),
-        isolated=_attack(to_made[isolated], victims.to_other[isolated], is_member[isolated]),
+        copies=float(copied - equal_rows(synthetic, targets.control).mean()),
+        all_rows=_attack(to_synthetic, targets.to_other, is_member),
+        outliers=_attack(to_synthetic[outliers], targets.to_other[outliers], is_member[outliers]),
     )
 
 
@@ -155,35 +134,21 @@ def closest(
     groups: tuple[int, ...] = (),
     other: bool = False,
 ) -> tuple[Singles, Singles]:
-    """Return L1 distances to the nearest row, both ways.
+    """Return L1 distances to the nearest row: of each query row, and of each row of the table.
 
-    Parameters
-    ----------
-    query, table : Coded
-        Tables of m and n rows.
-    scale : array, shape (d,)
-        Numbers are divided by it.
-    groups : tuple of int
-        Positions where the rows of `table` are cut into groups, each with a distance of its own.
-    other : bool
-        `query` is `table`: a row is not its own neighbour.
-
-    Returns
-    -------
-    from_query : array, shape (m,) or (m, groups)
-        Distance of each query row to the nearest row (of each group).
-    from_table : array, shape (n,)
-        Distance of each row of `table` to the nearest query row.
+    Numbers are divided by `scale`, shape (d,). `groups` are positions that divide the rows of the
+    table; then the first array has a column for each group, shape (m, groups). With `other` the
+    query is the table, and a row is not its own neighbour.
     """
     left, right = (
         np.ascontiguousarray((side.numbers / scale).T, dtype=np.float32) for side in (query, table)
     )
     sizes = [len(levels) for levels in query.levels]
     hot_left, hot_right = _one_hot(query.codes, sizes), _one_hot(table.codes, sizes)
-    cuts = [0, *groups, len(table)]
-    from_query = np.full((len(query), len(cuts) - 1), np.inf, dtype=np.float32)
+    bounds = [0, *groups, len(table)]
+    from_query = np.full((len(query), len(bounds) - 1), np.inf, dtype=np.float32)
     from_table = np.full(len(table), np.inf, dtype=np.float32)
-    for group, (begin, end) in enumerate(itertools.pairwise(cuts)):
+    for group, (begin, end) in enumerate(itertools.pairwise(bounds)):
         for first in range(begin, end, _COLUMNS):
             columns = slice(first, min(first + _COLUMNS, end))
             for start in range(0, len(query), _ROWS):
@@ -208,9 +173,11 @@ def _one_hot(codes: npt.NDArray[np.int32], sizes: list[int]) -> Singles:
     return hot
 
 
-def _attack(to_made: Singles, to_other: Singles, is_member: npt.NDArray[np.bool_]) -> Membership:
+def _attack(
+    to_synthetic: Singles, to_other: Singles, is_member: npt.NDArray[np.bool_]
+) -> Membership:
     small = np.float32(1e-6)
-    signals = (-to_made.astype(float), np.log(to_other + small) - np.log(to_made + small))
+    signals = (-to_synthetic.astype(float), np.log(to_other + small) - np.log(to_synthetic + small))
     found = [auc_with_error(signal[is_member], signal[~is_member]) for signal in signals]
     return Membership(
         auc=max(auc for auc, _ in found),

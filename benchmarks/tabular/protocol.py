@@ -28,18 +28,10 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors by column or pair, and their mean.
+    """Errors by column or pair, and their mean."""
 
-    Parameters
-    ----------
-    of : tuple of str
-        Column names, or pairs written "a ~ b".
-    values : array, shape (len(of),)
-        Errors, 0 to 1; NaN where a correlation does not exist (a constant column).
-    """
-
-    of: tuple[str, ...]
-    values: Floats
+    names: tuple[str, ...]  # of columns, or of pairs as "a ~ b"
+    values: Floats  # 0 to 1; NaN where a correlation does not exist (a constant column)
 
     @property
     def mean(self) -> float:
@@ -50,7 +42,7 @@ class Errors:
     def worst(self) -> tuple[str, float]:
         """The column or pair with the largest error, and this error."""
         at = int(np.nanargmax(self.values))
-        return self.of[at], float(self.values[at])
+        return self.names[at], float(self.values[at])
 
 
 def shape(real: Coded, synthetic: Coded) -> Errors:
@@ -75,16 +67,9 @@ def trend(
     distance of the joint table. A number with a category: the same, with the number in ten bins of
     equal width.
 
-    Parameters
-    ----------
-    real, synthetic : Coded
-        The tables.
-    bins : {"own", "shared"}
-        "own" (as published): each table is cut between its own least and largest value, so that a
-        synthetic table that misses the extremes is cut elsewhere. "shared": both are cut at the
-        edges of one table, values outside fall into the first or last bin.
-    edges_of : Coded, optional
-        The table whose edges are shared; `real` by default.
+    With "own" bins (as published) each table is divided between its own smallest and largest value,
+    so that a synthetic table without the extremes has other bins. With "shared" ones both have the
+    edges of `edges_of` (`real` by default), and values outside fall into the first or last bin.
     """
     edges_of = real if edges_of is None else edges_of
     binned = [
@@ -97,15 +82,15 @@ def trend(
     sizes = [BINS + 2] * real.numbers.shape[1] + [len(levels) for levels in real.levels]
     correlations = [_correlations(table.numbers) for table in (real, synthetic)]
     gap = np.abs(correlations[0] - correlations[1]) / 2
-    of, values = [], []
+    names, values = [], []
     for i, j in combinations(range(len(real.names)), 2):
-        of.append(f"{real.names[i]} ~ {real.names[j]}")
+        names.append(f"{real.names[i]} ~ {real.names[j]}")
         if j < len(gap):
             values.append(float(gap[i, j]))
         else:
             joint = [table[:, i] * sizes[j] + table[:, j] for table in codes]
             values.append(distance(joint[0], joint[1], sizes[i] * sizes[j]))
-    return Errors(tuple(of), np.array(values))
+    return Errors(tuple(names), np.array(values))
 
 
 def excess(synthetic: Errors, train: Errors) -> float:

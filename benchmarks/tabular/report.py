@@ -30,7 +30,7 @@ def restore(results: Path, cache: Path) -> int:
     """Write the rows of `results` that `cache` lacks into the cache; return their number.
 
     Rows of another scorer version stay out. The synthetic tables themselves are not committed: a
-    peer's restored row is final, a row of ours is made anew once its source has changed.
+    peer's restored row is final, a row of ours is measured again once its source has changed.
     """
     if not results.exists():
         return 0
@@ -50,7 +50,7 @@ def restore(results: Path, cache: Path) -> int:
 def collect(cache: Path) -> list[Row]:
     """Return the cached rows of this scorer version, in the order of sets, then methods, then seeds.
 
-    Of one of our generators the rows made by the same source as the newest one are taken.
+    Of one of our generators the rows of the newest source are taken.
     """
     paths = sorted(cache.glob("*/*/*/row.json"), key=lambda path: path.stat().st_mtime)
     known = [json.loads(path.read_text()) for path in paths]

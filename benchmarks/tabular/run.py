@@ -2,9 +2,9 @@
 
     python -m benchmarks.tabular.run --methods tabular.trees --sets adult,magic --seeds 3 --peers none
 
-Everything done once is kept in ``benchmarks/tabular/cache`` and not done again: a run that is
-stopped continues where it was. Rows of the committed results are put into the cache first, so that a
-run adds to them. ``--report-only`` writes the results from what is cached.
+Results are cached in ``benchmarks/tabular/cache``: a run that is stopped continues where it was. Rows of
+the committed results are put into the cache first, so that a run adds to them. ``--report-only`` writes
+the results from the cache, ``--install sdv`` creates the virtual environment of a peer first.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ REAL = ("real.train", "real.holdout", "real.halves")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for; return the exit status."""
+    """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
+    for name in options.install:
+        jobs.install(name)
     ours = _names(options.methods, OURS)
     peers = _names(options.peers, PEERS)
     report.restore(Path(__file__).with_name("results.json"), jobs.CACHE)
@@ -55,10 +57,10 @@ def _rows(
     for label in (*ours, *peers):
         method = jobs.Method(label)
         if not method.installed:
-            print(f"{label}: not installed (python -m benchmarks.tabular.peers install)")
+            print(f"{label}: not installed (see --install)")
             continue
         for seed in range(1 if method.is_peer else options.seeds):
-            made = {
+            outcomes = {
                 part: jobs.outcome(
                     method,
                     table,
@@ -71,19 +73,19 @@ def _rows(
                 )
                 for part in (("full",) if options.no_privacy else ("full", "half"))
             }
-            yield from _scored(scorer, method, seed, made)
+            yield from _scored(scorer, method, seed, outcomes)
 
 
 def _scored(
-    scorer: Scorer, method: jobs.Method, seed: int, made: dict[str, jobs.Outcome | None]
+    scorer: Scorer, method: jobs.Method, seed: int, outcomes: dict[str, jobs.Outcome | None]
 ) -> Iterator[dict[str, Any]]:
-    costs = {part: found.costs for part, found in made.items() if found is not None}
+    costs = {part: found.costs for part, found in outcomes.items() if found is not None}
     if not costs:
         return
 
     def score() -> dict[str, Any]:
         scores: Scores = {}
-        for part, found in made.items():
+        for part, found in outcomes.items():
             if found is not None and found.rows is not None:
                 scores |= (
                     scorer.fidelity(found.rows, seed=seed)
@@ -92,7 +94,7 @@ def _scored(
                 )
         return {"scores": scores, "costs": costs}
 
-    has_rows = any(found is not None and found.rows is not None for found in made.values())
+    has_rows = any(found is not None and found.rows is not None for found in outcomes.values())
     row = None if has_rows else _known(scorer.table.name, method.label, seed)
     yield row or _cached(scorer.table.name, method.label, seed, score, inputs=costs)
 
@@ -151,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.tabular.run", description=__doc__)
     parser.add_argument("--methods", default="tabular.trees", help="ours: names, 'all' or 'none'")
     parser.add_argument("--peers", default="none", help=f"'none', 'all' or of {', '.join(PEERS)}")
+    parser.add_argument(
+        "--install", nargs="*", default=(), choices=tuple(jobs.PACKAGES), help="peers to install"
+    )
     parser.add_argument("--sets", default="all", help=f"'all' or of {', '.join(SETS)}")
     parser.add_argument("--seeds", type=int, default=3, help="fit seeds of ours (peers: one)")
     parser.add_argument("--threads", type=int, default=2, help="most threads of a generator")

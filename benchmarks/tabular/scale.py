@@ -4,8 +4,8 @@
     python -m benchmarks.tabular.scale --rows 10000000 --columns 20
 
 Rows are drawn from a mixture, half of the columns categories (up to 50 levels), half numbers that
-depend on them and on one another. Each size runs in a process of its own; the table is made before the
-clocks start, and `base_mb` is the memory held then. Results: printed; benchmarks/RESULTS.md shows them.
+depend on them and on one another. Each size runs in a process of its own; the table is drawn before the
+clocks start, and `base_mb` is the memory at that time. Results: printed; benchmarks/RESULTS.md shows them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twinset.core.seeding import rng_for
 from twinset.registry import build
 
 SIZES = ((100_000, 15), (1_000_000, 15))
-MOST_SAMPLED = 1_000_000  # the rate does not change beyond
+MAX_SAMPLED = 1_000_000  # the rate does not change beyond
 
 
 def mixture(rows: int, columns: int, seed: int = 0) -> pa.Table:
@@ -53,15 +53,15 @@ def measure(rows: int, columns: int) -> dict[str, float]:
     base, started = memory_mb("VmHWM"), time.perf_counter()
     fitted = trees.fit(real, rng_for(0, "fit"))
     done = time.perf_counter()
-    wanted, chunk = min(rows, MOST_SAMPLED), trees.chunk_rows
-    for k in range(0, wanted, chunk):
-        fitted.sample(min(chunk, wanted - k), rng_for(0, "draw", k))
+    total, chunk = min(rows, MAX_SAMPLED), trees.chunk_rows
+    for k in range(0, total, chunk):
+        fitted.sample(min(chunk, total - k), rng_for(0, "draw", k))
     ended = time.perf_counter()
     return {
         "rows": rows,
         "columns": columns,
         "fit_s": round(done - started, 2),
-        "rows_per_s": round(wanted / (ended - done)),
+        "rows_per_s": round(total / (ended - done)),
         "base_mb": round(base),
         "peak_mb": round(memory_mb("VmHWM")),
     }

@@ -10,45 +10,44 @@ from benchmarks.tabular import density, detect, mle, privacy, protocol
 from benchmarks.tabular.facts import broken_share
 from benchmarks.tabular.sets import Coded, TableSet, code, halves
 
-# Raised whenever a score's meaning changes: cached scores of another version are made anew.
+# Raised whenever a score's meaning changes: cached scores of another version are measured again.
 VERSION = 1
 
 Scores = dict[str, float | str]
 
 
 class Scorer:
-    """Scores tables against one real set; what needs only the real rows is done once.
+    """Scores tables against one real set; work on the real rows alone is done once.
 
-    Parameters
-    ----------
-    table : TableSet
-        The real set; members and control of the privacy protocol are halves of its train part.
+    Members and control of the privacy protocol are halves of the train set.
     """
 
     def __init__(self, table: TableSet) -> None:
         self.table = table
-        self._reference = cache(lambda: density.Reference.of(self._coded()[0]))
-        self._victims = cache(lambda: privacy.Victims.of(*self._members_and_control()))
+        self._reference = cache(lambda: density.Reference.from_table(self._coded()[0]))
+        self._targets = cache(
+            lambda: privacy.AttackTargets.from_halves(*self._members_and_control())
+        )
 
     def fidelity(self, frame: pd.DataFrame, *, seed: int = 0) -> Scores:
-        """Return every score of a table made from all of train, with n_train rows."""
-        made = self.table.conform(frame)
-        train, holdout, synthetic = self._coded(made)
+        """Return every score of a table of a fit to all of train, with n_train rows."""
+        drawn = self.table.conform(frame)
+        train, holdout, synthetic = self._coded(drawn)
         return (
             self._distances(train, holdout, synthetic)
-            | self._detection(made, holdout, synthetic, seed)
+            | self._detection(drawn, holdout, synthetic, seed)
             | self._density(synthetic)
             | self._learning(holdout, synthetic, seed)
             | {
                 "rows": len(synthetic),
                 "copies_beyond": privacy.copies_beyond(synthetic, train, holdout),
-                "rules_broken": broken_share(self.table, made),
+                "rules_broken": broken_share(self.table, drawn),
             }
         )
 
     def leakage(self, frame: pd.DataFrame) -> Scores:
-        """Return the privacy scores of a table made from the members alone."""
-        found = privacy.leakage(self._victims(), self._coded(self.table.conform(frame))[-1])
+        """Return the privacy scores of a table of a fit to the members alone."""
+        found = privacy.leakage(self._targets(), self._coded(self.table.conform(frame))[-1])
         return {
             "dcr": found.dcr_share,
             "dcr_error": found.dcr_error,
@@ -56,8 +55,8 @@ class Scorer:
             "member_copies": found.copies,
             "membership": found.all_rows.auc,
             "membership_upper": found.all_rows.upper,
-            "isolated": found.isolated.auc,
-            "isolated_upper": found.isolated.upper,
+            "isolated": found.outliers.auc,
+            "isolated_upper": found.outliers.upper,
         }
 
     def holdout(self) -> Scores:
@@ -77,7 +76,7 @@ class Scorer:
         first, second = (every.iloc[rows].reset_index(drop=True) for rows in halves(len(every)))
         a, b = code(table.roles, first, second)
         scale = (len(first) / len(table.train)) ** 0.5
-        alpha, beta = density.alpha_beta(density.Reference.of(a), b)
+        alpha, beta = density.alpha_beta(density.Reference.from_table(a), b)
         return {
             "shape": scale * protocol.shape(a, b).mean,
             "trend": scale * protocol.trend(a, b).mean,
@@ -115,12 +114,14 @@ class Scorer:
             "worst_pair_error": shared.worst[1],
         }
 
-    def _detection(self, made: pd.DataFrame, holdout: Coded, synthetic: Coded, seed: int) -> Scores:
+    def _detection(
+        self, drawn: pd.DataFrame, holdout: Coded, synthetic: Coded, seed: int
+    ) -> Scores:
         # Small holdouts are noisy: more draws of synthetic rows and folds are averaged for them.
         repeats = 3 if len(holdout) > 10_000 else 10
         detection = detect.boosted_auc(holdout, synthetic, repeats=repeats, seed=seed)
         return {
-            "c2st": detect.logistic_score(self.table.train, made, seed),
+            "c2st": detect.logistic_score(self.table.train, drawn, seed),
             "detector": detection.auc,
             "detector_low": detection.interval.low,
             "detector_high": detection.interval.high,

@@ -37,24 +37,12 @@ MAGIC_COLUMNS = [
 
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a set are.
+    """Roles of the columns of a set."""
 
-    Parameters
-    ----------
-    columns : tuple of str
-        All columns in the order of the file.
-    categories : tuple of str
-        Categorical columns, with the target of a classification task.
-    target : str
-        The column to predict.
-    positive : str
-        The label whose probability is scored, as text; empty for regression.
-    """
-
-    columns: tuple[str, ...]
-    categories: tuple[str, ...]
+    columns: tuple[str, ...]  # all, in the order of the file
+    categories: tuple[str, ...]  # with the target of a classification task
     target: str
-    positive: str = ""
+    positive: str = ""  # label whose probability is scored, as text; empty for regression
 
     @property
     def task(self) -> Literal["binary", "regression"]:
@@ -69,25 +57,13 @@ class Roles:
 
 @dataclass(frozen=True)
 class TableSet:
-    """A real table cut into train and holdout.
-
-    Parameters
-    ----------
-    name : str
-        Name of the set.
-    train, holdout : pandas.DataFrame
-        Numeric columns are float64; categories are text, bool or int64, as in the file.
-    roles : Roles
-        What the columns are.
-    split : str
-        First 12 digits of the SHA-256 of the train rows' positions (int64), or "given".
-    """
+    """A real table with its split into train and holdout."""
 
     name: str
-    train: pd.DataFrame
+    train: pd.DataFrame  # numbers are float64; categories are text, bool or int64, as in the file
     holdout: pd.DataFrame
     roles: Roles
-    split: str
+    split: str  # first 12 digits of the SHA-256 of the train rows' positions (int64), or "given"
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a synthetic table with this set's columns and types, wherever it comes from."""
@@ -111,24 +87,12 @@ class TableSet:
 
 @dataclass(frozen=True)
 class Coded:
-    """A table as arrays: numbers as they are, categories as codes shared by all compared tables.
+    """A table as arrays: numbers as they are, categories as codes shared by all compared tables."""
 
-    Parameters
-    ----------
-    numbers : array, shape (n, d)
-        Numeric columns.
-    codes : array, shape (n, k)
-        Codes into `levels`.
-    levels : tuple of tuples of str
-        Levels of each category, those of the first table first.
-    names : tuple of str
-        Names of the d numbers, then of the k categories.
-    """
-
-    numbers: npt.NDArray[np.float64]
-    codes: npt.NDArray[np.int32]
-    levels: tuple[tuple[str, ...], ...]
-    names: tuple[str, ...]
+    numbers: npt.NDArray[np.float64]  # shape (n, d)
+    codes: npt.NDArray[np.int32]  # positions in `levels`, (n, k)
+    levels: tuple[tuple[str, ...], ...]  # of each category, those of the first table first
+    names: tuple[str, ...]  # of the d numbers, then of the k categories
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -166,7 +130,7 @@ def code(roles: Roles, *frames: pd.DataFrame) -> list[Coded]:
     ]
 
 
-def cut(
+def split_rows(
     frame: pd.DataFrame, categories: tuple[str, ...], share: float = 0.9
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the train and holdout positions of the published split.
@@ -252,7 +216,7 @@ def _typed(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
 
 
 def _split(name: str, frame: pd.DataFrame, roles: Roles) -> TableSet:
-    train, holdout = cut(frame, tuple(c for c in roles.categories if c != roles.target))
+    train, holdout = split_rows(frame, tuple(c for c in roles.categories if c != roles.target))
     digest = hashlib.sha256(np.ascontiguousarray(train, dtype="<i8").tobytes()).hexdigest()[:12]
     typed = _typed(frame, roles)
     return TableSet(

@@ -26,7 +26,7 @@ class Column(NamedTuple):
     """A column of a table: heading, how a row gives its value, factor and decimals."""
 
     heading: str
-    of: Figure
+    figure: Figure
     factor: float = 1
     decimals: int = 2
 
@@ -87,7 +87,7 @@ COSTS = (
 
 def figure(rows: Sequence[Row], column: Column) -> str:
     """Return the median and, where seeds differ, the range; a dash where there is nothing."""
-    values = [v for row in rows if (v := column.of(row)) is not None and not math.isnan(v)]
+    values = [v for row in rows if (v := column.figure(row)) is not None and not math.isnan(v)]
     if not values:
         return NOTHING
     shown = [f"{column.factor * f(values):.{column.decimals}f}" for f in (median, min, max)]
@@ -95,9 +95,9 @@ def figure(rows: Sequence[Row], column: Column) -> str:
     return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def middle(rows: Sequence[Row], of: Figure) -> float | None:
+def middle(rows: Sequence[Row], figure: Figure) -> float | None:
     """Return the median over the rows that have a figure, unscaled; None where none has."""
-    known = [value for row in rows if (value := of(row)) is not None]
+    known = [value for row in rows if (value := figure(row)) is not None]
     return median(known) if known else None
 
 
@@ -139,11 +139,11 @@ def over_sets(rows: Sequence[Row], sets: Sequence[str] = ALL) -> str:
             continue
         cells = []
         for column in columns:
-            medians = [middle(group, column.of) for group in groups]
+            medians = [middle(group, column.figure) for group in groups]
             known = [value for value in medians if value is not None]
             whole = f"{column.factor * sum(known) / len(groups):.{column.decimals}f}"
             cells.append(whole if len(known) == len(groups) else NOTHING)
-        seconds = [middle(group, COSTS[2].of) for group in groups]
+        seconds = [middle(group, COSTS[2].figure) for group in groups]
         cells.append(f"{sum(s for s in seconds if s):.1f}" if all(seconds) else NOTHING)
         lines.append([label(method), *cells])
     return table(["method", *(c.heading for c in columns), "CPU s, all sets"], lines)

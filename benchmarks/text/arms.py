@@ -40,25 +40,16 @@ BANKING: dict[str, list[str]] = {p[0]: p for p in _yaml("banking_words.yaml")}
 """First phrase of a list -> phrases that may stand for each other."""
 _PART = re.compile(r"\{(\w+)\}")
 VALUES = 400  # a slot: more hardly bring new ones
-SMALL_LETTERS = 0.3  # share of texts in small letters, about that of the train part of SNIPS
+LOWERCASE_SHARE = 0.3  # share of texts in lowercase, about that of the train set of SNIPS
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to make rows.
+    """A way to make rows."""
 
-    Parameters
-    ----------
-    name : str
-        Name on the page.
-    make : callable
-        Makes the rows.
-    weight : float
-        Weight of one of them when a model of intents is trained; a real row has 1.
-    """
-
-    name: str
-    make: Make
+    name: str  # Name on the page
+    make: Make  # Makes the rows
+    # Weight of one of them when a model of intents is trained; a real row has 1
     weight: float = 1.0
 
 
@@ -94,7 +85,7 @@ def template_rows(n: int, seed: int) -> list[TextRow]:
     generator: Any = component_class("generator", "text.templates")(**settings)
     made = generator.fit(None, rng_for(seed, "fit")).sample(n, rng_for(seed, "draw"))
     rng = rng_for(seed, "letters")
-    return [_small(row) if rng.random() < SMALL_LETTERS else row for row in text_rows(made)]
+    return [_small(row) if rng.random() < LOWERCASE_SHARE else row for row in text_rows(made)]
 
 
 def snips_words() -> dict[str, list[str]]:
@@ -107,17 +98,7 @@ def snips_words() -> dict[str, list[str]]:
 
 
 def phrases(slot: str, n: int, rng: np.random.Generator) -> list[str]:
-    """Return the values of a slot: its list, or where that has patterns, those of `n` draws from it.
-
-    Parameters
-    ----------
-    slot : str
-        Name of the slot, and after ``__`` that of the intent, e.g. ``object_type__RateBook``.
-    n : int
-        Values to draw, with repeats.
-    rng : numpy.random.Generator
-        Draws.
-    """
+    """Return the values of a slot: its list, or where that has patterns, those of `n` draws from it."""
     known = SLOTS[slot]
     if not any(_PART.search(value) for value in known):
         return list(known)

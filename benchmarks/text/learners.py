@@ -33,26 +33,14 @@ REPLICATES = 200  # draws of the test rows for the error of an F1
 
 
 def probabilities(
-    real: Rows, made: Rows, weight: float, strength: float, test: Rows
+    real: Rows, synthetic: Rows, weight: float, strength: float, test: Rows
 ) -> tuple[Floats, list[str]]:
-    """Return the probabilities of the test rows, shape (n, classes), and the classes.
-
-    Parameters
-    ----------
-    real, made : sequence of row
-        Training rows; `made` rows weigh `weight` each, real ones 1.
-    weight : float
-        Above 0.
-    strength : float
-        C of the logistic model.
-    test : sequence of row
-        Rows to predict.
-    """
-    rows = [*real, *made]
+    """Return the probabilities of the test rows, shape (n, classes), and the classes."""
+    rows = [*real, *synthetic]
     reader = TfidfVectorizer(ngram_range=(1, 2))
     x = reader.fit_transform([row["said"] for row in rows])
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-    weights = np.repeat([1.0, weight], [len(real), len(made)])
+    weights = np.repeat([1.0, weight], [len(real), len(synthetic)])
     model.fit(x, [row["about"] for row in rows], sample_weight=weights)
     found = model.predict_proba(reader.transform([row["said"] for row in test]))
     return found, list(model.classes_)
@@ -62,26 +50,26 @@ def strength_for(real: Rows, make: Make | None, weight: float, seed: int) -> flo
     """Return the C of the least log loss in five folds of the real rows.
 
     In each fold `make` sees the other four only, so that no synthetic row knows of the rows that it
-    is judged by. Accuracy does not serve: with few rows it has too many ties.
+    is tested on. Accuracy does not serve: with few rows it has too many ties.
     """
     loss = dict.fromkeys(STRENGTHS, 0.0)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     labels = [row["about"] for row in real]
     for train, test in folds.split(labels, labels):
         own, others = [real[i] for i in train], [real[i] for i in test]
-        made = make(own, seed) if make else ()
+        synthetic = make(own, seed) if make else ()
         for strength in STRENGTHS:
-            found, classes = probabilities(own, made, weight, strength, others)
+            found, classes = probabilities(own, synthetic, weight, strength, others)
             at = [classes.index(row["about"]) for row in others]
             loss[strength] -= float(np.log(found[np.arange(len(at)), at]).sum())
     return min(STRENGTHS, key=lambda strength: loss[strength])
 
 
 def hits(
-    real: Rows, made: Rows, weight: float, strength: float, test: Rows
+    real: Rows, synthetic: Rows, weight: float, strength: float, test: Rows
 ) -> npt.NDArray[np.bool_]:
     """Return which test rows get their intent right, shape (n,)."""
-    found, classes = probabilities(real, made, weight, strength, test)
+    found, classes = probabilities(real, synthetic, weight, strength, test)
     predicted = np.array(classes)[found.argmax(axis=1)]
     return np.array(predicted == np.array([row["about"] for row in test]))
 
@@ -106,7 +94,7 @@ class TaggerBench:
     holdout: Any
 
     @classmethod
-    def of(cls, test: Rows, labels: Sequence[str]) -> TaggerBench:
+    def from_rows(cls, test: Rows, labels: Sequence[str]) -> TaggerBench:
         """Return the bench of real test rows."""
         return cls(_entities.TokenizedTexts.from_dataset(text_dataset(test), labels))
 
@@ -140,23 +128,14 @@ def f1_difference(better: Sequence[Counts], worse: Sequence[Counts], n: int) -> 
 
 
 def recommended_rows(
-    metric: str, real: Rows, made: Rows, holdout: Rows, seed: int
+    metric: str, real: Rows, synthetic: Rows, holdout: Rows, seed: int
 ) -> tuple[int, float | None]:
     """Return how many synthetic rows an exchange rate recommends, and its value.
 
     `holdout` are real rows that neither the model nor the final test sees. Where the metric is not
     measurable, the answer is 0 rows.
-
-    Parameters
-    ----------
-    metric : str
-        ``utility.exchange_rate`` (intents) or ``utility.entity_exchange_rate``.
-    real, made, holdout : sequence of row
-        Training rows, synthetic rows, and rows to judge by.
-    seed : int
-        Seed of the metric.
     """
-    parts = [text_dataset(rows) for rows in (real, made, holdout)]
+    parts = [text_dataset(rows) for rows in (real, synthetic, holdout)]
     target = "about" if metric == "utility.exchange_rate" else None
     if target:
         parts = [part.select(["said", "about"]) for part in parts]

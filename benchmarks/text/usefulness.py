@@ -2,11 +2,11 @@
 
     python -m benchmarks.text.usefulness                   # all trials, about three minutes
     python -m benchmarks.text.usefulness --page            # the page alone, from usefulness.json
-    python -m benchmarks.text.usefulness --only banking    # one trial anew, the others as they are
+    python -m benchmarks.text.usefulness --only banking    # one trial again, the others as they are
     python -m benchmarks.text.usefulness --seeds 2         # a look: printed, nothing is written
 
-Real data: SNIPS (train part to draw from, validation part to test on) and the banking and credit card
-intents of CLINC150 (the same). Five draws of real train rows. No choice was made on a test row.
+Real data: SNIPS (train set to draw from, validation set to test on) and the banking and credit card
+intents of CLINC150 (the same). Five draws of real train rows. No choice was synthetic on a test row.
 Results: USEFULNESS.md and usefulness.json.
 """
 
@@ -39,7 +39,7 @@ HERE = Path(__file__).parent
 Seeds = Sequence[int]
 Rows = Sequence[TextRow]
 SEEDS = range(5)
-MADE = 1_400  # rows by hand for intents, 200 an intent
+N_SYNTHETIC = 1_400  # rows by hand for intents, 200 an intent
 TAGGED = 700  # synthetic rows for entities
 COMPARED = 600  # rows a side of the comparison by words
 MEASURES = {"accuracy": "accuracy", "f1": "F1"}
@@ -67,8 +67,8 @@ def intents(train: Rows, test: Rows, k: int, arms: Sequence[Arm], seeds: Seeds) 
         found["real"].append(hits(real, (), 1.0, strength_for(real, None, 1.0, seed), test))
         for arm in arms:
             strength = strength_for(real, arm.make, arm.weight, seed)
-            made = arm.make(real, seed)
-            found[arm.name].append(hits(real, made, arm.weight, strength, test))
+            synthetic = arm.make(real, seed)
+            found[arm.name].append(hits(real, synthetic, arm.weight, strength, test))
     alone = np.array(found.pop("real"))
     return {
         "k": k,
@@ -86,7 +86,7 @@ def intents(train: Rows, test: Rows, k: int, arms: Sequence[Arm], seeds: Seeds) 
 
 def snips_intents(seeds: Seeds) -> list[dict[str, Any]]:
     """Return the trials with 5 and 100 real rows per intent of SNIPS."""
-    arms = (templates(MADE), learned(4, None, "learned"), copies(4))
+    arms = (templates(N_SYNTHETIC), learned(4, None, "learned"), copies(4))
     return [intents(snips("train"), snips("validation"), k, arms, seeds) for k in (5, 100)]
 
 
@@ -101,9 +101,9 @@ def synthetic_alone(seeds: Seeds) -> list[float]:
     """Return the accuracy of models of the hand-written templates alone on real rows of SNIPS."""
     found = []
     for seed in seeds:
-        made = templates(MADE).make((), seed)
-        strength = strength_for(made, None, 1.0, seed)
-        found.append(float(hits(made, (), 1.0, strength, snips("validation")).mean()))
+        synthetic = templates(N_SYNTHETIC).make((), seed)
+        strength = strength_for(synthetic, None, 1.0, seed)
+        found.append(float(hits(synthetic, (), 1.0, strength, snips("validation")).mean()))
     return found
 
 
@@ -111,20 +111,23 @@ def intent_sweep(seeds: Seeds) -> dict[str, Any]:
     """Return what `utility.exchange_rate` recommends beside 20 real rows per intent of SNIPS.
 
     Two kinds of synthetic rows: the hand-written templates, and the same with their intents permuted,
-    which cannot help. The sweep judges by 20 further real rows per intent.
+    which cannot help. The sweep tests on 20 further real rows per intent.
     """
     test = snips("validation")
     out: dict[str, Any] = {"real": [], "arms": {}}
     for seed in seeds:
         both = some_of_each(snips("train"), 40, np.random.default_rng(seed))
-        real, judging = both[::2], both[1::2]
+        real, held_out = both[::2], both[1::2]
         strength = strength_for(real, None, 1.0, seed)
         alone = hits(real, (), 1.0, strength, test)
         out["real"].append(float(alone.mean()))
         good = templates(len(real)).make((), seed)
-        for name, made in (("templates by hand", good), ("wrong labels", _misplaced(good, seed))):
-            rows, worth = recommended_rows("utility.exchange_rate", real, made, judging, seed)
-            chosen = hits(real, made[:rows], 1.0, strength, test) if rows else alone
+        for name, synthetic in (
+            ("templates by hand", good),
+            ("wrong labels", _misplaced(good, seed)),
+        ):
+            rows, worth = recommended_rows("utility.exchange_rate", real, synthetic, held_out, seed)
+            chosen = hits(real, synthetic[:rows], 1.0, strength, test) if rows else alone
             own = out["arms"].setdefault(name, {"recommended": [], "worth": [], "accuracy": []})
             for key, value in zip(own, (rows, worth, float(chosen.mean()))):
                 own[key].append(value)
@@ -134,7 +137,7 @@ def intent_sweep(seeds: Seeds) -> dict[str, Any]:
 def entities(k: int, seeds: Seeds) -> dict[str, Any]:
     """Return the F1 of entities of `k` real rows per intent of SNIPS alone and with 700 others."""
     train, test = snips("train"), snips("validation")
-    bench, per_row = TaggerBench.of(test, snips_labels()), TAGGED // (7 * k)
+    bench, per_row = TaggerBench.from_rows(test, snips_labels()), TAGGED // (7 * k)
     arms = (
         templates(TAGGED),
         learned(per_row, None, "learned"),
@@ -166,24 +169,29 @@ def entity_sweep(seeds: Seeds) -> dict[str, Any]:
     """Return what `utility.entity_exchange_rate` recommends beside 350 real rows of SNIPS.
 
     Two kinds of synthetic rows: the hand-written templates, and the same with the labels of their
-    spans permuted, which cannot help. The sweep judges by 350 further real rows.
+    spans permuted, which cannot help. The sweep tests on 350 further real rows.
     """
     train, test = snips("train"), snips("validation")
-    bench = TaggerBench.of(test, snips_labels())
+    bench = TaggerBench.from_rows(test, snips_labels())
     out: dict[str, Any] = {"real": [], "arms": {}}
     alone: list[Any] = []
     found: dict[str, list[Any]] = {}
     for seed in seeds:
         both = some_of_each(train, 100, np.random.default_rng(seed))
-        real, judging = both[::2], both[1::2]
+        real, held_out = both[::2], both[1::2]
         alone.append(bench.found([real], seed))
         good = templates(len(real)).make((), seed)
-        for name, made in (("templates by hand", good), ("wrong labels", _mislabelled(good, seed))):
-            rows, _ = recommended_rows("utility.entity_exchange_rate", real, made, judging, seed)
+        for name, synthetic in (
+            ("templates by hand", good),
+            ("wrong labels", _mislabelled(good, seed)),
+        ):
+            rows, _ = recommended_rows(
+                "utility.entity_exchange_rate", real, synthetic, held_out, seed
+            )
             own = out["arms"].setdefault(name, {"recommended": [], "all": []})
             own["recommended"].append(rows)
-            own["all"].append(bench.f1(bench.found([real, made], seed)))
-            chosen = alone[-1] if not rows else bench.found([real, made[:rows]], seed)
+            own["all"].append(bench.f1(bench.found([real, synthetic], seed)))
+            chosen = alone[-1] if not rows else bench.found([real, synthetic[:rows]], seed)
             found.setdefault(name, []).append(chosen)
     out["real"] = [bench.f1(one) for one in alone]
     for name, own in out["arms"].items():
@@ -199,8 +207,8 @@ def controls(seeds: Seeds) -> dict[str, list[float]]:
     for seed in seeds:
         order = np.random.default_rng(seed).permutation(len(train))[: 2 * COMPARED]
         one, other = ([train[i] for i in part] for part in np.split(order, 2))
-        made = learned(1, None, "learned").make(other, seed)
-        for name, rows in zip(out, (other, templates(COMPARED).make((), seed), made)):
+        synthetic = learned(1, None, "learned").make(other, seed)
+        for name, rows in zip(out, (other, templates(COMPARED).make((), seed), synthetic)):
             out[name].append(two_sample_area(one, rows, seed))
     return out
 
@@ -231,15 +239,7 @@ TRIALS: dict[str, Callable[[Seeds], Any]] = {
 
 
 def blocks(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, str]:
-    """Return the blocks of USEFULNESS.md.
-
-    Parameters
-    ----------
-    found : mapping
-        Results of the trials, by name.
-    reference : mapping
-        Content of reference_tagger.json.
-    """
+    """Return the blocks of USEFULNESS.md."""
     few, many = found["intents"]
     return {
         "goals": goals(found),
@@ -272,7 +272,7 @@ def goals(found: Mapping[str, Any]) -> str:
     alone, real = float(np.mean(found["alone"])), found["controls"]["real"]
     rows = [
         ("SNIPS, no real row: accuracy of templates by hand at least 0.94", f"{alone:.3f}", alone >= 0.94),
-        ("SNIPS, 5 real rows per intent: made rows bring 3 points or more, interval above 0",
+        ("SNIPS, 5 real rows per intent: synthetic rows bring 3 points or more, interval above 0",
          few.points, few.mean >= 0.03 and few.low > 0),
         ("SNIPS, 100 per intent: never worse by more than 0.5 points",
          f"{many.points}; worst draw {100 * worst:+.1f}", worst >= -0.005 and many.low >= -0.005),
@@ -315,7 +315,7 @@ def _intent_sweep(sweep: Mapping[str, Any]) -> str:
         [name, _join(a["recommended"]), _thousands(a["worth"]), spread(a["accuracy"])]
         for name, a in sweep["arms"].items()
     ]
-    head = ["made rows", "recommended, by draw", "1,000 are worth, in real rows",
+    head = ["synthetic rows", "recommended, by draw", "1,000 are worth, in real rows",
             "accuracy with those"]  # fmt: skip
     return table(head, rows)
 
@@ -330,7 +330,7 @@ def _entity_sweep(sweep: Mapping[str, Any]) -> str:
         [name, _join(a["recommended"]), spread(a["f1"]), spread(a["all"]), _gain(a).points]
         for name, a in sweep["arms"].items()
     ]
-    head = ["made rows", "recommended, by draw", "F1 with those", "F1 with all 350",
+    head = ["synthetic rows", "recommended, by draw", "F1 with those", "F1 with all 350",
             "gain in points [95 %]"]  # fmt: skip
     return table(head, rows)
 
@@ -342,7 +342,7 @@ def _reference(reference: Mapping[str, Any]) -> str:
         rows.append([7 * trial["k"], "none", spread(trial["real"]), ""])
         for name, arm in trial["arms"].items():
             rows.append([7 * trial["k"], name, spread(arm["f1"]), _gain(arm).points])
-    head = ["real rows", "made rows", "F1: mean (least to most)", "gain in points [95 %]"]
+    head = ["real rows", "synthetic rows", "F1: mean (least to most)", "gain in points [95 %]"]
     return (
         f"The project's own scorer differs from seqeval by {apart:.4f} at most, for entities that end "
         f"inside a token.\n\n{table(head, rows)}"

@@ -97,9 +97,9 @@ def labels_of(ids: Pixels, point: tuple[float, float]) -> list[Any]:
 
 
 def changer(name: str, **settings: Any) -> Any:
-    """Return the function of an augmenter that changes one image, id map and labels by a seed."""
+    """Return the function of an augmenter that varies an image, its id map and labels by a seed."""
     augmenter: Any = build("augmenter", name, settings)
-    return augmenter.change()
+    return augmenter.prepare()
 
 
 def composed(operations: list[Any], **settings: Any) -> Any:
@@ -154,7 +154,7 @@ def ours(name: str, n: int) -> list[dict[str, Any]]:
     vary, rows = changer("image.albumentations", transforms=[{name: settings}]), []
     for seed in range(n):
         image, ids, point = scene(seed)
-        new, new_ids, objects = vary(image, ids, labels_of(ids, point), seed)
+        new, new_ids, objects = vary((image, ids, labels_of(ids, point)), seed)
         points = [p for o in objects for p in o["keypoints"] if p["v"] > 0]
         at = (points[0]["x"], points[0]["y"]) if points else None
         rows.append(exactness(new, new_ids, {o["id"]: o["box"] for o in objects}, at))
@@ -237,16 +237,16 @@ def speed_jobs(size: int) -> Jobs:
     args = {"image": image, "mask": ids, "bboxes": boxes, "ids": [1, 2, 3]}
     jobs: Jobs = {
         f"albumentations, {BOTH}": lambda k: six(**args, keypoints=points),
-        "twinset, boxes": lambda k: vary(image, ids, bare, k),
-        f"twinset, {BOTH}": lambda k: vary(image, ids, many, k),
+        "twinset, boxes": lambda k: vary((image, ids, bare), k),
+        f"twinset, {BOTH}": lambda k: vary((image, ids, many), k),
         "albumentations, elastic": lambda k: bending(
             **args, keypoints=np.array([point], np.float32)
         ),
-        "twinset, elastic": lambda k: bend(image, ids, objects, k),
+        "twinset, elastic": lambda k: bend((image, ids, objects), k),
     }
     for name, theirs in WEATHER.items():
         effect = changer("image.weather", kinds_of_weather=[name], amount_range=(0.6, 0.6))
-        jobs[f"twinset, {name}"] = partial(effect, image, None, None)
+        jobs[f"twinset, {name}"] = partial(effect, (image, None, None))
         if theirs:
             compose = albumentations.Compose([operation(theirs, p=1.0)], seed=7)
             jobs[f"albumentations, {name}"] = lambda k, c=compose: c(image=image)  # type: ignore[misc]

@@ -110,7 +110,7 @@ def cells(grey: Pixels) -> list[float]:
 
 
 def red_traits(image: Pixels) -> list[float]:
-    """Return how much of the picture is red, and how much of a whole disc that is."""
+    """Return how much of the image is red, and how much of a whole disc that is."""
     import cv2
 
     wide = image.astype(int)

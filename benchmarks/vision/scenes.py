@@ -45,7 +45,7 @@ def plans() -> dict[str, dict[str, float]]:
         random = []
         for seed in range(5):
             rng, coverage, n = rng_for(seed, "uniform"), Coverage(EIGHT, strength), 0
-            while coverage.n_met < coverage.n_wanted:
+            while coverage.n_met < coverage.n_required:
                 coverage.add(tuple(int(rng.integers(size)) for size in EIGHT))
                 n += 1
             random.append(n)

@@ -51,7 +51,10 @@ RARE: Settings = {
     "classes": {"Platelets": 2, "WBC": 1}, "n_pastes_range": [2, 5], "masks_from_boxes": "ellipse",
     "blend": "mixed", "max_hidden_fraction": 0.1,
 }  # fmt: skip
-N_WITH, N_WITHOUT = 5, 25  # real images with and without platelets where the slice is starved
+N_WITH, N_WITHOUT = (
+    5,
+    25,
+)  # real images with and without platelets where the slice is under-represented
 AT_LEAST = 80  # images a level that the plan asks for
 PLATELETS: Settings = {**RARE, "classes": ["Platelets"], "n_pastes_range": [1, 4]}
 SHORT: Settings = {"longest": 256, "steps": 200, "seeds": 1, "augmentation": "moderate"}
@@ -105,9 +108,9 @@ def nuclei_round(seed: int) -> dict[str, Any]:
     """Return what 120 synthetic images add to four real ones of nuclei."""
     open_part, unseen = opened(nuclei(), N_OPEN_NUCLEI, "nuclei")
     real = drawn_rows(open_part, N_REAL_NUCLEI, "nuclei", seed)
-    made = synthetic_rows(CROWDED, real, 120, seed)
+    synthetic = synthetic_rows(CROWDED, real, 120, seed)
     augmenter = build("augmenter", "image.albumentations", TURNED_LIGHT)
-    turned = augmenter.apply(made, augmenter.draw(made, rng_for(seed, "light")))
+    turned = augmenter.apply(synthetic, augmenter.draw(synthetic, rng_for(seed, "light")))
     return _measured("utility.image_segmentation", {}, real, turned, unseen, seed)
 
 
@@ -115,14 +118,14 @@ def cells_round(seed: int) -> dict[str, Any]:
     """Return what 100 smears with pasted platelets and white cells add to 19 real ones."""
     open_part, unseen = opened(blood_cells(), N_OPEN_CELLS, "cells")
     real = drawn_rows(open_part, N_REAL_CELLS, "cells", seed)
-    made = synthetic_rows(RARE, real, 100, seed)
-    return _measured("utility.image_detection", {"longest": 256}, real, made, unseen, seed)
+    synthetic = synthetic_rows(RARE, real, 100, seed)
+    return _measured("utility.image_detection", {"longest": 256}, real, synthetic, unseen, seed)
 
 
 def slice_round(seed: int, *, copies: bool = False) -> dict[str, Any]:
     """Return what a planned filling, or as many copies, adds where few real images show platelets.
 
-    The plan asks for as many images of the slice as the training part lacks; they are tested on real
+    The plan asks for as many images of the slice as the train set lacks; they are tested on real
     images of that slice.
     """
     open_part, unseen = map(with_platelets, opened(blood_cells(), N_OPEN_CELLS, "cells"))
@@ -134,11 +137,17 @@ def slice_round(seed: int, *, copies: bool = False) -> dict[str, Any]:
     factors = {"platelets": ["some", "none"]}
     plan = plan_scenes(factors, strength=1, at_least=AT_LEAST, real=real, seed=seed)
     wanted = [one for one in plan.counts() if one[0] == SOME]
-    made = Dataset.concat([synthetic_rows(PLATELETS, real, n, seed, where) for where, n in wanted])
+    synthetic = Dataset.concat(
+        [synthetic_rows(PLATELETS, real, n, seed, where) for where, n in wanted]
+    )
     if copies:
-        made = real.where(SOME).take(np.arange(len(made)) % N_WITH)
-    found = _measured("utility.image_detection", SHORT, real, made, unseen.where(SOME), seed)
-    return {**found, "plan": plan.summary, "slice_rows": {"real": N_WITH, "made": len(made)}}
+        synthetic = real.where(SOME).take(np.arange(len(synthetic)) % N_WITH)
+    found = _measured("utility.image_detection", SHORT, real, synthetic, unseen.where(SOME), seed)
+    return {
+        **found,
+        "plan": plan.summary,
+        "slice_rows": {"real": N_WITH, "synthetic": len(synthetic)},
+    }
 
 
 TRIALS: Mapping[str, Callable[[int], dict[str, Any]]] = {
@@ -169,10 +178,10 @@ def synthetic_rows(
 
 
 def _measured(
-    name: str, settings: Settings, real: Dataset, made: Dataset, unseen: Dataset, seed: int
+    name: str, settings: Settings, real: Dataset, synthetic: Dataset, unseen: Dataset, seed: int
 ) -> dict[str, Any]:
     metric = build("metric", name, {"seeds": 2, "device": "cpu", **settings})
-    found = metric.compute(Comparison(real, made, unseen), rng_for(seed, "metric"))
+    found = metric.compute(Comparison(real, synthetic, unseen), rng_for(seed, "metric"))
     models = found.finding(ModelComparison)
     assert models is not None
     return {**found.facts, **model_row(models)}
@@ -293,15 +302,15 @@ def _beyond_copies(rows: Sequence[Row]) -> str:
     seeds = [seed for trial, seed in by if trial == "copies" and ("slice", seed) in by]
     lines = []
     for name, measures in OF_PLATELETS.items():
-        copies, made = (
+        copies, synthetic = (
             _values([by[trial, seed] for seed in seeds], measures, "mixed")
             for trial in ("copies", "slice")
         )
         if len(seeds) > 1:
-            change: Difference = student(made - copies)
+            change: Difference = student(synthetic - copies)
             lines.append(
-                f"{name}, {len(seeds)} rounds: {copies.mean():.3f} with copies, {made.mean():.3f} with "
-                f"made pictures, {change}"
+                f"{name}, {len(seeds)} rounds: {copies.mean():.3f} with copies, "
+                f"{synthetic.mean():.3f} with synthetic images, {change}"
             )
     return bullets(lines)
 

@@ -1,1 +1,1 @@
-"""What is missing?"""
+"""Metrics of coverage: real regions, groups and shares that synthetic rows lack."""

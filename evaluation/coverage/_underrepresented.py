@@ -1,7 +1,8 @@
-"""Which combinations of levels the synthetic set starves, beyond chance."""
+"""Combinations of levels with far too few synthetic rows, beyond chance."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,9 +13,12 @@ from twinset.core.stats.covering_arrays import Cells, Codes, Tuple, cells_of
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+# Chance that any combination of an equal set is called, in one direction or the other: real rows
+# must score exactly 1 nearly always.
 _ALPHA = 0.02
-_POWER = 0.84
-"""Standard errors beyond a bar that a number must lie to exceed it four times in five."""
+_POWER_Z = 0.84  # standard errors beyond a bar of a number that exceeds it four times in five
+_SHARES = np.geomspace(1e-6, 1.0, 2_000)  # tried for the smallest region that shows, 0.7 % apart
+_MAX_ROWS = 10**12  # more rows than any set has: end of a search
 
 
 def find_underrepresented_rows(
@@ -25,52 +29,30 @@ def find_underrepresented_rows(
     min_rows: int,
     less_than: float = 0.5,
 ) -> Bools:
-    """Return the real rows that lie in a combination which the synthetic rows starve, shape (n,).
+    """Return the real rows in a combination that is under-represented in the synthetic set, shape (n,).
 
-    Starved is what they hold at `less_than` that part of its share, and surely so. With both sides
-    exchanged, it is the synthetic rows that crowd a combination. Each number of factors, and either
-    side, has an equal part of the 2 % by which any combination may be called by chance: single levels
-    are few, and are held against a lower bar than the many triples.
-
-    Examples
-    --------
-    >>> real = np.repeat([[0], [1]], [900, 100], axis=0).astype(np.int32)
-    >>> made = np.repeat([[0], [1]], [990, 10], axis=0).astype(np.int32)
-    >>> int(find_underrepresented_rows(real, made, [2], [(0,)], 20).sum())
-    100
+    Its synthetic share is below `less_than` times the real one, beyond chance. With the sets exchanged,
+    these are the synthetic rows in an over-represented combination. Each number of factors, and each
+    direction, has an equal part of the 2 % by which any combination may be called by chance: single
+    levels are few, and are tested at a lower bar than the many triples.
     """
-    watched = watched_cells(real, sizes, tuples, min_rows)
-    n_tests = chance_calls(watched)
-    lost = np.zeros(len(real), dtype=bool)
-    for factors, cells in watched.items():
-        mine, others = (cells_of(side, sizes, factors) for side in (real, synthetic))
+    tested = list_tested_cells(real, sizes, tuples, min_rows)
+    n_tests = count_tests(tested)
+    found = np.zeros(len(real), dtype=bool)
+    for factors, cells in tested.items():
+        own, others = (cells_of(codes, sizes, factors) for codes in (real, synthetic))
         n_cells = int(np.prod([sizes[factor] for factor in factors])) + 1
-        there, made = (
-            np.bincount(side, minlength=n_cells)[cells] / len(side) for side in (mine, others)
+        here, there = (
+            np.bincount(part, minlength=n_cells)[cells] / len(part) for part in (own, others)
         )
         bar = compute_critical_z(n_tests[len(factors)])
-        starved = np.zeros(n_cells, dtype=bool)
-        starved[cells] = is_underrepresented(there, made, len(real), len(synthetic), bar, less_than)
-        if starved.any():
-            lost |= starved[mine]
-    return lost
+        called = np.zeros(n_cells, dtype=bool)
+        called[cells] = is_underrepresented(here, there, len(real), len(synthetic), bar, less_than)
+        found |= called[own]
+    return found
 
 
-def chance_calls(watched: Mapping[Tuple, Cells]) -> dict[int, int]:
-    """Return among how many tests one of each number of factors counts, for `compute_critical_z`.
-
-    Examples
-    --------
-    >>> chance_calls({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
-    {1: 20, 2: 16}
-    """
-    found: dict[int, int] = {}
-    for factors, cells in watched.items():
-        found[len(factors)] = found.get(len(factors), 0) + len(cells)
-    return {strength: 2 * len(found) * n for strength, n in found.items()}
-
-
-def watched_cells(
+def list_tested_cells(
     real: Codes, sizes: Sequence[int], tuples: Sequence[Tuple], min_rows: int
 ) -> dict[Tuple, Cells]:
     """Return the combinations that at least `min_rows` real rows have, by set of factors."""
@@ -83,82 +65,59 @@ def watched_cells(
     return found
 
 
+def count_tests(tested: Mapping[Tuple, Cells]) -> dict[int, int]:
+    """Return the number of tests that one of each number of factors counts among.
+
+    Examples
+    --------
+    >>> count_tests({(0,): np.arange(3), (1,): np.arange(2), (0, 1): np.arange(4)})
+    {1: 20, 2: 16}
+    """
+    found: Counter[int] = Counter()
+    for factors, cells in tested.items():
+        found[len(factors)] += len(cells)
+    return {n_factors: 2 * len(found) * n for n_factors, n in found.items()}
+
+
 def compute_critical_z(n_tests: int) -> float:
-    """Return how many standard errors are beyond chance in the worst of `n_tests` (Bonferroni, 2 %)."""
+    """Return the standard errors beyond chance in the worst of `n_tests` (Bonferroni, 2 %)."""
     from scipy.special import ndtri
 
     return -float(ndtri(_ALPHA / max(n_tests, 1)))
 
 
 def compute_min_share(n: int, m: int, bar: float) -> float:
-    """Return the smallest real share whose halving is found four times in five, in (0, 1].
-
-    Parameters
-    ----------
-    n, m : int
-        Real and synthetic rows.
-    bar : float
-        Standard errors that a difference must exceed, see `compute_critical_z`.
-
-    Returns
-    -------
-    float
-        The share; 1 where not even the halving of all rows would be found.
-
-    Examples
-    --------
-    >>> round(compute_min_share(10_000, 10_000, 4.0), 3), compute_min_share(20, 20, 4.0)
-    (0.014, 1.0)
-    """
-    shares = np.geomspace(1e-6, 1.0, 2_000)
-    halves = shares / 2
-    pooled = (shares * n + halves * m) / (n + m)
-    by_chance = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    scatter = np.sqrt(shares * (1 - shares) / n + halves * (1 - halves) / m)
-    found = shares - halves >= bar * by_chance + _POWER * scatter
-    return float(shares[np.argmax(found)]) if found.any() else 1.0
+    """Return the smallest real share whose halving is found four times in five, in (0, 1]."""
+    halves = _SHARES / 2
+    scatter = np.sqrt(_SHARES * (1 - _SHARES) / n + halves * (1 - halves) / m)
+    error = _standard_error(_SHARES, halves, n, m)
+    found = _SHARES - halves >= bar * error + _POWER_Z * scatter
+    return float(_SHARES[np.argmax(found)]) if found.any() else 1.0
 
 
-def rows_for(share: float, n_tests: int) -> int:
-    """Return about how many rows of each side show the halving of `share`, two digits rounded up.
-
-    Examples
-    --------
-    >>> rows_for(0.02, 1_000)
-    7300
-    """
+def compute_rows_needed(share: float, n_tests: int) -> int:
+    """Return about how many rows of each set show the halving of `share`, two digits rounded up."""
     bar = compute_critical_z(n_tests)
     low, high = 1, 2
-    while compute_min_share(high, high, bar) > share and high < 10**12:
+    while compute_min_share(high, high, bar) > share and high < _MAX_ROWS:
         low, high = high, 2 * high
     while high - low > max(1, low // 100):
         middle = (low + high) // 2
-        low, high = (
-            (low, middle) if compute_min_share(middle, middle, bar) <= share else (middle, high)
-        )
+        shows = compute_min_share(middle, middle, bar) <= share
+        low, high = (low, middle) if shows else (middle, high)
     digit = 10 ** max(len(str(high)) - 2, 0)
     return int(-(-high // digit) * digit)
 
 
 def is_underrepresented(
-    real: Floats, made: Floats, n: int, m: int, bar: float, less_than: float = 0.5
+    real: Floats, synthetic: Floats, n: int, m: int, bar: float, less_than: float = 0.5
 ) -> Bools:
-    """Return which shares `made` are less than that part of `real`, and surely lower.
+    """Return which synthetic shares are less than that part of the real ones, beyond chance."""
+    error = _standard_error(real, synthetic, n, m)
+    return np.asarray((synthetic < less_than * real) & (real - synthetic > bar * error))
 
-    Parameters
-    ----------
-    real, made : numpy.ndarray, shape (c,)
-        Shares of cells, in [0, 1].
-    n, m : int
-        Rows that the shares are of.
-    bar : float
-        Standard errors that the difference must exceed.
 
-    Examples
-    --------
-    >>> is_underrepresented(np.array([0.1, 0.1, 0.01]), np.array([0.01, 0.06, 0.0]), 1000, 1000, 4.0)
-    array([ True, False, False])
-    """
-    pooled = (real * n + made * m) / (n + m)
-    spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    return np.asarray((made < less_than * real) & (real - made > bar * spread))
+def _standard_error(real: Floats, synthetic: Floats, n: int, m: int) -> Floats:
+    """Return the standard error of the difference of equal shares, estimated from both sets."""
+    pooled = (real * n + synthetic * m) / (n + m)
+    return np.asarray(np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)))

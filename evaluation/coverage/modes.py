@@ -1,60 +1,58 @@
-"""Whether each crowd of real rows has its share of the synthetic ones: a map with its holes."""
+"""Distances of the shares of clusters of similar rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
-from twinset.core.data.schema import TABULAR_KINDS
-from twinset.core.features.encoder import Matrix, shared_encoder
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
+from twinset.core.data.dataset import Dataset
+from twinset.core.features.encoder import Matrix
 from twinset.core.findings import ClusterShare, ClusterShares
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
-from twinset.core.stats.bootstrap import Groups, total_variation
+from twinset.core.stats.bootstrap import Groups
 
-from ._cluster_names import mode_names
+from .._results import share_distance
+from .._samples import MIN_SHOWN, ROW_KINDS, row_encoder
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+NamePart = tuple[float, str]
+"""How many standard deviations a column sets a cluster apart, and its part of the name."""
 
-_LEAST_ROWS = 100
-_ROWS_OF_MODE = 25
+_MIN_ROWS = 100  # four clusters of 25 rows
+_ROWS_PER_CLUSTER = 25  # train rows: the centre of a smaller cluster is mostly chance
+_N_STARTS, _MAX_ITERATIONS = 3, 100  # of k-means: more starts hardly lower its inertia
+_MAX_NAME_PARTS = 2  # columns in a name: a longer one is not read
+_MIN_STRENGTH = 0.5  # standard deviations: columns below it do not set a cluster apart
 
 
 @dataclass(frozen=True, kw_only=True)
 class Modes(Metric):
-    """Compares how many rows fall into each crowd of the real rows, and draws a map of the crowds.
+    """Total variation distance of the shares of clusters of similar real rows.
 
-    Real train rows are cut into crowds of rows that are alike (k-means on the features). Each unseen
-    real row and each synthetic one belongs to the nearest. The value is the total variation distance
-    of the two tables of shares, 0 (alike) to 1; a crowd whose share is off by more than its own margin
-    makes the whole different. A mode that was dropped shows as a crowd without rows: a hole. Crowds
-    of a table are named by the two columns that set them apart most; the details hold their places on
-    the plane in which real rows spread most.
+    k-means on the features divides the real train rows into clusters; each reference and each
+    synthetic row belongs to the nearest centre. value = sum_k |p_synthetic(k) - p_real(k)| / 2, in
+    [0, 1]. A cluster whose share is off by more than its own margin makes the whole different; a mode
+    that was dropped is a cluster without rows. Clusters of a table are named by the two columns that
+    set them apart most; findings hold their places on the two main directions of the real rows.
 
     Parameters
     ----------
     margin : float
-        Largest distance that still counts as good as real.
+        Equivalence margin, in units of the value.
     mode_margin : float
-        Largest difference of one crowd's share.
+        Equivalence margin of the share of one cluster.
     n_modes : int
-        Number of crowds, 2 or more; of few rows fewer are cut, 25 rows for each.
+        Number of clusters, 2 or more; fewer for few rows, 25 train rows for each.
     max_rows : int
-        Rows of each side that are looked at, 100 or more.
+        Rows of each set that are used, 100 or more.
     replicates : int
-        Bootstrap replicates; the crowds are not cut again.
+        Bootstrap replicates; the clusters are not fitted again.
 
     References
     ----------
@@ -64,104 +62,146 @@ class Modes(Metric):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
     >>> rng = np.random.default_rng(0)
     >>> at = np.repeat([0.0, 100.0], 200)
-    >>> parts = [Dataset.from_arrow(pa.table({"x": at + rng.normal(size=400)})) for _ in range(3)]
-    >>> told = Comparison(parts[0], parts[1].take(range(200)), parts[2])
-    >>> found = Modes(n_modes=2, replicates=10).compute(told, rng)
+    >>> sets = [Dataset.from_arrow(pa.table({"x": at + rng.normal(size=400)})) for _ in range(3)]
+    >>> comparison = Comparison(sets[0], sets[1].take(range(200)), sets[2])
+    >>> found = Modes(n_modes=2, replicates=10).compute(comparison, rng)
     >>> found.value, sorted(cluster.name for cluster in found.findings[0].clusters)
     (0.5, ['x high', 'x low'])
     """
 
-    family: ClassVar[MetricFamily] = "coverage"
-    title: ClassVar[str] = "clusters of similar rows"
-    interpretation: ClassVar[str] = (
+    family = "coverage"
+    title = "clusters of similar rows"
+    interpretation = (
         "Real rows are divided into clusters of similar rows, and the shares of the clusters are "
         "compared: 0 is the same shares. A cluster without synthetic rows is a hole in the set."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = ROW_KINDS
 
     margin: Margin = 0.04
     mode_margin: Margin = 0.03
     n_modes: Annotated[int, Ge(2)] = 16
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the distance of the crowds' shares, 0 to 1."""
+        """Return the distance of the clusters' shares, 0 to 1."""
         names = [field.name for field in comparison.train.schema.fields]
-        train, real, made = (
+        train, *sets = (
             part.select(names).at_most(self.max_rows, rng)
             for part in (comparison.train, comparison.reference, comparison.synthetic)
         )
-        if min(len(train), len(real), len(made)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each part")
-        encoder = shared_encoder(
-            comparison.train, names, comparison.cache, comparison.text_embeddings
-        )
+        if min(map(len, (train, *sets))) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows in each set")
+        encoder = row_encoder(comparison, names)
         seed = draw_seed(rng)
         if "modes" not in comparison.cache:
-            n = min(self.n_modes, max(2, len(train) // _ROWS_OF_MODE))
-            crowds = _Crowds.of(encoder.transform(train), n, seed)
-            comparison.cache["modes"] = crowds, mode_names(train, crowds.own, len(crowds.centres))
-        crowds, titles = comparison.cache["modes"]
-        sides = []
-        for rows in (real, made):
-            deal = Groups.deal(len(rows), self.replicates, rng)
-            labels = crowds.labels(encoder.transform(rows))
-            sides.append(deal.shares(deal.counts(labels, len(titles))))
-        (theirs, their_draws), (ours, our_draws) = sides
-        apart, drawn = np.abs(ours - theirs)[0], np.abs(our_draws - their_draws)
+            n = min(self.n_modes, max(2, len(train) // _ROWS_PER_CLUSTER))
+            fitted = _fit_clusters(encoder.transform(train), n, seed)
+            comparison.cache["modes"] = *fitted[:2], name_clusters(train, fitted[2], n)
+        centres, places, titles = comparison.cache["modes"]
+        shares = []
+        for rows in sets:
+            groups = Groups.assign(len(rows), self.replicates, rng)
+            square = (centres**2).sum(axis=1) - 2 * encoder.transform(rows) @ centres.T
+            labels = np.asarray(square.argmin(axis=1), dtype=np.int64)
+            shares.append(groups.shares(groups.counts(labels, len(titles))))
+        (real, real_drawn), (synthetic, synthetic_drawn) = shares
+        distance, replicates = share_distance(shares[1], shares[0])
         clusters = [
-            ClusterShare(
-                title,
-                x=round(float(crowds.places[i, 0]), 3),
-                y=round(float(crowds.places[i, 1]), 3),
-                real=round(float(theirs[0, i]), 3),
-                synthetic=round(float(ours[0, i]), 3),
-            )
-            for i, title in enumerate(titles)
+            ClusterShare(title, *(round(float(number), 3) for number in numbers))
+            for title, *numbers in zip(titles, *places.T, real[0], synthetic[0])
         ]
-        return Measurement(
-            float(total_variation(ours, theirs)[0]),
-            total_variation(our_draws, their_draws),
-            (ClusterShares(tuple(clusters)),),
-            ComponentResults("cluster", titles, apart, drawn, self.mode_margin),
-            {"max_rows": self.max_rows},
+        components = ComponentResults(
+            "cluster",
+            titles,
+            np.abs(synthetic - real)[0],
+            np.abs(synthetic_drawn - real_drawn),
+            self.mode_margin,
         )
+        findings = (ClusterShares(tuple(clusters)),)
+        return Measurement(distance, replicates, findings, components, {"max_rows": self.max_rows})
 
 
-@dataclass(frozen=True)
-class _Crowds:
-    """Centres of crowds, the crowd of each row they were cut from, and their places on a plane."""
+def _fit_clusters(features: Matrix, n: int, seed: int) -> tuple[Matrix, Floats, Labels]:
+    """Return n centres, their places on the two main directions, and the cluster of each row."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    centres: Matrix
-    own: Labels
-    places: Floats
+    with threadpool_limits(limits=1):
+        model = KMeans(n, n_init=_N_STARTS, max_iter=_MAX_ITERATIONS, random_state=seed)
+        model.fit(features)
+        centred = features - features.mean(axis=0)
+        _, axes = np.linalg.eigh(centred.T @ centred)
+    plane = axes[:, [-1, -2]] if axes.shape[1] > 1 else np.hstack([axes, np.zeros_like(axes)])
+    # The sign of an axis is arbitrary: its largest part points up.
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]] + 1e-300)
+    centres = np.asarray(model.cluster_centers_, dtype=np.float32)
+    places = np.asarray((centres - features.mean(axis=0)) @ plane, dtype=np.float64)
+    return centres, places, model.labels_.astype(np.int64)
 
-    @classmethod
-    def of(cls, features: Matrix, n: int, seed: int) -> _Crowds:
-        from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(limits=1):
-            cut = KMeans(n, n_init=3, max_iter=100, random_state=seed).fit(features)
-            centred = features - features.mean(axis=0)
-            _, axes = np.linalg.eigh(centred.T @ centred)
-        plane = axes[:, [-1, -2]] if axes.shape[1] > 1 else np.hstack([axes, np.zeros_like(axes)])
-        # The sign of an axis is arbitrary: its largest part points up.
-        plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]] + 1e-300)
-        centres = np.asarray(cut.cluster_centers_, dtype=np.float32)
-        return cls(
-            centres,
-            cut.labels_.astype(np.int64),
-            np.asarray((centres - features.mean(axis=0)) @ plane, dtype=np.float64),
-        )
+def name_clusters(rows: Dataset, labels: Labels, n: int) -> tuple[str, ...]:
+    """Return a name of each cluster: levels that are more frequent in it, numbers that are high or low.
 
-    def labels(self, features: Matrix) -> Labels:
-        """Return the nearest crowd of each row, shape (n,)."""
-        square = (self.centres**2).sum(axis=1) - 2 * features @ self.centres.T
-        return np.asarray(square.argmin(axis=1), dtype=np.int64)
+    Numbers are only named high or low, and levels only where 11 rows of the cluster have them. A
+    cluster that no column sets apart, as of images, is numbered; equal names are numbered too.
+    """
+    parts: list[list[NamePart]] = [[] for _ in range(n)]
+    for field in rows.schema.fields:
+        if field.has_levels:
+            found = _level_parts(rows, field.name, labels, n)
+        elif field.has_order:
+            found = _number_parts(rows, field.name, labels, n)
+        else:
+            continue
+        for cluster, part in found.items():
+            parts[cluster].append(part)
+    names: list[str] = []
+    for number, own in enumerate(parts):
+        best = sorted(own, key=lambda part: -part[0])[:_MAX_NAME_PARTS]
+        name = ", ".join(text for strength, text in best if strength >= _MIN_STRENGTH)
+        name = name or f"cluster {number + 1}"
+        n_equal = sum(one == name or one.startswith(f"{name} (") for one in names)
+        names.append(f"{name} ({n_equal + 1})" if n_equal else name)
+    return tuple(names)
+
+
+def _level_parts(rows: Dataset, name: str, labels: Labels, n: int) -> dict[int, NamePart]:
+    """Return the level of each cluster whose share is most above that of all rows."""
+    codes, levels = rows.codes(name)
+    known = codes >= 0
+    if not levels or not known.any():
+        return {}
+    flat = labels[known] * len(levels) + codes[known]
+    counts = np.bincount(flat, minlength=n * len(levels)).reshape(n, -1)
+    sizes = np.maximum(np.bincount(labels, minlength=n), 1)
+    share = counts.sum(axis=0) / len(codes)
+    spread = np.sqrt(np.maximum(share * (1 - share), 1e-9))
+    excess = np.where(counts >= MIN_SHOWN, (counts / sizes[:, None] - share) / spread, -np.inf)
+    best = excess.argmax(axis=1)
+    strength = excess[np.arange(n), best]
+    return {
+        int(k): (float(strength[k]), f"{name} = {levels[best[k]]}")
+        for k in np.flatnonzero(np.isfinite(strength))
+    }
+
+
+def _number_parts(rows: Dataset, name: str, labels: Labels, n: int) -> dict[int, NamePart]:
+    """Return how far the mean rank of each cluster lies from the middle."""
+    values = rows.values(name)
+    known = ~np.isnan(values)
+    if known.sum() < MIN_SHOWN or np.ptp(values[known]) == 0:
+        return {}
+    _, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - counts / 2)[place] / known.sum() - 0.5
+    sizes = np.bincount(labels[known], minlength=n)
+    means = np.bincount(labels[known], ranks, n) / np.maximum(sizes, 1)
+    strength = means / max(float(ranks.std()), 1e-9)
+    return {
+        int(k): (float(abs(strength[k])), f"{name} {'high' if strength[k] > 0 else 'low'}")
+        for k in np.flatnonzero(sizes >= MIN_SHOWN)
+    }

@@ -34,7 +34,7 @@ def fit_cells(
     >>> cells.tolist(), n
     ([0, 0, 1, 1], 3)
     """
-    if real.schema[name].kind in ("category", "boolean"):
+    if real.schema[name].has_levels:
         codes, levels = real.codes(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
         common = [levels[i] for i in np.argsort(-counts, kind="stable")[:n_levels]]

@@ -55,15 +55,6 @@ def ks_distance(column: PooledColumn) -> float:
     """Return the Kolmogorov-Smirnov distance sup_x |F_synthetic(x) - F_reference(x)|, in [0, 1].
 
     A missing value counts as below all numbers.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
-    >>> sets = [[1.5, 2.5], [2.5, None, 3.5, 4.5]]
-    >>> one, other = (Dataset.from_arrow(pa.table({"x": x})) for x in sets)
-    >>> ks_distance(PooledColumn.from_sets(one, other, "x"))
-    0.5
     """
     below = [
         np.cumsum(np.roll(counts, 1)) / counts.sum()
@@ -77,14 +68,6 @@ def wasserstein_distance(column: PooledColumn) -> float:
 
     Unlike the Kolmogorov-Smirnov distance it measures how far values are off. It is not divided where
     the real values are constant, and 0 where a set has no number.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
-    >>> one, other = (Dataset.from_arrow(pa.table({"x": x})) for x in ([1.5, 3.5], [2.5, 4.5]))
-    >>> wasserstein_distance(PooledColumn.from_sets(one, other, "x"))
-    1.0
     """
     values, synthetic, real = column.values, column.synthetic[:-1], column.reference[:-1]
     n_synthetic, n_real = synthetic.sum(), real.sum()
@@ -104,16 +87,6 @@ def chi_square_p(counts_x: Floats, counts_y: Floats) -> float:
 
     Cells too rare for the chi-square approximation are pooled. With fewer than two cells left nothing
     can differ, and the p-value is 1.
-
-    Parameters
-    ----------
-    counts_x, counts_y : numpy.ndarray, shape (k,)
-        Rows of each sample in each cell.
-
-    Examples
-    --------
-    >>> round(chi_square_p(np.array([30.0, 70.0]), np.array([50.0, 50.0])), 4)
-    0.0039
     """
     from scipy.special import chdtrc
 
@@ -159,11 +132,6 @@ def chance_distance(counts_x: Floats, counts_y: Floats) -> float:
     The distribution is taken to be that of both samples together. A cell's difference counts as
     normal, whose mean absolute value is sqrt(2 / pi) standard deviations; that of a cell which hardly
     ever occurs is a Poisson count, whose mean difference is at most its mean.
-
-    Examples
-    --------
-    >>> round(chance_distance(np.array([50.0, 50.0]), np.array([50.0, 50.0])), 3)
-    0.056
     """
     n_x, n_y = counts_x.sum(), counts_y.sum()
     share = (counts_x + counts_y) / (n_x + n_y)

@@ -13,7 +13,6 @@ from twinset.core.data.dataset import Dataset
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-NUMERIC = ("number", "integer", "datetime")
 # Whole numbers whose span is at most this many times their number are counted, not sorted, which
 # is faster; a wider span would need more memory than the column itself.
 _DENSE_SPAN = 4
@@ -49,14 +48,7 @@ class CodedColumn:
 
     @classmethod
     def from_numbers(cls, column: Floats) -> CodedColumn:
-        """Return the column of these numbers, NaN where missing.
-
-        Examples
-        --------
-        >>> column = CodedColumn.from_numbers(np.array([2.5, np.nan, 0.5, 2.5]))
-        >>> column.values.tolist(), column.codes.tolist(), column.counts.tolist()
-        ([0.5, 2.5], [1, 2, 0, 1], [1, 2, 1])
-        """
+        """Return the column of these numbers, NaN where missing."""
         missing = np.isnan(column)
         n_missing = int(np.count_nonzero(missing))
         values, codes, counts = _find_distinct(column[~missing] if n_missing else column)
@@ -83,8 +75,8 @@ class PooledColumn:
 
     Parameters
     ----------
-    kind : str
-        Kind of the field.
+    kind, is_number : str, bool
+        Kind of the field; whether its values have distances: a number, integer or datetime.
     values : numpy.ndarray, shape (k,)
         Distinct values of both sets in ascending order; 0 to k - 1 for labels.
     synthetic, reference : numpy.ndarray, shape (k + 1,)
@@ -96,6 +88,7 @@ class PooledColumn:
     """
 
     kind: str
+    is_number: bool
     values: Floats
     synthetic: Floats
     reference: Floats
@@ -120,18 +113,18 @@ class PooledColumn:
         >>> column.values.tolist(), column.synthetic.tolist(), column.reference.tolist()
         ([0.5, 2.5], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0])
         """
-        kind, key = reference.schema[name].kind, f"coded {name}"
+        field, key = reference.schema[name], f"coded {name}"
         cache = {} if cache is None else cache
 
         def code(rows: Dataset) -> CodedColumn:
-            if kind in NUMERIC:
+            if field.has_order:
                 return CodedColumn.from_numbers(rows.values(name))
             return CodedColumn.from_labels(rows, name)
 
         if key not in cache:
             cache[key] = code(reference)
         coded = (code(synthetic), cache[key])
-        if kind in NUMERIC:
+        if field.has_order:
             own = [column.values for column in coded]
             values, place = np.unique(np.concatenate(own), return_inverse=True)
             found = np.split(place.ravel(), [len(own[0])])
@@ -143,12 +136,9 @@ class PooledColumn:
         first, second = (np.append(part, len(values)).astype(np.int64) for part in found)
         counts = np.zeros((2, len(values) + 1))
         counts[0, first], counts[1, second] = coded[0].counts, coded[1].counts
-        return cls(kind, values, counts[0], counts[1], coded, (first, second))
-
-    @property
-    def is_number(self) -> bool:
-        """Whether the values have distances: a number, integer or datetime."""
-        return self.kind in NUMERIC
+        return cls(
+            field.kind, field.has_order, values, counts[0], counts[1], coded, (first, second)
+        )
 
     def rows(self, table: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the entry of a table, shape (k + 1,), for each synthetic and each reference row."""
@@ -159,43 +149,18 @@ class PooledColumn:
 
 
 def quantile_places(counts: Floats, shares: Floats) -> Codes:
-    """Return the positions of quantiles among distinct values, as numpy's "inverted_cdf" takes them.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, shape (k,)
-        Number of rows with each distinct value, in their order; not all 0.
-    shares : numpy.ndarray, shape (q,)
-        In [0, 1].
-
-    Examples
-    --------
-    >>> quantile_places(np.array([1.0, 2.0, 1.0]), np.array([0.25, 0.5, 1.0])).tolist()
-    [0, 1, 2]
-    """
+    """Return the positions of quantiles among distinct values, as numpy's "inverted_cdf" takes them."""
     n = counts.sum()
     return places_of(counts, np.clip(np.ceil(n * shares - 1), 0, n - 1))
 
 
 def places_of(counts: Floats, positions: Floats) -> Codes:
-    """Return the distinct value of the rows at these positions of the sorted rows.
-
-    Examples
-    --------
-    >>> places_of(np.array([1.0, 2.0, 1.0]), np.array([0.0, 1.0, 2.0, 3.0])).tolist()
-    [0, 1, 1, 2]
-    """
+    """Return the distinct value of the rows at these positions of the sorted rows."""
     return np.searchsorted(np.cumsum(counts), positions, side="right")
 
 
 def cut_at(edges: Codes, k: int) -> Codes:
-    """Return how many of the edges, distinct and ascending, lie below each of the places 0 to k - 1.
-
-    Examples
-    --------
-    >>> cut_at(np.array([1, 2]), 5).tolist()
-    [0, 0, 1, 2, 2]
-    """
+    """Return how many of the edges, distinct and ascending, lie below each of the places 0 to k - 1."""
     return np.repeat(np.arange(len(edges) + 1), np.diff(edges, prepend=-1, append=k - 1))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.features.encoder import FeatureEncoder
@@ -85,7 +84,7 @@ class RowTable:
         of a hundred: roundness is a column of its own.
         """
         names = list(real.schema.names)
-        plain = [name for name in names if real.schema[name].kind in TABULAR_KINDS]
+        plain = [name for name in names if real.schema[name].is_tabular]
         table = build_discriminator_table([real, synthetic], plain)
         parts, categorical = [np.concatenate(table.parts)], [table.categorical]
         places = {name: [i] for i, name in enumerate(plain)}
@@ -127,19 +126,6 @@ def column_importance(
     shuffled within each set, a column with a wrong distribution would go on separating the sets. Of
     many rows or columns a sample of the rows is used.
 
-    Parameters
-    ----------
-    table : RowTable
-        All rows.
-    fold : numpy.ndarray, shape (n,)
-        The fold of each row.
-    predictors : sequence of callable
-        For each fold, a predictor fitted on the others.
-    score : callable
-        Predictions for real and for synthetic rows -> the score, e.g. the area under the ROC curve.
-    rng : numpy.random.Generator
-        Draws the rows and shuffles.
-
     References
     ----------
     Breiman, "Random Forests", Machine Learning 45, 2001.
@@ -174,13 +160,6 @@ def rank_close_columns(
     the same. Fitted again without the other column, a discriminator still sees how the shuffled one
     depends on third columns; without the shuffled one it sees nothing. So the column without which
     the score is lowest comes first.
-
-    Parameters
-    ----------
-    importance : mapping
-        Column -> drop, largest first.
-    score_without : callable
-        Column -> score of a discriminator that was fitted without it.
 
     Examples
     --------
@@ -231,11 +210,6 @@ def is_clear_at_the_top(real: Floats, synthetic: Floats) -> bool:
     A few plain fakes among many perfect rows hardly move an area, so the highest fortieth of all rows
     is tested by itself: Fisher's exact test that synthetic rows are no more frequent in it than real
     ones.
-
-    Parameters
-    ----------
-    real, synthetic : numpy.ndarray, shapes (m,) and (n,)
-        Predictions for rows that the discriminator was not fitted on.
 
     Examples
     --------
@@ -299,20 +273,9 @@ def find_confident_rows(
 
     Values are left out where the synthetic rows are made from real ones, and where 1 to 10 real rows
     have the same values: those would disclose real rows.
-
-    Parameters
-    ----------
-    scores : DiscriminatorScores
-        Rows and predictions.
-    columns : sequence of str
-        Columns whose values are shown; images and texts are passed over.
-    places : numpy.ndarray of int, shape (n,)
-        Position of each synthetic row in the set that was given.
-    train : Dataset
-        Real rows that the generator was fitted on.
     """
     synthetic, probability = scores.synthetic, scores.probability[scores.is_synthetic]
-    shown = [name for name in columns if synthetic.schema[name].kind in TABULAR_KINDS]
+    shown = [name for name in columns if synthetic.schema[name].is_tabular]
     rows = []
     for at in np.argsort(-probability, kind="stable")[:_MAX_ROWS]:
         values = {name: synthetic.records.column(name)[int(at)].as_py() for name in shown}
@@ -334,13 +297,6 @@ def find_common_condition(
     Of all pairs of conditions it is the one with the best F1 at separating these rows from real ones.
     It is searched in half of the folds, and its shares are those of the other half, so that the search
     does not flatter them. None where nothing so simple describes the rows.
-
-    Parameters
-    ----------
-    scores : DiscriminatorScores
-        Rows and predictions.
-    columns : sequence of str
-        Columns to make conditions of, most important first.
     """
     searched, synthetic = scores.fold % 2 == 0, scores.is_synthetic
     candidates = np.flatnonzero(synthetic & searched)
@@ -385,30 +341,13 @@ def list_conditions(
     Numbers and dates: at least, or at most, a round number near a quantile of these rows; a value that
     2 % of them share; multiples of a step; missing. Labels: each that 2 % of them have. Thresholds come
     from synthetic rows alone, so that none of them is a real value.
-
-    Parameters
-    ----------
-    reference, synthetic : Dataset
-        Rows of both sets; in the masks of conditions those of the reference come first.
-    names : sequence of str
-        Columns; images and texts are passed over.
-    among : numpy.ndarray of int
-        Positions of synthetic rows.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"c": ["a", "b", "a", "a"]}))
-    >>> found = list_conditions(real, real, ["c"], np.arange(4))
-    >>> [condition.words for condition in found], found[1].rows.tolist()[:4]
-    (['c = a', 'c = b'], [False, True, False, False])
     """
     found: list[ColumnCondition] = []
     for name in names:
-        kind = reference.schema[name].kind
-        if kind in TABULAR_KINDS:
-            is_label = kind in ("category", "boolean")
-            found += (_on_labels if is_label else _on_numbers)(reference, synthetic, name, among)
+        field = reference.schema[name]
+        if field.is_tabular:
+            on_column = _on_labels if field.has_levels else _on_numbers
+            found += on_column(reference, synthetic, name, among)
     return [one for one in found if one.rows[len(reference) + among].any()]
 
 

@@ -67,21 +67,7 @@ class Forecaster:
         powers: Sequence[float],
         min_stray: float,
     ) -> Forecaster:
-        """Return the forecaster with the first power at which `min_stray` of unseen labels stray.
-
-        Parameters
-        ----------
-        model, shares : object, numpy.ndarray
-            As in the class.
-        probabilities : numpy.ndarray, shape (n, classes)
-            Of real rows that the model was not fitted on.
-        labels : numpy.ndarray of int, shape (n,)
-            Their labels.
-        powers : sequence of float
-            Powers to try, ascending; the last one is taken where none is enough.
-        min_stray : float
-            The share, in (0, 1).
-        """
+        """Return the forecaster with the first power at which `min_stray` of unseen labels stray."""
         for power in powers:
             found = cls(model, shares, power)
             forecast, chance = found.forecast(probabilities, labels)
@@ -178,14 +164,6 @@ def fit_tree_feature(real: Dataset, name: str) -> Callable[[Dataset], Floats]:
     A number becomes its position among the distinct real ones, half a step where it lies between two.
     The levels of a category are numbered by falling real frequency; unknown ones come last. Missing
     is -1.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [2.5, 4.5, 2.5]}))
-    >>> other = Dataset.from_arrow(pa.table({"x": [4.5, 3.5, None]}))
-    >>> fit_tree_feature(real, "x")(other).tolist()
-    [1.5, 1.0, -1.0]
     """
     if real.schema[name].has_levels:
         codes, levels = real.codes(name)
@@ -214,17 +192,6 @@ def stray_fractions(forecast: Floats, chance: Floats) -> Floats:
 
     A value comes from the forecast f or, with probability w, from the column's own shares c, whatever
     the rest of the row is. The fraction is the w that maximises sum_i log((1 - w) f_i + w c_i).
-
-    Parameters
-    ----------
-    forecast, chance : numpy.ndarray, shape (n, d)
-        Probability of each value by the forecast and by the shares of its column, above 0.
-
-    Examples
-    --------
-    >>> forecast = np.array([[0.9], [0.9], [0.9], [0.1]])
-    >>> stray_fractions(forecast, np.full((4, 1), 0.5)).round(3).tolist()
-    [0.375]
     """
     gap = chance - forecast
     low, high = np.zeros(forecast.shape[1]), np.ones(forecast.shape[1])

@@ -178,13 +178,7 @@ class AnnotatedText:
 
     @classmethod
     def parse(cls, text: str, spans: Sequence[Mapping[str, Any]]) -> AnnotatedText:
-        """Return the text and its spans in words.
-
-        Examples
-        --------
-        >>> AnnotatedText.parse("Fly to Ulm", [{"start": 7, "end": 10, "label": "city"}])
-        AnnotatedText(words=('fly', 'to', 'ulm'), spans=((2, 3, 'city'),))
-        """
+        """Return the text and its spans in words."""
         found = list(_WORD.finditer(text))
         starts, ends = [m.start() for m in found], [m.end() for m in found]
         covered = []

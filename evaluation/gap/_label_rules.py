@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._columns import NUMERIC
-
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -26,18 +24,11 @@ def joint_codes(rows: Dataset, train: Dataset, names: Sequence[str]) -> tuple[Co
     """Return tuples of columns as codes that mean the same in both sets, shapes (n,) and (m,).
 
     Where one of the values is missing, -1.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"c": ["b", "a", None]}))
-    >>> joint_codes(real.slice(1, 2), real, ["c"])[1].tolist()
-    [1, 0, -1]
     """
     joint = np.zeros(len(rows) + len(train), dtype=np.int64)
     missing = np.zeros(len(joint), dtype=bool)
     for name in names:
-        if train.schema[name].kind in NUMERIC:
+        if train.schema[name].has_order:
             both = np.concatenate([rows.values(name), train.values(name)])
             absent = np.isnan(both)
             codes = np.unique(both, return_inverse=True)[1].ravel()
@@ -92,13 +83,6 @@ def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
     ----------
     Good (1953), The Population Frequencies of Species and the Estimation of Population Parameters,
     Biometrika 40.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = {"sex": ["f", "m"] * 50, "name": [f"n{i}" for i in range(100)]}
-    >>> find_closed_columns(Dataset.from_arrow(pa.table(real)), 0.005)
-    ['sex']
     """
     found = []
     for name in _label_columns(train):
@@ -110,16 +94,7 @@ def find_closed_columns(train: Dataset, max_unseen: float) -> list[str]:
 
 
 def find_unseen_labels(rows: Dataset, train: Dataset, name: str) -> Mask:
-    """Return the rows with a label that train does not have, shape (n,); a missing one is none.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"c": ["a", "b"]}))
-    >>> other = Dataset.from_arrow(pa.table({"c": ["b", "B", None]}))
-    >>> find_unseen_labels(other, real, "c").tolist()
-    [False, True, False]
-    """
+    """Return the rows with a label that train does not have, shape (n,); a missing one is none."""
     codes, levels = rows.codes(name)
     known = set(train.codes(name)[1])
     # The last place is that of a missing label, whose code is -1.
@@ -127,19 +102,7 @@ def find_unseen_labels(rows: Dataset, train: Dataset, name: str) -> Mask:
 
 
 def find_exclusive_codes(a: Codes, b: Codes) -> Mask:
-    """Return which codes never occur together though independent columns would show it, shape (k, l).
-
-    Parameters
-    ----------
-    a, b : numpy.ndarray of int, shape (n,)
-        Codes from 0 on; -1 where a value is missing.
-
-    Examples
-    --------
-    >>> a, b = np.repeat([0, 1], 50), np.repeat([0, 1], 50)
-    >>> find_exclusive_codes(a, b).tolist()
-    [[False, True], [True, False]]
-    """
+    """Return which codes never occur together though independent columns would show it, shape (k, l)."""
     both = (a >= 0) & (b >= 0)
     shape = int(a.max(initial=-1)) + 1, int(b.max(initial=-1)) + 1
     flat = np.bincount(a[both] * shape[1] + b[both], minlength=shape[0] * shape[1])
@@ -166,19 +129,6 @@ def find_rows_unlike_train(
 
     Of several right values in train the most frequent counts, of equally frequent ones the smallest.
     A left value that train does not have violates nothing.
-
-    Parameters
-    ----------
-    left, right : numpy.ndarray of int, shape (n,)
-        Both values of the rows as codes from 0 on; -1 where one is missing.
-    train_left, train_right : numpy.ndarray of int, shape (m,)
-        The same of train, in the same codes.
-
-    Examples
-    --------
-    >>> train = np.array([0, 0, 1]), np.array([5, 5, 6])
-    >>> find_rows_unlike_train(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 6]), *train).tolist()
-    [False, True, False, False]
     """
     present = (train_left >= 0) & (train_right >= 0)
     pairs = np.stack([train_left[present], train_right[present]], axis=1)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 
-from ._columns import NUMERIC, PooledColumn
+from ._columns import PooledColumn
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
     >>> (found[0] - found[0].min()).tolist()
     [0.0, 1.0, 0.0, 2.0, 0.0]
     """
-    if reference.schema[name].kind not in NUMERIC:
+    if not reference.schema[name].has_order:
         return None
     steps = choose_rounding_steps(reference, name)
     found = [count_rounding_steps(part.values(name), steps) for part in (reference, *others)]
@@ -38,16 +38,7 @@ def compute_roundness(reference: Dataset, others: list[Dataset], name: str) -> l
 
 
 def compute_value_roundness(column: PooledColumn) -> Floats | None:
-    """Return the roundness of each distinct value, shape (k,); None as in `compute_roundness`.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> real = Dataset.from_arrow(pa.table({"x": [12.0, 35.0, 21.0, 40.0, 18.0]}))
-    >>> found = compute_value_roundness(PooledColumn.from_sets(real, real, "x"))
-    >>> (found - found.min()).tolist()  # of 12, 18, 21, 35 and 40
-    [0.0, 0.0, 0.0, 1.0, 2.0]
-    """
+    """Return the roundness of each distinct value, shape (k,); None as in `compute_roundness`."""
     if not column.is_number:
         return None
     real = np.repeat(column.values, column.reference[:-1].astype(np.int64))
@@ -69,20 +60,7 @@ def choose_rounding_steps(reference: Dataset, name: str) -> Floats:
 
 
 def count_rounding_steps(values: Floats, steps: Floats) -> Floats:
-    """Return how many of the `steps` divide each value, shape (n,); NaN where missing.
-
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (n,)
-        Numbers.
-    steps : numpy.ndarray, shape (k,)
-        Ascending steps, each a multiple of the one before.
-
-    Examples
-    --------
-    >>> count_rounding_steps(np.array([12.0, 35.0, 40.0]), np.array([1.0, 5.0, 10.0])).tolist()
-    [1.0, 2.0, 3.0]
-    """
+    """Return how many of the `steps` divide each value, shape (n,); NaN where missing."""
     out = np.where(np.isfinite(values), 0.0, np.nan)
     left = np.flatnonzero(np.isfinite(values))
     for step in steps:

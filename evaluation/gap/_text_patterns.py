@@ -124,23 +124,7 @@ def piece_pattern(
     max_pieces: int = MAX_PIECES,
     min_total: int = 0,
 ) -> Iterator[Pattern]:
-    """Yield the total variation distance of the pieces of reference and synthetic texts.
-
-    Parameters
-    ----------
-    title : str
-        Name of the pattern.
-    train : sequence of sequence of str
-        Pieces of real train texts; those used ten times or more have a cell each, others share one.
-    sets : sequence of sequence of sequence of str
-        Pieces of each reference text, and of each synthetic one.
-    groups : sequence of Groups
-        Groups of both sets.
-    max_pieces : int
-        Cells of the most frequent pieces.
-    min_total : int
-        Pieces that the train texts must have, else nothing is yielded.
-    """
+    """Yield the total variation distance of the pieces of reference and synthetic texts."""
     used = Counter(piece for pieces in train for piece in pieces)
     if used.total() < min_total:
         return
@@ -231,18 +215,6 @@ def near_repeats(texts: Sequence[Sequence[str]]) -> tuple[Mask, Mask]:
     of fewer than five words not at all. A bag of words is represented by the sum of random numbers,
     one for each word; two bags are near when removing one word from each, or none, makes the sums
     equal.
-
-    Parameters
-    ----------
-    texts : sequence of sequence of str, length n
-        The words of each text.
-
-    Examples
-    --------
-    >>> texts = ["a b c d e", "a b c d f", "a b c d e", "v w x y z", "a b"]
-    >>> near, tested = near_repeats([text.split() for text in texts])
-    >>> near.tolist(), tested.tolist()
-    ([True, True, False, False, False], [True, True, False, True, False])
     """
     number: dict[str, int] = {}
     first: dict[tuple[str, ...], int] = {}
@@ -272,21 +244,10 @@ def frontier_area(p: Floats, q: Floats) -> Floats:
     1 = equal distributions, near 0 = nothing shared. For mixtures r of both the points
     (exp(-5 KL(q, r)), exp(-5 KL(p, r))) trade texts that should not be there against missing ones.
 
-    Parameters
-    ----------
-    p, q : numpy.ndarray, shape (b, k)
-        Shares of the clusters; each row sums to 1.
-
     References
     ----------
     Pillutla et al., "MAUVE: Measuring the Gap Between Neural Text and Human Text using Divergence
     Frontiers", NeurIPS 2021.
-
-    Examples
-    --------
-    >>> p, q = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.0, 1.0]])
-    >>> frontier_area(p, q).round(3).tolist()
-    [1.0, 0.004]
     """
     weights = np.linspace(0, 1, _N_MIXTURES + 2)[1:-1][:, None, None]
     mixed = weights * p + (1 - weights) * q
@@ -308,19 +269,7 @@ def _divergence(p: Floats, mixed: Floats) -> Floats:
 def span_patterns(
     text: str, spans: str, train: Dataset, sets: Sequence[Dataset], groups: Sequence[Groups]
 ) -> Iterator[Pattern]:
-    """Yield the distances of the labels of spans, of the words of each label, and of their ends.
-
-    Parameters
-    ----------
-    text, spans : str
-        Columns of the texts and of the spans in them.
-    train : Dataset
-        Real rows: pieces that are used ten times or more among them have a cell each.
-    sets : sequence of Dataset
-        Reference and candidate.
-    groups : sequence of Groups
-        Groups of their rows.
-    """
+    """Yield the distances of the labels of spans, of the words of each label, and of their ends."""
     splitters = {
         f"labels of {spans}": _span_labels,
         f"words of each label of {spans}": _span_words,

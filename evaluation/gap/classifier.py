@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
-from twinset.core.data.dataset import Dataset, some_places
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.features.discriminator import fit_discriminator
 from twinset.core.findings import ConfidentRows, FeatureImportances, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.roc_auc import areas
 
-from .._samples import row_encoder
+from .._samples import ROW_KINDS, row_encoder
 from ._explanation import (
     DiscriminatorScores,
     Predictor,
@@ -80,16 +79,16 @@ class Classifier(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "separating real from synthetic rows"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "separating real from synthetic rows"
+    interpretation = (
         "A model tries to separate synthetic rows from real ones: 0.5 is guessing, 1 is always right. "
         "What it separates can mislead another model too."
     )
-    sees_everything: ClassVar[bool] = True
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    sees_everything = True
+    higher_is_better = False
+    bounds = (0.5, 1.0)
+    kinds = ROW_KINDS
 
     margin: Margin = 0.05
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 20_000
@@ -100,7 +99,7 @@ class Classifier(Metric):
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
         """Return the area under the curve, 0.5 to 1."""
         reference = comparison.reference.at_most(self.max_rows, rng)
-        kept = some_places(len(comparison.synthetic), self.max_rows, rng)
+        kept = sample_positions(len(comparison.synthetic), self.max_rows, rng)
         synthetic = comparison.synthetic.take(kept)
         if min(len(reference), len(synthetic)) < _MIN_ROWS:
             raise NotMeasurable(f"the discriminator needs at least {_MIN_ROWS} rows in each set")

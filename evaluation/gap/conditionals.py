@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -72,17 +65,17 @@ class Conditionals(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "how columns follow from one another"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "how columns follow from one another"
+    interpretation = (
         "Models of real rows predict each column from all others; the number is the share of values that "
         "look drawn at random. Real rows have such values too: more of them means that relations were "
         "lost, fewer that rows are too neat."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
-    is_thorough: ClassVar[bool] = True
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
+    is_thorough = True
 
     margin: Margin = 0.01
     column_margin: Margin = 0.01
@@ -106,7 +99,7 @@ class Conditionals(Metric):
         fractions = stray_fractions(forecast, chance)
         if comparison.value_only:
             return Measurement(float(fractions.mean()))
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         drawn = resample_fractions(forecast, chance, fractions, groups)
         n_columns = len(reference.schema.names)
         limit = [ColumnLimit(len(names), n_columns)] if len(names) < n_columns else []

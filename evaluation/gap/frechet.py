@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.embedders import TextEmbedding, read_embeddings
 from twinset.core.features.encoder import CONTENT_FIT_ROWS, Matrix, Reduction
 from twinset.core.findings import DecidingRows, FarthestEmbedding, Finding
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 
-from .._samples import MIN_SHOWN, common_size, draw_samples, row_encoder
+from .._samples import MIN_SHOWN, ROW_KINDS, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,17 +69,17 @@ class Frechet(Metric):
     True
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "means and covariances of whole rows"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "means and covariances of whole rows"
+    interpretation = (
         "How far the two distributions of rows lie apart by their means and covariances (Frechet "
         "distance, as in FID), in parts of the real rows' variance: 0 is the same. It grows as samples "
         "shrink, so compare it with the value of real rows."
     )
-    sees_everything: ClassVar[bool] = True
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    sees_everything = True
+    higher_is_better = False
+    bounds = (0.0, float("inf"))
+    kinds = ROW_KINDS
 
     margin: Margin = 0.01
     view_margin: Margin = 0.01
@@ -111,7 +103,7 @@ class Frechet(Metric):
                 f"{widest} directions, there are {there}"
             )
         reference, synthetic = draw_samples(comparison, n, rng)
-        groups = Groups.deal(n, self.replicates, rng), Groups.deal(n, self.replicates, rng)
+        groups = Groups.assign(n, self.replicates, rng), Groups.assign(n, self.replicates, rng)
         order = rng.permutation(n)
         rows = [(view.transform(reference), view.transform(synthetic)) for view in views]
         values = np.array([frechet_distance(*pair) for pair in rows])
@@ -207,19 +199,7 @@ def _fit_view(
 
 
 def frechet_distance(x: Matrix, y: Matrix) -> float:
-    """Return the Frechet distance of the Gaussians of two samples, 0 or more.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shapes (n, d) and (m, d)
-        Features, at least 2 rows each.
-
-    Examples
-    --------
-    >>> x = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
-    >>> frechet_distance(x, x + 3.0), round(frechet_distance(x, 2 * x), 6)
-    (18.0, 4.666667)
-    """
+    """Return the Frechet distance of the Gaussians of two samples, 0 or more."""
     means, covariances = [], []
     for rows in (x.astype(np.float64), y.astype(np.float64)):
         centred = rows - rows.mean(axis=0)
@@ -229,21 +209,7 @@ def frechet_distance(x: Matrix, y: Matrix) -> float:
 
 
 def gaussian_distances(means: Floats, covariances: Floats) -> Floats:
-    """Return the Frechet distances of b pairs of Gaussians, shape (b,).
-
-    Parameters
-    ----------
-    means : numpy.ndarray, shape (2, b, d)
-        Means of the first ones, and of the second ones.
-    covariances : numpy.ndarray, shape (2, b, d, d)
-        Their covariances.
-
-    Examples
-    --------
-    >>> means = np.array([[[0.0]], [[3.0]]])
-    >>> gaussian_distances(means, np.array([[[[4.0]]], [[[1.0]]]])).tolist()  # 3^2 + (2 - 1)^2
-    [10.0]
-    """
+    """Return the Frechet distances of b pairs of Gaussians, shape (b,)."""
     lengths, axes = np.linalg.eigh(covariances[0])
     root = (axes * np.sqrt(np.maximum(lengths, 0.0))[:, None]) @ axes.transpose(0, 2, 1)
     # The roots of A^(1/2) B A^(1/2) are those of A B, and it is symmetric.
@@ -259,13 +225,6 @@ def at_infinity(x: Matrix, y: Matrix, order: npt.NDArray[np.int64]) -> float:
 
     A line over 1 / rows is fitted to the distances of the whole samples, their halves and quarters.
     With too few rows for quarters the distance of the whole samples is returned.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shape (n, d)
-        Features of equally many rows.
-    order : numpy.ndarray of int, shape (n,)
-        The order in which rows are split.
     """
     n, d = x.shape
     if n // _SPLITS[-1] < _ROWS_PER_DIRECTION * d:

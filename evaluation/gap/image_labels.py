@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import Matrix
 from twinset.core.features.image_statistics import box_labels, largest_objects
@@ -73,17 +73,17 @@ class ImageLabels(Metric):
     1.0
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "labels that their image contradicts"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "labels that their image contradicts"
+    interpretation = (
         "The share of labels that their own image contradicts, by a model of real ones. Real sets have "
         "such labels too; more of them means wrong or shuffled labels."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "category", "boolean"})
-    needs: ClassVar[frozenset[str]] = frozenset({"image"})
-    extra: ClassVar[str | None] = "image"
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"image", "boxes", "category", "boolean"})
+    needs = frozenset({"image"})
+    extra = "image"
 
     margin: Margin = 0.005
     column_margin: Margin = 0.005
@@ -110,7 +110,7 @@ class ImageLabels(Metric):
         features = _features(synthetic, comparison)
         found = [model.contradictions(features, synthetic, name) for name, model in models.items()]
         contradicted = np.column_stack([rows for rows, _ in found])
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         whole, drawn = groups.means(contradicted.astype(float))
         shares, names = whole[0], list(models)
         if comparison.value_only:
@@ -189,15 +189,7 @@ def _features(rows: Dataset, comparison: Comparison) -> Matrix:
 
 
 def fit_label_models(real: Dataset, features: Matrix) -> dict[str, LabelModel]:
-    """Return a model of each column with two labels or more that 5 real images have.
-
-    Parameters
-    ----------
-    real : Dataset
-        Real images with their labels.
-    features : numpy.ndarray, shape (n, d)
-        Their vectors.
-    """
+    """Return a model of each column with two labels or more that 5 real images have."""
     from threadpoolctl import threadpool_limits
 
     found = {}

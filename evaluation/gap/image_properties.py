@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.image_statistics import box_labels, image_properties
 from twinset.core.findings import DifferingComponents
@@ -67,20 +60,20 @@ class ImageProperties(Metric):
     (('brightness',), 1.0)
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "properties of images"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "properties of images"
+    interpretation = (
         "How far brightness, noise, sharpness, colour casts, objects and boxes are from real images, "
         "averaged over the properties: 0 is the same, 1 is nothing in common."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.IMAGE_APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"image", "boxes", "mask"})
-    needs: ClassVar[frozenset[str]] = frozenset({"image"})
+    roles = frozenset({Role.IMAGE_APPEARANCE})
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"image", "boxes", "mask"})
+    needs = frozenset({"image"})
     # Shuffled columns hold the same images.
-    has_floor: ClassVar[bool] = False
-    extra: ClassVar[str | None] = "image"
+    has_floor = False
+    extra = "image"
 
     margin: Margin = 0.03
     property_margin: Margin = 0.03
@@ -102,8 +95,8 @@ class ImageProperties(Metric):
         names = [name for name in sets[1].schema.names if not sets[1].is_null(name).all()]
         if not names:
             raise NotMeasurable("no image can be decoded")
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         distances, drawn = zip(
             *(column_distance(PooledColumn.from_sets(*sets, name), groups) for name in names)
         )

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import DifferingTriples
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -57,15 +57,15 @@ class KMarginals(Metric):
     Task, Bhagat, Howarth (2023), SDNist v2: Deidentified Data Report Tool, NIST.
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "triples of columns"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "triples of columns"
+    interpretation = (
         "How far the joint shares of three columns at a time are from real: 0 is the same shares. It "
         "finds what goes wrong only when several columns are looked at together."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
 
     margin: Margin = 0.01
     n_triples: Annotated[int, Ge(1)] = 500
@@ -81,8 +81,8 @@ class KMarginals(Metric):
             raise NotMeasurable("a triple needs three columns, and there are fewer")
         check_not_empty(comparison)
         triples = choose_triples(names, comparison.target, self.n_triples, rng)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         cells = {}
         for name in sorted({name for triple in triples for name in triple}):
             code = fit_cells(comparison.train, name, n_bins=self.n_bins, n_levels=self.n_levels)
@@ -151,19 +151,7 @@ def choose_triples(
 
 
 def joint_cells(columns: Sequence[tuple[list[Cells], int]]) -> tuple[list[Cells], int]:
-    """Return the cell of every row in the table of all columns, for each set, and how many occur.
-
-    Parameters
-    ----------
-    columns : sequence of (list of numpy.ndarray, int)
-        For each column its cells in every set, and the number of its cells.
-
-    Examples
-    --------
-    >>> one, other = ([np.array([0, 1, 1])], 2), ([np.array([2, 0, 0])], 3)
-    >>> joint_cells([one, other])
-    ([array([0, 1, 1])], 2)
-    """
+    """Return the cell of every row in the table of all columns, for each set, and how many occur."""
     sizes = [len(part) for part in columns[0][0]]
     joint = np.zeros(sum(sizes), dtype=np.int64)
     n_cells = 1

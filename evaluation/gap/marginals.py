@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    Role,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnDistances, DifferingComponents
@@ -76,18 +69,18 @@ class Marginals(Metric):
     0.5
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "single columns"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "single columns"
+    interpretation = (
         "How far each column by itself is from real, averaged over the columns: 0 is the same spread of "
         "values, 1 is nothing in common. It cannot see how columns go together."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    roles = frozenset({Role.BASIC_APPEARANCE})
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
     # Shuffling columns changes no single column, so it is no worst case here.
-    has_floor: ClassVar[bool] = False
+    has_floor = False
 
     margin: Margin = 0.02
     column_margin: Margin = 0.02
@@ -97,8 +90,8 @@ class Marginals(Metric):
         """Return the mean distance over the columns; findings hold each column's, largest first."""
         synthetic, reference, cache = comparison.synthetic, comparison.reference, comparison.cache
         check_not_empty(comparison)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        groups = Groups.deal(len(synthetic), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng), reference_groups
         columns = {
             name: PooledColumn.from_sets(synthetic, reference, name, cache)
             for name in synthetic.schema.names
@@ -152,23 +145,6 @@ def tail_weights(values: Floats, known: Floats, is_upper: bool) -> Floats:
 
     A value's place is its rank among the known ones, and the tail is their outer twentieth: the mean
     weight of values distributed like them is that twentieth.
-
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (k,)
-        Values.
-    known : numpy.ndarray, shape (m,)
-        One or more ascending values that decide the ranks.
-    is_upper : bool
-        Whether it is the tail of large values.
-
-    Examples
-    --------
-    >>> known = np.arange(1000.0)
-    >>> tail_weights(np.array([-5.0, 25.0, 60.0]), known, False).round(2).tolist()
-    [2.0, 0.98, 0.0]
-    >>> round(float(tail_weights(known, known, True).mean()), 3)
-    0.05
     """
     n = len(known)
     # Beyond this known value more than the outer twentieth of them lies farther out.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
-from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.contracts import Comparison, Measurement, Metric
 from twinset.core.features.encoder import Matrix
 from twinset.core.findings import DecidingRows, PermutationTest
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.bootstrap import Groups
 from twinset.core.stats.neighbors import squared_distances
 
-from .._samples import common_size, draw_samples, row_encoder
+from .._samples import ROW_KINDS, common_size, draw_samples, row_encoder
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,16 +56,16 @@ class MeanEmbedding(Metric):
     Sutherland, Arbel, Gretton (2018), Demystifying MMD GANs, ICLR.
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "whole rows, by a kernel test"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "whole rows, by a kernel test"
+    interpretation = (
         "All columns at once, by the kernel two-sample test (MMD): 0 means that no difference between "
         "the two distributions was found. It says that they differ, not where."
     )
-    sees_everything: ClassVar[bool] = True
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text", "boxes", "spans"}
+    sees_everything = True
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = ROW_KINDS
 
     margin: Margin = 0.0075
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
@@ -104,13 +103,6 @@ def discrepancy(sum_x: Floats, sum_y: Floats, n: int) -> float:
 
     Every row's features have length 1, so that its kernel with itself is known and subtracted.
 
-    Parameters
-    ----------
-    sum_x, sum_y : numpy.ndarray, shape (d,)
-        Summed features of each sample.
-    n : int
-        Rows of each, 2 or more.
-
     Examples
     --------
     >>> discrepancy(np.array([2.0, 0.0]), np.array([0.0, 2.0]), 2)
@@ -126,15 +118,6 @@ def draw_frequencies(
     """Return frequencies of the mixture of rational quadratic kernels, shape (d, n_frequencies).
 
     The kernel 1 / (1 + r^2 / l^2) is a mean of Gaussian kernels exp(-u r^2 / l^2), u exponential.
-
-    Parameters
-    ----------
-    d, n_frequencies : int
-        Number of features and of frequencies.
-    scale : float
-        Median distance of two rows.
-    rng : numpy.random.Generator
-        The stream.
     """
     lengths = scale * np.resize(np.array(_SCALES), n_frequencies)
     widths = np.sqrt(2 * rng.standard_exponential(n_frequencies)) / lengths
@@ -142,26 +125,14 @@ def draw_frequencies(
 
 
 def fourier_features(rows: Matrix, frequencies: npt.NDArray[np.float32]) -> Matrix:
-    """Return features whose products approximate the kernel, shape (n, 2 f), each row of length 1.
-
-    Examples
-    --------
-    >>> fourier_features(np.zeros((1, 3), np.float32), np.ones((3, 2), np.float32)).round(2).tolist()
-    [[0.7099999785423279, 0.7099999785423279, 0.0, 0.0]]
-    """
+    """Return features whose products approximate the kernel, shape (n, 2 f), each row of length 1."""
     phase = rows.astype(np.float32) @ frequencies
     waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
     return np.asarray(waves / np.float32(np.sqrt(frequencies.shape[1])))
 
 
 def median_distance(rows: Matrix) -> float:
-    """Return the median distance of two different rows; 1 where that is 0.
-
-    Examples
-    --------
-    >>> median_distance(np.array([[0.0], [1.0], [3.0]]))
-    2.0
-    """
+    """Return the median distance of two different rows; 1 where that is 0."""
     found = [
         block[np.arange(block.shape[1]) > np.arange(part.start, part.stop)[:, None]]
         for part, block in squared_distances(rows, rows)
@@ -190,7 +161,7 @@ def _replicates(synthetic: Matrix, real: Matrix, b: int, rng: np.random.Generato
     """Return bootstrap replicates of the squared discrepancy, shape (b,)."""
     means = []
     for features in (real, synthetic):
-        groups = Groups.deal(len(features), b, rng)
+        groups = Groups.assign(len(features), b, rng)
         order = np.argsort(groups.group, kind="stable")
         starts = np.searchsorted(groups.group[order], np.arange(groups.size))
         sums = np.add.reduceat(features[order].astype(np.float64), starts, axis=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, Role
+from twinset.core.contracts import Comparison, Measurement, Metric, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit, DecidingRows, Finding, MissingCellPattern
@@ -62,16 +62,16 @@ class Missingness(Metric):
     Rubin (1976), Inference and Missing Data, Biometrika 63 (cells missing at random, or not).
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "which cells are missing"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "which cells are missing"
+    interpretation = (
         "How far the pattern of missing cells is from real: how often each is missing, and which are "
         "missing together. 0 is the same pattern."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    roles = frozenset({Role.APPEARANCE})
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
 
     margin: Margin = 0.1
     max_columns: Annotated[int, Ge(2)] = 30
@@ -89,8 +89,8 @@ class Missingness(Metric):
             # Measured, not refused: real rows in which nothing is missing are the baseline of
             # synthetic ones in which something is.
             return Measurement(0.0, np.zeros(self.replicates), (MissingCellPattern(),))
-        reference_groups = Groups.deal(len(sets[1]), self.replicates, rng)
-        groups = Groups.deal(len(sets[0]), self.replicates, rng), reference_groups
+        reference_groups = Groups.assign(len(sets[1]), self.replicates, rng)
+        groups = Groups.assign(len(sets[0]), self.replicates, rng), reference_groups
         others = names + [name for name in every if name not in names]
         cells = _ColumnCells.fit(comparison.train, sets, others[: self.max_columns])
         gaps, drawn = [], np.zeros(self.replicates)
@@ -112,11 +112,6 @@ class Missingness(Metric):
 def share_gap(x: Floats, y: Floats) -> Floats:
     """Return the difference of two missing shares as a part of the larger one, or of 1 %, in [0, 1].
 
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shape (b,)
-        Missing shares of the two sets.
-
     Examples
     --------
     >>> share_gap(np.array([0.1, 0.0005]), np.array([0.05, 0.0])).round(2).tolist()
@@ -129,19 +124,6 @@ def row_gap(x: Floats, y: Floats, starts: npt.NDArray[np.int64]) -> Floats:
     """Return the total variation distance of each other column, shape (b, columns), in [0, 1].
 
     A set without any row lies at distance 1.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray, shape (b, k)
-        Rows without a value in each cell, the cells of all other columns side by side.
-    starts : numpy.ndarray of int
-        First cell of each other column.
-
-    Examples
-    --------
-    >>> x, y = np.array([[8.0, 2.0, 5.0, 5.0]]), np.array([[4.0, 1.0, 0.0, 5.0]])
-    >>> row_gap(x, y, np.array([0, 2])).round(2).tolist()
-    [[0.0, 0.5]]
     """
     n_x, n_y = (counts.sum(axis=1, keepdims=True) / len(starts) for counts in (x, y))
     difference = np.abs(x / np.maximum(n_x, _ROUNDING) - y / np.maximum(n_y, _ROUNDING))

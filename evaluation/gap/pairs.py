@@ -6,19 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.findings import ColumnLimit, Finding, PairDistances
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -74,16 +67,16 @@ class Pairs(Metric):
     PairDistances(distances=(('a', 'b', 1.0),))
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "pairs of columns"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "pairs of columns"
+    interpretation = (
         "How far the dependence between two columns is from real, averaged over the pairs: 0 is the same "
         "dependence. Right columns with wrong pairs mean that relations were lost."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    roles = frozenset({Role.BASIC_APPEARANCE, Role.DEPENDENCE})
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
 
     margin: Margin = 0.02
     pair_margin: Margin = 0.05
@@ -98,8 +91,8 @@ class Pairs(Metric):
         if len(names) < 2:
             raise NotMeasurable("a pair needs two columns, and there are fewer")
         check_not_empty(comparison)
-        reference_groups = Groups.deal(len(reference), self.replicates, rng)
-        synthetic_groups = Groups.deal(len(synthetic), self.replicates, rng)
+        reference_groups = Groups.assign(len(reference), self.replicates, rng)
+        synthetic_groups = Groups.assign(len(synthetic), self.replicates, rng)
         cache = comparison.cache
         columns = [PooledColumn.from_sets(synthetic, reference, name, cache) for name in names]
         cells = [value_cells(column, self.n_bins) for column in columns]
@@ -204,14 +197,6 @@ def value_cells(column: PooledColumn, n_bins: int) -> SmallCodes:
 
     The reference alone decides them. Numbers are cut at its quantiles. Its 20 most frequent labels have
     a cell each, and all others share the last but one.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> from twinset.core.data.dataset import Dataset
-    >>> one, real = (Dataset.from_arrow(pa.table({"c": c})) for c in (["a", "z"], ["a", "b", "b"]))
-    >>> value_cells(PooledColumn.from_sets(one, real, "c"), 10).tolist()  # of a, b, z and missing
-    [1, 0, 2, 3]
     """
     counts = column.coded[1].counts[:-1].astype(np.float64)
     places, k = column.places[1], len(column.values)
@@ -231,22 +216,6 @@ def rank_scores(counts: Floats | Codes) -> Floats:
     """Return the mid-rank of each distinct value, centred and of unit spread over all rows.
 
     The mean product of the scores of two columns is Spearman's correlation.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray, shape (k + 1,)
-        Rows with each distinct value, in their order, and last those without: they take the middle
-        rank.
-
-    Returns
-    -------
-    numpy.ndarray, shape (k + 1,)
-        The scores; all 0 where the column is constant.
-
-    Examples
-    --------
-    >>> rank_scores(np.array([1.0, 0.0, 1.0, 2.0])).round(3).tolist()
-    [-1.414, 0.0, 1.414, 0.0]
     """
     present = counts[:-1].astype(np.float64)
     out = np.zeros(len(counts))

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import Rule
 from twinset.core.data.schema import TABULAR_KINDS
@@ -74,18 +67,27 @@ class RulesKept(Metric):
     ----------
     Fan, Geerts (2012), Foundations of Data Quality Management, Morgan & Claypool (dependencies and
     conditional dependencies).
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> columns = {"sex": ["f", "m"] * 50, "role": ["wife", "husband"] * 50}
+    >>> real = Dataset.from_arrow(pa.table(columns))
+    >>> other = Dataset.from_arrow(pa.table({**columns, "sex": ["m"] * 100}))
+    >>> RulesKept().compute(Comparison(real, other, real), np.random.default_rng(0)).value
+    0.5
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "rules of the real rows"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "rules of the real rows"
+    interpretation = (
         "The share of synthetic rows that break a rule which real rows obey, for example that one date "
         "comes before another; 0 is best. Rows that break them are impossible in reality."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
+    roles = frozenset({Role.APPEARANCE})
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = TABULAR_KINDS
 
     margin: Margin = 0.01
     nearly: Annotated[float, Interval(ge=0, le=0.5)] = 0.005
@@ -97,7 +99,7 @@ class RulesKept(Metric):
         """Return the share of rows that violate a rule; facts name every violated rule."""
         train, synthetic, reference = comparison.train, comparison.synthetic, comparison.reference
         check_not_empty(comparison)
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         key = f"rules of {train.schema.names}, {self.discover}, {self.nearly}, {self.max_rows}"
         if key not in comparison.cache:
             comparison.cache[key] = self._checks(train)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import (
-    Comparison,
-    ComponentResults,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-)
+from twinset.core.contracts import Comparison, ComponentResults, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import Finding, TextAnomalyShare
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -77,18 +70,18 @@ class TextAnomalies(Metric):
     0.125
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "words, order and spans that real texts do not have"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "words, order and spans that real texts do not have"
+    interpretation = (
         "Texts and spans do what real train texts hardly ever do: unknown or misspelt words, words in an "
         "unknown order, labels that words contradict, mentions left unmarked. The number is how much "
         "more often than unseen real texts they do it, in the worst kind."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans"})
-    needs: ClassVar[frozenset[str]] = frozenset({"text"})
-    has_floor: ClassVar[bool] = False
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"text", "spans"})
+    needs = frozenset({"text"})
+    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
@@ -111,7 +104,7 @@ class TextAnomalies(Metric):
         anomalies = known.find_anomalies(synthetic)
         names = tuple(anomaly.name for anomaly in anomalies)
         rates = np.array([anomaly.rate for anomaly in anomalies])
-        drawn = _replicates(anomalies, Groups.deal(n, self.replicates, rng))
+        drawn = _replicates(anomalies, Groups.assign(n, self.replicates, rng))
         excess = rates - real_rates
         worst = int(np.argmax(excess))
         findings: tuple[Finding, ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import TextFeatures
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -73,19 +73,19 @@ class TextClassifier(Metric):
     (0.2, '"please"')
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "texts that a model separates from real ones"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "texts that a model separates from real ones"
+    interpretation = (
         "The share of synthetic texts that a simple model of words, shapes and ends separates from real "
         "ones with certainty, beyond the one in a hundred that it may be wrong about. It names the words "
         "that do it."
     )
-    sees_everything: ClassVar[bool] = True
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"text"})
-    needs: ClassVar[frozenset[str]] = frozenset({"text"})
-    has_floor: ClassVar[bool] = False
+    sees_everything = True
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"text"})
+    needs = frozenset({"text"})
+    has_floor = False
 
     margin: Margin = 0.02
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
@@ -109,7 +109,7 @@ class TextClassifier(Metric):
             score[test] = model.decision_function(features[test])
         threshold = np.quantile(score[~is_synthetic], 1 - _FALSE_POSITIVE_RATE, method="higher")
         (hits, hits_drawn), (errors, errors_drawn) = (
-            Groups.deal(n, self.replicates, rng).means(
+            Groups.assign(n, self.replicates, rng).means(
                 (score[rows] > threshold)[:, None].astype(np.float64)
             )
             for rows in (is_synthetic, ~is_synthetic)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.hashed_words import word_features, word_model
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -51,18 +51,18 @@ class TextLabels(Metric):
     Frenay, Verleysen (2014), Classification in the Presence of Label Noise: a Survey, IEEE TNNLS.
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "how labels follow from their texts"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "how labels follow from their texts"
+    interpretation = (
         "A model of real texts predicts each label from its text; the number is the share of labels that "
         "look drawn at random. Real labels have such ones too: more of them mean wrong labels, or texts "
         "that are no longer about theirs."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"text", "category", "boolean"})
-    needs: ClassVar[frozenset[str]] = frozenset({"text"})
-    has_floor: ClassVar[bool] = False
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"text", "category", "boolean"})
+    needs = frozenset({"text"})
+    has_floor = False
 
     margin: Margin = 0.01
     max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
@@ -88,7 +88,7 @@ class TextLabels(Metric):
         found = [_forecast(models[name], synthetic, features, name) for name in labels]
         forecast, chance = (np.column_stack(part) for part in zip(*found))
         fractions = stray_fractions(forecast, chance)
-        groups = Groups.deal(len(synthetic), self.replicates, rng)
+        groups = Groups.assign(len(synthetic), self.replicates, rng)
         drawn = np.minimum(resample_fractions(forecast, chance, fractions, groups), 1.0)
         facts = {
             "stray_fractions": largest_first(labels, fractions),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.parameters import Ge, Margin, Replicates
@@ -97,18 +97,18 @@ class Texts(Metric):
     0.0
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "lengths, words and phrases of texts"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "lengths, words and phrases of texts"
+    interpretation = (
         "How far lengths, characters, words, how they are written, ordered and repeated, and kinds of "
         "texts are from real, averaged, and the spans in them: 0 is the same. A model that reads such "
         "texts meets other words than it will meet in real ones."
     )
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    kinds: ClassVar[frozenset[str]] = frozenset({"text", "spans"})
-    needs: ClassVar[frozenset[str]] = frozenset({"text"})
-    has_floor: ClassVar[bool] = False
+    higher_is_better = False
+    bounds = (0.0, 1.0)
+    kinds = frozenset({"text", "spans"})
+    needs = frozenset({"text"})
+    has_floor = False
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
@@ -123,7 +123,7 @@ class Texts(Metric):
         n = common_size(comparison, self.max_rows, _MIN_ROWS, "texts")
         train = comparison.train.at_most(self.max_rows, rng)
         sets = draw_samples(comparison, n, rng)
-        groups = [Groups.deal(len(part), self.replicates, rng) for part in sets]
+        groups = [Groups.assign(len(part), self.replicates, rng) for part in sets]
         seed = draw_seed(rng)
         found: list[Pattern] = []
         for name in names:

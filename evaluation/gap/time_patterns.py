@@ -5,21 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from twinset.core.contracts import (
-    Comparison,
-    Measurement,
-    Metric,
-    MetricFamily,
-    NotMeasurable,
-    Role,
-)
+from twinset.core.contracts import Comparison, Measurement, Metric, NotMeasurable, Role
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.parameters import Margin, Replicates
@@ -76,17 +68,17 @@ class TimePatterns(Metric):
     {'hour of t': 1.0, 'weekday of t': 0.0, 'rhythm of t': 0.0}
     """
 
-    family: ClassVar[MetricFamily] = "gap"
-    title: ClassVar[str] = "hours, weekdays, seasons and rhythm"
-    interpretation: ClassVar[str] = (
+    family = "gap"
+    title = "hours, weekdays, seasons and rhythm"
+    interpretation = (
         "How far the hours, weekdays, months and the order of rows in time are from real, averaged: 0 is "
         "the same. A model that reads times learns the wrong rhythm from rows that lost it."
     )
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.APPEARANCE})
-    higher_is_better: ClassVar[bool] = False
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"id"}
-    needs_same_time: ClassVar[bool] = True
+    roles = frozenset({Role.APPEARANCE})
+    higher_is_better = False
+    bounds = (0.0, math.inf)
+    kinds = TABULAR_KINDS | {"id"}
+    needs_same_time = True
 
     margin: Margin = 0.03
     pattern_margin: Margin = 0.05
@@ -109,7 +101,7 @@ class TimePatterns(Metric):
             known = [part[~np.isnan(part)] for part in times]
             if min(map(len, known)) < _MIN_ROWS:
                 continue
-            groups = [Groups.deal(len(part), self.replicates, rng) for part in known]
+            groups = [Groups.assign(len(part), self.replicates, rng) for part in known]
             found += _calendar(name, known, groups)
             if name == main:
                 found += _rhythm(name, known, groups)
@@ -177,11 +169,6 @@ def gaps_within(times: Floats, entity: Codes) -> Floats:
     """Return the times between consecutive rows of one entity, in microseconds.
 
     Rows without a time or an entity (below 0) are left out.
-
-    Examples
-    --------
-    >>> gaps_within(np.array([5.0, 1.0, 2.0, 9.0]), np.array([0, 1, 0, 1])).tolist()
-    [3.0, 8.0]
     """
     known = ~np.isnan(times) & (entity >= 0)
     order = np.lexsort((times[known], entity[known]))
@@ -193,18 +180,6 @@ def autocorrelations(series: Floats, max_lag: int) -> Floats:
     """Return the autocorrelation of each line at the lags 1 to `max_lag`, shape (b, max_lag).
 
     A constant line has 0.
-
-    Parameters
-    ----------
-    series : numpy.ndarray, shape (b, t)
-        Counts, one a day, t > `max_lag`.
-    max_lag : int
-        The largest lag, in days.
-
-    Examples
-    --------
-    >>> autocorrelations(np.array([[1.0, 0.0, 1.0, 0.0]]), 2).round(2).tolist()
-    [[-0.75, 0.5]]
     """
     centred = series - series.mean(axis=1, keepdims=True)
     square = (centred**2).sum(axis=1)
@@ -262,6 +237,6 @@ def _gaps(
         yield title, 1.0, np.ones(replicates)
         return
     edges = np.unique(np.quantile(gaps[0], np.linspace(0, 1, _N_GAP_BINS + 1)[1:-1]))
-    groups = [Groups.deal(len(part), replicates, rng) for part in gaps]
+    groups = [Groups.assign(len(part), replicates, rng) for part in gaps]
     cells = [np.searchsorted(edges, part, side="right") for part in gaps]
     yield _cell_pattern(title, cells, len(edges) + 1, groups)

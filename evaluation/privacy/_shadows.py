@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twinset.core.contracts import Comparison
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.stats.neighbors import nearest
 
 from ._membership_attack import AttackTargets, Floats, Mask, Positions, distances_to_others
@@ -115,7 +115,7 @@ class ShadowPool:
         """Return the attacked rows and at most `n` others, from both sets by their sizes."""
         sizes = len(comparison.train), len(comparison.reference)
         rest = [np.setdiff1d(np.arange(size), at) for size, at in zip(sizes, attacked)]
-        chosen = some_places(sum(map(len, rest)), n, rng)
+        chosen = sample_positions(sum(map(len, rest)), n, rng)
         in_train = chosen < len(rest[0])
         others = rest[0][chosen[in_train]], rest[1][chosen[~in_train] - len(rest[0])]
         return cls(attacked, others)

@@ -106,7 +106,7 @@ class EveryColumn(Metric):
         if min(len(holdout), len(comparison.train), len(comparison.synthetic)) < _MIN_ROWS:
             raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows of each set")
         seed = draw_seed(rng)
-        groups = Groups.deal(len(holdout), self.replicates, rng)
+        groups = Groups.assign(len(holdout), self.replicates, rng)
         train = comparison.train.at_most(self.max_rows, rng)
         key = f"every column: {names}, {self.max_rows}"
         if key not in comparison.cache:

@@ -134,7 +134,7 @@ class CopyPaste(Generator):
         known = sorted({o["category"] for row in rows for o in row or ()})
         for name in self.classes or ():
             if name not in known:
-                raise UnknownNameError.of("class", name, known, "classes")
+                raise UnknownNameError.for_name("class", name, known, "classes")
         bank = cut_out(real, columns, self.masks_from_boxes, self.classes or ())
         return _FittedCopyPaste(self, real, columns, bank)
 

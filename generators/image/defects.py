@@ -20,13 +20,13 @@ from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_we
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
+from ._backgrounds import SURFACES, paint_surface
 from ._labelled_images import (
     build_dataset,
     category_field,
     label_cells,
     label_schema,
 )
-from ._surfaces import SURFACES, paint_surface
 
 _NAME = "image.defects"
 GOOD = "good"

@@ -131,7 +131,7 @@ class Meshes(Generator):
         """Condition -> {level: weight}; conditions that are not named take all their levels."""
         for name in self.factors:
             if name not in _LEVELS:
-                raise UnknownNameError.of("condition", name, _LEVELS, "factors")
+                raise UnknownNameError.for_name("condition", name, _LEVELS, "factors")
         return {
             name: read_weights(self.factors.get(name, known), known, f"factors.{name}", "level")
             for name, known in _LEVELS.items()

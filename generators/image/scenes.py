@@ -17,9 +17,9 @@ from twinset.core.errors import ParameterError
 from twinset.core.image.effects import CAMERA, WEATHER
 from twinset.core.parameters import Ascending, Each, Fraction, Interval
 
+from ._backgrounds import paint_ground
 from ._labelled_images import build_dataset, category_field, label_cells, label_schema
 from ._scenes.choices import SceneChoices
-from ._scenes.ground import paint_ground
 from ._scenes.images import SceneImages
 from ._scenes.layout import Layout, SpriteScene
 from ._scenes.render import lay

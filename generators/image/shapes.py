@@ -20,13 +20,13 @@ from twinset.core.parameters import Ascending, Each, Fraction, Interval, read_we
 
 from .._conditions import outcomes_that_meet
 from .._quotas import allocate
+from ._backgrounds import paint_ground
 from ._labelled_images import (
     build_dataset,
     category_field,
     label_cells,
     label_schema,
 )
-from ._scenes.ground import paint_ground
 from ._scenes.layout import SpriteScene, label_scene
 from ._scenes.render import Sprite, lay, sprite_of
 from ._scenes.shapes import FORMS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -15,8 +15,7 @@ from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.data.where import Where
 from twinset.core.parameters import Fraction, Ge
 
-from ..tabular._copula.class_copula import ClassCopula
-from ..tabular._copula.correlation import LatentNormal
+from ..tabular._copula import ClassCopula, LatentNormal
 from ._engine.per_class import FittedByLabel, Rows
 
 Floats = npt.NDArray[np.float64]
@@ -70,13 +69,12 @@ class Copula(Generator):
         ).without_reserved()
 
         def fit_label(number: int, rows: Rows) -> FittedGenerator:
-            class_rows = ClassCopula.of(train.take(rows), self.min_repeats, progress)
+            class_rows = ClassCopula.fit(train.take(rows), self.min_repeats, progress)
             correlation = class_rows.latent.correlation
             share = shrinkage(correlation, len(rows)) if self.shrink is None else self.shrink
             shrunk = correlation * (1 - share)
             np.fill_diagonal(shrunk, 1.0)
-            class_rows.latent = LatentNormal(shrunk)
-            return _FittedLabel(class_rows)
+            return _FittedLabel(replace(class_rows, latent=LatentNormal(shrunk)))
 
         return FittedByLabel(train, fit_label, "minority.copula")
 

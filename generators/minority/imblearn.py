@@ -115,7 +115,7 @@ class Imblearn(Generator):
         try:
             import imblearn.over_sampling as samplers
         except ImportError as error:
-            raise MissingExtraError.of("imbalanced-learn", "imbalanced") from error
+            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
         given = {"sampling_strategy": dict(strategy), "random_state": seed, **self.settings}
         try:
             return getattr(samplers, self.sampler)(**given)

@@ -103,7 +103,7 @@ class Trees(Generator):
         fitted = self._chains(guard_copies).fit(train.take(both), rng, progress)
         if not n_others:
             return fitted
-        own = fitted.drawing_from(np.isin(both, rows), rng, guard_copies=self.guard_copies)
+        own = fitted.with_donors_in(np.isin(both, rows), rng, guard_copies=self.guard_copies)
         return _InsideRange(own, train.take(rows))
 
     def _chains(self, guard_copies: bool = False) -> Chains:

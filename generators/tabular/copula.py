@@ -16,23 +16,23 @@ from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.parameters import Ge
 
-from ._copula.class_copula import ClassCopula
+from ._copula import ClassCopula
 
 Rows = npt.NDArray[np.int64]
 
-_LEAST_ROWS_PER_LABEL = 50
+_MIN_ROWS_PER_LABEL = 50  # a copula of fewer rows would all but copy them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copula(Generator):
     """Gaussian copula with empirical margins: every column as it is, dependence by correlations.
 
-    Each column keeps its own distribution; one correlation matrix of normal scores carries what
-    the columns know of one another. Categories, heaps of equal values and the fact that a value is
-    missing take part through the mean score of their share. The levels of a category are put in
-    the order that goes best with the other columns. One correlation matrix cannot tell two classes
-    apart, so each label of the target has a copula, with margins, of its own. Fast, and a fair
-    baseline; what it cannot learn is dependence inside a label that no correlation tells.
+    Each column keeps its own distribution; one correlation matrix of normal scores represents the
+    dependence between columns. Categories, repeated values and missing values take part through the
+    mean score of their share. The levels of a category are put in the order that correlates best
+    with the other columns. One correlation matrix cannot represent the difference of two classes, so
+    each label of the target has a copula, with margins, of its own. Fast, and a fair baseline; it
+    cannot learn dependence inside a label that is no correlation.
 
     A condition is met exactly: its columns are drawn from the real rows that meet it (inside their
     cells, so continuous values are new ones), the other columns from the normal given these.
@@ -40,12 +40,12 @@ class Copula(Generator):
     Parameters
     ----------
     min_repeats : int
-        A number that at least this many rows share is drawn as it is; rarer ones only show where
-        the column lies densely, and new values between them are drawn. 2 or more.
+        Rows from which on a value of a number is drawn as it is; between rarer values new ones are
+        drawn. 2 or more.
     per_label : bool
-        Whether each label of a category or boolean target that has 50 rows or more gets a copula of
-        its own. Rarer labels share one, or, below 50 rows together, join the label with the fewest
-        rows; without a target there is one for all rows.
+        Fit a copula to each label of a category or boolean target that has 50 rows or more. Rarer
+        labels share one, or, below 50 rows together, join the label with the fewest rows; without a
+        target there is one for all rows.
 
     References
     ----------
@@ -78,7 +78,7 @@ class Copula(Generator):
         ).without_reserved()
         groups = _rows_by_label(train) if self.per_label else [np.arange(len(train))]
         class_copulas = [
-            ClassCopula.of(train.take(rows), self.min_repeats, progress) for rows in groups
+            ClassCopula.fit(train.take(rows), self.min_repeats, progress) for rows in groups
         ]
         return _FittedCopula(train, groups, class_copulas)
 
@@ -99,20 +99,19 @@ class _FittedCopula(FittedGenerator):
                 return self._sample_unseen(n, rng, where)
         sizes = np.array([np.count_nonzero(meets[rows]) for rows in self.groups])
         counts = rng.multinomial(n, sizes / sizes.sum())
-        made = Dataset.concat(
-            [
-                copula.sample(int(count), rng, where)
-                for copula, count, size in zip(self.class_copulas, counts, sizes, strict=True)
-                if size
-            ]
-        )
-        return made if len(self.class_copulas) == 1 else made.take(rng.permutation(n))
+        parts = [
+            copula.sample(int(count), rng, where)
+            for copula, count, size in zip(self.class_copulas, counts, sizes, strict=True)
+            if size
+        ]
+        synthetic = Dataset.concat(parts)
+        return synthetic if len(self.class_copulas) == 1 else synthetic.take(rng.permutation(n))
 
     def _sample_unseen(self, n: int, rng: np.random.Generator, where: Where) -> Dataset:
         """Take the first label whose copula reaches a combination that no real row has."""
-        for class_rows in self.class_copulas:
+        for copula in self.class_copulas:
             try:
-                return class_rows.sample(n, rng, where)
+                return copula.sample(n, rng, where)
             except ParameterError:
                 continue
         raise unmet(where)
@@ -125,11 +124,10 @@ def _rows_by_label(train: Dataset) -> list[Rows]:
         return [np.arange(len(train))]
     codes, levels = train.codes(target.name)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    frequent = np.flatnonzero(counts >= _LEAST_ROWS_PER_LABEL)
+    frequent = np.flatnonzero(counts >= _MIN_ROWS_PER_LABEL)
     groups = [np.flatnonzero(codes == code) for code in frequent]
     others = np.flatnonzero(~np.isin(codes, frequent))
-    if groups and len(others) < _LEAST_ROWS_PER_LABEL:
-        # A copula of a handful of rows would all but copy them.
+    if groups and len(others) < _MIN_ROWS_PER_LABEL:
         smallest = min(range(len(groups)), key=lambda i: len(groups[i]))
         groups[smallest] = np.sort(np.append(groups[smallest], others))
         return groups

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from twinset.core.contracts import Generator, Progress, silent
-from twinset.core.data.conditions import rows_to_learn_from
+from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
+from twinset.core.data.conditions import keep_drawing, rows_to_learn_from
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.data.where import Where
+from twinset.core.errors import ParameterError
 from twinset.core.features.torch_device import device_of, one_thread, require_torch
 from twinset.core.parameters import Device, Interval
 from twinset.core.seeding import torch_generator
 
-from ._gan.fitted import FittedGan
-from ._gan.layout import Features, RealRows, SlotLayout
-from ._gan.sampler import GanSampler, calibrate
-from ._gan.states import Floats, StateTable
-from ._gan.training import GanTrainingOptions, train
+from ._discrete import AdmissibleValues, Floats
+from ._fitted import Arrays, ReadArrays, pack, unpack
+from ._gan.layout import RealRows, SlotLayout, StateFeatures
+from ._gan.sampler import GanMargins, GanSampler, calibrate_margins
+from ._gan.states import StateTable, force_condition
+from ._gan.training import GanTrainingOptions, train_gan
 
-_MOST_CELLS = 60_000_000
+if TYPE_CHECKING:
+    import torch
+
+_MAX_CELLS = 60_000_000  # rows times columns; longer tables are thinned: their slots need 0.5 GB
+# Draws for a condition that is more than one state, and rows of the first one: then what is missing
+# is forced. Small requests draw up to four times their rows.
+_ROUNDS, _MIN_DRAWN = 4, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +42,21 @@ class Gan(Generator):
     After Xu et al.: mode-specific normalisation, training by sampling (a condition on one column,
     its rarer states more often than they occur), packs of rows for the critic, Wasserstein loss with
     gradient penalty. Different from there: a mode is an interval of ranks, so numbers are even inside
-    it; repeated numbers, missing values and levels are states alike, each can be the condition, and
-    the condition is written into the row; states come from a straight-through Gumbel softmax;
-    the generator is also pulled towards the real two-way tables and correlations (their squared
-    distance, estimated without bias from the halves of a batch) and towards rows on which a
-    predictor of the target errs as on real ones; its weights are averaged; and after
-    training the scores of states and the places inside intervals are shifted until every column
-    has its real distribution.
+    it; repeated numbers, missing values and levels are all states, each can be the condition, and
+    the condition is written into the row; states come from a straight-through Gumbel softmax; the
+    loss includes the squared distance to the real two-way tables and correlations (estimated without
+    bias from the halves of a batch) and to the errors of a predictor of the target on real rows; the
+    weights are averaged; and after training the scores of states and the places inside intervals are
+    shifted until every column has its real distribution.
 
-    Where it is weak: dependence among three columns and more comes from critic and predictor alone,
-    so a boosted detector still tells its rows from real ones and models trained on them lose more
-    than with `tabular.trees`, which is also many times faster, and better on small tables. Take this
-    one to compare with GANs, or where a graphics card is idle.
+    Its weakness: dependence among three columns and more comes from critic and predictor alone, so a
+    boosted discriminator still separates its rows from real ones and models trained on them lose
+    more than with `tabular.trees`, which is also many times faster, and better on small tables. Use
+    this one to compare with GANs.
 
     One equality on a label, a repeated number or "missing" is the network's own condition. Of any
-    other condition the rarest part is, and the rest is met by drawing again; what is still lacking
-    after a bounded number of draws gets the admissible states by force.
+    other condition the rarest part is, and the rest is met by drawing again; after a bounded number
+    of draws the remaining rows are forced into admissible states.
 
     Parameters
     ----------
@@ -55,7 +65,7 @@ class Gan(Generator):
     batch_rows : int
         Rows in a batch, 2 or more; rounded down to a multiple of twice `pack`.
     pack : int
-        Rows that the critic judges together, 1 to 100.
+        Rows that the critic scores together, 1 to 100.
     width : int
         Units of the hidden layers, 8 to 8,192.
     noise : int
@@ -69,13 +79,12 @@ class Gan(Generator):
     moments : float
         Weight of the distance between pair moments, 0 (off) to 1,000.
     downstream : float
-        Weight of what a predictor of the target, if the table has one, finds different, 0 (off) to
-        1,000.
+        Weight of the predictor of the target, if the table has one, 0 (off) to 1,000.
     modes : int
-        Most intervals of a number, 1 to 256; small tables take fewer.
+        Intervals of a number at most, 1 to 256; small tables take fewer.
     max_levels : int
-        Commonest levels of a category that get a state each, 2 to 10,000; the others share one and
-        are drawn by their share inside it.
+        Most frequent levels of a category that get a state each, 2 to 10,000; the others share one
+        and are drawn by their share inside it.
     device : {"auto", "cpu", "cuda"}
         Where to compute; "auto" takes a graphics card when torch sees one.
 
@@ -88,7 +97,6 @@ class Gan(Generator):
     Examples
     --------
     >>> import pyarrow as pa
-    >>> from twinset.core.data.where import Where
     >>> x = np.random.default_rng(0).normal(size=300)
     >>> real = Dataset.from_arrow(pa.table({"x": x, "big": np.where(x > 1, "yes", "no")}))
     >>> fitted = Gan(steps=5, width=16).fit(real, np.random.default_rng(1))
@@ -125,9 +133,11 @@ class Gan(Generator):
         train_rows = rows_to_learn_from(real, self.kinds, component="tabular.gan", least=10)
         require_torch()
         device = device_of(self.device)
-        most = _MOST_CELLS // max(len(train_rows.schema.fields), 1)
-        rows = train_rows.without_reserved().at_most(most, rng)
-        table, matrix = StateTable.of(rows, n_modes=self.modes, max_levels=self.max_levels)
+        max_rows = _MAX_CELLS // max(len(train_rows.schema.fields), 1)
+        rows = train_rows.without_reserved().at_most(max_rows, rng)
+        table, matrix = StateTable.from_dataset(
+            rows, n_modes=self.modes, max_levels=self.max_levels
+        )
         with one_thread():
             return FittedGan(self._train(table, matrix, device, rng, progress))
 
@@ -139,24 +149,135 @@ class Gan(Generator):
         rng: np.random.Generator,
         progress: Progress,
     ) -> GanSampler:
-        layout = SlotLayout.of(table)
+        layout = SlotLayout.from_table(table)
         if not layout.spans:
             return GanSampler.of_constants(table, layout, device)
         states, positions = table.encode(matrix, rng)
         slots = states[:, list(layout.spans)] + layout.starts
         places = positions[:, [layout.spans[i] for i in layout.numbers]]
         counts = np.bincount(slots.ravel(), minlength=layout.n_slots)
-        features = Features.of(layout, layout.rank_weights(table, counts), device)
+        features = StateFeatures.from_layout(layout, layout.rank_weights(table, counts), device)
         random = torch_generator(rng, device)
         real = RealRows(features, slots, places)
         target = table.encoding.schema.target
         place = None if target is None else table.encoding.schema.names.index(target.name)
         span = layout.spans.index(place) if place in layout.spans else None
-        average = train(real, self._plan(), span, random, progress)
+        average = train_gan(real, self._options(), span, random, progress)
         shares = (real.counts / len(real)).float()
-        weights, margins = calibrate(average, features, shares, random)
+        weights, margins = calibrate_margins(average, features, shares, random)
         return GanSampler(table, features, weights, margins, shares)
 
-    def _plan(self) -> GanTrainingOptions:
+    def _options(self) -> GanTrainingOptions:
         names = GanTrainingOptions.__dataclass_fields__
         return GanTrainingOptions(**{name: getattr(self, name) for name in names})
+
+
+class FittedGan(FittedGenerator):
+    """A trained conditional GAN; `to_arrays` and `from_arrays` move it between processes."""
+
+    def __init__(self, sampler: GanSampler) -> None:
+        self.sampler = sampler
+        self.schema = sampler.table.encoding.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` rows that meet `where`.
+
+        Raises
+        ------
+        ParameterError
+            No value of a column meets its condition.
+        """
+        sampler = self.sampler
+        with one_thread():
+            random = torch_generator(rng, str(sampler.shares.device))
+            if where is None or not where.conditions:
+                return self._decode(sampler.draw(n, random)[0])
+            admissible = sampler.table.find_admissible(where)
+            requested = _rarest(sampler, admissible)
+            try:
+                return keep_drawing(
+                    lambda size: self._decode(sampler.draw(size, random, requested=requested)[0]),
+                    n,
+                    where,
+                    rounds=_ROUNDS,
+                    min_draw=min(_MIN_DRAWN, 4 * n),
+                )
+            except ParameterError:
+                return self._force(n, rng, random, admissible, requested)
+
+    def _force(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        random: torch.Generator,
+        admissible: Mapping[int, AdmissibleValues],
+        requested: torch.Tensor | None,
+    ) -> Dataset:
+        """Return `n` rows whose conditioned columns may only be in admissible states.
+
+        The other columns depend on these only through the network's own condition.
+        """
+        sampler = self.sampler
+        allowed = sampler.features.used.clone()
+        for i, column in admissible.items():
+            own = sampler.features.layout.slots_of(i)
+            if own is not None:
+                allowed[own] = False
+                allowed[own.start + np.unique(column.states)] = True
+        values, states = sampler.draw(n, random, requested=requested, allowed=allowed)
+        for i, column in admissible.items():
+            force_condition(column, values, states[:, i], rng)
+        return self._decode(values)
+
+    def _decode(self, values: npt.NDArray[np.float64]) -> Dataset:
+        return self.sampler.table.encoding.decode(values)
+
+    def to_arrays(self) -> tuple[Arrays, dict[str, Any]]:
+        """Return plain arrays and JSON values of the fitted generator; they contain no row.
+
+        They contain frequent values and points of each column's own distribution.
+        """
+        sampler, arrays = self.sampler, dict[str, npt.NDArray[Any]]()
+        meta = {"table": pack(sampler.table, "table", arrays)}
+        tensors = {f"weights/{name}": weight for name, weight in sampler.weights.items()}
+        tensors |= {"bias": sampler.margins.bias, "knots": sampler.margins.knots}
+        tensors |= {"shares": sampler.shares, "rank_of_state": sampler.features.rank_of_state}
+        tensors |= {"rank_of_place": sampler.features.rank_of_place}
+        return arrays | {name: t.cpu().numpy() for name, t in tensors.items()}, meta
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: ReadArrays, meta: Mapping[str, Any], device: str = "auto"
+    ) -> FittedGan:
+        """Return the fitted generator that `to_arrays` wrote, on `device`."""
+        require_torch()
+        import torch
+
+        device = device_of(device)
+        table = unpack(StateTable, meta["table"], arrays)
+
+        def tensor(name: str) -> torch.Tensor:
+            return torch.tensor(np.asarray(arrays[name]), device=device)
+
+        names = [name for name in arrays if name.startswith("weights/")]
+        weights = {name.removeprefix("weights/"): tensor(name) for name in names}
+        ranks = np.asarray(arrays["rank_of_state"]), np.asarray(arrays["rank_of_place"])
+        features = StateFeatures.from_layout(SlotLayout.from_table(table), ranks, device)
+        margins = GanMargins(tensor("bias"), tensor("knots"))
+        return cls(GanSampler(table, features, weights, margins, tensor("shares")))
+
+
+def _rarest(sampler: GanSampler, admissible: Mapping[int, AdmissibleValues]) -> torch.Tensor | None:
+    """Return the chances of the network's condition: the admissible states of the rarest column."""
+    import torch
+
+    found: list[tuple[float, torch.Tensor]] = []
+    for i, column in admissible.items():
+        own = sampler.features.layout.slots_of(i)
+        if own is not None:
+            chances = torch.zeros_like(sampler.shares)
+            slots = own.start + np.unique(column.states)
+            chances[slots] = sampler.shares[slots]
+            found.append((float(chances.sum()), chances))
+    found = [(share, chances) for share, chances in found if share > 0]
+    return min(found, key=lambda pair: pair[0])[1] if found else None

@@ -19,11 +19,11 @@ from twinset.core.data.where import Where
 class Marginals(Generator):
     """Independent columns, each drawn from its own real values: the floor for every generator.
 
-    Every column alone is right and nothing between columns is: what beats real data here, or loses
-    against this, has learnt nothing. Missing values come as often as in the real column.
+    Every marginal is right and no dependence between columns is: a generator that is no better has
+    learnt nothing. Missing values are as frequent as in the real column.
 
     A condition is met exactly, by drawing its column from the values that meet it; the other
-    columns do not notice.
+    columns do not depend on it.
 
     Examples
     --------

@@ -10,19 +10,30 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from twinset.core.contracts import FittedGenerator, Generator, Progress, silent
-from twinset.core.data.dataset import Dataset
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, did_you_mean
 from twinset.core.parameters import Ge
 from twinset.core.seeding import draw_seed, rng_for
 
+from .._conditions import outcomes_that_meet
 from ._grammar.demo_templates import SLOTS, TEMPLATES
-from ._grammar.fitted import FittedTemplates
-from ._grammar.grammar import Grammar, check_grammar, read_grammar
-from ._grammar.plan import NoRoomError
+from ._grammar.grammar import PARTS, Grammar, check_grammar, read_grammar
+from ._grammar.plan import NoRoomError, TemplatePlan, split_templates
+from ._grammar.program import Compiler
 from ._grammar.settings import HoldoutSettings, grammar_schema, read_settings
 from ._grammar.slots import CALLS
-from ._grammar.sources import check_slots
+from ._grammar.sources import (
+    OpenedSources,
+    check_slots,
+    count_texts,
+    open_sources,
+    split_sources,
+)
+from ._grammar.text_set import TextSet, TextWriter, tracked_slots
+from ._grammar.values import Source, ValuePool
 
+_NAME = "text.templates"
 _FEW_CALLS = 50  # of Faker in `check`: settings are checked in milliseconds
 
 
@@ -110,7 +121,7 @@ class Templates(Generator):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_grammar(self.grammar, max_depth=self.max_depth, nested=self.nested)
-        self._holdout_split()
+        self.holdout_split()
 
     @cached_property
     def grammar(self) -> Grammar:
@@ -160,30 +171,18 @@ class Templates(Generator):
         if any(table.is_pending for table in self.grammar.tables.values()):
             return check_slots(self.grammar, self.locale)
         try:
-            self._fitted(rng, calls=_FEW_CALLS).open_set().begin(rows or 1)
+            _FittedTemplates(self, rng, _FEW_CALLS).open_set().begin(rows or 1)
         except NoRoomError:
             # Small pools may have too few values where full ones have enough.
-            self._fitted(rng_for(0, "check"), calls=CALLS).open_set().begin(rows or 1)
+            _FittedTemplates(self, rng_for(0, "check"), CALLS).open_set().begin(rows or 1)
 
     def fit(
         self, real: Dataset | None, rng: np.random.Generator, progress: Progress = silent
     ) -> FittedGenerator:
         """Return the generator with its sources opened; `real` is not used."""
-        return self._fitted(rng, calls=CALLS)
+        return _FittedTemplates(self, rng, CALLS)
 
-    def _fitted(self, rng: np.random.Generator, calls: int) -> FittedTemplates:
-        return FittedTemplates(
-            self.grammar,
-            calls=calls,
-            seed=draw_seed(rng),
-            locale=self.locale,
-            unique_rows=self.unique_rows,
-            capitalise=self.capitalise,
-            holdout=self._holdout_split(),
-            settings=self._card_settings(),
-        )
-
-    def _card_settings(self) -> dict[str, Any]:
+    def card_settings(self) -> dict[str, Any]:
         """Return the settings for the card; tables of assets without their rows."""
         settings = {own.name: getattr(self, own.name) for own in fields(self)}
         settings["tables"] = {
@@ -194,7 +193,7 @@ class Templates(Generator):
         }
         return settings
 
-    def _holdout_split(self) -> tuple[float, tuple[str, ...]] | None:
+    def holdout_split(self) -> tuple[float, tuple[str, ...]] | None:
         """Return the share that is held out, and the slots whose values are."""
         if self.holdout is None:
             return None
@@ -209,3 +208,93 @@ class Templates(Generator):
                     place=("holdout", "slots"),
                 )
         return settings.fraction, tuple(settings.slots)
+
+
+class _FittedTemplates(FittedGenerator):
+    def __init__(self, settings: Templates, rng: np.random.Generator, calls: int) -> None:
+        grammar, seed = settings.grammar, draw_seed(rng)
+        self._grammar, self._seed, self._unique_rows = grammar, seed, settings.unique_rows
+        opened = open_sources(grammar, settings.locale, seed, calls)
+        marks = grammar.marks()
+        self._tracked = tracked_slots(grammar, opened)
+        tracked = tuple(slot.name for slot in self._tracked)
+        parts, by_part = _split(grammar, opened, settings.holdout_split(), seed)
+        compilers = {
+            part: Compiler(grammar, opened, own, marks, tracked, seed, settings.capitalise)
+            for part, own in by_part.items()
+        }
+        placed = list(zip(grammar.templates, parts or ("train",) * len(grammar.templates)))
+        self._counts = tuple(count_texts(own, grammar, by_part[part]) for own, part in placed)
+        unique = [source for own in compilers.values() for source in own.unique_sources()]
+        self._scarcest = min(unique, key=lambda source: source.n_texts, default=None)
+        has_facts = any(role or group for _, role, group in marks) or _has_canonical(opened)
+        ids = {name: records.ids for name, records in opened.records.items()}
+        self._writer = TextWriter(
+            grammar,
+            marks,
+            ids,
+            parts,
+            has_facts,
+            programs=[compilers[part].program(own) for own, part in placed],
+            card=Card(
+                name=_NAME, origin="synthetic", component=_NAME, settings=settings.card_settings()
+            ),
+            n_tracked=len(tracked),
+        )
+        self.schema = self._writer.schema
+
+    def sample(self, n: int, rng: np.random.Generator, where: Where | None = None) -> Dataset:
+        """Return `n` texts; the first rows do not depend on `n`.
+
+        Texts of other calls are not known, and texts repeat where no new ones are left. Use `open_set`
+        for a set that is drawn in chunks and has no text twice.
+        """
+        whole = self._text_set(strict=False)
+        whole.begin(n, where)
+        repair_rng = rng.spawn(1)[0]
+        return whole.admit(whole.place(0, n, rng, where), 0, n, repair_rng, where)
+
+    def open_set(self) -> TextSet:
+        """Return the state of a new set with exact shares and no text twice."""
+        return self._text_set(strict=True)
+
+    def _plan(self, where: Where | None) -> TemplatePlan:
+        """Return the order of the templates under a condition."""
+        fit = outcomes_that_meet(where, self._writer.outcomes, self.schema, _NAME)
+        chosen = tuple(int(i) for i in np.flatnonzero(fit))
+        counts = self._counts if self._unique_rows else None
+        return TemplatePlan(self._grammar, chosen, counts, self._seed)
+
+    def _text_set(self, *, strict: bool) -> TextSet:
+        return TextSet(
+            self._writer, self._plan, self._tracked, self._scarcest, self._unique_rows, strict
+        )
+
+
+def _split(
+    grammar: Grammar,
+    opened: OpenedSources,
+    holdout: tuple[float, tuple[str, ...]] | None,
+    seed: int,
+) -> tuple[tuple[str, ...], Mapping[str, OpenedSources]]:
+    """Return the part of each template, if any are held out, and the sources of each part."""
+    if holdout is None:
+        return (), dict.fromkeys(PARTS, opened)
+    fraction, slots = holdout
+    order = rng_for(seed, "holdout", "templates").permutation(len(grammar.templates))
+    parts = split_templates(grammar, fraction, order.tolist())
+    return parts, split_sources(opened, slots, fraction, seed)
+
+
+def _has_canonical(opened: OpenedSources) -> bool:
+    """Return whether a value may differ from its canonical value."""
+
+    def differs(source: Source) -> bool:
+        if isinstance(source, ValuePool):
+            return any(entry[2] is not None for entry in source.entries)
+        return source.at(0)[2] is not None or source.at(source.size - 1)[2] is not None
+
+    cells = (c for records in opened.records.values() for c in records.columns.values())
+    return any(map(differs, opened.sources.values())) or any(
+        entry[2] is not None for column in cells for entry in column
+    )

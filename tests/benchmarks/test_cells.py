@@ -11,7 +11,8 @@ import pytest
 from benchmarks.minority.cell_figures import cells_of, figures
 from benchmarks.minority.cells import CellSet, parts_of
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
+from twinset.workflows.advise.labelled_table import read_labelled_table
+from twinset.workflows.options import AdviseOptions
 
 
 def split(name: str, took: float, good: float, bad: float, oracle: float) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def test_a_candidate_that_is_as_far_ahead_is_counted_beside_the_hits() -> None:
 def test_parts_are_disjoint_and_have_the_same_share_of_rare_rows() -> None:
     fraud = np.arange(3_000) % 20 == 0
     table = pa.table({"x": np.arange(3_000), "fraud": fraud})
-    case = read_labelled_table(table, ColumnRoles(target="fraud"))
+    case = read_labelled_table(table, AdviseOptions(target="fraud"))
     one = CellSet(lambda: None, "fraud", "true", 40, 60)
     parts = parts_of(one, case, rng_for(1, "cells"))
     every = np.concatenate([parts.train, parts.test, parts.aside])

@@ -29,7 +29,7 @@ def test_shape_is_ks_for_numbers_and_total_variation_for_categories() -> None:
     errors = protocol.shape(*code(ROLES, REAL, MADE))
     # x: at 0 the shares at or below are 1/4 and 2/4; nowhere further apart. y: the same values.
     # c: a 2/4 against 3/4, b 2/4 against 0, c 0 against 1/4: half of 1/4 + 2/4 + 1/4. t: 1/4.
-    assert dict(zip(errors.of, errors.values)) == {"x": 0.25, "y": 0.0, "c": 0.5, "t": 0.25}
+    assert dict(zip(errors.names, errors.values)) == {"x": 0.25, "y": 0.0, "c": 0.5, "t": 0.25}
     assert errors.mean == 0.25
     assert errors.worst == ("c", 0.5)
 
@@ -38,13 +38,13 @@ def test_trend_of_two_numbers_is_half_the_difference_of_correlations() -> None:
     errors = protocol.trend(*code(ROLES, REAL, MADE))
     real = np.corrcoef([0, 1, 2, 10], [0, 1, 2, 3])[0, 1]
     made = np.corrcoef([0, 0, 1, 9], [3, 2, 1, 0])[0, 1]
-    assert dict(zip(errors.of, errors.values))["x ~ y"] == pytest.approx((real - made) / 2)
+    assert dict(zip(errors.names, errors.values))["x ~ y"] == pytest.approx((real - made) / 2)
 
 
 def test_trend_of_two_categories_is_the_distance_of_joint_tables() -> None:
     errors = protocol.trend(*code(ROLES, REAL, MADE))
     # real: a-yes, a-no, b-yes, b-no one quarter each; made: a-yes 3/4, c-no 1/4.
-    assert dict(zip(errors.of, errors.values))["c ~ t"] == 0.75
+    assert dict(zip(errors.names, errors.values))["c ~ t"] == 0.75
 
 
 def test_own_bins_depend_on_the_extremes_and_shared_bins_do_not() -> None:
@@ -52,7 +52,7 @@ def test_own_bins_depend_on_the_extremes_and_shared_bins_do_not() -> None:
     made = table([0.0, 4.9, 5.1, 11.0], [0.0] * 4, "abab")
     coded = code(ROLES, real, made)
     own, shared = (
-        dict(zip(errors.of, errors.values))["x ~ c"]
+        dict(zip(errors.names, errors.values))["x ~ c"]
         for errors in (protocol.trend(*coded), protocol.trend(*coded, "shared"))
     )
     # Edges of width 1.1 put 5.1 into bin 5 instead of 6: that row alone moves.
@@ -70,7 +70,7 @@ def test_the_largest_value_falls_into_an_eleventh_own_bin() -> None:
 def test_a_constant_column_has_no_correlation_and_is_left_out_of_the_mean() -> None:
     constant = table([1.0, 2.0], [7.0, 7.0], "aa")
     errors = protocol.trend(*code(ROLES, constant, constant))
-    assert np.isnan(dict(zip(errors.of, errors.values))["x ~ y"])
+    assert np.isnan(dict(zip(errors.names, errors.values))["x ~ y"])
     assert errors.mean == 0.0
 
 
@@ -104,7 +104,7 @@ def test_ties_count_half() -> None:
 def test_alpha_precision_and_beta_recall_by_hand() -> None:
     roles = Roles(("x", "c"), ("c",), "c", "a")
     real = pd.DataFrame({"x": [0.0, 1.0, 3.0, 10.0], "c": list("aaaa")})
-    reference = density.Reference.of(code(roles, real)[0])
+    reference = density.Reference.from_table(code(roles, real)[0])
     assert reference.to_other.tolist() == pytest.approx([0.1, 0.1, 0.2, 0.7])
     copied = density.alpha_beta(reference, code(roles, real, real)[1])
     # A copy lies within every radius as the real rows do, up to the steps of four rows.
@@ -119,7 +119,7 @@ def test_alpha_precision_and_beta_recall_by_hand() -> None:
 
 
 def test_alpha_beta_wants_equal_sizes() -> None:
-    reference = density.Reference.of(code(ROLES, REAL)[0])
+    reference = density.Reference.from_table(code(ROLES, REAL)[0])
     with pytest.raises(ValueError, match="as many"):
         density.alpha_beta(reference, code(ROLES, REAL, MADE.head(3))[1])
 
@@ -191,14 +191,14 @@ def test_leakage_of_a_copier_and_of_an_honest_generator() -> None:
         return table(list(rng.normal(size=n)), list(rng.normal(size=n)), "a" * n)
 
     members, control, fresh = code(ROLES, draw(400), draw(400), draw(400))
-    victims = privacy.Victims.of(members, control)
-    copier, honest = privacy.leakage(victims, members), privacy.leakage(victims, fresh)
+    targets = privacy.AttackTargets.from_halves(members, control)
+    copier, honest = privacy.leakage(targets, members), privacy.leakage(targets, fresh)
     assert (copier.dcr_share, copier.copies, copier.all_rows.auc) == (1.0, 1.0, 1.0)
     assert honest.copies == 0.0
     assert abs(honest.dcr_share - 0.5) < 4 * honest.dcr_error
     assert honest.all_rows.auc < 0.56
-    assert honest.isolated.upper > honest.isolated.auc
-    tied = privacy.leakage(victims, privacy.stack(members, control).take(np.array([0, 400])))
+    assert honest.outliers.upper > honest.outliers.auc
+    tied = privacy.leakage(targets, privacy.stack(members, control).take(np.array([0, 400])))
     assert (tied.dcr_share, tied.copies) == (0.5, 0.0)
 
 
@@ -216,14 +216,16 @@ def test_the_boosted_detector_has_an_interval_that_narrows_with_rows() -> None:
     def draw(n: int, shift: float) -> pd.DataFrame:
         return table(list(rng.normal(size=n) + shift), list(rng.normal(size=n)), "ab" * (n // 2))
 
-    small = detect.boosted_auc(*code(ROLES, draw(100, 0), draw(300, 0)), repeats=2)
-    large = detect.boosted_auc(*code(ROLES, draw(600, 0), draw(600, 0)), repeats=1)
+    small = detect.boosted_auc(*code(ROLES, draw(100, 0), draw(300, 0)), repeats=2, folds=3)
+    large = detect.boosted_auc(*code(ROLES, draw(400, 0), draw(400, 0)), repeats=1, folds=3)
     assert small.interval.low < 0.5 < small.interval.high
     assert large.interval.high - large.interval.low < small.interval.high - small.interval.low
-    assert detect.boosted_auc(*code(ROLES, draw(200, 0), draw(200, 3)), repeats=1).auc > 0.95
+    assert (
+        detect.boosted_auc(*code(ROLES, draw(200, 0), draw(200, 3)), repeats=1, folds=3).auc > 0.95
+    )
 
 
-def test_the_log_slip_is_taken_only_where_the_first_number_is_large() -> None:
+def test_the_log_error_is_taken_only_where_the_first_number_is_large() -> None:
     small, large = REAL, REAL.assign(x=REAL.x * 200)
     negative = large.assign(x=large.x - 1)
     taken = [mle.takes_logs(ROLES, code(ROLES, frame)[0]) for frame in (small, large, negative)]
@@ -245,7 +247,7 @@ def test_efficiency_learns_from_the_synthetic_rows_alone() -> None:
     assert wrong < 0.01
 
 
-def test_a_regression_is_scored_on_the_log_target_and_the_slip_is_in_the_choice_alone() -> None:
+def test_a_regression_is_scored_on_the_log_target_and_the_error_is_in_the_choice_alone() -> None:
     pytest.importorskip("xgboost", reason="xgboost is not installed")
     rng = np.random.default_rng(0)
     roles = Roles(("x", "y", "c"), ("c",), "y")
@@ -259,18 +261,18 @@ def test_a_regression_is_scored_on_the_log_target_and_the_slip_is_in_the_choice_
 
 def test_the_split_shuffles_the_shuffled_positions_again_when_a_level_is_missing() -> None:
     frame = pd.DataFrame({"c": ["only"] + ["b"] * 19})
-    train, holdout = sets.cut(frame, ("c",))
+    train, holdout = sets.split_rows(frame, ("c",))
     assert sorted([*train, *holdout]) == list(range(20))
     assert 0 in train
     first = np.arange(20)
     np.random.RandomState(1234).shuffle(first)
     lucky = frame.assign(c="b")
-    assert sets.cut(lucky, ("c",))[0].tolist() == first[:18].tolist()
+    assert sets.split_rows(lucky, ("c",))[0].tolist() == first[:18].tolist()
     missing = pd.DataFrame({"c": ["b"] * 20})
     missing.loc[first[19], "c"] = "only"
     again = first.copy()
     np.random.RandomState(1235).shuffle(again)
-    assert sets.cut(missing, ("c",))[0].tolist() == again[:18].tolist()
+    assert sets.split_rows(missing, ("c",))[0].tolist() == again[:18].tolist()
 
 
 def test_halves_are_disjoint_and_equal() -> None:

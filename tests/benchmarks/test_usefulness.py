@@ -35,14 +35,14 @@ def rows(said, about):
 
 def test_the_interval_is_that_of_a_t_test_where_rows_have_no_error():
     by_seed = np.array([0.01, 0.03, 0.02, 0.05, 0.04])
-    told = difference(by_seed, 0.0, 700)
+    found = difference(by_seed, 0.0, 700)
     reach = 2.776445 * np.std(by_seed, ddof=1) / np.sqrt(5)  # t of 4 degrees of freedom
-    assert (told.mean, told.high) == pytest.approx((0.03, 0.03 + reach), abs=1e-6)
+    assert (found.mean, found.high) == pytest.approx((0.03, 0.03 + reach), abs=1e-6)
 
 
 def test_the_interval_is_normal_where_seeds_agree():
-    told = difference(np.full(5, 0.02), 0.01, 100_000)
-    assert told.low == pytest.approx(0.02 - 1.96 * 0.01, abs=1e-4)
+    found = difference(np.full(5, 0.02), 0.01, 100_000)
+    assert found.low == pytest.approx(0.02 - 1.96 * 0.01, abs=1e-4)
     same = difference(np.zeros(3), 0.0, 10)
     assert (same.low, same.high) == (0, 0)
 
@@ -50,13 +50,13 @@ def test_the_interval_is_normal_where_seeds_agree():
 def test_hits_are_paired_by_row():
     better = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=bool)
     worse = np.array([[1, 0, 1, 0], [1, 0, 0, 0]], dtype=bool)
-    told = hit_difference(better, worse)
+    found = hit_difference(better, worse)
     # Every seed gains a quarter: only which rows are in the test is in doubt.
-    assert told.mean == 0.25
-    assert told.high > 0.25 > told.low
+    assert found.mean == 0.25
+    assert found.high > 0.25 > found.low
 
 
-def test_made_rows_count_what_they_weigh():
+def test_synthetic_rows_count_by_their_weight():
     real = rows(["play jazz"] * 3, "one") + rows(["play chess"] * 3, "two")
     made = rows(["play jazz"] * 30, "two")
     test = rows(["play jazz"], "one")
@@ -65,7 +65,7 @@ def test_made_rows_count_what_they_weigh():
     assert probabilities(real, (), 1.0, 10.0, test)[1] == ["one", "two"]
 
 
-def test_no_made_row_knows_of_the_rows_that_it_is_judged_by():
+def test_synthetic_rows_are_made_without_the_test_rows_of_a_fold():
     real = rows([f"text {i}" for i in range(10)], "one") + rows(
         [f"said {i}" for i in range(10)], "two"
     )
@@ -101,7 +101,7 @@ def test_copies_bring_no_new_text():
 
 
 @pytest.mark.usefixtures("shared_data")
-def test_real_texts_are_not_told_from_real_ones_and_made_ones_are():
+def test_words_separate_synthetic_texts_but_not_real_ones():
     train = snips("train")
     order = np.random.default_rng(3).permutation(len(train))[:1_000]
     one, other = ([train[i] for i in part] for part in np.split(order, 2))
@@ -125,7 +125,7 @@ def test_learned_rows_help_a_tagger_of_few_real_rows():
     train = snips("train")
     labels = sorted({mark["label"] for row in train for mark in row["marks"]})
     order = np.random.default_rng(5).permutation(len(train))
-    bench = TaggerBench.of([train[i] for i in order[:400]], labels)
+    bench = TaggerBench.from_rows([train[i] for i in order[:400]], labels)
     real = some_of_each([train[i] for i in order[400:]], 10, np.random.default_rng(6))
     alone = bench.found([real], 0)
     mixed = bench.found([real, learned(10, None, "learned").make(real, 0)], 0)
@@ -140,7 +140,7 @@ def test_the_page_is_that_of_the_figures(found):
     assert blocks_of((HERE / "USEFULNESS.md").read_text("utf-8")) == blocks(found, checked)
 
 
-def test_a_goal_that_is_missed_is_told(found):
+def test_a_missed_goal_is_marked(found):
     before = [line for line in goals(found).splitlines() if "**no**" in line]
     worse = copy.deepcopy(found)
     worse["banking"]["arms"]["learned, with lists of phrases"]["gain"]["low"] = -0.001

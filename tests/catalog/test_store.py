@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from twinset.catalog import Catalog, Version
+from twinset.catalog import Catalog, Version, store
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Label, Taxonomy
 from twinset.core.errors import CatalogError, RecipeError
@@ -103,7 +103,7 @@ def test_references(catalog: Catalog) -> None:
 def test_an_ambiguous_digest_is_refused(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     one = catalog.register("a", [people()], CARD)
     two = catalog.register("b", [people(5)], CARD)
-    monkeypatch.setattr(catalog, "_by_digest", lambda prefix: [one, two])
+    monkeypatch.setattr(store, "versions_by_digest", lambda *_: [one, two])
     with pytest.raises(
         CatalogError, match="more than one digest begins with 'abcdef'; got a@1, b@1"
     ):

@@ -75,10 +75,16 @@ def people(rows: int = 240) -> pa.Table:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: people.csv, its recipe, nothing else."""
-    pyarrow.csv.write_csv(people(), tmp_path / "people.csv")
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(make_folder(tmp_path))
     return tmp_path
+
+
+def make_folder(path: Path) -> Path:
+    """Write people.csv and its recipe into a folder."""
+    path.mkdir(exist_ok=True)
+    pyarrow.csv.write_csv(people(), path / "people.csv")
+    (path / "recipe.yaml").write_text(RECIPE)
+    return path
 
 
 def listing(folder: Path, without: Sequence[str] = ()) -> dict[str, str]:

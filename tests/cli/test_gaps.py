@@ -82,7 +82,7 @@ def test_what_no_real_row_teaches_is_not_asked_for(lacking: Path, twinset: Twins
     want = ["--want", "region = south and age >= 95: 0.05"]
     found = json.loads(twinset("gaps", "real.csv", "real.csv", *want, "--json").out)
     assert found["missing"][0]["rows"] == 0
-    assert found["missing"][0]["hindrance"] == "no real rows to learn from"
+    assert found["missing"][0]["obstacle"] == "no real rows to learn from"
     assert found["recipe"] == ""
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 HEAVY = (
     "numpy",
     "pyarrow",
@@ -42,14 +40,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert not found & {*HEAVY, "cyclopts", "rich", "yaml"}
 
 
-@pytest.mark.parametrize("words", [("--help",), (), ("--version",), ("list",)])
-def test_what_needs_no_parsing_imports_no_argument_parser(words: tuple[str, ...]) -> None:
-    assert not _imported_by(_command(*words)) & {*HEAVY, "cyclopts", "rich", "yaml"}
+def test_what_needs_no_parsing_imports_no_argument_parser() -> None:
+    for words in [("--help",), (), ("--version",), ("list",)]:
+        assert not _imported_by(_command(*words)) & {*HEAVY, "cyclopts", "rich", "yaml"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_help_and_list_import_nothing_heavy() -> None:
+    for words in [
         ("list",),
         ("list", "metric", "--json"),
         ("run", "--help"),
@@ -60,10 +57,8 @@ def test_what_needs_no_parsing_imports_no_argument_parser(words: tuple[str, ...]
         ("sets", "--help"),
         ("schema", "--help"),
         ("paraphrase", "--help"),
-    ],
-)
-def test_help_and_list_import_nothing_heavy(words: tuple[str, ...]) -> None:
-    assert not _imported_by(_command(*words)) & set(HEAVY)
+    ]:
+        assert not _imported_by(_command(*words)) & set(HEAVY)
 
 
 def test_show_imports_no_optional_library() -> None:

@@ -34,7 +34,7 @@ def test_the_plan_makes_what_the_real_set_lacks():
     plan = plan_scenes(FACTORS, real=real(), at_least=2)
     # Day with clear and fog came four times each; night with rain once; dusk is no level of the plan.
     assert plan.n_met_before == 2
-    assert (plan.n_met, plan.n_wanted) == (6, 6)
+    assert (plan.n_met, plan.n_planned) == (6, 6)
     made = sorted((row["light"], row["weather"]) for row in plan.rows)
     assert made == [("day", "rain")] * 2 + [("night", "clear")] * 2 + [("night", "fog")] * 2 + [
         ("night", "rain")
@@ -87,7 +87,7 @@ def test_wrong_plans_are_told():
         plan_scenes(FACTORS, forbidden=[{"light": "day"}, {"light": "night"}])
     for most in (-3, 0):
         with pytest.raises(ParameterError, match="'most' is out of its range"):
-            plan_scenes(FACTORS, most=most)
+            plan_scenes(FACTORS, max_scenes=most)
     with pytest.raises(UnknownNameError, match="did you mean 'weather'"):
         plan_scenes(FACTORS, forbidden=[{"wether": "fog"}])
     with pytest.raises(UnknownNameError, match="hail"):
@@ -178,7 +178,7 @@ def test_a_recipe_begins_where_the_model_errs(recipe: Path) -> None:
 def test_scenes_beyond_the_plan_come_where_the_model_errs(recipe: Path) -> None:
     changes = ["generate.0.cover.most=null", "generate.0.cover.least=1000"]
     (plan,) = plans(recipe, overrides=changes).values()
-    assert (len(plan.rows), plan.n_met, plan.n_wanted) == (1000, 6, 6)
+    assert (len(plan.rows), plan.n_met, plan.n_planned) == (1000, 6, 6)
     foggy = sum(row["weather"] == "fog" for row in plan.rows)
     by_weather = error_weights(read_dataset(Path("told.csv")), FACTORS, "hit")[1]
     assert foggy / 1000 == pytest.approx(by_weather[1] / by_weather.sum(), abs=0.04)
@@ -187,7 +187,7 @@ def test_scenes_beyond_the_plan_come_where_the_model_errs(recipe: Path) -> None:
 
 def test_scenes_beyond_the_plan_are_even_without_predictions_and_never_forbidden() -> None:
     ban = {"light": "night", "weather": "rain"}
-    plan = plan_scenes(FACTORS, least=600, forbidden=[ban])
+    plan = plan_scenes(FACTORS, min_scenes=600, forbidden=[ban])
     assert len(plan.rows) == 600
     assert not any(row["light"] == "night" and row["weather"] == "rain" for row in plan.rows)
     clear = sum(row["weather"] == "clear" for row in plan.rows)

@@ -49,10 +49,10 @@ def assert_held(real: Dataset, made: Dataset, n: int, where: Where | None = None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", ["tabular.marginals", "tabular.copula"])
-@pytest.mark.parametrize("batch", range(8))
+@pytest.mark.parametrize("batch", range(2))
 def test_random_rule_sets_hold_on_random_tables(batch: int, use: str) -> None:
-    # Two generators x 8 batches x 10 sets. Independent columns break nearly every rule.
-    for seed in range(10 * batch, 10 * batch + 10):
+    # Two generators x 2 batches x 20 sets. Independent columns break nearly every rule.
+    for seed in range(20 * batch, 20 * batch + 20):
         rng = rng_for(seed, "rule sets", use)
         data = random_table(rng, int(rng.integers(60, 800)))
         real = with_rules(data, random_rules(data, rng, int(rng.integers(2, 11))))
@@ -118,7 +118,7 @@ def test_what_was_mended_is_counted_in_the_rows_that_are_delivered() -> None:
     assert 300 < moved <= 350
     assert (redrawn, borrowed) == (0, 0)
     assert 5 < counts["predicate(gross > 30 or kind = 'x')"][1] < 200
-    assert "Rule sum(gross, net, tax) was mended; of 350 rows" in into.tally.notes()[0]
+    assert "Rule sum(gross, net, tax) was repaired; of 350 rows" in into.tally.notes()[0]
 
 
 def test_keys_are_unique_over_all_parts_of_a_set() -> None:

@@ -33,4 +33,4 @@ def test_settings_as_yaml_writes_them(use, settings, where):
     from twinset.core.seeding import rng_for
 
     fitted = build("generator", use, settings).fit(None, rng_for(0, "fit"))
-    assert len(fitted.sample(3, rng_for(0, "draw"), Where.of(where))) == 3
+    assert len(fitted.sample(3, rng_for(0, "draw"), Where.from_value(where))) == 3

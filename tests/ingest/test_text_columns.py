@@ -11,7 +11,7 @@ import pytest
 from twinset import evaluate
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import SchemaError
-from twinset.ingest.text_columns import text_sides
+from twinset.ingest.text_columns import reduce_to_texts
 from twinset.io import read_dataset, write_dataset
 
 CITIES = ("Rome", "Paris", "Oslo", "Bern", "Lima")
@@ -65,7 +65,7 @@ def test_a_rasa_file_stands_beside_its_json_lines() -> None:
 def test_columns_are_brought_to_the_names_of_the_real_set() -> None:
     data = write("real", rows(text="said", label="intent"))
     path = rasa("other", data, "intent")
-    sides = text_sides(data, "real.jsonl", (path, None), "intent")
+    sides = reduce_to_texts(data, "real.jsonl", (path, None), "intent")
     (made, none) = sides.others
     assert none is None
     assert sides.real.schema.names == ("said", "spans", "intent")
@@ -78,7 +78,7 @@ def test_which_column_holds_the_labels_must_be_clear() -> None:
     data = write("real", rows(text="said", label="intent"))
     path = rasa("other", data, "intent")
     with pytest.raises(SchemaError, match="got intent, template; name it as the target"):
-        text_sides(data, "real.jsonl", (path,), None)
+        reduce_to_texts(data, "real.jsonl", (path,), None)
 
 
 def test_examples_without_any_entity_have_empty_spans() -> None:
@@ -86,11 +86,11 @@ def test_examples_without_any_entity_have_empty_spans() -> None:
     Path("bare.yml").write_text(
         "nlu:\n- intent: air\n  examples: |\n    - fly home\n    - fly out\n"
     )
-    (made,) = text_sides(data, "real.jsonl", (Path("bare.yml"),), None).others
+    (made,) = reduce_to_texts(data, "real.jsonl", (Path("bare.yml"),), None).others
     assert made["spans"].to_pylist() == [[], []]
 
 
 def test_without_a_rasa_file_nothing_changes() -> None:
     data = write("real", rows())
-    sides = text_sides(data, "real.jsonl", ("real.jsonl", None), None)
+    sides = reduce_to_texts(data, "real.jsonl", ("real.jsonl", None), None)
     assert (sides.real, sides.others, sides.notes) == (data, ("real.jsonl", None), ())

@@ -53,7 +53,7 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         "privacy.exact_copies",
     )
     chosen = [(name, build("metric", name, {})) for name in names]
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: chosen)
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: chosen)
     made = {"real": 200, "holdout": 200, "good": 200}
     paths = {
         name: written(tmp_path / f"{name}.jsonl", sentences(n, i))

@@ -274,7 +274,7 @@ def test_an_unknown_column_in_the_condition_is_the_users_mistake() -> None:
 
 
 def test_a_missing_library_is_not_measurable_and_other_faults_are_not_hidden() -> None:
-    absent = Sizes(seen=[], error=lambda: MissingExtraError.of("cv2", "image"))
+    absent = Sizes(seen=[], error=lambda: MissingExtraError.for_library("cv2", "image"))
     score = scores_of(people(50, 4), metrics=[("toy", absent)])["toy"]
     assert score.reason.startswith("this needs the library 'cv2'")
     with pytest.raises(ZeroDivisionError):

@@ -193,7 +193,7 @@ def test_candidates_are_compared_by_the_embedders_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     metrics = [m for m in default_metrics({"image", "category"}) if m[0] in _TWO]
-    monkeypatch.setattr("twinset.workflows.evaluate.default_metrics", lambda kinds, **_: metrics)
+    monkeypatch.setattr("twinset.workflows.evaluation.default_metrics", lambda kinds, **_: metrics)
     real, made = (
         pictures(60, 1).records,
         {n: pictures(60, s).records for n, s in (("a", 2), ("b", 3))},

@@ -49,7 +49,7 @@ def changed(old: str, new: str) -> str:
 def test_a_whole_recipe_is_read() -> None:
     recipe = parse_recipe(SMALL, base=Path("/data"))
     assert (recipe.name, recipe.seed, recipe.brief.target) == ("card-fraud", 7, "Class")
-    assert recipe.brief.positive_label == "1"
+    assert recipe.brief.positive == "1"
     assert recipe.brief.want == {"1": 5000}
     assert recipe.source.schema_["Time"].role == "time"
     assert recipe.source_name == "ulb"
@@ -156,9 +156,9 @@ def test_a_fault_is_told_with_line_path_and_hint(text: str, place: str, words: s
         ("a: " + "[" * 40 + "]" * 40, "nested too deep"),
         ("a: " + "[" * 100_000, "nested too deep"),
         ("a: &a 1\nb: [" + "*a, " * 30 + "]", "too many aliases"),
-        ("a: &a [*a]", "unfold to too many values"),
-        ("a: &a [" + "1," * 20_000 + "]\nb: [*a, *a, *a]", "unfold to too many values"),
-        ("a: &a [*a, *a, *a, *a]", "unfold to too many values"),
+        ("a: &a [*a]", "expand to too many values"),
+        ("a: &a [" + "1," * 20_000 + "]\nb: [*a, *a, *a]", "expand to too many values"),
+        ("a: &a [*a, *a, *a, *a]", "expand to too many values"),
         ("a" * 1_100_000, "too large"),
         ("a: " + "9" * 5000, "cannot be read as int"),
     ],

@@ -88,9 +88,10 @@ def test_rules_hold_in_what_is_delivered_and_the_work_is_told() -> None:
     catalog = Catalog(Path("catalogue"))
     card = catalog.card(catalog.find("shop.marginals"))
     assert any(
-        note.startswith("Rule sum(total, net, tax) was mended; of 250 rows") for note in card.notes
+        note.startswith("Rule sum(total, net, tax) was repaired; of 250 rows")
+        for note in card.notes
     )
-    assert "was mended" in result.report_path.read_text()
+    assert "was repaired" in result.report_path.read_text()
 
 
 @pytest.mark.usefixtures("orders")
@@ -104,7 +105,7 @@ def test_varied_rows_keep_the_rules_too() -> None:
         assert not violations(rule, made).any(), rule
     catalog = Catalog(Path("catalogue"))
     (version,) = (v for v in catalog.sets() if v.name == "shop.jitter")
-    assert any("sum(total, net, tax) was mended" in note for note in catalog.card(version).notes)
+    assert any("sum(total, net, tax) was repaired" in note for note in catalog.card(version).notes)
 
 
 @pytest.mark.usefixtures("orders")
@@ -119,11 +120,11 @@ def test_a_twin_of_a_set_with_rules_keeps_them(orders: pa.Table, tmp_path: Path)
     real = replace(real, schema=replace(real.schema, rules=rules_from_json(RULES)))
     result = twinset.twin(real, use="tabular.marginals", rows=120, seed=2)
     assert not any(violations(rule, result.synthetic).any() for rule in real.schema.rules)
-    assert any("was mended" in note for note in result.synthetic.card.notes)
+    assert any("was repaired" in note for note in result.synthetic.card.notes)
     assert "All 5 rules hold in all 120 synthetic rows." in result.report.notes
     written = twinset.twin(real, tmp_path / "t.csv", use="tabular.marginals", rows=120, seed=2)
     assert written.synthetic.digest == result.synthetic.digest
-    assert any("was mended" in n for n in json.loads(written.paths["note"].read_text())["notes"])
+    assert any("was repaired" in n for n in json.loads(written.paths["note"].read_text())["notes"])
 
 
 def test_the_report_counts_rules_that_are_broken_by_other_means(orders: pa.Table) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 import twinset as tw
 from twinset.core.seeding import rng_for
-from twinset.report.advice import Advice
-from twinset.report.advice_model import Measure
+from twinset.report.advice import Advice, Measure
 from twinset.report.figures.line_charts import Axis, Line, chart, even_ticks
 
 VOID = {"meta", "link", "br"}
@@ -68,30 +67,25 @@ def test_the_page_holds_every_part(advice: Advice) -> None:
     assert advice.sentence.replace("'", "&#39;") in page
 
 
-@pytest.mark.parametrize(
-    ("interval", "higher", "verdict"),
-    [
+def test_a_verdict_is_said_only_if_the_interval_lies_clear_of_zero() -> None:
+    for interval, higher, verdict in [
         ((0.01, 0.03), True, "helps"),
         ((-0.03, -0.01), True, "hurts"),
         ((-0.01, 0.03), True, "no evidence"),
         ((-9.0, -1.0), False, "helps"),
         ((1.0, 9.0), False, "hurts"),
-    ],
-)
-def test_a_verdict_is_said_only_if_the_interval_lies_clear_of_zero(
-    interval: tuple[float, float], higher: bool, verdict: str
-) -> None:
-    measure = Measure(
-        name="m",
-        title="m",
-        none=0.5,
-        none_interval=(0.4, 0.6),
-        other=0.5,
-        difference=0.0,
-        interval=interval,
-        higher_is_better=higher,
-    )
-    assert measure.verdict == verdict
+    ]:
+        measure = Measure(
+            name="m",
+            title="m",
+            none=0.5,
+            none_interval=(0.4, 0.6),
+            other=0.5,
+            difference=0.0,
+            interval=interval,
+            higher_is_better=higher,
+        )
+        assert measure.verdict == verdict
 
 
 def test_points_lie_where_the_axes_say() -> None:

@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 
 from tests.report.conftest import components
-from twinset.report import CandidateReport
+from twinset.report.candidates import CandidateReport
 
 HOSTILE = "<script>window.hacked=1</script>"
 FAMILIES = ("gap", "coverage", "utility", "privacy")
@@ -49,9 +49,9 @@ def test_the_one_that_is_ahead_and_has_nothing_against_it_is_taken(candidates):
 
 def test_equal_verdicts_and_touching_intervals_recommend_nobody(candidates):
     found = candidates({"a": ALL_GOOD, "b": ALL_GOOD}).recommendation
-    assert (found.candidate, found.mark) == (None, "unclear")
+    assert (found.candidate, found.mark) == (None, "inconclusive")
     assert found.text == (
-        "Neither a nor b can be recommended over the other: they cannot be told apart."
+        "Neither a nor b can be recommended over the other: they cannot be distinguished."
     )
 
 
@@ -72,7 +72,7 @@ def test_each_ahead_in_something_recommends_nobody_and_says_in_what(candidates):
 def test_a_leaking_candidate_is_never_taken_however_good_it_is(candidates):
     poor = ("different", "different", "different", "as good as real")
     found = candidates({"copy": LEAKS, "poor": poor}).recommendation
-    assert (found.candidate, found.mark) == ("poor", "unclear")
+    assert (found.candidate, found.mark) == ("poor", "inconclusive")
     assert found.text == (
         "poor is the best of these: copy shows signs of leaking; but it is different from real rows, "
         "it misses something and it does not help."
@@ -86,21 +86,23 @@ def test_what_was_not_measured_or_decided_is_said(candidates):
     worse = ("different", "cannot tell", "as good as real", "not measurable")
     found = candidates({"a": better, "b": worse}).recommendation
     assert found.text.endswith("; but coverage is undecided and privacy is not measured.")
-    assert found.mark == "unclear"
+    assert found.mark == "inconclusive"
 
 
-@pytest.mark.parametrize("one", list(product(VERDICTS, repeat=4)))
-def test_take_is_said_only_where_every_verdict_is_good(candidates, one):
-    for other in (ALL_GOOD, LEAKS, ("not measurable",) * 4):
-        report = candidates({"a": one, "b": other})
-        found = report.recommendation
-        if found.candidate is not None:
-            marks = [s.mark for s in report.verdicts[found.candidate].values()]
-            assert marks[3] != "bad"
-            assert (
-                found.text.startswith("Take ") == (set(marks) == {"good"}) == (found.mark == "good")
-            )
-        assert found.text.endswith(".")
+def test_take_is_said_only_where_every_verdict_is_good(candidates):
+    for one in product(VERDICTS, repeat=4):
+        for other in (ALL_GOOD, LEAKS, ("not measurable",) * 4):
+            report = candidates({"a": one, "b": other})
+            found = report.recommendation
+            if found.candidate is not None:
+                marks = [s.mark for s in report.verdicts[found.candidate].values()]
+                assert marks[3] != "bad"
+                assert (
+                    found.text.startswith("Take ")
+                    == (set(marks) == {"good"})
+                    == (found.mark == "good")
+                )
+            assert found.text.endswith(".")
 
 
 def test_answers_group_the_candidates_by_verdict(candidates):
@@ -171,7 +173,7 @@ def test_pictures_that_are_unlike_real_ones_are_said_before_the_advice(candidate
     blurred = score("gap.image_properties", "different", findings=parts)
     scores = {name: (*own, blurred) for name, own in report.scores.items()}
     found = replace(report, scores=scores).recommendation
-    assert found.mark == "unclear"
+    assert found.mark == "inconclusive"
     assert found.text.startswith(
         "Mind of a that its images are unlike real ones in sharpness. a is"
     )

@@ -14,7 +14,7 @@ def test_verdict_gates_scores_and_notes_are_there(people, score):
     scores = [score("privacy.exact_copies", value=0.5), score("gap.marginals", "different")]
     gates = apply_gates(scores, {"privacy.exact_copies": {"max": 0}})
     text = markdown(people, scores, gates, notes=["read with care"])
-    assert text.startswith("## towns\n\n| what to use it for | answer | why |")
+    assert text.startswith("## towns\n\n| what to use it for | answer | reason |")
     assert "\n\n- ❌ **How far from real?** Different" in text
     assert (
         "| ❌ | exact copies of training rows<br>`privacy.exact_copies` | at most 0 | 0.500 |"

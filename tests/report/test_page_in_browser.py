@@ -16,7 +16,8 @@ from twinset.core.findings import (
     PairDistances,
 )
 from twinset.measurement.plan_coverage import measure_plan_coverage
-from twinset.report import CandidateReport, apply_gates, build_report
+from twinset.report import apply_gates, build_report
+from twinset.report.candidates import CandidateReport
 
 pytestmark = pytest.mark.browser
 
@@ -123,8 +124,8 @@ def test_a_real_browser_shows_every_part_without_complaint(
     assert ground == ("rgb(18, 20, 22)" if dark else "rgb(247, 247, 245)")
     assert page.evaluate("window.hacked === undefined && !document.querySelector('script')")
     if kind == "media":
-        assert page.evaluate("document.querySelectorAll('#images .picture').length") == 24
-        assert page.evaluate("document.querySelectorAll('#confident .picture').length") == 3
+        assert page.evaluate("document.querySelectorAll('#images .sample').length") == 24
+        assert page.evaluate("document.querySelectorAll('#confident .sample').length") == 3
         assert page.evaluate("document.querySelectorAll('#texts mark').length") == 20
     assert page.requests() == [file.as_uri()]
     assert page.complaints() == []

@@ -45,7 +45,7 @@ def test_real_rows_count_only_where_the_plan_says_so() -> None:
     assert sentence.text.startswith("No: 9 of 12 pairs of levels of light, sky and size come once")
     assert "Rarest: light = day and sky = clear (never)" in sentence.text
     assert "real rows do not count" in plan_rule(held())
-    assert "no real row tells" in plan_rule(held(real=None))
+    assert "no real row has" in plan_rule(held(real=None))
 
 
 def test_what_never_comes_is_not_wanted() -> None:
@@ -56,27 +56,31 @@ def test_what_never_comes_is_not_wanted() -> None:
 
 def test_conditions_that_lack_most_come_first() -> None:
     groups = plan_groups(held(at_least=2))
-    assert (groups[0].conditions, groups[0].wanted, groups[0].synthetic) == (("light", "sky"), 4, 0)
+    assert (groups[0].conditions, groups[0].planned, groups[0].synthetic) == (
+        ("light", "sky"),
+        4,
+        0,
+    )
     assert groups[0].real == 1  # day and clear, 6 rows
     by_level = plan_groups(held(strength=1))
-    assert all((g.wanted, g.synthetic) == (2, 2) for g in by_level)
+    assert all((g.planned, g.synthetic) == (2, 2) for g in by_level)
 
 
 def test_the_map_frames_what_misses_the_rule() -> None:
     figure = str(plan_figure(held()))
-    assert len(re.findall('class="made"', figure)) == 12
-    assert len(re.findall('class="there"', figure)) == 12
-    assert len(re.findall('class="lacks"', figure)) == 3
-    assert "light = night and sky = fog: 1 made, 0 real" in figure
-    assert 'class="there"' not in str(plan_figure(held(real=None)))
+    assert len(re.findall('class="planned-synthetic"', figure)) == 12
+    assert len(re.findall('class="planned-real"', figure)) == 12
+    assert len(re.findall('class="rare"', figure)) == 3
+    assert "light = night and sky = fog: 1 synthetic, 0 real" in figure
+    assert 'class="planned-real"' not in str(plan_figure(held(real=None)))
     assert plan_figure(held(strength=1)) == ""
 
 
 def test_a_square_of_triples_is_their_rarest() -> None:
     figure = str(plan_figure(held(strength=3, real=None)))
     # night with fog: small came once, large never.
-    assert "light = night and sky = fog and size = large: 0 made" in figure
-    assert len(re.findall('class="lacks"', figure)) == 12
+    assert "light = night and sky = fog and size = large: 0 synthetic" in figure
+    assert len(re.findall('class="rare"', figure)) == 12
 
 
 def test_a_page_shows_the_plan_first_and_the_json_every_count() -> None:

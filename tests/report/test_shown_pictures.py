@@ -23,7 +23,7 @@ SCHEMA = Schema((Field(name="image", kind="image"), Field(name="light", kind="ca
 def pictures(greys: list[int], light: list[str], **card: object) -> Dataset:
     cells = [{"bytes": encode_png(np.full((8, 8), g, np.uint8)), "path": None} for g in greys]
     table = pa.table({"image": pa.array(cells, BLOB), "light": light})
-    return Dataset.from_arrow(table, SCHEMA, Card(name="pictures", **card))  # type: ignore[arg-type]
+    return Dataset.from_arrow(table, SCHEMA, Card(name="samples", **card))  # type: ignore[arg-type]
 
 
 REAL = pictures([1, 2], ["day", "night"], origin="real")
@@ -45,13 +45,13 @@ def test_a_real_picture_is_not_shown_even_where_the_condition_leaves_it_out(scor
     assert len(report.examples.images) == 1
     html = report.to_html()
     assert "Images that look least real" in html
-    assert html.count('<svg class="picture pixels"') == 3
+    assert html.count('<svg class="sample pixels"') == 3
 
 
 def test_pictures_made_from_real_ones_are_not_shown(score) -> None:
     made = replace(MADE, card=Card(name="varied", origin="augmented"))
     report = page(score, made)
     assert report.examples.confident == {}
-    assert 'class="picture' not in report.to_html()
+    assert 'class="sample' not in report.to_html()
     assert "Rows that look least real" in report.to_html()
     assert sorted(page(score, made, show_real_rows=True).examples.confident) == [1, 2, 3]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,9 +122,8 @@ def test_an_honest_generator_passes() -> None:
     check_generator(Honest(), example_dataset(TABULAR_KINDS, rows=30, seed=4, missing=False))
 
 
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
+def test_a_broken_promise_of_a_generator_is_caught() -> None:
+    for fault, sentence in [
         ("own rng", "gave other bytes"),
         ("memory", "asked twice"),
         ("global state", "random state of python"),
@@ -139,11 +137,9 @@ def test_an_honest_generator_passes() -> None:
         ("extra column", "outside the schema"),
         ("wrong type", "its schema says"),
         ("takes anything", "was not refused"),
-    ],
-)
-def test_a_broken_promise_of_a_generator_is_caught(fault: str, sentence: str) -> None:
-    with pytest.raises(AssertionError, match=sentence):
-        check_generator(Honest(fault=fault))
+    ]:
+        with pytest.raises(AssertionError, match=sentence):
+            check_generator(Honest(fault=fault))
 
 
 def test_a_changed_input_is_caught() -> None:
@@ -151,30 +147,23 @@ def test_a_changed_input_is_caught() -> None:
         input_unmutated(Honest(fault="input changed"), example_dataset(TABULAR_KINDS))
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"), [("crash on one row", ZeroDivisionError), ("crash on missing", ValueError)]
-)
-def test_a_crash_on_hard_data_is_no_refusal(fault: str, kind: type[Exception]) -> None:
-    with pytest.raises(kind):
-        check_generator(Honest(fault=fault))
+def test_a_crash_on_hard_data_is_no_refusal() -> None:
+    for fault, kind in [("crash on one row", ZeroDivisionError), ("crash on missing", ValueError)]:
+        with pytest.raises(kind):
+            check_generator(Honest(fault=fault))
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
+def test_a_class_that_is_not_written_as_asked_is_caught() -> None:
+    for change, sentence in [
         (lambda: dataclass(kw_only=True, unsafe_hash=True)(type("A", (), {})), "frozen dataclass"),
         (lambda: _variant(kinds=frozenset({"nonsense"})), "unknown kinds"),
         (lambda: _variant(kinds=frozenset()), "'kinds' is empty"),
         (lambda: _variant(chunk_rows=0), "'chunk_rows'"),
         (lambda: _variant(note=None), "'note' is of a wrong type"),
         (lambda: _variant(__doc__="no full stop"), "short sentence"),
-    ],
-)
-def test_a_class_that_is_not_written_as_asked_is_caught(
-    change: Callable[[], type], sentence: str
-) -> None:
-    with pytest.raises(AssertionError, match=sentence):
-        written_as_the_contract_asks(change()(), None)
+    ]:
+        with pytest.raises(AssertionError, match=sentence):
+            written_as_the_contract_asks(change()(), None)
 
 
 def _variant(**facts: Any) -> type:
@@ -224,9 +213,8 @@ def test_an_honest_augmenter_passes() -> None:
     check_augmenter(Shift)
 
 
-@pytest.mark.parametrize(
-    ("fault", "sentence"),
-    [
+def test_a_broken_promise_of_an_augmenter_is_caught() -> None:
+    for fault, sentence in [
         ("one parameter", "entries for"),
         ("nothing varies", "two streams gave the same rows"),
         ("own rng", "other parameters"),
@@ -235,11 +223,9 @@ def test_an_honest_augmenter_passes() -> None:
         ("no parents", "do not say what they were made from"),
         ("wrong parents", "wrong parents"),
         ("rows lost", "asked for"),
-    ],
-)
-def test_a_broken_promise_of_an_augmenter_is_caught(fault: str, sentence: str) -> None:
-    with pytest.raises(AssertionError, match=sentence):
-        check_augmenter(Shift(fault=fault))
+    ]:
+        with pytest.raises(AssertionError, match=sentence):
+            check_augmenter(Shift(fault=fault))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,9 +266,8 @@ def test_an_honest_metric_passes() -> None:
     check_metric(Means(), example_comparison({"number"}, rows=20))
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "sentence"),
-    [
+def test_a_broken_promise_of_a_metric_is_caught() -> None:
+    for fault, kind, sentence in [
         ("own rng", AssertionError, "other numbers"),
         ("cache", AssertionError, "filled cache"),
         ("candidate kept", AssertionError, "another candidate left in the cache"),
@@ -291,22 +276,18 @@ def test_an_honest_metric_passes() -> None:
         ("no reason", AssertionError, "must say why"),
         ("facts", TypeError, "JSON"),
         ("crash", ZeroDivisionError, None),
-    ],
-)
-def test_a_broken_promise_of_a_metric_is_caught(
-    fault: str, kind: type[Exception], sentence: str | None
-) -> None:
-    with pytest.raises(kind, match=sentence):
-        check_metric(Means(fault=fault))
+    ]:
+        with pytest.raises(kind, match=sentence):
+            check_metric(Means(fault=fault))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_example_sets_are_valid_for_every_kind(kind: str) -> None:
-    for rows in (0, 1, 30):
-        made = example_dataset({kind}, rows=rows)
-        check_valid(made, rows)
-        assert kind in made.schema.kinds
-    assert example_dataset({kind}).digest == example_dataset({kind}).digest
+def test_example_sets_are_valid_for_every_kind() -> None:
+    for kind in KINDS:
+        for rows in (0, 1, 30):
+            made = example_dataset({kind}, rows=rows)
+            check_valid(made, rows)
+            assert kind in made.schema.kinds
+        assert example_dataset({kind}).digest == example_dataset({kind}).digest
 
 
 def test_example_images_maps_and_boxes_speak_of_the_same_squares() -> None:

@@ -82,10 +82,10 @@ def test_what_few_real_images_show_can_be_asked_for_by_pasting(sets) -> None:
     found = twinset.gaps(real, made, want=rare)
     gap = found.missing[0]
     assert gap.declared
-    assert gap.obstacle == ""
+    assert gap.obstacle is None
     assert gap.rows > 0
     none = twinset.gaps(real, made, want={"\"objects 'bolt'\" >= 5 and site = west": 0.1})
-    assert none.missing[0].obstacle == "no real rows to learn from"
+    assert none.missing[0].obstacle == "no real rows"
 
 
 def test_slices_of_columns_choose_the_images_below(sets, tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_scenes_fill_their_own_conditions(tmp_path: Path, monkeypatch: pytest.Mo
 def test_settings_of_scenes_are_taken_over_from_their_card() -> None:
     classes = {"bolt": {"shape": "star"}, "nut": {"shape": "circle"}}
     real = scenes(60, 3, classes=classes, factors={"light": ["day", "night"]})
-    told = Filler.of(None, real, [real.card])
+    told = Filler.from_sets(None, real, [real.card])
     assert told.name == "image.scenes"
     assert "main_class" in (told.columns or ())
     assert told.settings["classes"] == classes
-    untold = Filler.of("image.scenes", real)
+    untold = Filler.from_sets("image.scenes", real)
     assert "main_class" not in (untold.columns or ())
     assert "light" in (untold.columns or ())
 
@@ -153,7 +153,7 @@ def test_settings_of_scenes_are_taken_over_from_their_card() -> None:
 def test_what_cannot_be_pasted_is_told(sets) -> None:
     real, _ = sets
     with pytest.raises(SchemaError, match=r"cannot make rows of this set; got image, site"):
-        Filler.of("image.copy_paste", real.select(["image", "site"]))
+        Filler.from_sets("image.copy_paste", real.select(["image", "site"]))
 
 
 def test_a_slice_that_no_real_image_shows_counts_in_the_slices_that_hold_it(sets) -> None:

@@ -65,14 +65,14 @@ def real(tmp_path: Path) -> Path:
 def test_a_fifth_is_locked_away_and_every_label_keeps_its_share() -> None:
     table = name_target(open_table(people(500)), "label")
     parts = split_holdout(table, 0.2, seed=4)
-    assert len(parts.locked) == 100
+    assert len(parts.holdout_rows) == 100
     assert len(parts.train) == 400
     share = float(np.mean(np.array(table.records["label"].to_pylist()) == "yes"))
     locked = float(np.mean(np.array(parts.holdout.records["label"].to_pylist()) == "yes"))
     assert abs(share - locked) < 0.01
     again = split_holdout(table, 0.2, seed=4)
-    assert again.locked.tolist() == parts.locked.tolist()
-    assert split_holdout(table, 0.2, seed=5).locked.tolist() != parts.locked.tolist()
+    assert again.holdout_rows.tolist() == parts.holdout_rows.tolist()
+    assert split_holdout(table, 0.2, seed=5).holdout_rows.tolist() != parts.holdout_rows.tolist()
 
 
 def test_the_generator_never_sees_a_locked_row(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,13 +254,15 @@ def test_a_digest_depends_on_seed_and_on_every_value() -> None:
     table = open_table(people(30))
     changed = people(30).set_column(1, "age", pa.array([1, *people(30)["age"].to_pylist()[1:]]))
     digests = {
-        Seal.of(table, 0).real_digest,
-        Seal.of(table, 1).real_digest,
-        Seal.of(open_table(changed), 0).real_digest,
+        Seal.from_rows(table, 0).real_digest,
+        Seal.from_rows(table, 1).real_digest,
+        Seal.from_rows(open_table(changed), 0).real_digest,
     }
     assert len(digests) == 3
     rows = np.arange(5)
-    assert Seal.of(table, 0).holdout_digest(rows) != Seal.of(table, 0).holdout_digest(rows[:4])
+    assert Seal.from_rows(table, 0).holdout_digest(rows) != Seal.from_rows(table, 0).holdout_digest(
+        rows[:4]
+    )
 
 
 def test_the_note_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -288,9 +290,8 @@ def test_a_set_is_taken_with_its_own_schema() -> None:
     assert again.schema.target.name == "region"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
+def test_arguments_that_cannot_be_used() -> None:
+    for arguments, error in [
         ({"rows": 0}, ParameterError),
         ({"seed": -1}, ParameterError),
         ({"workers": 0}, ParameterError),
@@ -301,11 +302,9 @@ def test_a_set_is_taken_with_its_own_schema() -> None:
         ({"target": "label", "positive": "maybe"}, DataError),
         ({"where": {"age": {"gt": 1000}}}, DataError),
         ({"use": "image.shapes"}, RecipeError),
-    ],
-)
-def test_arguments_that_cannot_be_used(arguments: dict[str, object], error: type) -> None:
-    with pytest.raises(error):
-        twin(people(60), **arguments)
+    ]:
+        with pytest.raises(error):
+            twin(people(60), **arguments)
 
 
 def test_nothing_stays_behind_when_the_measuring_fails(
@@ -314,7 +313,7 @@ def test_nothing_stays_behind_when_the_measuring_fails(
     def failing(*args: object, **kwargs: object) -> None:
         raise DataError("no")
 
-    monkeypatch.setattr("twinset.workflows.twin.appraise", failing)
+    monkeypatch.setattr("twinset.workflows.twin.measure_and_report", failing)
     out = real.with_name("t.csv")
     out.write_text("an older twin")
     with pytest.raises(DataError):

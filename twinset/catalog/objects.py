@@ -1,4 +1,4 @@
-"""Files under the SHA-256 of their content: written whole, never changed, checked when read."""
+"""Files named by the SHA-256 of their content: never changed, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twinset.io.files import flush_file, flush_folder, sha256_of
 
 @dataclass
 class Incoming:
-    """A file on its way in: written at `draft`, then known by its digest and size."""
+    """A new file: it is written at `draft`, then has a digest and size."""
 
     draft: Path
     digest: str = ""
@@ -26,19 +26,19 @@ class Incoming:
 class Objects:
     """The folder of content-addressed files: `<root>/aa/<sha256><suffix>`.
 
-    A file is flushed to the disk before it is renamed to its address, so an address either holds
-    the whole content or does not exist. A crash leaves at most a file in `<root>/incoming`.
+    A file is flushed to the disk before it is renamed to its address, so an address has the whole content
+    or does not exist. A crash leaves at most a file in `<root>/incoming`.
     """
 
     root: Path
 
     def path(self, digest: str, suffix: str) -> Path:
-        """Return where the content with this digest lies."""
+        """Return the address of the content with this digest."""
         return self.root / digest[:2] / f"{digest}{suffix}"
 
     @contextmanager
     def incoming(self, suffix: str) -> Iterator[Incoming]:
-        """Give a path to write to; at the end of the block the file moves to its address.
+        """Yield a path to write to; at the end of the block the file moves to its address.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Objects:
         if not address.parent.exists():
             address.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(self.root)
-        # Renamed over a file that is there already: the same bytes, or a damaged file made good.
+        # An existing file has the same bytes, or is damaged and thereby replaced.
         os.replace(file.draft, address)
         flush_folder(address.parent)
 
@@ -83,7 +83,7 @@ class Objects:
         return path.is_file() and path.stat().st_size == size
 
     def checked(self, digest: str, suffix: str) -> Path:
-        """Return the path of the content with this digest, its bytes checked.
+        """Return the path of the content with this digest after a check of its bytes.
 
         Raises
         ------

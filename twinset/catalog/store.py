@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from twinset.catalog.database import Database, insert_or_update
-from twinset.catalog.lineage import Lineage, trace
-from twinset.catalog.manifest import DATA_FILE, Manifest
-from twinset.catalog.objects import Objects
-from twinset.catalog.records import (
+from twinset.catalog.database import (
+    Database,
     all_versions,
     component_of,
+    insert_blob,
+    insert_or_update,
+    insert_version,
+    note,
     note_row,
-    remember_blob,
-    remember_version,
     step_row,
     versions_by_digest,
     versions_named,
 )
-from twinset.catalog.tables import note
-from twinset.catalog.version import Version, is_digest_prefix, split_ref
+from twinset.catalog.objects import Objects
+from twinset.catalog.version import (
+    DATA_FILE,
+    Lineage,
+    Manifest,
+    Version,
+    is_digest_prefix,
+    split_ref,
+    trace,
+)
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import CatalogError, did_you_mean
@@ -28,19 +35,20 @@ from twinset.io.files import check_name
 from twinset.io.parquet import ParquetWriter, iter_parquet, read_parquet
 
 _DATA, _MANIFEST, _NOTE = ".parquet", ".json", ".note"
-_ROWS, _ROWS_OF_IMAGES = 16_384, 256
+_ROWS = 16_384  # of a streamed chunk: 100 columns of 8 bytes are 13 MB
+_ROWS_OF_IMAGES = 256  # 100 KB each are 26 MB
 
 
 class Catalog:
-    """Registered data sets in one folder: a small database, and files under their SHA-256.
+    """Registered data sets in one folder: a small database, and files named by their SHA-256.
 
-    Files are written first and whole, then one transaction makes the version visible: what is
-    listed is complete, whenever the power goes. Versions never change.
+    Files are written first, then one transaction makes the version visible: a listed version is complete,
+    also after a crash. Versions never change.
 
     Parameters
     ----------
     root : Path
-        The catalogue's folder, e.g. ``.twinset``; it is made when something is first registered.
+        The catalogue's folder, e.g. ``.twinset``; it is created by the first registration.
 
     Examples
     --------
@@ -73,12 +81,11 @@ class Catalog:
         name : str
             Name of the set: letters, digits, ".", "_" and "-".
         chunks : iterable of Dataset
-            The rows, at least one chunk, all in the columns of the first; one chunk at a time is
-            held in memory.
+            The rows, at least one chunk, all with the columns of the first; memory holds one chunk.
         card : Card or callable
-            The set's history, or what returns it; that is asked once all chunks are there.
+            The set's history, or a function that returns it and is called after the last chunk.
         step : str
-            Content address of the pipeline step that made it; `find_step` finds it by that.
+            Content address of the pipeline step that produced it, for `find_step`.
 
         Returns
         -------
@@ -99,12 +106,12 @@ class Catalog:
         manifest = Manifest({DATA_FILE: data.digest}, n_rows, schema, history)
         sidecar = self._objects.put(manifest.to_bytes(), _MANIFEST)
         with self._database.writing() as connection:
-            remember_blob(connection, data.digest, _DATA, data.size)
-            remember_blob(connection, sidecar.digest, _MANIFEST, sidecar.size)
-            return remember_version(connection, name, sidecar.digest, manifest, step)
+            insert_blob(connection, data.digest, _DATA, data.size)
+            insert_blob(connection, sidecar.digest, _MANIFEST, sidecar.size)
+            return insert_version(connection, name, sidecar.digest, manifest, step)
 
     def find(self, ref: str) -> Version:
-        """Return the version that `ref` means.
+        """Return the version of a reference.
 
         Parameters
         ----------
@@ -114,10 +121,10 @@ class Catalog:
         Raises
         ------
         CatalogError
-            Nothing, or more than one thing, answers to it.
+            It fits no version, or several.
         """
         name, number = split_ref(ref)
-        found = self._named(name)
+        found = self._query(versions_named, name)
         if found and number is None:
             return found[-1]
         for version in found:
@@ -127,7 +134,7 @@ class Catalog:
             raise CatalogError(
                 f"the set '{name}' has no version {number}", allowed=f"1 to {found[-1].number}"
             )
-        by_digest = self._by_digest(ref) if is_digest_prefix(ref) else []
+        by_digest = self._query(versions_by_digest, ref) if is_digest_prefix(ref) else []
         if len({version.digest for version in by_digest}) > 1:
             raise CatalogError(
                 f"more than one digest begins with '{ref}'",
@@ -144,7 +151,7 @@ class Catalog:
         )
 
     def find_step(self, step: str) -> Version | None:
-        """Return the version that a pipeline step made; None when it, or its file, is not there."""
+        """Return the version of a pipeline step; None if it, or its file, does not exist."""
         if not self._database.exists:
             return None
         with self._database.reading() as connection:
@@ -154,18 +161,15 @@ class Catalog:
         return found.version
 
     def has_step(self, step: str) -> bool:
-        """Return whether a pipeline step left a version or a note."""
+        """Return whether a pipeline step has a version or a note."""
         return self.find_step(step) is not None or self._find_note(step) is not None
 
     def sets(self) -> list[Version]:
         """Return all versions, by name and number."""
-        if not self._database.exists:
-            return []
-        with self._database.reading() as connection:
-            return all_versions(connection)
+        return self._query(all_versions)
 
     def load(self, version: Version) -> Dataset:
-        """Return the whole set, its bytes checked.
+        """Return the whole set after a check of its bytes.
 
         Raises
         ------
@@ -177,9 +181,9 @@ class Catalog:
         return Dataset.from_arrow(read_parquet(path), manifest.schema, manifest.card)
 
     def stream(self, version: Version, rows: int | None = None) -> Iterator[Dataset]:
-        """Give the set in chunks of `rows` rows (the last may be shorter), its bytes checked first.
+        """Yield the set in chunks of `rows` rows (the last may be shorter) after a check of its bytes.
 
-        By default 16,384 rows, of images 256. A set without rows is given as one chunk without rows.
+        By default 16,384 rows, of images 256. A set without rows is one chunk without rows.
 
         Raises
         ------
@@ -203,7 +207,7 @@ class Catalog:
         return self._manifest(version).schema
 
     def lineage(self, version: Version) -> Lineage:
-        """Return what a version was made from, back to its sources."""
+        """Return the versions that a version was derived from, back to its sources."""
 
         def look_up(digest: str) -> tuple[Version, str] | None:
             if digest == version.digest:
@@ -218,11 +222,11 @@ class Catalog:
         """Store a small result of a pipeline step; an earlier one of that step is replaced."""
         blob = self._objects.put(value, _NOTE)
         with self._database.writing() as connection:
-            remember_blob(connection, blob.digest, _NOTE, blob.size)
+            insert_blob(connection, blob.digest, _NOTE, blob.size)
             insert_or_update(connection, note, {"step": step, "kind": kind, "digest": blob.digest})
 
     def read_note(self, step: str) -> bytes | None:
-        """Return what `note` stored for a step; None when it, or its file, is not there.
+        """Return the note of a step; None if it, or its file, does not exist.
 
         Raises
         ------
@@ -239,17 +243,11 @@ class Catalog:
             blob = note_row(connection, step)
         return blob[0] if blob is not None and self._objects.has(*blob) else None
 
-    def _named(self, name: str) -> list[Version]:
+    def _query(self, query: Callable[..., list[Version]], *key: str) -> list[Version]:
         if not self._database.exists:
             return []
         with self._database.reading() as connection:
-            return versions_named(connection, name)
-
-    def _by_digest(self, prefix: str) -> list[Version]:
-        if not self._database.exists:
-            return []
-        with self._database.reading() as connection:
-            return versions_by_digest(connection, prefix)
+            return query(connection, *key)
 
     def _manifest(self, version: Version) -> Manifest:
         path = self._objects.checked(version.digest, _MANIFEST)

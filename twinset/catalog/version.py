@@ -1,14 +1,19 @@
-"""`Version`: one immutable state of a named set, and the references that find it."""
+"""`Version`, one immutable state of a named set: its manifest, references and lineage."""
 
 from __future__ import annotations
 
 import html
+import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from twinset.core.data.dataset import Origin
+from twinset.core.data.dataset import Card, Origin
+from twinset.core.data.schema import Schema
 
-SHORTEST_DIGEST = 6
+DATA_FILE = "data.parquet"
+_MIN_DIGITS = 6  # of a digest as a reference: two of 1,000 versions share them with probability 3 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +31,11 @@ class Version:
     n_rows : int
         Number of rows.
     origin : {"real", "synthetic", "augmented"}
-        Where the rows come from.
+        Origin of the rows.
     licence : str
         SPDX expression, or empty.
     parents : tuple of str
-        Digests of the versions it was made from.
+        Digests of the versions it was derived from.
 
     Examples
     --------
@@ -62,7 +67,7 @@ class Version:
 
 
 def split_ref(ref: str) -> tuple[str, int | None]:
-    """Return the name and the number in `ref`; None where it names no number.
+    """Return the name and the number in `ref`; None if it has no number.
 
     Examples
     --------
@@ -75,4 +80,128 @@ def split_ref(ref: str) -> tuple[str, int | None]:
 
 def is_digest_prefix(ref: str) -> bool:
     """Return whether `ref` can be the beginning of a digest."""
-    return re.fullmatch(rf"[0-9a-f]{{{SHORTEST_DIGEST},64}}", ref) is not None
+    return re.fullmatch(rf"[0-9a-f]{{{_MIN_DIGITS},64}}", ref) is not None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Content of a version as one canonical JSON text, whose SHA-256 is the version's digest.
+
+    Parameters
+    ----------
+    files : mapping
+        Name of each data file -> SHA-256 of its bytes.
+    n_rows : int
+        Number of rows in all files.
+    schema : Schema
+        Its columns.
+    card : Card
+        Its history.
+
+    Examples
+    --------
+    >>> from twinset.core.data.schema import Field
+    >>> schema = Schema((Field(name="age", kind="integer"),))
+    >>> manifest = Manifest({"data.parquet": "ab" * 32}, 3, schema, Card(name="x", origin="real"))
+    >>> Manifest.from_bytes(manifest.to_bytes()) == manifest
+    True
+    """
+
+    files: Mapping[str, str]
+    n_rows: int
+    schema: Schema
+    card: Card
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical text: sorted keys, no spaces, UTF-8."""
+        facts = {
+            "files": dict(self.files),
+            "n_rows": self.n_rows,
+            "schema": self.schema.to_json(),
+            "card": self.card.to_json(),
+        }
+        return canonical_json(facts).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Manifest:
+        """Return the manifest that `to_bytes` wrote."""
+        facts = json.loads(content)
+        return cls(
+            facts["files"],
+            facts["n_rows"],
+            Schema.from_json(facts["schema"]),
+            Card.from_json(facts["card"]),
+        )
+
+
+def canonical_json(value: Any) -> str:
+    """Return plain values as JSON text; equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A version and, nested in it, the versions it was derived from.
+
+    Parameters
+    ----------
+    digest : str
+        Digest of the version.
+    version : Version or None
+        The version; None when this catalogue does not hold it.
+    component : str
+        Its generator or augmenter; empty for a source.
+    parents : tuple of Lineage
+        The lineage of each parent; none if the version occurs elsewhere in the tree.
+    """
+
+    digest: str
+    version: Version | None
+    component: str = ""
+    parents: tuple[Lineage, ...] = ()
+
+    def to_json(self, *, numbered: bool = True) -> dict[str, Any]:
+        """Return the tree as plain JSON values.
+
+        Without numbers it does not depend on other content of the catalogue: a set is then identified by
+        name and digest.
+        """
+        facts: dict[str, Any] = {"ref": "not registered here"}
+        if self.version is not None:
+            facts["ref"] = self.version.ref if numbered else self.version.name
+            facts["origin"] = self.version.origin
+            facts["rows"] = self.version.n_rows
+            facts["licence"] = self.version.licence
+        facts["component"] = self.component
+        facts["digest"] = self.digest
+        facts["parents"] = [parent.to_json(numbered=numbered) for parent in self.parents]
+        return facts
+
+
+def trace(
+    digest: str,
+    look_up: Callable[[str], tuple[Version, str] | None],
+    seen: set[str] | None = None,
+) -> Lineage:
+    """Return the lineage of the version with this digest.
+
+    Parameters
+    ----------
+    digest : str
+        The version.
+    look_up : callable
+        Digest -> version and its component, or None if it is not known.
+    seen : set of str, optional
+        Digests whose parents are in the tree already: shared ancestors would multiply with every
+        generation.
+    """
+    seen = set() if seen is None else seen
+    found = look_up(digest)
+    if found is None:
+        return Lineage(digest, None)
+    version, component = found
+    if digest in seen:
+        return Lineage(digest, version, component)
+    seen.add(digest)
+    parents = tuple(trace(parent, look_up, seen) for parent in version.parents)
+    return Lineage(digest, version, component, parents)

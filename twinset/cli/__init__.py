@@ -1,4 +1,4 @@
-"""The command line: one lazily imported module per command, and the only place that prints.
+"""The command line: commands in lazily imported modules, and the only place that prints.
 
 Exit codes: 0 done; 2 the user's mistake, with one sentence; 3 a gate failed; 130 interrupted.
 Anything else keeps its traceback, because it is our bug.
@@ -40,6 +40,16 @@ COMMANDS = {
     "schema": "Print the JSON Schema of recipes, or of a grammar of texts, for editors.",
 }
 
+# Command -> its module and function, where they have another name than `command` in its own module.
+_FUNCTIONS = {
+    **{name: f"catalog:{name}" for name in ("register", "sets", "lineage", "fetch")},
+    **{
+        "list": "components:list_components",
+        "show": "components:show",
+        "schema": "components:schema",
+    },
+}
+
 # Commands that need no words; without any they start without the argument parser, in half the time.
 BARE = frozenset({"list", "sets", "schema"})
 
@@ -70,7 +80,7 @@ def _guarded(words: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")
     try:
         if words[0] not in COMMANDS:
-            raise UnknownNameError.of("command", words[0], COMMANDS)
+            raise UnknownNameError.for_name("command", words[0], COMMANDS)
         with plain_warnings():
             code = _parsed(words) if words[1:] or words[0] not in BARE else _bare(words[0])
         sys.stdout.flush()
@@ -88,7 +98,8 @@ def _guarded(words: Sequence[str]) -> int:
 
 def _bare(name: str) -> int:
     """Run a command that was given no words; there is nothing to parse."""
-    code = import_module(f"twinset.cli.{name}").command()
+    module, _, function = _FUNCTIONS[name].partition(":")
+    code = getattr(import_module(f"twinset.cli.{module}"), function)()
     return EXIT_OK if code is None else int(code)
 
 
@@ -118,7 +129,7 @@ def _app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name in COMMANDS:
-        app.command(f"twinset.cli.{name}:command", name=name)
+        app.command(f"twinset.cli.{_FUNCTIONS.get(name, f'{name}:command')}", name=name)
     return app
 
 

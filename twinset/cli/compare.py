@@ -16,8 +16,7 @@ from twinset.core.errors import RecipeError
 from twinset.core.findings import Verdict
 
 if TYPE_CHECKING:
-    from twinset.report import CandidateReport
-    from twinset.report.answers.ranking import MetricRow
+    from twinset.report.candidates import CandidateReport, MetricRow
 
 _SIGNS = dict(zip(Verdict, "+!?-"))
 
@@ -111,4 +110,4 @@ def _line(row: MetricRow, names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         score = row.scores.get(name)
         cells.append("" if score is None else f"{short(score.value)} {_SIGNS[score.verdict]}")
-    return (f"  {row.title}", row.baseline_told(), *cells, row.told())
+    return (f"  {row.title}", row.format_baseline(), *cells, row.format_best())

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from twinset.cli.catalog import ROOT, open_catalog
 from twinset.cli.progress import progress_bar
+from twinset.core.errors import RecipeError
 
 
 def command(
@@ -17,7 +19,7 @@ def command(
     *,
     formats: Annotated[list[str] | None, Parameter(name="--format")] = None,
     real: bool = False,
-    root: Path = Path(".twinset"),
+    root: Path = ROOT,
 ) -> None:
     """Write a registered set to a folder: data, schema, card, checksums.
 
@@ -35,10 +37,7 @@ def command(
     root : Path
         Folder of the catalogue.
     """
-    from twinset.cli.catalogue import open_catalogue
-    from twinset.core.errors import RecipeError
-
-    catalog = open_catalogue(root)
+    catalog = open_catalog(root)
     version = catalog.find(name)
     if version.origin == "real" and not real:
         raise RecipeError(

@@ -20,7 +20,7 @@ def command(
     target: str | None = None,
     use: str | None = None,
     seed: int | None = None,
-    most: int = 10,
+    max_slices: int = 10,
     force: bool = False,
     json: bool = False,
 ) -> None:
@@ -49,7 +49,7 @@ def command(
         image.copy_paste, whichever can make their slices; see `twinset list generator`.
     seed : int
         Seed of the recipe.
-    most : int
+    max_slices : int
         Slices to name.
     force : bool
         Overwrite the recipe if there is one.
@@ -74,7 +74,7 @@ def command(
         target=target,
         use=use,
         seed=seed,
-        most=most,
+        max_slices=max_slices,
         folder=None if out is None else out.parent,
     )
     if out is not None and found.recipe:
@@ -86,7 +86,8 @@ def command(
         print("No slice of up to three conditions has surely too few rows.")
     else:
         print("Too few rows of:")
-        rows = [(g.rows, f"{g.sentence}{_because(g.obstacle)}") for g in found.missing]
+        obstacles = [f" ({g.obstacle_text})" if g.obstacle else "" for g in found.missing]
+        rows = [(g.rows, f"{g.sentence}{text}") for g, text in zip(found.missing, obstacles)]
         print_table(("rows to make", "slice"), rows, indent="  ")
     if found.over:
         print("Too many rows of (adding rows does not cure these):")
@@ -97,10 +98,6 @@ def command(
         print(f"Wrote {out}. Next: twinset run {out}, then add its rows to {synthetic}")
     elif found.recipe:
         print(f"\n{found.recipe}", end="")
-
-
-def _because(obstacle: str) -> str:
-    return f" ({obstacle})" if obstacle else ""
 
 
 def _share(text: str) -> tuple[str, float]:

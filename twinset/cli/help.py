@@ -10,7 +10,7 @@ from cyclopts.help.formatters import PlainFormatter
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDEST = 100
+_WIDEST = 100  # characters of a line: longer ones are hard to read, however wide the terminal
 
 
 class PlainHelp(PlainFormatter):

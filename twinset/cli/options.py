@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+import yaml
 from cyclopts import Parameter
 
-from twinset.workflows.options import EvaluateOptions, SharedOptions, TwinOptions
+from twinset.core.errors import RecipeError
+from twinset.registry import documented_settings
+from twinset.workflows.options import (
+    AdviseOptions,
+    EvaluateOptions,
+    TableOptions,
+    TwinOptions,
+)
 
 Flat = Parameter(name="*")
 """Marks a dataclass whose fields are options of the command itself."""
@@ -21,6 +30,8 @@ _WRITTEN_AS: dict[str, Any] = {
     "embedders": Annotated[list[str] | None, Parameter(name="--embedder")],
     "attacks": list[str] | None,
     "settings": Annotated[list[str] | None, Parameter(name="--with")],
+    "ratios": Annotated[list[float] | None, Parameter(name="--ratio")],
+    "models": Annotated[list[str] | None, Parameter(name="--model")],
 }
 
 
@@ -51,7 +62,7 @@ class ReportFiles:
         return {"--html": self.html, "--markdown": self.markdown, "--junit": self.junit}
 
 
-def _arguments_of(options: type[SharedOptions]) -> Any:
+def _arguments_of(options: type[TableOptions]) -> Any:
     """Return a dataclass with the fields of `options`, in types that a command line can hold."""
     hints = get_type_hints(options)
     made = make_dataclass(
@@ -67,20 +78,19 @@ def _arguments_of(options: type[SharedOptions]) -> Any:
         frozen=True,
         kw_only=True,
     )
-    docs = [cls.__doc__ or "" for cls in (SharedOptions, options)]
-    sections = [text.partition("----------\n")[2].partition("\n\n")[0].rstrip() for text in docs]
+    sections = [f"{name}\n    {text}" for name, text in documented_settings(options).items()]
     made.__module__ = __name__
-    made.__doc__ = "Options.\n\n    Parameters\n    ----------\n" + "\n".join(sections) + "\n"
+    made.__doc__ = "Options.\n\nParameters\n----------\n" + "\n".join(sections) + "\n"
     return made
 
 
 EvaluateArguments = _arguments_of(EvaluateOptions)
 TwinArguments = _arguments_of(TwinOptions)
+AdviseArguments = _arguments_of(AdviseOptions)
 
 
 def given(arguments: Any) -> dict[str, Any]:
     """Return the arguments as settings of the options; lists of texts are read."""
-    from twinset.cli.values import settings_of
     from twinset.report import read_gates
 
     values = {
@@ -93,3 +103,30 @@ def given(arguments: Any) -> dict[str, Any]:
     if "settings" in values:
         values["settings"] = settings_of(values["settings"])
     return values
+
+
+def settings_of(pairs: Iterable[str]) -> dict[str, object]:
+    """Return the settings; each value is read as YAML, as in a recipe.
+
+    Raises
+    ------
+    RecipeError
+        A pair has no ``=``, or its value cannot be read.
+
+    Examples
+    --------
+    >>> settings_of(["k_neighbors=3", "columns=[a, b]"])
+    {'k_neighbors': 3, 'columns': ['a', 'b']}
+    """
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key:
+            raise RecipeError(f"cannot read the setting '{pair}'", allowed="key=value")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(
+                f"cannot read the value of the setting '{key}'", got=f"'{text}'", allowed="YAML"
+            ) from error
+    return found

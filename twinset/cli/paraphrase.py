@@ -11,11 +11,11 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from twinset.workflows.paraphrase import Endpoint, ParaphraseResult, RequestPlan, Sheet
-    from twinset.workflows.paraphrase.cache import Cache
+    from twinset.workflows.paraphrase.requests import Cache
     from twinset.workflows.paraphrase.sheet import Item
 
 _BASE_URL, _MODEL, _KEY = "TWINSET_LLM_BASE_URL", "TWINSET_LLM_MODEL", "TWINSET_LLM_API_KEY"
-_MOST_NAMED = 5
+_MAX_NAMED = 5  # templates in a note: one line of a terminal
 
 
 def command(
@@ -78,7 +78,7 @@ def command(
     from twinset.core.errors import RecipeError
     from twinset.io.fetch import cache_folder
     from twinset.workflows.paraphrase import Endpoint, plan_requests, read_sheet
-    from twinset.workflows.paraphrase.cache import Cache
+    from twinset.workflows.paraphrase.requests import Cache
 
     address = base_url or os.environ.get(_BASE_URL, "")
     named = model or os.environ.get(_MODEL, "")
@@ -121,7 +121,7 @@ def _check_out(out: Path, templates: Path, force: bool) -> None:
 
 
 def _print_plan(plan: RequestPlan, address: str) -> None:
-    from twinset.workflows.paraphrase.prompts import SYSTEM
+    from twinset.workflows.paraphrase.requests import SYSTEM
 
     if plan.jobs:
         print(f"{SYSTEM}\n")
@@ -130,7 +130,7 @@ def _print_plan(plan: RequestPlan, address: str) -> None:
         print(job.request.body["messages"][1]["content"])
     where = f"to {address}" if address else "once a base URL is named"
     print(
-        f"\n{len(plan.jobs)} requests {where}, at most {plan.most_tokens:,} tokens; nothing was sent."
+        f"\n{len(plan.jobs)} requests {where}, at most {plan.max_tokens:,} tokens; nothing was sent."
     )
     _print_passed_over(plan)
 
@@ -145,8 +145,8 @@ def _print_passed_over(plan: RequestPlan) -> None:
 
 def _named(items: Sequence[Item]) -> str:
     names = [f"{item.label}-{item.number}" for item in items]
-    more = f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+    more = f" and {len(names) - _MAX_NAMED} more" if names[_MAX_NAMED:] else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def _ask_and_write(
@@ -156,38 +156,38 @@ def _ask_and_write(
     from twinset.cli.progress import progress_bar
     from twinset.core.errors import DataError
     from twinset.workflows.paraphrase import paraphrase
-    from twinset.workflows.paraphrase.prompts import prompt_digest
+    from twinset.workflows.paraphrase.requests import prompt_digest
 
     with progress_bar() as progress:
-        asked = paraphrase(
+        answers = paraphrase(
             sheet, plan, endpoint, cache=cache, concurrency=concurrency, progress=progress
         )
-    if not asked.n_accepted:
+    if not answers.n_accepted:
         raise DataError(
             "no other wording was accepted, and nothing was written",
-            got=_told(asked, plan) or "no template that could be asked about",
+            got=_problems(answers, plan) or "no template that could be asked about",
             todo="see --dry-run; try another model, a longer --timeout or a larger --budget",
         )
     model = plan.jobs[0].request.body["model"]
-    n_refused = sum(asked.refused.values())
+    n_refused = sum(answers.refused.values())
     head = (
         "Other wordings by `twinset paraphrase`: read them before you use them. Each stands behind the",
         "template that it says again, with the beginning of the SHA-256 of its request.",
         f"model: {' '.join(str(model).split())}",
         f"prompt: {prompt_digest()}",
-        f"accepted: {asked.n_accepted}, refused: {n_refused}",
+        f"accepted: {answers.n_accepted}, refused: {n_refused}",
     )
-    write_text(out, sheet.with_variants(asked.variants, head))
-    print(f"{asked.n_accepted} wordings accepted for {len(asked.variants)} templates: {out}")
-    if told := _told(asked, plan):
-        print(f"Note: {told}")
+    write_text(out, sheet.with_variants(answers.variants, head))
+    print(f"{answers.n_accepted} wordings accepted for {len(answers.variants)} templates: {out}")
+    if problems := _problems(answers, plan):
+        print(f"Note: {problems}")
     _print_passed_over(plan)
 
 
-def _told(asked: ParaphraseResult, plan: RequestPlan) -> str:
+def _problems(answers: ParaphraseResult, plan: RequestPlan) -> str:
     """Return in one sentence what was refused and what has no answer."""
-    parts = [f"{count} refused because {why}" for why, count in asked.refused.most_common()]
-    failed = [job.item for job in plan.jobs if job.position in asked.failed]
+    parts = [f"{count} refused because {why}" for why, count in answers.refused.most_common()]
+    failed = [job.item for job in plan.jobs if job.position in answers.failed]
     if failed:
-        parts.append(f"no answer about {_named(failed)}: {next(iter(asked.failed.values()))}")
+        parts.append(f"no answer about {_named(failed)}: {next(iter(answers.failed.values()))}")
     return "; ".join(parts)

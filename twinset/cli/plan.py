@@ -16,7 +16,7 @@ from twinset.cli.terminal import print_json, print_table
 if TYPE_CHECKING:
     from twinset.generation.coverage_plan import CoveragePlan
 
-_MAX_SHOWN = 20
+_MAX_SHOWN = 20  # kinds of scenes on a terminal: one screen; --csv and --json hold all
 
 
 def command(
@@ -77,7 +77,7 @@ def _print_scenes(plan: CoveragePlan) -> None:
 
 def _print_missing(plan: CoveragePlan) -> None:
     """Say what comes less often than the plan wants, which a limit on its scenes can bring about."""
-    if plan.n_met == plan.n_wanted:
+    if plan.n_met == plan.n_planned:
         return
     lacking = [row for row in plan.table if row["union"] < plan.at_least and row["wanted"]]
     print(f"\nStill too rare, {len(lacking):,} of them:")
@@ -89,7 +89,7 @@ def _plain(plan: CoveragePlan) -> dict[str, object]:
     return {
         "summary": plan.summary,
         "scenes": list(plan.rows),
-        "wanted": plan.n_wanted,
+        "wanted": plan.n_planned,
         "met_before": plan.n_met_before,
         "met": plan.n_met,
         "table": list(plan.table),

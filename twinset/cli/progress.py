@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SILENCE = 15.0
-"""Seconds without a line in a log: quick commands write none, long ones show that they live."""
+_SILENCE = 15.0  # seconds without a line in a log: quick commands write none, long ones show that they live
 
 
 def _lines() -> Callable[[str, int, int], None]:

@@ -11,7 +11,8 @@ from twinset.cli.files import write_text
 from twinset.cli.terminal import paint, print_notes, print_paths, print_summary
 
 if TYPE_CHECKING:
-    from twinset.report import CandidateReport, Report
+    from twinset.report import Report
+    from twinset.report.candidates import CandidateReport
 
 
 def write_and_print_reports(

@@ -159,7 +159,7 @@ def _rows(step: GenerateStep | AugmentStep, recipe: Recipe) -> str:
     from twinset.core.data.where import Where
     from twinset.recipe import AugmentStep
 
-    where = f" where {Where.of(step.where)}" if step.where else ""
+    where = f" where {Where.from_value(step.where)}" if step.where else ""
     if isinstance(step, AugmentStep):
         varied = f"row of '{step.of}'" if step.of else "training row"
         return f"{step.copies} of each {varied}{where}{', in its place' if step.replace else ''}"

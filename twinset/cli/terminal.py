@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["green", "yellow", "red", "bold"]
 _CODES: Mapping[str, str] = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
-_MIN_LAST_COLUMN = 24
+_MIN_LAST_COLUMN = 24  # characters: narrower columns of text wrap after every second word
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:

@@ -8,7 +8,7 @@ The tree::
     ├── ParameterError       a setting is out of its range
     ├── SchemaError          columns or labels do not fit
     ├── DataError            the data themselves cannot be used
-    ├── LeakError            a test set does not stand apart from what was trained on
+    ├── LeakError            a test set shares rows or groups with the train set
     ├── FitError             a component cannot learn from these data
     ├── CatalogError         a data set is missing, damaged or cannot be written
     └── MissingExtraError    an optional library is not installed
@@ -27,11 +27,11 @@ Place = tuple[str | int, ...]
 
 
 class TwinsetError(Exception):
-    """Root of all errors that are the user's to mend.
+    """Root of all errors that the user can fix.
 
     Parameters
     ----------
-    what : str
+    message : str
         What is wrong, in plain words.
     got : str, optional
         What was found instead. Never a value out of a customer's row.
@@ -46,12 +46,12 @@ class TwinsetError(Exception):
     "no such column 'agee'; allowed: age, sex; check --target"
     """
 
-    def __init__(self, what: str, *, got: str = "", allowed: str = "", todo: str = "") -> None:
-        self.what, self.got, self.allowed, self.todo = what, got, allowed, todo
-        super().__init__(what)
+    def __init__(self, message: str, *, got: str = "", allowed: str = "", todo: str = "") -> None:
+        self.message, self.got, self.allowed, self.todo = message, got, allowed, todo
+        super().__init__(message)
 
     def __str__(self) -> str:
-        parts = [self.what]
+        parts = [self.message]
         if self.got:
             parts.append(f"got {self.got}")
         if self.allowed:
@@ -69,12 +69,14 @@ class UnknownNameError(RecipeError):
     """A name that nothing answers to; suggests the nearest known one."""
 
     @classmethod
-    def of(cls, noun: str, name: str, known: Iterable[str], place: str = "") -> UnknownNameError:
+    def for_name(
+        cls, noun: str, name: str, known: Iterable[str], place: str = ""
+    ) -> UnknownNameError:
         """Build the error for `name`, which is none of `known`.
 
         Examples
         --------
-        >>> str(UnknownNameError.of("generator", "tabular.tres", ["tabular.trees"]))
+        >>> str(UnknownNameError.for_name("generator", "tabular.tres", ["tabular.trees"]))
         "unknown generator 'tabular.tres'; allowed: tabular.trees; did you mean 'tabular.trees'?"
         """
         names = sorted(known)
@@ -92,7 +94,7 @@ class ParameterError(TwinsetError):
 
     Parameters
     ----------
-    what, got, allowed, todo : str
+    message, got, allowed, todo : str
         As for every error.
     place : tuple of str and int
         Where in the settings it stands, from the outside in; a recipe tells its line.
@@ -100,7 +102,7 @@ class ParameterError(TwinsetError):
 
     def __init__(
         self,
-        what: str,
+        message: str,
         *,
         got: str = "",
         allowed: str = "",
@@ -108,7 +110,7 @@ class ParameterError(TwinsetError):
         place: tuple[str | int, ...] = (),
     ) -> None:
         self.place = place
-        super().__init__(what, got=got, allowed=allowed, todo=todo)
+        super().__init__(message, got=got, allowed=allowed, todo=todo)
 
 
 class SchemaError(TwinsetError):
@@ -120,21 +122,21 @@ class DataError(TwinsetError):
 
 
 class LeakError(TwinsetError):
-    """A test set does not stand apart from what was trained on.
+    """A test set shares rows or groups with the train set.
 
     Parameters
     ----------
-    what, got, allowed, todo : str
+    message, got, allowed, todo : str
         As for every error.
     kind : str
         Name of the leak, by which it can be allowed: see `twinset.measurement.leakage.LEAKS`.
     """
 
     def __init__(
-        self, what: str, *, kind: str, got: str = "", allowed: str = "", todo: str = ""
+        self, message: str, *, kind: str, got: str = "", allowed: str = "", todo: str = ""
     ) -> None:
         self.kind = kind
-        super().__init__(what, got=got, allowed=allowed, todo=todo)
+        super().__init__(message, got=got, allowed=allowed, todo=todo)
 
 
 class FitError(TwinsetError):
@@ -149,7 +151,7 @@ class MissingExtraError(TwinsetError):
     """An optional library is needed and is not installed."""
 
     @classmethod
-    def of(cls, library: str, extra: str) -> MissingExtraError:
+    def for_library(cls, library: str, extra: str) -> MissingExtraError:
         """Build the error that says which extra brings `library`."""
         return cls(
             f"this needs the library '{library}', which is not installed",

@@ -56,9 +56,9 @@ class Interval:
         return " and ".join(f"{sign} {_number(end)}" for sign, end in bounds if end is not None)
 
 
-def Ge(least: float) -> Interval:
-    """Return the range of numbers >= `least`."""
-    return Interval(ge=least)
+def Ge(low: float) -> Interval:
+    """Return the range of numbers >= `low`."""
+    return Interval(ge=low)
 
 
 def Gt(above: float) -> Interval:
@@ -200,7 +200,7 @@ def read_weights(
     weights = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
     for name, weight in weights.items():
         if name not in known:
-            raise UnknownNameError.of(noun, str(name), known, setting)
+            raise UnknownNameError.for_name(noun, str(name), known, setting)
         if not _is_number(weight) or not 0 <= weight < float("inf"):
             raise ParameterError(
                 f"the weight of '{name}' in '{setting}' is out of its range",

@@ -62,7 +62,7 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
             found: Dataset = augmenter.apply(again, augmenter.draw(again, rng))
             return found
 
-        return keeper.hold(varied, rng, redraw=more)
+        return keeper.enforce(varied, rng, redraw=more)
 
     total, size = rows.n * step.copies, type(augmenter).chunk_rows
 
@@ -89,14 +89,14 @@ def open_augment_step(part: GenerationStep, progress: Progress) -> OpenStep:
 
 
 def _rows(part: GenerationStep, step: AugmentStep) -> _Rows:
-    where = Where.of(step.where)
+    where = Where.from_value(step.where)
     if part.base is not None:
         stream = part.base.stream
 
-        def made() -> Iterator[Dataset]:
+        def filtered() -> Iterator[Dataset]:
             return (chunk.where(where) for chunk in stream())
 
-        rows = _Rows(sum(map(len, made())), lambda size: _resized(made(), size))
+        rows = _Rows(sum(map(len, filtered())), lambda size: _resized(filtered(), size))
     elif part.train is not None:
         real = part.train.where(where)
         n = len(real)
@@ -137,7 +137,7 @@ def _resized(chunks: Iterator[Dataset], size: int) -> Iterator[Dataset]:
 
 def _card(part: GenerationStep, step: AugmentStep, note: str) -> Card:
     """Return the card; augmented rows of a synthetic set are synthetic."""
-    base, where = part.base, Where.of(step.where)
+    base, where = part.base, Where.from_value(step.where)
     origin, first = ("augmented", _VARIED) if base is None else (base.card.origin, "")
     card = part_card(part, origin, step.use, step.settings, first, where)
     notes = [*card.notes, *((note,) if note else ())]

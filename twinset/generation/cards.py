@@ -16,7 +16,7 @@ _HOLDS_REAL = "holds real records (those whose _origin is real): treat as the so
 
 def shared_where(cards: Sequence[Card]) -> Where | None:
     """Return the condition that every synthetic row meets, if all cards agree."""
-    asked = [Where.of(card.where) for card in cards]
+    asked = [Where.from_value(card.where) for card in cards]
     return asked[0] if asked and all(where == asked[0] for where in asked) else None
 
 

@@ -16,7 +16,7 @@ from twinset.core.seeding import rng_for
 from twinset.core.stats.covering_arrays import Ban, Coverage, Row, covering_rows
 from twinset.measurement.plan_coverage import NOUNS, Factors, encode_ban, encode_levels
 
-_MOST_TABLE_ROWS = 2_000
+_MAX_TABLE_ROWS = 2_000  # rows of the table in JSON: all pairs of 30 levels, or 300 kB
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class CoveragePlan:
         Condition -> its levels.
     rows : tuple of mapping
         One scene each: condition -> level; the most needed first.
-    n_wanted : int
+    n_planned : int
         Combinations that have to come.
     n_met_before, n_met : int
         How many of them come often enough in the real set, and with the plan.
@@ -42,7 +42,7 @@ class CoveragePlan:
 
     factors: Factors
     rows: tuple[Mapping[str, str], ...]
-    n_wanted: int
+    n_planned: int
     n_met_before: int
     n_met: int
     strength: int
@@ -64,7 +64,7 @@ class CoveragePlan:
         times = "once" if self.at_least == 1 else f"{self.at_least} times"
         before = f" ({self.n_met_before:,} before it)" if self.n_met_before else ""
         return (
-            f"{len(self.rows):,} scenes bring {self.n_met:,} of {self.n_wanted:,} {noun} of "
+            f"{len(self.rows):,} scenes bring {self.n_met:,} of {self.n_planned:,} {noun} of "
             f"{', '.join(self.factors)} to {times} or more{before}"
         )
 
@@ -74,8 +74,8 @@ def plan_scenes(
     *,
     strength: int = 2,
     at_least: int = 1,
-    most: int | None = None,
-    least: int | None = None,
+    max_scenes: int | None = None,
+    min_scenes: int | None = None,
     forbidden: Sequence[Mapping[str, str]] = (),
     real: Dataset | None = None,
     predictions: Dataset | None = None,
@@ -95,9 +95,9 @@ def plan_scenes(
         1, 2 or 3: every level, every pair, every triple.
     at_least : int
         How often each combination has to come.
-    most : int, optional
+    max_scenes : int, optional
         Make no more scenes than this.
-    least : int, optional
+    min_scenes : int, optional
         Make at least this many: those beyond the plan have the levels in which the model errs, each level
         as often as its error rate says; without predictions evenly.
     forbidden : sequence of mapping
@@ -133,13 +133,14 @@ def plan_scenes(
     for name in names:
         if not factors[name]:
             raise ParameterError(f"the condition '{name}' has no level", allowed="one or more")
-    if most is not None and most < max(1, least or 0):
+    lowest = max(1, min_scenes or 0)
+    if max_scenes is not None and max_scenes < lowest:
         raise ParameterError(
-            "'most' is out of its range", got=str(most), allowed=f"{max(1, least or 0)} or more"
+            "'max_scenes' is out of its range", got=str(max_scenes), allowed=f"{lowest} or more"
         )
     bans = [encode_ban(entry, factors) for entry in forbidden]
     coverage = Coverage([len(factors[n]) for n in names], strength, at_least, bans)
-    if not coverage.n_wanted:
+    if not coverage.n_required:
         raise ParameterError(
             "the forbidden combinations leave no scene that could be made",
             got=f"{len(bans)} forbidden",
@@ -150,15 +151,15 @@ def plan_scenes(
     before = {group: counts.copy() for group, counts in coverage.counts.items()}
     n_before = coverage.n_met
     weights = None if predictions is None else error_weights(predictions, factors, correct)
-    rows = covering_rows(coverage, most=most, weights=weights, seed=seed)
+    rows = covering_rows(coverage, limit=max_scenes, weights=weights, seed=seed)
     levels = [np.ones(len(factors[n])) for n in names] if weights is None else weights
-    for row in _drawn((least or 0) - len(rows), levels, bans, seed):
+    for row in _drawn((min_scenes or 0) - len(rows), levels, bans, seed):
         coverage.add(row)
         rows.append(row)
     return CoveragePlan(
         factors=dict(factors),
         rows=tuple({n: factors[n][level] for n, level in zip(names, row)} for row in rows),
-        n_wanted=coverage.n_wanted,
+        n_planned=coverage.n_required,
         n_met_before=n_before,
         n_met=coverage.n_met,
         strength=strength,
@@ -226,7 +227,7 @@ def _table(
     rows: list[dict[str, Any]] = []
     for group in coverage.groups:
         for cell in np.ndindex(*before[group].shape):
-            if len(rows) == _MOST_TABLE_ROWS:
+            if len(rows) == _MAX_TABLE_ROWS:
                 return rows
             real, union = int(before[group][cell]), int(coverage.counts[group][cell])
             levels = {names[f]: factors[names[f]][k] for f, k in zip(group, cell)}

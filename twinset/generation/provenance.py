@@ -115,14 +115,14 @@ class Seal:
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0]}))
-    >>> Seal.of(real, 0).real_digest == Seal.of(real, 1).real_digest
+    >>> Seal.from_rows(real, 0).real_digest == Seal.from_rows(real, 1).real_digest
     False
     """
 
     key: bytes
 
     @classmethod
-    def of(cls, real: Dataset, seed: int) -> Seal:
+    def from_rows(cls, real: Dataset, seed: int) -> Seal:
         """Return the seal of a real set under a seed."""
         salt = f"twinset.twin/{seed}".encode()
         return cls(hashlib.pbkdf2_hmac("sha256", real.digest.encode(), salt, _ROUNDS))

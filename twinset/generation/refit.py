@@ -40,7 +40,7 @@ def refit_from_note(note: TwinNote | None, attacks: Sequence[str]) -> Refit | No
         )
     generator = build("generator", note.use, note.settings)
     assert isinstance(generator, Generator)
-    return build_refit(generator, note.rows, Where.of(note.where))
+    return build_refit(generator, note.rows, Where.from_value(note.where))
 
 
 def build_refit(generator: Generator, rows: int, where: Where | None = None) -> Refit:
@@ -55,9 +55,9 @@ def build_refit(generator: Generator, rows: int, where: Where | None = None) -> 
     20
     """
 
-    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, max_rows: int, rng: np.random.Generator) -> Dataset:
         source = fit_source(generator, real, seed=draw_seed(rng), path=("shadow",), where=where)
-        return Dataset.concat(list(source.draw(min(rows, most), where=where)))
+        return Dataset.concat(list(source.draw(min(rows, max_rows), where=where)))
 
     return refit
 
@@ -68,7 +68,7 @@ def refit_from_recipe(recipe: Recipe) -> Refit | None:
     if not steps:
         return None
 
-    def refit(real: Dataset, most: int, rng: np.random.Generator) -> Dataset:
+    def refit(real: Dataset, max_rows: int, rng: np.random.Generator) -> Dataset:
         again = recipe.model_copy(update={"seed": draw_seed(rng)})
         made: dict[str, Dataset] = {}
         for name, step in steps:
@@ -84,6 +84,6 @@ def refit_from_recipe(recipe: Recipe) -> Refit | None:
             chunks = open_part(part, 1, silent).chunks(0)
             made[name] = Dataset.concat([chunk.without_reserved() for chunk in chunks])
         kept = [made[name] for name in recipe.delivered_steps()]
-        return Dataset.concat(kept).at_most(most, rng)
+        return Dataset.concat(kept).at_most(max_rows, rng)
 
     return refit

@@ -11,7 +11,7 @@ from twinset.generation.coverage_plan import CoveragePlan, plan_scenes
 from twinset.recipe import GenerateStep, Recipe
 from twinset.recipe._steps import CoverSpec
 
-_MAX_SHOWN = 20
+_MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
 def rows_to_make(counts: Mapping[str, int], want: Mapping[str, int]) -> dict[str, int]:
@@ -90,12 +90,12 @@ def plan_of(
         cover.factors,
         strength=cover.strength,
         at_least=cover.at_least,
-        most=cover.most,
+        max_scenes=cover.most,
         forbidden=cover.forbidden,
         real=train if cover.beyond_real else None,
         predictions=predictions,
         correct=cover.correct,
-        least=cover.least,
+        min_scenes=cover.least,
         seed=recipe.seed,
     )
 
@@ -113,7 +113,7 @@ def _requests(
         outer = Where(step.where or {})
         return [(outer.intersect(Where(count.where)), count.rows) for count in step.counts]
     if step.rows is not None:
-        return [(Where.of(step.where), step.rows)]
+        return [(Where.from_value(step.where), step.rows)]
     brief = recipe.brief
     if not step.follows_brief or not brief.want or brief.target is None:
         if train is None:
@@ -121,7 +121,7 @@ def _requests(
                 f"the step '{name}' does not say how many rows to make",
                 todo="set rows: or counts:",
             )
-        return [(Where.of(step.where), len(train.where(Where.of(step.where))))]
+        return [(Where.from_value(step.where), len(train.where(Where.from_value(step.where))))]
     wanted = {str(label): n for label, n in brief.want.items()}
     if train is None:
         return [(Where({brief.target: label}), n) for label, n in wanted.items()]

@@ -21,7 +21,7 @@ from twinset.recipe import GenerateStep, Recipe
 from twinset.registry import build
 
 _LABELLED = ("category", "boolean")
-_MAX_SHOWN = 20
+_MAX_SHOWN = 20  # labels in an error: more would hide the sentence
 
 
 def open_part(part: GenerationStep, workers: int, progress: Progress) -> OpenStep:
@@ -57,9 +57,11 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
         generator = generator.with_assets(part.assets)
     requests, plan = list_requests(step, part.name, part.recipe, part.train, part.predictions)
     wheres = {str(where): where for where, _ in requests}
-    asked = Where.of(step.where) or (next(iter(wheres.values())) if len(wheres) == 1 else None)
+    asked = Where.from_value(step.where) or (
+        next(iter(wheres.values())) if len(wheres) == 1 else None
+    )
     # Counts are conditions on sampling: a generator learns less from the rows of a slice than from all.
-    fit_where = Where.of(step.where) if step.counts or plan is not None else asked
+    fit_where = Where.from_value(step.where) if step.counts or plan is not None else asked
     path = ("generate", part.name)
 
     def report_step(_: str, done: int, total: int) -> None:
@@ -111,9 +113,9 @@ def _open_generating(part: GenerationStep, workers: int, progress: Progress) -> 
     )
 
 
-def _account_for(earlier: Iterable[Dataset], made: OpenSet) -> None:
-    """Tell what keeps account of rows about earlier ones; nothing else reads them, they may be many."""
-    account = made.ledger if made.ledger is not None and made.has_keys else made.whole
+def _account_for(earlier: Iterable[Dataset], state: OpenSet) -> None:
+    """Record the rows of earlier steps where keys or the set as a whole depend on them."""
+    account = state.ledger if state.ledger is not None and state.has_keys else state.whole
     if account is not None:
         for rows in earlier:
             account.record(rows)
@@ -133,7 +135,7 @@ def with_aggregates(chunks: Iterator[Dataset], train: Dataset | None) -> Iterato
             start += len(part)
 
 
-def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = None) -> None:
+def check_brief(recipe: Recipe, train: Dataset | None, synthetic: Dataset | None = None) -> None:
     """Raise for a brief that speaks of columns or labels which the sets do not have.
 
     Raises
@@ -146,7 +148,7 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
     """
     brief = recipe.brief
     for key in brief.population:
-        for dataset in (train, made):
+        for dataset in (train, synthetic):
             if dataset is not None:
                 for column in declared_columns(key, dataset.schema.names):
                     dataset.schema[column]
@@ -160,19 +162,19 @@ def check_brief(recipe: Recipe, train: Dataset | None, made: Dataset | None = No
             allowed=", ".join(_LABELLED),
             todo="say rows: in the step, or declare the column a category",
         )
-    if brief.positive_label is not None:
+    if brief.positive is not None:
         labels = train.codes(brief.target)[1]
-        if brief.positive_label not in labels:
+        if brief.positive not in labels:
             raise DataError(
                 f"no training row of the target '{brief.target}' has the positive label "
-                f"'{brief.positive_label}'",
+                f"'{brief.positive}'",
                 allowed=", ".join(labels[:_MAX_SHOWN]) if field.has_levels else "",
                 todo="correct brief.positive, or split another way",
             )
 
 
 def refuse_leaks(
-    recipe: Recipe, train: Dataset, holdout: Dataset, made: Mapping[str, Dataset] | None = None
+    recipe: Recipe, train: Dataset, holdout: Dataset, sets: Mapping[str, Dataset] | None = None
 ) -> list[str]:
     """Return what to note of leaks that the recipe allows.
 
@@ -184,7 +186,7 @@ def refuse_leaks(
     return require_clean_sets(
         train,
         holdout,
-        made or {},
+        sets or {},
         target=recipe.brief.target,
         split_by=recipe.split.by,
         split_on=recipe.split.on if recipe.split.by == "time" else None,

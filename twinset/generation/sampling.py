@@ -160,7 +160,7 @@ class RowSource:
             made = whole.place(index * self.chunk_rows, self.chunk_rows, rng, request.where)
         if self.enforcer is None:
             return EnforcedRows.untouched(made)
-        return self.enforcer.hold(made, rng, request.where, self._redraw(rng, request.where))
+        return self.enforcer.enforce(made, rng, request.where, self._redraw(rng, request.where))
 
     def _admitted(
         self, enforced: EnforcedRows, request: _Request, index: int, whole: WholeSet
@@ -178,19 +178,19 @@ class RowSource:
         kept = enforced.slice(min(self.chunk_rows, request.n - first))
         return replace(kept, dataset=self._with_fresh(kept.dataset, request.start + first))
 
-    def _with_fresh(self, made: Dataset, start: int) -> Dataset:
+    def _with_fresh(self, rows: Dataset, start: int) -> Dataset:
         if self.fresh is None:
-            return made
-        columns = self.fresh.fill(len(made), start, self.seed, self.schema.fields)
-        kept = made.records
+            return rows
+        columns = self.fresh.fill(len(rows), start, self.seed, self.schema.fields)
+        kept = rows.records
         if SPAN_FACTS in self.schema.names and SPAN_FACTS not in (*kept.column_names, *columns):
-            columns[SPAN_FACTS] = _empty_span_facts(made)
+            columns[SPAN_FACTS] = _empty_span_facts(rows)
         names = list(self.schema.names)
         arrays = [columns[name] if name in columns else kept.column(name) for name in names]
         records = pa.table(arrays, names=names)
         if "_parents" in kept.column_names:
             records = records.append_column("_parents", kept.column("_parents"))
-        return replace(made, records=records, schema=self.schema)
+        return replace(rows, records=records, schema=self.schema)
 
 
 def fit_source(
@@ -264,18 +264,20 @@ def _with_others(real: Dataset, where: Where | None) -> Dataset:
     return real.where(Where(rest) if rest else None)
 
 
-def _rule_enforcer(real: Dataset, made: Schema, withheld: Sequence[str]) -> RuleEnforcer | None:
-    """Return the keeper of the rules on columns that the generator makes."""
+def _rule_enforcer(
+    real: Dataset, generated: Schema, withheld: Sequence[str]
+) -> RuleEnforcer | None:
+    """Return what enforces the rules on columns that the generator makes."""
     for rule in real.schema.rules:
-        generated = [name for name in rule.columns if name in withheld]
-        if generated and not _holds_by_itself(rule, real.schema):
+        placeholders = [name for name in rule.columns if name in withheld]
+        if placeholders and not _holds_by_itself(rule, real.schema):
             raise RecipeError(
-                f"the rule {rule} speaks of the column '{generated[0]}', which is generated apart",
+                f"the rule {rule} speaks of the column '{placeholders[0]}', which is generated apart",
                 allowed="there: unique, and dependency on an identifier",
                 todo="drop the rule, or declare another kind for the column",
             )
-    alike = {field.name for field in made.fields if field.name in real.schema.names}
-    alike = {name for name in alike if made[name].kind == real.schema[name].kind}
+    alike = {field.name for field in generated.fields if field.name in real.schema.names}
+    alike = {name for name in alike if generated[name].kind == real.schema[name].kind}
     kept = [rule for rule in real.schema.rules if set(rule.columns) <= alike]
     return RuleEnforcer.learn(real, kept)
 
@@ -287,9 +289,9 @@ def _holds_by_itself(rule: Rule, schema: Schema) -> bool:
     return rule.kind in ("unique", "dependency") and keys
 
 
-def _empty_span_facts(made: Dataset) -> pa.Array:
+def _empty_span_facts(rows: Dataset) -> pa.Array:
     """Return the facts of new spans: one empty entry for each."""
-    lists = made.records.column(made.schema.of_kind("spans")[0].name).to_pylist()
+    lists = rows.records.column(rows.schema.of_kind("spans")[0].name).to_pylist()
     counts = [len(spans or ()) for spans in lists]
     return pa.array([json.dumps([{}] * count) for count in counts], pa.string())
 

@@ -84,28 +84,16 @@ class OpenStep:
     is_seekable: bool
 
 
-def to_vary(
+def find_base(
     step: GenerateStep | AugmentStep,
-    made: Mapping[str, Version],
+    earlier: Mapping[str, Version],
     train: Version | None,
     catalog: Catalog,
 ) -> tuple[Version | None, Base | None]:
-    """Return what the rows of a step come from, and the synthetic set that it augments, if any.
-
-    Parameters
-    ----------
-    step : GenerateStep or AugmentStep
-        The step.
-    made : mapping of str to Version
-        What the steps before it made, by name.
-    train : Version or None
-        The real train set.
-    catalog : Catalog
-        Where they lie.
-    """
+    """Return what the rows of a step come from, and the set of an earlier step that it augments."""
     if not isinstance(step, AugmentStep) or step.of is None:
         return train, None
-    version = made[step.of]
+    version = earlier[step.of]
     return version, Base(catalog.card(version), partial(catalog.stream, version))
 
 

@@ -1,4 +1,4 @@
-"""A first recipe for a file that twinset has looked at: commented, and runnable as it is."""
+"""Draft a recipe for a file: commented, and runnable as it is."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.rule import RULE_KINDS, rules_to_json
-from twinset.core.data.schema import TABULAR_KINDS, Field
+from twinset.core.data.schema import TABULAR_KINDS, TILE_COLUMNS, Field
 from twinset.core.data.where import Where
 from twinset.core.rules.discover import ProposedRule, discover_rules
-from twinset.ingest.guess_roles import GroupAndTime, guess_owners
+from twinset.ingest.guess_roles import GroupAndTime, guess_group_and_time
 
 
 def flow(value: object) -> str:
@@ -63,7 +63,7 @@ def _key(name: str) -> str:
     return name if name in plain else quoted(name)
 
 
-_TILE_OF = "tile_of"  # of tiles of large images: those of one image stay on one side of a split
+_TILE_OF = TILE_COLUMNS[0]  # tiles of one image stay together in a split
 
 
 def draft_recipe(
@@ -74,23 +74,23 @@ def draft_recipe(
     Parameters
     ----------
     dataset : Dataset
-        What the file holds.
+        Content of the file.
     path : str
-        The file, as seen from the recipe's folder.
+        The file, relative to the recipe's folder.
     name : str
         Name of the recipe.
     target : Field, optional
         Column to predict.
     reason : str
-        Why that one; goes into a comment.
+        Reason for that column, as a comment.
     """
-    owners = guess_owners(dataset)
+    roles = guess_group_and_time(dataset)
     sections = [
         _head(dataset, name),
         _brief(dataset, target, reason),
-        _source(dataset, path, name, owners) + _rules(discover_rules(dataset)),
-        _split(target, owners),
-        _making(dataset),
+        _source(dataset, path, name, roles) + _rules(discover_rules(dataset)),
+        _split(target, roles),
+        _steps(dataset),
         _rest(name),
     ]
     return "\n".join(sections)
@@ -101,7 +101,7 @@ def draft_counts(
     counts: Sequence[tuple[Where, int, str]],
     settings: Mapping[str, object] | None = None,
 ) -> str:
-    """Return the generate section that asks for rows under conditions, as YAML text.
+    """Return a generate section with rows under conditions, as YAML text.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def draft_counts(
     """
     lines = ["generate:", f"  - use: {use}", "    name: slices"]
     if settings:
-        told = ", ".join(f"{name}: {flow(value)}" for name, value in settings.items())
-        lines.append(f"    with: {{{told}}}")
+        pairs = ", ".join(f"{name}: {flow(value)}" for name, value in settings.items())
+        lines.append(f"    with: {{{pairs}}}")
     lines.append("    counts:")
     for where, rows, text in counts:
         spelled = f"{{where: {flow(where.to_json())}, rows: {rows}}}"
@@ -137,25 +137,25 @@ def draft_filling(
     *,
     path: str,
     name: str,
-    making: str,
+    steps: str,
     seed: int,
     holdout_fraction: float,
     target: Field | None,
 ) -> str:
-    """Return a recipe as YAML text that makes what `making`, its generate section, asks for.
+    """Return a recipe as YAML text with a generate section.
 
     Parameters
     ----------
     dataset : Dataset
         The real table.
     path : str
-        Its file, as seen from the recipe's folder.
+        Its file, relative to the recipe's folder.
     name : str
         Name of the recipe.
-    making : str
-        See `draft_counts`.
+    steps : str
+        The generate section: see `draft_counts`.
     seed, holdout_fraction : int, float
-        Decide which real rows no generator sees.
+        Seed of the run and share of the holdout.
     target : Field, optional
         Column to predict.
     """
@@ -173,44 +173,44 @@ seed: {seed}
     split = f"split: {{{by}, holdout_fraction: {holdout_fraction}}}\n"
     source = _source(dataset, path, name, GroupAndTime())
     if dataset.schema.of_kind("image"):
-        # Beside its image a row keeps the values of a real one, whatever rules these follow.
+        # The other columns of a row are those of a real one, with or without rules.
         rest = _few_slices(name, "[]", "they hold pixels of real images", "[parquet, coco]")
-        return "\n".join([head, brief, source, split, making, rest])
+        return "\n".join([head, brief, source, split, steps, rest])
     leaks = "[privacy.exact_copies, privacy.nearest_record]"
-    rest = _few_slices(name, leaks, "only leaks are looked for here", "[csv, parquet]")
+    rest = _few_slices(name, leaks, "only copies are searched for", "[csv, parquet]")
     source += _rules(discover_rules(dataset))
-    return "\n".join([head, brief, source, split, making, rest])
+    return "\n".join([head, brief, source, split, steps, rest])
 
 
-def _few_slices(name: str, metrics: str, why: str, formats: str) -> str:
+def _few_slices(name: str, metrics: str, reason: str, formats: str) -> str:
     return f"""\
 evaluate:
-  # Rows of a few slices are not meant to look like the whole table: {why}.
+  # Rows of a few slices are not meant to resemble the whole table: {reason}.
   metrics: {metrics}
 deliver: {{to: {quoted(f"out/{name}")}, formats: {formats}}}
 """
 
 
-def draft_drawing(*, name: str, making: str, seed: int) -> str:
-    """Return a recipe as YAML text that draws what `making` asks for, without a real set.
+def draft_drawing(*, name: str, steps: str, seed: int) -> str:
+    """Return a recipe as YAML text with a generate section and without a real set.
 
     Parameters
     ----------
     name : str
         Name of the recipe.
-    making : str
-        See `draft_counts`.
+    steps : str
+        The generate section: see `draft_counts`.
     seed : int
-        Seed of the drawing.
+        Seed of the run.
 
     Examples
     --------
-    >>> making = draft_counts("image.shapes", [(Where({"light": "night"}), 4, "too few")])
-    >>> draft_drawing(name="nights", making=making, seed=1).splitlines()[2]
+    >>> steps = draft_counts("image.shapes", [(Where({"light": "night"}), 4, "too few")])
+    >>> draft_drawing(name="nights", steps=steps, seed=1).splitlines()[2]
     'name: nights'
     """
     head = f"""\
-# Written by `twinset gaps`: the rows that a set lacks. Give the generator what else it should know of
+# Written by `twinset gaps`: the rows that a set lacks. Add settings of the generator that describe
 # your set (`with:`, see `twinset show`), run it with `twinset run`, and add the rows that it delivers.
 name: {name}
 seed: {seed}
@@ -218,15 +218,15 @@ brief: {{task: other}}
 """
     rest = f"""\
 evaluate:
-  # Rows of a few slices are not meant to look like the whole set, and nothing real was learnt from.
+  # Rows of a few slices are not meant to resemble the whole set, and no real rows were used.
   metrics: []
 deliver: {{to: {quoted(f"out/{name}")}, formats: [parquet]}}
 """
-    return "\n".join([head, making, rest])
+    return "\n".join([head, steps, rest])
 
 
 def seen_from(file: Path, folder: Path) -> str:
-    """Return the path of `file` relative to `folder`, or whole where there is no relative one."""
+    """Return the path of `file` relative to `folder`, or absolute if there is no relative one."""
     try:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:
@@ -246,8 +246,8 @@ def recipe_name(stem: str) -> str:
 
 def _head(dataset: Dataset, name: str) -> str:
     return f"""\
-# Written by `twinset init`, which saw {len(dataset):,} rows and {len(dataset.schema.fields)} columns.
-# Run it with `twinset run`; `twinset run --dry-run` tells the steps, `twinset schema` every key.
+# Written by `twinset init` for {len(dataset):,} rows and {len(dataset.schema.fields)} columns.
+# Run it with `twinset run`; `twinset run --dry-run` shows the steps, `twinset schema` every key.
 name: {name}
 seed: 7                       # the same seed gives the same files
 """
@@ -267,50 +267,50 @@ brief:
         counts = {level: int((codes == code).sum()) for code, level in enumerate(levels)}
         rarest = min(counts, key=lambda level: (counts[level], level))
         if len(levels) == 2:
-            told = f"the rarer label: {counts[rarest]:,} rows"
-            lines.append(f"  positive: {quoted(rarest)}   # {told}")
+            comment = f"the rarer label: {counts[rarest]:,} rows"
+            lines.append(f"  positive: {quoted(rarest)}   # {comment}")
         lines.append(f"  # want: {{{quoted(rarest)}: {10 * counts[rarest]}}}   # rows per label")
     return "\n".join(lines) + "\n"
 
 
-def _source(dataset: Dataset, path: str, name: str, owners: GroupAndTime) -> str:
+def _source(dataset: Dataset, path: str, name: str, roles: GroupAndTime) -> str:
     lines = [
         "source:",
         f"  name: {name}-real",
         f"  path: {quoted(path)}",
         "  licence: NOASSERTION          # an SPDX id, e.g. CC-BY-4.0; the twin inherits it",
         "  provenance: {}                # where the data come from",
-        "  # What twinset took the columns for; correct what is wrong. Roles: feature, target,",
+        "  # The inferred kinds and roles of the columns; correct what is wrong. Roles: feature, target,",
         "  # identifier, sensitive, group, time, split.",
         "  schema:",
     ]
     for field in dataset.schema.fields:
-        role, why = "", ""
-        if field.name in owners.groups:
-            role, why = ", role: group", "   # its values come back: whose a row is"
-        elif field.name == owners.time:
+        role, comment = "", ""
+        if field.name in roles.groups:
+            role, comment = ", role: group", "   # its values repeat: the entity of a row"
+        elif field.name == roles.time:
             role = ", role: time"
         elif field.role == "identifier":
             role = ", role: identifier"
-        lines.append(f"    {quoted(field.name)}: {{kind: {field.kind}{role}}}{why}")
+        lines.append(f"    {quoted(field.name)}: {{kind: {field.kind}{role}}}{comment}")
     return "\n".join(lines) + "\n"
 
 
 def _rules(found: Sequence[ProposedRule]) -> str:
-    """Return the rules that hold as lines of the recipe, those that nearly hold as comments."""
+    """Return the rules without violations as lines of the recipe, those with few as comments."""
     kept = [one for one in found if one.holds]
     lines = [
-        "  # What holds in all real rows, as it seems; it will hold in all made ones. Remove chance."
+        "  # Rules that all real rows satisfy; synthetic rows will satisfy them. Remove accidental ones."
     ]
     lines.append("  rules:" if kept else "  rules: []")
     for one in kept:
         lines.append(f"    - {_flow(one)}   # {one_line(one.text)}; {one.support_rows:,} rows")
     nearly = [one for one in found if not one.holds]
     if nearly:
-        lines.append("    # Broken by a few rows: faults in the data, or no rules at all.")
+        lines.append("    # Broken by a few rows: errors in the data, or no rules at all.")
     for one in nearly:
-        told = f"broken by {one.broken_rows:,} of {one.support_rows:,} rows"
-        lines.append(f"    # - {_flow(one)}   # {one_line(one.text)}; {told}")
+        share = f"broken by {one.broken_rows:,} of {one.support_rows:,} rows"
+        lines.append(f"    # - {_flow(one)}   # {one_line(one.text)}; {share}")
     return "\n".join(lines) + "\n"
 
 
@@ -321,51 +321,52 @@ def _flow(one: ProposedRule) -> str:
     return flow(value)
 
 
-def _split(target: Field | None, owners: GroupAndTime) -> str:
-    if owners.time or owners.groups:
-        by, on = ("time", owners.time) if owners.time else ("group", owners.groups[0])
-        told = {
-            "time": "the latest rows are locked away, as a model in use meets later ones",
-            "group": "whose rows are locked away has none in the training part",
+def _split(target: Field | None, roles: GroupAndTime) -> str:
+    if roles.time or roles.groups:
+        by, on = ("time", roles.time) if roles.time else ("group", roles.groups[0])
+        reason = {
+            "time": "the holdout has the latest rows, as a model in use is applied to later ones",
+            "group": "an entity has all its rows in the holdout, or all in the train set",
         }
         return f"""\
 split:
   by: {by}
-  on: {quoted(on)}   # a guess: {told[by]}
-  holdout_fraction: 0.2       # locked away: no generator ever sees these rows
+  on: {quoted(on)}   # a guess: {reason[by]}
+  holdout_fraction: 0.2       # no generator is fitted on these rows
 """
     how = "every label keeps its share" if target is not None and _is_class(target) else "at random"
     return f"""\
 split:
   by: stratified              # {how}; or time, group, given (with `on: COLUMN`)
-  holdout_fraction: 0.2       # locked away: no generator ever sees these rows
+  holdout_fraction: 0.2       # no generator is fitted on these rows
 """
 
 
-def _making(dataset: Dataset) -> str:
+def _steps(dataset: Dataset) -> str:
     kinds, n_texts = dataset.schema.kinds, len(dataset.schema.of_kind("text"))
     if n_texts == 1 and kinds & {"spans", "category"} and kinds <= {"text", "spans", "category"}:
         return f"""\
-generate:                     # real texts recombined; `twinset list` tells what else there is
+generate:                     # real texts recombined; `twinset list` shows other generators
   - use: text.learned
     rows: {len(dataset)}
 """
     if n_texts == 1 and "spans" in kinds:
         return """\
-augment:                      # real texts, with the slips of hurried writers; spans move with them
+augment:                      # real texts, with the typing errors of hurried writers; spans move too
   - use: text.noise
     copies: 1
 """
-    afresh = [field.name for field in dataset.schema.of_kind("id", "text")]
+    replaced = [field.name for field in dataset.schema.of_kind("id", "text")]
     if dataset.schema.kinds - TABULAR_KINDS - {"id", "text"}:
         return """\
-augment:                      # real rows, varied; `twinset list augmenter` tells what else there is
+augment:                      # real rows, varied; `twinset list augmenter` shows other augmenters
   - use: image.albumentations
     copies: 1
 """
-    note = f"  # Made afresh, never copied: {_listed(afresh)}.\n" if afresh else ""
+    names = ", ".join(" ".join(name.split()) for name in replaced)
+    note = f"  # Generated again, never copied: {names}.\n" if replaced else ""
     return f"""\
-generate:                     # `twinset list generator` tells what else there is
+generate:                     # `twinset list generator` shows other generators
 {note}  - use: tabular.trees
     rows: {len(dataset)}
 """
@@ -387,7 +388,3 @@ deliver:
 
 def _is_class(field: Field) -> bool:
     return field.has_levels
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(" ".join(name.split()) for name in names)

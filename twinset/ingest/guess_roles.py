@@ -1,4 +1,4 @@
-"""Which column of a file is likely to be the one to predict, whose a row is, and when it happened."""
+"""Guess the target, the group and the time among the columns of a file."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _TARGET_NAMES = (
     "fraud",
     "default",
 )
-_MOST_LABELS = 20
-_MOST_OWNERS = 0.9
-"""A column of ids with more different ones than this share of the rows names rows, not their owners."""
+_MAX_LABELS = 20  # a category with more levels is rather a name or a code than a class to predict
+# Distinct ids as a share of the rows: a column with more identifies rows, not their owners.
+_MAX_DISTINCT = 0.9
 _TIME_NAME = re.compile(r"(^|_)(time|timestamp|datetime|date|ts|when)$", re.IGNORECASE)
 _OTHER_DATE = re.compile(r"birth|dob|born|expir|valid|due|until|end", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class GroupAndTime:
-    """Whose the rows are, and when they happened; either may not be known.
+    """Columns with the entity and the time of a row; either may be unknown.
 
     Parameters
     ----------
     groups : tuple of str
-        Columns of ids that come back: cards, customers, patients. The first is the one to split by.
+        Columns of repeated ids: cards, customers, patients. The first is the one to split by.
     time : str
-        Column of the time; empty where none looks like it.
+        Column of the time; empty if there is none.
     """
 
     groups: tuple[str, ...] = ()
@@ -46,9 +46,9 @@ class GroupAndTime:
 
 
 def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
-    """Return the column that is most likely to be predicted, and the reason in words.
+    """Return the most likely target, and the reason in words.
 
-    Only columns with 2 to 20 labels are looked at: first by their names, then the last column.
+    Only columns with 2 to 20 labels are considered: first by their names, then the last column.
 
     Examples
     --------
@@ -68,18 +68,18 @@ def guess_target(dataset: Dataset) -> tuple[Field | None, str]:
     return None, "no column looks like labels; name one here if models are to predict it"
 
 
-def guess_owners(dataset: Dataset) -> GroupAndTime:
-    """Return the ids that come back, and the time of the rows.
+def guess_group_and_time(dataset: Dataset) -> GroupAndTime:
+    """Return the columns of repeated ids, and the time of the rows.
 
-    A column is taken for the time if no value is missing and the rows stand in its order, or if it is a
-    date in a table of which an id comes back; one whose name tells of births or of ends is not.
+    A column is the time if no value is missing and the rows are in its order, or if it is a date in a table
+    with a repeated id; not if its name is that of a birth or an end.
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> n = np.arange(60)
     >>> table = pa.table({"card": [f"C-{i % 30}" for i in n], "when": n, "amount": n % 7 + 0.5})
-    >>> guess_owners(Dataset.from_arrow(table))
+    >>> guess_group_and_time(Dataset.from_arrow(table))
     GroupAndTime(groups=('card',), time='when')
     """
     groups = tuple(field.name for field in dataset.schema.of_kind("id") if _repeats(dataset, field))
@@ -89,7 +89,7 @@ def guess_owners(dataset: Dataset) -> GroupAndTime:
 
 def _repeats(dataset: Dataset, field: Field) -> bool:
     present = dataset.records.column(field.name).drop_null()
-    return bool(pc.count_distinct(present).as_py() <= _MOST_OWNERS * len(present))
+    return bool(pc.count_distinct(present).as_py() <= _MAX_DISTINCT * len(present))
 
 
 def _is_time(dataset: Dataset, field: Field, has_groups: bool) -> bool:
@@ -106,4 +106,4 @@ def _is_time(dataset: Dataset, field: Field, has_groups: bool) -> bool:
 def _has_labels(field: Field) -> bool:
     if field.kind == "boolean":
         return True
-    return field.kind == "category" and 2 <= len(field.levels or ()) <= _MOST_LABELS
+    return field.kind == "category" and 2 <= len(field.levels or ()) <= _MAX_LABELS

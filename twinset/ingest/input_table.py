@@ -1,4 +1,4 @@
-"""The real table of a one-shot job: read, its target named, some of its rows locked away."""
+"""Read the table of a one-shot job, name its target, and split off a holdout."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import RESERVED, TABULAR_KINDS, Role, Schema
-from twinset.core.data.splitting import part_of, split_rows
 from twinset.core.errors import DataError, ParameterError, SchemaError
 from twinset.core.seeding import rng_for
 from twinset.io import read_dataset
+from twinset.measurement.splitting import part_of, split_rows
 
 _KINDS = TABULAR_KINDS | {"id", "text"}
 _TARGET_KINDS = ("category", "boolean", "integer", "number")
-_MOST_CLASSES = 20
+_MAX_CLASSES = 20  # an integer target with more values is a number to regress on, not a label
 
 
 @dataclass(frozen=True)
 class RealSplit:
-    """A real table cut in two.
+    """Train set and holdout of a real table.
 
     Parameters
     ----------
     train : Dataset
-        Rows that a generator may see.
+        Rows that a generator may be fitted on.
     holdout : Dataset or None
-        Rows locked away.
-    locked : numpy.ndarray
-        Positions of the locked rows in the table, ascending, shape (n,).
+        The other rows.
+    holdout_rows : numpy.ndarray
+        Positions of the holdout in the table, ascending, shape (n,).
     """
 
     train: Dataset
     holdout: Dataset | None
-    locked: npt.NDArray[np.int64]
+    holdout_rows: npt.NDArray[np.int64]
 
     @property
     def whole(self) -> Dataset:
-        """All rows, those of the train part first."""
+        """All rows, those of the train set first."""
         return self.train if self.holdout is None else Dataset.concat([self.train, self.holdout])
 
 
 def open_table(
     source: object, schema: Schema | None = None, name: str = "data", *, lineage: bool = False
 ) -> Dataset:
-    """Return the table that `source` is: a path, a set, or any object with an Arrow stream.
+    """Return a table from a path, a set, or any object with an Arrow stream.
 
     Parameters
     ----------
     source : path or Arrow object
-        What to read.
+        The table.
     schema : Schema, optional
-        What the columns are; inferred when not given.
+        Its columns; inferred when not given.
     name : str
-        Name for a table that has none; a file is called by its stem.
+        Name of a table without one; that of a file is its stem.
     lineage : bool
-        Whether rows keep what they tell of their origin, ids and parents.
+        Whether rows keep their origin, ids and parents.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
         found = open_table(source, real.schema, name, lineage=True)
     except SchemaError as error:
         raise SchemaError(
-            f"the {name} table does not fit the real one: {error.what}",
+            f"the {name} table does not fit the real one: {error.message}",
             got=error.got,
             allowed=error.allowed,
             todo=error.todo,
@@ -105,7 +105,7 @@ def same_columns(source: object, real: Dataset, name: str) -> Dataset:
 
 
 def label_beside_texts(schema: Schema) -> str | None:
-    """Return the only label of a set of texts, identifiers and spans apart; None of any other set.
+    """Return the only label of a set of texts, identifiers and spans; None for any other set.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
     SchemaError
         There is no such column, or it is of a kind that cannot be predicted.
     DataError
-        It never changes, or `positive` is none of its labels.
+        It is constant, or `positive` is none of its labels.
     """
     if target is None:
         if positive is not None:
@@ -162,20 +162,20 @@ def name_target(real: Dataset, target: str | None, positive: str | None = None) 
             got="one value in all rows" if len(values) else "missing values only",
             todo="name a column with at least two different values, or no target",
         )
-    as_labels = field.is_whole and len(values) <= _MOST_CLASSES
+    as_labels = field.is_whole and len(values) <= _MAX_CLASSES
     found = real.with_schema(
         real.schema.with_target(target, kind="category" if as_labels else None)
     )
     if positive is not None and positive not in found.codes(target)[1]:
         raise DataError(
             f"no row of the target '{target}' has the label '{positive}'",
-            allowed=", ".join(found.codes(target)[1][:_MOST_CLASSES]),
+            allowed=", ".join(found.codes(target)[1][:_MAX_CLASSES]),
         )
     return found
 
 
 def with_role(real: Dataset, column: str, role: Role) -> Dataset:
-    """Return the table with a role given to one of its columns.
+    """Return the table with a role of one of its columns.
 
     Raises
     ------
@@ -193,17 +193,17 @@ def with_role(real: Dataset, column: str, role: Role) -> Dataset:
 
 
 def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSplit:
-    """Return the table cut in a train part and a holdout; the cut depends on table and seed alone.
+    """Return the table split in train set and holdout; the split depends on table and seed alone.
 
-    Rows are drawn at random; if the target holds labels, each label keeps its share. Where a column has
-    the role group, whole groups are drawn.
+    Rows are drawn at random; if the target is a label, each label keeps its share. If a column has the role
+    group, whole groups are drawn.
 
     Raises
     ------
     ParameterError
         The fraction lies outside [0, 1).
     DataError
-        A part would be empty.
+        One of them would be empty.
     """
     if not (math.isfinite(holdout_fraction) and 0 <= holdout_fraction < 1):
         raise ParameterError(
@@ -212,19 +212,19 @@ def split_holdout(real: Dataset, holdout_fraction: float, seed: int) -> RealSpli
     if holdout_fraction == 0:
         return RealSplit(real, None, np.empty(0, dtype=np.int64))
     groups = [field.name for field in real.schema.with_role("group")]
-    train, locked = split_rows(
+    train, holdout = split_rows(
         real,
-        # Rows of one card or patient stay together, or the holdout would not stand apart.
+        # Rows of one card or patient stay together, or they would leak into the holdout.
         by="group" if groups else "stratified",
         on=groups[0] if groups else None,
         holdout_fraction=holdout_fraction,
         rng=rng_for(seed, "split"),
     )
-    return RealSplit(part_of(real, train), part_of(real, locked), locked)
+    return RealSplit(part_of(real, train), part_of(real, holdout), holdout)
 
 
 def _with_lineage(table: Dataset, source: Dataset) -> Dataset:
-    """Return the table with the origin and the ids that its source tells of every row."""
+    """Return the table with the origin, ids and parents of its source."""
     records = table.records
     for name in RESERVED:
         if name in source.records.column_names and name not in records.column_names:

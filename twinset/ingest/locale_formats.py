@@ -1,4 +1,4 @@
-"""Numbers and dates in a country's own spelling, which are read as texts: what they are and what to do."""
+"""Find numbers and dates in a national notation, which are read as texts."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ import pyarrow.compute as pc
 
 from twinset.core.data.dataset import Dataset
 
-_LOOKED_AT = 1_000
-_NEARLY_ALL = 0.95
+_MAX_VALUES = (
+    1_000  # distinct values that are checked: enough for the notation, quick for long columns
+)
+_MIN_SHARE = 0.95  # the rest may be placeholders such as "n/a"
 _TIME = r"([ T]\d{1,2}:\d\d(:\d\d)?)?"
 
 
 @dataclass(frozen=True)
 class LocalFormat:
-    """A spelling that is not read as what it means.
+    """A notation that is not recognised.
 
     Parameters
     ----------
     like : str
-        How it looks, by an example that is in no file.
+        An example, from no file.
     means : {"numbers", "dates"}
-        What it spells.
+        Kind of the values.
     todo : str
-        What to do.
+        Remedy.
     """
 
     like: str
     means: str
     todo: str
 
-    def told(self, name: str) -> str:
-        """Return what is wrong with a column of this name, in one sentence."""
+    def note(self, name: str) -> str:
+        """Return a sentence on a column of this name."""
         return f"'{name}' holds {self.means} written like {self.like}, which are read as texts: {self.todo}"
 
 
@@ -59,7 +61,7 @@ _WHOLE = re.compile(r"[-+]?\d{1,3}")
 
 
 def local_format(dataset: Dataset, name: str) -> LocalFormat | None:
-    """Return the country's own spelling that nearly all values of a column have; None for any other.
+    """Return the national notation of nearly all values of a column; None for any other.
 
     Examples
     --------
@@ -72,20 +74,20 @@ def local_format(dataset: Dataset, name: str) -> LocalFormat | None:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
-    values = [str(v).strip() for v in pc.unique(column).slice(0, _LOOKED_AT).to_pylist() if v]
+    values = [str(v).strip() for v in pc.unique(column).slice(0, _MAX_VALUES).to_pylist() if v]
     if not values:
         return None
     for pattern, found in _FORMATS.items():
         spelt = sum(re.fullmatch(pattern, value) is not None for value in values)
         # Numbers below a thousand without decimals look the same everywhere.
         plain = sum(_WHOLE.fullmatch(value) is not None for value in values)
-        if spelt > plain and spelt + plain >= _NEARLY_ALL * len(values):
+        if spelt > plain and spelt + plain >= _MIN_SHARE * len(values):
             return found
     return None
 
 
 def local_notes(dataset: Dataset) -> list[str]:
-    """Return one sentence for each column in a country's own spelling.
+    """Return one sentence for each column in a national notation.
 
     Examples
     --------
@@ -93,4 +95,4 @@ def local_notes(dataset: Dataset) -> list[str]:
     []
     """
     found = {field.name: local_format(dataset, field.name) for field in dataset.schema.fields}
-    return [one.told(name) for name, one in found.items() if one is not None]
+    return [one.note(name) for name, one in found.items() if one is not None]

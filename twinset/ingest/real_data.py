@@ -1,4 +1,4 @@
-"""Bring the real set in: find it, read it by its declared schema, register it and lock the holdout."""
+"""Find the real set of a recipe, read it by its declared schema, and register it with its holdout."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.rule import rules_from_json
-from twinset.core.data.schema import Schema
-from twinset.core.data.splitting import part_of, split_rows
+from twinset.core.data.schema import TILE_COLUMNS, Schema
 from twinset.core.data.window_features import with_aggregate
 from twinset.core.errors import CatalogError, DataError, SchemaError
 from twinset.core.rules.violations import broken_by_real_rows, violations
 from twinset.core.seeding import rng_for
 from twinset.io.files import file_digest
-from twinset.io.tiling import TILE_COLUMNS, cut_tiles
+from twinset.measurement.splitting import part_of, split_rows
 from twinset.recipe import Recipe
 
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 65_536  # a row group of the catalogue's files: chunks are written without being joined
 
 
 @dataclass(frozen=True)
 class Real:
-    """The registered real set and its two parts."""
+    """The registered real set, its train set and its holdout."""
 
     whole: Version
     train: Version
@@ -72,14 +71,15 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
         return found
     source = recipe.source
     assert source is not None
+    parents: tuple[str, ...] = ()
     if source.set_ is not None:
-        dataset = catalog.load(catalog.find(source.set_))
-        parents: tuple[str, ...] = (catalog.find(source.set_).digest,)
+        version = catalog.find(source.set_)
+        dataset, parents = catalog.load(version), (version.digest,)
     else:
         from twinset.io import read_dataset
 
         file = _local_path(recipe, progress)
-        dataset, parents = read_dataset(file, on_fault=source.on_fault), ()
+        dataset = read_dataset(file, on_fault=source.on_fault)
     skipped = dataset.card.notes if source.set_ is None else ()
     dataset = declare(dataset, recipe)
     cut = () if source.tiles is None else (source.tiles.tiling().sentence,)
@@ -94,6 +94,8 @@ def register_real(recipe: Recipe, catalog: Catalog, address: str, progress: Prog
     )
     rows = _chunks(dataset)
     if source.tiles is not None:
+        from twinset.io.tiling import cut_tiles
+
         rows = cut_tiles(rows, source.tiles.tiling())
     return catalog.register(card.name, _named(rows, card), card, step=address)
 
@@ -122,10 +124,10 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
             for rule in schema.rules:
                 for column in rule.columns:
                     schema[column]
-                # A rule that does not suit the kinds of its columns is told before the work begins.
+                # A rule that does not fit the kinds of its columns is reported before the work begins.
                 violations(rule, dataset.slice(0, 1).with_schema(schema))
     if recipe.split.by == "time" and recipe.split.on is not None:
-        # No generator can have seen the holdout's time: metrics must know which column that is.
+        # No generator is fitted on the holdout's time: metrics must know which column that is.
         schema = schema.with_field(replace(schema[recipe.split.on], role="time"))
     if brief.target is not None:
         labels = brief.task == "classification" and not schema[brief.target].has_levels
@@ -137,7 +139,7 @@ def declare(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 
 def check_target(dataset: Dataset, schema: Schema, target: str) -> None:
-    """Raise SchemaError when the target has fewer than two values: nothing could be learnt."""
+    """Raise SchemaError for a target of fewer than two values: no model could be trained."""
     distinct = len(dataset.codes(target)[1]) if not schema[target].is_continuous else 2
     if distinct < 2:
         raise SchemaError(
@@ -148,14 +150,14 @@ def check_target(dataset: Dataset, schema: Schema, target: str) -> None:
 
 
 def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: str) -> Real:
-    """Return the real set with its train part and its locked holdout, registered."""
+    """Return the registered real set with its train set and holdout; register them if necessary."""
     train, holdout = catalog.find_step(address), catalog.find_step(f"{address}/holdout")
     if train is None or holdout is None:
         dataset = catalog.load(whole)
         spec = recipe.split
         if TILE_COLUMNS[0] in dataset.schema.names and spec.by == "stratified":
             raise SchemaError(
-                "tiles of one image would stand on both sides of the split",
+                "tiles of one image would be in both train set and holdout",
                 got="a stratified split",
                 todo=f"say split: {{by: group, on: {TILE_COLUMNS[0]}}}",
             )
@@ -168,7 +170,7 @@ def register_split(recipe: Recipe, catalog: Catalog, whole: Version, address: st
         )
         settings = {"split": spec.model_dump(mode="json")}
         versions = []
-        # The train part is found by the step's own address, so it is registered last.
+        # The train set is found by the step's own address, so it is registered last.
         for part, chosen, at in (
             ("holdout", rows[1], f"{address}/holdout"),
             ("train", rows[0], address),

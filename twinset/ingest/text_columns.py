@@ -1,4 +1,4 @@
-"""Files of labelled texts that hold fewer columns than what they are compared with: Rasa's NLU data."""
+"""Reduce sets to the columns of Rasa's NLU data if one of them is such a file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from twinset.io.text.rows import TextColumns
 
 
 class TextComparison(NamedTuple):
-    """The sets of a comparison with the columns that every one of them can hold.
+    """The sets of a comparison with the columns that all of them have.
 
     Parameters
     ----------
     real : Dataset
         The real set.
     others : tuple of object
-        The other sets, as they were given or as tables with the real one's columns.
+        The other sets, unchanged or as tables with the real one's columns.
     notes : tuple of str
-        What is not compared.
+        Columns that are not compared.
     """
 
     real: Dataset
@@ -33,21 +33,21 @@ class TextComparison(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def text_sides(
+def reduce_to_texts(
     real: Dataset, source: object, others: tuple[object, ...], target: str | None
 ) -> TextComparison:
-    """Return the sides of a comparison; where one is a Rasa file, text, spans and label of each.
+    """Return the sets of a comparison; if one is a Rasa file, text, spans and label of each.
 
-    Rasa holds no other columns, and calls these three its own way. All other sets stay as they are.
+    Rasa has no other columns, and its own names for these three. All other sets stay as they are.
 
     Parameters
     ----------
     real : Dataset
-        The real set as it was read.
+        The real set.
     source : object
-        What it was read from.
+        Its file or table.
     others : tuple of object
-        What the other sets are read from; None where there is none.
+        Files or tables of the other sets; None for a set that is absent.
     target : str, optional
         The real set's column of labels.
 
@@ -91,15 +91,15 @@ def _columns_of(rows: Dataset, target: str | None) -> TextColumns:
     return columns
 
 
-def _renamed(source: object, wanted: TextColumns, target: str | None) -> pa.Table:
-    """Return a set as a table of the wanted columns; one without any span gets empty lists."""
+def _renamed(source: object, names: TextColumns, target: str | None) -> pa.Table:
+    """Return a set as a table with these column names; one without any span gets empty lists."""
     rows = open_table(source, lineage=True)
     own = _columns_of(rows, target if target in rows.schema.names else None)
     table = rows.to_arrow()
-    pairs = ((wanted.text, own.text), (wanted.spans, own.spans), (wanted.label, own.label))
+    pairs = ((names.text, own.text), (names.spans, own.spans), (names.label, own.label))
     columns = {name: table.column(had) for name, had in pairs if name and had}
-    if wanted.spans and not own.spans:
-        columns[wanted.spans] = pa.array([[]] * len(rows), pa.list_(SPAN))
+    if names.spans and not own.spans:
+        columns[names.spans] = pa.array([[]] * len(rows), pa.list_(SPAN))
     for name in RESERVED:
         if name in table.column_names:
             columns[name] = table.column(name)

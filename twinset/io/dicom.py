@@ -39,7 +39,7 @@ def image_of_dicom(data: bytes) -> bytes:
         pydicom: Any = import_module("pydicom")
         apply_modality_lut: Any = import_module("pydicom.pixels").apply_modality_lut
     except ImportError as error:
-        raise MissingExtraError.of("pydicom", "dicom") from error
+        raise MissingExtraError.for_library("pydicom", "dicom") from error
     try:
         found = pydicom.dcmread(io.BytesIO(data))
         frames = int(getattr(found, "NumberOfFrames", 1) or 1)

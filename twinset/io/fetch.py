@@ -110,7 +110,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
         The set cannot be downloaded, or the file is not the published one.
     """
     if name not in SOURCES:
-        raise UnknownNameError.of("data set", name, SOURCES)
+        raise UnknownNameError.for_name("data set", name, SOURCES)
     source = SOURCES[name]
     place = cache_folder() / name / source.file_name
     if place.is_file() and sha256_of(place) == source.sha256:

@@ -230,7 +230,7 @@ def writable_format(name: str, place: str = "") -> Format:
     """
     known = writable_formats()
     if name not in known:
-        raise UnknownNameError.of("format", name, tuple(known), place)
+        raise UnknownNameError.for_name("format", name, tuple(known), place)
     return known[name]
 
 

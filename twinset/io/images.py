@@ -14,11 +14,11 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, Schema
 from twinset.core.errors import DataError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.image.header import check_whole
 from twinset.core.image.tiff import MAGIC as TIFF_MAGIC
 from twinset.core.image.tiff import plane_names, read_planes
 from twinset.io.dicom import image_of_dicom, is_dicom
 from twinset.io.files import inside
+from twinset.io.image_header import check_whole
 from twinset.io.text_tables import read_csv
 
 _MAGIC = {
@@ -174,7 +174,7 @@ def _read_file(folder: Path, path: Path) -> bytes:
 def _name_file(error: DataError, name: str, folder: Path) -> DataError:
     """Return the error with the name of the file that it concerns."""
     return DataError(
-        f"the image file '{name}' cannot be used: {error.what}",
+        f"the image file '{name}' cannot be used: {error.message}",
         got=error.got,
         allowed=error.allowed,
         todo=error.todo or f"replace or remove the file in '{folder}'",

@@ -60,7 +60,7 @@ def _triangles(data: bytes, name: str) -> npt.NDArray[np.float64]:
     try:
         import trimesh
     except ImportError as error:
-        raise MissingExtraError.of("trimesh", "3d") from error
+        raise MissingExtraError.for_library("trimesh", "3d") from error
     ending = name.rpartition(".")[2].lower()
     try:
         mesh = trimesh.load_mesh(io.BytesIO(data), file_type=ending, process=False)

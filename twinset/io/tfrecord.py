@@ -41,8 +41,8 @@ import pyarrow as pa
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, SPAN, Field, Schema
 from twinset.core.errors import DataError, FormatLossWarning, SchemaError
-from twinset.core.image.header import read_image_header
 from twinset.io.files import image_ending
+from twinset.io.image_header import read_image_header
 from twinset.io.text_tables import cell_texts, plain
 from twinset.io.writer import RoundTripLosses, Target, Writer
 
@@ -479,7 +479,7 @@ class _ColumnBuilder:
                 raise DataError(
                     f"the features of '{column}' in record {number} of '{self.file}', counted from 0, "
                     "cannot be used",
-                    got=error.what if isinstance(error, DataError) else type(error).__name__,
+                    got=error.message if isinstance(error, DataError) else type(error).__name__,
                     allowed="those of an image, of objects or of spans, as twinset writes them",
                 ) from error
         self.columns[column] = pa.array(cells, kind)

@@ -235,7 +235,7 @@ def _far_rows(real: Dataset, n: int, encoder: FeatureEncoder, rng: np.random.Gen
     for _ in range(_MAX_ROUNDS):
         drawn = _draw_rows(real, 2 * n, values, rng)
         if enforcer is not None:
-            drawn = enforcer.hold(drawn, rng).dataset.without_reserved()
+            drawn = enforcer.enforce(drawn, rng).dataset.without_reserved()
         is_far = distances_to(encoder.transform(drawn), real, encoder) > far
         kept = Dataset.concat([kept, drawn.filter(is_far)])
         first = np.unique(encoder.transform(kept), axis=0, return_index=True)[1]

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from twinset.core.contracts import Metric
-from twinset.core.data.dataset import Dataset, some_places
+from twinset.core.data.dataset import Dataset, sample_positions
 from twinset.core.data.schema import Field
-from twinset.core.data.splitting import split_rows
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError
 from twinset.core.findings import ReferenceRows
 from twinset.core.seeding import rng_for
+from twinset.measurement.splitting import split_rows
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def compare_halves(
 def match_sizes(sets: ComparisonSets, seed: int) -> ComparisonSets:
     """Return the sets with equally many rows of candidate and baseline."""
     n = min(len(sets.synthetic), len(sets.baseline))
-    kept = some_places(len(sets.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
+    kept = sample_positions(len(sets.synthetic), n, rng_for(seed, "measure", "rows", "synthetic"))
     return replace(
         sets,
         synthetic=sets.synthetic.take(kept) if len(sets.synthetic) > n else sets.synthetic,

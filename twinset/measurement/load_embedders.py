@@ -78,7 +78,7 @@ def hash_embedders(names: Sequence[str]) -> list[tuple[str, str]]:
     [('classical', '')]
     """
     found = []
-    for parts in map(EmbedderName.of, names):
+    for parts in map(EmbedderName.parse, names):
         plain = replace(parts, file=Path(parts.file).name) if parts.file else parts
         shipped = SHIPPED[parts.kind].weights[1] if parts.kind in SHIPPED else ""
         found.append((str(plain), _weights(parts).sha256 if parts.file else shipped))
@@ -86,7 +86,7 @@ def hash_embedders(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _load(name: str) -> Embedder:
-    parts = EmbedderName.of(name)
+    parts = EmbedderName.parse(name)
     if parts.kind == WORDS:
         return hashed_words()
     if parts.kind in SHIPPED:
@@ -108,7 +108,7 @@ def _shipped(own: Shipped) -> TextEmbedding:
     found = importlib.util.find_spec(own.module)
     places = None if found is None else found.submodule_search_locations
     if not places:
-        raise MissingExtraError.of(own.package, own.extra)
+        raise MissingExtraError.for_library(own.package, own.extra)
     weights, tokenizer = (
         _pinned(own, Path(places[0], *path.split("/")), sha256)
         for path, sha256 in (own.weights, own.tokenizer)

@@ -12,7 +12,7 @@ from twinset.core.contracts import Score
 from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.where import Where
 from twinset.core.findings import ComparisonBasis
-from twinset.core.rules.enforce import MENDED, RuleEnforcer
+from twinset.core.rules.enforce import REPAIRED, RuleEnforcer
 from twinset.core.rules.violations import violations
 
 _MAX_REPAIR_NOTES = 3  # more rules than that are summed up in one note
@@ -103,7 +103,7 @@ def note_rules(train: Dataset | None, synthetic: Dataset, cards: Sequence[Card])
         subject = f"All {len(rules)} rules hold" if len(rules) > 1 else f"The rule {rules[0]} holds"
         notes.append(f"{subject} in all {n:,} synthetic rows.")
     of_cards = dict.fromkeys(n for card in cards for n in card.notes if n.startswith("Rule "))
-    repairs = [note for note in of_cards if MENDED in note]
+    repairs = [note for note in of_cards if REPAIRED in note]
     notes += [note for note in of_cards if note not in repairs]
     if len(repairs) > _MAX_REPAIR_NOTES:
         repairs = [

@@ -181,8 +181,8 @@ def encode_ban(entry: Mapping[str, str], factors: Factors) -> dict[int, int]:
     codes = {}
     for name, level in entry.items():
         if name not in factors:
-            raise UnknownNameError.of("condition", str(name), names, "forbidden")
+            raise UnknownNameError.for_name("condition", str(name), names, "forbidden")
         if level not in factors[name]:
-            raise UnknownNameError.of("level", str(level), factors[name], f"forbidden.{name}")
+            raise UnknownNameError.for_name("level", str(level), factors[name], f"forbidden.{name}")
         codes[names.index(name)] = list(factors[name]).index(level)
     return codes

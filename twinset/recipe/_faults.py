@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a recipe, each with its place."""
+"""Faults of a recipe: those of its shape, of its components, and between its sections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from twinset.core.errors import (
     did_you_mean,
 )
 from twinset.recipe._recipe import RESERVED_STEPS, Recipe, known_keys
-from twinset.recipe._steps import MakingStep
 from twinset.recipe._yaml import Document, Fault, Path, spell_path
 from twinset.registry import ComponentKind, build, component_class, component_names, setting_faults
 
@@ -37,11 +36,11 @@ _EXPECTED = {
     "bool_type": "true or false",
 }
 _EXAMPLES = {"name": "name: my-set", "brief": "brief: {task: detection}"}
-_LONGEST_SHOWN = 60
+_MAX_SHOWN = 60  # characters of a value: a fault with its place stays on two lines of a terminal
 
 
 def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
-    """Return the faults as text, one a line, in the order of the file; ``--set`` comes last."""
+    """Return the faults as text, one a line, in the order of the file; those of ``--set`` are last."""
     lines = []
     for fault in faults:
         place = fault.line or document.place(fault.path)
@@ -56,49 +55,54 @@ def spell_faults(name: str, document: Document, faults: list[Fault]) -> str:
 
 
 def shape_faults(error: ValidationError, document: Document) -> Iterator[Fault]:
-    """Yield what pydantic found, in our words."""
+    """Yield the errors of pydantic, in our words."""
     for found in error.errors(include_url=False):
         path = _path_in(document.data, found["loc"])
-        kind, value = found["type"], found.get("input")
-        if kind == "extra_forbidden":
-            known = known_keys(path[:-1])
-            hint = did_you_mean(str(path[-1]), known)
-            text = "; ".join(filter(None, ["unknown key", f"allowed: {', '.join(known)}", hint]))
-        elif kind == "missing":
-            text = "this key is missing"
-            if example := _EXAMPLES.get(".".join(str(key) for key in path)):
-                text += f"; write e.g. {example}"
-        elif kind in _EXPECTED:
-            text = f"must be {_EXPECTED[kind]}; got {_shown(value)}"
-        elif kind == "literal_error":
-            allowed = str(found.get("ctx", {}).get("expected", ""))
-            words = allowed.replace(" or ", ", ").replace("'", "").split(", ")
-            hint = did_you_mean(str(value), words)
-            parts = [f"got {_shown(value)}", f"allowed: {', '.join(words)}", hint]
-            text = "; ".join(filter(None, parts))
-        elif kind == "string_pattern_mismatch":
-            text = f"got {_shown(value)}; allowed: letters, digits and . _ -, at most 64"
-        elif kind == "recipe":
-            text = found["msg"]
-        else:
-            text = f"{found['msg'].replace('Input should', 'must')}; got {_shown(value)}"
-        yield Fault(path, text)
+        yield Fault(path, _shape_text(found, path))
+
+
+def _shape_text(found: Any, path: Path) -> str:
+    kind, shown = found["type"], _shown(found.get("input"))
+    if kind == "recipe":  # of a validator of ours
+        return str(found["msg"])
+    if kind == "extra_forbidden":
+        known = known_keys(path[:-1])
+        return _joined(
+            "unknown key", f"allowed: {', '.join(known)}", did_you_mean(str(path[-1]), known)
+        )
+    if kind == "missing":
+        example = _EXAMPLES.get(".".join(str(key) for key in path))
+        return _joined("this key is missing", f"write e.g. {example}" if example else "")
+    if kind in _EXPECTED:
+        return f"must be {_EXPECTED[kind]}; got {shown}"
+    if kind == "literal_error":
+        allowed = str(found.get("ctx", {}).get("expected", ""))
+        words = allowed.replace(" or ", ", ").replace("'", "").split(", ")
+        hint = did_you_mean(str(found.get("input")), words)
+        return _joined(f"got {shown}", f"allowed: {', '.join(words)}", hint)
+    if kind == "string_pattern_mismatch":
+        return f"got {shown}; allowed: letters, digits and . _ -, at most 64"
+    return f"{found['msg'].replace('Input should', 'must')}; got {shown}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def component_faults(data: Any) -> Iterator[Fault]:
     """Yield unknown components, settings that do not fit them, unknown gates and public sets.
 
-    It looks at the plain values, so that these faults are told together with those of the shape.
+    These are checked on the plain values, so that they are reported together with those of the shape.
     """
     for path, kind in _SECTIONS:
         steps = _at(data, path)
         for i, step in enumerate(steps if isinstance(steps, list) else ()):
+            at = (*path, i)
             if isinstance(step, str):
-                yield from _use_faults(kind, step, {}, (*path, i), (*path, i))
+                yield from _use_faults(kind, step, {}, at, at)
             elif isinstance(step, Mapping) and isinstance(step.get("use"), str):
-                settings = step.get("with")
+                settings, rows = step.get("with"), step.get("rows")
                 settings = settings if isinstance(settings, Mapping) else {}
-                at, rows = (*path, i), step.get("rows")
                 rows = rows if isinstance(rows, int) and not step.get("where") else None
                 yield from _use_faults(
                     kind, step["use"], settings, (*at, "use"), (*at, "with"), rows
@@ -109,140 +113,12 @@ def component_faults(data: Any) -> Iterator[Fault]:
         for metric in gates:
             if metric not in metrics:
                 yield _unknown("metric", metric, metrics, ("evaluate", "gates", metric))
-    wanted = _at(data, ("source", "fetch"))
-    if isinstance(wanted, str):
+    name = _at(data, ("source", "fetch"))
+    if isinstance(name, str):
         from twinset.io.fetch import SOURCES
 
-        if wanted not in SOURCES:
-            yield _unknown("public set", wanted, SOURCES, ("source", "fetch"))
-
-
-def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
-    """Yield what is wrong between the sections of a recipe."""
-    yield from _step_faults(recipe)
-    yield from _name_faults(recipe)
-    yield from _of_faults(recipe)
-    yield from _asset_faults(recipe)
-    chosen = recipe.evaluate.metrics
-    for metric in recipe.evaluate.gates:
-        if chosen is not None and metric not in {use.use for use in chosen}:
-            text = "this metric is not among evaluate.metrics; add it there"
-            yield Fault(("evaluate", "gates", metric), text)
-    if chosen is not None:
-        names = [use.use for use in chosen]
-        for i, metric in enumerate(names):
-            if metric in names[:i]:
-                yield Fault(("evaluate", "metrics", i), f"the metric '{metric}' stands here twice")
-    yield from _split_faults(recipe)
-    to = recipe.deliver.to
-    if to is not None:
-        inside = home.resolve()
-        folder = (home / to).resolve() if "\0" not in to else inside
-        if not FilePath(to).is_absolute() and not (inside in folder.parents and to.strip()):
-            text = (
-                f"the folder '{to}' is not below the working folder; use an absolute path for that"
-            )
-            yield Fault(("deliver", "to"), text)
-
-
-def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
-    if recipe.assets and not any(_takes_assets(step.use) for step in recipe.generate):
-        yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
-    for name in recipe.assets:
-        given = recipe.assets[name]
-        if "\0" in given or not recipe.asset_path(name).exists():
-            yield Fault(("assets", name), f"there is no file or folder '{given}'")
-
-
-def _takes_assets(name: str) -> bool:
-    try:
-        return issubclass(component_class("generator", name), TakesAssets)
-    except MissingExtraError:
-        return False
-
-
-def _step_faults(recipe: Recipe) -> Iterator[Fault]:
-    if not recipe.generate and not recipe.augment:
-        yield Fault(("generate",), "the recipe makes nothing; add a step")
-    brief = recipe.brief
-    following = [i for i, step in enumerate(recipe.generate) if step.follows_brief and brief.want]
-    for i in following[1:]:
-        text = "an earlier step makes all that brief.want asks for; say rows: or counts: here"
-        yield Fault(("generate", i), text)
-    if recipe.source is not None:
-        return
-    for i, step in enumerate(recipe.generate):
-        if _needs_real(step.use):
-            text = f"'{step.use}' learns from real rows and the recipe has no source"
-            yield Fault(("generate", i, "use"), text)
-        elif step.rows is None and not (step.counts or step.cover) and i not in following:
-            yield Fault(
-                ("generate", i), "without a source, a step must say rows:, counts: or cover:"
-            )
-    for i, varied in enumerate(recipe.augment):
-        if varied.of is None:
-            text = (
-                "this varies real rows and the recipe has no source; say of: STEP to vary made rows"
-            )
-            yield Fault(("augment", i), text)
-
-
-def _of_faults(recipe: Recipe) -> Iterator[Fault]:
-    names = [name for name, _ in recipe.named_steps()]
-    first = len(recipe.generate)
-    for i, step in enumerate(recipe.augment):
-        earlier = names[: first + i]
-        if step.of is not None and step.of not in earlier:
-            text = f"no earlier step is called '{step.of}'; allowed: {', '.join(earlier) or 'none'}"
-            hint = did_you_mean(step.of, earlier)
-            yield Fault(("augment", i, "of"), "; ".join(filter(None, [text, hint])))
-
-
-def _name_faults(recipe: Recipe) -> Iterator[Fault]:
-    seen = set(RESERVED_STEPS)
-    places: list[Path] = [("generate", i, "name") for i in range(len(recipe.generate))]
-    places += [("augment", i, "name") for i in range(len(recipe.augment))]
-    steps: list[MakingStep] = [*recipe.generate, *recipe.augment]
-    for place, step in zip(places, steps):
-        if step.name in seen:
-            yield Fault(place, f"the step name '{step.name}' is taken; choose another")
-        elif step.name is not None:
-            seen.add(step.name)
-    if recipe.source is not None and recipe.source_name == recipe.name:
-        text = "the real set and the recipe have the same name; rename one of them"
-        yield Fault(("source",), text)
-
-
-def _split_faults(recipe: Recipe) -> Iterator[Fault]:
-    source, split = recipe.source, recipe.split
-    # A registered set brings its roles along: they are not seen here.
-    if source is None or source.set_ is not None or split.on is not None:
-        return
-    if source.tiles is not None and split.by in ("stratified", "group"):
-        if split.by == "stratified":
-            text = (
-                "tiles of one image would stand on both sides of the split; say split: {by: group}"
-            )
-            yield Fault(("split",), text)
-        return
-    role = {"time": "time", "group": "group", "given": "split"}.get(split.by)
-    roles = [spec.role for spec in source.schema_.values()]
-    if role is not None and role not in roles:
-        text = f"a split by {split.by} needs a column: set split.on, or give one the role '{role}'"
-        yield Fault(("split",), text)
-
-
-def _check_faults(
-    name: str, settings: Mapping[str, Any], rows: int | None
-) -> Iterator[TwinsetError]:
-    try:
-        generator = build("generator", name, settings)
-        if isinstance(generator, ChecksSettings):
-            generator.check(rows)
-    except MissingExtraError:
-        return
-    except TwinsetError as error:
-        yield error
+        if name not in SOURCES:
+            yield _unknown("public set", name, SOURCES, ("source", "fetch"))
 
 
 def _use_faults(
@@ -253,32 +129,144 @@ def _use_faults(
     settings_at: Path,
     rows: int | None = None,
 ) -> Iterator[Fault]:
+    """Yield the faults of one component and its settings, with `rows` to draw if that is known."""
     try:
         found = setting_faults(kind, name, settings)
         if not found and kind == "generator":
-            found = [("", error) for error in _check_faults(name, settings, rows)]
-        for key, error in found:
-            place = error.place if isinstance(error, ParameterError) else ()
-            yield Fault((*settings_at, *((key,) if key else place)), str(error))
+            try:
+                generator = build("generator", name, settings)
+                if isinstance(generator, ChecksSettings):
+                    generator.check(rows)
+            except MissingExtraError:
+                raise
+            except TwinsetError as failed:
+                found = [("", failed)]
+        for key, reason in found:
+            place = reason.place if isinstance(reason, ParameterError) else ()
+            yield Fault((*settings_at, *((key,) if key else place)), str(reason))
     except UnknownNameError as error:
         yield Fault(at, str(error))
     except MissingExtraError:
-        return  # The recipe may be right: a run will say what to install.
+        return  # The recipe may be right: a run reports what to install.
 
 
-def _needs_real(name: str) -> bool:
+def whole_faults(recipe: Recipe, home: FilePath) -> Iterator[Fault]:
+    """Yield the faults between the sections of a recipe."""
+    yield from _step_faults(recipe)
+    yield from _name_faults(recipe)
+    yield from _asset_faults(recipe)
+    yield from _metric_faults(recipe)
+    yield from _split_faults(recipe)
+    to = recipe.deliver.to
+    if to is not None and not FilePath(to).is_absolute():
+        inside = home.resolve()
+        folder = (home / to).resolve() if "\0" not in to else inside
+        if inside not in folder.parents or not to.strip():
+            text = (
+                f"the folder '{to}' is not below the working folder; use an absolute path for that"
+            )
+            yield Fault(("deliver", "to"), text)
+
+
+def _step_faults(recipe: Recipe) -> Iterator[Fault]:
+    if not recipe.generate and not recipe.augment:
+        yield Fault(("generate",), "the recipe makes nothing; add a step")
+    brief, has_source = recipe.brief, recipe.source is not None
+    following = [i for i, step in enumerate(recipe.generate) if step.follows_brief and brief.want]
+    for i in following[1:]:
+        text = "an earlier step makes all that brief.want asks for; say rows: or counts: here"
+        yield Fault(("generate", i), text)
+    for i, step in enumerate(recipe.generate):
+        if has_source:
+            break
+        cls = _generator_class(step.use)
+        if cls is not None and cls.needs_real:
+            text = f"'{step.use}' learns from real rows and the recipe has no source"
+            yield Fault(("generate", i, "use"), text)
+        elif step.rows is None and not (step.counts or step.cover) and i not in following:
+            text = "without a source, a step must say rows:, counts: or cover:"
+            yield Fault(("generate", i), text)
+    names = [name for name, _ in recipe.named_steps()]
+    for i, varied in enumerate(recipe.augment):
+        earlier = names[: len(recipe.generate) + i]
+        if varied.of is None and not has_source:
+            text = (
+                "this varies real rows and the recipe has no source; say of: STEP to vary its rows"
+            )
+            yield Fault(("augment", i), text)
+        if varied.of is not None and varied.of not in earlier:
+            text = f"no earlier step is called '{varied.of}'"
+            allowed = f"allowed: {', '.join(earlier) or 'none'}"
+            hint = did_you_mean(varied.of, earlier)
+            yield Fault(("augment", i, "of"), _joined(text, allowed, hint))
+
+
+def _name_faults(recipe: Recipe) -> Iterator[Fault]:
+    seen = set(RESERVED_STEPS)
+    for section in ("generate", "augment"):
+        for i, step in enumerate(getattr(recipe, section)):
+            if step.name in seen:
+                text = f"the step name '{step.name}' is taken; choose another"
+                yield Fault((section, i, "name"), text)
+            elif step.name is not None:
+                seen.add(step.name)
+    if recipe.source is not None and recipe.source_name == recipe.name:
+        text = "the real set and the recipe have the same name; rename one of them"
+        yield Fault(("source",), text)
+
+
+def _asset_faults(recipe: Recipe) -> Iterator[Fault]:
+    classes = [_generator_class(step.use) for step in recipe.generate]
+    if recipe.assets and not any(c is not None and issubclass(c, TakesAssets) for c in classes):
+        yield Fault(("assets",), "no step of this recipe takes assets; remove this key")
+    for name, given in recipe.assets.items():
+        if "\0" in given or not recipe.asset_path(name).exists():
+            yield Fault(("assets", name), f"there is no file or folder '{given}'")
+
+
+def _metric_faults(recipe: Recipe) -> Iterator[Fault]:
+    if recipe.evaluate.metrics is None:
+        return
+    names = [use.use for use in recipe.evaluate.metrics]
+    for metric in recipe.evaluate.gates:
+        if metric not in names:
+            text = "this metric is not among evaluate.metrics; add it there"
+            yield Fault(("evaluate", "gates", metric), text)
+    for i, metric in enumerate(names):
+        if metric in names[:i]:
+            yield Fault(("evaluate", "metrics", i), f"the metric '{metric}' stands here twice")
+
+
+def _split_faults(recipe: Recipe) -> Iterator[Fault]:
+    source, split = recipe.source, recipe.split
+    # The roles of a registered set are not known here.
+    if source is None or source.set_ is not None or split.on is not None:
+        return
+    if source.tiles is not None and split.by == "stratified":
+        text = "tiles of one image would be in both train set and holdout; say split: {by: group}"
+        yield Fault(("split",), text)
+    role = {"time": "time", "group": "group", "given": "split"}.get(split.by)
+    is_known = source.tiles is not None and split.by == "group"  # tile_of gets the role
+    roles = [spec.role for spec in source.schema_.values()]
+    if role is not None and role not in roles and not is_known:
+        text = f"a split by {split.by} needs a column: set split.on, or give one the role '{role}'"
+        yield Fault(("split",), text)
+
+
+def _generator_class(name: str) -> Any:
+    """Return the class of a generator; None if a package for it is not installed."""
     try:
-        return component_class("generator", name).needs_real
+        return component_class("generator", name)
     except MissingExtraError:
-        return False
+        return None
 
 
 def _unknown(noun: str, name: str, known: Any, path: Path) -> Fault:
-    return Fault(path, str(UnknownNameError.of(noun, name, known)))
+    return Fault(path, str(UnknownNameError.for_name(noun, name, known)))
 
 
 def _path_in(data: Any, loc: tuple[str | int, ...]) -> Path:
-    """Return the path in the recipe; pydantic's own words for alternatives are left out."""
+    """Return the path in the recipe of a location of pydantic, without its words for alternatives."""
     path: Path = ()
     for i, part in enumerate(loc):
         if isinstance(data, Mapping) and (part in data or i == len(loc) - 1):
@@ -298,13 +286,9 @@ def _at(data: Any, path: Path) -> Any:
 
 
 def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
+    if value is None or isinstance(value, Mapping | list):
+        return "nothing" if value is None else "a list" if isinstance(value, list) else "a mapping"
     if isinstance(value, bool):
         return str(value).lower()
     shown = repr(value)
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."

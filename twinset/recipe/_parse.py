@@ -1,9 +1,8 @@
-"""Read a recipe from a file or from text, with all its faults told at once."""
+"""Read a recipe from a file or from text, and report all its faults at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,9 +11,9 @@ from pydantic import ValidationError
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.core.features.embedders import EmbedderName
 from twinset.recipe._faults import component_faults, shape_faults, spell_faults, whole_faults
-from twinset.recipe._included import include_files, shipped_grammars
+from twinset.recipe._included import include_files, shipped_files
 from twinset.recipe._recipe import Recipe
-from twinset.recipe._yaml import LARGEST_BYTES, Document, Fault, Path, apply_override, read_yaml
+from twinset.recipe._yaml import MAX_BYTES, Document, Fault, Path, apply_override, read_yaml
 from twinset.registry import component_names
 
 _PLACES = ("fetch", "path", "set")
@@ -34,25 +33,24 @@ def load_recipe(path: FilePath | str, overrides: Sequence[str] = ()) -> Recipe:
     overrides : sequence of str
         Changes, each ``"a.b=value"`` with a value in YAML; an item of a list is ``generate.0.rows``.
         One of `source.path`, `source.fetch` and `source.set` replaces the others together with
-        `source.name`, `source.licence` and `source.provenance`, which spoke of another set;
+        `source.name`, `source.licence` and `source.provenance`, which described another set;
         `split.by` replaces `split.on`.
 
     Raises
     ------
     RecipeError
-        The file cannot be read, or the recipe has faults: all are told, each with line and path.
+        The file cannot be read, or the recipe has faults: all are reported, each with line and path.
     """
-    path = _shipped().get(str(path), FilePath(path))
+    shipped = shipped_files()
+    path = shipped.get(str(path), FilePath(path))
     if not path.is_file():
         raise RecipeError(
             f"there is no recipe file '{path}'",
-            allowed=f"a YAML file, or one of the shipped recipes {', '.join(_shipped())}",
+            allowed=f"a YAML file, or one of the shipped recipes {', '.join(shipped)}",
             todo="check the path, or make one: twinset init FILE",
         )
-    if path.stat().st_size > LARGEST_BYTES:
-        raise RecipeError(
-            f"the recipe '{path.name}' is too large", allowed=f"{LARGEST_BYTES:,} bytes"
-        )
+    if path.stat().st_size > MAX_BYTES:
+        raise RecipeError(f"the recipe '{path.name}' is too large", allowed=f"{MAX_BYTES:,} bytes")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,7 +75,7 @@ def parse_recipe(
     text : str
         YAML.
     name : str
-        What the text is called in faults.
+        Name of the text in faults.
     base : Path
         Folder that paths in the text are relative to.
     home : Path, optional
@@ -88,7 +86,7 @@ def parse_recipe(
     Raises
     ------
     RecipeError
-        The recipe has faults: all are told, each with line and path.
+        The recipe has faults: all are reported, each with line and path.
 
     Examples
     --------
@@ -105,8 +103,9 @@ def parse_recipe(
     document = read_yaml(text)
     faults = list(document.faults)
     if not faults and not isinstance(document.data, dict):
-        said = "empty" if document.data is None else "no mapping of keys"
-        faults = [Fault((), f"the recipe is {said}; allowed: name, brief, source, generate, ...")]
+        content = "empty" if document.data is None else "no mapping of keys"
+        text = f"the recipe is {content}; allowed: name, brief, source, generate, ..."
+        faults = [Fault((), text)]
     if not isinstance(document.data, dict):
         raise RecipeError(spell_faults(name, document, faults))
     _refuse_grammar(document.data, name)
@@ -127,7 +126,7 @@ def parse_recipe(
 
 
 def _refuse_grammar(data: dict[str, Any], name: str) -> None:
-    """Say so when the file is a grammar of texts: as a recipe every key of it would be a fault."""
+    """Raise an error for a grammar of texts: as a recipe every key of it would be a fault."""
     if "templates" in data and not data.keys() & {"brief", "source", "generate", "deliver"}:
         raise RecipeError(
             f"'{name}' holds templates of texts, and is no recipe",
@@ -138,64 +137,46 @@ def _refuse_grammar(data: dict[str, Any], name: str) -> None:
 
 def shipped_file(name: str) -> FilePath | None:
     """Return the recipe or the grammar of texts of that bare name which is installed with twinset."""
-    return _shipped().get(name) or shipped_grammars().get(name)
-
-
-def _shipped() -> dict[str, FilePath]:
-    """Return the recipes that are installed with twinset, by bare name."""
-    spec = find_spec("twinset.configs")
-    folders = (spec.submodule_search_locations if spec is not None else None) or ()
-    files = (file for folder in folders for file in sorted(FilePath(folder).glob("*.yaml")))
-    return {file.stem: file for file in files}
-
-
-def _place_file(document: Document, path: Path, home: FilePath) -> None:
-    """Read a file's name that an override gives from the working folder, if it is there."""
-    holder = document.data
-    for part in path[:-1]:
-        holder = holder[part]
-    name = holder[path[-1]]
-    if isinstance(name, str) and "\0" not in name and (home / name).is_file():
-        holder[path[-1]] = str((home / name).resolve())
+    return shipped_files().get(name) or shipped_files("text").get(name)
 
 
 def _apply(document: Document, overrides: Sequence[str], home: FilePath) -> None:
-    """Change the document as the overrides say, in their order."""
+    """Apply the overrides to the document in their order; files that they name are relative to `home`."""
     gates: dict[Path, tuple[str, ...]] = {("evaluate", "gates"): component_names("metric")}
     touched = set()
     for override in overrides:
         path = apply_override(document, override, gates)
         touched.add(path)
-        if path[:1] == ("generate",) and path[-1] == "grammar":
-            _place_file(document, path, home)
-        if path[-2:] == ("cover", "predictions"):
-            cover = document.data[path[0]][path[1]]["cover"]
-            if isinstance(cover["predictions"], str) and cover["predictions"]:
-                cover["predictions"] = str(home / cover["predictions"])
-        section = document.data.get(path[0]) if len(path) == 2 else None
-        if not isinstance(section, dict):
+        if not path:
             continue
+        holder = document.data
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = _placed(holder[path[-1]], path, home)
         replaced: list[str] = []
-        if path[0] == "source" and path[1] in _PLACES:
+        if path[0] == "source" and path[1:] in [(place,) for place in _PLACES]:
             replaced = [key for key in _PLACES if key != path[1]]
             replaced += [key for key in _DESCRIBING if ("source", key) not in touched]
         elif path == ("split", "by") and ("split", "on") not in touched:
             replaced = ["on"]
         for key in replaced:
-            section.pop(key, None)
-        if path == ("source", "path") or path[0] == "assets":
-            given = section[path[1]]
-            if isinstance(given, str) and given:
-                section[path[1]] = str(home / given)
-        elif path == ("evaluate", "embedder"):
-            section["embedder"] = _placed(section["embedder"], home)
+            holder.pop(key, None)
 
 
-def _placed(names: Any, home: FilePath) -> Any:
-    """Return names of embedders whose files are relative to `home`; what is no name stays as it is."""
-    if isinstance(names, list):
-        return [_placed(name, home) for name in names]
-    try:
-        return str(EmbedderName.of(names).placed(home)) if isinstance(names, str) else names
-    except ParameterError:
-        return names
+def _placed(value: Any, path: Path, home: FilePath) -> Any:
+    """Return the value of an override with the names of files relative to `home`."""
+    if path == ("evaluate", "embedder"):
+        if isinstance(value, list):
+            return [_placed(name, path, home) for name in value]
+        try:
+            return str(EmbedderName.parse(value).placed(home)) if isinstance(value, str) else value
+        except ParameterError:
+            return value  # reported with the other faults
+    if not isinstance(value, str) or not value:
+        return value
+    if path[0] == "generate" and path[-1] == "grammar":
+        # The bare name of a shipped grammar stays.
+        is_file = "\0" not in value and (home / value).is_file()
+        return str((home / value).resolve()) if is_file else value
+    is_path = path == ("source", "path") or (path[0] == "assets" and len(path) == 2)
+    return str(home / value) if is_path or path[-2:] == ("cover", "predictions") else value

@@ -23,34 +23,34 @@ from twinset.registry import ComponentKind, component_class, component_names
 RESERVED_STEPS = frozenset(
     {"source", "split", "real", "train", "holdout", "measure", "report", "deliver"}
 )
-"""Steps of every run; no making step may take their names."""
+"""Steps of every run; no generation step may have their names."""
 
 
 class Recipe(Section):
     """What to do, from the brief to the delivery. Build one with `load_recipe` or `parse_recipe`.
 
-    Paths in it are read relative to `base`; what is delivered is written below `home`.
+    Its paths are relative to `base`; deliveries are written below `home`.
     """
 
     name: Name = Field(
-        description="Name of the set that is made, in the catalogue.", examples=["card-fraud"]
+        description="Name of the synthetic set in the catalogue.", examples=["card-fraud"]
     )
     seed: int = Field(default=0, ge=0, description="Decides every random draw of the run.")
-    brief: Brief = Field(description="What is asked for.")
+    brief: Brief = Field(description="The request.")
     source: Source | None = Field(
         default=None, description="The real set; none for a recipe that only draws by rules."
     )
-    split: Split = Field(default_factory=Split, description="How the holdout is cut off.")
+    split: Split = Field(default_factory=Split, description="How the holdout is drawn.")
     assets: dict[str, str] = Field(
         default_factory=dict,
-        description="Name -> path of a data file, or a folder of pictures, that components are given.",
+        description="Name -> path of a data file, or a folder of images, for components.",
     )
     generate: list[GenerateStep] = Field(
         default_factory=list, description="Steps that draw new rows."
     )
     augment: list[AugmentStep] = Field(
         default_factory=list,
-        description="Steps that vary real training rows, or rows that were made.",
+        description="Steps that vary real train rows, or rows of an earlier step.",
     )
     evaluate: Evaluate = Field(default_factory=Evaluate, description="How it is measured.")
     report: ReportSpec = Field(default_factory=ReportSpec, description="What the report may show.")
@@ -63,31 +63,26 @@ class Recipe(Section):
 
     @property
     def base(self) -> Path:
-        """The folder that relative paths of the recipe start from."""
+        """The folder of the relative paths in the recipe."""
         return self._base
 
     def placed(self, base: Path, home: Path) -> Recipe:
-        """Return the recipe with the folders that its paths are relative to."""
+        """Return the recipe with the folders of its relative paths."""
         copy = self.model_copy()
         copy._base, copy._home = base, home
         return copy
 
     def written_in(self, name: str, document: Document) -> Recipe:
-        """Return the recipe with the file that it was read from, so that later faults tell their line."""
+        """Return the recipe with its file, so that later faults can name a line."""
         copy = self.model_copy()
         copy._name, copy._document = name, document
         return copy
 
     @contextmanager
     def faults_of(self, step: str) -> Iterator[None]:
-        """Tell file, line and path of a setting of a step that turns out wrong while the step works.
+        """Add file, line and path to the ParameterError of a setting that proves wrong while a step runs.
 
-        Some faults show only when the data are there: a template may name a column that a table lacks.
-
-        Raises
-        ------
-        ParameterError
-            What was raised inside, with its place in front where that is known.
+        Some faults need the data: a template may name a column that a table does not have.
         """
         try:
             yield
@@ -98,7 +93,7 @@ class Recipe(Section):
             line = self._document.place(path)
             at = line if isinstance(line, str) else f"{self._name}:{line}"
             raise ParameterError(
-                f"{at}: {spell_path(path)}: {error.what}",
+                f"{at}: {spell_path(path)}: {error.message}",
                 got=error.got,
                 allowed=error.allowed,
                 todo=error.todo,
@@ -126,9 +121,9 @@ class Recipe(Section):
         return source.name or source.fetch or registered or f"{self.name}.real"
 
     def named_steps(self) -> tuple[tuple[str, GenerateStep | AugmentStep], ...]:
-        """Return every making step with its name, generate before augment; names are unique.
+        """Return every step with its name, generate before augment; names are unique.
 
-        A step without a name takes the last word of its component, with a number if that is taken.
+        A step without a name gets the last word of its component, with a number if that is taken.
         """
         steps: list[GenerateStep | AugmentStep] = [*self.generate, *self.augment]
         taken = {step.name for step in steps if step.name is not None} | RESERVED_STEPS
@@ -146,30 +141,30 @@ class Recipe(Section):
     def delivered_steps(self) -> tuple[str, ...]:
         """Return the names of the steps whose rows are measured and delivered, in their order.
 
-        Those of a step that a later one varies and replaces are not.
+        The rows of a step that a later one varies and replaces are not.
         """
         steps = self.named_steps()
-        gone = {s.of for _, s in steps if isinstance(s, AugmentStep) and s.replace}
-        return tuple(name for name, _ in steps if name not in gone)
+        replaced = {s.of for _, s in steps if isinstance(s, AugmentStep) and s.replace}
+        return tuple(name for name, _ in steps if name not in replaced)
 
     def source_path(self) -> Path:
-        """Return the place of the source's file or folder."""
+        """Return the path of the source's file or folder."""
         assert self.source is not None
         assert self.source.path is not None
         return self._base / self.source.path
 
     def asset_path(self, name: str) -> Path:
-        """Return the place of the file that an asset names."""
+        """Return the path of an asset."""
         return self._base / self.assets[name]
 
     def embedders(self) -> tuple[str, ...]:
-        """Return the names of the embedders, with the paths of their files from here."""
+        """Return the names of the embedders, with the paths of their files."""
         return tuple(
-            str(EmbedderName.of(name).placed(self._base)) for name in self.evaluate.embedder
+            str(EmbedderName.parse(name).placed(self._base)) for name in self.evaluate.embedder
         )
 
     def delivery_folder(self) -> Path:
-        """Return the folder that the results are delivered to."""
+        """Return the folder of the delivery."""
         return self._home / (self.deliver.to or f"out/{self.name}")
 
 
@@ -189,7 +184,7 @@ def recipe_schema() -> dict[str, Any]:
     >>> sorted(schema["required"])
     ['brief', 'name']
     """
-    schema = _plain_schema()
+    schema = Recipe.model_json_schema(by_alias=True)
     parts = schema["$defs"]
     for part, kind in _STEPS.items():
         parts[part]["properties"]["use"]["examples"] = list(component_names(kind))
@@ -201,7 +196,7 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def file_schema(use: str) -> dict[str, Any]:
-    """Return the JSON Schema of the file of settings that a generator can read.
+    """Return the JSON Schema of a file of settings for a generator.
 
     Raises
     ------
@@ -231,7 +226,7 @@ def known_keys(path: YamlPath) -> list[str]:
     >>> known_keys(("split",))
     ['by', 'on', 'holdout_fraction']
     """
-    schema = _schema_for_keys()
+    schema = _schema_of_keys()
     at: Any = schema
     for part in path:
         if isinstance(part, int):
@@ -243,7 +238,7 @@ def known_keys(path: YamlPath) -> list[str]:
 
 
 def _resolved(at: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow references, and of alternatives take the one that has a structure."""
+    """Return the schema that a reference names; of alternatives the one with a structure."""
     if not isinstance(at, dict):
         return {}
     for choice in at.get("anyOf", ()):
@@ -255,10 +250,6 @@ def _resolved(at: Any, schema: dict[str, Any]) -> dict[str, Any]:
     return dict(at)
 
 
-def _plain_schema() -> dict[str, Any]:
-    return Recipe.model_json_schema(by_alias=True)
-
-
 @cache
-def _schema_for_keys() -> dict[str, Any]:
-    return _plain_schema()
+def _schema_of_keys() -> dict[str, Any]:
+    return Recipe.model_json_schema(by_alias=True)

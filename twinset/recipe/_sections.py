@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -16,10 +17,9 @@ from twinset.core.data.where import Where
 from twinset.core.data.window_features import Aggregate
 from twinset.core.errors import TwinsetError
 from twinset.io.formats import writable_formats
-from twinset.io.tiling.grid import Tiling
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-_SHARE_TOLERANCE = 0.01
+_SHARE_TOLERANCE = 0.01  # published shares are rounded to percent and need not sum to exactly 1
 
 
 class Section(BaseModel):
@@ -29,26 +29,31 @@ class Section(BaseModel):
 
 
 def fault(text: str) -> PydanticCustomError:
-    """Return the error by which a validator tells a fault in our own words."""
-    # The text goes in as a value: braces in it are no template.
+    """Return the error of a validator with a text of ours."""
+    # The text is passed as a value: braces in it are no template.
     return PydanticCustomError("recipe", "{text}", {"text": text})
 
 
 def _label(value: Any) -> Any:
-    """Read a label as text, as YAML writes it: 1 and true are labels too."""
+    """Return a label as text, as YAML writes it: 1 and true are labels too."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
 
 
-def _where(value: Any) -> Any:
-    """Check a condition; text in the form of the command line becomes a mapping."""
-    if value is None:
-        return value
+@contextmanager
+def our_faults() -> Iterator[None]:
+    """Turn an error of twinset into that of a validator."""
     try:
-        where = Where.of(value)
+        yield
     except TwinsetError as error:
         raise fault(str(error)) from error
+
+
+def _where(value: Any) -> Any:
+    """Return a condition as a mapping; text has the form of the command line."""
+    with our_faults():
+        where = None if value is None else Where.from_value(value)
     return None if where is None else where.to_json()
 
 
@@ -69,6 +74,8 @@ Conditions = Annotated[
 Rows = Annotated[int, Field(ge=1, le=10**10)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 if TYPE_CHECKING:
+    from twinset.io.tiling import Tiling
+
     Format = str
 else:
     Format = Literal[tuple(writable_formats())]
@@ -76,14 +83,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Brief(Section):
-    """What is asked for: the task, its target, and how much of what is wanted."""
+    """The request: the task, its target, and how many rows of which label."""
 
-    purpose: str = Field(default="", description="What the data are for, in free words.")
+    purpose: str = Field(default="", description="Purpose of the data, in free words.")
     task: Literal[
         "classification", "regression", "detection", "segmentation", "intent", "entities", "other"
-    ] = Field(default="other", description="What will be trained on the data.")
+    ] = Field(default="other", description="Task of the models that are trained on the data.")
     modality: Literal["table", "image", "text"] | None = Field(
-        default=None, description="What the records are; read from the columns when not given."
+        default=None, description="Kind of the records; inferred from the columns when not given."
     )
     target: str | None = Field(default=None, description="Column to predict.", examples=["Class"])
     positive: Label | None = Field(
@@ -91,25 +98,20 @@ class Brief(Section):
     )
     want: dict[str, Rows] = Field(
         default_factory=dict,
-        description="Label of the target -> rows of it that the finished training set shall hold.",
+        description="Label of the target -> its number of rows in the finished train set.",
         examples=[{"1": 5000}],
     )
     population: dict[str, dict[str, Share]] = Field(
         default_factory=dict,
-        description="Column -> {level: share}: the shares that the population truly has.",
+        description="Column -> {level: share}: the true shares in the population.",
         examples=[{"sex": {"F": 0.51, "M": 0.49}}],
     )
-
-    @property
-    def positive_label(self) -> str | None:
-        """The positive label as text, or None."""
-        return self.positive
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.target is None and (self.want or self.positive is not None):
             named = "want" if self.want else "positive"
-            raise fault(f"'{named}' speaks of labels and no target is named; set brief.target")
+            raise fault(f"'{named}' names labels and no target is named; set brief.target")
         for column, shares in self.population.items():
             total = sum(shares.values())
             if abs(total - 1) > _SHARE_TOLERANCE:
@@ -118,22 +120,22 @@ class Brief(Section):
 
 
 class Split(Section):
-    """How the holdout is cut off before anything is learnt."""
+    """How the holdout is drawn before anything is fitted."""
 
     by: Literal["stratified", "time", "group", "given"] = Field(
         default="stratified",
         description="Keep label shares; latest rows; whole groups; a given column.",
     )
     on: str | None = Field(
-        default=None, description="Column that the cut looks at.", examples=["Time"]
+        default=None, description="Column that decides the split.", examples=["Time"]
     )
     holdout_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the rows that is locked away."
+        default=0.2, gt=0, lt=1, description="Share of the rows in the holdout."
     )
 
 
 class ReportSpec(Section):
-    """What the report shows beside the verdicts."""
+    """Content of the report beside the verdicts."""
 
     show_real_rows: bool = Field(
         default=False, description="Whether real rows may be shown as examples."
@@ -145,7 +147,7 @@ def _parquet_only() -> list[Format]:
 
 
 class Deliver(Section):
-    """Where the finished sets go."""
+    """Folder, formats and content of the delivery."""
 
     to: str | None = Field(
         default=None,
@@ -156,7 +158,7 @@ class Deliver(Section):
     )
     include: Literal["synthetic", "training_set"] = Field(
         default="synthetic",
-        description="Only the made rows, or beside them the real training rows with the made ones.",
+        description="Only the synthetic rows, or also a train set of real and synthetic rows.",
     )
 
     @model_validator(mode="after")
@@ -167,7 +169,7 @@ class Deliver(Section):
 
 
 NOT_STATED = "NOASSERTION"
-"""SPDX's word for a licence that nobody has stated."""
+"""SPDX's word for a licence that is not stated."""
 
 _LICENCE = re.compile(
     r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*"
@@ -176,20 +178,14 @@ _LICENCE = re.compile(
 
 def _rule(value: Any) -> Any:
     if isinstance(value, Mapping):
-        try:
+        with our_faults():
             rules_from_json([value])
-        except TwinsetError as error:
-            raise fault(str(error)) from error
     return value
 
 
 def _aggregate(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        try:
-            return Aggregate.from_json(value).to_json()
-        except TwinsetError as error:
-            raise fault(str(error)) from error
-    return value
+    with our_faults():
+        return Aggregate.from_json(value).to_json() if isinstance(value, Mapping) else value
 
 
 def _licence(value: Any) -> Any:
@@ -209,29 +205,29 @@ RuleEntry = Annotated[dict[str, Any], BeforeValidator(_rule)]
 
 
 class ColumnSpec(Section):
-    """What is declared of one column; what is not declared is inferred."""
+    """Declaration of one column; what is not declared is inferred."""
 
-    kind: columns.Kind | None = Field(default=None, description="What the values are.")
-    role: columns.Role | None = Field(default=None, description="What the column is for.")
+    kind: columns.Kind | None = Field(default=None, description="Kind of the values.")
+    role: columns.Role | None = Field(default=None, description="Role of the column.")
     nullable: bool | None = Field(default=None, description="Whether values may be missing.")
     decimals: int | None = Field(default=None, ge=0, le=30, description="Digits after the point.")
     description: str | None = Field(default=None, description="Free words for readers.")
     aggregate: AggregateEntry | None = Field(
         default=None,
-        description="What a velocity feature sums up; made rows get it computed, never interpolated.",
+        description="Definition of a velocity feature; it is computed, never interpolated.",
         examples=[{"of": "amount", "how": "sum", "by": "card", "over": "7d"}],
     )
 
 
 class LabelSpec(Section):
-    """What is declared of one label."""
+    """Declaration of one label."""
 
-    definition: str = Field(default="", description="What the label means.")
-    parent: Label | None = Field(default=None, description="The broader label that it belongs to.")
+    definition: str = Field(default="", description="Meaning of the label.")
+    parent: Label | None = Field(default=None, description="The broader label above it.")
 
 
 class TilesSpec(Section):
-    """How large images are cut into tiles before anything else is done with them."""
+    """How large images are cut into tiles, before all other steps."""
 
     size: int | list[int] = Field(
         default=640,
@@ -239,13 +235,13 @@ class TilesSpec(Section):
         examples=[512, [512, 768]],
     )
     overlap: int = Field(
-        default=64, ge=0, description="Pixels by which neighbours overlap, at least."
+        default=64, ge=0, description="Smallest overlap of adjacent tiles in pixels."
     )
     min_visible_fraction: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Objects of which a tile shows a smaller share are left out of its map and labels.",
+        description="Objects with a smaller visible share on a tile are removed from its map and labels.",
     )
     keep_empty: bool = Field(default=True, description="Whether tiles without objects are kept.")
 
@@ -255,14 +251,14 @@ class TilesSpec(Section):
             raise fault(
                 f"size must be one number, or height and width; got {len(self.size)} numbers"
             )
-        try:
+        with our_faults():
             self.tiling()
-        except TwinsetError as error:
-            raise fault(str(error)) from error
         return self
 
     def tiling(self) -> Tiling:
-        """Return how images are cut."""
+        """Return the settings of the cut."""
+        from twinset.io.tiling import Tiling
+
         return Tiling(
             size=self.size if isinstance(self.size, int) else (self.size[0], self.size[1]),
             overlap=self.overlap,
@@ -272,7 +268,7 @@ class TilesSpec(Section):
 
 
 class Source(Section):
-    """The real set: where it is, under which licence, and what its columns are."""
+    """The real set: its place, licence, columns, labels and rules."""
 
     name: Name | None = Field(default=None, description="Name in the catalogue.", examples=["ulb"])
     fetch: str | None = Field(
@@ -293,12 +289,11 @@ class Source(Section):
     )
     on_fault: Literal["stop", "skip"] = Field(
         default="stop",
-        description="Of annotated images: whether faulty files and boxes end the run, or are left out "
-        "and noted.",
+        description="Whether faulty files, boxes and spans end the run, or are left out and noted.",
     )
     tiles: TilesSpec | None = Field(
         default=None,
-        description="Large images are cut into tiles; none: they stay whole.",
+        description="Cut of large images into tiles; they stay whole when not given.",
         examples=[{"size": 640, "overlap": 64}],
     )
     licence: Licence = Field(
@@ -307,17 +302,17 @@ class Source(Section):
         examples=["CC-BY-4.0", "LicenseRef-contract"],
     )
     provenance: dict[str, Any] = Field(
-        default_factory=dict, description="Citation, address and the like; goes onto the card."
+        default_factory=dict, description="Citation, address and the like, for the card."
     )
     schema_: dict[str, ColumnSpec] = Field(
         default_factory=dict,
         alias="schema",
-        description="Column -> what it is; only what differs from what would be inferred.",
+        description="Column -> its declaration, only where it differs from what is inferred.",
         examples=[{"Time": {"role": "time"}}],
     )
     rules: list[RuleEntry] = Field(
         default_factory=list,
-        description=f"What holds in every row, real or made; kinds: {', '.join(RULE_KINDS)}.",
+        description=f"Rules of every row, real or synthetic; kinds: {', '.join(RULE_KINDS)}.",
         examples=[
             [
                 {"kind": "order", "columns": ["start", "end"]},
@@ -347,7 +342,7 @@ class Source(Section):
     def fields(self, schema: columns.Schema) -> tuple[columns.Field, ...]:
         """Return the fields of `schema` that the recipe declares, as it declares them.
 
-        Aggregates that are no column yet are left out: see `new_aggregates`.
+        Aggregates that are no column yet are not among them: see `new_aggregates`.
 
         Raises
         ------
@@ -359,7 +354,7 @@ class Source(Section):
         return tuple(self._field(schema[column]) for column in declared)
 
     def new_aggregates(self, schema: columns.Schema) -> dict[str, Aggregate]:
-        """Return the aggregates that the recipe declares and that the source has no column for."""
+        """Return the declared aggregates that are no column of the source."""
         return {
             name: Aggregate.from_json(spec.aggregate)
             for name, spec in self.schema_.items()

@@ -7,44 +7,45 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from twinset.core.contracts import LeakKind, Metric
-from twinset.core.errors import ParameterError
 from twinset.core.features.embedders import EmbedderName
 from twinset.core.features.embedders.names import FORMS
-from twinset.recipe._sections import Conditions, Name, Rows, Section, fault
+from twinset.recipe._sections import Conditions, Name, Rows, Section, fault, our_faults
 from twinset.registry import build, component_names
 
 
 class CountSpec(Section):
-    """Rows wanted under one condition."""
+    """Number of rows under one condition."""
 
-    where: Conditions = Field(description="Condition that these rows meet.")
-    rows: Rows = Field(description="How many of them to make.")
+    where: Conditions = Field(description="Condition of these rows.")
+    rows: Rows = Field(description="Number of rows.")
 
 
 class CoverSpec(Section):
-    """Conditions of which every combination shall come."""
+    """Conditions of which every combination shall occur."""
 
     factors: dict[str, list[str]] = Field(
         min_length=1,
-        description="Column -> the levels that shall come.",
+        description="Column -> its levels.",
         examples=[{"light": ["day", "night"], "weather": ["clear", "fog"]}],
     )
     strength: int = Field(
         default=2, ge=1, le=3, description="Every level, every pair, every triple."
     )
-    at_least: int = Field(default=1, ge=1, description="How often each combination has to come.")
-    most: int | None = Field(default=None, ge=1, description="Make no more rows than this.")
+    at_least: int = Field(
+        default=1, ge=1, description="Smallest number of rows of each combination."
+    )
+    most: int | None = Field(default=None, ge=1, description="Largest number of rows.")
     forbidden: list[dict[str, str]] = Field(
-        default_factory=list, description="Combinations that never come."
+        default_factory=list, description="Combinations that never occur."
     )
     beyond_real: bool = Field(
-        default=False, description="Whether what the training part holds need not be made again."
+        default=False, description="Whether combinations in the real train rows count as covered."
     )
     predictions: str | None = Field(
         default=None,
         min_length=1,
-        description="File of a model's predictions: a row each, with these columns and whether it was "
-        "right; where the model errs comes first.",
+        description="File of a model's predictions with these columns and whether each was right; "
+        "combinations on which the model errs come first.",
         examples=["predictions.csv"],
     )
     correct: str = Field(
@@ -53,19 +54,19 @@ class CoverSpec(Section):
     least: int | None = Field(
         default=None,
         ge=1,
-        description="Make at least this many rows: those beyond the plan where the model errs, or evenly.",
+        description="Smallest number of rows: those beyond the plan are where the model errs, or even.",
     )
 
 
-class MakingStep(Section):
-    """What the two kinds of making steps share."""
+class ComponentStep(Section):
+    """Keys that generate and augment steps share."""
 
     use: str = Field(description="Name of the component; see: twinset list.")
     name: Name | None = Field(
         default=None, description="Name of the step; by default the last word of `use`."
     )
     where: Conditions | None = Field(
-        default=None, description="Condition that the made, or varied, rows meet."
+        default=None, description="Condition of the drawn, or varied, rows."
     )
     with_: dict[str, Any] = Field(
         default_factory=dict, alias="with", description="Settings; see: twinset show NAME."
@@ -77,60 +78,54 @@ class MakingStep(Section):
         return self.with_
 
 
-class GenerateStep(MakingStep):
+class GenerateStep(ComponentStep):
     """Draw new rows from a generator."""
 
     rows: Rows | None = Field(
         default=None,
-        description="Rows to make; by default what the brief wants, else as many as real.",
+        description="Number of rows; by default those of the brief, else as many as real.",
     )
     counts: list[CountSpec] = Field(
-        default_factory=list, description="Rows to make under several conditions; replaces rows."
+        default_factory=list, description="Numbers of rows under several conditions; replaces rows."
     )
     cover: CoverSpec | None = Field(
         default=None,
-        description="Make as few rows as hold every combination of these conditions; replaces rows.",
+        description="As few rows as have every combination of these conditions; replaces rows.",
     )
 
     @property
     def follows_brief(self) -> bool:
-        """Whether the brief decides what is made: the step names neither rows nor a condition."""
-        said = (self.rows, self.where, self.cover)
-        return not self.counts and all(value is None for value in said)
+        """Whether the brief decides the rows: the step has neither rows nor a condition."""
+        own = (self.rows, self.where, self.cover)
+        return not self.counts and all(value is None for value in own)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         cover = self.cover
         if cover is not None and cover.least and cover.most and cover.least > cover.most:
             raise fault("no plan fits: cover.least is more than cover.most")
-        given = [
-            name
-            for name, said in (
-                ("rows", self.rows is not None),
-                ("counts", self.counts),
-                ("cover", self.cover),
-            )
-            if said
-        ]
+        given = [name for name in ("rows", "counts", "cover") if getattr(self, name)]
         if len(given) > 1:
             raise fault(f"a step takes '{given[0]}' or '{given[1]}', not both")
         return self
 
 
-class AugmentStep(MakingStep):
-    """Vary real training rows, or rows that an earlier step made."""
+class AugmentStep(ComponentStep):
+    """Vary real train rows, or rows of an earlier step."""
 
     of: Name | None = Field(
         default=None,
-        description="Step whose rows are varied; by default the real training rows are.",
+        description="Step whose rows are varied; by default the real train rows are.",
     )
     replace: bool = Field(
         default=False,
-        description="Whether the varied rows take the place of those of `of`, which are then neither "
-        "measured nor delivered.",
+        description="Whether the varied rows replace those of `of`, which are then neither measured nor "
+        "delivered.",
     )
 
-    copies: int = Field(default=1, ge=1, le=10_000, description="Varied rows made from each row.")
+    copies: int = Field(
+        default=1, ge=1, le=10_000, description="Number of varied rows of each row."
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -149,10 +144,10 @@ class MetricUse(Section):
 
 
 class GateSpec(Section):
-    """What a metric must keep for the run to pass."""
+    """Bounds of a metric for the run to pass."""
 
-    max: float | None = Field(default=None, description="Greatest number that passes.")
-    min: float | None = Field(default=None, description="Least number that passes.")
+    max: float | None = Field(default=None, description="Largest value that passes.")
+    min: float | None = Field(default=None, description="Smallest value that passes.")
     of: Literal["value", "difference"] = Field(
         default="value", description="The metric's value, or its difference from real rows."
     )
@@ -167,7 +162,7 @@ class GateSpec(Section):
 
 
 def _metric_uses(value: Any) -> Any:
-    """Bring the short forms to one: "default" to None, a bare name to {use: name}."""
+    """Return the long form: "default" becomes None, a bare name {use: name}."""
     if value == "default":
         return None
     if isinstance(value, list):
@@ -176,41 +171,39 @@ def _metric_uses(value: Any) -> Any:
 
 
 def _embedders(value: Any) -> Any:
-    """Bring one name to a list, and check that each means an embedder, none twice."""
+    """Return a list of names, each that of an embedder, none twice."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list):
         return names
     for name in names:
-        try:
+        with our_faults():
             if isinstance(name, str):
-                EmbedderName.of(name)
-        except ParameterError as error:
-            raise fault(str(error)) from error
+                EmbedderName.parse(name)
     if len(set(map(str, names))) < len(names):
         raise fault("an embedder stands here twice")
     return names
 
 
 class Evaluate(Section):
-    """How the made rows are measured, and what must hold."""
+    """How the synthetic rows are measured, and the gates of the run."""
 
     metrics: Annotated[list[MetricUse] | None, BeforeValidator(_metric_uses)] = Field(
         default=None, description="'default' (all that suit the columns), or a list of metrics."
     )
     gates: dict[str, GateSpec] = Field(
         default_factory=dict,
-        description="Metric -> bound; a run whose gates do not hold ends with exit code 3.",
+        description="Metric -> bounds; a run that misses a gate ends with exit code 3.",
         examples=[{"privacy.exact_copies": {"max": 0}}],
     )
     allow_leaks: list[LeakKind] = Field(
         default_factory=list,
-        description="Kinds of leaks between holdout and training rows that are told, not refused.",
+        description="Kinds of leakage between holdout and train rows that are reported, not refused.",
         examples=[["group"]],
     )
 
     attacks: list[Literal["shadow"]] = Field(
         default_factory=list,
-        description="Attacks that take as long as making the set again, many times.",
+        description="Attacks that refit the generator many times.",
         examples=[["shadow"]],
     )
 
@@ -222,7 +215,7 @@ class Evaluate(Section):
         ),
     ] = Field(
         default_factory=list,
-        description=f"What looks at images and texts, one or a list: {FORMS}. By default classical and, "
+        description=f"Embedders of images and texts, one or a list: {FORMS}. By default classical and, "
         "with a holdout, net; for texts words.",
         examples=["classical", ["classical", "onnx:eye.onnx"]],
     )
@@ -239,7 +232,7 @@ class Evaluate(Section):
         return {name: gate.model_dump(exclude_none=True) for name, gate in self.gates.items()}
 
     def built_metrics(self, kinds: frozenset[str]) -> list[tuple[str, Metric]]:
-        """Return the metrics by name; of the default ones those that can look at `kinds`."""
+        """Return the metrics by name; of the default ones those for columns of `kinds`."""
         from twinset.registry import attack_metrics, default_metrics
 
         if self.metrics is None:

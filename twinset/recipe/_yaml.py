@@ -1,4 +1,4 @@
-"""Read the YAML of a recipe into plain JSON values, remembering the line of every key."""
+"""Read the YAML of a recipe into plain JSON values, with the line of every key."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 import yaml
 
 Path = tuple[str | int, ...]
-"""Where something stands in a recipe, e.g. ``("generate", 0, "use")``."""
+"""Position in a recipe, e.g. ``("generate", 0, "use")``."""
 
-LARGEST_BYTES = 1_000_000
-MOST_ALIASES = 20
-MOST_VALUES = 50_000
-DEEPEST = 30
+# Limits against files that would take minutes or all memory to read; the largest shipped recipe or
+# grammar has 40 KB.
+MAX_BYTES = 1_000_000
+_MAX_ALIASES = 20  # each may double the values: recipes have none or a few
+_MAX_VALUES = 50_000  # after aliases are expanded; a file of 1 MB without them can hold as many
+_MAX_DEPTH = 30  # of nested values: Python's own limit, 1,000 calls, must not be reached
 
 _TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong in a recipe: where it stands and what it is; the line may be that of another file."""
+    """A fault of a recipe: its position and text; the line may be that of another file."""
 
     path: Path
     text: str
@@ -31,24 +33,24 @@ class Fault:
 
 @dataclass
 class Document:
-    """The values of a recipe and where each was written: a line, or the ``--set`` that gave it."""
+    """The values of a recipe with the place of each: its line, or the ``--set`` that changed it."""
 
     data: Any = None
     places: dict[Path, int | str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def place(self, path: Path) -> int | str:
-        """Return where `path`, or what encloses it, was written."""
+        """Return the place of `path`, or of the values around it."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, 1)
 
 
 def read_yaml(text: str) -> Document:
-    """Return the values that `text` holds; what cannot be used is among the faults.
+    """Return the values of a YAML text and its faults.
 
-    The YAML is that of version 1.2 (only ``true`` and ``false`` are booleans, so a key ``on`` is text)
-    with JSON's values: dates stay text and every key is text.
+    It is read as YAML 1.2 (only ``true`` and ``false`` are booleans, so a key ``on`` is text) with the
+    values of JSON: dates stay text and every key is text.
 
     Examples
     --------
@@ -66,15 +68,15 @@ def read_yaml(text: str) -> Document:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = error.problem or error.context or "cannot be read"
-        document.faults.append(Fault((), f"this is not YAML: {said}", mark.line + 1 if mark else 1))
+        problem = error.problem or error.context or "cannot be read"
+        line = mark.line + 1 if mark else 1
+        document.faults.append(Fault((), f"this is not YAML: {problem}", line))
         return document
     except yaml.YAMLError:
         document.faults.append(Fault((), "this is not YAML: it holds characters that are no text"))
         return document
     if node is not None:
-        reader = _Reader(document)
-        document.data = reader.value(node, ())
+        document.data = _Reader(document).value(node, ())
     return document
 
 
@@ -108,9 +110,9 @@ for _name, _pattern, _first in (
 
 
 def _bounds(text: str) -> list[Fault]:
-    """Look for what would cost too much memory before anything is built from it."""
-    if len(text) > LARGEST_BYTES:
-        return [Fault((), f"the recipe is too large; allowed: {LARGEST_BYTES:,} characters")]
+    """Return a fault for a text that would need too much memory."""
+    if len(text) > MAX_BYTES:
+        return [Fault((), f"the recipe is too large; allowed: {MAX_BYTES:,} characters")]
     depth = aliases = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
@@ -120,25 +122,25 @@ def _bounds(text: str) -> list[Fault]:
             depth -= 1
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
-        if depth > DEEPEST:
-            return [Fault((), f"values are nested too deep; allowed: {DEEPEST} levels", line)]
-        if aliases > MOST_ALIASES:
-            return [Fault((), f"there are too many aliases; allowed: {MOST_ALIASES}", line)]
+        if depth > _MAX_DEPTH:
+            return [Fault((), f"values are nested too deep; allowed: {_MAX_DEPTH} levels", line)]
+        if aliases > _MAX_ALIASES:
+            return [Fault((), f"there are too many aliases; allowed: {_MAX_ALIASES}", line)]
     return []
 
 
 class _Reader:
-    """Turns nodes into values, noting the line of each."""
+    """Converts nodes to values and notes the line of each."""
 
     def __init__(self, document: Document) -> None:
         self.document, self.n_values, self.is_full = document, 0, False
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         self.n_values += 1
-        # Aliases may repeat (or hold) their own parents: the unfolded size is bounded too.
-        if self.n_values > MOST_VALUES or len(path) > DEEPEST:
+        # Aliases may repeat (or contain) their own parents: the expanded size is limited too.
+        if self.n_values > _MAX_VALUES or len(path) > _MAX_DEPTH:
             if not self.is_full:
-                self._fault(node, path[:1], "the aliases unfold to too many values")
+                self._fault(node, path[:1], "the aliases expand to too many values")
             self.is_full = True
             return None
         self.document.places.setdefault(path, node.start_mark.line + 1)
@@ -186,11 +188,11 @@ class _Reader:
 
 
 def apply_override(document: Document, override: str, known: Mapping[Path, Sequence[str]]) -> Path:
-    """Change `document` as ``a.b=value`` says and return the path that was set.
+    """Change `document` by ``a.b=value``, a value in YAML, and return the path that was set.
 
-    The value is YAML. Items of lists are ``generate.0.rows`` or ``generate[0].rows``. A key that holds
-    dots needs no quotes when it is there already or among `known` (parent's path -> keys).
-    A fault is added, and () returned, when the path leads nowhere.
+    Items of lists are ``generate.0.rows`` or ``generate[0].rows``. A key with dots needs no quotes if it
+    exists already or is among `known` (parent's path -> keys). If the path leads nowhere, a fault is
+    added and () returned.
     """
     spelled, equals, value = override.partition("=")
     parts = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from twinset.core.contracts import Score
 from twinset.core.errors import RecipeError, UnknownNameError, did_you_mean
+from twinset.report.answers.phrases import short
 
 Bound = Literal["max", "min"]
 Of = Literal["value", "difference"]
@@ -19,7 +20,7 @@ _WORDS = re.compile(r"\s*([\w.]+)(?:\s+(value|difference))?\s*(<=|>=)\s*(\S+)\s*
 
 @dataclass(frozen=True)
 class Gate:
-    """One bound and whether it was kept.
+    """One bound on a score, with its outcome.
 
     Parameters
     ----------
@@ -30,13 +31,13 @@ class Gate:
     limit : float
         The bound.
     of : {"value", "difference"}
-        What is held against it: the metric's value, or its difference from real rows put through the
-        same door. Of a difference the far end of its 95 % interval counts, so that a small sample
-        cannot pass by being small.
+        What is compared with it: the metric's value, or its difference from the baseline of real rows.
+        Of a difference the far end of its 95 % interval counts, so that a small sample cannot pass by
+        being small.
     value : float or None
-        The number that was held against the limit; None when it could not be measured.
+        The number that was compared with the limit; None when it could not be measured.
     passed : bool
-        Whether the bound was kept; what could not be measured fails.
+        Whether the bound is satisfied; what could not be measured fails.
     """
 
     metric: str
@@ -46,9 +47,9 @@ class Gate:
     value: float | None
     passed: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the gate as plain JSON values."""
-        return asdict(self)
+    def format_bound(self) -> str:
+        """Return the bound in words, e.g. "at most 0.100"."""
+        return f"{'at most' if self.bound == 'max' else 'at least'} {short(self.limit)}"
 
 
 def apply_gates(
@@ -81,14 +82,13 @@ def apply_gates(
     """
     known = {score.metric: score for score in scores}
     check_gates(gates, known)
-    outcome = []
-    for metric, settings in gates.items():
-        of = _check(metric, settings)
-        for bound in ("max", "min"):
-            if bound in settings:
-                limit = float(settings[bound])
-                outcome.append(_gate(known[metric], "max" if bound == "max" else "min", limit, of))
-    return tuple(outcome)
+    bounds: tuple[Bound, ...] = ("max", "min")
+    return tuple(
+        _apply(known[metric], bound, float(settings[bound]), settings.get("of", "value"))
+        for metric, settings in gates.items()
+        for bound in bounds
+        if bound in settings
+    )
 
 
 def check_gates(
@@ -108,14 +108,14 @@ def check_gates(
     known = set(metrics)
     for metric, settings in gates.items():
         if metric not in known:
-            raise UnknownNameError.of("metric", metric, known, place=f"{place}.{metric}")
-        _check(metric, settings, place)
+            raise UnknownNameError.for_name("metric", metric, known, place=f"{place}.{metric}")
+        _check(settings, f"{place}.{metric}")
 
 
 def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the gates that words like ``"privacy.exact_copies <= 0"`` mean, as a recipe holds them.
 
-    ``difference`` after the name holds the bound against the difference from real rows.
+    ``difference`` after the name compares the bound with the difference from real rows.
 
     Raises
     ------
@@ -144,40 +144,33 @@ def read_gates(words: Iterable[str]) -> dict[str, dict[str, Any]]:
 def _read(text: str) -> tuple[str, Bound, float, Of]:
     found = _WORDS.fullmatch(text)
     try:
-        if found is None:
-            raise ValueError
-        limit = float(found[4])
-        if math.isnan(limit):
-            raise ValueError
+        limit = float(found[4]) if found else math.nan
     except ValueError:
+        limit = math.nan
+    if found is None or math.isnan(limit):
         raise RecipeError(
             "a gate is not understood",
             got=f"'{text}'",
             allowed="METRIC <= NUMBER, METRIC >= NUMBER, METRIC difference <= NUMBER",
             todo='write it like --gate "privacy.exact_copies <= 0"',
-        ) from None
+        )
     of: Of = "difference" if found[2] == "difference" else "value"
     return found[1], _BOUNDS[found[3]], limit, of
 
 
-def _gate(score: Score, bound: Bound, limit: float, of: Of) -> Gate:
-    value = score.value if of == "value" else _difference(score, bound)
+def _apply(score: Score, bound: Bound, limit: float, of: Of) -> Gate:
+    value = score.value
+    if of == "difference" and score.interval is not None:
+        value = score.interval[1] if bound == "max" else score.interval[0]
+    elif of == "difference" and value is not None:
+        value = None if score.baseline is None else value - score.baseline
     if value is None or not math.isfinite(value):
         return Gate(score.metric, bound, limit, of, None, False)
     passed = value <= limit if bound == "max" else value >= limit
     return Gate(score.metric, bound, limit, of, float(value), passed)
 
 
-def _difference(score: Score, bound: Bound) -> float | None:
-    if score.interval is not None:
-        return score.interval[1] if bound == "max" else score.interval[0]
-    if score.value is None or score.baseline is None:
-        return None
-    return score.value - score.baseline
-
-
-def _check(metric: str, settings: Mapping[str, Any], place: str = "evaluate.gates") -> Of:
-    place = f"{place}.{metric}"
+def _check(settings: Mapping[str, Any], place: str) -> None:
     unknown = [str(key) for key in settings if key not in ("max", "min", "of")]
     bounds = [key for key in ("max", "min") if key in settings]
     if unknown or not bounds:
@@ -193,11 +186,9 @@ def _check(metric: str, settings: Mapping[str, Any], place: str = "evaluate.gate
             raise RecipeError(
                 f"a gate's limit is no number ({place}.{key})", got=type(limit).__name__
             )
-    of = settings.get("of", "value")
-    if of not in ("value", "difference"):
+    if settings.get("of", "value") not in ("value", "difference"):
         raise RecipeError(
             f"a gate compares something unknown ({place}.of)",
-            got=str(of),
+            got=str(settings["of"]),
             allowed="value, difference",
         )
-    return "value" if of == "value" else "difference"

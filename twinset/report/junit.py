@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from xml.etree import ElementTree
 
 from twinset.core.contracts import Score
 from twinset.report.answers.phrases import short
@@ -37,20 +37,21 @@ def junit_xml(suites: Mapping[str, tuple[Sequence[Score], Sequence[Gate]]]) -> s
     <testsuites name="twinset" tests="1" failures="0" errors="0" skipped="0">
       <testsuite name="people" tests="1" failures="0" errors="0" skipped="0">
         <testcase classname="people.gap" name="gap.a">
-          <system-out>as good as real: 0.000, real rows 0.100</system-out>
+          <system-out>as good as real: 0, real rows 0.100</system-out>
         </testcase>
       </testsuite>
     </testsuites>
     """
-    parts = [_suite(name, scores, gates) for name, (scores, gates) in suites.items()]
-    total = [sum(counts) for counts in zip(*(counted for counted, _ in parts))] or [0, 0, 0]
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="twinset" {_counts(total)}>',
-        *(line for _, own in parts for line in own),
-        "</testsuites>",
-    ]
-    return "\n".join(lines) + "\n"
+    root = ElementTree.Element("testsuites", name="twinset")
+    for name, (scores, gates) in suites.items():
+        suite = ElementTree.SubElement(root, "testsuite", name=_writable(name))
+        for score in scores:
+            _add_case(suite, score, [g for g in gates if g.metric == score.metric and not g.passed])
+        _set_counts(suite)
+    _set_counts(root)
+    ElementTree.indent(root)
+    head = '<?xml version="1.0" encoding="UTF-8"?>'
+    return f"{head}\n{ElementTree.tostring(root, encoding='unicode')}\n"
 
 
 def format_gate(gate: Gate) -> str:
@@ -61,44 +62,29 @@ def format_gate(gate: Gate) -> str:
     >>> format_gate(Gate("gap.a", "max", 0.1, "value", 0.25, False))
     'at most 0.100 is allowed, measured 0.250'
     """
-    side = "at most" if gate.bound == "max" else "at least"
-    what = " for the far end of the difference from real rows" if gate.of == "difference" else ""
-    found = "not measurable" if gate.value is None else f"measured {short(gate.value)}"
-    return f"{side} {short(gate.limit)} is allowed{what}, {found}"
+    end = " for the far end of the difference from real rows" if gate.of == "difference" else ""
+    value = "not measurable" if gate.value is None else f"measured {short(gate.value)}"
+    return f"{gate.format_bound()} is allowed{end}, {value}"
 
 
-def _suite(
-    name: str, scores: Sequence[Score], gates: Sequence[Gate]
-) -> tuple[tuple[int, int, int], list[str]]:
-    lines: list[str] = []
-    n_failed = n_skipped = 0
-    for score in scores:
-        failed = [gate for gate in gates if gate.metric == score.metric and not gate.passed]
-        is_skipped = not failed and not score.is_measured
-        n_failed, n_skipped = n_failed + bool(failed), n_skipped + is_skipped
-        lines += _case(name, score, failed, is_skipped)
-    counts = (len(scores), n_failed, n_skipped)
-    head = f'  <testsuite name="{_text(name)}" {_counts(counts)}>'
-    return counts, [head, *lines, "  </testsuite>"]
-
-
-def _case(name: str, score: Score, failed: Sequence[Gate], is_skipped: bool) -> list[str]:
-    said = _text(score_sentence(score))
-    lines = [
-        f'    <testcase classname="{_text(name)}.{score.family}" name="{_text(score.metric)}">'
-    ]
+def _add_case(suite: ElementTree.Element, score: Score, failed: Sequence[Gate]) -> None:
+    text = _writable(score_sentence(score))
+    name = f"{suite.get('name')}.{score.family}"
+    case = ElementTree.SubElement(suite, "testcase", classname=name, name=_writable(score.metric))
     if failed:
-        told = _text("; ".join(map(format_gate, failed)))
-        lines.append(f'      <failure type="gate" message="{told}">{said}</failure>')
-    if is_skipped:
-        lines.append(f'      <skipped message="{said}"/>')
-    return [*lines, f"      <system-out>{said}</system-out>", "    </testcase>"]
+        message = _writable("; ".join(map(format_gate, failed)))
+        ElementTree.SubElement(case, "failure", type="gate", message=message).text = text
+    elif not score.is_measured:
+        ElementTree.SubElement(case, "skipped", message=text)
+    ElementTree.SubElement(case, "system-out").text = text
 
 
-def _counts(counts: Sequence[int]) -> str:
-    tests, failures, skipped = counts
-    return f'tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}"'
+def _set_counts(element: ElementTree.Element) -> None:
+    """Count the test cases below an element and their outcomes in its attributes."""
+    tags = {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}
+    for name, tag in tags.items():
+        element.set(name, str(sum(1 for _ in element.iter(tag))))
 
 
-def _text(words: str) -> str:
-    return escape(_UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", words), quote=True)
+def _writable(text: str) -> str:
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)

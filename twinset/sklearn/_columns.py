@@ -31,7 +31,7 @@ class SamplerInputError(TwinsetError, ValueError):
     @classmethod
     def of(cls, error: TwinsetError) -> SamplerInputError:
         """Return the error of a component as one that scikit-learn's tools understand."""
-        return cls(error.what, got=error.got, allowed=error.allowed, todo=error.todo)
+        return cls(error.message, got=error.got, allowed=error.allowed, todo=error.todo)
 
 
 class NothingToAdd(UserWarning):

@@ -116,7 +116,7 @@ class ClassSource:
             known.append(found)
             return _numbered(fresh, first)
 
-        held = self.keeper.hold(_numbered(made, 0), rng, None, redraw).dataset
+        held = self.keeper.enforce(_numbered(made, 0), rng, None, redraw).dataset
         rows = pc.cast(held.records.column("_id"), pa.int64()).to_numpy()
         return held.without_reserved(), np.concatenate(known)[rows]
 

@@ -159,7 +159,7 @@ class ImblearnSampler(GeneratorSampler):
         try:
             import imblearn.under_sampling as samplers
         except ImportError as error:
-            raise MissingExtraError.of("imbalanced-learn", "imbalanced") from error
+            raise MissingExtraError.for_library("imbalanced-learn", "imbalanced") from error
         known = labels.classes.tolist()
         strategy: Any = self.sampling_strategy
         if callable(strategy):

@@ -79,10 +79,10 @@ def example_comparison(kinds: Collection[str], *, rows: int = 80) -> Comparison:
     has_target = "category" in kinds
 
     def resampled(
-        seen: Positions, others: Positions, most: int, rng: np.random.Generator
+        seen: Positions, others: Positions, max_rows: int, rng: np.random.Generator
     ) -> Dataset:
         real = Dataset.concat([train.take(seen), reference.take(others)])
-        return real.take(rng.integers(0, max(len(real), 1), len(real))[:most])
+        return real.take(rng.integers(0, max(len(real), 1), len(real))[:max_rows])
 
     return Comparison(
         train=train,
@@ -186,7 +186,7 @@ def _boxes(label: Labels, rng: np.random.Generator, missing: bool) -> Columns:
     return {"objects": (_field("boxes"), pa.array(rows, pa.list_(OBJECT)))}
 
 
-def _drawn(label: Labels, what: str, rng: np.random.Generator) -> list[bytes]:
+def _drawn(label: Labels, column: str, rng: np.random.Generator) -> list[bytes]:
     from twinset.core.image.codec import encode_png
 
     files = []
@@ -196,7 +196,7 @@ def _drawn(label: Labels, what: str, rng: np.random.Generator) -> list[bytes]:
         inside[top : top + side, left : left + side] = 1
         photo = np.where(inside[..., None] == 1, [200, 90, 40], [60, 70, 80])
         photo = photo + rng.integers(-20, 20, (_HEIGHT, _WIDTH, 3))
-        files.append(encode_png(inside if what == "instances" else photo.astype(np.uint8)))
+        files.append(encode_png(inside if column == "instances" else photo.astype(np.uint8)))
     return files
 
 

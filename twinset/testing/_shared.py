@@ -1,4 +1,4 @@
-"""What the checks of all three kinds of components hold in common."""
+"""Checks and data that the three kinds of components share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def as_instance(component: Any) -> Any:
 
 @contextmanager
 def untouched_globals() -> Iterator[None]:
-    """Hold that the block leaves the global random states of python, numpy and torch alone."""
+    """Check that the block leaves the global random states of python, numpy and torch alone."""
     before = _global_states()
     yield
     for name, state in _global_states().items():
@@ -57,18 +57,31 @@ def _global_states() -> dict[str, object]:
     return states
 
 
-def fits_or_refuses(call: Callable[[], None]) -> None:
-    """Run `call`; a refusal in our own words is as good as success, anything else is not."""
+def fits_or_refuses(call: Callable[..., None], *args: Any, name: str = "") -> None:
+    """Call with `args`; a refusal by a `TwinsetError` is as good as success, anything else is not."""
     try:
-        call()
+        call(*args)
     except MissingExtraError:
         raise
     except TwinsetError as error:
         require(bool(str(error).strip()), "a refusal must say what is wrong")
+    except AssertionError as error:
+        raise AssertionError(f"{name}: {error}" if name else str(error)) from error
+
+
+def must_refuse(call: Callable[..., Any], *args: Any, subject: str) -> None:
+    """Call with `args`, and fail unless a `TwinsetError` refuses them."""
+    try:
+        call(*args)
+    except MissingExtraError:
+        raise
+    except TwinsetError:
+        return
+    raise AssertionError(f"{subject} was not refused")
 
 
 def check_class(component: Any, facts: dict[str, type | tuple[type, ...]]) -> None:
-    """Hold that a component's class is written as the contract asks."""
+    """Check that a component's class is written as the contract asks."""
     cls = type(component)
     params = getattr(cls, "__dataclass_params__", None)
     require(params is not None and params.frozen, f"{cls.__name__} must be a frozen dataclass")
@@ -89,13 +102,13 @@ def check_class(component: Any, facts: dict[str, type | tuple[type, ...]]) -> No
     require(bool(cls.kinds), "'kinds' is empty")
 
 
-def check_valid(made: Dataset, n: int) -> None:
-    """Hold that a set has exactly `n` rows which are what its schema says."""
-    require(len(made) == n, f"asked for {n} rows, got {len(made)}")
-    strange = set(made.records.column_names) - {*made.schema.names, *RESERVED}
+def check_valid(dataset: Dataset, n: int) -> None:
+    """Check that a set has exactly `n` rows which are what its schema says."""
+    require(len(dataset) == n, f"asked for {n} rows, got {len(dataset)}")
+    strange = set(dataset.records.column_names) - {*dataset.schema.names, *RESERVED}
     require(not strange, f"the rows hold columns outside the schema: {sorted(strange)}")
-    for field in made.schema.fields:
-        column = made.records.column(field.name)
+    for field in dataset.schema.fields:
+        column = dataset.records.column(field.name)
         require(
             column.type == field.arrow_type,
             f"the column '{field.name}' is {column.type}, its schema says {field.arrow_type}",
@@ -106,27 +119,26 @@ def check_valid(made: Dataset, n: int) -> None:
             values = column.to_numpy(zero_copy_only=False)
             stray = bool(np.isinf(values).any()) or int(np.isnan(values).sum()) > column.null_count
             require(not stray, f"the column '{field.name}' holds infinity or NaN")
-    again = Dataset.from_arrow(made.to_arrow(), made.schema, made.card)
-    require(again.digest == made.digest, "the rows do not survive a round trip through Arrow")
-
-
-def with_missing(dataset: Dataset, names: list[str]) -> Dataset:
-    """Return the set with every value of the named columns missing."""
-    records = dataset.records
-    for name in names:
-        place = records.schema.get_field_index(name)
-        column = pa.nulls(len(dataset), dataset.schema[name].arrow_type)
-        records = records.set_column(place, name, column)
-    return dataclasses.replace(dataset, records=records)
+    again = Dataset.from_arrow(dataset.to_arrow(), dataset.schema, dataset.card)
+    require(again.digest == dataset.digest, "the rows do not survive a round trip through Arrow")
 
 
 def hard_cases(real: Dataset) -> Iterator[tuple[str, Dataset]]:
     """Yield small, degenerate versions of a set, each with a name."""
+
+    def with_missing(*names: str) -> Dataset:
+        records = real.records
+        for name in names:
+            place = records.schema.get_field_index(name)
+            column = pa.nulls(len(real), real.schema[name].arrow_type)
+            records = records.set_column(place, name, column)
+        return dataclasses.replace(real, records=records)
+
     yield "one row", real.slice(0, 1)
     yield "no rows", real.slice(0, 0)
     yield "constant columns", real.take(np.zeros(20, dtype=np.int64))
     free = [f.name for f in real.schema.fields if f.nullable and f.role == "feature"]
     for name in free[:2]:
-        yield f"'{name}' all missing", with_missing(real, [name])
+        yield f"'{name}' all missing", with_missing(name)
     if free:
-        yield "every feature missing", with_missing(real, free)
+        yield "every feature missing", with_missing(*free)

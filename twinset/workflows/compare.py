@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -15,7 +15,7 @@ from twinset.core.data.where import Where
 from twinset.core.errors import DataError, ParameterError, TwinsetError
 from twinset.core.rules.violations import broken_by_real_rows
 from twinset.generation.provenance import TwinNote
-from twinset.ingest.input_table import RealSplit, open_table, same_columns
+from twinset.ingest.input_table import open_table, same_columns
 from twinset.measurement.cache import ResultCache
 from twinset.measurement.leakage import check_allowed, require_clean_sets
 from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
@@ -26,33 +26,22 @@ from twinset.measurement.notes import (
     note_kept_values,
     note_rules,
 )
-from twinset.report import CandidateReport, apply_gates
-from twinset.workflows.evaluate import (
+from twinset.report import apply_gates
+from twinset.report.candidates import CandidateReport
+from twinset.workflows.evaluation import (
+    EvaluationTask,
+    PreparedReal,
     check_metric_gates,
-    holdout_notes,
+    measure_set,
     note_excluded_metrics,
-    note_of,
-    real_parts,
-    scores_of,
+    prepare_real,
+    read_twin_note,
 )
-from twinset.workflows.evaluation_task import EvaluationTask
 from twinset.workflows.options import EvaluateOptions
 
 _UNKNOWN = "nothing tells which of these real rows its generator saw"
+Notes = Mapping[str, TwinNote]
 T = TypeVar("T", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class _CandidateNotes:
-    """What the notes beside the candidates tell: the notes by candidate, and what a reader must know."""
-
-    notes: Mapping[str, TwinNote]
-    remarks: tuple[str, ...]
-
-    @property
-    def any(self) -> TwinNote | None:
-        """One of the notes; all tell of the same split."""
-        return next(iter(self.notes.values()), None)
 
 
 def compare(
@@ -106,90 +95,80 @@ def compare(
     _check_names(candidates)
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
-    found = _read_notes(plain, real, candidates, holdout)
-    task = EvaluationTask.of(_options_from_notes(found, options), plain, cache=ResultCache())
-    parts = real_parts(plain, holdout, found.any, task.options)
-    remarks, blind = list(found.remarks), ""
-    if holdout is not None:
-        seen, blind = holdout_notes(parts)
-        remarks += seen
+    notes, remarks = _read_notes(plain, candidates, holdout)
+    task = EvaluationTask.from_options(
+        _options_from_notes(notes, options), plain, cache=ResultCache()
+    )
+    prepared = prepare_real(plain, holdout, next(iter(notes.values()), None), task.options)
+    parts = prepared.parts
+    remarks += prepared.notes
     # All are read before the first is measured: a mistake in the last shall not cost the first hour.
-    made = _opened(candidates, parts, found)
-    known = {n: s for n, s in made.items() if not found.notes or n in found.notes}
+    sets = {}
+    for name, source in candidates.items():
+        with _naming(name):
+            sets[name] = same_columns(source, parts.train, "synthetic")
+        if name in notes:
+            sets[name] = sets[name].with_card(notes=notes[name].notes)
     with threadpool_limits(limits=1):
+        known = {n: s for n, s in sets.items() if not notes or n in notes}
         remarks += require_clean_sets(parts.train, parts.holdout, known, **task.leakage_settings)
-    scores, copies, loud = _scored(made, parts, found, task, blind, progress)
-    gates = options.gates
+    unknown = [name for name in sets if notes and name not in notes and parts.holdout is not None]
+    copies, copy_notes = _find_copies(sets if parts.holdout is None else unknown, sets, prepared)
+    scores = {}
+    for name, synthetic in sets.items():
+        blind = _UNKNOWN if name in unknown else prepared.blind
+        own = replace(task, progress=_named_progress(name, progress))
+        with _naming(name), threadpool_limits(limits=1):
+            scores[name] = tuple(
+                measure_set(parts.train, parts.holdout, synthetic, own, blind=blind)
+            )
     return CandidateReport(
-        title=f"{len(made)} candidates beside {plain.card.name}",
+        title=f"{len(sets)} candidates beside {plain.card.name}",
         scores=scores,
         copies=tuple(copies),
-        gates={name: apply_gates(own, gates) for name, own in scores.items()} if gates else {},
+        gates={name: apply_gates(own, options.gates) for name, own in scores.items()}
+        if options.gates
+        else {},
         notes=(
-            *loud,
+            *copy_notes,
             *note_embedder_mismatch(scores),
             *note_images(next(iter(scores.values())), task.guessed_target),
             *remarks,
             *note_excluded_metrics(parts.train, task.options),
-            *_set_notes(parts, made),
+            *_set_notes(parts.train, sets),
         ),
-        facts=_facts(parts, made, task, list_score_embedders(next(iter(scores.values())))),
+        facts=_facts(prepared, sets, task, scores),
     )
 
 
-def _scored(
-    made: Mapping[str, Dataset],
-    parts: RealSplit,
-    found: _CandidateNotes,
-    task: EvaluationTask,
-    blind: str,
-    progress: Progress,
-) -> tuple[dict[str, tuple[Score, ...]], list[str], list[str]]:
-    """Return the scores of each candidate, those that hold copies beyond chance, and what is said of it.
+def _find_copies(
+    names: Iterable[str], sets: Mapping[str, Dataset], prepared: PreparedReal
+) -> tuple[list[str], list[str]]:
+    """Return which candidates hold copies beyond chance, and notes on them.
 
-    Copies are counted where no holdout tells leaks; `blind` is why usefulness cannot be measured.
+    Copies are counted where no holdout shows leaks.
     """
-    scores: dict[str, tuple[Score, ...]] = {}
-    copies: list[str] = []
-    loud: list[str] = []
-    for name, synthetic in made.items():
-        unknown = bool(found.notes) and name not in found.notes and parts.holdout is not None
-        if unknown or parts.holdout is None:
-            copied = count_copied_rows(parts.whole, synthetic)
-            loud += [f"{name}: {words}" for words in note_copied_rows(copied)]
-            copies += [name] if copied.is_beyond_chance else []
-        own = replace(task, progress=_named_progress(name, progress))
-        with _naming(name), threadpool_limits(limits=1):
-            scores[name] = tuple(
-                scores_of(parts, synthetic, own, blind=_UNKNOWN if unknown else blind)
-            )
-    return scores, copies, loud
-
-
-def _opened(
-    candidates: Mapping[str, object], parts: RealSplit, found: _CandidateNotes
-) -> dict[str, Dataset]:
-    """Return the candidates as sets, with what the notes beside them tell."""
-    made = {}
-    for name, source in candidates.items():
-        with _naming(name):
-            made[name] = same_columns(source, parts.train, "synthetic")
-        if name in found.notes:
-            made[name] = made[name].with_card(notes=found.notes[name].notes)
-    return made
+    copies, notes = [], []
+    for name in names:
+        copied = count_copied_rows(prepared.parts.whole, sets[name])
+        notes += [f"{name}: {words}" for words in note_copied_rows(copied)]
+        copies += [name] if copied.is_beyond_chance else []
+    return copies, notes
 
 
 def _facts(
-    parts: RealSplit,
-    made: Mapping[str, Dataset],
+    prepared: PreparedReal,
+    sets: Mapping[str, Dataset],
     task: EvaluationTask,
-    embedders: Mapping[str, Any],
+    scores: Mapping[str, tuple[Score, ...]],
 ) -> dict[str, Any]:
+    embedders = list_score_embedders(next(iter(scores.values())))
+    holdout = prepared.parts.holdout
     return {
-        "train_rows": len(parts.train),
-        "holdout_rows": None if parts.holdout is None else len(parts.holdout),
-        "candidate_rows": {name: len(synthetic) for name, synthetic in made.items()},
-        "target": task.target,
+        "train_rows": len(prepared.parts.train),
+        "holdout_rows": None if holdout is None else len(holdout),
+        "candidate_rows": {name: len(synthetic) for name, synthetic in sets.items()},
+        "target": task.options.target,
         "where": None if task.where is None else str(task.where),
         "seed": task.seed,
         **({"embedders": embedders} if embedders else {}),
@@ -209,18 +188,18 @@ def _check_names(candidates: Mapping[str, object]) -> None:
 
 
 def _read_notes(
-    plain: Dataset, real: object, candidates: Mapping[str, object], holdout: object | None
-) -> _CandidateNotes:
-    """Return the notes of the candidates.
+    plain: Dataset, candidates: Mapping[str, object], holdout: object | None
+) -> tuple[dict[str, TwinNote], list[str]]:
+    """Return the provenance of the candidates by name, and remarks on them.
 
     Raises
     ------
     DataError
-        They tell of different splits.
+        The candidates were made on different splits.
     """
     found, remarks = {}, []
     for name, source in candidates.items():
-        note, remark = note_of(plain, real, source, holdout)
+        note, remark = read_twin_note(plain, source, holdout)
         remarks += [f"{name}: {words}" for words in remark]
         if note is not None:
             found[name] = note
@@ -236,19 +215,17 @@ def _read_notes(
             todo="make them with the same seed, target and holdout fraction, or give rows that none "
             "of them saw by --holdout",
         )
-    without = [name for name in candidates if name not in found]
-    if found and without:
-        remarks += [
-            f"{name}: {_UNKNOWN}, so its leaks and its usefulness are not measured, and its other "
-            "numbers may be too good; give rows that no generator saw by --holdout to compare all"
-            for name in without
-        ]
-    return _CandidateNotes(found, tuple(remarks))
+    without = [name for name in candidates if name not in found] if found else []
+    remarks += [
+        f"{name}: {_UNKNOWN}, so its leaks and its usefulness are not measured, and its other "
+        "numbers may be too good; give rows that no generator saw by --holdout to compare all"
+        for name in without
+    ]
+    return found, remarks
 
 
-def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> EvaluateOptions:
+def _options_from_notes(notes: Notes, options: EvaluateOptions) -> EvaluateOptions:
     """Return the options; what is not given comes from the notes, which must agree on it."""
-    notes = found.notes
     target, positive, where, seed = options.target, options.positive, options.where, options.seed
     if target is None:
         target = _agreed("target", {name: note.target for name, note in notes.items()})
@@ -256,15 +233,15 @@ def _options_from_notes(found: _CandidateNotes, options: EvaluateOptions) -> Eva
         labels = {n: note.positive for n, note in notes.items() if note.target == target}
         positive = _agreed("positive", labels)
     if where is None:
-        wheres = {name: Where.of(note.where) for name, note in notes.items()}
+        wheres = {name: Where.from_value(note.where) for name, note in notes.items()}
         _agreed("where", {name: str(found) if found else None for name, found in wheres.items()})
         where = next(iter(wheres.values()), None)
     if seed is None:
-        seed = found.any.seed if found.any is not None else 0
+        seed = next((note.seed for note in notes.values()), 0)
     return replace(options, target=target, positive=positive, where=where, seed=seed)
 
 
-def _agreed(what: str, values: Mapping[str, T | None]) -> T | None:
+def _agreed(option: str, values: Mapping[str, T | None]) -> T | None:
     """Return the one value of all notes.
 
     Raises
@@ -274,9 +251,9 @@ def _agreed(what: str, values: Mapping[str, T | None]) -> T | None:
     """
     if len(set(values.values())) > 1:
         raise DataError(
-            f"the notes beside the candidates name different things as {what}",
+            f"the notes beside the candidates name different things as {option}",
             got=", ".join(f"{name}: {value or 'none'}" for name, value in values.items()),
-            todo=f"say which by --{what}",
+            todo=f"say which by --{option}",
         )
     return next(iter(values.values()), None)
 
@@ -287,7 +264,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except TwinsetError as error:
-        error.what = f"candidate '{name}': {error.what}"
+        error.message = f"candidate '{name}': {error.message}"
         raise
 
 
@@ -298,14 +275,14 @@ def _named_progress(name: str, progress: Progress) -> Progress:
     return report
 
 
-def _set_notes(parts: RealSplit, made: Mapping[str, Dataset]) -> list[str]:
+def _set_notes(real: Dataset, sets: Mapping[str, Dataset]) -> list[str]:
     """Return what the report on each candidate would say, each with its name in front."""
-    real, found = parts.train, [*broken_by_real_rows(parts.train)]
-    for name, synthetic in made.items():
+    found = [*broken_by_real_rows(real)]
+    for name, synthetic in sets.items():
         own = [*synthetic.card.notes, *note_rules(real, synthetic, (synthetic.card,))]
         own += note_kept_values(real, synthetic)
         found += [f"{name}: {words}" for words in dict.fromkeys(own)]
-    sizes = {name: len(synthetic) for name, synthetic in made.items()}
+    sizes = {name: len(synthetic) for name, synthetic in sets.items()}
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{name} {n:,}" for name, n in sizes.items())
         found.append(

@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from twinset.core.contracts import Progress, Score, silent
+from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import DataError
 from twinset.core.rules.violations import broken_by_real_rows
-from twinset.generation.provenance import Seal, TwinNote, note_path
+from twinset.generation.provenance import TwinNote
 from twinset.generation.refit import refit_from_note
 from twinset.ingest.input_table import (
-    RealSplit,
     label_beside_texts,
-    name_target,
     open_table,
     same_columns,
-    split_holdout,
-    with_role,
 )
-from twinset.ingest.text_columns import text_sides
-from twinset.measurement.harness import FAMILIES, measure
+from twinset.ingest.text_columns import reduce_to_texts
 from twinset.measurement.leakage import check_allowed, require_clean_sets
-from twinset.measurement.leakage.row_overlap import (
-    count_copied_rows,
-    count_row_overlap,
-    note_copied_rows,
-    note_shared_holdout,
+from twinset.measurement.leakage.row_overlap import count_copied_rows, note_copied_rows
+from twinset.measurement.notes import note_images, note_kept_values, note_rules, note_single_label
+from twinset.report import Report
+from twinset.workflows.evaluation import (
+    EvaluationTask,
+    PreparedReal,
+    check_metric_gates,
+    measure_set,
+    note_excluded_metrics,
+    prepare_real,
+    read_twin_note,
+    report_on,
 )
-from twinset.measurement.notes import (
-    list_score_embedders,
-    note_embedders_on_card,
-    note_images,
-    note_kept_values,
-    note_rules,
-    note_single_label,
-)
-from twinset.measurement.verdict import not_measurable
-from twinset.registry import attack_metrics, default_metrics
-from twinset.report import Report, apply_gates, build_report, check_gates
-from twinset.workflows.evaluation_task import EvaluationTask
 from twinset.workflows.options import EvaluateOptions
-
-_NEED_HOLDOUT = ("utility", "privacy")
 
 
 def evaluate(
@@ -93,32 +78,67 @@ def evaluate(
     check_allowed(options.allow_leaks)
     plain = open_table(real, name="real")
     check_metric_gates(options, plain.schema.kinds)
-    note, remarks = note_of(plain, real, synthetic, holdout)
-    plain, (synthetic, holdout), lost = text_sides(
+    note, remarks = read_twin_note(plain, synthetic, holdout)
+    plain, (synthetic, holdout), lost = reduce_to_texts(
         plain, real, (synthetic, holdout), options.target
     )
     notes = [*remarks, *lost]
     if note is not None:
-        options = options_from_note(options, note)
+        options = _complete(options, note)
     if options.target is None and (label := label_beside_texts(plain.schema)) is not None:
         options = replace(options, target=label)
         notes += [f"Taken as the target: '{label}', the only label beside the texts."]
-    task = EvaluationTask.of(
-        options, plain, refit=refit_from_note(note, options.attacks), progress=progress
-    )
-    parts = real_parts(plain, holdout, note, task.options)
-    seen, blind = ([], "") if holdout is None else holdout_notes(parts)
-    notes += seen
-    made = same_columns(synthetic, parts.train, "synthetic")
+    refit = refit_from_note(note, options.attacks)
+    task = EvaluationTask.from_options(options, plain, refit=refit, progress=progress)
+    prepared = prepare_real(plain, holdout, note, task.options)
+    train = prepared.parts.train
+    candidate = same_columns(synthetic, train, "synthetic")
     if note is not None:
-        made = replace(made, card=note.card(f"twin of {plain.card.name}"))
-    notes = [*_copies_without_holdout(parts, made), *notes]
+        candidate = replace(candidate, card=note.card(f"twin of {plain.card.name}"))
+    # Without a holdout, nothing tells how many copied rows chance makes.
+    if prepared.parts.holdout is None:
+        notes = [*note_copied_rows(count_copied_rows(train, candidate)), *notes]
+    notes += prepared.notes
     with threadpool_limits(limits=1):
-        notes += require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
-        return appraise(parts, made, task, notes=notes, blind=blind)
+        sets = {"": candidate}
+        notes += require_clean_sets(train, prepared.parts.holdout, sets, **task.leakage_settings)
+        return measure_and_report(prepared, candidate, task, notes=notes)
 
 
-def options_from_note(options: EvaluateOptions, note: TwinNote) -> EvaluateOptions:
+def measure_and_report(
+    prepared: PreparedReal, synthetic: Dataset, task: EvaluationTask, *, notes: Sequence[str] = ()
+) -> Report:
+    """Return the report on a synthetic set beside prepared real rows.
+
+    Raises
+    ------
+    DataError
+        The condition means no row of a set.
+    """
+    train, holdout = prepared.parts.train, prepared.parts.holdout
+    scores = measure_set(train, holdout, synthetic, task, blind=prepared.blind)
+    return report_on(
+        train,
+        holdout,
+        synthetic,
+        scores,
+        task,
+        title=f"{synthetic.card.name} beside {train.card.name}",
+        real_cards=[train.card],
+        synthetic_cards=[synthetic.card],
+        notes=[
+            *note_images(scores, task.guessed_target),
+            *note_single_label(train, synthetic, task.options.target, task.where),
+            *notes,
+            *note_excluded_metrics(train, task.options),
+            *broken_by_real_rows(train),
+            *note_rules(train, synthetic, (synthetic.card,)),
+            *note_kept_values(train, synthetic),
+        ],
+    )
+
+
+def _complete(options: EvaluateOptions, note: TwinNote) -> EvaluateOptions:
     """Return the options; what was not given comes from the provenance of the synthetic file."""
     target = options.target or note.target
     return replace(
@@ -128,172 +148,3 @@ def options_from_note(options: EvaluateOptions, note: TwinNote) -> EvaluateOptio
         positive=options.positive or (note.positive if target == note.target else None),
         where=options.where or note.where,
     )
-
-
-def check_metric_gates(options: EvaluateOptions, kinds: Iterable[str]) -> None:
-    """Raise an error for a gate on a metric that is not measured."""
-    metrics = [*default_metrics(kinds, quick=options.quick), *attack_metrics(options.attacks)]
-    check_gates(options.gates, [name for name, _ in metrics], place="gates")
-
-
-def _copies_without_holdout(parts: RealSplit, made: Dataset) -> list[str]:
-    """Return what to say of copied rows where no holdout tells how many chance makes."""
-    return (
-        [] if parts.holdout is not None else note_copied_rows(count_copied_rows(parts.train, made))
-    )
-
-
-def appraise(
-    parts: RealSplit,
-    synthetic: Dataset,
-    task: EvaluationTask,
-    *,
-    notes: Sequence[str] = (),
-    blind: str = "",
-) -> Report:
-    """Return the report on a synthetic set beside the two parts of a real one.
-
-    `blind` is why leaks and usefulness cannot be measured; empty where they can.
-
-    Raises
-    ------
-    DataError
-        The condition means no row of a set.
-    """
-    scores = scores_of(parts, synthetic, task, blind=blind)
-    facts = list_score_embedders(scores)
-    looked = note_embedders_on_card(facts)
-    return build_report(
-        title=f"{synthetic.card.name} beside {parts.train.card.name}",
-        train=parts.train,
-        synthetic=synthetic,
-        holdout=parts.holdout,
-        scores=scores,
-        gates=apply_gates(scores, task.options.gates),
-        cards=(parts.train.card, replace(synthetic.card, notes=(*synthetic.card.notes, *looked))),
-        lineage=None,
-        target=task.target,
-        where=task.where,
-        embedders=facts,
-        notes=[
-            *note_images(scores, task.guessed_target),
-            *note_single_label(parts.train, synthetic, task.target, task.where),
-            *notes,
-            *note_excluded_metrics(parts.train, task.options),
-            *broken_by_real_rows(parts.train),
-            *note_rules(parts.train, synthetic, (synthetic.card,)),
-            *note_kept_values(parts.train, synthetic),
-        ],
-    )
-
-
-def scores_of(
-    parts: RealSplit, synthetic: Dataset, task: EvaluationTask, *, blind: str = ""
-) -> list[Score]:
-    """Return what every default metric says of a synthetic set beside the two parts of a real one.
-
-    `blind` is why what rests on unseen rows is not measurable; empty where it is.
-
-    Raises
-    ------
-    DataError
-        The condition means no row of a set.
-    """
-    for name, part in (("real", parts.train), ("synthetic", synthetic)):
-        if len(part.where(task.where)) == 0:
-            raise DataError(
-                f"no {name} row meets the condition: {task.where}",
-                got=f"0 of {len(part)} rows",
-                todo="correct the condition, or give data that hold such rows",
-            )
-    metrics = default_metrics(parts.train.schema.kinds, quick=task.options.quick)
-    metrics += attack_metrics(task.options.attacks)
-    hidden = [(n, m) for n, m in metrics if blind and m.needs_real and m.family in _NEED_HOLDOUT]
-    looked = [pair for pair in metrics if pair not in hidden]
-    found = measure(
-        train=parts.train,
-        synthetic=synthetic,
-        holdout=parts.holdout,
-        metrics=looked,
-        where=task.where,
-        target=task.target,
-        positive=task.positive,
-        population={},
-        embedders=task.embedders,
-        seed=task.seed,
-        workers=task.options.workers,
-        progress=task.progress,
-        refit=task.refit,
-        cache=task.cache,
-    )
-    found += [not_measurable(name, metric, blind) for name, metric in hidden]
-    return sorted(found, key=lambda score: FAMILIES.index(score.family))
-
-
-def note_excluded_metrics(train: Dataset, options: EvaluateOptions) -> list[str]:
-    """Return a note that names what a quick look leaves out."""
-    every, looked = (
-        {name for name, _ in default_metrics(train.schema.kinds, quick=quick)}
-        for quick in (False, options.quick)
-    )
-    named = ", ".join(sorted(every - looked))
-    return [f"A quick look, without {named}; a full one measures these too."] if named else []
-
-
-def note_of(
-    plain: Dataset, real: object, synthetic: object, holdout: object | None
-) -> tuple[TwinNote | None, list[str]]:
-    """Return the note beside the synthetic file if it speaks of this real table, else say why not."""
-    if holdout is not None or not isinstance(synthetic, str | Path):
-        return None, []
-    note = TwinNote.read(Path(synthetic))
-    if note is None:
-        return None, []
-    if Seal.of(plain, note.seed).real_digest != note.real_digest:
-        name = note_path(Path(synthetic)).name
-        return None, [
-            f"{name} belongs to another real table, so it is not known which of these real rows the "
-            "generator saw: leaks and usefulness are not measured"
-        ]
-    return note, []
-
-
-def real_parts(
-    plain: Dataset, holdout: object | None, note: TwinNote | None, options: EvaluateOptions
-) -> RealSplit:
-    """Return the real table cut as the holdout or the note says, or whole where neither does.
-
-    Raises
-    ------
-    DataError
-        The rows that the note speaks of cannot be found again.
-    """
-    real = name_target(plain, options.target, options.positive)
-    if options.time is not None:
-        real = with_role(real, options.time, "time")
-    if options.group is not None:
-        real = with_role(real, options.group, "group")
-    if holdout is not None:
-        unseen = same_columns(holdout, real, "holdout")
-        return RealSplit(real, unseen, np.empty(0, dtype=np.int64))
-    if note is None or note.holdout_fraction == 0:
-        return RealSplit(real, None, np.empty(0, dtype=np.int64))
-    # The split was stratified by the target given to `twin`, which may differ from the present one.
-    parts = split_holdout(name_target(plain, note.target), note.holdout_fraction, note.seed)
-    if Seal.of(plain, note.seed).holdout_digest(parts.locked) != note.holdout_digest:
-        raise DataError(
-            "the holdout rows cannot be found again",
-            got=f"a note by twinset {note.version}",
-            todo="make the twin again with this version, or give the holdout as a file",
-        )
-    kept = np.setdiff1d(np.arange(len(real)), parts.locked)
-    return replace(parts, train=real.take(kept), holdout=real.take(parts.locked))
-
-
-def holdout_notes(parts: RealSplit) -> tuple[list[str], str]:
-    """Return what to note of a holdout that was given, and why it cannot show leaks; empty if it can."""
-    if parts.holdout is None:
-        return [], ""
-    found = count_row_overlap(parts.train, parts.holdout)
-    notes = note_shared_holdout(found)
-    return notes, notes[0] if notes and found.is_beyond_chance else ""

@@ -51,7 +51,7 @@ class Filler:
     labels: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, use: str | None, real: Dataset, cards: Sequence[Card] = ()) -> Filler:
+    def from_sets(cls, use: str | None, real: Dataset, cards: Sequence[Card] = ()) -> Filler:
         """Return the generator that is named, or the one that suits the columns of the real set.
 
         Parameters
@@ -73,12 +73,12 @@ class Filler:
         Examples
         --------
         >>> import pyarrow as pa
-        >>> Filler.of(None, Dataset.from_arrow(pa.table({"sky": ["day", "night"]}))).name
+        >>> Filler.from_sets(None, Dataset.from_arrow(pa.table({"sky": ["day", "night"]}))).name
         'tabular.trees'
         """
         name = use or _suited(real, cards)
         if name not in component_names("generator"):
-            raise UnknownNameError.of("generator", name, component_names("generator"))
+            raise UnknownNameError.for_name("generator", name, component_names("generator"))
         found = component_class("generator", name)
         if not found.needs_real:
             return _drawing(name, real, cards)
@@ -101,7 +101,7 @@ class Filler:
                     allowed="conditions on " + ", ".join(sorted(self.columns or ())),
                 )
 
-    def seen(self, dataset: Dataset) -> Dataset:
+    def with_columns(self, dataset: Dataset) -> Dataset:
         """Return a set with the columns that this generator can be asked for: numbers of objects."""
         return dataset if self.labels is None else with_object_counts(dataset, self.labels)
 

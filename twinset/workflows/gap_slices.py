@@ -11,16 +11,17 @@ import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where, implies
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.core.stats.hypothesis_tests import Floats
+from twinset.report.answers.sentences import Obstacle, gap_sentence, obstacle_sentence
 
-_MAX_GROWTH = 20
-_REACHED = 0.9
+MAX_GROWTH = 20  # times the rows there are: shares that clash would ask for rows without end
+_REACHED = 0.9  # a slice that reaches less of its share misses it by more than rounding
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A slice that the synthetic table holds too little of.
+    """A slice that the synthetic table has too few rows of.
 
     Parameters
     ----------
@@ -28,36 +29,38 @@ class Gap:
         The slice in words.
     where : Where
         The slice as a condition.
-    found, wanted : float
-        Its share of the synthetic rows, and the share that it should have, in (0, 1).
+    synthetic : float, optional
+        Its share of the synthetic rows; None where 1 to 10 rows lie in it.
+    target_share : float
+        The share that it should have, in (0, 1).
     declared : bool
         Whether `target_share` was declared, rather than counted in the real table.
     rows : int
-        Rows to make; 0 where other slices bring enough of them, or `obstacle` says why not.
+        Rows to make; 0 where other slices bring enough of them, or there is an obstacle.
     expected : float
         Share that it will have once all rows are added, as far as real rows tell.
-    obstacle : str
-        Why it cannot be asked for; empty where it can.
-    share_text : str
-        The found share in words; counts of 1 to 10 rows are not shown.
+    obstacle : Obstacle, optional
+        Reason why its rows cannot be made.
     """
 
     words: str
     where: Where
-    found: float
+    synthetic: float | None
     target_share: float
     declared: bool
     rows: int
     expected: float
-    obstacle: str
-    share_text: str
+    obstacle: Obstacle | None = None
 
     @property
     def sentence(self) -> str:
         """The slice with both shares, in words."""
-        target_share = f"{100 * self.target_share:.1f} %"
-        aim = f"wanted are {target_share}" if self.declared else f"{target_share} of the real ones"
-        return f"{self.words}: {self.share_text} of the synthetic rows, {aim}"
+        return gap_sentence(self.words, self.synthetic, self.target_share, self.declared)
+
+    @property
+    def obstacle_text(self) -> str:
+        """The obstacle in words; empty without one."""
+        return obstacle_sentence(self.obstacle, self.expected) if self.obstacle else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the gap as plain JSON values."""
@@ -65,11 +68,11 @@ class Gap:
             "words": self.words,
             "sentence": self.sentence,
             "where": self.where.to_json(),
-            "wanted": self.target_share,
+            "target_share": self.target_share,
             "declared": self.declared,
             "rows": self.rows,
             "expected": self.expected,
-            "hindrance": self.obstacle,
+            "obstacle": self.obstacle_text,
         }
 
 
@@ -88,21 +91,14 @@ class Aim:
 
 
 def plan_rows(
-    real: Dataset, made: Dataset, aims: Sequence[Aim], *, learns: bool = True
+    real: Dataset, synthetic: Dataset, aims: Sequence[Aim], *, learns: bool = True
 ) -> tuple[Gap, ...]:
     """Return the aims that are missed, with the rows that reach them.
 
-    Parameters
-    ----------
-    real, made : Dataset
-        Both sets.
-    aims : sequence of Aim
-        Slices and their shares.
-    learns : bool
-        Whether rows are learnt from real ones: a slice of fewer than 11 cannot be asked for then.
+    `learns` says that rows are learnt from real ones: a slice of fewer than 11 cannot be made then.
     """
     there = [real.mask(aim.where) for aim in aims]
-    counts = np.array([float(made.mask(aim.where).sum()) for aim in aims])
+    counts = np.array([float(synthetic.mask(aim.where).sum()) for aim in aims])
     shares = np.array(
         [float(mask.mean()) if aim.share is None else aim.share for aim, mask in zip(aims, there)]
     )
@@ -110,29 +106,36 @@ def plan_rows(
         int(mask.sum()) if aim.learnt is None else int(real.mask(aim.learnt).sum())
         for aim, mask in zip(aims, there)
     ]
-    lacking = [i for i in range(len(aims)) if counts[i] < shares[i] * len(made)]
-    able = [i for i in lacking if known[i] >= FEWEST_TOLD or not learns]
+    missed = [i for i in range(len(aims)) if counts[i] < shares[i] * len(synthetic)]
+    able = [i for i in missed if known[i] >= MIN_REPORTED or not learns]
     wheres = [aim.where for aim in aims]
     within = np.array([[_within(there, wheres, i, j) for j in able] for i in able])
     rows = np.zeros(len(aims), dtype=np.int64)
     if able:
-        rows[able] = rows_to_add(counts[able], shares[able], within, len(made))
-    total = len(made) + rows.sum()
-    planned = []
-    for i in lacking:
+        rows[able] = rows_to_add(counts[able], shares[able], within, len(synthetic))
+    total = len(synthetic) + rows.sum()
+    gaps = []
+    for i in missed:
         inside = sum(_within(there, wheres, i, j) * rows[j] for j in able)
-        planned.append(
-            _gap(
-                aims[i],
-                counts[i],
-                shares[i],
-                known[i] if learns else None,
-                rows[i],
-                (counts[i] + inside) / total,
-                len(made),
+        expected = (counts[i] + inside) / total
+        obstacle = None
+        if learns and known[i] < MIN_REPORTED:
+            obstacle = Obstacle.FEW_ROWS if known[i] else Obstacle.NO_ROWS
+        elif expected < _REACHED * shares[i]:
+            obstacle = Obstacle.CLASH
+        gaps.append(
+            Gap(
+                words=aims[i].words,
+                where=aims[i].where,
+                synthetic=None if 0 < counts[i] < MIN_REPORTED else counts[i] / len(synthetic),
+                target_share=float(shares[i]),
+                declared=aims[i].declared,
+                rows=int(rows[i]),
+                expected=float(expected),
+                obstacle=obstacle,
             )
         )
-    return tuple(planned)
+    return tuple(gaps)
 
 
 def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.NDArray[np.int64]:
@@ -167,7 +170,7 @@ def rows_to_add(counts: Floats, shares: Floats, within: Floats, n: int) -> npt.N
     scale = np.sqrt(np.maximum(shares * (1 - shares), 1e-12))
     left = (within - shares[:, None]) / scale[:, None]
     found, _ = nnls(left, (shares * n - counts) / scale)
-    return np.asarray(np.rint(np.minimum(found, _MAX_GROWTH * n)), dtype=np.int64)
+    return np.asarray(np.rint(np.minimum(found, MAX_GROWTH * n)), dtype=np.int64)
 
 
 def _within(
@@ -182,27 +185,3 @@ def _within(
     if there[j].any():
         return float(there[i][there[j]].mean())
     return float(implies(wheres[j], wheres[i]))
-
-
-def _gap(
-    aim: Aim, count: float, share: float, known: int | None, rows: int, expected: float, n: int
-) -> Gap:
-    obstacle = ""
-    if known is not None and known < FEWEST_TOLD:
-        many = "no" if known == 0 else f"fewer than {FEWEST_TOLD}"
-        obstacle = f"{many} real rows to learn from"
-    elif expected < _REACHED * share:
-        obstacle = f"its share will be about {100 * expected:.1f} %: the shares asked for clash"
-    few = 0 < count < FEWEST_TOLD
-    share_text = f"fewer than {FEWEST_TOLD}" if few else f"{100 * count / n:.1f} %"
-    return Gap(
-        aim.words,
-        aim.where,
-        count / n,
-        share,
-        aim.declared,
-        int(rows),
-        expected,
-        obstacle,
-        share_text,
-    )

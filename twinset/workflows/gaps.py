@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from twinset.core.data.dataset import Card, Dataset
-from twinset.core.data.schema import Field
 from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError
 from twinset.core.features.discretize import infer_factors
 from twinset.core.features.slice_search import Slice, search_slices
 from twinset.core.seeding import rng_for
 from twinset.generation.cards import cards_beside
-from twinset.generation.provenance import Seal, TwinNote
 from twinset.ingest.draft_recipe import (
     draft_counts,
     draft_drawing,
@@ -26,15 +24,19 @@ from twinset.ingest.draft_recipe import (
     seen_from,
 )
 from twinset.ingest.input_table import name_target, open_table
-from twinset.workflows.evaluate import real_parts
+from twinset.report.answers.sentences import region_sentence
+from twinset.workflows.evaluation import prepare_real, read_twin_note
 from twinset.workflows.gap_recipe import Filler
 from twinset.workflows.gap_slices import Aim, Gap, plan_rows
 from twinset.workflows.options import EvaluateOptions
 
-_MOSTLY = 0.5
-_MIN_CHANGE = 1.25
-_MAX_ROWS = 50_000
-"""Real and synthetic rows that the search uses, at most; shares are counted on all rows."""
+_MOSTLY = 0.5  # of a slice's real rows: the declared share then sets most of its rows
+_MIN_CHANGE = (
+    1.25  # ratio of shares: the search asks for the same change among the rows that it uses
+)
+_MAX_ROWS = (
+    50_000  # of each set in the search, which is linear in rows; shares are counted on all rows
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def gaps(
     target: str | None = None,
     use: str | None = None,
     seed: int | None = None,
-    most: int = 10,
+    max_slices: int = 10,
     folder: Path | None = None,
 ) -> Gaps:
     """Return which slices a synthetic table lacks, and a recipe that makes exactly their rows.
@@ -113,7 +115,7 @@ def gaps(
         `image.scenes` that draws more of the columns; where neither draws one, `image.copy_paste`.
     seed : int, optional
         Seed of the recipe; by default that of the note, else 1.
-    most : int
+    max_slices : int
         Slices to name, 1 or more.
     folder : Path, optional
         Folder that the recipe will lie in; paths in it start there. By default the working folder.
@@ -132,57 +134,60 @@ def gaps(
     >>> found.missing[0].sentence, found.rows
     ('sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones', 500)
     """
-    EvaluateOptions(seed=seed)  # checks its range
-    if most < 1:
+    options = EvaluateOptions(target=target, seed=seed)
+    if max_slices < 1:
         raise ParameterError(
-            "the number of slices is out of range", got=str(most), allowed="1 or more"
+            "the number of slices is out of range", got=str(max_slices), allowed="1 or more"
         )
     plain = open_table(real, name="real")
-    made = open_table(synthetic, plain.schema, "synthetic")
-    filler = Filler.of(use, plain, [*_cards(real, plain), *_cards(synthetic, made)])
-    note = _note_of(plain, synthetic)
-    if note is not None:
-        target = target or note.target
-    named = name_target(plain, target)
+    candidate = open_table(synthetic, plain.schema, "synthetic")
+    filler = Filler.from_sets(use, plain, [*_cards(real, plain), *_cards(synthetic, candidate)])
+    note, _ = read_twin_note(plain, synthetic)
+    target = target or (None if note is None else note.target)
+    options = replace(options, target=target)
     # The holdout of the generator is not used here either.
-    seen = real_parts(plain, None, note, EvaluateOptions(target=target)).train
-    seen, made = filler.seen(seen), filler.seen(made)
-    asked = [*_requested(want or {}), *_declared(seen, population or {})]
-    for where, _ in asked:
+    train = filler.with_columns(prepare_real(plain, None, note, options).parts.train)
+    candidate = filler.with_columns(candidate)
+    declared = [*_requested(want or {}), *_declared(train, population or {})]
+    for where, _ in declared:
         filler.check(where)
     with threadpool_limits(limits=1):
-        found = _distinct_slices(_searched(seen, made, most, filler), seen, made)
-    aimed = [where for where, _ in asked]
-    missing = [one for one in found if one.is_missing and not _is_settled(one.where, aimed, seen)]
-    aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in asked]
-    aims += [Aim(one.where, one.words, None, False, filler.learnt(one.where)) for one in missing]
-    planned = plan_rows(seen, made, aims, learns=filler.learns)
-    counts = [
-        (filler.within(gap.where, seen), gap.rows, gap.sentence) for gap in planned if gap.rows
+        slices = _distinct_slices(_search(train, candidate, max_slices, filler), train, candidate)
+    aims = [Aim(where, str(where), share, True, filler.learnt(where)) for where, share in declared]
+    aims += [
+        Aim(one.where, one.words, None, False, filler.learnt(one.where))
+        for one in slices
+        if one.is_missing and not _is_declared(one.where, [where for where, _ in declared], train)
     ]
-    recipe = ""
-    if counts:
-        recipe = draft_counts(filler.name, counts, filler.settings)
-        if not filler.learns:
-            name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
-            recipe = draft_drawing(name=name, making=recipe, seed=_seed(seed, note))
-        elif isinstance(real, str | Path):
-            recipe = _whole(recipe, named, Path(real), folder or Path(), target, note, seed)
-    over = tuple(one.sentence for one in found if not one.is_missing)
-    return Gaps(planned, over, recipe, tuple(_notes(plain, made, planned)))
+    missing = plan_rows(train, candidate, aims, learns=filler.learns)
+    counts = [
+        (filler.within(gap.where, train), gap.rows, gap.sentence) for gap in missing if gap.rows
+    ]
+    recipe = draft_counts(filler.name, counts, filler.settings) if counts else ""
+    seed = seed if seed is not None else 1 if note is None else note.seed
+    if counts and not filler.learns:
+        name = _recipe_name(real.name if isinstance(real, Path) else plain.card.name)
+        recipe = draft_drawing(name=name, steps=recipe, seed=seed)
+    elif counts and isinstance(real, str | Path):
+        # The holdout of the twin stays a holdout.
+        kept = note is not None and note.holdout_fraction > 0 and seed == note.seed
+        named = name_target(plain, target)
+        recipe = draft_filling(
+            named,
+            path=seen_from(Path(real), folder or Path()),
+            name=_recipe_name(Path(real).name),
+            steps=recipe,
+            seed=seed,
+            holdout_fraction=note.holdout_fraction if kept and note is not None else 0.2,
+            target=None if target is None else named.schema[target],
+        )
+    over = tuple(region_sentence(one.region) for one in slices if not one.is_missing)
+    return Gaps(missing, over, recipe, tuple(_notes(plain, candidate, missing)))
 
 
 def _cards(source: object, dataset: Dataset) -> tuple[Card, ...]:
     """Return what is known of how a set was made."""
     return cards_beside(Path(source)) if isinstance(source, str | Path) else (dataset.card,)
-
-
-def _note_of(real: Dataset, synthetic: object) -> TwinNote | None:
-    """Return the note beside the synthetic file if it speaks of this real table."""
-    note = TwinNote.read(Path(synthetic)) if isinstance(synthetic, str | Path) else None
-    if note is None or Seal.of(real, note.seed).real_digest != note.real_digest:
-        return None
-    return note
 
 
 def _requested(want: Mapping[str, float]) -> list[tuple[Where, float]]:
@@ -224,79 +229,50 @@ def _declared(
     return found
 
 
-def _is_settled(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
+def _is_declared(found: Where, declared: Sequence[Where], real: Dataset) -> bool:
     """Return whether most real rows of a found slice lie in one whose share is declared."""
     inside = real.mask(found)
     return any(real.mask(where)[inside].mean() > _MOSTLY for where in declared)
 
 
-def _searched(real: Dataset, made: Dataset, most: int, filler: Filler) -> list[Slice]:
+def _search(real: Dataset, synthetic: Dataset, max_slices: int, filler: Filler) -> list[Slice]:
     sample = [
-        part.at_most(_MAX_ROWS, rng_for(0, "gaps", name))
-        for name, part in (("real", real), ("synthetic", made))
+        rows.at_most(_MAX_ROWS, rng_for(0, "gaps", name))
+        for name, rows in (("real", real), ("synthetic", synthetic))
     ]
     factors = [one for one in infer_factors(sample[0]) if filler.knows(one.column)]
-    return search_slices(sample[0], sample[1], factors, most=most)
+    return search_slices(sample[0], sample[1], factors, limit=max_slices)
 
 
-def _distinct_slices(found: Sequence[Slice], real: Dataset, made: Dataset) -> list[Slice]:
+def _distinct_slices(found: Sequence[Slice], real: Dataset, synthetic: Dataset) -> list[Slice]:
     """Return the slices whose two shares, as they will be printed, differ by a fifth or more.
 
     The search names a slice by the rows that no named one holds; over all rows the difference may be
-    gone, and then the line would deny itself.
+    gone, and then the line would contradict itself.
     """
     kept = []
     for one in found:
-        shares = [(one.synthetic_share, one.real_share)]
+        pairs = [(one.synthetic_share, one.real_share)]
         if one.is_missing:
-            shares.append((float(made.mask(one.where).mean()), float(real.mask(one.where).mean())))
-        pairs = shares if one.is_missing else [(there, had) for had, there in shares]
-        if all(_MIN_CHANGE * less <= more + 1e-9 for less, more in pairs):
+            pairs.append(
+                (float(synthetic.mask(one.where).mean()), float(real.mask(one.where).mean()))
+            )
+        ordered = pairs if one.is_missing else [(there, had) for had, there in pairs]
+        if all(_MIN_CHANGE * less <= more + 1e-9 for less, more in ordered):
             kept.append(one)
     return kept
-
-
-def _whole(
-    generate: str,
-    real: Dataset,
-    file: Path,
-    folder: Path,
-    target: str | None,
-    note: TwinNote | None,
-    seed: int | None,
-) -> str:
-    """Return the whole recipe; the holdout of the twin stays a holdout."""
-    kept = note is not None and note.holdout_fraction > 0 and seed in (None, note.seed)
-    fraction = note.holdout_fraction if kept and note is not None else 0.2
-    decided = _seed(seed, note)
-    predicted: Field | None = None if target is None else real.schema[target]
-    return draft_filling(
-        real,
-        path=seen_from(file, folder),
-        name=_recipe_name(file.name),
-        making=generate,
-        seed=decided,
-        holdout_fraction=fraction,
-        target=predicted,
-    )
-
-
-def _seed(seed: int | None, note: TwinNote | None) -> int:
-    if seed is not None:
-        return seed
-    return note.seed if note is not None else 1
 
 
 def _recipe_name(file: str) -> str:
     return f"{recipe_name(file.partition('.')[0])[:40]}-gaps"
 
 
-def _notes(real: Dataset, made: Dataset, planned: Sequence[Gap]) -> list[str]:
+def _notes(real: Dataset, synthetic: Dataset, planned: Sequence[Gap]) -> list[str]:
     found = []
     rows = sum(gap.rows for gap in planned)
-    if rows > len(made):
+    if rows > len(synthetic):
         found.append(
-            f"filling these slices takes {rows:,} rows, more than the {len(made):,} that there are: a "
+            f"filling these slices takes {rows:,} rows, more than the {len(synthetic):,} that there are: a "
             "new twin by a better generator will serve you better"
         )
     if any(gap.rows for gap in planned) and real.schema.of_kind("id"):

@@ -1,13 +1,14 @@
-"""Options of `twin`, `evaluate` and `compare`: one definition for Python and the command line."""
+"""Options of `twin`, `evaluate`, `compare` and `advise`, for Python and the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from twinset.core.errors import ParameterError, did_you_mean
-from twinset.core.parameters import Ge, Interval, check_parameters
+from twinset.core.parameters import Each, Ge, Interval, MinLen, check_parameters
 
 if TYPE_CHECKING:
     from twinset.core.data.where import Where
@@ -17,7 +18,7 @@ else:  # the annotations are read at run time, and these two modules load slowly
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedOptions:
+class TableOptions:
     """Options that every workflow on one table takes.
 
     Parameters
@@ -26,8 +27,6 @@ class SharedOptions:
         Column that models will predict; without it usefulness is not measurable.
     positive : str, optional
         Label of the target that counts as positive.
-    where : Where, mapping or str, optional
-        Condition on the rows, e.g. "Class = 1 and Amount >= 100".
     seed : int, optional
         Seed of every random draw; by default that of the files' provenance, else 0.
     workers : int
@@ -41,7 +40,6 @@ class SharedOptions:
 
     target: str | None = None
     positive: str | None = None
-    where: Where | Mapping[str, Any] | str | None = None
     seed: Annotated[int, Ge(0)] | None = None
     workers: Annotated[int, Ge(1)] = 1
 
@@ -71,6 +69,19 @@ class SharedOptions:
                     todo=did_you_mean(name, known),
                 )
         return replace(cls() if options is None else options, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedOptions(TableOptions):
+    """Options of the workflows that measure synthetic rows.
+
+    Parameters
+    ----------
+    where : Where, mapping or str, optional
+        Condition on the rows, e.g. "Class = 1 and Amount >= 100".
+    """
+
+    where: Where | Mapping[str, Any] | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,3 +139,55 @@ class TwinOptions(SharedOptions):
     settings: Mapping[str, object] = field(default_factory=dict)
     rows: Annotated[int, Ge(1)] | None = None
     holdout_fraction: Annotated[float, Interval(ge=0, lt=1)] = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdviseOptions(TableOptions):
+    """Options of `advise`.
+
+    Parameters
+    ----------
+    target : str, optional
+        Column to predict; it has two labels. By default the column that looks most like a target.
+    positive : str, optional
+        Label that counts as positive; by default the rarer one.
+    time : str, optional
+        Column of the time of each row, a datetime or a number: the latest rows are the test set.
+        Models do not see it.
+    group : str, optional
+        Column of an entity, e.g. the card, that must not occur in both train and test. Models do not
+        see it.
+    amount : str, optional
+        Column of the loss when a positive row is missed, in units of one alert.
+    cost : float, optional
+        Price of a missed positive row where an alert costs 1, or, with `amount`, of one unit of it. By
+        default 50, or 1 with `amount`; a note says that this was assumed.
+    alert_rate : float
+        Share of rows that can be inspected, in (0, 1).
+    delay : float, optional
+        Time until a label is known, in days or in the unit of a numeric time. By default 5 % of the time
+        before the test set, at most 7 days.
+    time_unit : {"second", "minute", "hour", "day"}, optional
+        Unit of a numeric time column; then alerts per day are reported and `delay` is in days.
+    test_fraction : float, optional
+        Share of rows in the test set, in (0, 1); by default that of a recipe, else 0.3.
+    ratios : sequence of float, optional
+        Rare rows per common row to try; by default 0.01, 0.03 and 0.1. On the command line e.g.
+        --ratio 0.05; may be repeated.
+    models : sequence of str
+        Models to compare: "boosted", "linear", and "lightgbm" and "xgboost" where they are installed.
+        The first is used unless another is clearly better. On the command line --model; may be repeated.
+    seed : int, optional
+        Seed of every random draw; by default that of a recipe, else 1.
+    """
+
+    time: str | None = None
+    group: str | None = None
+    amount: str | None = None
+    cost: Annotated[float, Interval(ge=0, lt=inf)] | None = None
+    alert_rate: Annotated[float, Interval(gt=0, lt=1)] = 0.01
+    delay: Annotated[float, Interval(ge=0, lt=inf)] | None = None
+    time_unit: Literal["second", "minute", "hour", "day"] | None = None
+    test_fraction: Annotated[float, Interval(gt=0, lt=1)] | None = None
+    ratios: Annotated[Sequence[float], Each(Interval(gt=0, le=1))] | None = None
+    models: Annotated[Sequence[str], MinLen(1)] = ("boosted", "linear")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -14,54 +14,17 @@ from threadpoolctl import threadpool_limits
 from twinset.catalog import Catalog, Version
 from twinset.core.contracts import Progress, Score, silent
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.where import Where
 from twinset.core.errors import ParameterError, RecipeError
 from twinset.generation.assets import predictions_of, read_assets
 from twinset.generation.cards import joint_card, shared_where, training_set_card
 from twinset.generation.refit import refit_from_recipe
 from twinset.generation.run_step import check_brief, open_part, refuse_leaks
-from twinset.generation.step import GenerationStep, to_vary
+from twinset.generation.step import GenerationStep, find_base
 from twinset.ingest.real_data import Real, register_real, register_split
 from twinset.io.delivery import check_place, deliver, is_delivered
-from twinset.measurement.load_embedders import load_embedders
 from twinset.measurement.notes import note_embedders_on_card
 from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.step_addresses import Step, address, candidate_address, step_addresses
-
-
-def merge_steps(
-    recipe: Recipe, catalog: Catalog, addresses: Mapping[str, str], made: Sequence[Version]
-) -> Version:
-    """Return what the delivered steps made as one registered set; an earlier run's is kept.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What to do.
-    catalog : Catalog
-        Where sets lie.
-    addresses : mapping of str to str
-        Step -> its content address.
-    made : sequence of Version
-        What the delivered steps made, in their order.
-    """
-    at = candidate_address(recipe, [addresses[name] for name in recipe.delivered_steps()])
-    found = catalog.find_step(at)
-    if found is not None:
-        return found
-
-    def chunks() -> Iterator[Dataset]:
-        for version in made:
-            yield from catalog.stream(version)
-
-    card = replace(
-        joint_card([catalog.card(version) for version in made]),
-        name=recipe.name,
-        parents=tuple(version.digest for version in made),
-        recipe_digest=at,
-    )
-    return catalog.register(recipe.name, chunks(), card, step=at)
-
 
 DEFAULT_ROOT = Path(".twinset")
 
@@ -153,135 +116,154 @@ def plan(
 
 @dataclass
 class _Run:
-    """One run: the recipe, the places of its files, and the steps done so far."""
+    """One run: the recipe, the catalogue, and the steps done so far with their addresses."""
 
     recipe: Recipe
     catalog: Catalog | None
     workers: int
     progress: Progress
     steps: list[Step] = field(default_factory=list)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def plan(self) -> tuple[Step, ...]:
-        addresses = step_addresses(self.recipe, self.catalog)
-        for name, at in addresses.items():
+        self.addresses = step_addresses(self.recipe, self.catalog)
+        for name, at in self.addresses.items():
             there = self.catalog is not None and self.catalog.has_step(at)
             self.steps.append(Step(name, at, "kept" if there else "to make"))
         return tuple(self.steps)
 
     def run(self) -> RunResult:
         assert self.catalog is not None
-        addresses = step_addresses(self.recipe, self.catalog)
-        real = self._real(addresses)
-        made = self._make(addresses, real)
-        kept = [made[name] for name in self.recipe.delivered_steps()]
-        candidate = merge_steps(self.recipe, self.catalog, addresses, kept)
-        report = self._report(addresses, real, kept, candidate)
-        folder = self._deliver(addresses, real, candidate, report)
-        versions = {
-            v.name: v.ref
-            for v in (*([] if real is None else real.versions), *made.values(), candidate)
-        }
+        self.addresses = step_addresses(self.recipe, self.catalog)
+        real = self._register(self.catalog)
+        versions = self._generate(self.catalog, real)
+        delivered = [versions[name] for name in self.recipe.delivered_steps()]
+        candidate = self._merge_steps(self.catalog, delivered)
+        report = self._report(self.catalog, real, delivered, candidate)
+        folder = self._deliver(self.catalog, real, candidate, report)
+        registered = (*([] if real is None else real.versions), *versions.values(), candidate)
         return RunResult(
             passed=bool(report["passed"]),
             summary=str(report["summary"]),
             report=json.loads(report["json"]),
             report_path=folder / "report.html",
             delivered=folder,
-            versions=versions,
+            versions={v.name: v.ref for v in registered},
             steps=tuple(self.steps),
         )
 
-    def _real(self, addresses: dict[str, str]) -> Real | None:
-        assert self.catalog is not None
+    def _register(self, catalog: Catalog) -> Real | None:
         if self.recipe.source is None:
             return None
-        kept = self.catalog.has_step(addresses["source"])
-        whole = register_real(self.recipe, self.catalog, addresses["source"], self.progress)
-        self._done("source", addresses, kept)
-        kept = self.catalog.has_step(addresses["split"])
-        real = register_split(self.recipe, self.catalog, whole, addresses["split"])
-        self._done("split", addresses, kept)
+        kept = catalog.has_step(self.addresses["source"])
+        whole = register_real(self.recipe, catalog, self.addresses["source"], self.progress)
+        self._done("source", kept)
+        kept = catalog.has_step(self.addresses["split"])
+        real = register_split(self.recipe, catalog, whole, self.addresses["split"])
+        self._done("split", kept)
         return real
 
-    def _make(self, addresses: dict[str, str], real: Real | None) -> dict[str, Version]:
-        assert self.catalog is not None
-        made: dict[str, Version] = {}
+    def _generate(self, catalog: Catalog, real: Real | None) -> dict[str, Version]:
+        """Return the registered set of each step; what an earlier run made is kept."""
+        versions: dict[str, Version] = {}
         train: Dataset | None = None
         known: Dataset | None = None
-        first = 0
         for name, step in self.recipe.named_steps():
-            at = addresses[name]
-            version = self.catalog.find_step(at)
+            version = catalog.find_step(self.addresses[name])
+            self._done(name, kept=version is not None)
             if version is None:
                 if train is None and real is not None:
-                    train = self.catalog.load(real.train)
+                    train = catalog.load(real.train)
                     check_brief(self.recipe, train)
                     # A leaking holdout is refused before the work, not after it.
-                    refuse_leaks(self.recipe, train, self.catalog.load(real.holdout))
-                    known = self.catalog.load(real.whole) if train.schema.of_kind("id") else None
-                parent, base = to_vary(step, made, real.train if real else None, self.catalog)
-                earlier = chain.from_iterable(map(self.catalog.stream, list(made.values())))
-                given = read_assets(self.recipe, step.use)
-                predictions = predictions_of(self.recipe, step)
+                    refuse_leaks(self.recipe, train, catalog.load(real.holdout))
+                    known = catalog.load(real.whole) if train.schema.of_kind("id") else None
+                parent, base = find_base(step, versions, real.train if real else None, catalog)
                 part = GenerationStep(
-                    name,
-                    at,
-                    step,
-                    self.recipe,
-                    parent,
-                    train,
-                    known,
-                    first,
-                    earlier,
-                    given,
-                    predictions,
-                    base,
+                    name=name,
+                    address=self.addresses[name],
+                    step=step,
+                    recipe=self.recipe,
+                    parent=parent,
+                    train=train,
+                    known=known,
+                    first=sum(earlier.n_rows for earlier in versions.values()),
+                    earlier=chain.from_iterable(map(catalog.stream, list(versions.values()))),
+                    assets=read_assets(self.recipe, step.use),
+                    predictions=predictions_of(self.recipe, step),
+                    base=base,
                 )
-                making = open_part(part, self.workers, self.progress)
-                version = self.catalog.register(
-                    f"{self.recipe.name}.{name}", making.chunks(0), making.card, step=at
+                opened = open_part(part, self.workers, self.progress)
+                set_name = f"{self.recipe.name}.{name}"
+                version = catalog.register(
+                    set_name, opened.chunks(0), opened.card, step=part.address
                 )
-                self._done(name, addresses, kept=False)
-            else:
-                self._done(name, addresses, kept=True)
-            made[name] = version
-            first += version.n_rows
-        if not made:
+            versions[name] = version
+        if not versions:
             raise RecipeError("the recipe makes nothing", todo="add a step under 'generate'")
-        return made
+        return versions
+
+    def _merge_steps(self, catalog: Catalog, delivered: Sequence[Version]) -> Version:
+        """Return the rows of the delivered steps as one registered set; an earlier run's is kept."""
+        names = self.recipe.delivered_steps()
+        at = candidate_address(self.recipe, [self.addresses[name] for name in names])
+        found = catalog.find_step(at)
+        if found is not None:
+            return found
+
+        def chunks() -> Iterator[Dataset]:
+            for version in delivered:
+                yield from catalog.stream(version)
+
+        card = replace(
+            joint_card([catalog.card(version) for version in delivered]),
+            name=self.recipe.name,
+            parents=tuple(version.digest for version in delivered),
+            recipe_digest=at,
+        )
+        return catalog.register(self.recipe.name, chunks(), card, step=at)
 
     def _report(
-        self, addresses: dict[str, str], real: Real | None, made: list[Version], candidate: Version
+        self, catalog: Catalog, real: Real | None, delivered: list[Version], candidate: Version
     ) -> dict[str, Any]:
-        assert self.catalog is not None
-        kept = self.catalog.read_note(addresses["report"])
+        kept = catalog.read_note(self.addresses["report"])
         if kept is not None:
-            self._done("measure", addresses, kept=True)
-            self._done("report", addresses, kept=True)
+            self._done("measure", kept=True)
+            self._done("report", kept=True)
             return dict(json.loads(kept))
-        from twinset.workflows.recipe_report import recipe_report
+        from twinset.workflows.evaluation import measure_set
+        from twinset.workflows.recipe_report import recipe_report, recipe_task
 
-        train, holdout = (
-            (self.catalog.load(real.train), self.catalog.load(real.holdout))
-            if real
-            else (None, None)
-        )
-        synthetic = self.catalog.load(candidate)
+        train = None if real is None else catalog.load(real.train)
+        holdout = None if real is None else catalog.load(real.holdout)
+        synthetic = catalog.load(candidate)
         check_brief(self.recipe, train, synthetic)
-        made_cards = [self.catalog.card(version) for version in made]
+        cards = [catalog.card(version) for version in delivered]
         leaks: list[str] = []
         if train is not None and holdout is not None:
             leaks = refuse_leaks(self.recipe, train, holdout, {"": synthetic})
-        scores = self._scores(addresses, train, synthetic, holdout, shared_where(made_cards))
+        task = recipe_task(self.recipe, synthetic, shared_where(cards), self.workers)
+        saved = catalog.read_note(self.addresses["measure"])
+        if saved is None:
+            refit = refit_from_recipe(self.recipe)
+            measuring = replace(task, refit=refit, progress=self.progress)
+            scores = measure_set(train, holdout, synthetic, measuring)
+            saved = json.dumps([score.to_json() for score in scores]).encode()
+            catalog.note(self.addresses["measure"], "scores", saved)
+            self._done("measure", kept=False)
+        else:
+            self._done("measure", kept=True)
         report = recipe_report(
             self.recipe,
+            task,
             train=train,
             synthetic=synthetic,
             holdout=holdout,
-            scores=scores,
-            source_cards=[self.catalog.card(real.whole)] if real else [],
-            synthetic_cards=made_cards,
-            lineage=self.catalog.lineage(candidate).to_json(numbered=False),
+            # What a later run will read is what this run goes on with.
+            scores=[Score.from_json(score) for score in json.loads(saved)],
+            real_cards=[catalog.card(real.whole)] if real else [],
+            synthetic_cards=cards,
+            lineage=catalog.lineage(candidate).to_json(numbered=False),
             leaks=leaks,
         )
         result = {
@@ -290,66 +272,24 @@ class _Run:
             "json": report.to_json(),
             "html": report.to_html(),
         }
-        self.catalog.note(addresses["report"], "report", json.dumps(result).encode())
-        self._done("report", addresses, kept=False)
+        catalog.note(self.addresses["report"], "report", json.dumps(result).encode())
+        self._done("report", kept=False)
         return result
 
-    def _scores(
-        self,
-        addresses: dict[str, str],
-        train: Dataset | None,
-        synthetic: Dataset,
-        holdout: Dataset | None,
-        where: Where | None,
-    ) -> list[Score]:
-        assert self.catalog is not None
-        kept = self.catalog.read_note(addresses["measure"])
-        if kept is not None:
-            self._done("measure", addresses, kept=True)
-            return [Score.from_json(score) for score in json.loads(kept)]
-        from twinset.measurement.harness import measure
-
-        brief = self.recipe.brief
-        scores = measure(
-            train=train,
-            synthetic=synthetic,
-            holdout=holdout,
-            metrics=self.recipe.evaluate.built_metrics(synthetic.schema.kinds),
-            where=where,
-            target=brief.target,
-            positive=brief.positive_label,
-            population=brief.population,
-            embedders=load_embedders(self.recipe.embedders()) if self.recipe.embedders() else None,
-            seed=self.recipe.seed,
-            workers=self.workers,
-            progress=self.progress,
-            refit=refit_from_recipe(self.recipe),
-        )
-        payload = json.dumps([score.to_json() for score in scores])
-        self.catalog.note(addresses["measure"], "scores", payload.encode())
-        self._done("measure", addresses, kept=False)
-        # What a later run will read is what this run goes on with.
-        return [Score.from_json(score) for score in json.loads(payload)]
-
     def _deliver(
-        self,
-        addresses: dict[str, str],
-        real: Real | None,
-        candidate: Version,
-        report: dict[str, Any],
+        self, catalog: Catalog, real: Real | None, candidate: Version, report: dict[str, Any]
     ) -> Path:
-        assert self.catalog is not None
         spec = self.recipe.deliver
         folder = self.recipe.delivery_folder()
-        at = address("deliver", addresses["report"], spec.model_dump(mode="json", exclude={"to"}))
-        recorded = self.catalog.read_note(at)
+        settings = spec.model_dump(mode="json", exclude={"to"})
+        at = self.addresses["deliver"] = address("deliver", self.addresses["report"], settings)
+        recorded = catalog.read_note(at)
         if recorded is not None and is_delivered(folder, recorded.decode()):
-            self.steps.append(Step("deliver", at, "kept"))
+            self._done("deliver", kept=True)
             return folder
-        catalog = self.catalog
-        looked = json.loads(report["json"])["facts"].get("embedders", {})
+        embedders = json.loads(report["json"])["facts"].get("embedders", {})
         own = catalog.card(candidate)
-        own = replace(own, notes=(*own.notes, *note_embedders_on_card(looked)))
+        own = replace(own, notes=(*own.notes, *note_embedders_on_card(embedders)))
         sets = {"synthetic": (catalog.stream(candidate), own)}
         if spec.include == "training_set" and real is not None:
             rows = (chunk for v in (real.train, candidate) for chunk in catalog.stream(v))
@@ -363,9 +303,9 @@ class _Run:
             report_json=report["json"],
             progress=self.progress,
         )
-        self.catalog.note(at, "delivery", checksums.encode())
-        self.steps.append(Step("deliver", at, "made"))
+        catalog.note(at, "delivery", checksums.encode())
+        self._done("deliver", kept=False)
         return folder
 
-    def _done(self, name: str, addresses: dict[str, str], kept: bool) -> None:
-        self.steps.append(Step(name, addresses[name], "kept" if kept else "made"))
+    def _done(self, name: str, kept: bool) -> None:
+        self.steps.append(Step(name, self.addresses[name], "kept" if kept else "made"))

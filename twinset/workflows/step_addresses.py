@@ -97,6 +97,6 @@ def step_addresses(recipe: Recipe, catalog: Catalog | None) -> dict[str, str]:
     return found
 
 
-def candidate_address(recipe: Recipe, made: Sequence[str]) -> str:
+def candidate_address(recipe: Recipe, steps: Sequence[str]) -> str:
     """Return the address of the set, under the recipe's name, of all rows that its steps made."""
-    return address("join", recipe.name, list(made))
+    return address("join", recipe.name, list(steps))

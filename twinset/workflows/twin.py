@@ -31,8 +31,8 @@ from twinset.io import read_dataset, write_dataset
 from twinset.io.formats import writable_formats
 from twinset.measurement.leakage import require_clean_sets
 from twinset.report import Report
-from twinset.workflows.evaluate import appraise
-from twinset.workflows.evaluation_task import EvaluationTask
+from twinset.workflows.evaluate import measure_and_report
+from twinset.workflows.evaluation import EvaluationTask, PreparedReal
 from twinset.workflows.options import EvaluateOptions, TwinOptions
 
 
@@ -99,7 +99,7 @@ def twin(
     """
     options = TwinOptions.merge(options, settings)
     place = None if out is None else _place(Path(out), source)
-    condition = Where.of(options.where)
+    condition = Where.from_value(options.where)
     generator = _learner(options.use, options.settings)
     plain = open_table(source)
     refuse_media(plain.schema)
@@ -116,7 +116,7 @@ def twin(
         ),
         progress=progress,
     )
-    seal = Seal.of(plain, seed)
+    seal = Seal.from_rows(plain, seed)
     note = TwinNote(
         use=options.use,
         settings=dict(options.settings),
@@ -128,16 +128,16 @@ def twin(
         holdout_fraction=options.holdout_fraction,
         notes=(generator.note,) if generator.note else (),
         real_digest=seal.real_digest,
-        holdout_digest=seal.holdout_digest(parts.locked),
+        holdout_digest=seal.holdout_digest(parts.holdout_rows),
         version=__version__,
     )
     with threadpool_limits(limits=1):
-        chunks, repairs = _draw(parts, generator, note, task)
+        chunks, tally = _draw(parts, generator, note, task)
         if place is None:
-            made = Dataset.concat(list(chunks))
-            made = made.with_card(notes=(*made.card.notes, *repairs.notes()))
-            return TwinResult(made, _appraised(parts, made, task))
-        return _write(place, chunks, repairs, parts, task, note)
+            synthetic = Dataset.concat(list(chunks))
+            synthetic = synthetic.with_card(notes=(*synthetic.card.notes, *tally.notes()))
+            return TwinResult(synthetic, _assess(parts, synthetic, task))
+        return _write(place, chunks, tally, parts, task, note)
 
 
 def _place(out: Path, source: object) -> Path:
@@ -187,25 +187,24 @@ def _draw(
         known=parts.whole,
         progress=task.progress,
     )
-    schema = parts.train.schema
-    card = note.card(_name(parts))
-    made = source.open_set()
+    schema, card = parts.train.schema, note.card(_name(parts))
+    state = source.open_set()
     drawn = source.draw(
         note.rows,
         where=task.where,
-        into=made,
+        into=state,
         workers=task.options.workers,
         progress=task.progress,
     )
     drawn = with_aggregates(drawn, parts.train)
     chunks = (Dataset(chunk.records.select(list(schema.names)), schema, card) for chunk in drawn)
-    return chunks, made.tally
+    return chunks, state.tally
 
 
 def _write(
     place: Path,
     chunks: Iterator[Dataset],
-    repairs: RuleTally,
+    tally: RuleTally,
     parts: RealSplit,
     task: EvaluationTask,
     note: TwinNote,
@@ -217,10 +216,10 @@ def _write(
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".twinset-") as folder:
             staged = {key: Path(folder) / path.name for key, path in final.items()}
             write_dataset(chunks, staged["data"], place.suffix.lstrip(".").lower())
-            note = replace(note, notes=(*note.notes, *repairs.notes()))
+            note = replace(note, notes=(*note.notes, *tally.notes()))
             # What is measured is what was written, read back as its users will read it.
-            made = read_dataset(staged["data"], schema, note.card(_name(parts)))
-            report = _appraised(parts, made, task)
+            synthetic = read_dataset(staged["data"], schema, note.card(_name(parts)))
+            report = _assess(parts, synthetic, task)
             staged["report"].write_bytes(report.to_html().encode())
             staged["note"].write_bytes(note.to_json().encode())
             for key, path in final.items():
@@ -229,16 +228,18 @@ def _write(
         raise DataError(
             f"cannot write to the folder '{place.parent}'", got=error.strerror or str(error)
         ) from error
-    return TwinResult(made, report, final)
+    return TwinResult(synthetic, report, final)
 
 
-def _appraised(parts: RealSplit, made: Dataset, task: EvaluationTask) -> Report:
-    """Return the report; where a leak is found, it says why unseen rows cannot be spoken of."""
+def _assess(parts: RealSplit, synthetic: Dataset, task: EvaluationTask) -> Report:
+    """Return the report; where a leak is found, it says why nothing rests on unseen rows."""
+    prepared = PreparedReal(parts)
     try:
-        require_clean_sets(parts.train, parts.holdout, {"": made}, **task.leakage_settings)
+        require_clean_sets(parts.train, parts.holdout, {"": synthetic}, **task.leakage_settings)
     except LeakError as error:
-        return appraise(parts, made, task, notes=[error.what], blind=error.what)
-    return appraise(parts, made, task)
+        prepared = PreparedReal(parts, blind=error.message)
+    notes = [prepared.blind] if prepared.blind else []
+    return measure_and_report(prepared, synthetic, task, notes=notes)
 
 
 def _name(parts: RealSplit) -> str:

@@ -73,7 +73,7 @@ def solid(name: str) -> Triangles:
     try:
         from trimesh import creation
     except ImportError as error:
-        raise MissingExtraError.of("trimesh", EXTRA) from error
+        raise MissingExtraError.for_library("trimesh", EXTRA) from error
     made = {
         "box": lambda: creation.box((1, 1, 1)),
         "capsule": lambda: creation.capsule(height=1.2, radius=0.35),
@@ -110,7 +110,7 @@ def _read(name: str, spec: Mapping[str, Any]) -> MeshClass:
             allowed="mesh: " + ", ".join(SOLIDS) + "; or asset: a name under the recipe's assets",
         )
     if mesh and mesh not in SOLIDS:
-        raise UnknownNameError.of("mesh", mesh, SOLIDS, place)
+        raise UnknownNameError.for_name("mesh", mesh, SOLIDS, place)
     weight = spec.get("weight", 1.0)
     if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise ParameterError(

@@ -74,7 +74,7 @@ class Scenery:
             from embreex import rtcore_scene
             from embreex.mesh_construction import TriangleMesh
         except ImportError as error:
-            raise MissingExtraError.of("embreex", EXTRA) from error
+            raise MissingExtraError.for_library("embreex", EXTRA) from error
         self._scene: Any = rtcore_scene.EmbreeScene()
         # They must live as long as the scene does.
         self._meshes = [

@@ -47,10 +47,10 @@ class SceneChoices(Choices):
             for name, level in entry.items():
                 if name not in (*levels, "main_class"):
                     known = [*LEVELS, "main_class"]
-                    raise UnknownNameError.of("condition", str(name), known, "forbidden")
+                    raise UnknownNameError.for_name("condition", str(name), known, "forbidden")
                 own = classes if name == "main_class" else known_levels(name)
                 if level not in own:
-                    raise UnknownNameError.of("level", str(level), own, f"forbidden.{name}")
+                    raise UnknownNameError.for_name("level", str(level), own, f"forbidden.{name}")
         weights = {**levels, "main_class": classes, "n_objects": numbers}
         choices = cls(weights, classes, tuple(forbidden))
         choices._without_hidden_singles()

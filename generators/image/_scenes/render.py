@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from .._backgrounds import draw_clouds
 from .._labelled_images import Rgb, Slices, box_of_mask, overlap
 from .images import HALF
 from .shapes import Form
@@ -180,11 +181,8 @@ def _surface(sprite: Sprite, rng: np.random.Generator) -> Canvas:
 
 def _texture(name: str, height: int, width: int, rng: np.random.Generator) -> Plane:
     """Return a pattern, -1 to 1, shape (h, w)."""
-    import cv2
-
     if name == "mottled":
-        grid = rng.uniform(-1, 1, (7, 7)).astype(np.float32)
-        return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC))
+        return draw_clouds(7, height, width, rng)
     x = np.arange(width, dtype=np.float32)
     y = np.arange(height, dtype=np.float32)[:, None]
     turns = np.float32(2 * np.pi * rng.uniform(2.0, 5.0) / max(height, width))

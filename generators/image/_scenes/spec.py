@@ -112,7 +112,7 @@ def read_levels(
     """Return condition -> {level: weight}; conditions that the recipe leaves out are plain."""
     for name in given:
         if name not in LEVELS:
-            raise UnknownNameError.of("condition", name, LEVELS, "factors")
+            raise UnknownNameError.for_name("condition", name, LEVELS, "factors")
     return {
         name: read_weights(
             given.get(name, PLAIN[name]), known_levels(name), f"factors.{name}", "level"
@@ -142,7 +142,7 @@ def _read_class(
     textures = (texture,) if isinstance(texture, str) else tuple(texture)
     for one in textures:
         if one not in TEXTURES:
-            raise UnknownNameError.of("texture", str(one), TEXTURES, place)
+            raise UnknownNameError.for_name("texture", str(one), TEXTURES, place)
     weight = _number(spec, "weight", 1.0, (0.0, 1e9), place)
     turn = _number(spec, "turn", 180.0 if label.keypoints == () else 8.0, (0.0, 180.0), place)
     tilt = _number(spec, "tilt", 0.15, (0.0, 0.5), place)
@@ -168,7 +168,7 @@ def _shape(
         return lambda rng: form, Label(name, keypoints=tuple(points))
     shape = spec.get("shape", "ellipse")
     if shape not in FORMS:
-        raise UnknownNameError.of("shape", str(shape), FORMS, place)
+        raise UnknownNameError.for_name("shape", str(shape), FORMS, place)
     points_of, skeleton = KEYPOINTS.get(shape, ((), ()))
     return FORMS[shape], Label(name, keypoints=points_of, skeleton=skeleton)
 

@@ -35,7 +35,7 @@ class Grid:
     @classmethod
     def from_dataset(cls, dataset: Dataset, origin: Positions) -> Grid:
         """Return the grid of `dataset`, which holds the rows `origin` of the train set."""
-        columns = TableEncoding.of(dataset).columns
+        columns = TableEncoding.from_dataset(dataset).columns
         numeric = tuple(column for column in columns if not column.is_nominal)
         nominal = tuple(column for column in columns if column.is_nominal)
         numbers, codes = _read(dataset, numeric, nominal)

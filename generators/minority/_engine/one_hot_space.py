@@ -35,7 +35,7 @@ class IndicatorSpace:
         FitError
             There are so many levels that the points would be too long.
         """
-        encoding = TableEncoding.of(dataset)
+        encoding = TableEncoding.from_dataset(dataset)
         width = sum(max(len(column.levels), 1) + 1 for column in encoding.columns)
         if width > MAX_WIDTH:
             raise FitError(

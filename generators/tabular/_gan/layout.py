@@ -1,19 +1,21 @@
-"""Where states stand in the rows of floats that the networks of the conditional GAN see."""
+"""Rows of features that the networks of the conditional GAN work on, and draws of real ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from .states import Floats, StateTable, Whole
+from .._discrete import Codes, Floats, Mask, WidthGroup, group_by_width, offsets
+from .states import StateTable
 
 if TYPE_CHECKING:
     import torch
+
+_CELLS_AT_ONCE = 4_000_000  # 32-bit floats of a block of features: 16 MB
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,16 @@ class SlotLayout:
 
     A row of features is the one-hot of every span, then for every column with intervals the
     position inside its interval and the rank of the number in its column, both from -1 to 1.
-
-    Parameters
-    ----------
-    spans : tuple of int
-        Columns of the table that have something to learn, in the order of their spans.
-    widths : tuple of int
-        Slots of each span, ascending; no less than its number of states.
-    sizes : tuple of int
-        Number of states of each span.
-    n_atoms : tuple of int
-        Atoms of each span: the intervals begin after them.
-    n_intervals : tuple of int
-        Intervals of each span.
     """
 
-    spans: tuple[int, ...]
-    widths: tuple[int, ...]
-    sizes: tuple[int, ...]
-    n_atoms: tuple[int, ...]
-    n_intervals: tuple[int, ...]
+    spans: tuple[int, ...]  # columns of the table that vary, in the order of their spans
+    widths: tuple[int, ...]  # slots of each span, ascending, padding included
+    sizes: tuple[int, ...]  # states of each span
+    n_atoms: tuple[int, ...]  # atoms of each span: the intervals begin after them
+    n_intervals: tuple[int, ...]  # intervals of each span
 
     @classmethod
-    def of(cls, table: StateTable) -> SlotLayout:
+    def from_table(cls, table: StateTable) -> SlotLayout:
         """Return the layout of the columns that have more than one state, or an interval."""
         varying = [i for i, c in enumerate(table.columns) if c.n_states > 1 or c.n_intervals]
         widths = {i: _padded(table.columns[i].n_states) for i in varying}
@@ -60,28 +49,24 @@ class SlotLayout:
 
     @property
     def n_slots(self) -> int:
-        """Slots of all spans together."""
+        """Slots of all spans together, p."""
         return sum(self.widths)
 
     @cached_property
-    def starts(self) -> Whole:
+    def starts(self) -> Codes:
         """First slot of each span, shape (s,)."""
-        return np.cumsum([0, *self.widths])[:-1].astype(np.int64)
+        return offsets(self.widths)
 
     @cached_property
-    def used(self) -> npt.NDArray[np.bool_]:
-        """Which slots stand for a state, shape (p,); the others are padding."""
+    def groups(self) -> list[WidthGroup]:
+        """The groups of equally wide spans."""
+        return group_by_width(self.widths)
+
+    @cached_property
+    def used(self) -> Mask:
+        """Which slots represent a state, shape (p,); the others are padding."""
         parts = [np.arange(w) < size for w, size in zip(self.widths, self.sizes, strict=True)]
         return np.concatenate([*parts, np.empty(0, dtype=bool)])
-
-    @cached_property
-    def blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """First slot, number of spans and width of each run of equally wide spans."""
-        found = []
-        for width in sorted(set(self.widths)):
-            own = [i for i, w in enumerate(self.widths) if w == width]
-            found.append((int(self.starts[own[0]]), len(own), width))
-        return tuple(found)
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
@@ -89,7 +74,7 @@ class SlotLayout:
         return tuple(i for i, k in enumerate(self.n_intervals) if k)
 
     @cached_property
-    def interval_slots(self) -> Whole:
+    def interval_slots(self) -> Codes:
         """Slots of all intervals, shape (h,), span by span."""
         parts = [
             self.starts[i] + self.n_atoms[i] + np.arange(self.n_intervals[i]) for i in self.numbers
@@ -97,11 +82,19 @@ class SlotLayout:
         return np.concatenate([*parts, np.empty(0)]).astype(np.int64)
 
     @cached_property
-    def interval_owner(self) -> Whole:
-        """Which of `numbers` each interval slot belongs to, shape (h,)."""
+    def interval_owner(self) -> Codes:
+        """Index in `numbers` of the span of each interval slot, shape (h,)."""
         return np.repeat(np.arange(len(self.numbers)), [self.n_intervals[i] for i in self.numbers])
 
-    def rank_weights(self, table: StateTable, counts: Whole) -> tuple[Floats, Floats]:
+    def slots_of(self, column: int) -> slice | None:
+        """Return the slots of a column of the table; None if it has but one state."""
+        if column not in self.spans:
+            return None
+        span = self.spans.index(column)
+        start = int(self.starts[span])
+        return slice(start, start + self.sizes[span])
+
+    def rank_weights(self, table: StateTable, counts: Codes) -> tuple[Floats, Floats]:
         """Return matrices that turn one-hot rows and placed rows into ranks, (p, a) and (h, a)."""
         by_state = np.zeros((self.n_slots, len(self.numbers)))
         by_place = np.zeros((len(self.interval_slots), len(self.numbers)))
@@ -109,8 +102,8 @@ class SlotLayout:
             own = slice(int(self.starts[i]), int(self.starts[i]) + self.sizes[i])
             centres, halves = table.columns[self.spans[i]].centres(counts[own])
             by_state[own, a] = centres
-            mine = self.interval_owner == a
-            by_place[mine, a] = halves[self.n_atoms[i] : self.n_atoms[i] + self.n_intervals[i]]
+            intervals = slice(self.n_atoms[i], self.n_atoms[i] + self.n_intervals[i])
+            by_place[self.interval_owner == a, a] = halves[intervals]
         return by_state, by_place
 
     def choose(self, scores: torch.Tensor) -> torch.Tensor:
@@ -118,65 +111,49 @@ class SlotLayout:
         import torch
 
         picked = []
-        for start, count, width in self.blocks:
-            part = scores[:, start : start + count * width].reshape(-1, count, width)
-            first = start + width * torch.arange(count, device=scores.device)
-            picked.append(part.argmax(2) + first)
+        for group in self.groups:
+            part = self._part(scores, group)
+            first = torch.arange(len(group.columns), device=scores.device)
+            picked.append(part.argmax(2) + (group.start + group.width * first))
         return torch.cat(picked, 1)
 
     def softmax(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the softmax over every span, shape (n, p)."""
         import torch
 
-        parts: list[Any] = []
-        for start, count, width in self.blocks:
-            part = scores[:, start : start + count * width].reshape(-1, count, width)
-            parts.append(part.softmax(2).reshape(len(scores), count * width))
+        parts = [self._part(scores, group).softmax(2).flatten(1) for group in self.groups]
         return torch.cat(parts, 1)
+
+    def _part(self, scores: torch.Tensor, group: WidthGroup) -> torch.Tensor:
+        n = len(group.columns)
+        part = scores[:, group.start : group.start + n * group.width]
+        return part.reshape(-1, n, group.width)
 
 
 def _padded(width: int) -> int:
     """Return the next of 2, 3, 4, 6, 8, 12, 16, 24, ...: at most a third of a span is padding."""
     power = 2
-    while True:
-        if width <= power:
-            return power
-        if width <= power + power // 2:
-            return power + power // 2
+    while width > power + power // 2:
         power *= 2
-
-
-_CELLS_AT_ONCE = 4_000_000
+    return power if width <= power else power + power // 2
 
 
 @dataclass(frozen=True)
-class Features:
-    """What turns states and places into rows of features, as tensors on one device.
-
-    Parameters
-    ----------
-    layout : Layout
-        Where states stand.
-    used : torch.Tensor
-        Which slots stand for a state, shape (p,).
-    span_of : torch.Tensor
-        Span of each slot, shape (p,).
-    interval_slots, owners : torch.Tensor
-        Slot of each interval, and the one-hot of its column, shape (h,) and (h, a).
-    rank_of_state, rank_of_place : torch.Tensor
-        See `SlotLayout.rank_weights`.
-    """
+class StateFeatures:
+    """Tensors, on one device, that turn states and places into rows of features."""
 
     layout: SlotLayout
-    used: torch.Tensor
-    span_of: torch.Tensor
-    interval_slots: torch.Tensor
-    owners: torch.Tensor
-    rank_of_state: torch.Tensor
+    used: torch.Tensor  # slots that represent a state, shape (p,)
+    span_of: torch.Tensor  # span of each slot, (p,)
+    interval_slots: torch.Tensor  # slot of each interval, (h,)
+    owners: torch.Tensor  # one-hot of the column of each interval, (h, a)
+    rank_of_state: torch.Tensor  # of `SlotLayout.rank_weights`
     rank_of_place: torch.Tensor
 
     @classmethod
-    def of(cls, layout: SlotLayout, ranks: tuple[Floats, Floats], device: str) -> Features:
+    def from_layout(
+        cls, layout: SlotLayout, ranks: tuple[Floats, Floats], device: str
+    ) -> StateFeatures:
         """Return the features of a layout with the matrices of `SlotLayout.rank_weights`."""
         import torch
 
@@ -212,13 +189,13 @@ class Features:
 
 
 class RealRows:
-    """The rows to learn from, and draws of them as in training by sampling (Xu et al. 2019).
+    """The train rows, and draws of them as in training by sampling (Xu et al. 2019).
 
     A condition is a column at random and one of its states by the logarithm of its frequency; the
     row is one of those in that state. States of numbers, atoms and missing values take part too.
     """
 
-    def __init__(self, features: Features, slots: Whole, positions: Floats) -> None:
+    def __init__(self, features: StateFeatures, slots: Codes, positions: Floats) -> None:
         import torch
 
         device = features.used.device
@@ -228,8 +205,7 @@ class RealRows:
         counts = torch.zeros(n_slots, dtype=torch.float64, device=device)
         for column in self.slots.T:
             counts += torch.bincount(column, minlength=n_slots)
-        positions_ = torch.tensor(positions, dtype=torch.float32, device=device)
-        self.extras = self._extras(positions_)
+        self.extras = self._extras(torch.tensor(positions, dtype=torch.float32, device=device))
         chances = torch.log1p(counts)
         totals = torch.zeros(len(slots[0]), dtype=torch.float64, device=device)
         totals.index_add_(0, features.span_of, chances)
@@ -247,12 +223,12 @@ class RealRows:
         import torch
 
         device = self.slots.device
-        asked = torch.multinomial(self.chances.float(), n, replacement=True, generator=random)
+        slots = torch.multinomial(self.chances.float(), n, replacement=True, generator=random)
         along = torch.rand(n, generator=random, device=device, dtype=torch.float64)
-        count = self.counts[asked]
-        place = self.first[asked] + torch.minimum((along * count).long(), count - 1)
-        rows = self.order[self.features.span_of[asked], place].long()
-        return asked, self.take(rows)
+        count = self.counts[slots]
+        place = self.first[slots] + torch.minimum((along * count).long(), count - 1)
+        rows = self.order[self.features.span_of[slots], place].long()
+        return slots, self.take(rows)
 
     def take(self, rows: torch.Tensor | slice) -> torch.Tensor:
         """Return the features of these rows, shape (n, f)."""
@@ -279,27 +255,23 @@ class RealRows:
             total += rows.T @ (rows * weights[:, None])
         return total
 
-    def _weighted(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield blocks of rows with the chance that `batch` takes each, shapes (n, f) and (n,)."""
-        chances = (self.chances / self.counts.clamp_min(1)).float()
-        for start in range(0, len(self), self.rows_at_once):
-            part = slice(start, start + self.rows_at_once)
-            yield self.take(part), chances[self.slots[part].long()].sum(1)
+    def _blocks(self) -> Iterator[slice]:
+        size = max(_CELLS_AT_ONCE // self.features.n_features, 1)
+        yield from (slice(start, start + size) for start in range(0, len(self), size))
 
-    @property
-    def rows_at_once(self) -> int:
-        """Rows in a block when all are gone through."""
-        return max(_CELLS_AT_ONCE // self.features.n_features, 1)
+    def _weighted(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield blocks of rows with the chance that `batch` draws each, shapes (n, f) and (n,)."""
+        chances = (self.chances / self.counts.clamp_min(1)).float()
+        for block in self._blocks():
+            yield self.take(block), chances[self.slots[block].long()].sum(1)
 
     def _extras(self, positions: torch.Tensor) -> torch.Tensor:
         """Return positions and ranks of every row, shape (n, 2 a)."""
         import torch
 
         parts = []
-        n_slots = self.features.layout.n_slots
-        for start in range(0, len(self), self.rows_at_once):
-            part = slice(start, start + self.rows_at_once)
-            one_hot = self.features.one_hot(self.slots[part].long())
-            places = positions[part] @ self.features.owners.T
-            parts.append(self.features.rows(one_hot, places)[:, n_slots:])
+        for block in self._blocks():
+            one_hot = self.features.one_hot(self.slots[block].long())
+            places = positions[block] @ self.features.owners.T
+            parts.append(self.features.rows(one_hot, places)[:, self.features.layout.n_slots :])
         return torch.cat(parts)

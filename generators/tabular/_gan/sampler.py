@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .layout import Features, SlotLayout
-from .networks import generate, settled
-from .states import Floats, StateColumn, StateTable
+from .._discrete import Floats
+from .layout import SlotLayout, StateFeatures
+from .networks import fix_normalization, generate_scores
+from .states import StateColumn, StateTable
 from .training import gumbel
 
 if TYPE_CHECKING:
@@ -20,30 +21,24 @@ if TYPE_CHECKING:
     from .networks import Weights
 
 
-_MOST_DRAWS, _MOST_CELLS = 49_152, 20_000_000
-_ROUNDS, _PACE = 20, 0.7
-_LEAST_SHARE, _LARGEST_STEP = 1e-4, 1.0
-_KNOTS = 33
-_LEAST_PLACES = 64
+# Rows of the calibration: shares have an error of .002 then; fewer where states are many, for memory.
+_MAX_DRAWS, _MAX_CELLS = 49_152, 20_000_000
+_ROUNDS, _PACE = 20, 0.7  # of the correction of scores: damped, since spans influence one another
+_MIN_SHARE, _MAX_STEP = 1e-4, 1.0  # bound the correction of a state that is never drawn
+_KNOTS = 33  # quantiles of the places in an interval
+_MIN_PLACES = 64  # rows of an interval: quantiles of fewer are noise, and places stay as they are
+_CELLS_AT_ONCE = 8_000_000  # 32-bit floats of a block of scores: 32 MB
 
 
 @dataclass(frozen=True)
-class Margins:
-    """What is added to the scores of states, and where places of intervals are moved.
+class GanMargins:
+    """What is added to the scores of states, and where places of intervals are moved."""
 
-    Parameters
-    ----------
-    bias : torch.Tensor
-        Added to the scores, shape (p,): states that come too rarely become commoner.
-    knots : torch.Tensor
-        Quantiles of the places in each interval, shape (h, k): they go to even ones.
-    """
-
-    bias: torch.Tensor
-    knots: torch.Tensor
+    bias: torch.Tensor  # added to the scores, shape (p,): states that are too rare become commoner
+    knots: torch.Tensor  # quantiles of the places in each interval, (h, k): mapped to even ones
 
     @classmethod
-    def untouched(cls, features: Features) -> Margins:
+    def identity(cls, features: StateFeatures) -> GanMargins:
         """Return margins that change nothing."""
         import torch
 
@@ -63,28 +58,19 @@ class Margins:
         return (2 * (after - 1 + within) / (_KNOTS - 1) - 1).T
 
 
-def calibrate(
-    average: Weights, features: Features, shares: torch.Tensor, random: torch.Generator
-) -> tuple[dict[str, torch.Tensor], Margins]:
-    """Return the generator with its normalisation settled, and margins measured on up to 49,152 rows.
+def calibrate_margins(
+    average: Weights, features: StateFeatures, shares: torch.Tensor, random: torch.Generator
+) -> tuple[dict[str, torch.Tensor], GanMargins]:
+    """Return the generator with fixed normalisation, and margins measured on up to 49,152 rows.
 
-    Parameters
-    ----------
-    average : mapping
-        Weights that the training gave.
-    features : Features
-        Where states stand.
-    shares : torch.Tensor
-        Share of each slot among the real rows, shape (p,); a span's sum is 1.
-    random : torch.Generator
-        Source of noise.
+    `shares` are those of each slot among the real rows, shape (p,); the sum of a span is 1.
     """
     import torch
 
     device = shares.device
-    weights = settled(average, *_asked(average, shares, random))
-    noise, slots = _asked(average, shares, random)
-    scores, places = generate(weights, noise, slots).split(
+    weights = fix_normalization(average, *_draw_inputs(average, shares, random))
+    noise, slots = _draw_inputs(average, shares, random)
+    scores, places = generate_scores(weights, noise, slots).split(
         [features.layout.n_slots, len(features.interval_slots)], 1
     )
     scores = scores.masked_fill(~features.used, -1e9) + gumbel(scores, random)
@@ -92,29 +78,29 @@ def calibrate(
     for _ in range(_ROUNDS):
         chosen = force_requested_slots(features.layout.choose(scores + bias), slots, features)
         found = torch.bincount(chosen.flatten(), minlength=len(shares)) / len(chosen)
-        ratio = (shares + _LEAST_SHARE) / (found + _LEAST_SHARE)
-        bias += _PACE * torch.log(ratio).clamp(-_LARGEST_STEP, _LARGEST_STEP)
+        ratio = (shares + _MIN_SHARE) / (found + _MIN_SHARE)
+        bias += _PACE * torch.log(ratio).clamp(-_MAX_STEP, _MAX_STEP)
     states = force_requested_slots(features.layout.choose(scores + bias), slots, features)
     knots = _quantiles(torch.tanh(places), features.one_hot(states)[:, features.interval_slots])
-    return weights, Margins(bias.masked_fill(~features.used, 0.0), knots)
+    return weights, GanMargins(bias.masked_fill(~features.used, 0.0), knots)
 
 
-def _asked(
+def _draw_inputs(
     weights: Weights, shares: torch.Tensor, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
     width = weights["condition"].shape[1]
-    n = min(_MOST_DRAWS, _MOST_CELLS // len(shares))
+    n = min(_MAX_DRAWS, _MAX_CELLS // len(shares))
     noise = torch.randn(n, width, generator=random, device=shares.device)
     return noise, torch.multinomial(shares, n, replacement=True, generator=random)
 
 
 def force_requested_slots(
-    states: torch.Tensor, asked: torch.Tensor, features: Features
+    states: torch.Tensor, requested: torch.Tensor, features: StateFeatures
 ) -> torch.Tensor:
-    """Return the chosen slots, shape (n, s), with the asked one, shape (n,), in its span."""
-    return states.scatter(1, features.span_of[asked][:, None], asked[:, None])
+    """Return the chosen slots, shape (n, s), with the requested one, shape (n,), in its span."""
+    return states.scatter(1, features.span_of[requested][:, None], requested[:, None])
 
 
 def _quantiles(places: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
@@ -132,65 +118,40 @@ def _quantiles(places: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
     high = along.ceil().long()
     found = torch.lerp(ordered.gather(0, low), ordered.gather(0, high), along - low).T
     found[:, 0], found[:, -1] = -1.0, 1.0
-    return torch.where((count >= _LEAST_PLACES)[:, None], found, even).contiguous()
-
-
-_CELLS_AT_ONCE = 8_000_000
+    return torch.where((count >= _MIN_PLACES)[:, None], found, even).contiguous()
 
 
 @dataclass(frozen=True)
 class GanSampler:
-    """A trained generator with all that turns its scores into values.
-
-    Parameters
-    ----------
-    table : StateTable
-        What the states mean.
-    features : Features
-        Where they stand.
-    weights : mapping
-        Generator of `settled`.
-    margins : Margins
-        Corrections of its margins.
-    shares : torch.Tensor
-        Share of each slot among the real rows, shape (p,).
-    """
+    """A trained generator with the tables that turn its scores into values."""
 
     table: StateTable
-    features: Features
-    weights: Weights
-    margins: Margins
-    shares: torch.Tensor
+    features: StateFeatures
+    weights: Weights  # of `fix_normalization`
+    margins: GanMargins
+    shares: torch.Tensor  # share of each slot among the real rows, shape (p,)
 
     @classmethod
     def of_constants(cls, table: StateTable, layout: SlotLayout, device: str) -> GanSampler:
         """Return the sampler of a table in which nothing varies."""
         import torch
 
-        features = Features.of(layout, (np.zeros((0, 0)), np.zeros((0, 0))), device)
+        features = StateFeatures.from_layout(layout, (np.zeros((0, 0)), np.zeros((0, 0))), device)
         shares = torch.zeros(0, device=device)
-        return cls(table, features, {}, Margins.untouched(features), shares)
+        return cls(table, features, {}, GanMargins.identity(features), shares)
 
     def draw(
         self,
         n: int,
         random: torch.Generator,
         *,
-        asked: torch.Tensor | None = None,
+        requested: torch.Tensor | None = None,
         allowed: torch.Tensor | None = None,
     ) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Return `n` rows for the encoding of the table, shape (n, d), and their states.
 
-        Parameters
-        ----------
-        n : int
-            Number of rows.
-        random : torch.Generator
-            Source of noise, on the device.
-        asked : torch.Tensor, optional
-            Chances of each slot to be the condition, shape (p,); the real shares by default.
-        allowed : torch.Tensor, optional
-            Slots that may be chosen, shape (p,); all by default.
+        `requested` are the chances of each slot to be the condition, (p,), the real shares by
+        default; `allowed` the slots that may be chosen, (p,), all by default.
         """
         layout = self.features.layout
         at_once = max(_CELLS_AT_ONCE // max(layout.n_slots, 1), 1)
@@ -198,7 +159,7 @@ class GanSampler:
         states = np.zeros((n, len(self.table.columns)), dtype=np.int64)
         for start in range(0, n if layout.spans else 0, at_once):
             part = slice(start, min(start + at_once, n))
-            slots, places = self._slots_and_places(part.stop - start, random, asked, allowed)
+            slots, places = self._slots_and_places(part.stop - start, random, requested, allowed)
             for span, i in enumerate(layout.spans):
                 state = slots[:, span] - int(layout.starts[span])
                 drawn = self._values(span, state, places, random)
@@ -213,20 +174,20 @@ class GanSampler:
         self,
         n: int,
         random: torch.Generator,
-        asked: torch.Tensor | None,
+        requested: torch.Tensor | None,
         allowed: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the slot of every span, shape (n, s), and evenly spread places, shape (n, h)."""
         import torch
 
         layout, device = self.features.layout, self.shares.device
-        chances = self.shares if asked is None else asked
+        chances = self.shares if requested is None else requested
         if allowed is not None:
-            chances = _leave(chances, allowed)
+            chances = torch.where(allowed, chances, torch.zeros((), device=device))
         slots = torch.multinomial(chances, n, replacement=True, generator=random)
         width = self.weights["condition"].shape[1]
         noise = torch.randn(n, width, generator=random, device=device)
-        scores, places = generate(self.weights, noise, slots).split(
+        scores, places = generate_scores(self.weights, noise, slots).split(
             [layout.n_slots, len(self.features.interval_slots)], 1
         )
         usable = self.features.used if allowed is None else allowed
@@ -276,7 +237,7 @@ class GanSampler:
             first_places[span] = total
             total += layout.n_intervals[span]
         return [
-            _Lookup.of(self.table.columns[i], first_places.get(span, 0), device)
+            _Lookup.from_column(self.table.columns[i], first_places.get(span, 0), device)
             for span, i in enumerate(layout.spans)
         ]
 
@@ -291,7 +252,7 @@ class _Lookup:
     first_place: int
 
     @classmethod
-    def of(cls, column: StateColumn, first_place: int, device: torch.device) -> _Lookup:
+    def from_column(cls, column: StateColumn, first_place: int, device: torch.device) -> _Lookup:
         import torch
 
         by_state = np.full(column.n_states, column.column.fill)
@@ -312,9 +273,3 @@ def _interpolate(corners: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
     low, high = corners[0][after - 1], corners[0][after]
     within = ((along - low) / (high - low).clamp_min(1e-300)).clamp(0, 1)
     return torch.lerp(corners[1][after - 1], corners[1][after], within)
-
-
-def _leave(chances: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch.where(allowed, chances, torch.zeros((), device=chances.device))

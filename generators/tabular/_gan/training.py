@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from twinset.core.contracts import Progress
 
-from .layout import Features, RealRows
-from .networks import criticise, generate, new_critic, new_generator
-from .predictor import Predictor
+from .layout import RealRows, StateFeatures
+from .networks import Predictor, generate_scores, new_critic, new_generator, score_packs
 
 if TYPE_CHECKING:
     import torch
 
-_BETAS = (0.5, 0.9)
-_PENALTY_EVERY = 4
-_EVERY_OTHER = 2
-_LEAST_MOMENT, _MOMENT_POWER = 1e-4, 0.25
-_MOST_FEATURES = 1_024
-_AVERAGE = 0.995
-_REPORT_EVERY = 20
+_BETAS = (0.5, 0.9)  # of Adam, as in Xu et al.
+_PENALTY_EVERY = 4  # steps; the second derivative costs as much as the rest of a step
+_EVERY_OTHER = 2  # moments and predictor alternate, each with twice its weight
+# A moment is divided by the fourth roots of both mean squares, so that rare cells count more than by
+# their share; cells below 1e-4 are noise.
+_MIN_MOMENT, _MOMENT_POWER = 1e-4, 0.25
+_MAX_FEATURES = 1_024  # of which all pairs are compared: the cost grows as their square
+_AVERAGE = 0.995  # of the weights of the step before: the mean spans the last few hundred steps
+_REPORT_EVERY = 20  # steps between two calls of `progress`
 
 
 @dataclass(frozen=True)
 class GanTrainingOptions:
-    """How to train: see the settings of `tabular.gan`."""
+    """Settings of the training; see `tabular.gan`."""
 
     steps: int
     batch_rows: int
@@ -39,9 +40,9 @@ class GanTrainingOptions:
     downstream: float
 
 
-def train(
+def train_gan(
     real: RealRows,
-    plan: GanTrainingOptions,
+    options: GanTrainingOptions,
     target: int | None,
     random: torch.Generator,
     progress: Progress,
@@ -54,64 +55,63 @@ def train(
 
     features = real.features
     n_slots, n_places = features.layout.n_slots, len(features.interval_slots)
-    generator = new_generator(plan.noise, plan.width, n_slots, n_places, random)
-    critic = new_critic(features.n_features, n_slots, plan.width, plan.pack, random)
+    generator = new_generator(options.noise, options.width, n_slots, n_places, random)
+    critic = new_critic(features.n_features, n_slots, options.width, options.pack, random)
     average = {name: weight.clone() for name, weight in generator.items()}
-    optimizers = [_adam(weights, plan) for weights in (generator, critic)]
+    optimizers = [_adam(weights, options) for weights in (generator, critic)]
     match = PairMoments(real)
     predictor = None
-    if plan.downstream and target is not None:
+    if options.downstream and target is not None:
         predictor = Predictor(features, target, random)
-    n_rows = max(plan.batch_rows // (2 * plan.pack), 1) * 2 * plan.pack
-    for step in range(plan.steps):
-        _slow_down(optimizers, plan, step)
+    n_rows = max(options.batch_rows // (2 * options.pack), 1) * 2 * options.pack
+    for step in range(options.steps):
+        _slow_down(optimizers, options, step)
         slots, rows = real.batch(n_rows, random)
-        made = draw_rows(generator, features, slots, plan, random)
-        penalty = plan.penalty if step % _PENALTY_EVERY == 0 else 0.0
-        loss = critic_loss(critic, rows, made.detach(), slots, plan.pack, penalty, random)
+        generated = draw_rows(generator, features, slots, options, random)
+        penalty = options.penalty if step % _PENALTY_EVERY == 0 else 0.0
+        loss = critic_loss(critic, rows, generated.detach(), slots, options.pack, penalty, random)
         _step(optimizers[1], loss)
-        loss = -criticise(critic, made, slots, plan.pack).mean()
-        if plan.moments and step % _EVERY_OTHER == 0:
-            loss = loss + plan.moments * _EVERY_OTHER * match.distance(made, rows, random)
+        loss = -score_packs(critic, generated, slots, options.pack).mean()
+        if options.moments and step % _EVERY_OTHER == 0:
+            loss = loss + options.moments * _EVERY_OTHER * match.distance(generated, rows, random)
         if predictor and step % _EVERY_OTHER:
             predictor.learn(rows)
-            loss = loss + plan.downstream * _EVERY_OTHER * predictor.distance(made, rows)
+            loss = loss + options.downstream * _EVERY_OTHER * predictor.distance(generated, rows)
         _step(optimizers[0], loss)
         share = 1 - min(_AVERAGE, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.values()), list(generator.values()), share)
-        if step % _REPORT_EVERY == 0 or step == plan.steps - 1:
-            progress("train", step + 1, plan.steps)
+        if step % _REPORT_EVERY == 0 or step == options.steps - 1:
+            progress("train", step + 1, options.steps)
     return average
 
 
 def draw_rows(
     weights: dict[str, torch.Tensor],
-    features: Features,
+    features: StateFeatures,
     slots: torch.Tensor,
-    plan: GanTrainingOptions,
+    options: GanTrainingOptions,
     random: torch.Generator,
 ) -> torch.Tensor:
-    """Return generated rows of features that have the asked states, shape (n, f).
+    """Return generated rows of features that have the requested states, shape (n, f).
 
     States are drawn by the straight-through Gumbel softmax (Jang et al. 2017): one-hot as in real
-    rows, with the gradient of the softmax. The asked state is written into the row, so it always
-    holds.
+    rows, with the gradient of the softmax. The requested state is written into the row.
     """
     import torch
 
     device = slots.device
-    noise = torch.randn(len(slots), plan.noise, generator=random, device=device)
-    scores, places = generate(weights, noise, slots).split(
+    noise = torch.randn(len(slots), options.noise, generator=random, device=device)
+    scores, places = generate_scores(weights, noise, slots).split(
         [features.layout.n_slots, len(features.interval_slots)], 1
     )
     scores = scores.masked_fill(~features.used, -1e9) + gumbel(scores, random)
-    soft = features.layout.softmax(scores / plan.temperature)
+    soft = features.layout.softmax(scores / options.temperature)
     hard = features.one_hot(features.layout.choose(scores.detach()))
     states = hard + soft - soft.detach()
-    is_asked = features.span_of == features.span_of[slots][:, None]
-    wanted = features.one_hot(slots[:, None])
-    return features.rows(torch.where(is_asked, wanted, states), torch.tanh(places))
+    is_requested = features.span_of == features.span_of[slots][:, None]
+    requested = features.one_hot(slots[:, None])
+    return features.rows(torch.where(is_requested, requested, states), torch.tanh(places))
 
 
 def gumbel(like: torch.Tensor, random: torch.Generator) -> torch.Tensor:
@@ -125,7 +125,7 @@ def gumbel(like: torch.Tensor, random: torch.Generator) -> torch.Tensor:
 def critic_loss(
     critic: dict[str, torch.Tensor],
     real: torch.Tensor,
-    made: torch.Tensor,
+    generated: torch.Tensor,
     slots: torch.Tensor,
     pack: int,
     penalty: float,
@@ -133,17 +133,20 @@ def critic_loss(
 ) -> torch.Tensor:
     """Return the Wasserstein loss with gradient penalty (Gulrajani et al. 2017) of the critic.
 
-    A penalty of 0 leaves the gradient out: it is asked for in every fourth step only.
+    A penalty of 0 omits the gradient, which is computed in every fourth step only.
     """
     import torch
 
-    loss = criticise(critic, made, slots, pack).mean() - criticise(critic, real, slots, pack).mean()
+    loss = (
+        score_packs(critic, generated, slots, pack).mean()
+        - score_packs(critic, real, slots, pack).mean()
+    )
     if not penalty:
         return loss
     n_packs = len(real) // pack
     along = torch.rand(n_packs, generator=random, device=real.device).repeat_interleave(pack)
-    between = (made + along[:, None] * (real - made)).requires_grad_()
-    total = criticise(critic, between, slots, pack).sum()
+    between = (generated + along[:, None] * (real - generated)).requires_grad_()
+    total = score_packs(critic, between, slots, pack).sum()
     (slope,) = torch.autograd.grad(total, between, create_graph=True)
     lengths = slope.reshape(n_packs, -1).norm(dim=1)
     return loss + penalty * ((lengths - 1) ** 2).mean()
@@ -164,51 +167,51 @@ class PairMoments:
         import torch
 
         own = real.mean_squares()
-        scale = own.clamp_min(_LEAST_MOMENT) ** -_MOMENT_POWER
+        scale = own.clamp_min(_MIN_MOMENT) ** -_MOMENT_POWER
         self.scale = torch.where(own > 0, scale, 0.0)
-        self.wanted: torch.Tensor | None = None
-        if len(own) <= _MOST_FEATURES:
-            self.wanted = real.moments() * self.scale * self.scale[:, None]
+        self.expected: torch.Tensor | None = None
+        if len(own) <= _MAX_FEATURES:
+            self.expected = real.moments() * self.scale * self.scale[:, None]
 
     def distance(
-        self, made: torch.Tensor, real: torch.Tensor, random: torch.Generator
+        self, generated: torch.Tensor, real: torch.Tensor, random: torch.Generator
     ) -> torch.Tensor:
         """Return the estimate for two batches of features, shape (n, f) each."""
         import torch
 
-        half = len(made) // 2
-        if self.wanted is not None:
-            parts = (made * self.scale).split(half)
-            one, two = (part.T @ part / half - self.wanted for part in parts)
+        half = len(generated) // 2
+        if self.expected is not None:
+            parts = (generated * self.scale).split(half)
+            one, two = (part.T @ part / half - self.expected for part in parts)
             return (one * two).sum()
-        order = torch.rand(len(self.scale), generator=random, device=made.device).argsort()
-        some = order[:_MOST_FEATURES]
-        made, real = made[:, some] * self.scale[some], real[:, some] * self.scale[some]
+        order = torch.rand(len(self.scale), generator=random, device=generated.device).argsort()
+        some = order[:_MAX_FEATURES]
+        generated, real = generated[:, some] * self.scale[some], real[:, some] * self.scale[some]
         one, two = (
             (m.T @ m - r.T @ r) / half
-            for m, r in zip(made.split(half), real.split(half), strict=True)
+            for m, r in zip(generated.split(half), real.split(half), strict=True)
         )
-        return (one * two).sum() * (len(order) / _MOST_FEATURES) ** 2
+        return (one * two).sum() * (len(order) / _MAX_FEATURES) ** 2
 
 
-def _adam(weights: dict[str, torch.Tensor], plan: GanTrainingOptions) -> Any:
+def _adam(weights: dict[str, torch.Tensor], options: GanTrainingOptions) -> Any:
     import torch
 
     for weight in weights.values():
         weight.requires_grad_()
-    return torch.optim.Adam(list(weights.values()), plan.learning_rate, _BETAS, fused=True)
+    return torch.optim.Adam(list(weights.values()), options.learning_rate, _BETAS, fused=True)
 
 
 def _step(optimizer: Any, loss: torch.Tensor) -> None:
     optimizer.zero_grad()
-    # Of the other network, which the loss goes through, no gradient is wanted.
+    # No gradient of the other network, which the loss passes through.
     loss.backward(inputs=optimizer.param_groups[0]["params"])
     optimizer.step()
 
 
-def _slow_down(optimizers: list[Any], plan: GanTrainingOptions, step: int) -> None:
+def _slow_down(optimizers: list[Any], options: GanTrainingOptions, step: int) -> None:
     """Lower the step size to zero along the second half of the training."""
-    left = 2 * (1 - step / plan.steps)
+    left = 2 * (1 - step / options.steps)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = plan.learning_rate * min(1.0, left)
+            group["lr"] = options.learning_rate * min(1.0, left)

@@ -1,26 +1,32 @@
-"""Columns as cells: every value of a column stands in one cell, coded by a coarse and a fine token."""
+"""Columns as cells: every value of a column is in one cell, coded by a coarse and a fine token."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.data.encoding import EncodedColumn
+from twinset.core.data.encoding import EncodedColumn, TableEncoding
+from twinset.core.data.where import Condition, Where
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
+from .._discrete import AdmissibleValues, Codes, Floats, Mask, find_admissible, numbers_in
 
-UNKNOWN = -1
-"""Cell of a value that the train set did not have (a strange label, or missing where none was)."""
+UNKNOWN = -1  # cell of a value that the train set did not have
 
-_OWN_LEVELS = 256
-_FREQUENT_LEVELS = 128
-_LEAST_REPEATS = 5
-_KNOTS = 9
+_OWN_LEVELS = (
+    256  # levels with a coarse token each; beyond, the cost of a column would grow with them
+)
+_FREQUENT_LEVELS = 128  # levels that keep a coarse token of their own in a column with more
+_MIN_REPEATS = (
+    5  # rows from which on a value may be drawn exactly: rarer ones may be one individual's
+)
+_KNOTS = 9  # quantiles of each cell, both ends included
+_SPLITS = 16  # cells that a bin is divided into, at most: a thousand cells of 64 bins
+_MAX_BINS, _MIN_BINS = 8_192, 8  # of all numbers together, as of 128 columns; and of one column
+_POINTS = 33  # points along a cell that measure the admissible share of it
+_REDRAWS = 8  # of a value outside its condition; then an admissible candidate is taken
 
 
 @dataclass(frozen=True)
@@ -28,59 +34,44 @@ class ColumnCells:
     """The cells of one column.
 
     A cell is a level of a category, an interval of numbers, one often repeated number, or "missing"
-    (the last cell, where there is one). Its coarse token says the neighbourhood, its fine token the
+    (the last cell, where there is one). The coarse token is its neighbourhood, the fine token the
     cell in it, so that the cost of a column grows as the root of the number of its cells.
-
-    Parameters
-    ----------
-    column : EncodedColumn
-        The field, its levels or its grid of values.
-    coarse, fine : numpy.ndarray
-        Tokens of each cell, shape (k,); counted from 0.
-    mass : numpy.ndarray
-        Train rows in each cell, shape (k,).
-    has_missing : bool
-        Whether the last cell is "missing".
-    starts : numpy.ndarray
-        Numbers only: least value that is coded as each cell but the first, shape (k - 1,).
-    knots : numpy.ndarray
-        Numbers only: quantiles of the values in each cell from its low to its high end, shape (k, 9);
-        all equal where a repeated value has the cell to itself.
     """
 
     column: EncodedColumn
-    coarse: Codes
+    coarse: Codes  # tokens of each cell, counted from 0, shape (k,)
     fine: Codes
-    mass: Floats
-    has_missing: bool
-    starts: Floats
+    mass: Floats  # train rows in each cell, (k,)
+    has_missing: bool  # the last cell is "missing"
+    starts: Floats  # of numbers: smallest value coded as each cell but the first, (k - 1,)
+    # Of numbers: quantiles of the values in each cell from end to end, (k, 9); all equal where a
+    # repeated value has the cell to itself.
     knots: Floats
 
     @classmethod
-    def of(cls, train: Dataset, column: EncodedColumn, bins: int, splits: int) -> ColumnCells:
-        """Return the cells of a train column.
+    def from_column(cls, train: Dataset, column: EncodedColumn, bins: int) -> ColumnCells:
+        """Return the cells of a train column: about `bins` quantile bins of a number.
 
-        Parameters
-        ----------
-        train : Dataset
-            The rows.
-        column : EncodedColumn
-            Which column.
-        bins : int
-            Quantile bins, about, of a number; a value that half a bin's rows share has its own.
-        splits : int
-            Cells that a bin is divided into, at most.
+        A value that half a bin's rows share has a bin of its own.
         """
+        starts, knots = np.empty(0), np.empty((0, _KNOTS))
         if column.is_nominal:
-            return _nominal_cells(train, column)
-        values = train.values(column.field.name)
-        missing = int(np.isnan(values).sum())
-        present = np.sort(values[~np.isnan(values)])
-        coarse, fine, mass, starts, knots = _number_cells(present, bins, splits)
-        if missing:
+            codes, _ = train.codes(column.field.name)
+            n_missing = int((codes < 0).sum())
+            mass = np.bincount(codes[codes >= 0], minlength=len(column.levels)).astype(np.float64)
+            coarse, fine = _level_tokens(mass)
+        else:
+            values = train.values(column.field.name)
+            n_missing = int(np.isnan(values).sum())
+            present = np.sort(values[~np.isnan(values)])
+            coarse = fine = np.empty(0, dtype=np.int64)
+            mass = np.empty(0)
+            if len(present):
+                coarse, fine, mass, starts, knots = _number_cells(present, bins)
+        if n_missing:
             coarse = np.append(coarse, coarse.max(initial=-1) + 1)
-            fine, mass = np.append(fine, 0), np.append(mass, missing)
-        return cls(column, coarse, fine, mass, bool(missing), starts, knots)
+            fine, mass = np.append(fine, 0), np.append(mass, n_missing)
+        return cls(column, coarse, fine, mass, bool(n_missing), starts, knots)
 
     @property
     def is_number(self) -> bool:
@@ -107,7 +98,7 @@ class ColumnCells:
         return grid
 
     def encode(self, rows: Dataset) -> Codes:
-        """Return the cell of each row's value, shape (n,); `UNKNOWN` for what train did not have."""
+        """Return the cell of each row's value, shape (n,); -1 for values that train did not have."""
         name = self.column.field.name
         if self.is_number:
             values = rows.values(name)
@@ -136,40 +127,126 @@ class ColumnCells:
         low, high = self.knots[cells, left], self.knots[cells, left + 1]
         return np.asarray(low + (high - low) * (at - left))
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what `from_arrays` needs beside the column."""
-        return {
-            "coarse": self.coarse,
-            "fine": self.fine,
-            "mass": self.mass,
-            "has_missing": np.array(self.has_missing),
-            "starts": self.starts,
-            "knots": self.knots,
-        }
+    def find_admissible(self, condition: Condition) -> AdmissibleCells:
+        """Return the cells that `condition` admits, and values in them."""
+        values, cells, n_even = self._candidates(condition)
+        missing = self.n_present if self.has_missing else None
+        admissible, meets = AdmissibleValues.from_candidates(
+            condition, self.column, missing, values, cells
+        )
+        k = len(self.coarse)
+        tried = np.bincount(cells[:n_even], minlength=k)
+        met = np.bincount(cells[:n_even][meets[:n_even]], minlength=k)
+        # A single point of an interval is no share of it and can be drawn all the same.
+        is_admitted = np.bincount(cells[meets], minlength=k) > 0
+        share = np.maximum(met / np.maximum(tried, 1), 1 / (4 * _POINTS))
+        return AdmissibleCells(self, admissible, np.where(is_admitted, share, 0.0))
+
+    def _candidates(self, condition: Condition) -> tuple[Floats, Codes, int]:
+        """Return values and cells: n evenly over the column, then values that a condition names."""
+        k = len(self.coarse)
+        if not self.is_number or not self.n_present:
+            return np.arange(k, dtype=np.float64), np.arange(k), k
+        points = np.linspace(0.02, _KNOTS - 1.02, _POINTS)
+        cells = np.repeat(np.arange(self.n_present), _POINTS)
+        values = self.value_at(cells, np.tile(points, self.n_present))
+        cells = np.append(cells, np.arange(self.n_present, k))
+        values = np.append(values, np.zeros(k - self.n_present))
+        named = np.array(list(numbers_in(condition, self.column)), dtype=np.float64)
+        if len(named):
+            step = self.column.step
+            if step is not None and not self.column.field.is_continuous:
+                step = max(step, 1.0)
+            lower, upper = np.nextafter(named, -np.inf), np.nextafter(named, np.inf)
+            if step:
+                lower, upper = named - step, named + step
+            near = np.concatenate([named, lower, upper])
+            named = np.clip(near, self.column.low, self.column.high)
+        own = np.searchsorted(self.starts, named, side="right").astype(np.int64)
+        return np.append(values, named), np.append(cells, own), len(values)
+
+
+@dataclass(frozen=True)
+class AdmissibleCells:
+    """The cells of a column that a condition admits."""
+
+    cells: ColumnCells
+    candidates: AdmissibleValues
+    share: Floats  # part of each cell that meets the condition, 0 to 1, shape (k,)
+
+    def draw(self, cells: Codes, rng: np.random.Generator) -> Floats:
+        """Return a value that meets the condition from each of these cells, shape (n,)."""
+        values = self.cells.draw(cells, rng)
+        wrong = np.flatnonzero(~self.candidates.meets(values, cells))
+        for _ in range(_REDRAWS):
+            if not len(wrong):
+                return values
+            values[wrong] = self.cells.draw(cells[wrong], rng)
+            wrong = wrong[~self.candidates.meets(values[wrong], cells[wrong])]
+        chosen = rng.integers(*self.candidates.range_of(cells[wrong]))
+        values[wrong] = self.candidates.values[chosen]
+        return values
+
+
+@dataclass(frozen=True)
+class TableCells:
+    """The cells of every column of a table."""
+
+    encoding: TableEncoding
+    columns: tuple[ColumnCells, ...]
 
     @classmethod
-    def from_arrays(cls, column: EncodedColumn, arrays: dict[str, npt.NDArray[Any]]) -> ColumnCells:
-        """Return the cells that `to_arrays` wrote."""
-        return cls(column, **{**arrays, "has_missing": bool(arrays["has_missing"])})  # type: ignore[arg-type]
+    def from_dataset(cls, train: Dataset, bins: int) -> TableCells:
+        """Return the cells of `train`, with about `bins` bins of each number."""
+        encoding = TableEncoding.from_dataset(train)
+        n_numbers = sum(not column.is_nominal for column in encoding.columns)
+        bins = min(bins, max(_MAX_BINS // max(n_numbers, 1), _MIN_BINS))
+        columns = (ColumnCells.from_column(train, one, bins) for one in encoding.columns)
+        return cls(encoding, tuple(columns))
 
+    @property
+    def order(self) -> Codes:
+        """The column order of unconditional draws: few cells first, shape (d,).
 
-def _nominal_cells(train: Dataset, column: EncodedColumn) -> ColumnCells:
-    codes, _ = train.codes(column.field.name)
-    n_levels, missing = len(column.levels), int((codes < 0).sum())
-    mass = np.bincount(codes[codes >= 0], minlength=n_levels).astype(np.float64)
-    coarse, fine = _level_tokens(mass)
-    if missing:
-        coarse = np.append(coarse, coarse.max(initial=-1) + 1)
-        fine, mass = np.append(fine, 0), np.append(mass, missing)
-    empty = np.empty(0)
-    return ColumnCells(column, coarse, fine, mass, bool(missing), empty, np.empty((0, _KNOTS)))
+        Columns of few values are learnt best from few others; columns of many then use all of them.
+        """
+        size = [len(np.flatnonzero(c.mass)) for c in self.columns]
+        return np.argsort(np.array(size, dtype=np.int64), kind="stable")
+
+    def encode(self, rows: Dataset) -> Codes:
+        """Return the cell of every value, shape (n, d); -1 where train had no such value."""
+        return np.stack([column.encode(rows) for column in self.columns], axis=1)
+
+    def draw(self, codes: Codes, rng: np.random.Generator) -> Floats:
+        """Return a value drawn from each cell, shape (n, d)."""
+        drawn = [column.draw(codes[:, j], rng) for j, column in enumerate(self.columns)]
+        return np.stack(drawn, axis=1)
+
+    def decode(self, values: Floats, codes: Codes) -> Dataset:
+        """Return the rows of these values in these cells."""
+        matrix = np.zeros((len(values), self.encoding.width))
+        for j, cells in enumerate(self.columns):
+            matrix[:, cells.column.value] = values[:, j]
+            if cells.column.missing is not None:
+                missing = codes[:, j] == cells.n_present
+                matrix[missing, cells.column.value] = cells.column.fill
+                matrix[:, cells.column.missing] = missing
+        return self.encoding.decode(matrix)
+
+    def find_admissible(self, where: Where | None) -> Mapping[int, AdmissibleCells]:
+        """Return, by position of the column, the cells that each condition admits."""
+        if where is None or not where.conditions:
+            return {}
+        return find_admissible(
+            where, self.encoding.schema, lambda j, one: self.columns[j].find_admissible(one)
+        )
 
 
 def _level_tokens(mass: Floats) -> tuple[Codes, Codes]:
     """Return coarse and fine tokens of levels in alphabetical order.
 
-    Beyond 256 levels the commonest have a coarse token each and the others share one with their
-    alphabetical neighbours, which in codes and names often are neighbours in meaning too.
+    Beyond 256 levels the most frequent have a coarse token each and the others share one with their
+    alphabetical neighbours, which in codes and names often have a similar meaning.
     """
     n_levels = len(mass)
     if n_levels <= _OWN_LEVELS:
@@ -184,53 +261,42 @@ def _level_tokens(mass: Floats) -> tuple[Codes, Codes]:
     return coarse, fine
 
 
-def _number_cells(
-    present: Floats, bins: int, splits: int
-) -> tuple[Codes, Codes, Floats, Floats, Floats]:
+def _number_cells(present: Floats, bins: int) -> tuple[Codes, Codes, Floats, Floats, Floats]:
     """Return coarse, fine, mass, starts and knots of the cells of sorted values."""
     n = len(present)
-    if not n:
-        none = np.empty(0, dtype=np.int64)
-        return none, none.copy(), np.empty(0), np.empty(0), np.empty((0, _KNOTS))
     values, counts = np.unique(present, return_counts=True)
-    is_few = len(values) <= min(bins, n // 10)
-    # A bin needs rows enough to learn from; a small table gets fewer of them.
+    has_few_values = len(values) <= min(bins, n // 10)
+    # A bin needs rows enough to be learnt; a small table gets fewer of them.
     bins = int(np.clip(n // 20, min(bins, 4), bins))
-    own = is_few | (counts >= max(0.5 * n / bins, _LEAST_REPEATS))
+    own = has_few_values | (counts >= max(0.5 * n / bins, _MIN_REPEATS))
     bin_of = _groups(counts, own, n / bins)
     _, first_of_bin, coarse_of_value = np.unique(bin_of, return_index=True, return_inverse=True)
     in_bin = np.add.reduceat(counts, first_of_bin)[coarse_of_value]
-    own = (counts == in_bin) | (counts >= _LEAST_REPEATS)
-    cell_of = _groups(counts, own, np.maximum(in_bin / splits, _LEAST_REPEATS))
+    own = (counts == in_bin) | (counts >= _MIN_REPEATS)
+    cell_of = _groups(counts, own, np.maximum(in_bin / _SPLITS, _MIN_REPEATS))
     first = np.flatnonzero(np.append(True, (np.diff(cell_of) != 0) | (np.diff(bin_of) != 0)))
     last = np.append(first[1:], len(values)) - 1
     mass = np.add.reduceat(counts, first).astype(np.float64)
     coarse = coarse_of_value[first].astype(np.int64)
     fine = np.arange(len(first)) - np.searchsorted(coarse, coarse, side="left")
     starts = (values[last[:-1]] + values[first[1:]]) / 2
-    exact = (first == last) & (mass >= _LEAST_REPEATS)
-    knots = _knots(present, values, first, last, mass, exact)
-    return coarse, fine.astype(np.int64), mass, starts, knots
+    exact = (first == last) & (mass >= _MIN_REPEATS)
+    return coarse, fine, mass, starts, _knots(present, values, first, last, mass, exact)
 
 
-def _groups(counts: Codes, own: npt.NDArray[np.bool_], size: float | Floats) -> Floats:
-    """Return a group number for ascending distinct values: the `own` alone, others about `size` rows."""
+def _groups(counts: Codes, own: Mask, size: float | Floats) -> Floats:
+    """Return a group for each ascending value: the `own` ones alone, others of about `size` rows."""
     shared = np.where(own, 0, counts)
     middle = np.cumsum(shared) - shared / 2
     chunk = np.floor(middle / size)
-    # Numbers of groups may repeat a chunk on both sides of a value of its own: count those too.
+    # A chunk may continue after a value of its own: that begins a new group too.
     passed = 2 * np.cumsum(own) - own
-    turns = np.append(0, np.cumsum((np.diff(chunk) != 0) | (np.diff(passed) != 0)))
-    return turns.astype(np.float64)
+    groups = np.append(0, np.cumsum((np.diff(chunk) != 0) | (np.diff(passed) != 0)))
+    return groups.astype(np.float64)
 
 
 def _knots(
-    present: Floats,
-    values: Floats,
-    first: Codes,
-    last: Codes,
-    mass: Floats,
-    exact: npt.NDArray[np.bool_],
+    present: Floats, values: Floats, first: Codes, last: Codes, mass: Floats, exact: Mask
 ) -> Floats:
     """Return the ends of each cell and seven quantiles between them, shape (cells, 9)."""
     gap = np.diff(values)

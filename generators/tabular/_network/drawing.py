@@ -13,22 +13,19 @@ from .model import MaskedNet
 if TYPE_CHECKING:
     import torch
 
-_ROWS_AT_ONCE = 2_048
-_WORTH_SHARING = 0.6
+_ROWS_AT_ONCE = 2_048  # rows whose hidden layers stay in a processor's cache
+# Share of distinct rows below which the network runs once for equal rows: beyond, finding equal rows
+# costs more than it saves.
+_SHARING_LIMIT = 0.6
+# Rounds of raking: further ones change no share measurably. Rows added to either count, so that the
+# offset of a rare token stays near 0.
 _RAKING_ROUNDS, _PRIOR_ROWS = 4, 5.0
 
 
 class Drawer:
     """Conditional distributions of one column after another, on the device.
 
-    Parameters
-    ----------
-    net : MaskedNet
-        The network.
-    weights : dict
-        Its trained weights.
-    offset : torch.Tensor
-        What is added to the score of every coarse token, shape (slots,); see `calibration`.
+    `offset` is added to the score of every coarse token, shape (slots,); see `calibration`.
     """
 
     def __init__(
@@ -53,35 +50,20 @@ class Drawer:
         generator: torch.Generator,
         shares: dict[int, torch.Tensor] | None = None,
         *,
-        likeliest: bool = False,
+        most_likely: bool = False,
     ) -> torch.Tensor:
-        """Draw every hidden cell of the columns in `order`; return log p of what could be drawn.
+        """Draw every hidden cell of the columns in `order`; return log p of admissible cells.
 
-        Parameters
-        ----------
-        codes : torch.Tensor
-            Cells of rows, shape (n, d); changed in place.
-        visible : torch.Tensor
-            Which of them are known, shape (n, d); changed in place.
-        order : numpy.ndarray
-            Columns to draw, in this order.
-        generator : torch.Generator
-            Source of randomness.
-        shares : dict
-            Column -> admissible part of each of its cells, 0 to 1, shape (cells,).
-        likeliest : bool
-            Take the likeliest category and the middle cell of a number, rather than a draw.
-
-        Returns
-        -------
-        torch.Tensor
-            Log of the chance, before each draw, of landing in an admissible cell, summed over the
-            columns that `shares` names, shape (n,).
+        `codes`, cells of rows, (n, d), and `visible`, which of them are known, are changed in place.
+        `shares` is column -> admissible part of each of its cells, 0 to 1, (cells,). With
+        `most_likely` the most likely category and the median cell of a number replace the draw. The
+        log of the probability, before each draw, of an admissible cell is summed over the columns
+        in `shares`, shape (n,).
         """
         import torch
 
         weight = torch.zeros(len(codes), device=codes.device)
-        same, inputs = _Sharing(codes, visible), self._inputs(codes, visible)
+        same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
         for p in order.tolist():
             rows = (~visible[:, p]).nonzero()[:, 0]
             if not len(rows):
@@ -89,12 +71,12 @@ class Drawer:
             share = (shares or {}).get(p)
             own, back = same.representatives(rows)
             hidden = self._hidden(inputs[own])
-            drawn, chance = self._draw_column(p, hidden, back, generator, share, likeliest)
+            drawn, chance = self._draw_column(p, hidden, back, generator, share, most_likely)
             codes[rows, p] = drawn
             inputs[rows] += self.net.input_of(self.weights, p, drawn)
             weight[rows] += chance
             visible[rows, p] = True
-            same.tell_apart(codes[:, p], len(self.net.layout.cells[p].coarse))
+            same.split_by(codes[:, p], len(self.net.layout.cells[p].coarse))
         return weight
 
     def log_probability(self, codes: torch.Tensor, order: npt.NDArray[np.int64]) -> torch.Tensor:
@@ -103,7 +85,7 @@ class Drawer:
 
         total = torch.zeros(len(codes), dtype=torch.float64, device=codes.device)
         visible = torch.zeros_like(codes, dtype=torch.bool)
-        same, inputs = _Sharing(codes, visible), self._inputs(codes, visible)
+        same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
         rows = torch.arange(len(codes), device=codes.device)
         for p in order.tolist():
             own, back = same.representatives(rows)
@@ -117,21 +99,21 @@ class Drawer:
             if finer is not None:
                 total += torch.log_softmax(finer, dim=1).gather(1, fine[:, None])[:, 0]
             inputs += self.net.input_of(self.weights, p, codes[:, p])
-            same.tell_apart(codes[:, p], len(self.net.layout.cells[p].coarse))
+            same.split_by(codes[:, p], len(self.net.layout.cells[p].coarse))
         return total
 
     def calibration(self, codes: torch.Tensor, order: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return offsets with which each column's mean distribution is that of these rows.
 
-        Along the order each column is predicted from the real columns before it; the offsets make
-        the mean prediction of every coarse token its share, as raking does. What a network of
-        finite training gets wrong on average is set right so, shape (slots,).
+        Along the order each column is predicted from the real columns before it; the offsets, shape
+        (slots,), make the mean prediction of every coarse token its share, as raking does. They
+        correct the mean error that finite training leaves.
         """
         import torch
 
         offset = torch.zeros_like(self.bias)
         visible = torch.zeros_like(codes, dtype=torch.bool)
-        same, inputs = _Sharing(codes, visible), self._inputs(codes, visible)
+        same, inputs = _EqualRows(codes, visible), self._inputs(codes, visible)
         every = torch.arange(len(codes), device=codes.device)
         for p in order.tolist():
             own, back = same.representatives(every)
@@ -146,7 +128,7 @@ class Drawer:
                 added += ((found + _PRIOR_ROWS) / (meant + _PRIOR_ROWS)).log()
             offset[at : at + n] = added
             inputs += self.net.input_of(self.weights, p, codes[:, p])
-            same.tell_apart(codes[:, p], len(self.net.layout.cells[p].coarse))
+            same.split_by(codes[:, p], len(self.net.layout.cells[p].coarse))
         return offset
 
     def _inputs(self, codes: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
@@ -169,7 +151,7 @@ class Drawer:
     def _fine_scores(
         self, p: int, hidden: torch.Tensor, coarse_scores: torch.Tensor, coarse: torch.Tensor
     ) -> torch.Tensor | None:
-        """Return the scores of fine tokens, shape (n, fine); None where the coarse ones say all."""
+        """Return the scores of fine tokens, shape (n, fine); None for one fine token."""
         if p in self.net.ramps:
             return self.net.ramps[p].scores(coarse_scores, coarse)
         if p not in self.fine_of:
@@ -185,7 +167,7 @@ class Drawer:
         back: torch.Tensor,
         generator: torch.Generator,
         share: torch.Tensor | None,
-        likeliest: bool,
+        most_likely: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
@@ -197,68 +179,68 @@ class Drawer:
             limited = scores + _coarse_shares(self.net.layout.cells[p], share).log()
             chance = limited.logsumexp(1) - scores.logsumexp(1)
         ordered = self.net.layout.cells[p].is_number
-        coarse = _pick(torch.softmax(limited, 1)[back], generator, likeliest, ordered)
+        coarse = _pick(torch.softmax(limited, 1)[back], generator, most_likely, ordered)
         fine = torch.zeros_like(coarse)
         finer = self._fine_scores(p, hidden[back], scores[back], coarse)
         if finer is not None:
             if share is not None:
                 padded = torch.cat([share, share.new_zeros(1)])
                 finer = finer + padded[grid[coarse]].log()
-            fine = _pick(torch.softmax(finer, 1), generator, likeliest, ordered)
+            fine = _pick(torch.softmax(finer, 1), generator, most_likely, ordered)
         return grid[coarse, fine], chance[back]
 
 
-class _Sharing:
-    """Which rows know the same: the network answers once for all of them."""
+class _EqualRows:
+    """Rows with equal visible cells: the network runs once for all of them."""
 
     def __init__(self, codes: torch.Tensor, visible: torch.Tensor) -> None:
         import torch
 
         known = torch.where(visible, codes, -1)
-        self.of: torch.Tensor | None = None
+        self.group: torch.Tensor | None = None
         self.n = len(codes)
         self._set(torch.unique(known, dim=0, return_inverse=True)[1])
 
-    def _set(self, of: torch.Tensor) -> None:
-        n_kinds = int(of.max()) + 1 if len(of) else 0
-        self.of = of if n_kinds < _WORTH_SHARING * self.n else None
+    def _set(self, group: torch.Tensor) -> None:
+        n_groups = int(group.max()) + 1 if len(group) else 0
+        self.group = group if n_groups < _SHARING_LIMIT * self.n else None
 
     def representatives(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return rows that stand for `rows`, and for each of these its place among them."""
+        """Return one row of each group in `rows`, and for each of these its place among them."""
         import torch
 
-        if self.of is None:
+        if self.group is None:
             return rows, torch.arange(len(rows), device=rows.device)
-        kinds, back = torch.unique(self.of[rows], return_inverse=True)
-        first = torch.full((len(kinds),), len(rows), device=rows.device)
+        groups, back = torch.unique(self.group[rows], return_inverse=True)
+        first = torch.full((len(groups),), len(rows), device=rows.device)
         places = torch.arange(len(rows), device=rows.device)
         first = first.scatter_reduce(0, back, places, "amin")
         return rows[first], back
 
-    def tell_apart(self, column: torch.Tensor, n_cells: int) -> None:
-        """Take note that the rows know one more column."""
+    def split_by(self, column: torch.Tensor, n_cells: int) -> None:
+        """Split the groups by one more visible column."""
         import torch
 
-        if self.of is not None:
-            self._set(torch.unique(self.of * n_cells + column, return_inverse=True)[1])
+        if self.group is not None:
+            self._set(torch.unique(self.group * n_cells + column, return_inverse=True)[1])
 
 
 def _pick(
-    chances: torch.Tensor, generator: torch.Generator, likeliest: bool, is_ordered: bool
+    chances: torch.Tensor, generator: torch.Generator, most_likely: bool, is_ordered: bool
 ) -> torch.Tensor:
     """Return a token for each row of `chances`, shape (n, tokens)."""
     import torch
 
-    if likeliest and not is_ordered:
+    if most_likely and not is_ordered:
         return chances.argmax(1)
     total = chances.cumsum(1, dtype=torch.float64)
-    if likeliest:
+    if most_likely:
         at = torch.full((len(chances), 1), 0.5, dtype=torch.float64, device=chances.device)
     else:
         at = torch.rand(
             (len(chances), 1), generator=generator, device=chances.device, dtype=torch.float64
         )
-    # Strictly above: a token without chance is never taken, not even at a draw of 0.
+    # Strictly above: a token of probability 0 is never taken, not even at a draw of 0.
     return (total <= at * total[:, -1:]).sum(1).clamp(max=chances.shape[1] - 1)
 
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .layout import FINE_RANK, TokenLayout, bases, fine_shares, waves_of_slots
-from .ramp import Ramp
+from .._discrete import offsets
+from .layout import FINE_RANK, Ramp, TokenLayout, fine_shares
 
 if TYPE_CHECKING:
     import torch
 
+    Weights = dict[str, torch.Tensor]
+
 
 class MaskedNet:
-    """The network on a device: reads weights by name from the mapping it is given.
+    """The network on a device; its weights are passed to each method, by name.
 
-    Codes are the cells of the network's own columns, shape (n, d). What is hidden enters as a token
+    Codes are the cells of the network's own columns, shape (n, d). A hidden cell enters as a token
     of its own, so that one set of weights serves every set of visible columns.
     """
 
@@ -30,55 +32,48 @@ class MaskedNet:
             return torch.as_tensor(np.asarray(array), device=device)
 
         cells, slot = layout.cells, layout.slot
-        self.base = put(bases([len(c.coarse) for c in cells]))
+        self.base = put(offsets([len(c.coarse) for c in cells]))
         self.token = put(np.concatenate([c.coarse + slot[p] for p, c in enumerate(cells)]))
         self.hidden_token = put(layout.n_slots + np.arange(layout.n_columns))
         self.wide = put(np.array(layout.wide_labels, dtype=np.int64))
         self.nothing = layout.shapes(1, 0)["embed"][0] - 1
         self.fine = put(np.concatenate([c.fine for c in cells]))
         first = layout.n_slots + layout.n_columns
-        self.wide_base = put(first + bases([layout.n_fine[p] for p in layout.wide_labels]))
+        self.wide_base = put(first + offsets([layout.n_fine[p] for p in layout.wide_labels]))
         self.numbers = put(np.array(layout.numbers, dtype=np.int64))
         smooth = layout.smooth
-        self.ramps = {p: Ramp.of(cells[p], device) for p in smooth}
+        self.ramps = {p: Ramp.from_cells(cells[p], device) for p in smooth}
         self.smooth = put(np.array(smooth, dtype=np.int64))
         self.last_cell = put(np.array([len(cells[p].coarse) - 1 for p in smooth], dtype=np.int64))
         per_bin = [len(cells[p].coarse) / layout.n_coarse[p] for p in smooth]
         self.bin_cells = put(np.array(per_bin, dtype=np.float32))
-        # A cell with a coarse token to itself is a heap, a label or "missing": it has no neighbours.
-        self.is_heap = put(np.concatenate([np.bincount(c.coarse)[c.coarse] == 1 for c in cells]))
+        # A cell with a coarse token to itself is a tie, a label or "missing": it has no neighbours.
+        self.is_single = put(np.concatenate([np.bincount(c.coarse)[c.coarse] == 1 for c in cells]))
         if layout.numbers:
             self.waves = put(np.concatenate(layout.waves))
-            self.wave_base = put(bases([len(w) for w in layout.waves]))
-            self.slot_waves, self.wave_of_slot = (put(a) for a in waves_of_slots(layout))
+            self.wave_base = put(offsets([len(w) for w in layout.waves]))
+            self.slot_waves, self.wave_of_slot = (put(a) for a in layout.slot_waves())
         self.slot = put(slot)
         self.fine_columns = [put(np.array(group.columns)) for group in layout.fine_groups]
-        self.fine_shares = [
-            put(
-                np.concatenate(
-                    [fine_shares(cells[p], layout.n_coarse[p], g.width) for p in g.columns]
-                )
-            )
-            for g in layout.fine_groups
-        ]
-        self.fine_rows = [
-            put(bases([layout.n_coarse[p] for p in group.columns])) for group in layout.fine_groups
-        ]
+        self.fine_shares, self.fine_rows = [], []
+        for group in layout.fine_groups:
+            sizes = [(p, layout.n_coarse[p]) for p in group.columns]
+            shares = [fine_shares(cells[p], n, group.width) for p, n in sizes]
+            self.fine_shares.append(put(np.concatenate(shares)))
+            self.fine_rows.append(put(offsets([n for _, n in sizes])))
 
     def hidden(
         self,
-        weights: dict[str, torch.Tensor],
+        weights: Weights,
         codes: torch.Tensor,
         visible: torch.Tensor,
         noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
-        """Return what the network makes of the visible cells, shape (n, width)."""
+        """Return the last hidden layer given the visible cells, shape (n, width)."""
         return self.trunk(weights, self.inputs(weights, codes, visible), noise)
 
-    def inputs(
-        self, weights: dict[str, torch.Tensor], codes: torch.Tensor, visible: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the sum of what the visible cells put into the network, shape (n, width)."""
+    def inputs(self, weights: Weights, codes: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the embeddings of the visible cells, shape (n, width)."""
         import torch
         import torch.nn.functional as functional
 
@@ -95,10 +90,8 @@ class MaskedNet:
             x = x + waves.flatten(1) @ weights["waves"]
         return x + weights["start"]
 
-    def input_of(
-        self, weights: dict[str, torch.Tensor], p: int, cells: torch.Tensor
-    ) -> torch.Tensor:
-        """Return what is added to `inputs` when these cells of column `p` come to light."""
+    def input_of(self, weights: Weights, p: int, cells: torch.Tensor) -> torch.Tensor:
+        """Return the change of `inputs` when these cells of column `p` become visible."""
         at = cells + self.base[p]
         x = weights["embed"][self.token[at]] - weights["embed"][self.hidden_token[p]]
         if p in self.layout.wide_labels:
@@ -112,25 +105,25 @@ class MaskedNet:
 
     def trunk(
         self,
-        weights: dict[str, torch.Tensor],
+        weights: Weights,
         x: torch.Tensor,
         noise: TrainingNoiseLayers | None = None,
     ) -> torch.Tensor:
-        """Return what the residual blocks make of `inputs`, shape (n, width)."""
+        """Return the output of the residual blocks for `inputs`, shape (n, width)."""
         import torch.nn.functional as functional
 
         for b in range(self.blocks):
-            gate, value = (_even(x) @ weights[f"in{b}"]).chunk(2, dim=1)
+            gate, value = (_normalize(x) @ weights[f"in{b}"]).chunk(2, dim=1)
             inner = functional.silu(gate) * value
             if noise is not None:
                 inner = noise.drop(inner)
             x = x + inner @ weights[f"back{b}"]
-        return _even(x)
+        return _normalize(x)
 
-    def output(self, weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    def output(self, weights: Weights) -> torch.Tensor:
         """Return the output vector of every coarse token, shape (slots, width).
 
-        Tokens of numbers have a part that varies smoothly along the number, which neighbours share.
+        Tokens of numbers have a part that varies smoothly along the number, shared by neighbours.
         """
         import torch
         import torch.nn.functional as functional
@@ -143,7 +136,7 @@ class MaskedNet:
 
     def losses(
         self,
-        weights: dict[str, torch.Tensor],
+        weights: Weights,
         codes: torch.Tensor,
         visible: torch.Tensor,
         noise: TrainingNoiseLayers | None = None,
@@ -151,8 +144,8 @@ class MaskedNet:
         """Return -log p of every cell given the visible ones, shape (n, d), in nats."""
         import torch
 
-        seen = codes if noise is None else noise.jitter(self, codes)
-        hidden = self.hidden(weights, seen, visible, noise)
+        given = codes if noise is None else noise.jitter(self, codes)
+        hidden = self.hidden(weights, given, visible, noise)
         logits = (hidden @ self.output(weights).T + weights["out_bias"]).float()
         at = codes + self.base
         tokens = self.token[at]
@@ -162,18 +155,18 @@ class MaskedNet:
             part = logits[:, group.start : group.start + n * group.width]
             parts.append(torch.logsumexp(part.reshape(-1, n, group.width), dim=2))
         # Groups follow one another in the order of columns.
-        lost = torch.cat(parts, dim=1) - logits.gather(1, tokens)
+        loss = torch.cat(parts, dim=1) - logits.gather(1, tokens)
         for g in range(len(self.layout.fine_groups)):
             columns = self.fine_columns[g]
             coarse = tokens[:, columns] - self.slot[columns]
             scores = self.fine_scores(weights, g, hidden, coarse)
             chosen = scores.gather(2, self.fine[at[:, columns], None])[:, :, 0]
-            lost = lost.index_add(1, columns, torch.logsumexp(scores, dim=2) - chosen)
-        return lost
+            loss = loss.index_add(1, columns, torch.logsumexp(scores, dim=2) - chosen)
+        return loss
 
     def fine_scores(
         self,
-        weights: dict[str, torch.Tensor],
+        weights: Weights,
         g: int,
         hidden: torch.Tensor,
         coarse: torch.Tensor,
@@ -194,20 +187,10 @@ class MaskedNet:
 
 @dataclass(frozen=True)
 class TrainingNoiseLayers:
-    """What training adds to the network so that it learns no row by heart.
+    """Noise of the training, so that the network memorises no row."""
 
-    Parameters
-    ----------
-    dropout : float
-        Part of the units left out at random, 0 to 1.
-    blur : float
-        Standard deviation, in bins, of the steps by which visible numbers are moved.
-    generator : torch.Generator
-        Source of randomness.
-    """
-
-    dropout: float
-    blur: float
+    dropout: float  # share of the units that are 0, at random
+    blur: float  # standard deviation, in bins, of the steps by which visible numbers are moved
     generator: torch.Generator
 
     def drop(self, units: torch.Tensor) -> torch.Tensor:
@@ -230,11 +213,11 @@ class TrainingNoiseLayers:
         moved = (own + (self.blur * net.bin_cells * drawn).round().long()).clamp(min=0)
         moved = torch.minimum(moved, net.last_cell)
         base = net.base[net.smooth]
-        stays = net.is_heap[own + base] | net.is_heap[moved + base]
+        stays = net.is_single[own + base] | net.is_single[moved + base]
         codes = codes.clone()
         codes[:, net.smooth] = torch.where(stays, own, moved)
         return codes
 
 
-def _even(x: torch.Tensor) -> torch.Tensor:
+def _normalize(x: torch.Tensor) -> torch.Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-6).rsqrt()

@@ -11,22 +11,138 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .parents import ParentView
-from .residuals import LeafSlopes, Residuals, find_leaning, with_expected
-from .rounding import NumberBins, quantile_bins
-from .table import Matrix, Variable
-from .ties import Overlay, Tie, find_ties
-from .tree import DonorTree, Nodes
+from .numbers import NumberBins, QuantileMapping, Tie, find_ties, quantile_bins
+from .residuals import LeafSlopes, ResidualModel, append_expectation, fit_expectation
+from .table import Mask, Matrix, Variable
+from .tree import Codes, DonorTree, Features, Nodes
 
-Labels = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+_PSEUDO_ROWS = 5  # pull profiles of rare levels to the common one, so that they stay in the middle
+_MAX_DEVIATIONS = 8.0  # an outlier beyond so many standard deviations would decide a linear score
+_RIDGE = 1e-3  # of the rows: keeps the scores of collinear numbers finite, hardly shrinks others
 
-_SURE = 10
-"""A leaf of one level is no accident where this many other rows would be expected."""
+
+@dataclass(frozen=True)
+class ParentView:
+    """The features of one tree: the variables drawn before, as numbers to split on.
+
+    A number is itself, a day also its weekday and season, a code with two levels itself. A code
+    with more levels becomes the ranks of its levels on the first two axes of a correspondence
+    analysis with the label of the tree, so that one split separates the levels that differ. Two
+    linear scores of all numbers let a tree follow a slope.
+    """
+
+    parents: tuple[int, ...]  # variables that features are made from
+    days: tuple[int, ...]
+    numbers: tuple[int, ...]
+    # Parent -> rank of each level on two axes, and its number if all levels spell numbers: (k, 2|3).
+    ranks: dict[int, Features]
+    # Means, scales, shape (p,) each, and weights, (p + 1, 2), of the numeric parents.
+    scores: tuple[Matrix, Matrix, Matrix] | None
+
+    @classmethod
+    def from_parents(
+        cls,
+        matrix: Matrix,
+        variables: Sequence[Variable],
+        parents: Sequence[int],
+        labels: Codes,
+        target: Matrix | None,
+    ) -> ParentView:
+        """Return the view for a tree of `labels`; `target` is the number behind them."""
+        ranks = {}
+        for parent in parents:
+            variable = variables[parent]
+            if variable.n_levels > 2:
+                codes = matrix[:, parent].astype(np.int64)
+                ranks[parent] = correspondence_ranks(codes, variable.n_levels, labels)
+                if variable.natural:
+                    natural = np.array(variable.natural, dtype=np.float32)
+                    ranks[parent] = np.column_stack([ranks[parent], natural])
+        numbers = tuple(p for p in parents if not variables[p].is_nominal)
+        days = tuple(p for p in numbers if _is_free_day(variables[p]))
+        scores = None
+        if target is not None and numbers:
+            scores = _linear_scores(matrix[:, numbers], target)
+        return cls(tuple(parents), days, numbers, ranks, scores)
+
+    def features(self, matrix: Matrix) -> Features:
+        """Return the features to split on, shape (n, f)."""
+        wide = sum(ranks.shape[1] - 1 for ranks in self.ranks.values()) + 2 * len(self.days)
+        n_scores = 0 if self.scores is None else self.scores[2].shape[1]
+        width = len(self.parents) + wide + n_scores
+        features = np.empty((len(matrix), width), dtype=np.float32, order="F")
+        at = 0
+        for parent in self.parents:
+            column = matrix[:, parent]
+            if parent in self.ranks:
+                ranks = self.ranks[parent]
+                features[:, at : at + ranks.shape[1]] = ranks[column.astype(np.intp)]
+                at += ranks.shape[1]
+                continue
+            features[:, at] = column
+            at += 1
+            if parent in self.days:
+                features[:, at] = np.mod(column, 7)
+                features[:, at + 1] = np.mod(column, 365.2425)
+                at += 2
+        if self.scores is not None:
+            mean, scale, weights = self.scores
+            standard = (matrix[:, self.numbers] - mean) / scale
+            standard = np.clip(standard, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+            features[:, at:] = standard @ weights[:-1] + weights[-1]
+        return features
+
+
+def _is_free_day(variable: Variable) -> bool:
+    return variable.part == "day" and variable.anchor is None
+
+
+def correspondence_ranks(codes: Codes, n_levels: int, labels: Codes) -> Features:
+    """Return the rank of each level on two axes of its profile over `labels`, shape (k, 2).
+
+    References
+    ----------
+    Greenacre, "Correspondence Analysis in Practice", 2007.
+    """
+    n_labels = int(labels.max()) + 1 if len(labels) else 1
+    table = np.bincount(codes * n_labels + labels, minlength=n_levels * n_labels)
+    counts = table.reshape(n_levels, n_labels).astype(np.float64)
+    common = counts.sum(0) / max(counts.sum(), 1)
+    counts += _PSEUDO_ROWS * common
+    weight = counts.sum(1)
+    expected = weight[:, None] * common
+    residual = (counts - expected) / np.sqrt(expected + 1)
+    scaled = residual / np.sqrt(weight)[:, None]
+    # The axes come from the small square matrix: there may be 10^5 levels.
+    _, axes = np.linalg.eigh(scaled.T @ scaled)
+    profile = (counts / weight[:, None] - common) / np.sqrt(common + 1e-9)
+    places = profile @ axes[:, ::-1][:, :2]
+    if places.shape[1] == 1:
+        places = np.repeat(places, 2, axis=1)
+    order = np.argsort(np.round(places, 9), axis=0, kind="stable")
+    return np.asarray(np.argsort(order, axis=0, kind="stable"), dtype=np.float32)
+
+
+def _linear_scores(numbers: Matrix, target: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Fit the target and its mean rank by ridge regression on standardised numbers."""
+    mean, scale = numbers.mean(0), numbers.std(0)
+    scale[scale < 1e-12] = 1.0
+    standard = np.clip((numbers - mean) / scale, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+    design = np.column_stack([standard, np.ones(len(numbers))])
+    penalty = np.append(np.full(numbers.shape[1], _RIDGE * len(numbers)), 1e-9)
+    _, where, counts = np.unique(target, return_inverse=True, return_counts=True)
+    ranks = ((np.cumsum(counts) - counts / 2) / max(len(target), 1))[where]
+    both = np.column_stack([target, ranks])
+    weights = np.linalg.solve(design.T @ design + np.diag(penalty), design.T @ both)
+    return mean, scale, weights
+
+
+# A leaf of one level is no accident where so many rows of other levels would be expected in it.
+_MIN_EXPECTED_OTHERS = 10
 
 
 class LeafAssignment(NamedTuple):
-    """Where rows are led: their leaves, and what a forest expects of them if the link has one."""
+    """The leaf of each row, and the forest's expectation if the link has one."""
 
     leaves: Nodes
     expected: Matrix | None
@@ -34,190 +150,147 @@ class LeafAssignment(NamedTuple):
 
 @dataclass(frozen=True)
 class Link:
-    """A variable given its parents: a tree whose leaves hold donors.
+    """A variable given its parents: a tree whose leaves contain donors."""
 
-    Parameters
-    ----------
-    position : int
-        The variable.
-    view : ParentView
-        What the tree looks at.
-    tree : DonorTree
-        The tree.
-    donors : numpy.ndarray
-        Code of each donor, sorted by leaf, shape (n,): a level, or a position in `grain.values`.
-    rows : numpy.ndarray
-        Row of the train part that each donor comes from, shape (n,).
-    grain : Grain or None
-        What the codes of a number stand for; None for codes.
-    ties : tuple of Tie
-        Ways in which a number is exactly made of its parents.
-    tie : numpy.ndarray
-        Tie of each donor, -1 for none, shape (n,).
-    slopes : LeafSlopes or None
-        How donors lean on a parent.
-    residuals : Residuals or None
-        How donors lean on what all parents together let one expect.
-    weight : numpy.ndarray or None
-        How often each donor is taken, shape (n,); None for all alike.
-    overlay : Overlay or None
-        What lays numbers upon real ones that weights alone do not bring there.
-    """
-
-    position: int
+    position: int  # the variable
     view: ParentView
     tree: DonorTree
+    # Code of each donor, sorted by leaf, (n,): a level, or a position in the values of `bins`.
     donors: npt.NDArray[np.int32]
-    rows: npt.NDArray[np.int32]
-    grain: NumberBins | None = None
-    ties: tuple[Tie, ...] = ()
+    rows: npt.NDArray[np.int32]  # row of the train set that each donor comes from, (n,)
+    bins: NumberBins | None = None  # the values of a number; None for a code
+    ties: tuple[Tie, ...] = ()  # exact copies, sums and differences of its parents
+    # Tie of each donor, -1 for none, (n,).
     tie: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
-    slopes: LeafSlopes | None = None
-    residuals: Residuals | None = None
-    weight: npt.NDArray[np.float32] | None = None
-    overlay: Overlay | None = None
+    slopes: LeafSlopes | None = None  # dependence of donors on one parent in the leaf
+    residuals: ResidualModel | None = None  # dependence of donors on all parents together
+    weight: npt.NDArray[np.float32] | None = None  # of each donor, (n,); None for equal weights
+    mapping: QuantileMapping | None = None  # to real numbers, where weights are not enough
 
     @cached_property
-    def settled(self) -> Mask:
-        """Which nodes come of a split that leaves one level only, and not by chance, shape (m,).
+    def certain(self) -> Mask:
+        """Nodes of a split that leaves one level only, and not by chance, shape (m,).
 
         There is nothing to shrink: a value that is missing just where another column says so stays
-        missing just there. Both sides of the split are trusted, so that shares stay as they are.
+        missing just there. Both children of the split count, so that shares stay as they are.
         """
         tree = self.tree
-        settled = np.zeros(len(tree.parent), dtype=bool)
+        certain = np.zeros(len(tree.parent), dtype=bool)
         inner = np.flatnonzero(tree.children[:, 0] != np.arange(len(tree.parent)))
         for node in inner:
             for leaf, other in (tree.children[node], tree.children[node][::-1]):
                 own, beside = self._donors_of(leaf), self._donors_of(other)
                 if tree.children[leaf, 0] == leaf and own[0] == own[-1]:  # sorted inside leaves
                     share = (beside != own[0]).sum() / (len(own) + len(beside))
-                    if share * len(own) > _SURE:
-                        settled[[leaf, other]] = True
-        return settled
+                    if share * len(own) > _MIN_EXPECTED_OTHERS:
+                        certain[[leaf, other]] = True
+        return certain
 
     def _donors_of(self, node: int) -> npt.NDArray[np.int32]:
         start = self.tree.start[node]
         return self.donors[start : start + self.tree.size[node]]
 
     @property
-    def law(self) -> Tie | None:
-        """The tie that held in all rows learnt from."""
+    def exact_tie(self) -> Tie | None:
+        """The tie that holds in all rows of the train set."""
         return self.ties[0] if len(self.ties) == 1 and not self.tie.any() else None
 
-    def breaks_law(self, matrix: Matrix) -> Mask:
-        """Return which drawn rows lack the one tie that all rows learnt from have, shape (n,)."""
-        if self.law is None or self.grain is None:
+    def violates_tie(self, matrix: Matrix) -> Mask:
+        """Return which drawn rows violate the exact tie, shape (n,)."""
+        if self.exact_tie is None or self.bins is None:
             return np.zeros(len(matrix), dtype=bool)
-        drawn, decimals = matrix[:, self.position], decimals_of(self.grain.step)
-        return ~self.law.holds(matrix, drawn, decimals)
+        return ~self.exact_tie.matches(matrix, matrix[:, self.position], self.bins.decimals)
 
     def anonymous(self, rng: np.random.Generator) -> Link:
         """Return the link without the rows that its donors come from.
 
-        Sorted by value inside leaves, donors do not tell them. A donor and the rest that its parent
-        leaves unexplained would tell the parent: the rests are shuffled inside leaves.
+        Sorted by value inside leaves, donors do not disclose them. A donor and its residual would
+        disclose the parent: residuals are shuffled inside leaves, and donors with a forest's
+        residual are separated from it.
         """
-        slopes = self.slopes
-        if slopes is not None and self.grain is not None:
-            free = ~self.grain.atom[self.donors]
-            leans = np.flatnonzero(free & (self.tie < 0) if len(self.tie) else free)
-            shuffled = np.lexsort((rng.random(len(leans)), self.tree.leaves[leans]))
-            rest = np.zeros_like(slopes.rest)
-            rest[leans] = slopes.rest[leans[shuffled]]
-            slopes = replace(slopes, rest=rest)
-        none = np.empty(0, dtype=np.int32)
-        plain = replace(self, rows=none, slopes=slopes)
-        return plain if self.residuals is None else plain._unpaired(self.residuals, rng)
-
-    def _unpaired(self, residuals: Residuals, rng: np.random.Generator) -> Link:
-        """Return the link whose leaning donors have the rest of any of their leaf.
-
-        A donor and its own rest would tell what was expected of its row, and so its parents.
-        """
-        leans = np.flatnonzero(~np.isnan(residuals.rest))
-        leaves = self.tree.leaves[leans]
-        donors, rest = self.donors.copy(), residuals.rest.copy()
-        donors[leans] = self.donors[leans[np.lexsort((self.donors[leans], leaves))]]
-        rest[leans] = residuals.rest[leans[np.lexsort((rng.random(len(leans)), leaves))]]
-        weight = self.weight
-        if weight is not None:  # a weight is that of a value, which is another one's now
+        plain = replace(self, rows=np.empty(0, dtype=np.int32))
+        if self.slopes is not None and self.bins is not None:
+            free = ~self.bins.atom[self.donors]
+            own = np.flatnonzero(free & (self.tie < 0) if len(self.tie) else free)
+            rest = np.zeros_like(self.slopes.rest)
+            rest[own] = self.slopes.rest[own[np.lexsort((rng.random(len(own)), self._leaf(own)))]]
+            plain = replace(plain, slopes=replace(self.slopes, rest=rest))
+        if self.residuals is None:
+            return plain
+        own = np.flatnonzero(~np.isnan(self.residuals.rest))
+        donors, weight, scores = self.donors.copy(), self.weight, self.residuals.rest.copy()
+        donors[own] = self.donors[own[np.lexsort((self.donors[own], self._leaf(own)))]]
+        scores[own] = self.residuals.rest[own[np.lexsort((rng.random(len(own)), self._leaf(own)))]]
+        if weight is not None:  # a weight belongs to a value, which has another place now
             weight = weight.copy()
-            weight[leans] = 1.0
-        return replace(self, donors=donors, residuals=replace(residuals, rest=rest), weight=weight)
+            weight[own] = 1.0
+        residuals = replace(self.residuals, rest=scores)
+        return replace(plain, donors=donors, residuals=residuals, weight=weight)
+
+    def _leaf(self, donors: Codes) -> Nodes:
+        return self.tree.leaves[donors]
 
     def draw(
-        self,
-        matrix: Matrix,
-        rng: np.random.Generator,
-        back_off: float,
-        allowed: Mask | None = None,
+        self, matrix: Matrix, rng: np.random.Generator, back_off: float, allowed: Mask | None = None
     ) -> Matrix:
         """Return the variable in each row of `matrix`, whose parents are drawn, shape (n,).
 
         `allowed` restricts the donors, shape (len(donors),); at least one must be allowed.
         """
-        return self.draw_at(self.reach(matrix), matrix, rng, back_off, allowed)
+        return self.draw_at(self.assign(matrix), matrix, rng, back_off, allowed)
 
-    def reach(self, matrix: Matrix) -> LeafAssignment:
-        """Return where the tree leads each row of `matrix`, whose parents are drawn."""
+    def assign(self, matrix: Matrix) -> LeafAssignment:
+        """Return the leaf of each row of `matrix`, whose parents are drawn."""
         features, expected = self.view.features(matrix), None
         if self.residuals is not None:
-            expected = self.residuals.expectation.expected(features)
-            features = with_expected(features, expected)
+            expected = self.residuals.expectation.predict(features)
+            features = append_expectation(features, expected)
         return LeafAssignment(self.tree.route(features), expected)
 
     def draw_at(
         self,
-        reached: LeafAssignment,
+        at: LeafAssignment,
         matrix: Matrix,
         rng: np.random.Generator,
         back_off: float,
         allowed: Mask | None = None,
     ) -> Matrix:
-        """Return what `draw` returns, from where its rows have been led already."""
-        weight, leaves = self.weight, reached.leaves
+        """Return the result of `draw` for rows whose leaves are known."""
+        weight, leaves = self.weight, at.leaves
         if allowed is not None:
             weight = allowed.astype(np.float64) if weight is None else allowed * weight
-        if self.grain is None:
-            nodes = self.tree.back_off(leaves, back_off, rng, self.settled)
+        if self.bins is None:
+            nodes = self.tree.back_off(leaves, back_off, rng, self.certain)
             return self.donors[self.tree.pick(nodes, rng, weight)].astype(np.float64)
-        picked = self.tree.pick(leaves, rng, weight)
+        bins, picked = self.bins, self.tree.pick(leaves, rng, weight)
         codes = self.donors[picked]
-        values = self.grain.values[codes]
-        drawn = moved = self.grain.moved(codes, rng)
+        values = bins.values[codes]
+        drawn = moved = bins.moved(codes, rng)
         if self.slopes is not None:
-            leant = self.slopes.lean(values, moved, picked, leaves, matrix)
-            drawn = np.where(leant == moved, moved, self.grain.habitual(leant))
-        drawn = np.where(self.grain.atom[codes], values, self.grain.on_grid(drawn))
-        if self.residuals is not None and reached.expected is not None:
-            leaning = self.residuals.drawn(self.residuals.scores(reached.expected, picked))
-            drawn = np.where(np.isnan(leaning), drawn, self.grain.on_grid(leaning))
-        if self.overlay is not None and allowed is None:
-            drawn = self.overlay.laid(drawn, self.grain, rng)
-        return self._tied(drawn, picked, matrix)
-
-    def _tied(self, drawn: Matrix, picked: Labels, matrix: Matrix) -> Matrix:
-        if self.grain is None or not self.ties:
-            return drawn
-        low, high = self.grain.values[0], self.grain.values[-1]
-        tie = self.tie[picked]
+            shifted = self.slopes.shift(values, moved, picked, leaves, matrix)
+            drawn = np.where(shifted == moved, moved, bins.snap_to_shared(shifted))
+        drawn = np.where(bins.atom[codes], values, bins.round(drawn))
+        if self.residuals is not None and at.expected is not None:
+            numbers = self.residuals.numbers(self.residuals.scores(at.expected, picked))
+            drawn = np.where(np.isnan(numbers), drawn, bins.round(numbers))
+        if self.mapping is not None and allowed is None:
+            drawn = self.mapping.apply(drawn, bins, rng)
+        tie = self.tie[picked] if self.ties else self.tie
         for number, one in enumerate(self.ties):
             rows = np.flatnonzero(tie == number)
-            made = one.value(matrix[rows], decimals_of(self.grain.step))
-            fits = (made >= low) & (made <= high)
-            drawn[rows[fits]] = made[fits]
+            value = one.value(matrix[rows], bins.decimals)
+            fits = (value >= bins.values[0]) & (value <= bins.values[-1])
+            drawn[rows[fits]] = value[fits]
         return drawn
 
 
-def decimals_of(step: float | None) -> int | None:
-    """Return the digits after the point of a number on a grid; None for one without."""
-    return None if step is None else max(0, round(-np.log10(step)))
-
-
-_MOST_OWN_LABELS = 48
-_SHARED_LABELS = 16
-_SLACK_OF_FEW, _SLACK_OF_40, _TOO_FEW_TO_JUDGE = 1, 5, 4_000
+# Labels of a code's tree: the 48 most frequent levels have their own, all rarer ones share 16. A
+# tree of thousands of labels would take minutes and memory and separate nothing more.
+_MAX_OWN_LABELS = 48
+_SHARED_LABELS = 16  # see above; similar rare levels share one
+# Levels that the tree of a number may go below a split that other rows confirm: 1 for a number with
+# few values, 5 at leaves of 40 rows. Below 4,000 rows such trees are not pruned: too few test rows.
+_SLACK_OF_FEW, _SLACK_OF_40, _MIN_PRUNED_ROWS = 1, 5, 4_000
 
 
 @dataclass(frozen=True)
@@ -230,7 +303,7 @@ class LinkSettings:
     n_bins: int
     n_cells: int
     temperature: float = 1.0
-    least_repeats: int = 0
+    min_repeats: int = 0
 
 
 def fit_link(
@@ -238,113 +311,85 @@ def fit_link(
     variables: Sequence[Variable],
     position: int,
     parents: Sequence[int],
-    rows: npt.NDArray[np.int64],
+    rows: Codes,
     settings: LinkSettings,
     seed: int,
     *,
-    leans: bool = True,
+    regress: bool = True,
 ) -> Link:
-    """Return the link of one variable, learnt from `rows` of the matrix, shape (n, v).
+    """Return the link of one variable, fitted on `rows` of the matrix, shape (n, v).
 
-    Without `leans` each draw is its donor's value but for a small move: conditions choose donors.
+    Without `regress` each draw is its donor's value but for a small move: conditions choose donors.
     """
-    lesson = _Lesson(matrix[rows], variables, position, parents, rows, settings, seed)
-    return lesson.of_codes() if variables[position].is_nominal else lesson.of_number(leans)
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """What a link is learnt from: `known` are the `rows` of the matrix; else see `fit_link`."""
-
-    known: Matrix
-    variables: Sequence[Variable]
-    position: int
-    parents: Sequence[int]
-    rows: npt.NDArray[np.int64]
-    settings: LinkSettings
-    seed: int
-
-    def of_codes(self) -> Link:
-        """Return the link of a variable with levels."""
-        settings, n_levels = self.settings, self.variables[self.position].n_levels
-        codes = self.known[:, self.position].astype(np.int64)
-        labels = _level_labels(codes, n_levels, self.known, self.parents)
-        view = ParentView.of(self.known, self.variables, self.parents, labels, None)
-        tree, order = DonorTree.grow(
-            view.features(self.known), labels, codes, settings.min_leaf_labels, self.seed
+    known, variable = matrix[rows], variables[position]
+    if variable.is_nominal:
+        codes = known[:, position].astype(np.int64)
+        labels = _level_labels(codes, variable.n_levels, known, parents)
+        view = ParentView.from_parents(known, variables, parents, labels, None)
+        features, min_leaf = view.features(known), settings.min_leaf_labels
+        tree, order = DonorTree.grow(features, labels, codes, min_leaf, seed)
+        link = Link(
+            position, view, tree, codes[order].astype(np.int32), rows[order].astype("int32")
         )
-        return Link(
-            position=self.position,
-            view=view,
-            tree=tree,
-            donors=codes[order].astype(np.int32),
-            rows=self.rows[order].astype(np.int32),
-            weight=_weights(codes[order], tree, settings.temperature),
-        )
-
-    def of_number(self, leans: bool) -> Link:
-        """Return the link of a number, a day or a time of day."""
-        settings, variable = self.settings, self.variables[self.position]
-        target = self.known[:, self.position]
-        by_week = variable.part == "day" and variable.anchor is None
-        grain = NumberBins.of(target, settings.n_cells, variable.step, by_week=by_week)
-        codes = grain.codes(target) if len(target) else np.zeros(0, dtype=np.int64)
-        counts = np.bincount(codes, minlength=len(grain.values))
-        labels = quantile_bins(np.maximum(counts, 1), settings.n_bins)[0][codes]
-        numbers = [p for p in self.parents if not self.variables[p].is_nominal]
-        free = ~grain.atom[codes]
-        decimals = decimals_of(variable.step)
-        ties, tie = find_ties(self.known, target, numbers, free, decimals)
-        free = free & (tie < 0)
-        if ties:
-            labels = np.where(tie >= 0, labels.max() + 1 + tie, labels)
-            labels = np.unique(labels, return_inverse=True)[1]
-        view = ParentView.of(self.known, self.variables, self.parents, labels, target)
-        few = len(grain.values) <= settings.n_cells
-        features, places = view.features(self.known), codes
-        leaning, rng = None, np.random.default_rng(self.seed)
-        if leans and not by_week and not (ties and few):
-            leaning = find_leaning(features, target, grain, codes, free, few, rng)
-        if leaning is not None:
-            features, places = leaning.features(features, rng), leaning.places(codes)
-            labels = leaning.labels(labels, settings.n_bins)
-        least = settings.min_leaf_labels if few and leaning is None else settings.min_leaf
-        slack = _slack(len(target), least, few)
-        tree, order = DonorTree.grow(features, labels, places, least, self.seed, slack)
-        slopes = residuals = None
-        if leaning is not None:
-            residuals = leaning.residuals(tree, order, target, rng)
-        elif numbers and len(tree.parent) > 1:
-            donors = self.known[order], target[order], free[order]
-            slopes = LeafSlopes.of(*donors, tree.leaves, len(tree.parent), numbers)
-        return Link(
-            position=self.position,
-            view=view,
-            tree=tree,
-            donors=codes[order].astype(np.int32),
-            rows=self.rows[order].astype(np.int32),
-            grain=grain,
-            ties=ties,
-            tie=tie[order] if ties else tie[:0],
-            slopes=slopes,
-            residuals=residuals,
-            weight=_weights(labels[order], tree, settings.temperature),
-        )
+        return replace(link, weight=_temperature_weights(codes[order], tree, settings.temperature))
+    target, by_week = known[:, position], _is_free_day(variable)
+    bins = NumberBins.from_values(target, settings.n_cells, variable.step, by_week=by_week)
+    codes = bins.codes(target) if len(target) else np.zeros(0, dtype=np.int64)
+    counts = np.bincount(codes, minlength=len(bins.values))
+    labels = quantile_bins(np.maximum(counts, 1), settings.n_bins)[0][codes]
+    numbers = [p for p in parents if not variables[p].is_nominal]
+    free = ~bins.atom[codes]
+    ties, tie = find_ties(known, target, numbers, free, bins.decimals)
+    free = free & (tie < 0)
+    if ties:
+        labels = np.where(tie >= 0, labels.max() + 1 + tie, labels)
+        labels = np.unique(labels, return_inverse=True)[1]
+    view = ParentView.from_parents(known, variables, parents, labels, target)
+    has_few_values = len(bins.values) <= settings.n_cells
+    features, places, rng = view.features(known), codes, np.random.default_rng(seed)
+    regression = None
+    if regress and not by_week and not (ties and has_few_values):
+        regression = fit_expectation(features, target, bins, codes, free, has_few_values, rng)
+    if regression is not None:
+        features, places = regression.features(features, rng), regression.places(codes)
+        labels = regression.labels(labels, settings.n_bins)
+    is_coarse = has_few_values and regression is None
+    min_leaf = settings.min_leaf_labels if is_coarse else settings.min_leaf
+    slack = _pruning_slack(len(target), min_leaf, has_few_values)
+    tree, order = DonorTree.grow(features, labels, places, min_leaf, seed, slack)
+    slopes = residuals = None
+    if regression is not None:
+        residuals = regression.residuals(tree, order, target, rng)
+    elif numbers and len(tree.parent) > 1:
+        donors = known[order], target[order], free[order]
+        slopes = LeafSlopes.fit(*donors, tree.leaves, len(tree.parent), numbers)
+    return Link(
+        position=position,
+        view=view,
+        tree=tree,
+        donors=codes[order].astype(np.int32),
+        rows=rows[order].astype(np.int32),
+        bins=bins,
+        ties=ties,
+        tie=tie[order] if ties else tie[:0],
+        slopes=slopes,
+        residuals=residuals,
+        weight=_temperature_weights(labels[order], tree, settings.temperature),
+    )
 
 
-def _slack(n: int, min_leaf: int, few: bool) -> int | None:
-    """Return how many levels a number's tree may go beyond what other rows confirm; None for any.
-
-    `few` says that the number has few values, so that its leaves are large.
-    """
-    if n < _TOO_FEW_TO_JUDGE:
+def _pruning_slack(n: int, min_leaf: int, has_few_values: bool) -> int | None:
+    """Return how many levels a number's tree may go beyond useful splits; None for no pruning."""
+    if n < _MIN_PRUNED_ROWS:
         return None
-    if few:
+    if has_few_values:
         return _SLACK_OF_FEW
     return max(0, round(_SLACK_OF_40 + math.log2(40 / min_leaf)))
 
 
-def _weights(labels: Labels, tree: DonorTree, temperature: float) -> npt.NDArray[np.float32] | None:
+def _temperature_weights(
+    labels: Codes, tree: DonorTree, temperature: float
+) -> npt.NDArray[np.float32] | None:
     """Return donor weights that raise each label's share in its leaf to the power 1 / temperature."""
     if temperature == 1.0:
         return None
@@ -359,12 +404,12 @@ def _weights(labels: Labels, tree: DonorTree, temperature: float) -> npt.NDArray
     return np.asarray(np.exp(np.maximum(power - heaviest[leaves], -60.0)), dtype=np.float32)
 
 
-def _level_labels(codes: Labels, n_levels: int, known: Matrix, parents: Sequence[int]) -> Labels:
-    """Return labels for the tree: frequent levels keep their own, rare ones share 16 by likeness."""
+def _level_labels(codes: Codes, n_levels: int, known: Matrix, parents: Sequence[int]) -> Codes:
+    """Return labels for the tree: frequent levels keep their own, similar rare ones share one."""
     counts = np.bincount(codes, minlength=n_levels)
-    if n_levels <= _MOST_OWN_LABELS + _SHARED_LABELS:
+    if n_levels <= _MAX_OWN_LABELS + _SHARED_LABELS:
         return codes
-    frequent = np.sort(np.argsort(-counts, kind="stable")[:_MOST_OWN_LABELS])
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:_MAX_OWN_LABELS])
     label = np.full(n_levels, -1)
     label[frequent] = np.arange(len(frequent))
     rare = np.flatnonzero(label < 0)
@@ -373,7 +418,7 @@ def _level_labels(codes: Labels, n_levels: int, known: Matrix, parents: Sequence
         standard = known[:, list(parents)] - known[:, list(parents)].mean(0)
         standard /= np.maximum(standard.std(0), 1e-12)
         sums = np.column_stack([np.bincount(codes, s, n_levels) for s in standard.T])
-        means = sums / (counts[:, None] + 5)
+        means = sums / (counts[:, None] + _PSEUDO_ROWS)
         _, axes = np.linalg.eigh((means * counts[:, None]).T @ means)
         place = np.round(means @ axes[:, -1], 9)
     ordered = rare[np.argsort(place[rare], kind="stable")]

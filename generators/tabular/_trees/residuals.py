@@ -1,4 +1,4 @@
-"""Numbers as what is expected of them, plus what a donor of the same leaf had beyond that."""
+"""Numbers as an expected value plus a donor's residual, by a forest or by a slope in a leaf."""
 
 from __future__ import annotations
 
@@ -11,155 +11,138 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .rounding import NumberBins
-from .table import Matrix
-from .tree import ROWS_AT_ONCE, DonorTree, Features, FlatTree, Nodes, RoutingBuffer, route
+from .numbers import NumberBins
+from .table import Mask, Matrix
+from .tree import ROWS_AT_ONCE, Codes, DonorTree, Features, FlatTree, Nodes, RoutingBuffer
 
-Floats = npt.NDArray[np.float64]
-
-_FOLDS, _ROUNDS = 3, 6
-_MIN_LEAF = 3
-_PROBE_ROWS, _MOST_ROWS = 3_000, 40_000
-_LEAST_STRETCH, _MOST_STRETCH = 0.5, 2.0
-_LEAST_CALM = 0.2
+_FOLDS, _ROUNDS = 3, 6  # 18 trees, a third of them unfitted on any row; fewer: less fidelity
+_MIN_LEAF = 3  # rows; larger leaves of the forest cost fidelity and gain no privacy (decision 0011)
+_PROBE_ROWS, _MAX_ROWS = 3_000, 40_000  # bound the cost: probe first, then fit on so many at most
+_PROBE_SHARE = 0.8  # of the R² that is required: the probe has fewer rows, so it explains less
+# Bounds of the factor on the expectation: a slope of few rows is noisy.
+_MIN_STRETCH, _MAX_STRETCH = 0.5, 2.0
+_MIN_RESIDUAL_SCALE = 0.2  # smaller estimates are noise where nearly everything is explained
 
 
 @dataclass(frozen=True)
 class Expectation:
     """The mean of a forest of extremely randomised trees.
 
-    Parameters
-    ----------
-    feature, threshold, children : numpy.ndarray
-        Nodes of all trees, as in `DonorTree`, shapes (m,), (m,) and (m, 2).
-    mean : numpy.ndarray
-        What each node adds to the expectation: its mean, stretched against the pull of leaves
-        towards the middle, or shrunk where it follows noise. Shape (m,).
-    roots : numpy.ndarray
-        First node of each tree, shape (t,).
-
     References
     ----------
     Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.
     """
 
-    feature: Nodes
+    feature: Nodes  # nodes of all trees as in `DonorTree`, shapes (m,), (m,) and (m, 2)
     threshold: Features
     children: Nodes
+    # What each node adds, (m,): its mean, stretched against the pull of leaves to the middle or
+    # shrunk where it follows noise.
     mean: npt.NDArray[np.float32]
-    roots: Nodes
+    roots: Nodes  # first node of each tree, (t,)
 
     @classmethod
     def fit(
-        cls, features: Features, number: Floats, least_r2: float, rng: np.random.Generator
+        cls, features: Features, number: Matrix, min_r2: float, rng: np.random.Generator
     ) -> FittedExpectation | None:
-        """Return the forest, and what its trees expect of the rows they have not seen.
+        """Return the forest and its out-of-fold predictions; None where it explains too little.
 
-        Each of 6 rounds cuts the rows into thirds and grows a tree on every two of them, so each
-        row is unseen by a third of all trees. None where those explain less than `least_r2` of the
-        number's variance, or less than four fifths of that judging by 3,000 rows. Of more than
-        40,000 rows, so many drawn at random are cut; all others are unseen.
+        Each of 6 rounds divides the rows into thirds and grows a tree on every two of them, so each
+        row is out of fold for a third of all trees. None where those explain less than `min_r2` of
+        the number's variance, or less than four fifths of that on 3,000 rows. Of more than 40,000
+        rows, so many are drawn for the forest.
         """
         n = len(number)
         if n > 2 * _PROBE_ROWS:
             probe = np.sort(rng.choice(n, _PROBE_ROWS, replace=False))
-            if _grown(features[probe], number[probe], 0.8 * least_r2, 2, rng) is None:
+            if _grow(features[probe], number[probe], _PROBE_SHARE * min_r2, 2, rng) is None:
                 return None
-        if n <= _MOST_ROWS:
-            return _grown(features, number, least_r2, _ROUNDS, rng)
-        rows = np.sort(rng.choice(n, _MOST_ROWS, replace=False))
-        found = _grown(np.asfortranarray(features[rows]), number[rows], least_r2, _ROUNDS, rng)
+        if n <= _MAX_ROWS:
+            return _grow(features, number, min_r2, _ROUNDS, rng)
+        rows = np.sort(rng.choice(n, _MAX_ROWS, replace=False))
+        found = _grow(np.asfortranarray(features[rows]), number[rows], min_r2, _ROUNDS, rng)
         if found is None:
             return None
-        unseen = found.expectation.with_others(found.unseen, rows, features, rng)
-        return found._replace(unseen=unseen)
+        out_of_fold = found.expectation.with_others(found.out_of_fold, rows, features, rng)
+        return found._replace(out_of_fold=out_of_fold)
 
-    def expected(self, features: Features) -> Floats:
+    def predict(self, features: Features) -> Matrix:
         """Return the mean over all trees in each row, shape (n,)."""
         total = np.zeros(len(features))
-        desk = RoutingBuffer(min(len(features), ROWS_AT_ONCE))
+        buffer = RoutingBuffer(min(len(features), ROWS_AT_ONCE))
         for first in range(0, len(features), ROWS_AT_ONCE):
             block = slice(first, first + ROWS_AT_ONCE)
             some = np.asfortranarray(features[block])
-            for ways, mean in self._trees:
-                total[block] += mean[ways.leaves(some, desk)]
+            for tree, mean in self._trees:
+                total[block] += mean[tree.route_block(some, buffer)]
         return total / len(self.roots)
 
     def with_others(
-        self,
-        unseen: Floats,
-        rows: npt.NDArray[np.int64],
-        features: Features,
-        rng: np.random.Generator,
-    ) -> Floats:
-        """Return what is expected of all rows if `unseen` is of some, shape (n,).
+        self, out_of_fold: Matrix, rows: Codes, features: Features, rng: np.random.Generator
+    ) -> Matrix:
+        """Return predictions for all rows, given the out-of-fold ones of some, shape (n,).
 
-        Of the others it is the mean over one tree of each round, drawn for each row: as many trees
-        as have not seen a row they were grown beside.
+        Those of the others are the mean over one tree of each round, drawn for each row: as many
+        trees as are out of fold for a fitted row.
         """
         all_rows = np.zeros(len(features))
-        all_rows[rows] = unseen
+        all_rows[rows] = out_of_fold
         others = np.setdiff1d(np.arange(len(features)), rows, assume_unique=True)
         n_rounds = len(self.roots) // _FOLDS
         for first in range(0, n_rounds * _FOLDS, _FOLDS):
             fold = rng.integers(0, _FOLDS, len(others))
             for k in range(_FOLDS):
                 own = others[fold == k]
-                ways, mean = self._trees[first + k]
-                all_rows[own] += mean[route(features[own], ways)] / n_rounds
+                tree, mean = self._trees[first + k]
+                all_rows[own] += mean[tree.route(features[own])] / n_rounds
         return all_rows
 
     @cached_property
     def _trees(self) -> tuple[tuple[FlatTree, npt.NDArray[np.float32]], ...]:
-        """The ways down each tree, and what its nodes add."""
         trees = []
         for first, end in pairwise([*self.roots.tolist(), len(self.mean)]):
             nodes = slice(first, end)
             children = self.children[nodes] - np.int32(first)
-            ways = FlatTree.of(self.feature[nodes], self.threshold[nodes], children)
-            trees.append((ways, self.mean[nodes]))
+            flat = FlatTree.from_nodes(self.feature[nodes], self.threshold[nodes], children)
+            trees.append((flat, self.mean[nodes]))
         return tuple(trees)
 
 
 class FittedExpectation(NamedTuple):
-    """A forest; what its trees expect of rows they have not seen, shape (n,); and `calm`.
-
-    A rest beyond the mean of all trees is smaller by that factor than one beyond the third of the
-    trees that has not seen a row: 0.2 to 1.
-    """
+    """A forest with its predictions for rows that its trees were not fitted on."""
 
     expectation: Expectation
-    unseen: Floats
-    calm: float
+    out_of_fold: Matrix  # shape (n,)
+    # Residual of the mean of all trees divided by that of the third that is out of fold, 0.2 to 1.
+    residual_scale: float
 
 
-def _grown(
-    features: Features, number: Floats, least_r2: float, rounds: int, rng: np.random.Generator
+def _grow(
+    features: Features, number: Matrix, min_r2: float, rounds: int, rng: np.random.Generator
 ) -> FittedExpectation | None:
     from sklearn.tree import ExtraTreeRegressor
 
     n = len(number)
-    unseen, squares = np.zeros(n), np.zeros(n)
+    predicted, squares = np.zeros(n), np.zeros(n)
     trees, means = [], []
     for _ in range(rounds):
         fold = rng.permutation(n) % _FOLDS
         for k in range(_FOLDS):
-            seen, out = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            grown = ExtraTreeRegressor(
-                min_samples_leaf=_MIN_LEAF,
-                max_features=1.0,
-                random_state=int(rng.integers(2**31 - 1)),
-            ).fit(features[seen], number[seen], check_input=False)
-            told = grown.tree_.predict(features[out])[:, 0]
-            unseen[out] += told
-            squares[out] += told**2
-            trees.append(DonorTree.of_sklearn(grown.tree_))
-            means.append(grown.tree_.value[:, 0, 0].astype(np.float32))
-    unseen /= rounds
-    noise = float(np.mean(squares / rounds - unseen**2)) / (rounds - 1)
-    own, whole, calm = _stretches(number, unseen, noise * (1 - 1 / _FOLDS))
-    unseen *= own
-    if np.mean((number - unseen) ** 2) > (1 - least_r2) * np.var(number):
+            train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            seed = int(rng.integers(2**31 - 1))
+            model = ExtraTreeRegressor(
+                min_samples_leaf=_MIN_LEAF, max_features=1.0, random_state=seed
+            ).fit(features[train], number[train], check_input=False)
+            forecast = model.tree_.predict(features[test])[:, 0]
+            predicted[test] += forecast
+            squares[test] += forecast**2
+            trees.append(DonorTree.from_sklearn(model.tree_))
+            means.append(model.tree_.value[:, 0, 0].astype(np.float32))
+    predicted /= rounds
+    noise = float(np.mean(squares / rounds - predicted**2)) / (rounds - 1)
+    own, whole, residual_scale = _stretches(number, predicted, noise * (1 - 1 / _FOLDS))
+    predicted *= own
+    if np.mean((number - predicted) ** 2) > (1 - min_r2) * np.var(number):
         return None
     roots = np.cumsum([0, *(len(mean) for mean in means)])[:-1].astype(np.int32)
     forest = Expectation(
@@ -169,91 +152,73 @@ def _grown(
         np.concatenate(means) * np.float32(whole),
         roots,
     )
-    return FittedExpectation(forest, unseen, calm)
+    return FittedExpectation(forest, predicted, residual_scale)
 
 
-def _stretches(number: Floats, unseen: Floats, excess: float) -> tuple[float, float, float]:
-    """Return what to multiply by: means of unseen trees, means of all trees, and rests beyond these.
+def _stretches(number: Matrix, predicted: Matrix, excess: float) -> tuple[float, float, float]:
+    """Return factors of out-of-fold means, of means of all trees, and of residuals beyond these.
 
-    The first two are slopes of the regression of the number on either mean. All trees are thrice as
-    many as unseen ones, so their mean has less noise: its variance is smaller by `excess`.
+    The first two are slopes of the regression of the number on either mean. All trees are three
+    times as many as those out of fold, so the variance of their mean is smaller by `excess`.
     """
-    centred = unseen - unseen.mean()
+    centred = predicted - predicted.mean()
     product, spread = float(centred @ number) / len(number), float(centred @ centred) / len(number)
     less = max(spread - excess, spread / 4, 1e-12)
-    own, whole = np.clip(
-        [product / max(spread, 1e-12), product / less], _LEAST_STRETCH, _MOST_STRETCH
-    )
-    rest, calmer = (
+    slopes = [product / max(spread, 1e-12), product / less]
+    own, whole = np.clip(slopes, _MIN_STRETCH, _MAX_STRETCH)
+    rest, rest_of_all = (
         float(np.var(number)) - 2 * slope * product + slope**2 * variance
         for slope, variance in ((own, spread), (whole, less))
     )
-    calm = float(np.sqrt(np.clip(calmer / max(rest, 1e-12), _LEAST_CALM**2, 1.0)))
-    return float(own), float(whole), calm
+    share = np.clip(rest_of_all / max(rest, 1e-12), _MIN_RESIDUAL_SCALE**2, 1.0)
+    return float(own), float(whole), float(np.sqrt(share))
 
 
-Codes = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-
-_LEAST_ROWS = 1_000
-_LEAST_VALUES = 33
-_LEAST_FRACTION = 0.9
-_LEAST_R2, _LEAST_R2_OF_STEPS = 0.1, 0.5
-_NEIGHBOURS = 5
-_SPIKE, _SPIKE_FRACTION = 3.0, 0.01
+# Rows that an expectation is fitted on, at least. Fewer give a forest that follows noise, and a trial
+# with fewer gives quantiles that are too noisy to map to.
+_MIN_EXPECTED_ROWS = 1_000
+_MIN_VALUES = 33  # of a number in steps: fewer are better drawn by their own shares
+# Share of rows that are no spike, atom or tie: on Default, whose payments are mixtures of zeros and
+# exact bills, a forest for every number raised the detector AUC to .60 (decision 0011).
+_MIN_FRACTION = 0.9
+# R² that an expectation must reach; in steps more, since donors have exact shares there.
+_MIN_R2, _MIN_R2_OF_STEPS = 0.1, 0.5
+_NEIGHBORS = 5  # values on either side of a spike that it is compared with
+_SPIKE, _SPIKE_FRACTION = 3.0, 0.01  # times their median, and share of all rows, of a spike
 
 
 @dataclass(frozen=True)
-class Residuals:
-    """How a number leans on a forest's expectation of it.
+class ResidualModel:
+    """A number drawn as the expectation of a forest plus the residual of a donor.
 
-    Numbers become normal scores of their ranks; a draw is the expected score in its row plus the
-    rest that its donor's score had beyond what trees expected that had not seen the donor. Scores
-    become numbers again so that rows like those learnt from have the distribution of these.
-
-    Parameters
-    ----------
-    expectation : Expectation
-        The forest of the scores.
-    rest : numpy.ndarray
-        Rest of each donor, NaN for donors that are drawn as they are, shape (n,).
-    edges, values : numpy.ndarray
-        Ascending scores, and the numbers there. With as many edges as values numbers between two
-        are interpolated, otherwise edges part the values.
+    Numbers become normal scores of their ranks. A draw is the expected score of its row plus the
+    residual that its donor's score had beyond trees not fitted on the donor. Scores become numbers
+    again so that rows like those of the train set have the distribution of these.
     """
 
     expectation: Expectation
-    rest: npt.NDArray[np.float32]
-    edges: Floats
-    values: Floats
+    rest: npt.NDArray[np.float32]  # residual of each donor, NaN for donors drawn as they are, (n,)
+    # Ascending scores, and the numbers there. With as many edges as values numbers between two are
+    # interpolated, otherwise edges separate the values.
+    edges: Matrix
+    values: Matrix
 
-    def scores(self, expected: Floats, donors: Codes) -> Floats:
-        """Return the scores of rows with these donors, NaN where a donor does not lean, shape (n,)."""
+    def scores(self, expected: Matrix, donors: Codes) -> Matrix:
+        """Return the scores of rows with these donors, NaN for donors drawn as they are, (n,)."""
         return np.asarray(expected + self.rest[donors])
 
-    def drawn(self, scores: Floats) -> Floats:
-        """Return the numbers at the scores, shape (n,).
-
-        NaN where the score is NaN or outside the range of interpolation.
-        """
+    def numbers(self, scores: Matrix) -> Matrix:
+        """Return the numbers at the scores, (n,); NaN for a score of NaN or out of range."""
         if len(self.edges) < len(self.values):
             found = self.values[np.searchsorted(self.edges, scores, side="right")]
             return np.where(np.isnan(scores), np.nan, found)
         inside = (scores >= self.edges[0]) & (scores <= self.edges[-1])
         return np.where(inside, np.interp(scores, self.edges, self.values), np.nan)
 
-    def matched(self, scores: Floats, real: Floats) -> Residuals:
-        """Return the same with edges by which rows with these scores get the numbers' distribution.
-
-        Parameters
-        ----------
-        scores : numpy.ndarray
-            Scores that are drawn, NaN for rows that do not lean, shape (n,).
-        real : numpy.ndarray
-            The numbers learnt from, shape (k,).
-        """
+    def matched(self, scores: Matrix, real: Matrix) -> ResidualModel:
+        """Return the model that maps drawn scores, (n,), to the distribution of `real`, (k,)."""
         scores, n = scores[~np.isnan(scores)], len(self.values)
-        if len(scores) < _LEAST_ROWS:
+        if len(scores) < _MIN_EXPECTED_ROWS:
             return self
         below = (np.arange(n) + 0.5) / n
         if len(self.edges) < n:  # in steps: spikes are not among the values
@@ -261,145 +226,117 @@ class Residuals:
             below = np.searchsorted(known, self.values[1:]) / len(known)
         return replace(self, edges=quantiles(scores, below))
 
-    def hoped(self, features: Features) -> Floats:
-        """Return the expected number in each row, as if none were a spike, an atom or a tie.
-
-        It is the mean over the deciles of the rest.
-        """
-        scores = self.expectation.expected(features)
+    def mean_numbers(self, features: Features) -> Matrix:
+        """Return the expected number in each row: the mean over the deciles of the residual."""
+        scores = self.expectation.predict(features)
         deciles = np.nanquantile(self.rest, np.linspace(0.05, 0.95, 10))
         bounded = np.clip(scores[:, None] + deciles, self.edges[0], self.edges[-1])
-        return np.asarray(self.drawn(bounded.ravel()).reshape(bounded.shape).mean(1))
+        return np.asarray(self.numbers(bounded.ravel()).reshape(bounded.shape).mean(1))
 
 
 @dataclass(frozen=True)
 class ExpectationRegression:
-    """Rows of a number that lean on an expectation, while its tree is being grown.
+    """The rows of a number with a fitted expectation, while the number's tree is grown."""
 
-    Parameters
-    ----------
-    rows : numpy.ndarray
-        Positions of the rows, shape (k,).
-    expectation : Expectation
-        The forest.
-    unseen, rest : numpy.ndarray
-        What trees that have not seen a row expect of it, and its score beyond that, shape (k,).
-    calm : float
-        By how much rests beyond all trees are smaller.
-    in_steps : bool
-        Whether only values that were seen are drawn: a number with few of them.
-    """
-
-    rows: Codes
-    expectation: Expectation
-    unseen: Floats
-    rest: Floats
-    calm: float
-    in_steps: bool
+    rows: Codes  # positions of the rows, shape (k,)
+    fitted: FittedExpectation
+    rest: Matrix  # score of each row beyond its out-of-fold prediction, (k,)
+    in_steps: bool  # only values of the train set are drawn: a number with few of them
 
     def features(self, plain: Features, rng: np.random.Generator) -> Features:
         """Return the features with the expectation as one more, shape (n, f + 1).
 
-        Rows that do not lean get the mean of as many trees as those that do, or the tree of the
-        chain would know them by how exact their expectation is.
+        Rows outside `rows` get the mean of as many trees as those inside, or the tree of the chain
+        would separate them by how exact their expectation is.
         """
-        expected = self.expectation.with_others(self.unseen, self.rows, plain, rng)
-        return with_expected(plain, expected)
+        fitted = self.fitted
+        expected = fitted.expectation.with_others(fitted.out_of_fold, self.rows, plain, rng)
+        return append_expectation(plain, expected)
 
     def labels(self, labels: Codes, n_bins: int) -> Codes:
-        """Return labels in which leaning rows are told apart by quantiles of their rest."""
-        made = labels + n_bins
-        made[self.rows] = self._ranks() * n_bins // len(self.rows)
-        return np.unique(made, return_inverse=True)[1]
+        """Return labels in which `rows` are divided by quantiles of their residual."""
+        labels = labels + n_bins
+        labels[self.rows] = self._ranks() * n_bins // len(self.rows)
+        return np.unique(labels, return_inverse=True)[1]
 
     def places(self, codes: Codes) -> Codes:
-        """Return where rows stand inside their leaf: leaning ones after the others, by their rest."""
-        made = codes.copy()
-        made[self.rows] = codes.max() + 1 + self._ranks()
-        return made
+        """Return the order of rows inside their leaf: `rows` after the others, by residual."""
+        places = codes.copy()
+        places[self.rows] = codes.max() + 1 + self._ranks()
+        return places
 
     def residuals(
-        self, tree: DonorTree, order: Codes, target: Floats, rng: np.random.Generator
-    ) -> Residuals:
-        """Return the residuals of donors, which are the rows in `order`."""
+        self, tree: DonorTree, order: Codes, target: Matrix, rng: np.random.Generator
+    ) -> ResidualModel:
+        """Return the residual model of donors, which are the rows in `order`."""
         leaf = np.empty(len(target), dtype=np.int64)
         leaf[order] = tree.leaves
         own = leaf[self.rows]
-        dealt = np.lexsort((rng.random(len(own)), own))
-        again = np.empty(len(own))
-        again[np.argsort(own, kind="stable")] = self.rest[dealt]
-        # Scores of rows that get the rest of another row of their leaf.
-        scores, values = np.sort(self.unseen + again), np.sort(target[self.rows])
+        shuffled = np.lexsort((rng.random(len(own)), own))
+        swapped = np.empty(len(own))
+        swapped[np.argsort(own, kind="stable")] = self.rest[shuffled]
+        # Scores of rows that get the residual of another row of their leaf.
+        scores = np.sort(self.fitted.out_of_fold + swapped)
+        values = np.sort(target[self.rows])
         if self.in_steps:
             values, counts = np.unique(values, return_counts=True)
             scores = quantiles(scores, np.cumsum(counts)[:-1] / counts.sum())
         rest = np.full(len(target), np.nan, dtype=np.float32)
-        rest[self.rows] = self.rest * self.calm
-        return Residuals(self.expectation, rest[order], scores, values)
+        rest[self.rows] = self.rest * self.fitted.residual_scale
+        return ResidualModel(self.fitted.expectation, rest[order], scores, values)
 
     def _ranks(self) -> Codes:
         return np.argsort(np.argsort(self.rest, kind="stable"), kind="stable")
 
 
-def find_leaning(
+def fit_expectation(
     features: Features,
-    target: Floats,
-    grain: NumberBins,
+    target: Matrix,
+    bins: NumberBins,
     codes: Codes,
     free: Mask,
     in_steps: bool,
     rng: np.random.Generator,
 ) -> ExpectationRegression | None:
-    """Return how a number leans on its parents, or None where it does not.
+    """Return the regression of a number on the forest's expectation; None where it is of no use.
 
-    It does where nine tenths of its rows are no spikes, atoms or ties: a mixture of such has no
-    mean worth expecting. And where there are parents that explain a tenth of it; half, if it has few
-    values, whose donors otherwise come with exact shares.
-
-    Parameters
-    ----------
-    features, target, grain, codes : numpy.ndarray, Grain
-        What its tree looks at, the number, its grain and the code of each row.
-    free : numpy.ndarray
-        Rows whose number is neither an atom nor tied, shape (n,).
-    in_steps : bool
-        Whether it has so few values that each is an atom; then only spikes among them stand apart.
-    rng : numpy.random.Generator
-        The only source of randomness.
+    It is of use where nine tenths of the rows are no spikes, atoms or ties (a mixture of these is
+    not described by its mean) and the parents explain a tenth of the variance; half of it, if the
+    number has few values. `codes` are the positions of the rows in `bins`, `free` the rows that are
+    neither an atom nor tied; `in_steps` says that each value is an atom, so only spikes count.
     """
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
     if in_steps:
-        if len(grain.values) < _LEAST_VALUES:
+        if len(bins.values) < _MIN_VALUES:
             return None
-        counts = np.bincount(codes, minlength=len(grain.values))
+        counts = np.bincount(codes, minlength=len(bins.values))
         free = ~_spikes(counts)[codes]
     rows = np.flatnonzero(free)
-    if len(rows) < max(_LEAST_ROWS, _LEAST_FRACTION * len(target)) or not features.shape[1]:
+    min_rows = max(_MIN_EXPECTED_ROWS, _MIN_FRACTION * len(target))
+    if len(rows) < min_rows or not features.shape[1]:
         return None
     scores = ndtri((rankdata(target[rows]) - 0.5) / len(rows))
-    found = Expectation.fit(
-        features[rows], scores, _LEAST_R2_OF_STEPS if in_steps else _LEAST_R2, rng
-    )
-    if found is None:
+    min_r2 = _MIN_R2_OF_STEPS if in_steps else _MIN_R2
+    fitted = Expectation.fit(features[rows], scores, min_r2, rng)
+    if fitted is None:
         return None
-    expectation, unseen, calm = found
-    return ExpectationRegression(rows, expectation, unseen, scores - unseen, calm, in_steps)
+    return ExpectationRegression(rows, fitted, scores - fitted.out_of_fold, in_steps)
 
 
-def with_expected(features: Features, expected: Floats) -> Features:
-    """Return the features with one more column, feature by feature in memory, shape (n, f + 1)."""
-    made = np.empty((len(features), features.shape[1] + 1), dtype=np.float32, order="F")
-    made[:, :-1] = features
-    made[:, -1] = expected
-    return made
+def append_expectation(features: Features, expected: Matrix) -> Features:
+    """Return the features with one more column, in Fortran order, shape (n, f + 1)."""
+    wide = np.empty((len(features), features.shape[1] + 1), dtype=np.float32, order="F")
+    wide[:, :-1] = features
+    wide[:, -1] = expected
+    return wide
 
 
-def quantiles(values: Floats, at: Floats) -> Floats:
+def quantiles(values: Matrix, at: Matrix) -> Matrix:
     """Return the quantiles of values, shape of `at`: exactly numpy's, many times faster for many.
 
-    numpy looks for each quantile's neighbours apart; sorted once, the values hold all of them.
+    numpy partitions for each quantile; sorted once, the values hold all of them.
 
     Examples
     --------
@@ -410,68 +347,50 @@ def quantiles(values: Floats, at: Floats) -> Floats:
     place = last * at
     below = np.minimum(place.astype(np.int64), last)
     low, high = ordered[below], ordered[np.minimum(below + 1, last)]
-    way, apart = place - below, high - low
+    part, width = place - below, high - low
     # From the nearer end, as numpy does, so that no rounding leads past either.
-    return np.asarray(np.where(way >= 0.5, high - apart * (1 - way), low + apart * way))
+    return np.asarray(np.where(part >= 0.5, high - width * (1 - part), low + width * part))
 
 
 def _spikes(counts: Codes) -> Mask:
-    """Return which values stand out: 1 % of the rows, and thrice the median of 10 values around."""
-    width = 2 * _NEIGHBOURS + 1
-    around = np.pad(counts, _NEIGHBOURS, mode="reflect")
+    """Return which values have 1 % of the rows and thrice the median of 10 values around."""
+    width = 2 * _NEIGHBORS + 1
+    around = np.pad(counts, _NEIGHBORS, mode="reflect")
     local = np.median(np.lib.stride_tricks.sliding_window_view(around, width), axis=1)
     return np.asarray((counts > _SPIKE * local) & (counts > _SPIKE_FRACTION * counts.sum()))
 
 
-_LEAST_R2_OF_SLOPE = 0.15
-_LEAST_ROWS_OF_SLOPE = 7
+_MIN_R2_OF_SLOPE = 0.15  # of the variance in the leaf: a weaker slope moves donors by noise
+_MIN_ROWS_OF_SLOPE = 7  # free rows of a leaf: a slope of fewer is chance
 
 
 @dataclass(frozen=True)
 class LeafSlopes:
-    """For each node of a tree, the one numeric parent that explains most, and its slope.
+    """For each node of a tree, the numeric parent that explains most, and its slope.
 
-    A slope is shrunk by what chance alone would explain, and is 0 where it explains less than
-    15 % of what is left inside the leaf.
-
-    Parameters
-    ----------
-    parent : numpy.ndarray
-        Variable that the node leans on, shape (m,).
-    slope : numpy.ndarray
-        Change of the number for a change of 1 of the parent, shape (m,).
-    low, high : numpy.ndarray
-        Range of the number in the leaf, shape (m,); outside it the donor is kept as it is.
-    rest : numpy.ndarray
-        What of each donor's number its parent does not explain, shape (n,).
+    A slope is shrunk by what chance alone would explain, and is 0 where it explains less than 15 %
+    of the variance inside the leaf.
     """
 
-    parent: Nodes
-    slope: Matrix
-    low: Matrix
+    parent: Nodes  # variable that the node's slope is on, shape (m,)
+    slope: Matrix  # change of the number for a change of 1 of the parent, (m,)
+    low: Matrix  # range of the number in the leaf, (m,); outside it the donor is kept as it is
     high: Matrix
-    rest: Matrix
+    rest: Matrix  # part of each donor's number that its parent does not explain, (n,)
 
     @classmethod
-    def of(
+    def fit(
         cls,
         matrix: Matrix,
         target: Matrix,
-        free: npt.NDArray[np.bool_],
+        free: Mask,
         leaves: Nodes,
         n_nodes: int,
         parents: Sequence[int],
     ) -> LeafSlopes | None:
-        """Return the slopes; None when no leaf has any.
+        """Return the slopes of donors, given variables, number and leaf; None if no leaf has any.
 
-        Parameters
-        ----------
-        matrix, target, free, leaves : numpy.ndarray
-            Variables, the number, whether it may lean (no atom, no tie), and the leaf: one a donor.
-        n_nodes : int
-            Nodes of the tree, m.
-        parents : sequence of int
-            Numeric variables drawn before.
+        `free` are donors that are neither atom nor tie; `parents` the numeric variables drawn before.
         """
         weight = free.astype(np.float64)
         rows = np.bincount(leaves, weight, n_nodes)
@@ -495,11 +414,10 @@ class LeafSlopes:
             slope[better] = product[better] / square[better]
         # The best of p parents explains something by chance: about 2 log p rows' worth.
         spare = np.maximum(rows - 2 - 2 * np.log(len(parents) + 1), 1)
-        honest = 1 - (1 - best_r2) * np.maximum(rows - 1, 0) / spare
-        kept = np.clip(honest / np.maximum(best_r2, 1e-12), 0, 1)
-        slope *= np.where(
-            (best_r2 >= _LEAST_R2_OF_SLOPE) & (rows >= _LEAST_ROWS_OF_SLOPE), kept, 0.0
-        )
+        adjusted = 1 - (1 - best_r2) * np.maximum(rows - 1, 0) / spare
+        kept = np.clip(adjusted / np.maximum(best_r2, 1e-12), 0, 1)
+        strong = (best_r2 >= _MIN_R2_OF_SLOPE) & (rows >= _MIN_ROWS_OF_SLOPE)
+        slope *= np.where(strong, kept, 0.0)
         if not slope.any():
             return None
         low, high = np.full(n_nodes, np.inf), np.full(n_nodes, -np.inf)
@@ -508,12 +426,11 @@ class LeafSlopes:
         rest = target - slope[leaves] * matrix[np.arange(len(target)), best[leaves]]
         return cls(best, slope, low, high, rest)
 
-    def lean(
-        self, values: Matrix, moved: Matrix, donors: npt.NDArray[np.int64], leaves: Nodes,
-        matrix: Matrix,
-    ) -> Matrix:  # fmt: skip
-        """Return the numbers of donors, `moved` in their bins, carried along to new parents."""
+    def shift(
+        self, values: Matrix, moved: Matrix, donors: Codes, leaves: Nodes, matrix: Matrix
+    ) -> Matrix:
+        """Return donors' numbers, `moved` in their bins, shifted along the slope to new parents."""
         at = matrix[np.arange(len(leaves)), self.parent[leaves]]
-        carried = self.rest[donors] + self.slope[leaves] * at + (moved - values)
-        fits = (self.slope[leaves] != 0) & (carried >= self.low[leaves])
-        return np.where(fits & (carried <= self.high[leaves]), carried, moved)
+        shifted = self.rest[donors] + self.slope[leaves] * at + (moved - values)
+        fits = (self.slope[leaves] != 0) & (shifted >= self.low[leaves])
+        return np.where(fits & (shifted <= self.high[leaves]), shifted, moved)

@@ -48,7 +48,7 @@ def faker_values(
         return _pool(provider, key, locale, calls, seed, subject)
     except ParameterError as error:
         raise ParameterError(
-            error.what, got=error.got, allowed=error.allowed, todo=error.todo, place=place
+            error.message, got=error.got, allowed=error.allowed, todo=error.todo, place=place
         ) from error.__cause__
 
 
@@ -80,7 +80,7 @@ def _faker(locale: str) -> Any:
         from faker import Faker
         from faker.config import AVAILABLE_LOCALES
     except ImportError as error:
-        raise MissingExtraError.of("faker", "text") from error
+        raise MissingExtraError.for_library("faker", "text") from error
     if locale not in AVAILABLE_LOCALES:
         raise ParameterError(
             f"Faker does not know the locale '{locale}'",

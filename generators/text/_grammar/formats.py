@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from math import prod
 
 from twinset.core.errors import ParameterError, Place
@@ -176,56 +175,41 @@ def number_writer(
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """Texts to choose from: a character class, or pieces that were joined."""
+class _Texts:
+    """Numbered texts: how many there are, and a function that writes text i."""
 
-    texts: Sequence[str]
-
-    @property
-    def size(self) -> int:
-        return len(self.texts)
-
-    def make(self, index: int) -> str:
-        return self.texts[index]
+    size: int
+    make: Callable[[int], str]
 
 
-@dataclass(frozen=True)
-class _Row:
-    """Parts one behind the other: text i is the i-th combination."""
+def _listed(texts: Sequence[str]) -> _Texts:
+    return _Texts(len(texts), texts.__getitem__)
 
-    parts: tuple[_TextList, ...]
 
-    @cached_property
-    def size(self) -> int:
-        return prod(part.size for part in self.parts)
+def _row(parts: Sequence[_Texts]) -> _Texts:
+    """Return parts one behind the other: text i is the i-th combination."""
 
-    def make(self, index: int) -> str:
+    def make(index: int) -> str:
         text = ""
-        for part in reversed(self.parts):
+        for part in reversed(parts):
             index, own = divmod(index, part.size)
             text = part.make(own) + text
         return text
 
+    return _Texts(prod(part.size for part in parts), make)
 
-@dataclass(frozen=True)
-class _Either:
-    """Alternatives: the texts of the first come before those of the second."""
 
-    parts: tuple[_TextList, ...]
+def _either(parts: Sequence[_Texts]) -> _Texts:
+    """Return alternatives: the texts of the first come before those of the second."""
 
-    @cached_property
-    def size(self) -> int:
-        return sum(part.size for part in self.parts)
-
-    def make(self, index: int) -> str:
-        for part in self.parts:
+    def make(index: int) -> str:
+        for part in parts:
             if index < part.size:
                 return part.make(index)
             index -= part.size
         raise IndexError(index)
 
-
-_TextList = _Listed | _Row | _Either
+    return _Texts(sum(part.size for part in parts), make)
 
 
 def read_pattern(
@@ -239,13 +223,14 @@ def read_pattern(
     >>> size, text_at(105)[0]
     (200, 'B-05')
     """
-    part = _PatternReader(pattern, subject, place).whole()
-    if not part.make(0):
+    parts = _PatternReader(pattern, subject, place).whole()
+    whole = _row(parts)
+    if not whole.make(0):
         raise ParameterError(
             f"the pattern of {subject} describes the empty text", got=repr(pattern), place=place
         )
-    row = _Row(tuple(_joined(part)))
-    return part.size, lambda index: (row.make(index), None)
+    make = _row(_joined(parts)).make
+    return whole.size, lambda index: (make(index), None)
 
 
 def mask_pattern(mask: str, letters: str) -> str:
@@ -260,35 +245,27 @@ def mask_pattern(mask: str, letters: str) -> str:
     return "".join(classes.get(sign, re.escape(sign)) for sign in mask)
 
 
-def _joined(part: _TextList) -> list[_TextList]:
+def _joined(parts: Sequence[_Texts]) -> list[_Texts]:
     """Return the parts of a row, neighbours joined to lists of at most 5,000 texts; numbers stay."""
-    joined: list[_TextList] = []
-    pending: list[_TextList] = []
+    joined: list[_Texts] = []
+    pending: list[_Texts] = []
 
     def close() -> None:
         if pending:
-            row = _Row(tuple(pending))
-            joined.append(_Listed(tuple(map(row.make, range(row.size)))))
+            row = _row(tuple(pending))
+            joined.append(_listed(tuple(map(row.make, range(row.size)))))
             pending.clear()
 
-    for one in _flat(part):
+    for one in parts:
         if one.size > _MAX_LISTED:
             close()
             joined.append(one)
             continue
-        if _Row((*pending, one)).size > _MAX_LISTED:
+        if prod(part.size for part in (*pending, one)) > _MAX_LISTED:
             close()
         pending.append(one)
     close()
     return joined
-
-
-def _flat(part: _TextList) -> Iterator[_TextList]:
-    if isinstance(part, _Row):
-        for inner in part.parts:
-            yield from _flat(inner)
-    else:
-        yield part
 
 
 class _PatternReader:
@@ -296,29 +273,30 @@ class _PatternReader:
         self.pattern, self.subject, self.place, self.at = pattern, subject, place, 0
         self.depth = 0
 
-    def whole(self) -> _TextList:
-        part = self.either()
+    def whole(self) -> list[_Texts]:
+        parts = self.either()
         if self.at < len(self.pattern):
             raise self.fault()
-        return part
+        return parts
 
-    def either(self) -> _TextList:
-        parts = [self.row()]
+    def either(self) -> list[_Texts]:
+        """Read alternatives; a single one is returned as its parts."""
+        rows = [self.row()]
         while self.pattern[self.at : self.at + 1] == "|":
             self.at += 1
-            parts.append(self.row())
-        return parts[0] if len(parts) == 1 else _Either(tuple(parts))
+            rows.append(self.row())
+        return rows[0] if len(rows) == 1 else [_either([_row(parts) for parts in rows])]
 
-    def row(self) -> _Row:
-        parts: list[_TextList] = []
+    def row(self) -> list[_Texts]:
+        parts: list[_Texts] = []
         while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
-            part = self.atom()
+            atom = self.atom()
             low, high = self.counts()
-            once = [_Row((part,) * n) for n in range(low, high + 1)]
-            parts.append(once[0] if len(once) == 1 else _Either(tuple(once)))
-        return _Row(tuple(parts))
+            repeats = [atom * n for n in range(low, high + 1)]
+            parts += repeats[0] if low == high else [_either([_row(own) for own in repeats])]
+        return parts
 
-    def atom(self) -> _TextList:
+    def atom(self) -> list[_Texts]:
         sign = self.pattern[self.at]
         self.at += 1
         if sign == "\\" and self.at < len(self.pattern):
@@ -326,23 +304,23 @@ class _PatternReader:
             named = self.pattern[self.at - 1]
             if named.isalnum() and named not in _CLASSES:
                 raise self.fault()
-            return _Listed(_CLASSES.get(named, named))
+            return [_listed(_CLASSES.get(named, named))]
         if sign == "[":
-            return self.signs()
+            return [self.signs()]
         if sign == "(":
             self.depth += 1
             if self.depth > _MAX_DEPTH:
                 raise self.fault()
-            part = self.either()
+            parts = self.either()
             if self.pattern[self.at : self.at + 1] != ")":
                 raise self.fault()
             self.at, self.depth = self.at + 1, self.depth - 1
-            return part
+            return parts
         if sign in "]{}?*+.^$\\":
             raise self.fault()
-        return _Listed(sign)
+        return [_listed(sign)]
 
-    def signs(self) -> _Listed:
+    def signs(self) -> _Texts:
         end = re.compile(r"((?:\\.|[^\\\]])+)\]").match(self.pattern, self.at)
         if end is None or end[1][0] == "^":
             raise self.fault()
@@ -356,7 +334,7 @@ class _PatternReader:
             if ord(low) > ord(high):
                 raise self.fault()
             found += "".join(map(chr, range(ord(low), ord(high) + 1)))
-        return _Listed("".join(dict.fromkeys(found)))
+        return _listed("".join(dict.fromkeys(found)))
 
     def counts(self) -> tuple[int, int]:
         found = re.compile(r"\{(\d+)(?:,(\d+))?\}|\?").match(self.pattern, self.at)

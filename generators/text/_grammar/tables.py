@@ -122,7 +122,7 @@ class BoundTable:
         if not self.asset and "weight" in rows.column_names:
             weights = self._weights(rows.column("weight").to_pylist())
             bounds = cumulated(weights) if len(set(weights)) > 1 else None
-        return Records(texts, ids, places, bounds)
+        return Records(places, bounds, texts, ids)
 
     def fault(self, problem: str, **facts: str) -> ParameterError:
         """Return an error at the place of the table."""

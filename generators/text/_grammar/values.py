@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import gcd
+from typing import Generic, Self, TypeVar
 
 from twinset.core.seeding import rng_for
 
+T = TypeVar("T")
 Entry = tuple[str, int, str | None, int]
 """A value: text, length in code points, canonical value if it differs, bucket."""
 Uniform = Callable[[], float]
@@ -47,22 +49,40 @@ def cumulated(weights: Sequence[float]) -> tuple[float, ...]:
     return (*(at / total for at in accumulate(weights[:-1])), 1.0)
 
 
-def _subset_bounds(
-    bounds: tuple[float, ...] | None, chosen: Sequence[int]
-) -> tuple[float, ...] | None:
-    """Return the cumulated shares of the chosen items, with the weights that they had."""
-    if bounds is None:
-        return None
-    steps = [b - a for a, b in zip((0.0, *bounds), bounds)]
-    return cumulated([steps[i] for i in chosen])
+@dataclass(frozen=True)
+class WeightedList(Generic[T]):
+    """Items to draw from; `bounds` are their cumulated weights, None for equal weights."""
+
+    entries: tuple[T, ...]
+    bounds: tuple[float, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.entries)
+
+    def draw(self, u: Uniform) -> T:
+        """Return a random item."""
+        if self.bounds is None:
+            return self.entries[int(u() * len(self.entries))]
+        return self.entries[bisect_right(self.bounds, u())]
+
+    def at(self, index: int) -> T:
+        """Return item `index`."""
+        return self.entries[index]
+
+    def subset(self, chosen: Sequence[int]) -> Self:
+        """Return the chosen items, with the weights that they had."""
+        bounds = self.bounds
+        if bounds is not None:
+            steps = [b - a for a, b in zip((0.0, *bounds), bounds)]
+            bounds = cumulated([steps[i] for i in chosen])
+        return replace(self, entries=tuple(self.entries[i] for i in chosen), bounds=bounds)
 
 
 @dataclass(frozen=True)
-class ValuePool:
-    """A list of values; `bounds` are their cumulated weights, None for equal weights."""
-
-    entries: tuple[Entry, ...]
-    bounds: tuple[float, ...] | None = None
+class ValuePool(WeightedList[Entry]):
+    """A list of values."""
 
     @classmethod
     def from_texts(
@@ -87,11 +107,6 @@ class ValuePool:
         return cls(entries, None if is_even else cumulated(weights or ()))
 
     @property
-    def size(self) -> int:
-        """Number of values."""
-        return len(self.entries)
-
-    @property
     def n_texts(self) -> int:
         """Number of distinct texts."""
         return len({entry[0] for entry in self.entries})
@@ -99,22 +114,6 @@ class ValuePool:
     def bucket_at(self, index: int) -> int:
         """Return the bucket of value `index`."""
         return self.entries[index][3]
-
-    def draw(self, u: Uniform) -> Entry:
-        """Return a random value."""
-        if self.bounds is None:
-            return self.entries[int(u() * len(self.entries))]
-        return self.entries[bisect_right(self.bounds, u())]
-
-    def at(self, index: int) -> Entry:
-        """Return value `index`."""
-        return self.entries[index]
-
-    def subset(self, chosen: Sequence[int]) -> ValuePool:
-        """Return the pool of the chosen values, with the weights that they had."""
-        return ValuePool(
-            tuple(self.entries[i] for i in chosen), _subset_bounds(self.bounds, chosen)
-        )
 
 
 @dataclass(frozen=True)
@@ -161,34 +160,11 @@ Source = ValuePool | ComputedValues
 
 
 @dataclass(frozen=True)
-class Records:
+class Records(WeightedList[int]):
     """Rows of a table, drawn whole: all columns of a text come from one of them."""
 
-    columns: Mapping[str, tuple[Entry, ...]]  # Column -> the value of each row
-    # Identifier of each row; without them texts do not report their row
-    ids: tuple[str, ...] | None
-    places: tuple[int, ...]  # Rows that may be drawn
-    bounds: tuple[float, ...] | None = None  # Cumulated weights of `places`; None for equal weights
-
-    @property
-    def size(self) -> int:
-        """Number of records."""
-        return len(self.places)
-
-    def draw(self, u: Uniform) -> int:
-        """Return the position of a random row."""
-        if self.bounds is None:
-            return self.places[int(u() * len(self.places))]
-        return self.places[bisect_right(self.bounds, u())]
-
-    def at(self, index: int) -> int:
-        """Return the position of record `index`."""
-        return self.places[index]
-
-    def subset(self, chosen: Sequence[int]) -> Records:
-        """Return the chosen records, with the weights that they had."""
-        places = tuple(self.places[i] for i in chosen)
-        return replace(self, places=places, bounds=_subset_bounds(self.bounds, chosen))
+    columns: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)  # Column -> its values
+    ids: tuple[str, ...] | None = None  # Of the rows; without them texts do not report their row
 
 
 @dataclass(frozen=True)
@@ -274,6 +250,6 @@ def buckets_of(source: Source | Records, n_all: int) -> Buckets | None:
         for i, entry in enumerate(source.entries):
             members[entry[3]].append(i)
     else:
-        for row in source.places:
+        for row in source.entries:
             members[bucket_of(row, n_all)].append(row)
     return Buckets(n, members.__getitem__)

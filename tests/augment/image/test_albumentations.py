@@ -74,14 +74,14 @@ def test_flip_moves_image_map_and_boxes_by_hand():
     assert out.records.column("site")[0].as_py() == "north"
 
 
-def test_an_object_that_leaves_the_frame_is_dropped():
+def test_an_object_that_leaves_the_edge_is_dropped():
     out = vary(dataset(1), [{"Affine": {"translate_px": {"x": (-4, -4), "y": (0, 0)}, "p": 1.0}}])
     (left,) = cell(out, "objects")
     assert (left["id"], left["box"]) == (300, [1, 4, 3, 6])
     assert left["visible_fraction"] == pytest.approx(1.0)
 
 
-def test_an_object_cut_by_the_frame_is_truncated_and_its_share_unknown():
+def test_an_object_cut_by_the_edge_is_truncated_and_its_share_unknown():
     out = vary(dataset(1), [{"Affine": {"translate_px": {"x": (2, 2), "y": (0, 0)}, "p": 1.0}}])
     first, second = cell(out, "objects")
     assert first["box"] == [2, 1, 5, 3]

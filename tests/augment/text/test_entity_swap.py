@@ -57,9 +57,8 @@ def test_two_texts_swap_their_values() -> None:
     assert second["_parents"] == ["r1", "r0"]
 
 
-@pytest.mark.parametrize(
-    ("text", "part", "new", "made"),
-    [
+def test_a_value_fits_its_place() -> None:
+    for text, part, new, made in [
         ("get a pizza", "pizza", "apple pie", "get an apple pie"),
         ("Get an orange", "orange", "pear", "Get a pear"),
         ("An owl.", "owl", "unicorn", "A unicorn."),
@@ -74,11 +73,9 @@ def test_two_texts_swap_their_values() -> None:
         ("SEE DUNE NOW", "DUNE", "The End", "SEE THE END NOW"),
         ("DUNE", "DUNE", "The End", "The End"),
         ("See dune now", "dune", "The End", "See The End now"),
-    ],
-)
-def test_a_value_fits_its_place(text: str, part: str, new: str, made: str) -> None:
-    (row,) = swapped(said((text, [(part, "x")])), lexicon={"x": [new]})
-    assert row["text"] == made
+    ]:
+        (row,) = swapped(said((text, [(part, "x")])), lexicon={"x": [new]})
+        assert row["text"] == made
 
 
 def test_articles_stay_on_request_and_inside_other_spans() -> None:
@@ -163,9 +160,8 @@ def test_canonical_values_go_with_their_text() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
+def test_settings_are_checked() -> None:
+    for settings, words in [
         ({"rate": 1.5}, "'rate' is out of its range; got 1.5; allowed: a number >= 0 and <= 1"),
         ({"lexicon_share": -1}, "'lexicon_share' is out of its range"),
         ({"labels": "city"}, "'labels' is no list"),
@@ -174,11 +170,9 @@ def test_canonical_values_go_with_their_text() -> None:
         ({"lexicon": {"c": "Rome"}}, "lexicon of 'c' is no list of values; got a text"),
         ({"lexicon": {"c": ["Rome", " "]}}, "lexicon of 'c' is no list of values; got a blank"),
         ({"lexicon": {"c": {"Rome": -1}}}, "weight in the lexicon of 'c'"),
-    ],
-)
-def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ParameterError, match=words):
-        EntitySwap(**settings)
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            EntitySwap(**settings)
 
 
 def test_bad_sets_are_refused() -> None:

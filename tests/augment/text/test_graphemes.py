@@ -1,10 +1,9 @@
-"""Clusters by hand, and by Unicode's own rules where they can be told from categories."""
+"""Clusters by hand, and by Unicode's own rules where they can be found from categories."""
 
 import unicodedata
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,9 +16,8 @@ def clusters(text: str) -> list[str]:
     return [text[a:b] for a, b in pairwise(at)]
 
 
-@pytest.mark.parametrize(
-    "whole",
-    [
+def test_what_is_one_character_stays_whole() -> None:
+    for whole in [
         "e\u0301",
         "e\u0301\u0323",
         "\r\n",
@@ -37,15 +35,12 @@ def clusters(text: str) -> list[str]:
         "ที่",
         "\u0600\u0661",
         "ｶﾞ",
-    ],
-)
-def test_what_is_one_character_stays_whole(whole: str) -> None:
-    assert clusters(f"a{whole}b") == ["a", whole, "b"]
+    ]:
+        assert clusters(f"a{whole}b") == ["a", whole, "b"]
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
+def test_where_texts_may_be_cut() -> None:
+    for text, parts in [
         ("🇩🇪🇫🇷🇺", ["🇩🇪", "🇫🇷", "🇺"]),
         ("a🇩🇪🇫", ["a", "🇩🇪", "🇫"]),
         ("각ᄀ", ["각", "ᄀ"]),
@@ -55,10 +50,8 @@ def test_what_is_one_character_stays_whole(whole: str) -> None:
         ("שלום", ["ש", "ל", "ו", "ם"]),
         ("", []),
         ("é", ["é"]),
-    ],
-)
-def test_where_texts_may_be_cut(text: str, parts: list[str]) -> None:
-    assert clusters(text) == parts
+    ]:
+        assert clusters(text) == parts
 
 
 @settings(max_examples=200, deadline=None)

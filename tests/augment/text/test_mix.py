@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from twinset.augment.text._seams import WordIndex
-from twinset.augment.text.mix import Mix
+from twinset.augment.text.mix import Mix, WordIndex
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import SPAN, Field, Schema
 from twinset.core.errors import FewRowsWarning, ParameterError
@@ -112,7 +111,7 @@ def test_texts_without_spans_known_meet_none_with_spans() -> None:
         assert int(row["_parents"][1][1:]) % 2 == k % 2
 
 
-def test_near_copies_are_refused_and_told_of() -> None:
+def test_near_copies_are_refused_and_reported_of() -> None:
     near = said(
         ("alpha beta gamma delta, one", "a", []),
         ("alpha beta gamma delta, two", "a", []),

@@ -29,7 +29,7 @@ def texts_of(templates: list[str | None], text: str = "please do send it") -> Da
     )
 
 
-def test_rows_of_a_template_take_turns_among_the_kinds_over_chunks() -> None:
+def test_rows_of_a_template_alternate_among_the_kinds_over_chunks() -> None:
     noise = Noise(**RARE, cover="template")
     account = noise.open_account()
     assert account is not None
@@ -65,16 +65,16 @@ def test_gaps_are_listed_with_their_reason() -> None:
     assert account is not None
     data = texts_of(["a", "a", "a", None], "zzz zzz")
     account.apply(data, account.draw(data, rng_for(1, "n")))
-    (told,) = account.notes()
+    (found,) = account.notes()
     # A row without a template has a single turn: the first kind's, which finds nothing.
-    came_by_rate = told.split(": ", 1)[1].split(" ")[0]
-    assert told.startswith(
+    came_by_rate = found.split(": ", 1)[1].split(" ")[0]
+    assert found.startswith(
         f"Pairs of 'template' and kind of noise: {came_by_rate} of 6 came together"
     )
-    assert "a with homophone, diacritics (nothing to change)" in told
-    assert "(none) with homophone (nothing to change)" in told
-    assert "(none) with diacritics" in told
-    assert "(too few rows)" in told
+    assert "a with homophone, diacritics (nothing to change)" in found
+    assert "(none) with homophone (nothing to change)" in found
+    assert "(none) with diacritics" in found
+    assert "(too few rows)" in found
 
 
 def test_without_synonyms_their_rate_counts_for_nothing() -> None:
@@ -100,7 +100,7 @@ def test_switched_off_it_changes_no_byte_and_promises_nothing() -> None:
     assert np.array_equal(seeds, np.random.default_rng(1).integers(0, 2**31 - 1, 20))
 
 
-def test_a_column_that_is_not_there_is_told() -> None:
+def test_a_column_that_is_not_there_is_reported() -> None:
     noise = Noise(cover="templat")
     with pytest.raises(SchemaError, match=r"got templat; allowed: text, template; .*'template'"):
         noise.draw(texts_of(["a"]), rng_for(0, "n"))

@@ -36,7 +36,7 @@ def mixed() -> Dataset:
 
 def test_decode_undoes_encode_for_every_kind_and_type() -> None:
     real = mixed()
-    encoding = TableEncoding.of(real)
+    encoding = TableEncoding.from_dataset(real)
     matrix = encoding.encode(real)
     assert np.isfinite(matrix).all()
     back = encoding.decode(matrix)
@@ -47,7 +47,7 @@ def test_decode_undoes_encode_for_every_kind_and_type() -> None:
 
 def test_matrix_by_hand() -> None:
     real = Dataset.from_arrow(pa.table({"n": [4, None, 8, 9], "c": ["b", "a", "b", None]}))
-    matrix = TableEncoding.of(real).encode(real)
+    matrix = TableEncoding.from_dataset(real).encode(real)
     # value, missing, code, missing; fills are the median 8 and the commonest code 1 ("b").
     expected = [[4, 0, 1, 0], [8, 1, 0, 0], [8, 0, 1, 0], [9, 0, 1, 1]]
     assert matrix.tolist() == expected
@@ -55,13 +55,13 @@ def test_matrix_by_hand() -> None:
 
 def test_values_are_put_on_their_grid_inside_the_range_seen() -> None:
     real = Dataset.from_arrow(pa.table({"price": [1.25, 3.5, 3.0], "n": [1, 5, 9]}))
-    back = TableEncoding.of(real).decode(np.array([[2.3449, 5.4], [99.0, -3.0]]))
+    back = TableEncoding.from_dataset(real).decode(np.array([[2.3449, 5.4], [99.0, -3.0]]))
     assert back.records.to_pylist() == [{"price": 2.34, "n": 5}, {"price": 3.5, "n": 1}]
 
 
 def test_whole_days_stay_whole_days() -> None:
     days = pa.array([datetime(2024, 1, 1), datetime(2024, 1, 9), None], pa.timestamp("us"))
-    encoding = TableEncoding.of(Dataset.from_arrow(pa.table({"d": days})))
+    encoding = TableEncoding.from_dataset(Dataset.from_arrow(pa.table({"d": days})))
     middle = np.array([[datetime(2024, 1, 4, 15, tzinfo=UTC).timestamp() * 1e6, 0.0]])
     assert encoding.decode(middle).records.column("d").to_pylist() == [datetime(2024, 1, 5)]
 
@@ -80,13 +80,13 @@ def test_rounding_at_random_keeps_the_mean_and_rounding_down_would_not() -> None
 
 def test_only_the_named_fields_are_decoded() -> None:
     real = mixed()
-    encoding = TableEncoding.of(real)
+    encoding = TableEncoding.from_dataset(real)
     some = encoding.decode(encoding.encode(real), names=["sex", "age"])
     assert some.records.to_pylist() == real.select(["sex", "age"]).records.to_pylist()
 
 
 def test_what_was_not_seen_is_refused_without_naming_it() -> None:
-    encoding = TableEncoding.of(Dataset.from_arrow(pa.table({"c": ["a", "b"] * 3})))
+    encoding = TableEncoding.from_dataset(Dataset.from_arrow(pa.table({"c": ["a", "b"] * 3})))
     with pytest.raises(DataError, match="labels that the train set did not have") as caught:
         encoding.encode(Dataset.from_arrow(pa.table({"c": ["secret", "a"] * 3})))
     assert "secret" not in str(caught.value)
@@ -97,4 +97,4 @@ def test_what_was_not_seen_is_refused_without_naming_it() -> None:
 def test_texts_cannot_be_encoded() -> None:
     schema = Schema((Field(name="note", kind="text"),))
     with pytest.raises(SchemaError, match="'note'"):
-        TableEncoding.of(Dataset.from_arrow(pa.table({"note": ["hello"]}), schema))
+        TableEncoding.from_dataset(Dataset.from_arrow(pa.table({"note": ["hello"]}), schema))

@@ -90,7 +90,7 @@ def test_the_walk_is_a_permutation(size: int, seed: int) -> None:
 
 
 def test_shape_by_hand() -> None:
-    shape = IdShape.of(["x1", "x2", "y3"])
+    shape = IdShape.from_ids(["x1", "x2", "y3"])
     assert shape.alphabets == ("abcdefghijklmnopqrstuvwxyz", "0123456789")
     assert shape.size == 260
     taken = shape.positions(pa.array(["a0", "b3", "b3", "B3", "b33"]))

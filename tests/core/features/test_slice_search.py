@@ -203,6 +203,6 @@ def test_slices_with_too_many_rows_do_not_crowd_out_those_with_too_few() -> None
     texts = np.array(list("uvwxy"))
     real = Dataset.from_arrow(pa.table({"a": texts[a], "b": texts[a]}))
     made = Dataset.from_arrow(pa.table({"a": texts[a], "b": texts[rng.permutation(a)]}))
-    found = search_slices(real, made, infer_factors(real), most=2)
+    found = search_slices(real, made, infer_factors(real), limit=2)
     assert sum(one.is_missing for one in found) == 2
     assert sum(not one.is_missing for one in found) == 2

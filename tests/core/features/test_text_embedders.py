@@ -152,13 +152,13 @@ def test_static_vectors_are_means_over_tokens() -> None:
 
 
 def test_names_of_texts_are_names() -> None:
-    assert str(EmbedderName.of("wordllama")) == "wordllama"
+    assert str(EmbedderName.parse("wordllama")) == "wordllama"
     assert hash_embedders(["minilm", "words"]) == [
         ("minilm", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
         ("words", ""),
     ]
     with pytest.raises(ParameterError, match=r"of texts: words, wordllama, minilm; did you mean"):
-        EmbedderName.of("wordlama")
+        EmbedderName.parse("wordlama")
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def mended(
     rules: Sequence[Rule], *rows: dict[str, Any], where: Where | None = None
 ) -> list[dict[str, Any]]:
     """Return what the rows hold after mending, in the columns that the rules name."""
-    held = keeper(*rules).hold(made(*rows), np.random.default_rng(0), where)
+    held = keeper(*rules).enforce(made(*rows), np.random.default_rng(0), where)
     names = dict.fromkeys(name for rule in rules for name in rule.columns)
     return held.dataset.records.select(list(names)).to_pylist()
 
@@ -174,7 +174,7 @@ def test_only_listed_combinations_are_moved_to() -> None:
 def test_missing_values_stay_missing_and_rows_that_hold_stay_as_they_are() -> None:
     rules = [SUM, Rule("order", ("start", "end")), Rule("dependency", ("city", "land"))]
     rows = made({"tax": None}, {"city": None, "land": "NO"}, {})
-    held = keeper(*rules).hold(rows, np.random.default_rng(0))
+    held = keeper(*rules).enforce(rows, np.random.default_rng(0))
     assert held.dataset.digest == rows.digest
     assert not held.moved.any()
 
@@ -196,14 +196,14 @@ def test_chained_and_overlapping_rules_settle() -> None:
         "land": rng.choice(["IT", "NO"], n), "code": rng.choice([39, 47], n),
     }  # fmt: skip
     rows = made(*[{k: v[i] for k, v in table.items()} for i in range(n)])
-    found = keeper(*rules).hold(rows, rng).dataset
+    found = keeper(*rules).enforce(rows, rng).dataset
     assert not any(violations(rule, found).any() for rule in rules)
 
 
 def test_the_same_stream_mends_alike() -> None:
     rules = keeper(Rule("one_hot", ("a", "b", "c")), SUM)
     rows = made(*[{"a": 0, "net": 1.1 * i} for i in range(50)])
-    one, other = (rules.hold(rows, np.random.default_rng(3)).dataset.digest for _ in range(2))
+    one, other = (rules.enforce(rows, np.random.default_rng(3)).dataset.digest for _ in range(2))
     assert one == other
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_moved_is_drawn_again_and_counted() -> None:
         asked.append(n)
         return made(*[{"units": 2 + i % 9} for i in range(n)])
 
-    held = keeper(rule).hold(
+    held = keeper(rule).enforce(
         made({"units": 1}, {"units": 9}), np.random.default_rng(0), None, redraw
     )
     assert [row["units"] > 5 for row in held.dataset.records.to_pylist()] == [True, True]
@@ -223,13 +223,13 @@ def test_what_cannot_be_moved_is_drawn_again_and_counted() -> None:
     assert held.redrawn.tolist() == [[True, False]]
     tally = RuleTally((rule,))
     tally.add(held)
-    assert tally.notes() == ("Rule predicate(units > 5) was mended; of 2 rows 1 drawn again.",)
+    assert tally.notes() == ("Rule predicate(units > 5) was repaired; of 2 rows 1 drawn again.",)
 
 
 def test_columns_are_borrowed_together_when_no_draw_will_do() -> None:
     rule = Rule("predicate", (), {"expression": "gross = net + tax"})
     wrong = made(*[{"net": 1.0 + i, "gross": 100.0} for i in range(5)])
-    held = keeper(rule).hold(wrong, np.random.default_rng(0), None, lambda n: wrong)
+    held = keeper(rule).enforce(wrong, np.random.default_rng(0), None, lambda n: wrong)
     assert not violations(rule, held.dataset).any()
     assert held.borrowed.all()
     # What the rule does not name is left as it was drawn.
@@ -243,7 +243,7 @@ def test_a_whole_real_row_is_never_handed_out() -> None:
     assert found is not None
     wrong = Dataset.from_arrow(pa.table({"x": [1.5], "y": [5.5]}), real.schema)
     with pytest.raises(RecipeError, match="no row can be made"):
-        found.hold(wrong, np.random.default_rng(0), None, lambda n: wrong)
+        found.enforce(wrong, np.random.default_rng(0), None, lambda n: wrong)
 
 
 def test_rules_that_contradict_one_another_are_named_and_end() -> None:
@@ -253,7 +253,9 @@ def test_rules_that_contradict_one_another_are_named_and_end() -> None:
         Rule("order", ("start", "end")),
     )
     with pytest.raises(RecipeError) as caught:
-        keeper(*rules).hold(made({}, {}), np.random.default_rng(0), None, lambda n: made(*[{}] * n))
+        keeper(*rules).enforce(
+            made({}, {}), np.random.default_rng(0), None, lambda n: made(*[{}] * n)
+        )
     assert "linear(units)" in str(caught.value) or "range(units)" in str(caught.value)
     assert "order" not in str(caught.value)
 
@@ -263,7 +265,7 @@ def test_a_condition_that_the_rules_leave_no_row_for_is_named() -> None:
     where = Where({"city": "Rome", "land": "NO"})
     rows = made({"city": "Rome", "land": "NO"})
     with pytest.raises(RecipeError, match="city = Rome and land = NO"):
-        keeper(rule).hold(rows, np.random.default_rng(0), where, lambda n: rows)
+        keeper(rule).enforce(rows, np.random.default_rng(0), where, lambda n: rows)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_a_recomputed_value_keeps_the_stored_type(
     wrong = records.set_column(
         0, "t", pa.chunked_array([pa.array([a], records.schema.field("t").type)])
     )
-    held = found.hold(replace(real, records=wrong), np.random.default_rng(0))
+    held = found.enforce(replace(real, records=wrong), np.random.default_rng(0))
     assert held.dataset.records.schema.field("t").type == records.schema.field("t").type
     assert held.dataset.records.column("t").to_pylist() == [read(total)]
 
@@ -317,7 +319,7 @@ def test_rare_good_rows_are_waited_for_where_nothing_may_be_borrowed() -> None:
             real, records=pa.table({k: real.values(k)[rng.integers(0, 200, n)] for k in ("x", "y")})
         )
 
-    held = found.hold(independent(300), rng, None, independent)
+    held = found.enforce(independent(300), rng, None, independent)
     assert not violations(rule, held.dataset).any()
     assert held.redrawn.sum() > 250
     assert not held.borrowed.any()

@@ -14,7 +14,7 @@ EIGHT_FACTORS = [4, 4, 3, 3, 3, 4, 3, 2]  # 294 pairs, 1,888 triples
 @pytest.mark.parametrize(("strength", "n_wanted", "most"), [(2, 294, 25), (3, 1888, 100)])
 def test_eight_conditions_need_few_scenes(strength, n_wanted, most):
     coverage = Coverage(EIGHT_FACTORS, strength)
-    assert coverage.n_wanted == n_wanted
+    assert coverage.n_required == n_wanted
     rows = covering_rows(coverage)
     assert len(rows) <= most
     assert coverage.n_met == n_wanted
@@ -58,7 +58,7 @@ def test_heavy_levels_come_first():
     weights = [np.array([0.1, 0.1, 5.0]), np.array([0.1, 4.0])]
     rows = covering_rows(Coverage([3, 2], 2), weights=weights)
     assert rows[0] == (2, 1)
-    assert covering_rows(Coverage([3, 2], 2), weights=weights, most=1) == rows[:1]
+    assert covering_rows(Coverage([3, 2], 2), weights=weights, limit=1) == rows[:1]
 
 
 def test_equal_seeds_give_equal_plans():
@@ -68,7 +68,7 @@ def test_equal_seeds_give_equal_plans():
 
 def test_bans_that_leave_nothing():
     assert not can_be_completed({}, [2, 2], [{0: 0}, {0: 1}])
-    assert Coverage([2, 2], 1, bans=[{0: 0}, {0: 1}]).n_wanted == 0
+    assert Coverage([2, 2], 1, bans=[{0: 0}, {0: 1}]).n_required == 0
     assert can_be_completed({0: 1}, [2, 2], [{0: 0}])
 
 

@@ -69,5 +69,5 @@ def test_the_spread_of_the_replicates_is_that_of_fresh_samples(people, compare) 
 
 
 def test_five_rows_are_too_few_for_five_neighbours(people, compare, rng) -> None:
-    with pytest.raises(NotMeasurable, match="more than 5 rows"):
+    with pytest.raises(NotMeasurable, match="at least 6 rows"):
         DensityCoverage().compute(compare(people(5, 1), people(50, 2)), rng)

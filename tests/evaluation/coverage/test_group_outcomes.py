@@ -12,8 +12,12 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import GroupResults
-from twinset.evaluation.coverage._subgroups import Subgroups, audited_columns, members
-from twinset.evaluation.coverage._target_outcome import TargetOutcome
+from twinset.evaluation.coverage._group_models import (
+    Subgroups,
+    TargetOutcome,
+    choose_group_columns,
+    find_members,
+)
 from twinset.evaluation.coverage.group_outcomes import GroupOutcomes
 
 
@@ -49,16 +53,21 @@ def test_differences_by_hand() -> None:
 
 def test_missing_values_belong_to_no_group_and_have_no_outcome() -> None:
     real = rows(sex=["f", None] * 12, won=["y", None, "n", "y"] * 6)
-    assert TargetOutcome.of(Comparison(real, real, real, target="won")).classes == ("y", "n")
-    outcome = TargetOutcome.of(Comparison(real, real, real, target="won", positive="y"))
+    assert TargetOutcome.from_comparison(Comparison(real, real, real, target="won")).classes == (
+        "y",
+        "n",
+    )
+    outcome = TargetOutcome.from_comparison(
+        Comparison(real, real, real, target="won", positive="y")
+    )
     assert len(outcome.known(real)) == 18
-    assert members(real, [("sex", "m")]).sum() == 0
-    assert members(real, [("sex", "f")]).sum() == 12
+    assert find_members(real, [("sex", "m")]).sum() == 0
+    assert find_members(real, [("sex", "f")]).sum() == 12
 
 
 def test_of_several_classes_the_total_variation_counts() -> None:
     real = rows(x=["a", "a", "b", "c"])
-    outcome = TargetOutcome.of(Comparison(real, real, real, target="x"))
+    outcome = TargetOutcome.from_comparison(Comparison(real, real, real, target="x"))
     assert outcome.classes == ("a", "b", "c")
     ours, theirs = (
         outcome.matrix(part).mean(axis=0).reshape(1, 1, -1)
@@ -69,22 +78,22 @@ def test_of_several_classes_the_total_variation_counts() -> None:
 
 def test_of_a_number_means_are_compared_in_standard_deviations() -> None:
     real = rows(g=["u", "v"] * 2, y=[0.0, 2.0, 0.0, 2.0])
-    outcome = TargetOutcome.of(Comparison(real, real, real, target="y"))
+    outcome = TargetOutcome.from_comparison(Comparison(real, real, real, target="y"))
     assert (outcome.mean, outcome.scale) == (1.0, 1.0)
     assert outcome.matrix(real).ravel().tolist() == [-1, 1, -1, 1]
-    assert outcome.told(np.array([-1.0]), np.array([0.5])) == {"real": 0.0, "synthetic": 1.5}
+    assert [outcome.summary(np.array([mean])) for mean in (-1.0, 0.5)] == [0.0, 1.5]
 
 
 def test_declared_columns_are_crossed_and_small_groups_are_named() -> None:
     real = rows(a=["x", "y"] * 20, b=["p"] * 30 + ["q"] * 10, c=["k"] * 40)
-    groups = Subgroups.of(real, real.take(range(20)), ["a", "b"], {"a", "b"}, 10)
+    groups = Subgroups.find(real, real.take(range(20)), ["a", "b"], {"a", "b"}, 10)
     assert groups.names == ("a = x", "a = y", "b = p", "a = x and b = p", "a = y and b = p")
     assert groups.too_few == ("b = q",)
     assert groups.real.sum(axis=1).tolist() == [20, 20, 30, 15, 15]
     told = Comparison(real, real, real, population={"b": {"p": 0.5}})
-    assert audited_columns(told, (), 6) == ("b",)
-    assert audited_columns(Comparison(real, real, real), (), 6) == ("a", "b")
-    assert audited_columns(told, ("a",), 6) == ("a",)
+    assert choose_group_columns(told, (), 6) == ("b",)
+    assert choose_group_columns(Comparison(real, real, real), (), 6) == ("a", "b")
+    assert choose_group_columns(told, ("a",), 6) == ("a",)
 
 
 def test_a_group_that_is_treated_otherwise_is_named_and_served_worst() -> None:

@@ -10,8 +10,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ClusterShares
-from twinset.evaluation.coverage._cluster_names import mode_names
-from twinset.evaluation.coverage.modes import Modes
+from twinset.evaluation.coverage.modes import Modes, name_clusters
 
 CENTRES = np.array([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
 
@@ -51,14 +50,17 @@ def test_names_tell_what_sets_a_crowd_apart_and_nothing_rare() -> None:
             "same": [3.0] * 50,
         })
     )  # fmt: skip
-    assert mode_names(rows, np.repeat([0, 1], 25), 2) == (
+    assert name_clusters(rows, np.repeat([0, 1], 25), 2) == (
         "number low, level = a",
         "number high, level = c",
     )
     # Ten rows are too few to be told of; crowds that nothing sets apart get numbers.
-    assert mode_names(rows, np.repeat([0, 1, 0], [15, 10, 25]), 2)[1] == "crowd 2"
-    assert mode_names(rows.select(["same"]), np.repeat([0, 1], 25), 2) == ("crowd 1", "crowd 2")
-    alike = mode_names(rows.select(["number"]), np.repeat([0, 1, 2], [12, 13, 25]), 3)
+    assert name_clusters(rows, np.repeat([0, 1, 0], [15, 10, 25]), 2)[1] == "cluster 2"
+    assert name_clusters(rows.select(["same"]), np.repeat([0, 1], 25), 2) == (
+        "cluster 1",
+        "cluster 2",
+    )
+    alike = name_clusters(rows.select(["number"]), np.repeat([0, 1, 2], [12, 13, 25]), 3)
     assert alike == ("number low", "number low (2)", "number high")
 
 

@@ -18,9 +18,9 @@ from twinset.core.seeding import rng_for
 from twinset.evaluation.coverage._underrepresented import (
     compute_critical_z,
     compute_min_share,
+    compute_rows_needed,
     find_underrepresented_rows,
     is_underrepresented,
-    rows_for,
 )
 from twinset.evaluation.coverage.slices import Slices, covered_fraction
 from twinset.measurement.verdict import Reference, compute_verdict
@@ -128,7 +128,7 @@ def test_a_planted_region_is_named_first_and_alone(rng, compare) -> None:
     ways = found.facts["t_way"]
     assert ways["1"]["coverage"] == 1
     # The pair itself, and occluded with the dark sky that every night has.
-    assert ways["2"]["held"] == ways["2"]["combinations"] - 2
+    assert ways["2"]["covered"] == ways["2"]["combinations"] - 2
     assert ways["3"]["coverage"] < ways["3"]["train"]
 
 
@@ -142,9 +142,9 @@ def test_an_invented_region_is_named_as_too_much(rng, compare) -> None:
     ]
     hit = (made["night"].to_numpy() & made["occluded"].to_numpy()).mean()
     # The region itself, and what it makes half as frequent again.
-    assert hit - 0.01 < found.facts["crowded_fraction"] < 3 * hit
-    assert found.value == 1 - found.facts["crowded_fraction"]
-    assert found.facts["starved_fraction"] == 0
+    assert hit - 0.01 < found.facts["overrepresented_fraction"] < 3 * hit
+    assert found.value == 1 - found.facts["overrepresented_fraction"]
+    assert found.facts["underrepresented_fraction"] == 0
 
 
 def test_real_rows_name_nothing_and_lose_nothing(compare) -> None:
@@ -226,7 +226,7 @@ def test_the_least_share_is_found_four_times_in_five() -> None:
     pooled = (real + made) / 2
     beyond = real - made > bar * np.sqrt(pooled * (1 - pooled) * 2 / n)
     assert beyond.mean() == pytest.approx(0.8, abs=0.03)
-    rows = rows_for(share, 500)
+    rows = compute_rows_needed(share, 500)
     assert rows == pytest.approx(n, rel=0.05)
 
 

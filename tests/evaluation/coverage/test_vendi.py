@@ -7,7 +7,12 @@ from sklearn.metrics.pairwise import rbf_kernel
 from twinset.core.contracts import NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.coverage.vendi import Vendi, _wider, gaussian_similarity, vendi_score
+from twinset.evaluation.coverage.vendi import (
+    Vendi,
+    _bootstrap_factor,
+    gaussian_similarity,
+    vendi_score,
+)
 
 
 def test_the_similarity_is_that_of_sklearn() -> None:
@@ -63,7 +68,7 @@ def test_the_order_of_train_does_not_matter(people, compare) -> None:
 
 
 def test_too_few_rows_and_settings_out_of_range(people, compare, rng) -> None:
-    with pytest.raises(NotMeasurable, match="at least 100 rows of each side, there are 99"):
+    with pytest.raises(NotMeasurable, match="at least 100 rows in each set, there are 99"):
         Vendi().compute(compare(people(99, 1), people(300, 2)), rng)
     with pytest.raises(ParameterError):
         Vendi(block_rows=49)
@@ -79,6 +84,6 @@ def test_intervals_of_few_blocks_cover_what_they_say(n_blocks: int) -> None:
         side[:, place].mean(axis=2) - mean[:, None]
         for side, place, mean in zip(blocks, places, means)
     ]
-    spread = _wider(n_blocks) * np.std(drawn[0] - drawn[1], axis=1)
+    spread = _bootstrap_factor(n_blocks) * np.std(drawn[0] - drawn[1], axis=1)
     covered = np.abs(means[0] - means[1]) <= 1.96 * spread
     assert covered.mean() == pytest.approx(0.95, abs=0.02)

@@ -129,7 +129,7 @@ def test_the_share_by_hand() -> None:
     assert stray_fractions(told, np.full((10, 1), 0.5)) == pytest.approx([0.4], abs=1e-6)
     # Forecasts that say no more than the shares leave it at their own: nothing can be told.
     half = np.full((3, 1), 0.5)
-    groups = Groups.deal(3, 2, rng_for(0, "half"))
+    groups = Groups.assign(3, 2, rng_for(0, "half"))
     assert resample_fractions(half, half, np.zeros(1), groups).tolist() == [[0.0]] * 2
 
 
@@ -138,7 +138,7 @@ def test_a_newton_step_leads_to_the_share_of_a_resample() -> None:
     told = rng.uniform(0.3, 1.0, (20_000, 1))
     told[rng.random(20_000) < 0.2] = 0.05
     by_chance = np.full_like(told, 0.3)
-    groups = Groups.deal(20_000, 20, rng)
+    groups = Groups.assign(20_000, 20, rng)
     fractions = stray_fractions(told, by_chance)
     near = resample_fractions(told, by_chance, fractions, groups)[:, 0]
     for i, draws in enumerate(groups.draws):

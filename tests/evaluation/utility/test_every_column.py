@@ -45,7 +45,7 @@ def measured(made: Dataset, seed: int = 0):
 def test_the_share_of_variance_by_hand() -> None:
     # Errors of 0 and 1 where guessing has 1 and 1: half is explained.
     found = ColumnLosses(("x",), np.array([[0.0], [1.0]]), np.array([[1.0], [1.0]]))
-    value, drawn = found.explained(Groups.deal(2, 10, rng_for(0)))
+    value, drawn = found.explained(Groups.assign(2, 10, rng_for(0)))
     assert value.tolist() == [0.5]
     assert set(drawn.ravel().tolist()) <= {0.0, 0.5, 1.0}
 
@@ -73,7 +73,7 @@ def test_the_share_is_the_r2_of_sklearn() -> None:
     at = found.names.index("price")
     (truth,) = _outcomes(real, [held], "price")
     predicted = truth[:, 0] - np.sqrt(found.own[:, at])
-    share, _ = found.explained(Groups.deal(300, 5, rng_for(0)))
+    share, _ = found.explained(Groups.assign(300, 5, rng_for(0)))
     assert share[at] == pytest.approx(r2_score(truth[:, 0], predicted))
     assert share[at] > 0.8
     assert abs(share[found.names.index("noise")]) < 0.2

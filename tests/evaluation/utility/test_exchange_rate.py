@@ -151,8 +151,10 @@ def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
         False,
     )
     told = describe(list_findings(plan, "a tagger", found, replicates, 0)[0])
-    assert told.startswith("it is open whether adding these synthetic rows helps for this task")
-    assert "but as many real ones help more beyond chance: 1,000 of them" in told
+    assert told.startswith("1,000 of these synthetic rows are worth between")
+    assert told.endswith(
+        "for this task (predicting 'y' by a tagger), less than as many real ones are"
+    )
     assert "fewer and" in told
 
 

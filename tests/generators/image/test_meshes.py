@@ -111,7 +111,7 @@ def test_who_hides_whom_is_what_the_hulls_of_cubes_say() -> None:
     assert not (with_rule.ids == 1).any()
 
 
-def test_an_object_that_leaves_the_frame_knows_what_lies_beyond() -> None:
+def test_an_object_that_leaves_the_edge_knows_what_lies_beyond() -> None:
     eye = Camera.about(0.0, 0.6, SIZE)
     scene = _seen([cube(0.6, 0.0, 0.95)], eye, 0.0)
     (label,) = scene.objects
@@ -233,41 +233,49 @@ def test_a_recipe_hands_meshes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         run(tmp_path / "solids.yaml", overrides=["seed=4"])
 
 
-@pytest.mark.parametrize(("ending", "content"), [
-    ("obj", "v 1 2\nf 1 2 3"), ("obj", "# none"), ("ply", "ply\nformat"), ("glb", "gl"),
-    ("off", "OFF\n3 1"),
-])  # fmt: skip
-def test_damaged_meshes_are_told_by_their_name(tmp_path: Path, ending: str, content: str) -> None:
-    (tmp_path / f"bad.{ending}").write_text(content)
-    with pytest.raises(DataError, match=rf"'bad\.{ending}'"):
-        read_dataset(tmp_path / f"bad.{ending}")
+def test_damaged_meshes_are_reported_by_their_name(tmp_path: Path) -> None:
+    for ending, content in [
+        ("obj", "v 1 2\nf 1 2 3"),
+        ("obj", "# none"),
+        ("ply", "ply\nformat"),
+        ("glb", "gl"),
+        ("off", "OFF\n3 1"),
+    ]:
+        (tmp_path / f"bad.{ending}").write_text(content)
+        with pytest.raises(DataError, match=rf"'bad\.{ending}'"):
+            read_dataset(tmp_path / f"bad.{ending}")
 
 
-@pytest.mark.parametrize(
-    ("settings", "error", "words"),
-    [
+def test_wrong_declarations_are_reported_before_anything_is_drawn() -> None:
+    for settings, error, words in [
         ({"classes": {}}, ParameterError, "holds no class"),
         ({"classes": {"a": {"mesh": "ring"}}}, UnknownNameError, "ring"),
         ({"classes": {"a": {}}}, ParameterError, "either a mesh or an asset; got none"),
         ({"classes": {"a": {"mesh": "box", "asset": "x"}}}, ParameterError, "got both"),
-        ({"classes": {"a": {"mesh": "box", "colour": "#fff"}}}, ParameterError, "did you mean 'colours'"),
+        (
+            {"classes": {"a": {"mesh": "box", "colour": "#fff"}}},
+            ParameterError,
+            "did you mean 'colours'",
+        ),
         ({"classes": {"a": {"mesh": "box", "weight": -1}}}, ParameterError, "a.weight"),
         ({"classes": {"a": {"mesh": "box", "weight": 0}}}, ParameterError, "weight above 0"),
-        ({"classes": {"a": {"mesh": "box", "points": {"p": [1, 2]}}}}, ParameterError, "points.p is no"),
+        (
+            {"classes": {"a": {"mesh": "box", "points": {"p": [1, 2]}}}},
+            ParameterError,
+            "points.p is no",
+        ),
         ({"factors": {"views": ["top"]}}, UnknownNameError, "did you mean 'view'"),
         ({"factors": {"view": ["topp"]}}, UnknownNameError, "did you mean 'top'"),
         ({"factors": {"view": {"top": 0}}}, ParameterError, "factors.view.* nothing a weight"),
         ({"size": 9}, ParameterError, "'size'"),
         ({"scale_range": (0.3, 0.2)}, ParameterError, "'scale_range'"),
         ({"samples": 9}, ParameterError, "'samples'"),
-    ],
-)  # fmt: skip
-def test_wrong_declarations_are_told_before_anything_is_drawn(settings, error, words) -> None:
-    with pytest.raises(error, match=words):
-        Meshes(**settings)
+    ]:
+        with pytest.raises(error, match=words):
+            Meshes(**settings)
 
 
-def test_what_cannot_be_laid_out_or_found_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_laid_out_or_found_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="do not find room"):
         drawn(1, n_objects_range=(20, 20), scale_range=(0.5, 0.5))
     with pytest.raises(ParameterError, match="the recipe names no assets"):

@@ -52,31 +52,38 @@ def test_labels_say_what_the_map_shows():
                 assert label["amodal_box"] == label["box"]
 
 
-@pytest.mark.parametrize("occlusion", LEVELS["occlusion"])
-@pytest.mark.parametrize("truncation", LEVELS["truncation"])
-def test_the_main_object_is_hidden_and_cut_as_asked(occlusion, truncation):
-    # Alone but for the object that hides it, an upright square shows its own area.
-    where = {"occlusion": occlusion, "truncation": truncation, "main_class": "square"}
-    settings = {
-        "factors": {"occlusion": [occlusion], "truncation": [truncation], "scale": ["medium"]}
-    }
-    classes = {"square": {"shape": "rectangle", "turn": 0, "tilt": 0}, "disc": {"shape": "circle"}}
-    classes["disc"]["weight"] = 1e6
-    n = 1 if occlusion == "none" else 2
-    data = drawn(6, where, n_objects_range=(n, n), classes=classes, size=128, **settings)
-    for row, _, ids in rows_of(data):
-        (label,) = (o for o in row["objects"] if o["category"] == "square")
-        x0, y0, x1, y1 = label["amodal_box"]
-        whole = (x1 - x0) * (y1 - y0)
-        inside = (min(x1, 128) - max(x0, 0)) * (min(y1, 128) - max(y0, 0))
-        # Its four corner pixels may be covered by less than a half and so be nobody's.
-        seen = (ids == label["id"]).sum()
-        assert label["visible_fraction"] == pytest.approx(seen / whole, abs=4 / whole)
-        for share, (low, high) in (
-            (1 - label["area"] / inside, LEVELS["occlusion"][occlusion]),
-            (1 - inside / whole, LEVELS["truncation"][truncation]),
-        ):
-            assert low - 0.031 <= share <= high + 0.031
+def test_the_main_object_is_hidden_and_cut_as_asked():
+    for truncation in LEVELS["truncation"]:
+        for occlusion in LEVELS["occlusion"]:
+            # Alone but for the object that hides it, an upright square shows its own area.
+            where = {"occlusion": occlusion, "truncation": truncation, "main_class": "square"}
+            settings = {
+                "factors": {
+                    "occlusion": [occlusion],
+                    "truncation": [truncation],
+                    "scale": ["medium"],
+                }
+            }
+            classes = {
+                "square": {"shape": "rectangle", "turn": 0, "tilt": 0},
+                "disc": {"shape": "circle"},
+            }
+            classes["disc"]["weight"] = 1e6
+            n = 1 if occlusion == "none" else 2
+            data = drawn(6, where, n_objects_range=(n, n), classes=classes, size=128, **settings)
+            for row, _, ids in rows_of(data):
+                (label,) = (o for o in row["objects"] if o["category"] == "square")
+                x0, y0, x1, y1 = label["amodal_box"]
+                whole = (x1 - x0) * (y1 - y0)
+                inside = (min(x1, 128) - max(x0, 0)) * (min(y1, 128) - max(y0, 0))
+                # Its four corner pixels may be covered by less than a half and so be nobody's.
+                seen = (ids == label["id"]).sum()
+                assert label["visible_fraction"] == pytest.approx(seen / whole, abs=4 / whole)
+                for share, (low, high) in (
+                    (1 - label["area"] / inside, LEVELS["occlusion"][occlusion]),
+                    (1 - inside / whole, LEVELS["truncation"][truncation]),
+                ):
+                    assert low - 0.031 <= share <= high + 0.031
 
 
 @pytest.mark.parametrize("scale", LEVELS["scale"])
@@ -169,18 +176,17 @@ def test_an_own_outline_with_points():
     assert data.schema["objects"].taxonomy.labels[0].keypoints == ("tip",)
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_every_shape_is_one_object_of_some_size(name):
-    factors = {"occlusion": ["none"], "truncation": ["none"], "scale": ["large"]}
-    data = drawn(2, classes={"it": {"shape": name}}, n_objects_range=(1, 1), factors=factors)
-    for row, _, ids in rows_of(data):
-        assert (ids == 1).sum() > 100
-        assert len(row["objects"]) == 1
+def test_every_shape_is_one_object_of_some_size():
+    for name in FORMS:
+        factors = {"occlusion": ["none"], "truncation": ["none"], "scale": ["large"]}
+        data = drawn(2, classes={"it": {"shape": name}}, n_objects_range=(1, 1), factors=factors)
+        for row, _, ids in rows_of(data):
+            assert (ids == 1).sum() > 100
+            assert len(row["objects"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("settings", "error", "words"),
-    [
+def test_wrong_declarations_are_reported_before_anything_is_drawn():
+    for settings, error, words in [
         ({"classes": {}}, ParameterError, "holds no class"),
         ({"classes": {"a": {"shap": "car"}}}, ParameterError, "did you mean 'shape'"),
         ({"classes": {"a": {"shape": "lorry"}}}, UnknownNameError, "lorry"),
@@ -201,14 +207,12 @@ def test_every_shape_is_one_object_of_some_size(name):
         ({"size": 9}, ParameterError, "'size'"),
         ({"layout": "heap"}, ParameterError, "'layout'"),
         ({"ground_colour": "blue"}, ParameterError, "ground_colour holds no colour"),
-    ],
-)
-def test_wrong_declarations_are_told_before_anything_is_drawn(settings, error, words):
-    with pytest.raises(error, match=words):
-        Scenes(**settings)
+    ]:
+        with pytest.raises(error, match=words):
+            Scenes(**settings)
 
 
-def test_what_cannot_be_laid_out_is_told():
+def test_what_cannot_be_laid_out_is_reported():
     with pytest.raises(ParameterError, match="do not find room"):
         drawn(1, n_objects_range=(60, 60), size=32, min_visible_fraction=0.9)
 

@@ -54,8 +54,8 @@ def fit(table: pa.Table, sampler: Generator) -> TracedGenerator:
 def test_the_first_rows_of_a_larger_request(sampler: Generator, where: dict | None) -> None:
     fitted = fit(example(), sampler)
     n = BLOCK_ROWS + 77 if where is None else 300
-    few, whose = fitted.draw(n, rng_for(1), Where.of(where))
-    many, others = fitted.draw(2 * n, rng_for(1), Where.of(where))
+    few, whose = fitted.draw(n, rng_for(1), Where.from_value(where))
+    many, others = fitted.draw(2 * n, rng_for(1), Where.from_value(where))
     assert few.digest == many.slice(0, n).digest
     assert np.array_equal(whose, others[:n])
 

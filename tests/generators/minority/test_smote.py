@@ -15,7 +15,7 @@ from twinset.generators.minority.smote import Smote
 
 def draw(table: pa.Table, n: int, where: dict | None = None, **parameters) -> Dataset:
     fitted = Smote(**parameters).fit(Dataset.from_arrow(table), rng_for(0, "fit"))
-    made = fitted.sample(n, rng_for(0, "draw"), Where.of(where))
+    made = fitted.sample(n, rng_for(0, "draw"), Where.from_value(where))
     assert len(made) == n
     return made
 

@@ -7,12 +7,12 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from twinset.generators.tabular._trees.boosting import (
+from twinset.generators.tabular._trees.refinement import (
     SymmetricTrees,
-    averaged,
+    average_models,
     bin_edges,
-    binned,
-    boosted,
+    bin_values,
+    fit_boosted_trees,
 )
 
 
@@ -22,9 +22,9 @@ def _sigmoid(odds: np.ndarray) -> np.ndarray:
 
 def test_a_row_goes_to_the_leaf_that_its_answers_spell() -> None:
     feature = np.array([[0, 1, 0, 0, 0, 0]], dtype=np.int16)
-    cut = np.array([[3, 7, 9, 9, 9, 9]], dtype=np.uint8)
+    threshold = np.array([[3, 7, 9, 9, 9, 9]], dtype=np.uint8)
     value = np.arange(64.0)[None, :]
-    trees = SymmetricTrees(feature, cut, value, base=100.0, gain=0.0)
+    trees = SymmetricTrees(feature, threshold, value, base=100.0, gain=0.0)
     bins = np.array([[3, 7], [4, 7], [3, 8], [4, 8], [10, 8]], dtype=np.uint8)
 
     # Answers yes count 32, 16, 8, 4, 2, 1: the first column is asked in all levels but the second.
@@ -36,7 +36,9 @@ def test_odds_of_two_cells_are_learnt() -> None:
     bins = rng.integers(0, 2, (20_000, 1)).astype(np.uint8)
     hits = rng.random(20_000) < np.where(bins[:, 0] == 1, 0.8, 0.1)
 
-    told = _sigmoid(boosted(bins, hits, rng).log_odds(np.array([[0], [1]], dtype=np.uint8)))
+    told = _sigmoid(
+        fit_boosted_trees(bins, hits, rng).log_odds(np.array([[0], [1]], dtype=np.uint8))
+    )
 
     assert told == pytest.approx([0.1, 0.8], abs=0.02)
 
@@ -47,9 +49,9 @@ def test_a_library_ranks_no_better() -> None:
     odds = 1.5 * x[:, 0] * (x[:, 1] > 0) + np.abs(x[:, 2]) - 1
     hits = rng.random(8_000) < _sigmoid(odds)
     train, test = slice(0, 5_000), slice(5_000, None)
-    bins = binned(x, bin_edges(x[train]))
+    bins = bin_values(x, bin_edges(x[train]))
 
-    ours = boosted(bins[train], hits[train], rng).log_odds(bins[test])
+    ours = fit_boosted_trees(bins[train], hits[train], rng).log_odds(bins[test])
     library = HistGradientBoostingClassifier(random_state=0).fit(x[train], hits[train])
 
     theirs = library.predict_proba(x[test])[:, 1]
@@ -62,8 +64,10 @@ def test_nothing_is_grown_where_the_start_is_right() -> None:
     odds = np.where(bins[:, 0] > 25, 1.0, -2.0)
     hits = rng.random(5_000) < _sigmoid(odds)
 
-    grown = [len(boosted(bins, hits, np.random.default_rng(s), odds).value) for s in range(10)]
-    from_nothing = boosted(bins, hits, rng, np.zeros(5_000))
+    grown = [
+        len(fit_boosted_trees(bins, hits, np.random.default_rng(s), odds).value) for s in range(10)
+    ]
+    from_nothing = fit_boosted_trees(bins, hits, rng, np.zeros(5_000))
 
     assert sorted(grown)[7] == 0
     assert len(from_nothing.value) > 0
@@ -78,7 +82,7 @@ def test_signed_trees_tell_what_differs_and_not_what_is_common() -> None:
     hits = rng.random(40_000) < _sigmoid(2.0 * bins[:, 0] - 1.0 + side * apart)
 
     # The start knows nothing of the first column; both groups have it, so it is no difference.
-    trees = boosted(bins, hits, rng, np.zeros(40_000), side)
+    trees = fit_boosted_trees(bins, hits, rng, np.zeros(40_000), side)
 
     # Averaged over the column that the start does not know, odds of 1.2 look like 0.95.
     shares = [(_sigmoid(1 + half) + _sigmoid(-1 + half)) / 2 for half in (0.6, -0.6)]
@@ -92,8 +96,8 @@ def test_what_is_not_worth_it_stops_early() -> None:
     bins = rng.integers(0, 50, (20_000, 8)).astype(np.uint8)
     hits = rng.random(20_000) < _sigmoid(0.2 * (bins / 25.0 - 1).sum(1))
 
-    full = boosted(bins, hits, np.random.default_rng(4), np.zeros(20_000))
-    asked = boosted(bins, hits, np.random.default_rng(4), np.zeros(20_000), worth=0.1)
+    full = fit_boosted_trees(bins, hits, np.random.default_rng(4), np.zeros(20_000))
+    asked = fit_boosted_trees(bins, hits, np.random.default_rng(4), np.zeros(20_000), min_gain=0.1)
 
     assert len(asked.value) <= 16 < len(full.value)
     assert 0 < full.gain < 0.05
@@ -103,7 +107,7 @@ def test_frequent_and_far_values_have_bins_of_their_own() -> None:
     column = np.concatenate([np.zeros(9_000), np.arange(1, 1_001) ** 2]).astype(np.float32)
     features = column[:, None]
 
-    bins = binned(features, bin_edges(features))[:, 0]
+    bins = bin_values(features, bin_edges(features))[:, 0]
 
     assert bins[0] < bins[9_000] < bins[9_500] < bins[-1]
     assert len(np.unique(bins)) > 50
@@ -115,7 +119,7 @@ def test_the_same_generator_gives_the_same_trees() -> None:
     bins = rng.integers(0, 9, (2_000, 3)).astype(np.uint8)
     hits = rng.random(2_000) < 0.2 + 0.5 * (bins[:, 0] > 4)
 
-    one, two = (boosted(bins, hits, np.random.default_rng(6)) for _ in range(2))
+    one, two = (fit_boosted_trees(bins, hits, np.random.default_rng(6)) for _ in range(2))
 
     assert one.value.tobytes() == two.value.tobytes()
     assert one.feature.tobytes() == two.feature.tobytes()
@@ -125,11 +129,11 @@ def test_an_average_tells_the_mean_of_its_models_odds() -> None:
     rng = np.random.default_rng(3)
     bins = rng.integers(0, 9, (2_000, 2)).astype(np.uint8)
     hits = rng.random(2_000) < np.where(bins[:, 0] > 4, 0.7, 0.2)
-    models = [boosted(bins, hits, np.random.default_rng(seed)) for seed in (0, 1)]
+    models = [fit_boosted_trees(bins, hits, np.random.default_rng(seed)) for seed in (0, 1)]
     nothing = SymmetricTrees(
-        models[0].feature[:0], models[0].cut[:0], models[0].value[:0], 0.0, 0.0
+        models[0].feature[:0], models[0].threshold[:0], models[0].value[:0], 0.0, 0.0
     )
 
-    both = averaged([*models, nothing]).log_odds(bins)
+    both = average_models([*models, nothing]).log_odds(bins)
 
     assert both == pytest.approx((models[0].log_odds(bins) + models[1].log_odds(bins)) / 3)

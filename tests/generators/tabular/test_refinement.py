@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 from twinset.core.contracts import FittedGenerator
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
-from twinset.generators.tabular._trees.parents import ParentView
-from twinset.generators.tabular._trees.refinement import Rejection, coupled
+from twinset.generators.tabular._trees.link import ParentView
+from twinset.generators.tabular._trees.refinement import RejectionSampler, couple_labels
 from twinset.generators.tabular._trees.table import ChainTable
 from twinset.generators.tabular.trees import Trees
 
@@ -57,7 +57,7 @@ def test_coupled_labels_have_the_wanted_shares(n_levels: int, seed: int) -> None
     n = 20_000
     labels = rng.choice(n_levels, n, p=given_)
 
-    made = coupled(labels, np.tile(given_, (n, 1)), np.tile(wanted, (n, 1)), rng)
+    made = couple_labels(labels, np.tile(given_, (n, 1)), np.tile(wanted, (n, 1)), rng)
 
     shares = np.bincount(made, minlength=n_levels) / n
     assert shares == pytest.approx(wanted, abs=0.02)
@@ -69,7 +69,7 @@ def test_equal_shares_change_no_label() -> None:
     labels = np.arange(300) % 3
     shares = _rng(1).dirichlet(np.ones(3), 300)
 
-    assert coupled(labels, shares, shares, _rng(2)).tolist() == labels.tolist()
+    assert couple_labels(labels, shares, shares, _rng(2)).tolist() == labels.tolist()
 
 
 def test_what_many_columns_tell_a_little_of_is_not_lost(refined_fit: FittedGenerator) -> None:
@@ -103,9 +103,9 @@ def test_rows_that_lack_their_target_keep_lacking_it() -> None:
     assert made.is_null("label").mean() == pytest.approx(0.2, abs=0.04)
 
 
-def test_rows_drawn_too_often_are_drawn_anew() -> None:
+def test_rows_drawn_too_often_are_drawn_again() -> None:
     real = _sums(4_000, _rng(12))
-    table = ChainTable.of(real.without_reserved())
+    table = ChainTable.from_dataset(real.without_reserved())
     matrix = table.encode(real)
     at = next(i for i, v in enumerate(table.variables) if v.name == "x0")
     rng = _rng(14)
@@ -118,7 +118,7 @@ def test_rows_drawn_too_often_are_drawn_anew() -> None:
         rows[extra & (rng.random(n) < 0.5)] = far[0]
         return rows
 
-    rejection = Rejection.of(table, matrix, skewed, rng)
+    rejection = RejectionSampler.fit(table, matrix, skewed, rng)
 
     assert rejection is not None
     assert isinstance(rejection.view, ParentView)
@@ -132,11 +132,11 @@ def test_rows_drawn_too_often_are_drawn_anew() -> None:
 
 def test_rows_like_the_real_ones_need_no_rejection() -> None:
     real = _sums(10_000, _rng(15))
-    table, rng = ChainTable.of(real.without_reserved()), _rng(17)
+    table, rng = ChainTable.from_dataset(real.without_reserved()), _rng(17)
     matrix = table.encode(real)
     halves = rng.permutation(len(matrix)).reshape(2, -1)
 
-    found = Rejection.of(table, matrix[halves[0]], lambda n: matrix[halves[1][:n]], rng)
+    found = RejectionSampler.fit(table, matrix[halves[0]], lambda n: matrix[halves[1][:n]], rng)
 
     assert found is None
 
@@ -145,7 +145,7 @@ def test_a_checkpoint_draws_the_same_refined_rows(refined_fit: FittedGenerator) 
     arrays, meta = refined_fit.to_arrays()
     again = Trees().from_arrays(arrays, meta)
 
-    assert meta["refinement"], "nothing was refined, so nothing is tested"
+    assert meta["refinement"]["correction"], "nothing was refined, so nothing is tested"
     one, two = (f.sample(500, _rng(20)).to_arrow().to_pandas() for f in (refined_fit, again))
     assert one.equals(two)
 
@@ -154,7 +154,7 @@ def test_other_temperatures_are_not_undone() -> None:
     real = _sums(3_000, _rng(21))
     _, meta = replace(Trees(), temperature=1.5).fit(real, _rng(22)).to_arrays()
 
-    assert not meta["refinement"]
+    assert not any(meta["refinement"].values())
 
 
 def test_a_level_that_few_rows_have_gives_no_grounds_for_a_correction() -> None:
@@ -167,4 +167,4 @@ def test_a_level_that_few_rows_have_gives_no_grounds_for_a_correction() -> None:
 
     _, meta = Trees().fit(dataset, _rng(24)).to_arrays()
 
-    assert "correction" not in meta["refinement"]
+    assert not meta["refinement"]["correction"]

@@ -116,10 +116,10 @@ def with_rules(n: int = 300) -> Dataset:
 @needs_sdv
 def test_rules_that_sdv_knows_become_constraints() -> None:
     from twinset.core.data.encoding import TableEncoding
-    from twinset.generators.tabular._sdv_frame import constraints, to_frame
+    from twinset.generators.tabular.sdv import _constraints, _to_frame
 
     data = with_rules()
-    made = constraints(data, to_frame(data, TableEncoding.of(data)))
+    made = _constraints(data, _to_frame(data, TableEncoding.from_dataset(data)))
     names = [type(c).__name__ for c in made]
     assert names == ["Inequality", "FixedCombinations", "OneHotEncoding"]
 

@@ -17,7 +17,9 @@ REAL = Dataset.from_arrow(
 
 
 def draw(generator: Marginals | Bootstrap, n: int, where: dict | None = None, real=REAL) -> Dataset:
-    return generator.fit(real, rng_for(0, "fit")).sample(n, rng_for(0, "draw"), Where.of(where))
+    return generator.fit(real, rng_for(0, "fit")).sample(
+        n, rng_for(0, "draw"), Where.from_value(where)
+    )
 
 
 def test_columns_keep_their_shares_and_lose_one_another() -> None:

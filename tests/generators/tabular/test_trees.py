@@ -17,7 +17,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.errors import DataError, FitError, ParameterError
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._trees.copy_guard import CopyGuard
+from twinset.generators.tabular._trees.refinement import CopyGuard
 from twinset.generators.tabular.trees import Trees
 from twinset.io.checkpoint import read_checkpoint, write_checkpoint
 
@@ -105,7 +105,7 @@ def test_rare_levels_are_never_drawn() -> None:
                   "gap": pa.array(kind, mask=rng.random(1000) < 0.1)})
     )  # fmt: skip
     for private in (False, True):
-        fitted = Trees(least_repeats=5, private=private).fit(real, rng_for(0, "fit"))
+        fitted = Trees(min_repeats=5, private=private).fit(real, rng_for(0, "fit"))
         for where in (None, Where({"x": {"ge": 0}}), Where({"kind": ["a", "rare"]}),
                       Where({"kind": {"not": "a"}})):  # fmt: skip
             made = fitted.sample(3000, rng_for(0, "draw"), where)
@@ -121,10 +121,10 @@ def test_rare_levels_are_never_drawn() -> None:
                                 "kind"))  # fmt: skip
 
 
-def test_every_level_too_rare_is_told() -> None:
-    real = Dataset.from_arrow(pa.table({"c": ["a", "b", "c"], "x": [1.0, 2.0, 3.0]}))
+def test_every_level_too_rare_is_an_error() -> None:
+    few = Dataset.from_arrow(pa.table({"c": ["a", "b", "c"], "x": [1.0, 2.0, 3.0]}))
     with pytest.raises(FitError, match="too rare"):
-        Trees(least_repeats=2).fit(real, rng_for(0, "fit"))
+        Trees(min_repeats=2).fit(few, rng_for(0, "fit"))
 
 
 def test_shares_are_hit_also_under_conditions(real: Dataset) -> None:
@@ -144,27 +144,20 @@ def test_shares_are_hit_also_under_conditions(real: Dataset) -> None:
     assert meant[0] == pytest.approx(meant[1], abs=0.2)
 
 
-@pytest.mark.parametrize(
-    ("shares", "message"),
-    [
+def test_wrong_settings_name_their_range(real: Dataset) -> None:
+    for shares, message in (
         ({"x": {"1": 1.0}}, "no levels"),
         ({"label": {"yes": 0.5, "no": 0.6}}, "no shares"),
         ({"label": {"maybe": 1.0}}, "no row with"),
-    ],
-)
-def test_wrong_shares_are_told(real: Dataset, shares: dict, message: str) -> None:
-    with pytest.raises(ParameterError, match=message):
-        Trees(shares=shares).fit(real, rng_for(0, "fit"))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"min_leaf": -1}, {"n_bins": 1}, {"temperature": 0.0}, {"back_off": -1}, {"max_rows": 1},
-     {"temperature": float("nan")}, {"least_repeats": -1}],
-)  # fmt: skip
-def test_settings_out_of_range_are_told(settings: dict) -> None:
-    with pytest.raises(ParameterError, match="out of its range"):
-        Trees(**settings)
+    ):
+        with pytest.raises(ParameterError, match=message):
+            Trees(shares=shares).fit(real, rng_for(0, "fit"))
+    for name, value in (
+        ("min_leaf", -1), ("n_bins", 1), ("temperature", 0.0), ("temperature", float("nan")),
+        ("back_off", -1), ("max_rows", 1), ("min_repeats", -1),
+    ):  # fmt: skip
+        with pytest.raises(ParameterError, match=f"'{name}' is out of its range"):
+            Trees(**{name: value})
 
 
 def test_pinned_ranges_hold_the_extremes(real: Dataset) -> None:
@@ -175,28 +168,32 @@ def test_pinned_ranges_hold_the_extremes(real: Dataset) -> None:
         assert np.nanmax(other) == np.nanmax(own)
 
 
-def test_a_private_chain_holds_no_real_row(real: Dataset) -> None:
-    open_chain = Trees().fit(real, rng_for(0, "fit")).to_arrays()[0]
-    fitted = Trees(private=True).fit(real, rng_for(0, "fit"))
-    arrays, meta = fitted.to_arrays()
-    rows = {row.tobytes() for row in open_chain["matrix"]}
+@pytest.fixture(scope="module")
+def private(real: Dataset):
+    return Trees(private=True).fit(real, rng_for(0, "fit"))
+
+
+def test_a_private_chain_holds_no_real_row(real: Dataset, fitted, private) -> None:
+    open_chain = fitted.to_arrays()[0]
+    arrays, meta = private.to_arrays()
+    rows = {row.tobytes() for row in open_chain["chain/matrix"]}
     assert len(rows) == len(real)
-    assert not any(row.tobytes() in rows for row in arrays["matrix"])
+    assert not any(row.tobytes() in rows for row in arrays["chain/matrix"])
     assert all(not len(v) for k, v in arrays.items() if k.endswith("/rows"))
     # No array lists a column's values in the order of the rows, as a tree of one leaf would.
-    for position, column in enumerate(open_chain["matrix"].T):
+    for position, column in enumerate(open_chain["chain/matrix"].T):
         for name, array in arrays.items():
             if name.endswith(("donors", "rest")) and len(array) == len(column) > 1:
-                link = int(name.split("/")[0].split("-")[1])
-                values = arrays.get(f"link-{link}/grain/values")
+                link = name.split("/")[2]
+                values = arrays.get(f"chain/links/{link}/bins/values")
                 if name.endswith("donors") and values is not None:
                     array = values[array]
                 assert len(np.unique(column)) < 50 or (array == column).mean() < 0.05, position
     for where in (None, Where({"label": "yes", "y": {"ge": 1}}), Where({"gap": None})):
-        made = fitted.sample(300, rng_for(0, "draw"), where)
+        made = private.sample(300, rng_for(0, "draw"), where)
         assert where is None or made.mask(where).all()
     pairs = [np.corrcoef(d.values("x"), d.values("y"))[0, 1]
-             for d in (real, fitted.sample(4000, rng_for(0, "draw")))]  # fmt: skip
+             for d in (real, private.sample(4000, rng_for(0, "draw")))]  # fmt: skip
     assert pairs[1] == pytest.approx(pairs[0], abs=0.04)
     assert meta["private"]
 
@@ -232,16 +229,21 @@ def guarded(real: Dataset, fresh: Dataset) -> tuple[float, float]:
         rows[copied] = known[rng.integers(0, len(known), len(copied))]
         return rows
 
-    guard = CopyGuard.of(known, draw)
+    guard = CopyGuard.from_rows(known, draw)
     made = draw(3000)
     before = guard.copies(made).mean()
     return float(before), float(guard.copies(guard.redraw(made, draw, rng)).mean())
 
 
-def test_copies_of_individuals_are_as_rare_as_among_fresh_rows() -> None:
+@pytest.fixture(scope="module")
+def guarded_walks():
+    return Trees(min_leaf_labels=10).fit(walks(800, 9, 0.6, 0), rng_for(0, "fit"))
+
+
+def test_copies_of_individuals_are_as_rare_as_among_fresh_rows(guarded_walks) -> None:
     real, fresh = walks(800, 9, 0.6, 0), walks(8000, 9, 0.6, 1)
     usual = copies(fresh, real)
-    made = Trees(min_leaf_labels=10).fit(real, rng_for(0, "fit")).sample(3000, rng_for(0, "draw"))
+    made = guarded_walks.sample(3000, rng_for(0, "draw"))
     assert copies(made, real) == pytest.approx(usual, abs=0.03)
     before, after = guarded(real, fresh)
     assert before > usual + 0.04
@@ -258,12 +260,11 @@ def test_no_copies_where_fresh_rows_are_none() -> None:
     assert after == 0
 
 
-def test_without_the_guard_copies_stay() -> None:
+def test_without_the_guard_copies_stay(guarded_walks) -> None:
     real = walks(800, 9, 0.6, 0)
     settings = {"min_leaf_labels": 10, "guard_copies": False}
     fitted = Trees(**settings).fit(real, rng_for(0, "fit"))
-    usual = Trees(min_leaf_labels=10).fit(real, rng_for(0, "fit"))
-    loose, made = (f.sample(3000, rng_for(0, "draw")) for f in (fitted, usual))
+    loose, made = (f.sample(3000, rng_for(0, "draw")) for f in (fitted, guarded_walks))
     assert copies(loose, real) > copies(made, real)
 
 
@@ -277,23 +278,25 @@ from twinset.io.checkpoint import read_checkpoint
 wheres, *folders = sys.argv[1:]
 for folder in folders:
     fitted = Trees().from_arrays(*read_checkpoint(Path(folder)))
-    made = [fitted.sample(100, rng_for(0, "draw"), Where.of(w)) for w in json.loads(wheres)]
+    made = [fitted.sample(100, rng_for(0, "draw"), Where.from_value(w)) for w in json.loads(wheres)]
     made.append(fitted.complete(made[1], rng_for(0, "fill")))
     print(json.dumps([str(data.records.to_pylist()) for data in made]))
 """
 
 
-def test_a_checkpoint_gives_the_same_bytes_elsewhere(tmp_path: Path, real: Dataset) -> None:
+def test_a_checkpoint_gives_the_same_bytes_elsewhere(
+    tmp_path: Path, real: Dataset, fitted, private
+) -> None:
     wheres = [None, {"gap": None}, {"y": {"ge": 1}, "flag": True}, {"when": {"ge": "1970-08-01"}}]
     shares = {"label": {"yes": 0.3, "no": 0.7}}
     expected, folders = [], []
-    for settings in ({}, {"private": True}, {"temperature": 2.0, "min_leaf": 40, "shares": shares}):
-        fitted = Trees(**settings).fit(real, rng_for(0, "fit"))
-        made = [fitted.sample(100, rng_for(0, "draw"), Where.of(w)) for w in wheres]
-        made.append(fitted.complete(made[1], rng_for(0, "fill")))
+    hot = Trees(temperature=2.0, min_leaf=40, shares=shares).fit(real, rng_for(0, "fit"))
+    for one in (fitted, private, hot):
+        made = [one.sample(100, rng_for(0, "draw"), Where.from_value(w)) for w in wheres]
+        made.append(one.complete(made[1], rng_for(0, "fill")))
         expected.append([str(data.records.to_pylist()) for data in made])
         folders.append(str(tmp_path / str(len(folders))))
-        write_checkpoint(Path(folders[-1]), *fitted.to_arrays())
+        write_checkpoint(Path(folders[-1]), *one.to_arrays())
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(wheres), *folders],
         capture_output=True, text=True, check=True,

@@ -48,9 +48,9 @@ def holes(data: Dataset, share: float, seed: int = 0) -> Dataset:
 def test_gaps_are_filled_and_values_stay(real: Dataset, fitted) -> None:
     fresh = mixed(400, seed=1)
     given = holes(fresh, 0.2)
-    for likeliest in (False, True):
-        filled = fitted.complete(given, rng_for(0, "fill"), likeliest=likeliest)
-        again = fitted.complete(given, rng_for(0, "fill"), likeliest=likeliest)
+    for most_likely in (False, True):
+        filled = fitted.complete(given, rng_for(0, "fill"), most_likely=most_likely)
+        again = fitted.complete(given, rng_for(0, "fill"), most_likely=most_likely)
         assert filled.records.equals(again.records)
         assert filled.schema == real.schema
         for name in real.schema.names:
@@ -101,9 +101,9 @@ def test_filled_cells_beat_the_median_and_neighbours(shared_data: Path) -> None:
     train, fresh = data.slice(0, 2000), data.slice(2000, 500)
     fresh = fresh.with_schema(train.schema)
     given = holes(fresh, 0.2)
-    encoding = TableEncoding.of(data)
+    encoding = TableEncoding.from_dataset(data)
     fitted = Trees().fit(train, rng_for(0, "fit"))
-    made = fitted.complete(given, rng_for(0, "fill"), likeliest=True)
+    made = fitted.complete(given, rng_for(0, "fill"), most_likely=True)
     ours = errors(fresh, made, given, encoding)
 
     full, part = encoding.encode(train), encoding.encode(fresh)

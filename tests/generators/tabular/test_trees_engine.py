@@ -9,30 +9,22 @@ from sklearn.tree import DecisionTreeClassifier, ExtraTreeRegressor
 
 from twinset.core.data.dataset import Dataset
 from twinset.generators.tabular._trees import tree as _chain_routing
-from twinset.generators.tabular._trees.copy_guard import CopyGuard, row_hashes
-from twinset.generators.tabular._trees.link import LinkSettings, fit_link
-from twinset.generators.tabular._trees.parents import correspondence_ranks, draw_order
+from twinset.generators.tabular._trees.chain import draw_order
+from twinset.generators.tabular._trees.link import LinkSettings, correspondence_ranks, fit_link
+from twinset.generators.tabular._trees.numbers import NumberBins, Tie, find_ties, quantile_bins
+from twinset.generators.tabular._trees.refinement import CopyGuard, row_hashes
 from twinset.generators.tabular._trees.residuals import LeafSlopes
-from twinset.generators.tabular._trees.rounding import NumberBins, quantile_bins
 from twinset.generators.tabular._trees.table import ChainTable, Variable
-from twinset.generators.tabular._trees.ties import Tie, find_ties
 from twinset.generators.tabular._trees.tree import DonorTree
 
 
-def test_few_values_have_a_bin_each() -> None:
+def test_bins_by_hand() -> None:
     bins, atom = quantile_bins(np.array([3, 1, 2]), 4)
-    assert bins.tolist() == [0, 1, 2]
-    assert atom.tolist() == [True, False, True]
-
-
-def test_an_atom_parts_its_neighbours() -> None:
+    assert (bins.tolist(), atom.tolist()) == ([0, 1, 2], [True, False, True])
     # 20 rows, 4 bins of 5: a value with 4 or more is an atom; the other 12 rows fill 2 bins.
     bins, atom = quantile_bins(np.array([3, 3, 8, 3, 3]), 4)
     assert atom.tolist() == [False, False, True, False, False]
     assert bins.tolist() == [0, 0, 1, 2, 2]
-
-
-def test_even_counts_make_even_bins() -> None:
     bins, atom = quantile_bins(np.ones(12, dtype=np.int64), 4)
     assert np.bincount(bins).tolist() == [3, 3, 3, 3]
     assert not atom.any()
@@ -40,21 +32,21 @@ def test_even_counts_make_even_bins() -> None:
 
 def test_values_move_inside_their_bins_and_atoms_stay_put() -> None:
     column = np.concatenate([np.zeros(50), np.arange(1, 101) / 10])
-    grain = NumberBins.of(column, 10, 0.1)
-    codes = np.tile(np.arange(len(grain.values)), 200)
-    moved = grain.moved(codes, np.random.default_rng(0))
-    assert np.all(moved >= grain.values[grain.first[codes]])
-    assert np.all(moved <= grain.values[grain.last[codes]])
+    bins = NumberBins.from_values(column, 10, 0.1)
+    codes = np.tile(np.arange(len(bins.values)), 200)
+    moved = bins.moved(codes, np.random.default_rng(0))
+    assert np.all(moved >= bins.values[bins.first[codes]])
+    assert np.all(moved <= bins.values[bins.last[codes]])
     assert np.all(moved[codes == 0] == 0)
-    assert grain.atom.tolist() == [True] + [False] * 100
+    assert bins.atom.tolist() == [True] + [False] * 100
     assert len(np.unique(np.round(moved, 6))) > 1000
 
 
 def test_days_move_by_whole_weeks_to_days_that_are_there() -> None:
     days = np.array([d for d in range(700) if d % 7 < 5], dtype=float)
-    grain = NumberBins.of(days, 20, 1.0, by_week=True)
+    bins = NumberBins.from_values(days, 20, 1.0, by_week=True)
     codes = np.tile(np.arange(len(days)), 20)
-    moved = grain.moved(codes, np.random.default_rng(0))
+    moved = bins.moved(codes, np.random.default_rng(0))
     assert np.all(moved % 7 == days[codes] % 7)
     assert np.isin(moved, days).all()
     assert (moved != days[codes]).mean() > 0.3
@@ -73,7 +65,7 @@ def test_rows_go_where_scikit_learn_sends_them() -> None:
     reference = DecisionTreeClassifier(
         criterion="entropy", min_samples_leaf=15, random_state=7
     ).fit(features, labels)
-    tree = DonorTree.of_sklearn(reference.tree_)
+    tree = DonorTree.from_sklearn(reference.tree_)
     fresh = np.random.default_rng(4).normal(size=(2000, 4)).astype(np.float32)
     edges = np.tile(tree.threshold[np.isfinite(tree.threshold)][:, None], 4)
     for rows in (features, fresh, edges):
@@ -91,7 +83,7 @@ def test_deep_trees_are_walked_to_the_end_in_blocks_of_any_size(
     features = rng.normal(size=(3_000, 5)).astype(np.float32)
     # Cut at random places, noise gives a tree of all depths.
     grown = ExtraTreeRegressor(random_state=0, max_features=1).fit(features, rng.normal(size=3_000))
-    tree = DonorTree.of_sklearn(grown.tree_)
+    tree = DonorTree.from_sklearn(grown.tree_)
     assert grown.tree_.max_depth > 16
     expected = grown.tree_.apply(features)
     for rows_at_once in (32_768, 777):
@@ -206,7 +198,7 @@ def test_slopes_of_two_leaves_by_hand() -> None:
     target = np.concatenate([3 * np.arange(10.0), np.tile([1.0, -1.0], 5)])
     leaves = np.repeat([1, 2], 10).astype(np.int32)
     matrix = x[:, None]
-    slopes = LeafSlopes.of(matrix, target, np.ones(20, dtype=bool), leaves, 3, [0])
+    slopes = LeafSlopes.fit(matrix, target, np.ones(20, dtype=bool), leaves, 3, [0])
     assert slopes is not None
     # r² = 1 needs no shrinking; alternation explains r² = 0.03 < 0.15.
     assert slopes.slope.tolist() == pytest.approx([0, 3, 0])
@@ -215,7 +207,7 @@ def test_slopes_of_two_leaves_by_hand() -> None:
     # A donor 6 (parent 2) goes along to parent 4.5: 13.5; to parent 11 would leave the leaf.
     donors, at = np.array([2, 2, 12]), np.array([1, 1, 2], dtype=np.int32)
     new = np.array([[4.5], [11.0], [5.0]])
-    drawn = slopes.lean(target[donors], target[donors], donors, at, new)
+    drawn = slopes.shift(target[donors], target[donors], donors, at, new)
     assert drawn.tolist() == pytest.approx([13.5, 6.0, 1.0])
 
 
@@ -224,7 +216,7 @@ def test_slopes_are_shrunk_by_what_chance_explains() -> None:
     x = rng.normal(size=20)
     target = x + 0.8 * rng.normal(size=20)
     leaves = np.zeros(20, dtype=np.int32)
-    slopes = LeafSlopes.of(x[:, None], target, np.ones(20, dtype=bool), leaves, 1, [0])
+    slopes = LeafSlopes.fit(x[:, None], target, np.ones(20, dtype=bool), leaves, 1, [0])
     r2 = np.corrcoef(x, target)[0, 1] ** 2
     honest = 1 - (1 - r2) * 19 / (18 - 2 * np.log(2))
     plain = np.polyfit(x, target, 1)[0]
@@ -254,7 +246,7 @@ def test_guard_knows_single_rows_and_how_many_copies_are_usual() -> None:
     pairs = np.repeat(np.arange(100.0, 120.0), 2)[:, None]
     real = np.vstack([singles, pairs])  # 100 rows, 20 combinations seen twice: expected 0.4
     every = real.copy()
-    guard = CopyGuard.of(real, lambda n: every[:n])
+    guard = CopyGuard.from_rows(real, lambda n: every[:n])
     assert len(guard.single) == 60
     # 60 of 100 drawn rows are copies of single ones: 0.4 / 0.6 of them may stay.
     assert guard.kept_fraction == pytest.approx(2 / 3)
@@ -274,7 +266,7 @@ def test_hashes_tell_rows_apart_but_not_zeros() -> None:
 
 
 def order_of(table: pa.Table, first: tuple[str, ...] = ()) -> list[str]:
-    chain = ChainTable.of(Dataset.from_arrow(table))
+    chain = ChainTable.from_dataset(Dataset.from_arrow(table))
     matrix = chain.encode(Dataset.from_arrow(table))
     distinct = [len(np.unique(column)) for column in matrix.T]
     order = draw_order(chain, distinct, first, 16)
@@ -331,15 +323,15 @@ def test_low_temperatures_leave_every_node_a_donor() -> None:
 def _priced() -> NumberBins:
     # One bin from 1.00 to 1.99: 1.00 and 1.95 in 30 rows each, every other price in one.
     prices = np.concatenate([np.full(30, 1.00), np.full(30, 1.95), np.arange(101, 200) / 100])
-    return NumberBins.of(np.concatenate([prices, np.zeros(2_000)]), 4, 0.01)
+    return NumberBins.from_values(np.concatenate([prices, np.zeros(2_000)]), 4, 0.01)
 
 
 def test_values_that_rows_share_come_as_often_as_in_the_source() -> None:
-    grain = _priced()
-    column = np.repeat(grain.values, grain.counts)
-    codes = np.tile(grain.codes(column[column > 0]), 100)
+    bins = _priced()
+    column = np.repeat(bins.values, bins.counts)
+    codes = np.tile(bins.codes(column[column > 0]), 100)
 
-    moved = np.round(grain.on_grid(grain.moved(codes, np.random.default_rng(0))), 2)
+    moved = np.round(bins.round(bins.moved(codes, np.random.default_rng(0))), 2)
 
     # 158 or 159 rows of 159 lie in the bin; 1.95 has 31 of them, the single prices share the rest.
     assert np.mean(moved == 1.00) == pytest.approx(30 / 159, abs=0.012)
@@ -348,10 +340,10 @@ def test_values_that_rows_share_come_as_often_as_in_the_source() -> None:
 
 
 def test_numbers_from_elsewhere_are_laid_on_shared_values() -> None:
-    grain = _priced()
+    bins = _priced()
     spread = np.linspace(1.0, 1.989, 15_901)
 
-    laid = np.round(grain.habitual(spread), 2)
+    laid = np.round(bins.snap_to_shared(spread), 2)
 
     assert np.mean(laid == 1.00) == pytest.approx(30 / 159, abs=0.012)
     assert np.mean(laid == 1.95) == pytest.approx(31 / 159, abs=0.012)
@@ -361,6 +353,6 @@ def test_numbers_from_elsewhere_are_laid_on_shared_values() -> None:
 
 def test_numbers_that_no_rows_share_stay_where_they_are() -> None:
     column = np.random.default_rng(0).normal(size=500)
-    grain = NumberBins.of(column, 10, None)
+    bins = NumberBins.from_values(column, 10, None)
     spread = np.linspace(-2, 2, 50)
-    assert grain.habitual(spread).tolist() == spread.tolist()
+    assert bins.snap_to_shared(spread).tolist() == spread.tolist()

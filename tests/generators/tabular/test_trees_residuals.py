@@ -9,14 +9,14 @@ import pytest
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.where import Where
 from twinset.core.seeding import rng_for
-from twinset.generators.tabular._trees.chain import Chain, calibrated
+from twinset.generators.tabular._trees.chain import Chain, calibrate_chain
+from twinset.generators.tabular._trees.numbers import NumberBins
 from twinset.generators.tabular._trees.residuals import (
     Expectation,
-    Residuals,
-    find_leaning,
+    ResidualModel,
+    fit_expectation,
     quantiles,
 )
-from twinset.generators.tabular._trees.rounding import NumberBins
 from twinset.generators.tabular.trees import Trees
 
 
@@ -31,30 +31,30 @@ def test_expectation_is_honest_about_rows_it_has_seen() -> None:
     x, y = waves(3000)
     found = Expectation.fit(x, y, 0.1, np.random.default_rng(1))
     assert found is not None
-    forest, unseen, calm = found
+    forest, unseen, residual_scale = found
     fresh, truth = waves(3000, seed=5)
-    seen_error = np.mean((forest.expected(x) - y) ** 2)
+    seen_error = np.mean((forest.predict(x) - y) ** 2)
     unseen_error = np.mean((unseen - y) ** 2)
-    fresh_error = np.mean((forest.expected(fresh) - truth) ** 2)
+    fresh_error = np.mean((forest.predict(fresh) - truth) ** 2)
     # 0.01 is the noise. Rows of its own look too good; unseen thirds do not, and err a bit more
     # than all trees together do.
     assert seen_error < 0.7 * fresh_error
     assert 0.01 < fresh_error < unseen_error < 1.6 * fresh_error
     assert unseen_error < 0.03
     # By as much are rests of fresh rows smaller than those of unseen ones.
-    assert calm == pytest.approx(np.sqrt(fresh_error / unseen_error), abs=0.05)
+    assert residual_scale == pytest.approx(np.sqrt(fresh_error / unseen_error), abs=0.05)
 
 
 def test_of_long_tables_a_part_is_cut_and_the_rest_is_unseen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("twinset.generators.tabular._trees.residuals._MOST_ROWS", 2000)
+    monkeypatch.setattr("twinset.generators.tabular._trees.residuals._MAX_ROWS", 2000)
     x, y = waves(8000)
     found = Expectation.fit(x, y, 0.1, np.random.default_rng(1))
     assert found is not None
     errors = (found[1] - y) ** 2
     assert np.mean(errors) < 0.04
-    assert np.mean((found[0].expected(x) - y) ** 2) < np.mean(errors)
+    assert np.mean((found[0].predict(x) - y) ** 2) < np.mean(errors)
 
 
 def test_an_expectation_is_shrunk_where_trees_follow_noise() -> None:
@@ -63,10 +63,10 @@ def test_an_expectation_is_shrunk_where_trees_follow_noise() -> None:
     loud = (y - y.mean()) / y.std() + 2 * np.random.default_rng(3).normal(size=3000)
     found = Expectation.fit(x, loud, 0.05, np.random.default_rng(1))
     assert found is not None
-    centred = found.unseen - found.unseen.mean()
+    centred = found.out_of_fold - found.out_of_fold.mean()
     assert centred @ loud == pytest.approx(centred @ centred, rel=1e-6)
     fresh, truth = waves(3000, seed=5)
-    told = found.expectation.expected(fresh)
+    told = found.expectation.predict(fresh)
     told, truth = told - told.mean(), (truth - y.mean()) / y.std()
     assert told @ truth / (told @ told) == pytest.approx(1, abs=0.1)
 
@@ -80,13 +80,13 @@ def test_noise_has_no_expectation() -> None:
 def test_scores_become_numbers_by_interpolation_or_in_steps() -> None:
     forest = Expectation(*(np.zeros(0),) * 5)
     rest = np.zeros(0, dtype=np.float32)
-    smooth = Residuals(forest, rest, np.array([-1.0, 0.0, 2.0]), np.array([10.0, 20.0, 40.0]))
-    drawn = smooth.drawn(np.array([-1.5, -1.0, -0.5, 1.0, 2.5]))
+    smooth = ResidualModel(forest, rest, np.array([-1.0, 0.0, 2.0]), np.array([10.0, 20.0, 40.0]))
+    drawn = smooth.numbers(np.array([-1.5, -1.0, -0.5, 1.0, 2.5]))
     assert drawn[1:4].tolist() == [10, 15, 30]
     assert np.isnan(drawn[[0, 4]]).all()
-    steps = Residuals(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
-    assert steps.drawn(np.array([-9, -1, 0, 1, 9.0])).tolist() == [1, 2, 2, 5, 5]
-    assert np.isnan(steps.drawn(np.array([np.nan]))).all()
+    steps = ResidualModel(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
+    assert steps.numbers(np.array([-9, -1, 0, 1, 9.0])).tolist() == [1, 2, 2, 5, 5]
+    assert np.isnan(steps.numbers(np.array([np.nan]))).all()
 
 
 def test_scores_that_are_drawn_get_the_distribution_of_the_numbers() -> None:
@@ -94,39 +94,35 @@ def test_scores_that_are_drawn_get_the_distribution_of_the_numbers() -> None:
     rng = np.random.default_rng(0)
     scores = np.append(0.8 * rng.normal(size=20_000), np.nan)  # narrower than normal scores are
     real = np.sort(rng.exponential(size=2_000))
-    smooth = Residuals(forest, rest, np.sort(rng.normal(size=2_000)), real)
+    smooth = ResidualModel(forest, rest, np.sort(rng.normal(size=2_000)), real)
     shares = [0.1, 0.5, 0.9]
     mended = smooth.matched(scores, real)
-    assert np.nanquantile(smooth.drawn(scores), 0.9) < 0.9 * np.quantile(real, 0.9)
-    assert np.nanquantile(mended.drawn(scores), shares) == pytest.approx(
+    assert np.nanquantile(smooth.numbers(scores), 0.9) < 0.9 * np.quantile(real, 0.9)
+    assert np.nanquantile(mended.numbers(scores), shares) == pytest.approx(
         np.quantile(real, shares), rel=0.02
     )
     # In steps, 7 being a spike that is drawn as it is: 1, 2 and 5 are a half, a quarter, a quarter.
-    steps = Residuals(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
-    drawn = steps.matched(scores, np.array([1.0, 1, 2, 5, 7, 7, 7])).drawn(scores[:-1])
+    steps = ResidualModel(forest, rest, np.array([-1.0, 1.0]), np.array([1.0, 2.0, 5.0]))
+    drawn = steps.matched(scores, np.array([1.0, 1, 2, 5, 7, 7, 7])).numbers(scores[:-1])
     assert [(drawn == v).mean() for v in (1, 2, 5)] == pytest.approx([0.5, 0.25, 0.25], abs=0.001)
     few = scores[:10]
     assert steps.matched(few, real) is steps
 
 
-@pytest.mark.parametrize(
-    ("spoil", "leans"),
-    [
-        (lambda y: y, True),
-        (lambda y: np.where(np.arange(len(y)) % 3 == 0, 0.0, y), False),  # a third are one atom
-        (lambda y: np.random.default_rng(0).permutation(y), False),  # nothing explains it
-        (lambda y: y[:500], False),  # too few rows
-    ],
-)
-def test_which_numbers_lean(spoil, leans: bool) -> None:
-    x, y = waves(3000)
-    y = spoil(y)
-    grain = NumberBins.of(y, 256, None)
-    codes = grain.codes(y)
-    found = find_leaning(
-        x[: len(y)], y, grain, codes, ~grain.atom[codes], False, np.random.default_rng(0)
-    )
-    assert (found is not None) == leans
+def test_numbers_with_a_useful_expectation() -> None:
+    x, plain = waves(3000)
+    for y, is_useful in (
+        (plain, True),
+        (np.where(np.arange(len(plain)) % 3 == 0, 0.0, plain), False),  # a third are one atom
+        (np.random.default_rng(0).permutation(plain), False),  # nothing explains it
+        (plain[:500], False),  # too few rows
+    ):
+        bins = NumberBins.from_values(y, 256, None)
+        codes = bins.codes(y)
+        free = ~bins.atom[codes]
+        rng = np.random.default_rng(0)
+        found = fit_expectation(x[: len(y)], y, bins, codes, free, False, rng)
+        assert (found is not None) == is_useful
 
 
 def twin_of(x: np.ndarray, y: np.ndarray, **settings: object) -> tuple[Dataset, object]:
@@ -215,9 +211,9 @@ def test_calibration_brings_shares_back() -> None:
     assert share(replace(chain, links=links)) > real + 0.05
     # One pass: in leaves that one level fills there is little to weigh.
     off = share(replace(chain, links=links)) - real
-    assert abs(share(calibrated(replace(chain, links=links))) - real) < 0.6 * off
+    assert abs(share(calibrate_chain(replace(chain, links=links))) - real) < 0.6 * off
     hot = replace(chain, links=links, settings=replace(chain.settings, temperature=2.0))
-    assert calibrated(hot) is hot
+    assert calibrate_chain(hot) is hot
 
 
 def test_many_quantiles_are_numpys_to_the_last_bit() -> None:

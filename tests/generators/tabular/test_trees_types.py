@@ -56,9 +56,7 @@ def test_decimals_integers_and_booleans_keep_their_form() -> None:
     assert made.values("flag").mean() == pytest.approx(real.values("flag").mean(), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "zone", ["America/Los_Angeles", "Europe/Berlin", "Asia/Tokyo", "UTC", None]
-)
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC", None])
 def test_office_hours_stay_office_hours(zone: str | None) -> None:
     """Hours and weekdays are those of the place: 17 h in Los Angeles is the next day in UTC."""
     rng = np.random.default_rng(0)
@@ -109,20 +107,19 @@ def test_an_end_follows_its_start() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
+def test_conditions_on_dates_keep_the_gap() -> None:
+    real = stays()
+    fitted = Trees().fit(real, rng_for(0, "fit"))
+    for conditions in (
         {"end": {"ge": "2020-10-01"}},
         {"start": {"ge": "2020-10-01"}, "end": {"ge": "2020-11-01"}},
         {"end": {"lt": "2019-06-01"}},
         {"start": {"ge": "2020-10-01"}},
-    ],
-)
-def test_conditions_on_dates_keep_the_gap(where: dict[str, object]) -> None:
-    real = stays()
-    made = Trees().fit(real, rng_for(0, "fit")).sample(1000, rng_for(0, "draw"), Where(where))
-    assert made.mask(Where(where)).all()
-    assert_same_gaps(real.where(Where(where)), made)
+    ):
+        where = Where(conditions)
+        made = fitted.sample(1000, rng_for(0, "draw"), where)
+        assert made.mask(where).all()
+        assert_same_gaps(real.where(where), made)
 
 
 def test_missing_exactly_where_another_column_says_so() -> None:
@@ -285,7 +282,7 @@ def test_a_sum_holds_under_conditions_and_without_a_grid() -> None:
     a, b = rng.gamma(2, size=(2, 2000))
     fitted = Trees().fit(of(a=a, b=b, c=a + b), rng_for(0, "fit"))
     for where in (None, {"a": {"ge": 2}}, {"c": {"lt": 2}}, {"a": {"ge": 1}, "b": {"ge": 1}}):
-        made = fitted.sample(1000, rng_for(0, "draw"), Where.of(where))
+        made = fitted.sample(1000, rng_for(0, "draw"), Where.from_value(where))
         assert len(made) == 1000
         assert where is None or made.mask(Where(where)).all()
         total = made.values("a") + made.values("b")

@@ -23,7 +23,7 @@ deliver: {to: out, formats: [jsonl]}
 def test_every_new_span_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cities = ("Rome", "Oslo", "Bern", "Lima", "Ulm", "Bonn")
-    told = []
+    found = []
     for k in range(48):
         start, goal = cities[k % 6], cities[(k * 5 + 1) % 6]
         text = (
@@ -42,8 +42,8 @@ def test_every_new_span_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyP
             if city in text
         ]
         facts = json.dumps([{"role": "from"}, {"role": "to"}][: len(marks)])
-        told.append({"text": text, "spans": marks, "label": str(k % 3), "span_facts": facts})
-    Path("trips.jsonl").write_text("\n".join(map(json.dumps, told)))
+        found.append({"text": text, "spans": marks, "label": str(k % 3), "span_facts": facts})
+    Path("trips.jsonl").write_text("\n".join(map(json.dumps, found)))
     Path("trips.yaml").write_text(RECIPE)
     made = (run("trips.yaml").delivered / "synthetic.jsonl").read_text().splitlines()
     assert len(made) == 30

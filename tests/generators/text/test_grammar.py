@@ -21,9 +21,8 @@ def texts(template, n=400, **parameters):
     return set(made["text"])
 
 
-@pytest.mark.parametrize(
-    ("template", "expected"),
-    [
+def test_what_a_template_gives():
+    for template, expected in [
         ("a[ b] c", {"a b c", "a c"}),
         ("a [b] c", {"a b c", "a c"}),
         ("[b] c", {"b c", "c"}),
@@ -41,10 +40,8 @@ def texts(template, n=400, **parameters):
         ("{x} {x}", {"tea tea", "milk milk"}),
         ("{x} {x#2}", {"tea milk", "milk tea"}),
         ("[so ?1] {y}", {"so cup"}),
-    ],
-)
-def test_what_a_template_gives(template, expected):
-    assert texts(template) == expected
+    ]:
+        assert texts(template) == expected
 
 
 def test_rules_stand_for_their_texts_and_call_others():
@@ -86,21 +83,21 @@ SHARES = {
 }
 
 
-@pytest.mark.parametrize("case", SHARES)
-def test_weights_are_shares_over_twenty_seeds(case):
-    templates, column, shares = SHARES[case]
-    slots = {"w": [{"value": "big", "synonyms": ["large"], "weight": 4}, "small"]}
-    rules = {"r": [{"text": "x", "weight": 3}, "y"]}
-    settings = {"templates": templates, "slots": slots, "rules": rules, "unique_rows": False}
-    total = np.zeros(len(shares))
-    n = 600
-    for seed in range(20):
-        values = write(n, seed, **settings)[column]
-        counts = np.array([values.count(key) for key in shares])
-        assert counts.sum() == n
-        assert chisquare(counts, n * np.array(list(shares.values()))).pvalue > 0.001
-        total += counts
-    assert chisquare(total, 20 * n * np.array(list(shares.values()))).pvalue > 0.001
+def test_weights_are_shares_over_twenty_seeds():
+    for case in SHARES:
+        templates, column, shares = SHARES[case]
+        slots = {"w": [{"value": "big", "synonyms": ["large"], "weight": 4}, "small"]}
+        rules = {"r": [{"text": "x", "weight": 3}, "y"]}
+        settings = {"templates": templates, "slots": slots, "rules": rules, "unique_rows": False}
+        total = np.zeros(len(shares))
+        n = 600
+        for seed in range(20):
+            values = write(n, seed, **settings)[column]
+            counts = np.array([values.count(key) for key in shares])
+            assert counts.sum() == n
+            assert chisquare(counts, n * np.array(list(shares.values()))).pvalue > 0.001
+            total += counts
+        assert chisquare(total, 20 * n * np.array(list(shares.values()))).pvalue > 0.001
 
 
 def test_templates_are_alike_however_many_texts_they_can_become():
@@ -125,8 +122,8 @@ def test_further_keys_become_columns():
         None, rng_for(0, "fit")
     )
     made = fitted.sample(8, rng_for(0, "draw")).records.to_pydict()
-    told = {(t, s) for t, s in zip(made["template"], made["sentiment"])}
-    assert told == {
+    found = {(t, s) for t, s in zip(made["template"], made["sentiment"])}
+    assert found == {
         ("refund-1", "negative"), ("refund-2", "positive"), ("thanks-1", "positive"),
     }  # fmt: skip
     assert made["label"].count("thanks") == round(8 * 2 / 3)
@@ -138,17 +135,17 @@ def test_a_key_must_be_said_by_all():
         Templates(templates={"a": {"tone": "calm", "templates": ["x"]}, "b": ["y"]}, slots={})
 
 
-@pytest.mark.parametrize("key", ["text", "spans", "template", "part"])
-def test_a_key_cannot_be_called_like_an_own_column(key):
-    with pytest.raises(ParameterError, match=f"cannot be called '{key}'"):
-        Templates(
-            templates={
-                "a": [{"text": "x", key: "y"}]
-                if key != "text"
-                else {"templates": ["x"], "text": "y"}
-            },
-            slots={},
-        )
+def test_a_key_cannot_be_called_like_an_own_column():
+    for key in ["text", "spans", "template", "part"]:
+        with pytest.raises(ParameterError, match=f"cannot be called '{key}'"):
+            Templates(
+                templates={
+                    "a": [{"text": "x", key: "y"}]
+                    if key != "text"
+                    else {"templates": ["x"], "text": "y"}
+                },
+                slots={},
+            )
 
 
 def test_texts_may_begin_with_a_capital_but_values_stay():
@@ -160,10 +157,10 @@ def test_texts_may_begin_with_a_capital_but_values_stay():
     assert starts == {"Well,", "Where", "tea", "öl"}
 
 
-@pytest.mark.parametrize("weight", [0, -1, 1e-9, 1e9, float("nan"), float("inf"), True, "2"])
-def test_a_weight_has_a_range(weight):
-    with pytest.raises(ParameterError, match=r"templates\.a\[0\]\.weight'"):
-        Templates(templates={"a": [{"text": "x", "weight": weight}]}, slots={})
+def test_a_weight_has_a_range():
+    for weight in [0, -1, 1e-9, 1e9, float("nan"), float("inf"), True, "2"]:
+        with pytest.raises(ParameterError, match=r"templates\.a\[0\]\.weight'"):
+            Templates(templates={"a": [{"text": "x", "weight": weight}]}, slots={})
 
 
 def test_odd_weights_are_met_too():

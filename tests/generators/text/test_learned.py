@@ -33,10 +33,10 @@ BOOKS = [
 ]
 
 
-def marked(told):
+def marked(found):
     """Return a text and its spans from `a <value|label> b`."""
     text, spans = "", []
-    for piece in told.replace(">", "<").split("<"):
+    for piece in found.replace(">", "<").split("<"):
         value, _, label = piece.partition("|")
         if label:
             mark = {"start": len(text), "end": len(text) + len(value), "label": label}
@@ -46,8 +46,8 @@ def marked(told):
 
 
 def real_set(rows, **more):
-    """Return a set of (told, label) rows, with further columns of categories."""
-    pairs = [marked(told) for told, _ in rows]
+    """Return a set of (found, label) rows, with further columns of categories."""
+    pairs = [marked(found) for found, _ in rows]
     columns = {
         "said": [text for text, _ in pairs],
         "marks": pa.array([spans for _, spans in pairs], Field(name="m", kind="spans").arrow_type),
@@ -69,13 +69,13 @@ def songs_and_books():
 
 def write(real, n, where=None, seed=0, **settings):
     fitted = Learned(**settings).fit(real, rng_for(seed, "fit"))
-    return fitted.sample(n, rng_for(seed, "draw"), Where.of(where)).records.to_pylist()
+    return fitted.sample(n, rng_for(seed, "draw"), Where.from_value(where)).records.to_pylist()
 
 
-def sentences(told, lexicon=None, group=0):
+def sentences(found, lexicon=None, group=0):
     return [
         Sentence.from_text(k, group, *marked(one), Lexicon(lexicon or {}))
-        for k, one in enumerate(told)
+        for k, one in enumerate(found)
     ]
 
 
@@ -97,12 +97,12 @@ def test_spans_are_exact_and_labels_known():
         "👩‍👩‍👧 say <e\u0301a|x> now",
         "tell <zz|y> to say <👩‍👩‍👧 q|x> twice",
     ]
-    for told in (SONGS + BOOKS, odd):
-        for row in write(real_set([(t, "a") for t in told]), 200):
+    for found in (SONGS + BOOKS, odd):
+        for row in write(real_set([(t, "a") for t in found]), 200):
             end = 0
             for span in row["marks"]:
                 assert row["said"][span["start"] : span["end"]] == span["value"] != ""
-                assert f"{span['value']}|{span['label']}" in "".join(told)
+                assert f"{span['value']}|{span['label']}" in "".join(found)
                 assert span["start"] >= end
                 end = span["end"]
 
@@ -184,11 +184,11 @@ def test_texts_without_spans_or_labels_are_recombined():
 
 
 def test_a_closed_list_mostly_stays_with_its_class_and_names_are_shared():
-    told = [(f"see the <film|kind> by <p{i} q|who>", "film") for i in range(6)]
-    told += [(f"read the <book|kind> of <a{i} b|who>", "book") for i in range(6)]
+    found = [(f"see the <film|kind> by <p{i} q|who>", "film") for i in range(6)]
+    found += [(f"read the <book|kind> of <a{i} b|who>", "book") for i in range(6)]
     texts = [
         Sentence.from_text(i, int(c == "book"), *marked(t), Lexicon({}))
-        for i, (t, c) in enumerate(told)
+        for i, (t, c) in enumerate(found)
     ]
     values, rng = Values(texts, Lexicon({}), "real and lexicon"), np.random.default_rng(0)
     kind, who = texts[0].tokens[2], texts[0].tokens[4]
@@ -387,10 +387,10 @@ def test_wrong_columns_and_settings_are_refused():
 def recipe(tmp_path, monkeypatch):
     """A recipe that makes rows of one intent, with a list of values in a file."""
     monkeypatch.chdir(tmp_path)
-    rows = [(f"{told} {k}", label) for told, label in SAID for k in ("today", "now", "at noon")]
+    rows = [(f"{found} {k}", label) for found, label in SAID for k in ("today", "now", "at noon")]
     lines = []
-    for told, label in rows:
-        text, marks = marked(told)
+    for found, label in rows:
+        text, marks = marked(found)
         lines.append(json.dumps({"text": text, "spans": marks, "intent": label}))
     (tmp_path / "real.jsonl").write_text("\n".join(lines), "utf-8")
     (tmp_path / "artists.txt").write_text("Cher\t3\nDido\n", "utf-8")

@@ -28,17 +28,17 @@ def test_there_are_the_packs_of_four_trades_and_four_languages():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("pack", PACKS)
-def test_every_class_has_eight_templates_or_more_and_they_differ(pack):
-    for label, said in settings_of(pack)["templates"].items():
-        texts = said["templates"] if isinstance(said, dict) else said
-        written = [text["text"] if isinstance(text, dict) else text for text in texts]
-        assert len(written) >= 8, label
-        words = [frozenset(re.findall(r"\w+", text.lower())) for text in written]
-        for i, one in enumerate(words):
-            for other in words[:i]:
-                assert len(one & other) / len(one | other) < 0.6, (label, one, other)
-        assert all(parse(text, subject=label) for text in written)
+def test_every_class_has_eight_templates_or_more_and_they_differ():
+    for pack in PACKS:
+        for label, said in settings_of(pack)["templates"].items():
+            texts = said["templates"] if isinstance(said, dict) else said
+            written = [text["text"] if isinstance(text, dict) else text for text in texts]
+            assert len(written) >= 8, label
+            words = [frozenset(re.findall(r"\w+", text.lower())) for text in written]
+            for i, one in enumerate(words):
+                for other in words[:i]:
+                    assert len(one & other) / len(one | other) < 0.6, (label, one, other)
+            assert all(parse(text, subject=label) for text in written)
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -65,15 +65,14 @@ def test_texts_are_clean_and_marked(pack):
     assert any(row["spans"] for row in rows)
 
 
-@pytest.mark.parametrize("pack", PACKS)
-def test_packs_fit_the_published_schema(pack):
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(settings_of(pack), file_schema("text.templates"))
+def test_packs_fit_the_published_schema():
+    for pack in PACKS:
+        jsonschema = pytest.importorskip("jsonschema")
+        jsonschema.validate(settings_of(pack), file_schema("text.templates"))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_the_schema_refuses_what_the_generator_refuses():
+    for wrong in [
         {"template": {}},
         {"templates": {}},
         {"templates": {"a": []}},
@@ -82,12 +81,10 @@ def test_packs_fit_the_published_schema(pack):
         {"templates": {"a": ["x"]}, "slots": {"x": {"number": [1, 2], "decimal": 1}}},
         {"templates": {"a": ["x"]}, "rules": {"r": {"label": "x"}}},
         {"templates": {"a": ["x"]}, "holdout": {"fraction": 1}},
-    ],
-)
-def test_the_schema_refuses_what_the_generator_refuses(wrong):
-    jsonschema = pytest.importorskip("jsonschema")
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(wrong, file_schema("text.templates"))
+    ]:
+        jsonschema = pytest.importorskip("jsonschema")
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, file_schema("text.templates"))
 
 
 def test_the_schema_names_every_setting():

@@ -87,7 +87,7 @@ def test_synonyms_share_a_weight_and_tell_what_they_mean():
         assert json.loads(row["span_facts"]) == [{"canonical": meant} if meant else {}]
 
 
-def test_roles_and_groups_are_told_span_by_span():
+def test_roles_and_groups_are_reported_span_by_span():
     slots = {
         "start": {"like": "city", "label": "city", "role": "origin", "distinct_from": "goal"},
         "goal": {"like": "city", "label": "city", "role": "goal", "group": 1},
@@ -124,7 +124,7 @@ def test_unique_values_come_once_in_whatever_texts():
         write(81, {"a": ["x {id}"], "b": ["y {id} {id#2}"]}, slots=slots)
 
 
-def test_numbers_lie_in_their_range_and_are_written_as_told():
+def test_numbers_lie_in_their_range_and_are_written_as_reported():
     source = {"number": [0.5, 9_999.5], "decimals": 1, "format": "{:,.1f} €", "marks": ".,"}
     found = values(3_000, source)
     assert all(re.fullmatch(r"(\d\.)?\d{1,3},\d €", text) for text in found)
@@ -151,9 +151,8 @@ def test_numbers_and_dates_by_hand():
         assert date_writer(form, locale, subject="x")(day) == text
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
+def test_what_cannot_be_used_is_named():
+    for source, words in [
         ({"number": [5]}, "are not a range"),
         ({"number": [5, 4]}, "are not a range"),
         ({"number": [0.25, 1], "decimals": 1}, "are not a range"),
@@ -165,7 +164,10 @@ def test_numbers_and_dates_by_hand():
         ({"number": [1, 5], "format": "{:q}"}, "a form that cannot be used"),
         ({"number": [1, 5], "marks": "."}, "a form that cannot be used"),
         ({"date_range": ["2025-01-01", "2025-02-01"], "format": "%Q"}, "unknown form"),
-        ({"date_range": ["2025-01-01"] * 2, "format": "%B", "locale": "ja_JP"}, "of months in 'ja'"),
+        (
+            {"date_range": ["2025-01-01"] * 2, "format": "%B", "locale": "ja_JP"},
+            "of months in 'ja'",
+        ),
         ({"pattern": "[A-"}, "cannot be read"),
         ({"pattern": "a*"}, "cannot be read"),
         ({"pattern": "a{3,1}"}, "cannot be read"),
@@ -182,18 +184,16 @@ def test_numbers_and_dates_by_hand():
         ({"lexicon": "a.txt"}, "files are opened for recipes only"),
         ({"like": "x"}, "no values of its own"),
         ({"column": "a.b"}, "names no column"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_used_is_named(source, words):
-    with pytest.raises(ParameterError, match=words):
-        write(1, "{x}", slots={"x": source})
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            write(1, "{x}", slots={"x": source})
 
 
-@pytest.mark.parametrize("weights", [(None, 2), ("5 kg", "7 kg"), (-1, 2), (float("nan"), 2)])
-def test_weights_of_a_table_are_numbers(weights):
-    rows = [{"n": "a", "weight": weights[0]}, {"n": "b", "weight": weights[1]}]
-    with pytest.raises(ParameterError, match="column 'weight' of the table 'p' is no weight"):
-        write(1, "{p.n}", tables={"p": rows})
+def test_weights_of_a_table_are_numbers():
+    for weights in [(None, 2), ("5 kg", "7 kg"), (-1, 2), (float("nan"), 2)]:
+        rows = [{"n": "a", "weight": weights[0]}, {"n": "b", "weight": weights[1]}]
+        with pytest.raises(ParameterError, match="column 'weight' of the table 'p' is no weight"):
+            write(1, "{p.n}", tables={"p": rows})
 
 
 def test_formats_of_a_table_are_settings():
@@ -201,24 +201,21 @@ def test_formats_of_a_table_are_settings():
         write(1, "{p.n}", tables={"p": {"rows": [{"n": 1}], "formats": {"n": "{:,}"}}})
 
 
-@pytest.mark.parametrize(
-    ("pattern", "size", "example"),
-    [
+def test_patterns_are_counted_and_each_text_has_one_number():
+    for pattern, size, example in [
         (r"[A-C]\d", 30, "B7"),
         (r"(ab|c[de]){2}", 9, "cdab"),
         (r"x?[0-9]{1,2}", 220, "x05"),
         (r"[\]\-a]\.\w", 3 * 37, "-._"),
         (r"DE\d{20}", 10**20, "DE" + "7" * 20),
-    ],
-)
-def test_patterns_are_counted_and_each_text_has_one_number(pattern, size, example):
-    n_texts, text_at = read_pattern(pattern, subject="x")
-    assert n_texts == size
-    found = {text_at(i)[0] for i in range(min(size, 300))}
-    assert len(found) == min(size, 300)
-    drawn = values(300, {"pattern": pattern})
-    assert all(re.fullmatch(pattern, text) for text in [*drawn, *found])
-    assert re.fullmatch(pattern, example)
+    ]:
+        n_texts, text_at = read_pattern(pattern, subject="x")
+        assert n_texts == size
+        found = {text_at(i)[0] for i in range(min(size, 300))}
+        assert len(found) == min(size, 300)
+        drawn = values(300, {"pattern": pattern})
+        assert all(re.fullmatch(pattern, text) for text in [*drawn, *found])
+        assert re.fullmatch(pattern, example)
 
 
 def test_all_digits_of_long_numbers_vary():

@@ -22,7 +22,7 @@ SLOTS = {"thing": ["té 🍵", "tea"], "city": {"faker": "city"}}
 
 def write(n, where=None, seed=0, **parameters):
     fitted = Templates(**parameters).fit(None, rng_for(seed, "fit"))
-    return fitted.sample(n, rng_for(seed, "draw"), Where.of(where))
+    return fitted.sample(n, rng_for(seed, "draw"), Where.from_value(where))
 
 
 def column(data, name):
@@ -74,7 +74,7 @@ def test_spans_hold_for_any_template(parts):
         assert all(text[s["start"] : s["end"]] == s["value"] for s in spans)
 
 
-def test_labels_have_exact_shares_and_templates_take_turns():
+def test_labels_have_exact_shares_and_templates_alternate():
     shares = {"ask": 3, "thank": 1}
     data = write(80, templates=TWO, slots=SLOTS, shares=shares, unique_rows=False)
     assert column(data, "label").count("ask") == 60
@@ -88,19 +88,16 @@ def test_labels_are_alike_by_default():
     assert len(set(labels)) == 5
 
 
-@pytest.mark.parametrize(
-    ("where", "expected"),
-    [
+def test_conditions_are_met():
+    for where, expected in [
         ({"label": "refund"}, {"refund"}),
         ({"label": ["refund", "login"]}, {"refund", "login"}),
         ({"label": {"not": ["refund", "login", "cancel", "invoice"]}}, {"delivery"}),
         ({"template": "login-2"}, {"login"}),
-    ],
-)
-def test_conditions_are_met(where, expected):
-    data = write(30, where)
-    assert set(column(data, "label")) == expected
-    assert data.mask(Where(where)).all()
+    ]:
+        data = write(30, where)
+        assert set(column(data, "label")) == expected
+        assert data.mask(Where(where)).all()
 
 
 @pytest.mark.parametrize(
@@ -112,9 +109,8 @@ def test_other_conditions_are_refused(where, words):
         write(1, where)
 
 
-@pytest.mark.parametrize(
-    ("template", "words"),
-    [
+def test_a_wrong_template_is_named():
+    for template, words in [
         ("", "'ask-2' is empty"),
         ("  ", "'ask-2' is empty"),
         ("Where is {thing?", "bracket in the template 'ask-2'"),
@@ -123,16 +119,13 @@ def test_other_conditions_are_refused(where, words):
         ("Where is {}?", "'ask-2' names an unknown slot"),
         ("Where is {thing!r}?", "'ask-2' names an unknown slot"),
         ("Where is {thing.__class__}?", "'ask-2' names an unknown slot"),
-    ],
-)
-def test_a_wrong_template_is_named(template, words):
-    with pytest.raises(ParameterError, match=words):
-        Templates(templates={"ask": ["Fine: {thing}", template]}, slots=SLOTS)
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            Templates(templates={"ask": ["Fine: {thing}", template]}, slots=SLOTS)
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
+def test_a_wrong_slot_is_named():
+    for source, words in [
         ([], "slots.x'.*it is empty"),
         ("tea", "slots.x'.*it is no list"),
         (["tea", " "], r"slots.x\[1\]'.*empty or has blanks"),
@@ -140,16 +133,13 @@ def test_a_wrong_template_is_named(template, words):
         ({"faker": "name", "date_range": ["2025-01-01", "2025-01-02"]}, "slots.x'.*no one source"),
         ({"date_range": ["2025-02-01", "2025-01-01"]}, "'x' are not a range"),
         ({"date_range": ["soon", "later"]}, "'x' are not a range"),
-    ],
-)
-def test_a_wrong_slot_is_named(source, words):
-    with pytest.raises(ParameterError, match=words):
-        Templates(templates={"a": ["{x}"]}, slots={"x": source})
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            Templates(templates={"a": ["{x}"]}, slots={"x": source})
 
 
-@pytest.mark.parametrize(
-    ("source", "locale", "words"),
-    [
+def test_what_faker_lacks_is_refused_before_the_first_text():
+    for source, locale, words in [
         ({"faker": "nam"}, "en_US", "unknown Faker provider.*did you mean 'name'"),
         ({"faker": "seed_instance"}, "en_US", "unknown Faker provider"),
         ({"faker": "__init__"}, "en_US", "unknown Faker provider"),
@@ -158,12 +148,10 @@ def test_a_wrong_slot_is_named(source, words):
         ({"faker": "name"}, "xx_XX", "does not know the locale 'xx_XX'"),
         ({"faker": "job"}, "en_GB", "no 'job' for the locale 'en_GB'.*would give en_US"),
         ({"faker": "date"}, "en_US", "depends on today's date"),
-    ],
-)
-def test_what_faker_lacks_is_refused_before_the_first_text(source, locale, words):
-    generator = Templates(templates={"a": ["{x}"]}, slots={"x": source}, locale=locale)
-    with pytest.raises(ParameterError, match=words):
-        generator.fit(None, rng_for(0, "fit"))
+    ]:
+        generator = Templates(templates={"a": ["{x}"]}, slots={"x": source}, locale=locale)
+        with pytest.raises(ParameterError, match=words):
+            generator.fit(None, rng_for(0, "fit"))
 
 
 def test_a_slot_may_have_a_locale_of_its_own():

@@ -39,7 +39,9 @@ def drawn(n, *, workers=1, seed=5, where=None, part="", into=None, **parameters)
     parameters = {"templates": THREE, "slots": SLOTS, "shares": SHARES, **parameters}
     source = fit_source(Templates(**parameters), None, seed=seed, path=("x",))
     whole = source.open_set() if into is None else into
-    chunks = list(source.draw(n, into=whole, workers=workers, where=Where.of(where), part=part))
+    chunks = list(
+        source.draw(n, into=whole, workers=workers, where=Where.from_value(where), part=part)
+    )
     return Dataset.concat(chunks), whole
 
 
@@ -47,15 +49,15 @@ def column(data, name):
     return data.records.column(name).to_pylist()
 
 
-@pytest.mark.parametrize("n", [1, 7, 1_000, 2_048, 5_001])
-def test_quotas_are_exact_over_all_chunks_and_no_text_comes_twice(n):
-    data, _ = drawn(n)
-    counts = Counter(column(data, "label"))
-    for label, share in SHARES.items():
-        assert abs(counts[label] - n * share) < 1
-    if n % 10 == 0:
-        assert counts == {label: round(n * share) for label, share in SHARES.items()}
-    assert len(set(column(data, "text"))) == n
+def test_quotas_are_exact_over_all_chunks_and_no_text_comes_twice():
+    for n in [1, 7, 1_000, 2_048, 5_001]:
+        data, _ = drawn(n)
+        counts = Counter(column(data, "label"))
+        for label, share in SHARES.items():
+            assert abs(counts[label] - n * share) < 1
+        if n % 10 == 0:
+            assert counts == {label: round(n * share) for label, share in SHARES.items()}
+        assert len(set(column(data, "text"))) == n
 
 
 def test_the_same_bytes_on_any_number_of_workers_and_for_any_number_of_rows():
@@ -91,7 +93,7 @@ def test_a_template_that_has_run_out_leaves_its_turns_to_the_others():
     assert any("were replaced" in note for note in whole.notes())
 
 
-def test_too_few_texts_are_told_before_any_is_written():
+def test_too_few_texts_are_reported_before_any_is_written():
     templates = {"a": ["Where is the {colour} {thing}?"], "b": ["{n}"]}
     with pytest.raises(
         ParameterError, match="templates of 'a' cannot give 13 different texts; got about 12 ways"
@@ -103,7 +105,7 @@ def test_too_few_texts_are_told_before_any_is_written():
     assert Counter(column(repeats, "label")) == {"a": 30, "b": 30}
 
 
-def test_texts_that_coincide_are_told_when_no_new_one_is_found():
+def test_texts_that_coincide_are_reported_when_no_new_one_is_found():
     same = {"a": ["(tea|tea|tea|tea) {colour}"]}
     assert len(drawn(3, templates=same, shares=None)[0]) == 3
     with pytest.raises(ParameterError, match="have no new text left; got ways to fill them that"):
@@ -222,9 +224,8 @@ def test_records_of_a_unique_table_come_once():
         drawn(61, templates={"a": ["Hi {p.name}"]}, tables=tables, shares=None)
 
 
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
+def test_a_table_that_cannot_be_used_is_named():
+    for table, words in [
         ({"rows": PEOPLE.slice(0, 0)}, "has no rows"),
         ({"rows": [{"name": "a"}, {"nam": "b"}]}, "do not have the same columns"),
         (
@@ -240,11 +241,9 @@ def test_records_of_a_unique_table_come_once():
         ({"row": []}, "p.row.*no such setting"),
         ({}, "has no rows"),
         ("people", "rows of the table 'p' are not there; got the asset 'people'"),
-    ],
-)
-def test_a_table_that_cannot_be_used_is_named(table, words):
-    with pytest.raises(ParameterError, match=words):
-        drawn(1, templates={"a": ["{p.name}"]}, tables={"p": table}, shares=None)
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            drawn(1, templates={"a": ["{p.name}"]}, tables={"p": table}, shares=None)
 
 
 def test_words_that_belong_together_are_rows_of_a_table():
@@ -280,21 +279,18 @@ def test_parts_share_no_template_and_no_held_value():
     assert set(column(only, "part")) == {"holdout"}
 
 
-@pytest.mark.parametrize(
-    ("held", "words"),
-    [
+def test_a_holdout_that_cannot_be_made_is_refused():
+    for held, words in [
         ({"fraction": 1}, "holdout.fraction'.*less than 1"),
         ({"part": 0.2}, "holdout.part'.*no such setting"),
         ({"slots": ["thin"]}, "no template uses: 'thin'.*did you mean 'thing'"),
         ({"slots": ["colour"], "fraction": 0.1}, "3 values of the slot 'colour' cannot be divided"),
         ({"fraction": 0.2}, "'single' has one template"),
         ({"fraction": 0.3, "slots": ["thing"]}, "'other-2' needs more different values"),
-    ],
-)
-def test_a_holdout_that_cannot_be_made_is_refused(held, words):
-    templates = {**THREE, "single": ["x {n}"]} if "single" in words else THREE
-    with pytest.raises(ParameterError, match=words):
-        drawn(5, templates=templates, holdout=held, shares=None)
+    ]:
+        templates = {**THREE, "single": ["x {n}"]} if "single" in words else THREE
+        with pytest.raises(ParameterError, match=words):
+            drawn(5, templates=templates, holdout=held, shares=None)
 
 
 RECIPE = """name: letters

@@ -11,9 +11,9 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
-from twinset.core.data.splitting import split_rows
 from twinset.core.errors import LeakError, ParameterError
 from twinset.measurement.leakage import find_leakage
+from twinset.measurement.splitting import split_rows
 
 ROWS = 1_200
 

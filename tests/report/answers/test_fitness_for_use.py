@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.report.conftest import components, models
 from twinset.core.findings import GroupOutcome, GroupResults, RegionShare, RegionShares
-from twinset.report.answers.fitness_for_use import caution, in_short, uses
+from twinset.report.answers.uses import caution, in_short, uses
 
 MODELS = "utility.train_synthetic_test_real"
 BASIC = ("gap.marginals", "gap.pairs")
@@ -23,24 +21,21 @@ def test_a_good_set_serves_all_purposes(score) -> None:
         score("privacy.membership"),
     ]
     assert answers(scores) == ["yes", "yes", "yes", "no sign of leaking"]
-    assert uses(scores)[0].why == "models reach 0.790, on real rows 0.800"
-    assert uses(scores)[1].why == "change in average precision +0.010 (−0.010 to +0.030)"
+    assert uses(scores)[0].reason == "models reach 0.790, on real rows 0.800"
+    assert uses(scores)[1].reason == "change in average precision +0.010 (−0.010 to +0.030)"
     assert in_short(uses(scores)).startswith("Train on it instead of real rows: yes; Add it")
 
 
-@pytest.mark.parametrize(
-    ("verdict", "mixed", "expected"),
-    [
+def test_training_follows_the_models(score) -> None:
+    for verdict, mixed, expected in [
         ("different", "hurts", ["no", "no"]),
         ("cannot tell", "no evidence", ["cannot tell", "no gain shown"]),
         ("as good as real", "helps", ["yes", "yes"]),
         ("as good as real", "hurts", ["with care", "no"]),
         ("not measurable", "", ["not measured", "not measured"]),
-    ],
-)
-def test_training_follows_the_models(score, verdict, mixed, expected) -> None:
-    found = () if verdict == "not measurable" else (models(mixed),)
-    assert answers([score(MODELS, verdict, findings=found)])[:2] == expected
+    ]:
+        found = () if verdict == "not measurable" else (models(mixed),)
+        assert answers([score(MODELS, verdict, findings=found)])[:2] == expected
 
 
 def test_a_group_that_is_off_asks_for_care(score) -> None:
@@ -52,8 +47,10 @@ def test_a_group_that_is_off_asks_for_care(score) -> None:
     ]
     found = uses(scores)
     assert [use.answer for use in found[:3]] == ["with care", "no gain shown", "with care"]
-    assert found[0].why.endswith("but off in outcomes of groups of people (sex = f, a and 1 more)")
-    assert found[2].mark == "unclear"
+    assert found[0].reason.endswith(
+        "but off in outcomes of groups of people (sex = f, a and 1 more)"
+    )
+    assert found[2].mark == "inconclusive"
 
 
 def test_pairs_that_are_wrong_throughout_cannot_be_looked_at(score) -> None:
@@ -78,7 +75,7 @@ def test_a_starved_region_is_named(score) -> None:
         score(MODELS, findings=(models(),)),
         score("coverage.slices", "different", findings=told),
     ]
-    assert uses(scores)[0].why.endswith(
+    assert uses(scores)[0].reason.endswith(
         "off in under-represented rows (night and rain: 0.2 % of the synthetic rows, 3.1 % of the real "
         "ones)"
     )
@@ -88,9 +85,9 @@ def test_leaks_are_named_and_silence_is_no_proof(score) -> None:
     leak = [score("privacy.exact_copies", "different"), score("privacy.membership", "different")]
     found = uses(leak)[3]
     assert found.answer == "no"
-    assert "exact copies of training rows and separating training rows" in found.why
+    assert "exact copies of training rows and separating training rows" in found.reason
     assert uses([score("privacy.membership", "cannot tell")])[3].answer == "not shown to be safe"
-    assert "for you to decide" in uses([score("privacy.membership")])[3].why
+    assert "for you to decide" in uses([score("privacy.membership")])[3].reason
     assert uses([score("privacy.membership", "not measurable")])[3].mark == "unmeasured"
 
 
@@ -107,7 +104,7 @@ def test_what_leaks_is_used_with_care_and_says_why(score) -> None:
     ]
     found = uses(scores)
     assert [use.answer for use in found] == ["with care", "yes", "with care", "no"]
-    assert found[2].why == "it leaks: guard it like the real rows"
+    assert found[2].reason == "it leaks: guard it like the real rows"
 
 
 def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
@@ -118,7 +115,7 @@ def test_an_outcome_that_is_off_is_told_with_both_shares(score) -> None:
         score("coverage.group_outcomes", "different", findings=told),
     ]
     ending = "(sex = f, share of rows with 'ill' = yes: 15 % instead of 45 %)"
-    assert uses(scores)[0].why.endswith(ending)
+    assert uses(scores)[0].reason.endswith(ending)
 
 
 def test_rows_of_single_real_rows_are_not_given_away(score) -> None:
@@ -130,14 +127,17 @@ def test_rows_of_single_real_rows_are_not_given_away(score) -> None:
 def test_one_test_of_many_shows_no_safety(score) -> None:
     blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
     found = uses([score("privacy.exact_copies"), *blind])[3]
-    assert (found.answer, found.why) == ("not shown to be safe", "only 1 of 3 tests could be made")
+    assert (found.answer, found.reason) == (
+        "not shown to be safe",
+        "only 1 of 3 tests could be made",
+    )
 
 
 def test_an_allowed_leak_leaves_nothing_to_be_learnt_from_models(score) -> None:
     scores = [score(MODELS, findings=(models(mixed="helps"),))]
     found = uses(scores, leak_allowed=True)
     assert [use.answer for use in found[:2]] == ["cannot tell", "cannot tell"]
-    assert "a leak was allowed" in found[1].why
+    assert "a leak was allowed" in found[1].reason
 
 
 def test_columns_are_hopeless_by_their_size_not_by_their_number(score) -> None:
@@ -160,7 +160,7 @@ def test_blurred_pictures_are_said_before_any_use(score) -> None:
     assert caution(scores) == careful
     found = uses(scores)
     assert [use.answer for use in found[:3]] == ["with care", "with care", "with care"]
-    assert all(use.why.startswith(careful) for use in found[:2])
+    assert all(use.reason.startswith(careful) for use in found[:2])
     assert in_short(found, caution(scores)).startswith(f"Mind that {careful}. Train on it")
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from tests.report.conftest import components
 from twinset.report import build_report, summarize_families
-from twinset.report.answers.fitness_for_use import uses
-from twinset.report.answers.ordering import (
+from twinset.report.answers.scores import (
     compute_certain_degradation,
     compute_degradation,
     worst_first,
 )
+from twinset.report.answers.uses import uses
 
 
 def parts(certain=1.0, names=("age",)):
@@ -82,7 +82,7 @@ def test_the_verdict_and_the_uses_name_the_worst_part_first(scores):
     )
     assert "Furthest off: single columns" in told
     assert told.endswith("by column salary.")
-    why = next(use.why for use in uses(scores) if use.purpose.startswith("Explore"))
+    why = next(use.reason for use in uses(scores) if use.purpose.startswith("Explore"))
     assert "off in single columns (salary)" in why
 
 

@@ -1,6 +1,4 @@
-import pytest
-
-from twinset.report.answers.ranking import is_ahead, metric_rows
+from twinset.report.candidates import is_ahead, metric_rows
 
 
 def row(**scores):
@@ -13,12 +11,12 @@ def test_best_only_where_the_interval_is_clear_of_all_others(score):
     far = score("gap.a", interval=(0.2, 0.3))
     between = score("gap.a", interval=(0.05, 0.25))
     assert row(a=near, b=far).best == "a"
-    assert row(a=near, b=far).told() == "a"
+    assert row(a=near, b=far).format_best() == "a"
     three = row(a=near, b=far, c=between)
     assert three.best is None
     assert three.front == ("a", "c")
-    assert three.told() == "cannot tell a and c apart"
-    assert row(a=near, c=between).told() == "cannot tell apart"
+    assert three.format_best() == "cannot tell a and c apart"
+    assert row(a=near, c=between).format_best() == "cannot tell apart"
 
 
 def test_touching_intervals_cannot_be_told_apart(score):
@@ -42,11 +40,11 @@ def test_exact_numbers_are_told_apart_and_equal_ones_are_not(score):
     assert row(a=none, b=none).best is None
 
 
-@pytest.mark.parametrize("others", [{}, {"b": "not measurable"}])
-def test_alone_nobody_is_best(score, others):
-    rest = {name: score("gap.a", verdict) for name, verdict in others.items()}
-    found = row(a=score("gap.a"), **rest)
-    assert (found.best, found.front, found.told()) == (None, (), "–")
+def test_alone_nobody_is_best(score):
+    for others in [{}, {"b": "not measurable"}]:
+        rest = {name: score("gap.a", verdict) for name, verdict in others.items()}
+        found = row(a=score("gap.a"), **rest)
+        assert (found.best, found.front, found.format_best()) == (None, (), "–")
 
 
 def test_a_candidate_without_a_number_does_not_hinder_the_others(score):
@@ -59,7 +57,7 @@ def test_a_candidate_without_a_number_does_not_hinder_the_others(score):
 
 
 def test_baselines_that_differ_are_told_as_a_range(score):
-    assert row(a=score("gap.a"), b=score("gap.a")).baseline_told() == "0.010"
+    assert row(a=score("gap.a"), b=score("gap.a")).format_baseline() == "0.010"
     found = row(a=score("gap.a"), b=score("gap.a", baseline=0.03))
-    assert found.baseline_told() == "0.010 to 0.030"
-    assert row(a=score("gap.a", "not measurable")).baseline_told() == "–"
+    assert found.format_baseline() == "0.010 to 0.030"
+    assert row(a=score("gap.a", "not measurable")).format_baseline() == "–"

@@ -15,14 +15,14 @@ def test_three_tests_share_a_reason_and_two_do_not(score) -> None:
     three = lacking(score, "gap.a", "gap.b", "privacy.a")
     two = lacking(score, "gap.c", "gap.d", why="no dates")
     found = unmeasured([*three, *two, score("gap.e")])
-    assert [(one.reason, len(one.scores)) for one in found] == [
+    assert [(reason, len(own)) for reason, own in found] == [
         ("there is no real set to compare with", 3)
     ]
 
 
 def test_where_nothing_was_measured_every_reason_is_told(score) -> None:
     scores = [*lacking(score, "gap.a", "gap.b"), *lacking(score, "gap.c", why="no dates")]
-    assert [len(one.scores) for one in unmeasured(scores)] == [2, 1]
+    assert [len(own) for _, own in unmeasured(scores)] == [2, 1]
 
 
 def test_four_answers_become_one_only_where_all_are_the_same(score) -> None:

@@ -1,4 +1,4 @@
-import pytest
+from dataclasses import replace
 
 from tests.report.conftest import components, models
 from twinset.core.findings import (
@@ -19,6 +19,7 @@ from twinset.core.findings import (
 )
 from twinset.report import summarize_families
 from twinset.report.answers.sentences import reasons, remarks
+from twinset.report.answers.uses import uses
 
 
 def answer(scores, family):
@@ -57,7 +58,7 @@ def test_undecided_says_how_many_rows_are_needed(score):
     rows = (DecidingRows(78, "rows on each side"),)
     undecided = score("gap.a", "cannot tell", interval=(0.0, 0.07), findings=rows)
     found = answer([score("gap.b"), undecided], "gap")
-    assert found.mark == "unclear"
+    assert found.mark == "inconclusive"
     assert found.text == (
         "No difference found so far; undecided in 1 of 2 tests. "
         "A: needs about 430 rows on each side, there are 78."
@@ -94,16 +95,14 @@ def test_signs_of_leaking_tell_what_the_metric_found(score):
     assert "7 of 9 synthetic rows equal a training one" in found.text
 
 
-@pytest.mark.parametrize(
-    ("effect", "mark"), [("helps", "good"), ("hurts", "bad"), ("no evidence", "unclear")]
-)
-def test_usefulness_is_about_the_mixed_set_first(score, effect, mark):
-    found = answer(
-        [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
-    )
-    assert found.mark == mark
-    assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
-    assert "do not train as well" in found.text
+def test_usefulness_is_about_the_mixed_set_first(score):
+    for effect, mark in [("helps", "good"), ("hurts", "bad"), ("no evidence", "inconclusive")]:
+        found = answer(
+            [score("utility.a", "different", findings=(models(effect, "hurts"),))], "utility"
+        )
+        assert found.mark == mark
+        assert "(average precision +0.010, 95 % interval −0.010 to +0.030)" in found.text
+        assert "do not train as well" in found.text
 
 
 def test_rare_rows_alone_are_not_said_to_train_a_model(score):
@@ -134,11 +133,11 @@ NOTHING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("nothing", NOTHING, ids=lambda one: type(one).__name__)
-def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score, nothing):
-    found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
-    assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
-    assert remarks(score("gap.a", findings=(nothing,))) != []
+def test_a_finding_of_nothing_is_not_told_as_the_furthest_off(score):
+    for nothing in NOTHING:
+        found = answer([score("gap.a", "different", findings=(nothing,))], "gap")
+        assert found.text.endswith("Furthest off: a (0.020, real rows get 0.010).")
+        assert remarks(score("gap.a", findings=(nothing,))) != []
 
 
 def test_the_components_that_are_different_are_named_first(score):
@@ -158,16 +157,19 @@ def test_the_exchange_rate_is_not_told_as_average_precision(score):
     found = answer([rate, score_of_models], "utility")
     assert found.mark == "good"
     assert found.text.endswith(
-        "Synthetic rows alone do not train as well as real ones (average precision 0.790, trained on "
-        "real rows 0.800). 1,000 of these synthetic rows are worth 141 ± 20 more real ones for this "
-        "task (predicting 'y' by boosted trees)."
+        "Synthetic rows alone train worse than real ones; whether by more than the margin is "
+        "inconclusive (average precision 0.790, trained on real rows 0.800). 1,000 of these synthetic "
+        "rows are worth 141 ± 20 more real ones for this task (predicting 'y' by boosted trees)."
     )
     open_models = score("utility.train_synthetic_test_real", "cannot tell", findings=(models(),))
-    whole = answer([rate, open_models], "utility").text
+    open_rate = replace(
+        rate, findings=(replace(worth, effect=Effect.NOT_SHOWN), AddedRows(best=500))
+    )
+    whole = answer([open_rate, open_models], "utility").text
     assert whole.endswith("Of the numbers tried, adding 500 of them is best.")
     blind = score("utility.train_synthetic_test_real", "not measurable")
     alone = answer([blind, rate], "utility")
-    assert (alone.mark, alone.text[:5]) == ("unclear", "1,000")
+    assert (alone.mark, alone.text[:5]) == ("inconclusive", "1,000")
     assert answer([blind], "utility").mark == "unmeasured"
 
 
@@ -181,16 +183,62 @@ def test_one_test_of_many_for_leaks_is_no_clean_bill(score) -> None:
     blind = [score(f"privacy.{name}", "not measurable") for name in ("outliers", "linkability")]
     found = summarize_families([score("privacy.exact_copies"), *blind])[3]
     assert (found.mark, found.text) == (
-        "unclear",
+        "inconclusive",
         "No leak found, but only 1 of 3 tests could be made: that shows little.",
     )
 
 
-@pytest.mark.parametrize(("metric", "place"), [("gap.k_marginals", 0), ("coverage.slices", 1)])
-def test_what_time_alone_explains_is_told(score, metric: str, place: int) -> None:
-    later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
-    told = summarize_families([later])[place].text
-    assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
-    assert (
-        "part of the distance" not in summarize_families([score(metric, "different")])[place].text
-    )
+def test_what_time_alone_explains_is_told(score) -> None:
+    for metric, place in [("gap.k_marginals", 0), ("coverage.slices", 1)]:
+        later = score(metric, "different", findings=(ComparisonBasis(train_value=0.702),))
+        told = summarize_families([later])[place].text
+        assert told.endswith("real training rows score 0.702 here: part of the distance is time.")
+        assert (
+            "part of the distance"
+            not in summarize_families([score(metric, "different")])[place].text
+        )
+
+
+MODELS = "utility.train_synthetic_test_real"
+OPEN = ("open", "may or may not", "inconclusive", "disagree", "No evidence")
+
+
+def test_whether_adding_helps_has_one_answer(score) -> None:
+    for by_models, by_rate, addition, mark in [
+        # As on the page of the fraud set: it hurts by the models, and the rate contains zero.
+        ("hurts", Effect.NOT_SHOWN, "no", "bad"),
+        ("helps", Effect.NOT_SHOWN, "yes", "good"),
+        ("no evidence", Effect.HURTS, "no gain shown", "inconclusive"),
+        ("no evidence", Effect.NOT_SHOWN, "no gain shown", "inconclusive"),
+        ("helps", Effect.HURTS, "cannot tell", "inconclusive"),
+        ("hurts", Effect.HURTS, "no", "bad"),
+    ]:
+        worth = ExchangeRate("Class", "boosted trees", ("1",), -40.0, 90.0, by_rate)
+        scores = [
+            score(MODELS, findings=(models(by_models),)),
+            score("utility.exchange_rate", "different", findings=(worth,), higher_is_better=True),
+        ]
+        found = answer(scores, "utility")
+        assert (found.mark, uses(scores)[1].answer, uses(scores)[1].mark) == (mark, addition, mark)
+        says = {
+            "good": "It helps" in found.text,
+            "bad": "It hurts" in found.text or "add none" in found.text,
+            "inconclusive": any(word in found.text for word in OPEN),
+        }
+        assert {key for key, is_there in says.items() if is_there} == {mark}
+        # The sentence of the rate alone gives numbers and no answer to the question.
+        is_decided = by_rate != Effect.NOT_SHOWN
+        assert ("harm" in remarks(scores[1])[0]) == is_decided
+        assert "open whether" not in remarks(scores[1])[0]
+
+
+def test_whether_synthetic_rows_replace_real_ones_has_one_answer(score) -> None:
+    for verdict in ["as good as real", "different", "cannot tell"]:
+        for effect in ["helps", "hurts", "no evidence"]:
+            scores = [score(MODELS, verdict, findings=(models("helps", effect),))]
+            text = answer(scores, "utility").text.partition("Synthetic rows alone ")[2]
+            assert uses(scores)[0].answer == {"different": "no", "cannot tell": "cannot tell"}.get(
+                verdict, "yes"
+            )
+            assert text.startswith("do not train") == (verdict == "different")
+            assert ("inconclusive" in text) == (verdict == "cannot tell")

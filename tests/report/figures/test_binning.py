@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinset.report.answers.phrases import axis_label
-from twinset.report.figures.binning import MAX_BINS, shared_bins
+from twinset.report.figures.columns import MAX_BINS, shared_bins
 
 numbers = st.lists(st.floats(-1e12, 1e12, allow_subnormal=False), min_size=1, max_size=60)
 

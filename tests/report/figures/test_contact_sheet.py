@@ -6,7 +6,7 @@ import pytest
 
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import BLOB, OBJECT, Field, Schema
-from twinset.report.figures.contact_sheet import (
+from twinset.report.figures.samples import (
     ImageSample,
     box_names,
     category_colours,
@@ -59,7 +59,7 @@ def test_boxes_are_drawn_in_pixels_with_escaped_names():
     boxes = [[{"id": 0, "category": "<b>&", "box": [1.0, 2.0, 5.0, 7.0]}]]
     (sample,) = image_samples(images(png(1), objects=boxes), [], None)
     figure = str(image_figure(sample, category_colours([sample]), 1))
-    assert 'x="1.0" y="2.0" width="4.0" height="5.0"' in figure
+    assert 'x="1" y="2" width="4" height="5"' in figure
     assert "&lt;b&gt;&amp;" in figure
     assert "<b>" not in figure
 

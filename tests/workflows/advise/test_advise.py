@@ -18,8 +18,9 @@ from twinset.core.errors import (
     UnknownNameError,
 )
 from twinset.core.seeding import rng_for
-from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
-from twinset.workflows.advise.models import Reader, fit, view_of
+from twinset.workflows.advise.labelled_table import read_labelled_table
+from twinset.workflows.advise.models import Reader, fit, fit_encoder
+from twinset.workflows.options import AdviseOptions
 
 from .conftest import payments
 
@@ -37,7 +38,8 @@ def test_it_answers_and_the_answer_is_plain_json(table: pa.Table) -> None:
     assert "card" in found.notes[0]
 
 
-def test_the_same_seed_gives_the_same_bytes_for_any_workers(table: pa.Table) -> None:
+def test_the_same_seed_gives_the_same_bytes_for_any_workers() -> None:
+    table = payments(1_600, rare=130)
     one, two = (tw.advise(table, target="fraud", workers=w, **QUICK).to_json() for w in (1, 3))
     assert one == two
     assert one != tw.advise(table, target="fraud", seed=2, **QUICK).to_json()
@@ -59,7 +61,7 @@ def test_a_table_without_signal_is_not_helped() -> None:
     assert tw.advise(noise, target="fraud", **QUICK).verdict != "helps"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_table_whose_model_is_right_as_it_is_is_left_alone(seed: int) -> None:
     # Two normal clouds that differ by a shift: a linear model of the rows as they are is the best one.
     rng = rng_for(seed, "clouds")
@@ -69,7 +71,7 @@ def test_a_table_whose_model_is_right_as_it_is_is_left_alone(seed: int) -> None:
     assert (found.chosen, found.verdict) == ("none", "no evidence")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_cards_whose_rows_are_alike_are_left_alone(seed: int) -> None:
     # Label and features belong to the card: 3,000 rows that tell as much as 300.
     rng = rng_for(seed, "cards")
@@ -112,14 +114,18 @@ def test_the_page_names_the_price_that_was_used(settings: dict[str, object], wor
         ({"target": "frud"}, SchemaError, "frud"),
         ({"target": "fraud", "time": "shop"}, SchemaError, "holds no times"),
         ({"target": "fraud", "amount": "age"}, DataError, "price"),
-        ({"target": "fraud", "alert_rate": 1.5}, ParameterError, "alert rate"),
-        ({"target": "fraud", "ratios": (2.0,)}, ParameterError, "ratio"),
+        ({"target": "fraud", "alert_rate": 1.5}, ParameterError, "alert_rate"),
+        ({"target": "fraud", "ratios": (2.0,)}, ParameterError, "ratios"),
+        ({"target": "fraud", "cost": float("nan")}, ParameterError, "cost"),
+        ({"target": "fraud", "delay": -1.0}, ParameterError, "delay"),
+        ({"target": "fraud", "delay": 3}, ParameterError, "needs to know when rows happen"),
+        ({"target": "fraud", "alert_rate": 1e-6}, ParameterError, "leaves no alert"),
         ({"target": "fraud", "models": ("oracle",)}, UnknownNameError, "model"),
-        ({"target": "fraud", "models": ()}, ParameterError, "no model is named"),
+        ({"target": "fraud", "models": ()}, ParameterError, "models"),
         ({"target": "fraud", "workers": 0}, ParameterError, "workers"),
     ],
 )
-def test_mistakes_are_told(
+def test_mistakes_are_reported(
     table: pa.Table, settings: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -132,8 +138,8 @@ def test_other_models_are_asked_where_they_are_installed(table: pa.Table, librar
         with pytest.raises(MissingExtraError, match=f"pip install {library}"):
             tw.advise(table, target="fraud", models=[library])
         return
-    labelled = read_labelled_table(table, ColumnRoles(target="fraud"))
-    raw = Reader.of(labelled.dataset, labelled.features).read(labelled.dataset)
-    x = view_of(library, raw).transform(raw)
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud"))
+    raw = Reader.from_dataset(labelled.dataset, labelled.features).read(labelled.dataset)
+    x = fit_encoder(library, raw).transform(raw)
     probability = fit(library, x, labelled.truth, None, 1)(x)
     assert probability[labelled.truth].mean() > 3 * probability[~labelled.truth].mean()

@@ -18,9 +18,10 @@ from twinset.workflows.advise import advise as face
 from twinset.workflows.advise.conclusion import sentence_of
 from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials
 from twinset.workflows.advise.folds import Rows, TrainTestSplit
-from twinset.workflows.advise.labelled_table import ColumnRoles, read_labelled_table
+from twinset.workflows.advise.labelled_table import read_labelled_table
 from twinset.workflows.advise.select_strategy import random_ranking, select_strategies
 from twinset.workflows.advise.strategies import NONE, Strategy
+from twinset.workflows.options import AdviseOptions
 
 QUICK = {"models": ("linear",), "ratios": (0.3,)}
 COPULA = Strategy("copula 0.3", "rows", ratio=0.3, component="minority.copula")
@@ -34,14 +35,14 @@ def shops(n_with_frauds: int) -> pa.Table:
     return pa.table({"x": x, "shop": [f"s{s:02d}" for s in shop], "fraud": fraud})
 
 
-def test_positives_of_too_few_groups_are_told_and_nothing_is_ranked() -> None:
+def test_positives_of_too_few_groups_are_reported_and_nothing_is_ranked() -> None:
     found = tw.advise(shops(2), target="fraud", group="shop", **QUICK)
     assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
     assert "belong to 1 group," in found.sentence
     assert "belong to 1 group," in found.to_html()
 
 
-def test_few_groups_are_told_with_how_many_there_are_and_how_many_it_takes() -> None:
+def test_few_groups_are_reported_with_how_many_there_are_and_how_many_it_takes() -> None:
     found = tw.advise(shops(12), target="fraud", group="shop", **QUICK)
     assert (found.verdict, found.chosen, found.candidates) == ("too few to tell", "none", ())
     assert "to test on belong to 4 groups, those to learn from to 8 groups" in found.sentence
@@ -62,7 +63,7 @@ def test_two_folds_that_hold_both_classes_are_enough() -> None:
     assert all(np.isfinite(measure.interval).all() for measure in found.measures)
 
 
-def test_positives_of_one_time_are_told() -> None:
+def test_positives_of_one_time_are_reported() -> None:
     rng = rng_for(2, "times")
     fraud = rng.random(2_000) < 0.08
     day = np.where(
@@ -88,19 +89,19 @@ def test_a_generator_that_refuses_late_is_not_chosen(
     monkeypatch.setattr(StrategyTrials, "synthetic_rows", picky)
     monkeypatch.setattr(face, "candidates", lambda *_: (NONE, COPULA))
     found = tw.advise(shops(30), target="fraud", positive="true", **QUICK)
-    assert (found.chosen, found.challenger, found.recipe) == ("none", "none", "")
-    told = " ".join(found.notes)
-    assert "minority.copula could not be tried: these rows are too few" in told
-    assert ("could not be made of all training rows" in told) == (refused == "final")
+    assert (found.chosen, found.tested, found.recipe) == ("none", "none", "")
+    notes = " ".join(found.notes)
+    assert "minority.copula could not be tried: these rows are too few" in notes
+    assert ("could not be made of all training rows" in notes) == (refused == "final")
 
 
 def test_by_time_no_fold_counts_twice(table: pa.Table) -> None:
-    labelled = read_labelled_table(table, ColumnRoles(target="fraud", time="day"))
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud", time="day"))
     tried = (NONE, Strategy("sqrt weights", "weights", power=0.5))
     found = select_strategies(StrategyTrials(labelled, 1), np.arange(3_000), tried, "linear", 1.0)
     assert [path for path, _ in found.folds] == [f"repeat-0/fold-{k}" for k in range(3)]
     assert len(found.results) == 3
-    by_chance = read_labelled_table(table, ColumnRoles(target="fraud"))
+    by_chance = read_labelled_table(table, AdviseOptions(target="fraud"))
     assert (
         len(
             select_strategies(StrategyTrials(by_chance, 1), np.arange(3_000), tried, "linear").folds
@@ -110,19 +111,19 @@ def test_by_time_no_fold_counts_twice(table: pa.Table) -> None:
 
 
 def test_the_reason_of_a_refusal_is_that_of_the_first_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    told_later = threading.Event()
+    is_later = threading.Event()
 
     def picky(self: StrategyTrials, component: str, train: Rows, n: int, path: str) -> Dataset:
         if path == "fold-0":
-            assert told_later.wait(20)
+            assert is_later.wait(20)
             # What the other worker says must stand before the first fold goes on.
             time.sleep(0.2)
         else:
-            told_later.set()
+            is_later.set()
         raise FitError(f"refused on {path}")
 
     bench = StrategyTrials(
-        read_labelled_table(shops(30), ColumnRoles(target="fraud", positive="true")), 1, workers=2
+        read_labelled_table(shops(30), AdviseOptions(target="fraud", positive="true")), 1, workers=2
     )
     monkeypatch.setattr(StrategyTrials, "synthetic_rows", picky)
     bench.try_all(two_folds(), (NONE, COPULA), "linear")
@@ -139,7 +140,7 @@ def test_each_worker_has_one_thread_for_its_own_numerics(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(StrategyTrials, "_try", look)
     bench = StrategyTrials(
-        read_labelled_table(shops(30), ColumnRoles(target="fraud", positive="true")), 1, workers=2
+        read_labelled_table(shops(30), AdviseOptions(target="fraud", positive="true")), 1, workers=2
     )
     with threadpool_limits(limits=4, user_api="openmp"):
         bench.try_all(two_folds(), (NONE,), "linear")
@@ -156,7 +157,7 @@ def test_where_nothing_ranks_better_than_chance_nothing_is_taken() -> None:
     n = 1_500
     noise = {f"x{i}": rng.normal(size=n) for i in range(5)}
     table = pa.table({**noise, "fraud": rng.random(n) < 0.08})
-    labelled = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud", positive="true"))
     ways = (NONE, Strategy("balanced weights", "weights", power=1.0), COPULA)
     found = [
         select_strategies(StrategyTrials(labelled, seed), np.arange(1_000), ways, "linear")
@@ -170,7 +171,7 @@ def test_a_random_order_reaches_what_chance_does() -> None:
     """Two positives among four rows, all six orders: (1 + 5/6 + 3/4 + 7/12 + 1/2 + 5/12) / 6, and half."""
     labelled = read_labelled_table(
         pa.table({"x": [0.5, 1.5, 2.5, 3.5], "fraud": [1, 1, 0, 0]}),
-        ColumnRoles(target="fraud", positive="1"),
+        AdviseOptions(target="fraud", positive="1"),
     )
     drawn = [random_ranking(labelled, np.arange(4), rng_for(i)) for i in range(40)]
     precision, area = np.mean(drawn, axis=(0, 2))
@@ -183,7 +184,7 @@ def test_a_ratio_that_thinned_rows_have_anyway_is_tried_in_the_last_round() -> N
     rng = rng_for(6, "long")
     fraud = np.arange(30_000) % 200 == 0
     table = pa.table({"x": rng.normal(1.5 * fraud), "z": rng.normal(size=30_000), "fraud": fraud})
-    labelled = read_labelled_table(table, ColumnRoles(target="fraud", positive="true"))
+    labelled = read_labelled_table(table, AdviseOptions(target="fraud", positive="true"))
     ways = [Strategy(f"repeat {ratio:g}", "repeat", ratio=ratio) for ratio in (0.01, 0.1)]
     found = select_strategies(
         StrategyTrials(labelled, 1), np.arange(30_000), [NONE, *ways], "linear"

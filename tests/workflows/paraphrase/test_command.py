@@ -155,7 +155,7 @@ def test_no_more_are_taken_than_asked_for(run: Run, server: Server) -> None:
         "{x} comes now",
         "{x} comes late",
     ]
-    assert "1 refused because more were given than asked for" in done.out
+    assert "1 refused because more were given than requested" in done.out
 
 
 LASTING = {
@@ -247,7 +247,7 @@ def test_a_slow_server_is_given_up(slow: Reply, run: Run, server: Server) -> Non
     assert len(server.requests) == 2
 
 
-def test_a_server_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_reported(run: Run, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -385,7 +385,7 @@ def test_the_budget_is_held_before_anything_is_sent(run: Run, server: Server) ->
     [
         (["--variants", "0"], "1 to 50 variants"),
         (["--concurrency", "0"], "the concurrency is out of its range"),
-        (["--timeout", "0"], "timeout > 0"),
+        (["--timeout", "0"], "'timeout' is out of its range"),
         (
             ["--label", "refnd"],
             "unknown label 'refnd' (templates.yaml); allowed: ask, refund; did you",
@@ -395,7 +395,7 @@ def test_the_budget_is_held_before_anything_is_sent(run: Run, server: Server) ->
         (["--out", "taken.yaml"], "there is a 'taken.yaml' already"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_sent(
+def test_mistakes_are_reported_before_anything_is_sent(
     words: list[str], sentence: str, run: Run, server: Server
 ) -> None:
     Path("taken.yaml").write_text("mine")

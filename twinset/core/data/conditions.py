@@ -14,7 +14,7 @@ from twinset.core.errors import FitError, ParameterError, SchemaError, did_you_m
 
 Mask = npt.NDArray[np.bool_]
 
-_SHOWN_LEVELS = 20
+_SHOWN_LEVELS = 20  # labels in an error: more would hide what it says
 
 
 def rows_to_learn_from(
@@ -133,7 +133,7 @@ def _outwards(value: float, direction: int) -> float:
 
 
 def keep_drawing(
-    draw: Callable[[int], Dataset], n: int, where: Where, *, rounds: int = 16, least: int = 0
+    draw: Callable[[int], Dataset], n: int, where: Where, *, rounds: int = 16, min_draw: int = 0
 ) -> Dataset:
     """Return exactly `n` rows that meet `where`, taken from repeated draws; never endless.
 
@@ -147,8 +147,8 @@ def keep_drawing(
         Condition that every row meets.
     rounds : int
         Draws after which to give up. No draw asks for more than 4 n or 65,536 rows.
-    least : int
-        Rows in the first draw, at least.
+    min_draw : int
+        Smallest number of rows in the first draw.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def keep_drawing(
     """
     kept: list[Dataset] = []
     found = drawn = 0
-    size = max(n, least)
+    size = max(n, min_draw)
     for _ in range(rounds):
         candidates = draw(size)
         kept.append(candidates.where(where))

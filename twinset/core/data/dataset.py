@@ -202,7 +202,7 @@ class Dataset:
 
     def at_most(self, n: int, rng: np.random.Generator) -> Dataset:
         """Return `n` rows at random, in their order; the whole set when it has no more."""
-        return self if len(self) <= n else self.take(some_places(len(self), n, rng))
+        return self if len(self) <= n else self.take(sample_positions(len(self), n, rng))
 
     def where(self, where: Where | None) -> Dataset:
         """Return the rows that `where` means; all of them for None."""
@@ -319,17 +319,17 @@ class Dataset:
         return f"<p><b>{title}</b></p><table>{head}{rows}</table>"
 
 
-def some_places(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return at most `most` of the positions 0 to n - 1 at random, rising; all where there are no more.
+def sample_positions(n: int, limit: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return at most `limit` of the positions 0 to n - 1 at random, rising; all where there are no more.
 
     Examples
     --------
-    >>> some_places(3, 5, np.random.default_rng(0)).tolist()
+    >>> sample_positions(3, 5, np.random.default_rng(0)).tolist()
     [0, 1, 2]
     """
-    if n <= most:
+    if n <= limit:
         return np.arange(n)
-    return np.sort(rng.choice(n, most, replace=False)).astype(np.int64)
+    return np.sort(rng.choice(n, limit, replace=False)).astype(np.int64)
 
 
 _RESERVED_TYPES = {

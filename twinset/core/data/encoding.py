@@ -36,7 +36,7 @@ class EncodedColumn:
     low, high : float
         Smallest and greatest value seen.
     fill : float
-        What stands in the value column where the value is missing: the median, or the commonest code.
+        What stands in the value column where the value is missing: the median, or the most frequent code.
     """
 
     field: Field
@@ -66,7 +66,7 @@ class TableEncoding:
     --------
     >>> import pyarrow as pa
     >>> real = Dataset.from_arrow(pa.table({"age": [31, 47, None], "sex": ["f", "m", "m"]}))
-    >>> encoding = TableEncoding.of(real)
+    >>> encoding = TableEncoding.from_dataset(real)
     >>> encoding.encode(real).tolist()
     [[31.0, 0.0, 0.0], [47.0, 0.0, 1.0], [39.0, 1.0, 1.0]]
     >>> encoding.decode(encoding.encode(real)).records.column("age").to_pylist()
@@ -77,7 +77,7 @@ class TableEncoding:
     columns: tuple[EncodedColumn, ...]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> TableEncoding:
+    def from_dataset(cls, dataset: Dataset) -> TableEncoding:
         """Return the encoding that fits `dataset`.
 
         Raises

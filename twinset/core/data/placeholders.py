@@ -37,14 +37,14 @@ class IdShape:
 
     Examples
     --------
-    >>> IdShape.of(["A-07", "A-31", "A-90"]).alphabets
+    >>> IdShape.from_ids(["A-07", "A-31", "A-90"]).alphabets
     ('A', '-', '0123456789', '0123456789')
     """
 
     alphabets: tuple[str, ...]
 
     @classmethod
-    def of(cls, ids: list[str], looseness: int = 0) -> IdShape:
+    def from_ids(cls, ids: list[str], looseness: int = 0) -> IdShape:
         """Return the shape that most ids have; eight digits when there are no ids.
 
         Looseness 0 takes a digit that many ids share for fixed, and few different characters in many
@@ -52,9 +52,9 @@ class IdShape:
         """
         if not ids:
             return cls(("123456789", *[string.digits] * 7))
-        alike = _of_commonest_shape(ids, _FINE)
+        alike = _of_most_frequent_shape(ids, _FINE)
         if len(alike) < len(ids) / 2:
-            alike = _of_commonest_shape(ids, _COARSE)
+            alike = _of_most_frequent_shape(ids, _COARSE)
         alphabets = [
             _alphabet(set(place), len(alike), looseness) for place in zip(*alike, strict=True)
         ]
@@ -156,7 +156,7 @@ def free_blocks(ids: pa.Array, greatest: int | None) -> tuple[IdBlock, ...]:
     spread = np.linspace(0, len(ids) - 1, min(len(ids), _SHOWN)).astype(np.int64)
     some = ids.take(pa.array(spread)).to_pylist()
     for looseness in range(3):
-        shape = IdShape.of(some, looseness)
+        shape = IdShape.from_ids(some, looseness)
         if IdBlock(shape, shape.positions(ids)).n_free:
             break
     blocks: list[IdBlock] = []
@@ -188,10 +188,10 @@ def permuted(numbers: Whole, size: int, keys: Whole) -> Whole:
     return walked
 
 
-def _of_commonest_shape(ids: list[str], classes: dict[int, int]) -> list[str]:
+def _of_most_frequent_shape(ids: list[str], classes: dict[int, int]) -> list[str]:
     shapes = [one.translate(classes) for one in ids]
-    commonest = Counter(shapes).most_common(1)[0][0]
-    return [one for one, shape in zip(ids, shapes, strict=True) if shape == commonest]
+    shape_ = Counter(shapes).most_common(1)[0][0]
+    return [one for one, shape in zip(ids, shapes, strict=True) if shape == shape_]
 
 
 def _alphabet(seen: set[str], n: int, looseness: int) -> str:
@@ -222,7 +222,7 @@ _LENGTHS = 1_000
 
 @dataclass(frozen=True)
 class FreshColumns:
-    """Columns that are made anew, row by row, from the seed and the row's position alone.
+    """Columns that are generated again, row by row, from the seed and the row's position alone.
 
     Ids have the shape of the source's (fixed characters, digits, letters), never repeat and are never
     one of the ids it was fitted on. Texts are placeholder sentences with as many words as the

@@ -32,10 +32,10 @@ def count_column(label: str) -> str:
 
 
 def counted(records: pa.Table, schema: Schema, column: str) -> pa.ChunkedArray | None:
-    """Return the numbers that a column of counts would hold; None where it cannot be told.
+    """Return the numbers that a column of counts would hold; None if it is unknown.
 
-    It cannot where the set has no objects, the name is none of a count, or the set's closed list of labels
-    lacks the label.
+    It is unknown where the set has no objects, the name is not that of a count, or the taxonomy does not
+    list the label.
 
     Examples
     --------

@@ -19,9 +19,9 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "combination": ("allowed",),
     "predicate": ("expression",),
 }
-_LEAST = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
+_MIN_COLUMNS = {"order": 2, "sum": 2, "one_hot": 2, "dependency": 2}
 _ONE = {"range"}
-_WANTED = {
+_ALLOWED = {
     "allowed": "a list of rows, each a list of values",
     "coefficients": "column: number",
     "strict": "true or false",
@@ -44,7 +44,7 @@ def check_rule(kind: str, columns: tuple[str, ...], settings: Mapping[str, Any])
             raise RecipeError(
                 f"the setting '{name}' of a rule '{kind}' has a value of a wrong type",
                 got=type(value).__name__,
-                allowed=_WANTED.get(name, "a number"),
+                allowed=_ALLOWED.get(name, "a number"),
             )
     if kind == "combination":
         _check_allowed(columns, settings)
@@ -58,7 +58,7 @@ def check_rule(kind: str, columns: tuple[str, ...], settings: Mapping[str, Any])
 
 
 def _check_columns(kind: str, columns: tuple[str, ...]) -> None:
-    least = _LEAST.get(kind, 1)
+    least = _MIN_COLUMNS.get(kind, 1)
     if len(columns) < least:
         raise RecipeError(
             f"a rule '{kind}' needs at least {least} column" + "s" * (least > 1),
@@ -123,7 +123,8 @@ def _check_linear(columns: tuple[str, ...], settings: Mapping[str, Any]) -> None
         )
 
 
-_LONGEST, _DEEPEST = 2_000, 60
+_LONGEST = 2_000  # characters: the parser of Python takes seconds for a megabyte
+_DEEPEST = 60  # levels: far below the recursion limit of Python
 _PIECE = re.compile(r"'[^']*'|\"[^\"]*\"|`([^`]+)`")
 _SINGLE_EQUALS = re.compile(r"(?<![<>=!])=(?!=)")
 _WORDS = ("true", "false", "null")
@@ -232,9 +233,9 @@ def _name_of(node: ast.expr) -> str:
 EXAMPLE = "e.g. age >= 18 or job is null, `net price` * 1.2 <= price, state in ('new', 'paid')"
 
 
-def fault(text: str, what: str) -> RecipeError:
+def fault(text: str, reason: str) -> RecipeError:
     """Return the error that says why a predicate cannot be read."""
-    return RecipeError(f"cannot read the predicate '{text}': {what}", allowed=EXAMPLE)
+    return RecipeError(f"cannot read the predicate '{text}': {reason}", allowed=EXAMPLE)
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

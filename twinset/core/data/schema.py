@@ -65,7 +65,7 @@ class Field:
     description : str
         Free words for readers.
     aggregate : Aggregate, optional
-        What a velocity feature sums up; made rows get it computed from their entity's past.
+        What a velocity feature sums up; synthetic rows get it computed from their entity's past.
     """
 
     name: str
@@ -211,7 +211,7 @@ class Schema:
         return next(iter(self.with_role("target")), None)
 
     def select(self, names: Sequence[str]) -> Schema:
-        """Return the schema of the named columns, in the order given; rules are kept where whole."""
+        """Return the schema of the named columns, in the order given, with the rules on these alone."""
         chosen = set(names)
         kept = tuple(rule for rule in self.rules if set(rule.columns) <= chosen)
         return Schema(tuple(self[name] for name in names), kept)

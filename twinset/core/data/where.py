@@ -65,7 +65,7 @@ class Where:
             _check_condition(str(column), condition)
 
     @classmethod
-    def of(cls, value: Where | Mapping[str, Condition] | str | None) -> Where | None:
+    def from_value(cls, value: Where | Mapping[str, Condition] | str | None) -> Where | None:
         """Return a Where from a mapping, from text, from a Where, or None from nothing."""
         if value is None or isinstance(value, Where):
             return value
@@ -290,12 +290,12 @@ def implies(given: Where, other: Where) -> bool:
     False
     """
     return all(
-        _implied(condition, given.conditions.get(column, _ABSENT), _fewest(given, column))
+        _implied(condition, given.conditions.get(column, _ABSENT), _min_objects(given, column))
         for column, condition in other.conditions.items()
     )
 
 
-def _fewest(given: Where, column: str) -> float:
+def _min_objects(given: Where, column: str) -> float:
     """Return the number of objects that the numbers of single labels add up to, at least."""
     if column != "all objects":
         return -np.inf
@@ -303,14 +303,14 @@ def _fewest(given: Where, column: str) -> float:
     return sum(max(_bounds(one)[0], 0.0) for one in own)
 
 
-def _implied(condition: object, given: object, fewest: float) -> bool:
-    """Return whether a condition follows from the one given, and from a value of at least `fewest`."""
+def _implied(condition: object, given: object, min_objects: float) -> bool:
+    """Return whether a condition follows from the one given, and from a value of at least `min_objects`."""
     if given is not _ABSENT and condition == given:
         return True
     if not isinstance(condition, Mapping) or not condition or "not" in condition:
         return False
     low, high = _bounds(given)
-    low = max(low, fewest)
+    low = max(low, min_objects)
     asked = {
         "ge": lambda bound: low >= bound,
         "gt": lambda bound: low > bound,

@@ -35,7 +35,9 @@ class Windows:
     end: Ints
 
     @classmethod
-    def of(cls, entities: Ints, times: Floats, length: float, *, with_row: bool = True) -> Windows:
+    def from_rows(
+        cls, entities: Ints, times: Floats, length: float, *, with_row: bool = True
+    ) -> Windows:
         """Return the windows ``t - length < time <= t``, or ``time < t`` without the row.
 
         Parameters
@@ -47,7 +49,7 @@ class Windows:
 
         Examples
         --------
-        >>> w = Windows.of(np.array([0, 0, 1, 0]), np.array([1.0, 3.0, 2.0, 9.0]), 5.0)
+        >>> w = Windows.from_rows(np.array([0, 0, 1, 0]), np.array([1.0, 3.0, 2.0, 9.0]), 5.0)
         >>> (w.end - w.start).tolist()
         [1, 2, 1, 1]
         """
@@ -145,7 +147,7 @@ def recomputed(synthetic: Dataset, history: Sequence[Dataset] = ()) -> Dataset:
     synthetic : Dataset
         Rows whose schema declares aggregates (`Field.aggregate`).
     history : sequence of Dataset
-        Further rows of the same entities, e.g. the real train part; they are not changed. Rows of an
+        Further rows of the same entities, e.g. the real train set; they are not changed. Rows of an
         entity that is in no history have only one another.
 
     Returns
@@ -210,7 +212,7 @@ def aggregate(
 ) -> npt.NDArray[np.float64]:
     """Return one aggregate for every row, NaN where it is missing, shape (n,).
 
-    Rows without an entity or a time have only themselves: their time window cannot be told.
+    Rows without an entity or a time have only themselves: their time window is unknown.
 
     Raises
     ------
@@ -223,7 +225,7 @@ def aggregate(
     entities, times, values = _joined(parts, spec, by, time)
     if spec.how == "since_last":
         return time_since_last(entities, times)[: len(rows)]
-    windows = Windows.of(entities, times, spec.seconds, with_row=spec.with_row)
+    windows = Windows.from_rows(entities, times, spec.seconds, with_row=spec.with_row)
     if spec.how == "count":
         found = windows.counts()
     elif spec.how in ("sum", "mean"):

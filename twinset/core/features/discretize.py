@@ -1,4 +1,4 @@
-"""Factors: columns cut into a few named levels, so that slices of a table can be counted and said."""
+"""Factors: columns with a few named levels, so that slices of a table can be counted and named."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 N_BINS = 5
-"""Numbers and dates are cut at the quantiles 1/5, 2/5, 3/5 and 4/5."""
+"""Numbers and dates are binned at the quantiles 1/5, 2/5, 3/5 and 4/5."""
+MIN_LEVEL_FRACTION = 0.005  # rarer levels are grouped: alone they have too few rows to be tested
+MIN_LEVEL_ROWS = (
+    11  # nor does a level with fewer rows stand alone: counts of 1 to 10 are not reported
+)
+MAX_LEVELS = 20  # more levels multiply the pairs and triples that are searched
 
-_MOST_MOVED = 0.01
-"""Share of the values that may lie on the other side of a cut, so that it is a round number."""
-LEAST_LEVEL_FRACTION = 0.005
-"""Levels that fewer rows have are grouped."""
-LEAST_LEVEL_ROWS = 11
-"""Nor does a level with fewer rows stand alone: counts of 1 to 10 are told to nobody."""
-MOST_LEVELS = 20
-_MOST_GROUPED = 50
-_DAY = 86_400_000_000
-_TIME_UNITS = (_DAY, 3_600_000_000, 60_000_000, 1_000_000)
+_MAX_MOVED = 0.01  # share of the values that may change bins so that an edge is a round number
+_MAX_GROUPED = 50  # texts that a condition lists; a longer list is no name for a slice
+_DAY = 86_400_000_000  # microseconds
+_TIME_UNITS = (_DAY, 3_600_000_000, 60_000_000, 1_000_000)  # day, hour, minute, second
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Factor:
-    """A column cut into levels that exclude each other; code `size` stands for any other value.
+    """A column divided into levels that exclude each other; code `size` stands for any other value.
 
     Parameters
     ----------
@@ -76,22 +75,22 @@ class Factor:
 
     def codes(self, dataset: Dataset) -> Codes:
         """Return the code of each row, shape (n,), 0 to `size`."""
-        gone = self.size if self.missing is None else self.missing
+        missing = self.size if self.missing is None else self.missing
         if self.texts:
             found, names = dataset.codes(self.column)
             code_of = {text: i for i, texts in enumerate(self.texts) for text in texts}
-            table = np.array([*[code_of.get(name, self.size) for name in names], gone])
+            table = np.array([*[code_of.get(name, self.size) for name in names], missing])
             return np.asarray(table[found], dtype=np.int32)
         values = dataset.values(self.column)
         found = np.searchsorted(np.array(self.edges), values, side="right").astype(np.int32)
-        return np.asarray(np.where(np.isnan(values), gone, found), dtype=np.int32)
+        return np.asarray(np.where(np.isnan(values), missing, found), dtype=np.int32)
 
 
 def infer_factors(train: Dataset, columns: Sequence[str] | None = None) -> tuple[Factor, ...]:
-    """Return the factors of a real table: what can be told apart in it by words.
+    """Return the factors of a real table: its columns as a few named levels.
 
-    Categories and booleans are cut by level; levels that fewer than 0.5 % of the rows have, and all
-    but the 20 most frequent, are one level together. Numbers and dates are cut at the quantiles 1/5
+    Categories and booleans keep their levels; levels that fewer than 0.5 % of the rows have, and all
+    but the 20 most frequent, are one level together. Numbers and dates are binned at the quantiles 1/5
     to 4/5, rounded; a value that a fifth of the rows share is a bin of its own. Missing values are a
     level where 0.5 % of the rows lack the value. Columns with one level are left out.
 
@@ -109,10 +108,10 @@ def infer_factors(train: Dataset, columns: Sequence[str] | None = None) -> tuple
     >>> [[level.words for level in factor.levels] for factor in infer_factors(d)]
     [['age < 30', 'age 30 to 39', 'age 40 to 49', 'age 50 to 59', 'age >= 60'], ['sex = f', 'sex = m']]
     """
-    wanted = set(train.schema.names if columns is None else columns)
+    chosen = set(train.schema.names if columns is None else columns)
     found = []
     for field in train.schema.fields:
-        if field.name in wanted and field.is_tabular and len(train):
+        if field.name in chosen and field.is_tabular and len(train):
             by_text = field.has_levels
             factor = _labels(train, field) if by_text else _bins(train, field)
             if factor.size > 1:
@@ -137,36 +136,36 @@ def bin_edges(values: Floats, n_bins: int = N_BINS) -> list[float]:
     if len(distinct) <= n_bins:
         return [float(value) for value in distinct[1:]]
     below = np.cumsum(counts) / len(values)
-    cuts: set[int] = set()
+    places: set[int] = set()
     for share in np.arange(1, n_bins) / n_bins:
         at = int(np.searchsorted(below, share - 1e-9))
         is_atom = counts[at] * n_bins >= len(values)
-        # The cut goes in front of the value after the quantile; an atom is cut off on both sides.
-        cuts |= {at, at + 1} if is_atom else {at + 1}
-    kept = sorted(cut for cut in cuts if 0 < cut < len(distinct))
+        # An edge goes before the value after the quantile; a value of many rows gets one on both sides.
+        places |= {at, at + 1} if is_atom else {at + 1}
+    kept = sorted(position for position in places if 0 < position < len(distinct))
     reach = distinct[kept[-1]] - distinct[kept[0]] if len(kept) > 1 else abs(distinct[kept[0]])
-    edges = (_rounded(distinct, below, cut, reach or 1.0) for cut in kept)
+    edges = (_rounded(distinct, below, position, reach or 1.0) for position in kept)
     return sorted(set(edges))
 
 
-def _rounded(distinct: Floats, below: Floats, cut: int, reach: float) -> float:
-    """Return a round number to cut at, to a hundredth of `reach`, if few values change sides.
+def _rounded(distinct: Floats, below: Floats, position: int, reach: float) -> float:
+    """Return a round number as edge, to a hundredth of `reach`, if few values change sides.
 
     Otherwise the value itself: `distinct` are the values, `below` the shares up to each.
     """
-    edge = float(distinct[cut])
+    edge = float(distinct[position])
     step = 10.0 ** np.floor(np.log10(reach / 20))
     near = float(np.round(np.floor(edge / step) * step, 12))
     place = int(np.searchsorted(distinct, near))
-    moved = below[cut - 1] - (below[place - 1] if place else 0.0)
-    return near if place and moved <= _MOST_MOVED else edge
+    moved = below[position - 1] - (below[place - 1] if place else 0.0)
+    return near if place and moved <= _MAX_MOVED else edge
 
 
 def _labels(train: Dataset, field: Field) -> Factor:
     codes, names = train.codes(field.name)
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    least = max(LEAST_LEVEL_FRACTION * len(train), LEAST_LEVEL_ROWS)
-    order = np.argsort(-counts, kind="stable")[:MOST_LEVELS]
+    least = max(MIN_LEVEL_FRACTION * len(train), MIN_LEVEL_ROWS)
+    order = np.argsort(-counts, kind="stable")[:MAX_LEVELS]
     own = sorted(int(i) for i in order if counts[i] >= least)
     rare = [name for i, name in enumerate(names) if i not in own]
     kind = field.column_kind
@@ -175,7 +174,7 @@ def _labels(train: Dataset, field: Field) -> Factor:
         for k, i in enumerate(own)
     ]
     texts: list[tuple[str, ...]] = [(names[i],) for i in own]
-    if 0 < len(rare) <= _MOST_GROUPED:
+    if 0 < len(rare) <= _MAX_GROUPED:
         if len(rare) == 1:
             words = kind.level_words(field.name, rare[0])
         else:
@@ -198,10 +197,10 @@ def _bins(train: Dataset, field: Field) -> Factor:
     whole = field.is_whole or (field.is_numeric and field.decimals == 0)
     if whole:
         edges = sorted({float(np.ceil(edge)) for edge in edges})
-    say = _Say(field, whole)
+    names_ = _RangeNames(field, whole)
     ends = [None, *edges, None]
     levels = [
-        Level(say.words(low, high), say.condition(low, high), (i,))
+        Level(names_.words(low, high), names_.condition(low, high), (i,))
         for i, (low, high) in enumerate(pairwise(ends))
         if edges
     ]
@@ -210,9 +209,9 @@ def _bins(train: Dataset, field: Field) -> Factor:
         below, above = tuple(range(i + 1)), tuple(range(i + 1, len(edges) + 1))
         # What lies below the first edge, or from the last one on, is a bin already.
         if len(below) > 1:
-            spans.append(Level(say.words(None, edge), say.condition(None, edge), below))
+            spans.append(Level(names_.words(None, edge), names_.condition(None, edge), below))
         if len(above) > 1:
-            spans.append(Level(say.words(edge, None), say.condition(edge, None), above))
+            spans.append(Level(names_.words(edge, None), names_.condition(edge, None), above))
     missing = None
     if levels:
         missing = _missing(field.name, float(np.isnan(values).mean()), levels)
@@ -226,15 +225,15 @@ def _time_unit(reach: float) -> int:
 
 def _missing(column: str, share: float, levels: list[Level]) -> int | None:
     """Add the level of missing values where there are enough of them, and return its code."""
-    if share < LEAST_LEVEL_FRACTION:
+    if share < MIN_LEVEL_FRACTION:
         return None
     levels.append(Level(f"{column} is missing", None, (len(levels),)))
     return len(levels) - 1
 
 
 @dataclass(frozen=True)
-class _Say:
-    """How a stretch of a number or date is called and asked for."""
+class _RangeNames:
+    """Words and conditions for ranges of a number or date."""
 
     field: Field
     whole: bool
@@ -242,27 +241,29 @@ class _Say:
     def words(self, low: float | None, high: float | None) -> str:
         name = self.field.name
         if low is None or high is None:
-            return f"{name} < {self._told(high)}" if low is None else f"{name} >= {self._told(low)}"
+            return (
+                f"{name} < {self._spell(high)}" if low is None else f"{name} >= {self._spell(low)}"
+            )
         if self.whole:
             last = high - 1
             return f"{name} = {low:g}" if last == low else f"{name} {low:,.0f} to {last:,.0f}"
-        return f"{name} from {self._told(low)} to below {self._told(high)}"
+        return f"{name} from {self._spell(low)} to below {self._spell(high)}"
 
     def condition(self, low: float | None, high: float | None) -> Condition:
         if self.whole and low is not None and high is not None and high - low == 1:
             return int(low)
         bounds: dict[str, object] = {}
         if low is not None:
-            bounds["ge"] = self._asked(low)
+            bounds["ge"] = self._value(low)
         if high is not None:
-            bounds["lt"] = self._asked(high)
+            bounds["lt"] = self._value(high)
         return bounds
 
-    def _told(self, edge: float | None) -> str:
+    def _spell(self, edge: float | None) -> str:
         assert edge is not None
-        return f"{edge:,.10g}" if not self.field.is_time else str(self._asked(edge))
+        return f"{edge:,.10g}" if not self.field.is_time else str(self._value(edge))
 
-    def _asked(self, edge: float) -> Any:
+    def _value(self, edge: float) -> Any:
         if not self.field.is_time:
             return int(edge) if self.whole else float(edge)
         instant = datetime.fromtimestamp(edge / 1e6, UTC)

@@ -20,18 +20,15 @@ from twinset.core.stats.neighbors import Distances, nearest
 Matrix = npt.NDArray[np.float32]
 ColumnEncoder = Callable[[Dataset], Matrix]
 
-FIT_ROWS = (
-    50_000  # rows that scales and levels are read from; quantiles are stable to 0.5 % from there
-)
-CONTENT_FIT_ROWS = (
-    2_000  # images or texts that directions are fitted on: decoding them takes the time
-)
+# Rows that scales and levels are read from; quantiles are stable to 0.5 % from there
+FIT_ROWS = 50_000
+# Images or texts that directions are fitted on: decoding them takes the time
+CONTENT_FIT_ROWS = 2_000
 TOP_LEVELS = 30  # levels with a column of their own; rarer ones share one
 _CHUNK = 16_384  # rows that are encoded at a time where a set is only searched
 _TEXT_BLOCK = 1_024  # texts that are embedded at a time: 8 MB of hashed words
-_CONTENT_SIZE = (
-    32  # features of an image or text column: more are mostly noise at 2,000 fitted rows
-)
+# Features of an image or text column: more are mostly noise at 2,000 fitted rows
+_CONTENT_SIZE = 32
 _CONTENT_VARIANCE = 8.0  # an image or text weighs in a distance as much as eight numbers
 _MISSING_NUMBER = 4.0
 """Feature of a missing number when the train set has none: far out, but no further than an outlier."""
@@ -41,26 +38,25 @@ _MISSING_NUMBER = 4.0
 class FeatureEncoder:
     """Turns sets into feature matrices; fitted on the real train set, for metrics only.
 
-        Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
-        Categories are one-hot over their most frequent levels, such that two different levels lie at
-        distance 1. A missing number becomes the middle value, with an indicator column of its own. Texts
-        become at most 32 numbers of each text embedder (by default of hashed words), images as many of
-        each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
-        counts. Ids, masks and columns with the roles identifier and split are excluded.
+    Numbers and datetimes are centred and scaled to unit spread, with tails drawn in by a logarithm.
+    Categories are one-hot over their most frequent levels, such that two different levels lie at
+    distance 1. A missing number becomes the middle value, with an indicator column of its own. Texts
+    become at most 32 numbers of each text embedder (by default of hashed words), images as many of
+    each embedder whose vectors they have (of the handcrafted one otherwise), boxes and spans become
+    counts. Ids, masks and columns with the roles identifier and split are excluded.
 
-        Parameters
-        ----------
-        names : tuple of str
-            Columns that are encoded.
+    Parameters
+    ----------
+    names : tuple of str
+        Columns that are encoded.
 
-        Examples
-        --------
-        >>> import pyarrow as pa
-    import pyarrow.compute as pc
-        >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
-        >>> features = FeatureEncoder.fit(real).transform(real)
-        >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
-        ((3, 5), 1.0)
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> real = Dataset.from_arrow(pa.table({"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"]}))
+    >>> features = FeatureEncoder.fit(real).transform(real)
+    >>> features.shape, round(float(np.linalg.norm(features[0, 1:] - features[1, 1:])), 3)
+    ((3, 5), 1.0)
     """
 
     names: tuple[str, ...]

@@ -14,7 +14,7 @@ _INSIDE: list[int] = []
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside the block, whatever it was told outside.
+    """Let torch compute on one thread inside the block, whatever is set outside.
 
     A sum over several threads depends in its last digits on how many there are, and one flipped
     draw changes a table. The number is restored when the last of several concurrent blocks ends.
@@ -39,7 +39,7 @@ def require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError.of("torch", "torch") from error
+        raise MissingExtraError.for_library("torch", "torch") from error
 
 
 def device_of(name: str) -> str:

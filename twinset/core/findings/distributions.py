@@ -25,7 +25,7 @@ class PairDistances(Finding):
 
 @dataclass(frozen=True)
 class DifferingComponents(Finding):
-    """Components that differ by a test against chance, surest first.
+    """Components that differ by a test against chance, most significant first.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ class RegionShare:
 
 @dataclass(frozen=True)
 class RegionShares(Finding):
-    """Regions with too few and with too many synthetic rows, surest first."""
+    """Regions with too few and with too many synthetic rows, most significant first."""
 
     is_headline: ClassVar[bool] = True
     underrepresented: tuple[RegionShare, ...] = ()

@@ -29,7 +29,7 @@ def decode_pixels(data: bytes) -> Pixels:
     """Return the pixels of an encoded image, shape (h, w) or (h, w, channels), RGB order.
 
     Depth is kept: 8-bit files give uint8, 16-bit files uint16, TIFF also float32 and any number of
-    channels. A turn that EXIF asks for is not made: see `twinset.core.image.header`.
+    channels. A turn that EXIF asks for is not made: see `twinset.io.image_header`.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def open_cv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtraError.of("cv2", "image") from error
+        raise MissingExtraError.for_library("cv2", "image") from error
     return cv2
 
 

@@ -59,8 +59,8 @@ def defocus(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
 def noise(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     """Return the image with sensor noise: more of it in the light (shot noise), some in the dark."""
     spread = np.sqrt(np.float32(0.012) * np.maximum(image, 0) + np.float32(0.0012))
-    made: Pixels = image + draw_film_grain(image.shape, rng) * spread * np.float32(amount)
-    return np.clip(made, 0, 1, out=made)
+    changed: Pixels = image + draw_film_grain(image.shape, rng) * spread * np.float32(amount)
+    return np.clip(changed, 0, 1, out=changed)
 
 
 def jpeg(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
@@ -96,8 +96,8 @@ def dirt(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
         cv2.ellipse(layer, place, axes, float(rng.uniform(0, 180)), 0, 360, shade, -1)
     blots = cv2.GaussianBlur(layer, (0, 0), 0.012 * unit).astype(np.float32) * np.float32(1 / 255)
     share = (np.float32(0.85 * min(1.0, 0.4 + amount)) * blots)[..., None]
-    made: Pixels = image + (np.float32(0.12) - image) * share
-    return made
+    changed: Pixels = image + (np.float32(0.12) - image) * share
+    return changed
 
 
 CAMERA: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
@@ -124,9 +124,9 @@ def _normal_levels() -> Pixels:
     return np.asarray(levels / levels.std(), np.float32)
 
 
-def _as_given(made: Pixels, image: Pixels) -> Pixels:
+def _as_given(changed: Pixels, image: Pixels) -> Pixels:
     """OpenCV drops the axis of a single channel."""
-    return np.asarray(made, np.float32).reshape(image.shape)
+    return np.asarray(changed, np.float32).reshape(image.shape)
 
 
 _FOG_LIGHT, _FOG_SHARE = 0.82, 0.88
@@ -244,18 +244,18 @@ def _clouds(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Gener
     import cv2
 
     height, width = shape
-    made = np.zeros(shape, np.float32)
+    changed = np.zeros(shape, np.float32)
     for n, weight in zip(cells, (0.65, 0.35)):
         grid = rng.random((n, n), dtype=np.float32)
-        made += np.float32(weight) * cv2.resize(
+        changed += np.float32(weight) * cv2.resize(
             grid, (width, height), interpolation=cv2.INTER_LINEAR
         )
-    return made
+    return changed
 
 
 def _towards(image: Pixels, light: Any, share: Any) -> Pixels:
     """Return the image moved towards `light` by `share`, a number or a plane of shape (h, w)."""
     if isinstance(share, np.ndarray) and share.ndim == 2:
         share = share[..., None]
-    made: Pixels = image + (light - image) * share
-    return made
+    changed: Pixels = image + (light - image) * share
+    return changed

@@ -28,7 +28,7 @@ class ObjectLabel(_Always, total=False):
 
     `amodal_box` is that of the whole object, with nothing before it and no edge that cuts it. `polygons`
     are outlines x0, y0, x1, y1, ... where the source has outlines and no id map. `flags` are words of the
-    source or the frame: crowd, difficult, occluded, approximate.
+    source or the image: crowd, difficult, occluded, approximate.
     """
 
     amodal_box: list[float] | None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Ring = npt.NDArray[np.float64]
 """Corners of one closed line, shape (k, 2), as x, y in pixels; the last is not the first again."""
 
-_TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
+_DIRECTIONS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up
 
 
 def trace_polygons(mask: npt.NDArray[np.bool_], offset: tuple[float, float] = (0, 0)) -> list[Ring]:
@@ -169,7 +169,7 @@ def _walk(ahead: dict[tuple[int, int], list[int]], at: tuple[int, int]) -> Ring:
         if chosen != turn:
             corners.append(at)
         turn = chosen
-        at = (at[0] + _TURNS[turn][0], at[1] + _TURNS[turn][1])
+        at = (at[0] + _DIRECTIONS[turn][0], at[1] + _DIRECTIONS[turn][1])
         if at == begin:
             return np.array(corners, float)
 
@@ -203,11 +203,11 @@ def clip_ring(ring: Ring, shape: tuple[int, ...]) -> Ring:
     ):
         if not len(ring):
             break
-        ring = _cut(ring, axis, edge, sign)
+        ring = _clip_at(ring, axis, edge, sign)
     return ring
 
 
-def _cut(ring: Ring, axis: int, edge: float, sign: int) -> Ring:
+def _clip_at(ring: Ring, axis: int, edge: float, sign: int) -> Ring:
     """Keep what lies where ``sign * (x - edge) >= 0``."""
     inside = sign * (ring[:, axis] - edge) >= 0
     if inside.all():

@@ -16,12 +16,12 @@ from twinset.core.errors import DataError
 
 Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Marked = tuple[Pixels, Mask]
+DefectAndMask = tuple[Pixels, Mask]
 
 _MAX_TRIES = 200
 
 
-def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a long, thin, slightly bent scratch, one side of it light and one dark."""
     import cv2
 
@@ -36,7 +36,7 @@ def scratch(image: Pixels, side: float, amount: float, rng: np.random.Generator)
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def crack(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def crack(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a dark, jagged, branching crack."""
     height, width = image.shape[:2]
     trunk = _path((height, width), side, 0.5, rng)
@@ -52,7 +52,7 @@ def crack(image: Pixels, side: float, amount: float, rng: np.random.Generator) -
     return made, cover >= 0.5
 
 
-def dent(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def dent(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a dent: lit on the far side, in shadow on the near one."""
     cover, x, y = _blob(image.shape[:2], side, 0.15, rng)
     angle = rng.uniform(0, 2 * np.pi)
@@ -62,7 +62,7 @@ def dent(image: Pixels, side: float, amount: float, rng: np.random.Generator) ->
     return np.asarray(made, np.float32), cover >= 0.5
 
 
-def stain(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def stain(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a coloured stain that is darkest at its rim."""
     cover, x, y = _blob(image.shape[:2], side, 0.3, rng)
     rim = np.clip(np.hypot(x, y) / np.float32(side / 2), 0, 1) ** 3
@@ -72,7 +72,7 @@ def stain(image: Pixels, side: float, amount: float, rng: np.random.Generator) -
     return np.asarray(made, np.float32), cover >= 0.5
 
 
-def hole(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def hole(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a part that is missing: a dark hole with a bright edge."""
     import cv2
 
@@ -83,7 +83,7 @@ def hole(image: Pixels, side: float, amount: float, rng: np.random.Generator) ->
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def blot(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def blot(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a ragged blot of another texture, cut out of smooth noise.
 
     References
@@ -108,7 +108,7 @@ def blot(image: Pixels, side: float, amount: float, rng: np.random.Generator) ->
     return np.clip(made, 0, 1), cover >= 0.5
 
 
-def patch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> Marked:
+def patch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -> DefectAndMask:
     """Return the image with a piece of itself laid at another place, its light a little changed.
 
     References
@@ -130,7 +130,7 @@ def patch(image: Pixels, side: float, amount: float, rng: np.random.Generator) -
     return made, mask
 
 
-DEFECTS: Mapping[str, Callable[[Pixels, float, float, np.random.Generator], Marked]] = {
+DEFECTS: Mapping[str, Callable[[Pixels, float, float, np.random.Generator], DefectAndMask]] = {
     made.__name__: made for made in (scratch, crack, dent, stain, hole, blot, patch)
 }
 """Kind of defect -> what draws it: takes the image, its longer side in pixels, the amount and an rng."""
@@ -138,7 +138,7 @@ DEFECTS: Mapping[str, Callable[[Pixels, float, float, np.random.Generator], Mark
 
 def marked(
     kind: str, image: Pixels, side: float, amount: float, rng: np.random.Generator
-) -> Marked:
+) -> DefectAndMask:
     """Return the image with a defect that owns a pixel or more.
 
     A small one may cover no pixel by a half; it is then drawn again, each time larger by a quarter.

@@ -256,6 +256,6 @@ def _tifffile() -> Any:
         import imagecodecs  # noqa: F401
         import tifffile
     except ImportError as error:
-        raise MissingExtraError.of(error.name or "tifffile", "image") from error
+        raise MissingExtraError.for_library(error.name or "tifffile", "image") from error
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # errors here say what is wrong
     return tifffile

@@ -96,7 +96,7 @@ class RuleTable:
     levels: dict[str, Levels] = field(default_factory=dict)
 
     @classmethod
-    def of(
+    def from_dataset(
         cls, dataset: Dataset, names: Sequence[str], levels: Mapping[str, Levels] | None = None
     ) -> RuleTable:
         """Return the named columns of a set; with `levels`, coded (and extending) those."""
@@ -228,7 +228,7 @@ class TupleIndex:
     _finders: dict[tuple[str, ...], _Finder] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, table: RuleTable, names: Sequence[str]) -> TupleIndex:
+    def from_table(cls, table: RuleTable, names: Sequence[str]) -> TupleIndex:
         """Return the tuples that occur in a table; rows with a missing value are passed over."""
         keys = table.keys(names)
         rows = np.flatnonzero(keys >= 0)
@@ -264,7 +264,7 @@ class TupleIndex:
 
     def _finder(self, names: tuple[str, ...]) -> _Finder:
         if names not in self._finders:
-            self._finders[names] = _Finder.of(self, names)
+            self._finders[names] = _Finder.from_index(self, names)
         return self._finders[names]
 
 
@@ -281,7 +281,7 @@ class _Finder:
     ends: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, index: TupleIndex, names: tuple[str, ...]) -> _Finder:
+    def from_index(cls, index: TupleIndex, names: tuple[str, ...]) -> _Finder:
         grids, stages = [], []
         state = np.zeros(len(index), dtype=np.int64)
         for name in names:

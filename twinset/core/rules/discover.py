@@ -19,7 +19,7 @@ from twinset.core.rules.violations import broken_rows, ones
 Candidate = tuple[Rule, str]
 _MOST_VALUES, _MOST_COLUMNS, _LEAST_REPEATS = 500, 60, 10.0
 _GLANCE_AT = 2
-_LEAST_EVIDENCE = 30.0
+MIN_EVIDENCE = 30.0
 """Minus the natural log of how unlikely a dependency must be where columns are independent."""
 
 
@@ -73,7 +73,7 @@ def dependencies(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator
                 whole[name] = table.keys([name])
         if not _decides(whole[left], whole[right], nearly):
             continue
-        if _evidence(whole[left], whole[right]) < _LEAST_EVIDENCE:
+        if _evidence(whole[left], whole[right]) < MIN_EVIDENCE:
             continue
         back = _decides(whole[right], whole[left], nearly)
         # Where each decides the other, one rule does: from the text to the number, or in order.
@@ -102,7 +102,7 @@ def _discrete(sample: RuleTable) -> dict[str, Rows]:
         codes = sample.keys([name])
         if not 2 <= _n_distinct(codes) <= most:
             continue
-        # One heap and many values that occur once would decide anything else by chance.
+        # One frequent value and many that occur once would decide anything else by chance.
         if np.median(np.bincount(codes[codes >= 0])) >= 2:
             kept[name] = codes
     return kept
@@ -146,7 +146,7 @@ def _evidence(left: Rows, right: Rows) -> float:
     of_main = shares[main[known]]
     if np.count_nonzero(np.bincount(main[known])) < 2:
         return 0.0
-    # Rows beyond the first of each left value are the ones that could have told otherwise.
+    # Rows beyond the first of each left value are the ones that could have broken it.
     logs = -np.log(np.clip(of_main, 1e-12, 1.0))
     return float(((sizes[known] - 1) * logs).sum())
 
@@ -241,7 +241,7 @@ def discover_rules(dataset: Dataset, *, nearly: float = NEARLY) -> list[Proposed
     if len(dataset) < _LEAST_ROWS:
         return []
     names = [field.name for field in dataset.schema.fields if field.is_tabular]
-    table = RuleTable.of(dataset, names)
+    table = RuleTable.from_dataset(dataset, names)
     n_sample = int(np.clip(_SAMPLE_CELLS // max(len(names), 1), 400, _MOST_SAMPLE))
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_sample).astype(np.int64))
     found = [_identifier(dataset, field.name) for field in dataset.schema.of_kind("id")]

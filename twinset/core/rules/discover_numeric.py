@@ -13,8 +13,8 @@ from twinset.core.rules.statistics import Floats
 
 Candidate = tuple[Rule, str]
 _PARTS_FOR = ((2, 120), (3, 60), (4, 30))
-_LEAST_DISTINCT = 8
-_LEAST_OVERLAP = 0.1
+_MIN_DISTINCT = 8
+_MIN_OVERLAP = 0.1
 _PROBES = 3
 _DAY = 86_400e6
 
@@ -84,7 +84,7 @@ def linear_relations(table: RuleTable, sample: RuleTable) -> Iterator[Candidate]
             continue
         both = ~np.isnan(matrix[:, i]) & ~np.isnan(matrix[:, j])
         x, y = matrix[both, i], matrix[both, j]
-        if len(x) < 20 or len(np.unique(x)) < _LEAST_DISTINCT:
+        if len(x) < 20 or len(np.unique(x)) < _MIN_DISTINCT:
             continue
         relation = _relation(table, (names[j], names[i]), (y, x))
         if relation is not None:
@@ -164,13 +164,13 @@ def orders(table: RuleTable, sample: RuleTable, nearly: float) -> Iterator[Candi
             if i == j or not _comparable(table, names[i], names[j]):
                 continue
             overlap = _overlap(a, b) if np.count_nonzero(a > b) <= 3 * nearly * len(a) else 0.0
-            if overlap < _LEAST_OVERLAP:
+            if overlap < _MIN_OVERLAP:
                 continue
             broken, support = _breaking(table, names[i], names[j])
             exact[i, j] = broken == 0
             # An order with exceptions needs more to be believed.
             below[i, j] = broken == 0 or (
-                broken <= nearly * support and overlap >= 2 * _LEAST_OVERLAP
+                broken <= nearly * support and overlap >= 2 * _MIN_OVERLAP
             )
     for chain in _chains(exact):
         columns = tuple(names[k] for k in chain)
@@ -242,7 +242,7 @@ def _varying(sample: RuleTable) -> list[str]:
         if sample.is_numeric(name):
             present = values[~np.isnan(values)]
             # The first rows of most columns tell.
-            if any(len(np.unique(part)) >= _LEAST_DISTINCT for part in (present[:64], present)):
+            if any(len(np.unique(part)) >= _MIN_DISTINCT for part in (present[:64], present)):
                 kept.append(name)
     return kept
 

@@ -16,7 +16,7 @@ from twinset.core.rules.repair_rows import RowRules, Touched
 
 Redraw = Callable[[int], Dataset]
 _GENTLE_ROUNDS, _ROUNDS, _PATIENT_ROUNDS = 2, 8, 150
-_LEAST_DRAW, _LEAST_FULL_DRAW, _HOPELESS = 64, 1_024, 2_000
+_MIN_DRAW, _MIN_FULL_DRAW, _HOPELESS = 64, 1_024, 2_000
 _BORROWINGS = 6
 
 
@@ -29,7 +29,7 @@ class EnforcedRows:
     dataset : Dataset
         The rows, n of them.
     moved, redrawn, borrowed : numpy.ndarray
-        For each rule, in the order of the keeper, the rows that were changed for it, drawn again
+        For each rule, in the order of the enforcer, the rows that were changed for it, drawn again
         for it, or given the values of its columns from one real row; each of shape (rules, n).
     """
 
@@ -73,32 +73,32 @@ class EnforcedRows:
 
 
 class RuleEnforcement:
-    """One call of `RuleEnforcer.hold`."""
+    """One call of `RuleEnforcer.enforce`."""
 
     def __init__(
         self,
-        keeper: RuleEnforcer,
-        made: Dataset,
+        enforcer: RuleEnforcer,
+        drawn_rows: Dataset,
         rng: np.random.Generator,
         where: Where | None,
         redraw: Redraw | None,
     ) -> None:
-        self.keeper, self.made, self.rng = keeper, made, rng
+        self.enforcer, self.drawn_rows, self.rng = enforcer, drawn_rows, rng
         self.where, self.redraw = where, redraw
-        self.levels = keeper.row_rules.new_levels()
+        self.levels = enforcer.row_rules.new_levels()
         asked = frozenset() if where is None else frozenset(where.conditions)
-        self.frozen = asked & {name for rule in keeper.rules for name in rule.columns}
-        n = len(made)
-        shape = (len(keeper.rules), n)
+        self.frozen = asked & {name for rule in enforcer.rules for name in rule.columns}
+        n = len(drawn_rows)
+        shape = (len(enforcer.rules), n)
         self.redrawn, self.borrowed = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        # The rows that were drawn beside `made`, and where each delivered row is found.
+        # The rows that were drawn beside `drawn_rows`, and where each delivered row is found.
         self.parts: list[Dataset] = []
         self.moves: list[Touched] = []
         self.place = np.arange(n)
 
     def run(self) -> EnforcedRows:
         """Return the rows in which the rules hold."""
-        first, good, touched = self._repair(self.made, gentle=True)
+        first, good, touched = self._repair(self.drawn_rows, gentle=True)
         self._keep(first, touched)
         open_ = np.flatnonzero(~good)
         if len(open_):
@@ -118,33 +118,33 @@ class RuleEnforcement:
             moved = np.concatenate(self.moves, axis=1)[:, self.place]
         return EnforcedRows(dataset, moved, self.redrawn, self.borrowed)
 
-    def _repair(self, made: Dataset, *, gentle: bool) -> tuple[Dataset, Mask, Touched]:
+    def _repair(self, drawn_rows: Dataset, *, gentle: bool) -> tuple[Dataset, Mask, Touched]:
         """Move the rows; return them, which of them are good, and which rules moved each."""
-        rules = self.keeper.row_rules
-        before = rules.read(made, self.levels)
+        rules = self.enforcer.row_rules
+        before = rules.read(drawn_rows, self.levels)
         table = before.copy()
-        unsettled, touched = rules.settle(table, self.frozen, gentle, self.rng)
+        unrepaired, touched = rules.repair(table, self.frozen, gentle, self.rng)
         moved = [rule for rule, rows in zip(rules.rules, touched, strict=True) if rows.any()]
         names = {name for rule in moved for name in rule.columns}
-        return *self._written(made, before, table, unsettled, names), touched
+        return *self._written(drawn_rows, before, table, unrepaired, names), touched
 
     def _written(
         self,
-        made: Dataset,
+        drawn_rows: Dataset,
         before: RuleTable,
         table: RuleTable,
-        unsettled: Mask,
+        unrepaired: Mask,
         names: Iterable[str],
     ) -> tuple[Dataset, Mask]:
-        dataset = table.onto(made, before, names)
-        good = ~unsettled
+        dataset = table.onto(drawn_rows, before, names)
+        good = ~unrepaired
         if self.frozen:
             assert self.where is not None
             good &= dataset.mask(self.where)
         return dataset, good
 
     def _keep(self, dataset: Dataset, touched: Touched) -> None:
-        keys = len(self.keeper.rules) - len(touched)
+        keys = len(self.enforcer.rules) - len(touched)
         self.parts.append(dataset)
         self.moves.append(np.vstack([touched, np.zeros((keys, len(dataset)), dtype=bool)]))
 
@@ -158,7 +158,7 @@ class RuleEnforcement:
 
     def _draw_again(self, open_: Rows, drawn: list[int], rounds: int, *, gentle: bool) -> Rows:
         """Fill open places with new rows, unless that would take more than these rounds."""
-        largest = max(len(self.made), _LEAST_FULL_DRAW)
+        largest = max(len(self.drawn_rows), _MIN_FULL_DRAW)
         for _ in range(rounds):
             # `drawn`: rows so far, and how many of them were good.
             share = max(drawn[1], 1) / drawn[0]
@@ -166,7 +166,7 @@ class RuleEnforcement:
             too_slow = len(open_) > rounds * largest * share
             if not len(open_) or self.redraw is None or hopeless or (too_slow and not gentle):
                 break
-            size = int(np.clip(1.3 * len(open_) / share, _LEAST_DRAW, largest))
+            size = int(np.clip(1.3 * len(open_) / share, _MIN_DRAW, largest))
             fresh, good, touched = self._repair(self.redraw(size), gentle=gentle)
             drawn[0] += size
             drawn[1] += int(good.sum())
@@ -177,27 +177,27 @@ class RuleEnforcement:
         """Move values that lie out of their range, too, in the rows that were drawn at first."""
         if not len(open_):
             return open_
-        fresh, good, touched = self._repair(self.made.take(open_), gentle=False)
+        fresh, good, touched = self._repair(self.drawn_rows.take(open_), gentle=False)
         rows = np.flatnonzero(good)
         self._fill(open_[rows], fresh, good, touched)
         return open_[~good]
 
     def _borrow(self, open_: Rows) -> Rows:
         """Take the columns of broken rules together from a real row, then those of their neighbours."""
-        rules = self.keeper.row_rules
+        rules = self.enforcer.row_rules
         if not len(open_):
             return open_
-        donors = self.keeper.donors(self.where)
+        donors = self.enforcer.donors(self.where)
         if not len(donors):
             return open_
-        every = set(self.made.schema.names)
+        every = set(self.drawn_rows.schema.names)
         source = self._state(open_)
         for attempt in range(_BORROWINGS):
             before = rules.read(source, self.levels)
             table = before.copy()
             given = self._donate(table, donors, hops=attempt // 2, every=every)
-            unsettled, touched = rules.settle(table, self.frozen, False, self.rng)
-            fresh, good = self._written(source, before, table, unsettled, table.columns)
+            unrepaired, touched = rules.repair(table, self.frozen, False, self.rng)
+            fresh, good = self._written(source, before, table, unrepaired, table.columns)
             rows = np.flatnonzero(good)
             if len(rows):
                 self.borrowed[: len(given), open_[rows]] |= given[:, rows]
@@ -209,7 +209,7 @@ class RuleEnforcement:
 
     def _donate(self, table: RuleTable, donors: Rows, hops: int, every: set[str]) -> Touched:
         """Copy, row by row, the columns of broken rules from a donor; return the rules of each row."""
-        rules = self.keeper.row_rules
+        rules = self.enforcer.row_rules
         given = rules.broken(table)
         patterns, member = np.unique(given, axis=1, return_inverse=True)
         for p in range(patterns.shape[1]):
@@ -224,7 +224,7 @@ class RuleEnforcement:
                 # A whole real row is never handed out.
                 continue
             chosen = donors[self.rng.integers(0, len(donors), len(rows))]
-            donor = rules.read(self.keeper.train.take(chosen), self.levels)
+            donor = rules.read(self.enforcer.train.take(chosen), self.levels)
             for name in names:
                 table.columns[name][rows] = donor.columns[name]
         return given
@@ -233,29 +233,29 @@ class RuleEnforcement:
         return self.parts[0].take(open_)
 
     def _broken(self, dataset: Dataset) -> Touched:
-        rules = self.keeper.row_rules
+        rules = self.enforcer.row_rules
         return rules.broken(rules.read(dataset, self.levels))
 
     def _cannot(self, open_: Rows) -> RecipeError:
         counts = self._broken(self._state(open_)).sum(axis=1)
         order = np.argsort(-counts, kind="stable")
-        names = [str(self.keeper.rules[i]) for i in order if counts[i]]
+        names = [str(self.enforcer.rules[i]) for i in order if counts[i]]
         under = f" under the condition {self.where}" if self.where is not None else ""
         return RecipeError(
             f"no row can be made in which these rules hold together{under}: "
-            + (", ".join(names) or ", ".join(str(rule) for rule in self.keeper.rules)),
-            got=f"{len(open_):,} of {len(self.made):,} rows that cannot be mended",
+            + (", ".join(names) or ", ".join(str(rule) for rule in self.enforcer.rules)),
+            got=f"{len(open_):,} of {len(self.drawn_rows):,} rows that cannot be repaired",
             todo="correct or loosen the rules, or choose a generator that keeps their columns together",
         )
 
 
-MENDED = "was mended"
+REPAIRED = "was repaired"
 """Words by which the notes on repairs are known."""
 
 
 @dataclass(frozen=True)
 class RuleEnforcer:
-    """Holds the rules of a schema in the rows of any generator.
+    """Enforces the rules of a schema in the rows of any generator.
 
     Rules with a computable answer (range, order, sum, linear, one_hot, combination, dependency) are
     met by moving as little as can be; what is left over, and predicates, by drawing again, a bounded
@@ -268,9 +268,9 @@ class RuleEnforcer:
     >>> from dataclasses import replace
     >>> d = Dataset.from_arrow(pa.table({"net": [1.5, 7.0], "tax": [0.5, 2.5], "all": [2.0, 9.5]}))
     >>> d = replace(d, schema=replace(d.schema, rules=(Rule("sum", ("all", "net", "tax")),)))
-    >>> keeper = RuleEnforcer.learn(d)
+    >>> enforcer = RuleEnforcer.learn(d)
     >>> wrong = Dataset.from_arrow(pa.table({"net": [3.5], "tax": [1.0], "all": [2.0]}), d.schema)
-    >>> keeper.hold(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
+    >>> enforcer.enforce(wrong, np.random.default_rng(0)).dataset.records.to_pylist()
     [{'net': 3.5, 'tax': 1.0, 'all': 4.5}]
     """
 
@@ -281,7 +281,7 @@ class RuleEnforcer:
 
     @classmethod
     def learn(cls, train: Dataset, rules: Sequence[Rule] | None = None) -> RuleEnforcer | None:
-        """Return the keeper of `rules` (by default the schema's); None if there are none."""
+        """Return the enforcer of `rules` (by default the schema's); None if there are none."""
         kept = tuple(train.schema.rules if rules is None else rules)
         if not kept:
             return None
@@ -291,18 +291,18 @@ class RuleEnforcer:
         ordered = (*alone, *(rule for rule in kept if rule.kind == "unique"))
         return cls(ordered, RowRules.learn(alone, train, names), train)
 
-    def hold(
+    def enforce(
         self,
-        made: Dataset,
+        drawn_rows: Dataset,
         rng: np.random.Generator,
         where: Where | None = None,
         redraw: Redraw | None = None,
     ) -> EnforcedRows:
-        """Return as many rows as `made` has, in which every rule but keys holds.
+        """Return as many rows as `drawn_rows` has, in which every rule but keys holds.
 
         Parameters
         ----------
-        made : Dataset
+        drawn_rows : Dataset
             Drawn rows; left as they are.
         rng : numpy.random.Generator
             The stream.
@@ -316,7 +316,7 @@ class RuleEnforcer:
         RecipeError
             Some rules cannot be met together.
         """
-        return RuleEnforcement(self, made, rng, where, redraw).run()
+        return RuleEnforcement(self, drawn_rows, rng, where, redraw).run()
 
     def donors(self, where: Where | None) -> Rows:
         """Return the real rows that meet `where` and in which every rule holds."""
@@ -329,20 +329,20 @@ class RuleEnforcer:
             self._donors[key] = np.flatnonzero(good)
         return self._donors[key]
 
-    def none_broken(self, made: Dataset, where: Where | None = None) -> Mask:
-        """Return the rows of `made` in which every rule but keys, and `where`, holds; shape (n,)."""
-        table = self.row_rules.read(made, self.row_rules.new_levels())
+    def none_broken(self, drawn_rows: Dataset, where: Where | None = None) -> Mask:
+        """Return the rows of `drawn_rows` in which every rule but keys, and `where`, holds; shape (n,)."""
+        table = self.row_rules.read(drawn_rows, self.row_rules.new_levels())
         good = ~self.row_rules.broken(table).any(axis=0)
-        return np.asarray(good if where is None else good & made.mask(where))
+        return np.asarray(good if where is None else good & drawn_rows.mask(where))
 
 
 class RuleTally:
-    """How often each rule was mended in the rows that are delivered.
+    """How often each rule was repaired in the rows that are delivered.
 
     Parameters
     ----------
     rules : sequence of Rule
-        The rules, in the order of their keeper.
+        The rules, in the order of their enforcer.
 
     Examples
     --------
@@ -354,18 +354,20 @@ class RuleTally:
         self.rules, self.n_rows = tuple(rules), 0
         self.counts = np.zeros((len(self.rules), 3), dtype=np.int64)
 
-    def add(self, held: EnforcedRows) -> None:
+    def add(self, enforced: EnforcedRows) -> None:
         """Count the rows of one chunk."""
-        self.n_rows += len(held.dataset)
-        for j, part in enumerate(held.marks):
+        self.n_rows += len(enforced.dataset)
+        for j, part in enumerate(enforced.marks):
             self.counts[:, j] += part.sum(axis=1)
 
     def notes(self) -> tuple[str, ...]:
-        """Return one sentence for each rule that was mended, for the card."""
-        told = []
+        """Return one sentence for each rule that was repaired, for the card."""
+        sentences = []
         words = ("changed", "drawn again", "with its columns taken together from one real row")
         for rule, counts in zip(self.rules, self.counts, strict=True):
             parts = [f"{n:,} {word}" for n, word in zip(counts, words, strict=True) if n]
             if parts:
-                told.append(f"Rule {rule} {MENDED}; of {self.n_rows:,} rows {', '.join(parts)}.")
-        return tuple(told)
+                sentences.append(
+                    f"Rule {rule} {REPAIRED}; of {self.n_rows:,} rows {', '.join(parts)}."
+                )
+        return tuple(sentences)

@@ -32,7 +32,7 @@ class RepairState:
     frozen : frozenset of str
         Columns that a condition speaks of: left alone as long as there is another way.
     attempt : int
-        0 for the first, best move; later ones vary at random, so that overlapping rules can settle.
+        0 for the first, best move; later ones vary at random, so that overlapping rules can all be met.
     rng : numpy.random.Generator
         The stream.
     determined : mapping
@@ -61,8 +61,8 @@ def move_range(rule: Rule, scene: RepairState, rows: Rows) -> None:
     )
     leads_out = (mirrored < least) | (mirrored > most)
     inside = np.where(leads_out, np.where(low_side, least, most), mirrored)
-    made = np.where(low_side, facts.snap(inside, 1), facts.snap(inside, -1))
-    scene.table.columns[name][rows] = np.clip(made, low, high)
+    moved_values = np.where(low_side, facts.snap(inside, 1), facts.snap(inside, -1))
+    scene.table.columns[name][rows] = np.clip(moved_values, low, high)
 
 
 def move_order(rule: Rule, scene: RepairState, rows: Rows) -> None:
@@ -179,22 +179,22 @@ def _is_multiple(coefficient: float, step: float | None, unit: float) -> bool:
     return abs(ratio - round(ratio)) < 1e-9
 
 
-_MOST_SUBSETS = 40
+MAX_SUBSETS = 40
 
 
-def move_one_hot(rule: Rule, lesson: RuleStatistics, scene: RepairState, rows: Rows) -> None:
+def move_one_hot(rule: Rule, learned: RuleStatistics, scene: RepairState, rows: Rows) -> None:
     """Keep one of the flags that are set, or set one; which one is drawn by the real shares."""
-    assert lesson.shares is not None
+    assert learned.shares is not None
     table = scene.table
     flags = np.column_stack([ones(table, name)[rows] for name in rule.columns])
     frozen = np.array([name in scene.frozen for name in rule.columns])
-    weights = np.where(flags.any(axis=1, keepdims=True), flags, True) * lesson.shares
+    weights = np.where(flags.any(axis=1, keepdims=True), flags, True) * learned.shares
     kept_set, kept_unset = flags & frozen, ~flags & frozen
-    weights = np.where(kept_set.any(axis=1, keepdims=True), kept_set * lesson.shares, weights)
+    weights = np.where(kept_set.any(axis=1, keepdims=True), kept_set * learned.shares, weights)
     possible = weights * ~kept_unset
     # Where the flags that are set may not be kept, any other may be set.
     open_ = np.where(
-        possible.any(axis=1, keepdims=True), possible, ~kept_unset * lesson.shares + 1e-12
+        possible.any(axis=1, keepdims=True), possible, ~kept_unset * learned.shares + 1e-12
     )
     cumulated = np.cumsum(open_, axis=1)
     at = scene.rng.random((len(rows), 1)) * cumulated[:, -1:]
@@ -234,26 +234,26 @@ def _subsets(
     most = len(free) - 1 if scene.attempt < 3 else int(scene.rng.integers(0, len(free)))
     every: list[tuple[str, ...]] = []
     for size in range(most, -1, -1):
-        chosen = list(itertools.islice(itertools.combinations(free, size), _MOST_SUBSETS))
+        chosen = list(itertools.islice(itertools.combinations(free, size), MAX_SUBSETS))
         for at in scene.rng.permutation(len(chosen)):
             shared = {*kept, *chosen[at]}
             every.append(tuple(name for name in names if name in shared))
     return every
 
 
-def move_dependency(rule: Rule, lesson: RuleStatistics, scene: RepairState, rows: Rows) -> None:
+def move_dependency(rule: Rule, learned: RuleStatistics, scene: RepairState, rows: Rows) -> None:
     """Look the last column up; where it must stay, or now and then later on, move what decides it."""
-    assert lesson.tuples is not None
+    assert learned.tuples is not None
     last = rule.columns[-1]
     backwards = np.zeros(len(rows), dtype=bool)
     if last in scene.frozen:
         backwards[:] = True
     elif scene.attempt and not scene.frozen >= set(rule.columns[:-1]):
         backwards = scene.rng.random(len(rows)) < 0.4
-    move_to_tuple(lesson.tuples, scene, rows[backwards], frozenset({last}))
+    move_to_tuple(learned.tuples, scene, rows[backwards], frozenset({last}))
     own = rows[~backwards]
     column = scene.table.columns[last]
-    column[own] = lesson.decided(scene.table.take(own)).astype(column.dtype)
+    column[own] = learned.decided(scene.table.take(own)).astype(column.dtype)
 
 
 _PASSES = 30
@@ -262,7 +262,7 @@ Touched = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RowRules:
-    """The rules that can be asked of one row alone, with what real rows taught about them.
+    """The rules that can be asked of one row alone, with what the train rows show about them.
 
     Build one with `RowRules.learn`.
 
@@ -270,7 +270,7 @@ class RowRules:
     ----------
     rules : tuple of Rule
         All kinds but unique.
-    lessons : tuple of Lesson
+    statistics : tuple of RuleStatistics
         One for each rule.
     facts : mapping
         Numeric column -> its range and grid.
@@ -281,18 +281,18 @@ class RowRules:
     """
 
     rules: tuple[Rule, ...]
-    lessons: tuple[RuleStatistics, ...]
+    statistics: tuple[RuleStatistics, ...]
     facts: Mapping[str, ColumnFacts]
     levels: Mapping[str, Levels]
     determined: Mapping[int, tuple[str, ...]]
 
     @classmethod
     def learn(cls, rules: Sequence[Rule], train: Dataset, names: Sequence[str]) -> RowRules:
-        """Return the rules with what the rows of `train` teach; `names` are their columns."""
-        table = RuleTable.of(train, names)
-        lessons = tuple(learn(rule, table) for rule in rules)
+        """Return the rules with what the rows of `train` show; `names` are their columns."""
+        table = RuleTable.from_dataset(train, names)
+        statistics = tuple(learn(rule, table) for rule in rules)
         facts = {
-            name: ColumnFacts.of(table.fields[name], table.columns[name], rules)
+            name: ColumnFacts.from_values(table.fields[name], table.columns[name], rules)
             for name in names
             if table.fields[name].column_kind.has_float_values
         }
@@ -303,11 +303,11 @@ class RowRules:
                 determined[position] = order
                 low, high = linear_form(rule)[1:]
                 taken |= {order[0]} if low == high else set()
-        return cls(tuple(rules), lessons, facts, table.levels, determined)
+        return cls(tuple(rules), statistics, facts, table.levels, determined)
 
     def read(self, dataset: Dataset, levels: Mapping[str, Levels]) -> RuleTable:
         """Return the columns that the rules speak of, in the given levels (see `new_levels`)."""
-        return RuleTable.of(dataset, (*self.facts, *self.levels), levels)
+        return RuleTable.from_dataset(dataset, (*self.facts, *self.levels), levels)
 
     def new_levels(self) -> dict[str, Levels]:
         """Return the levels for one chunk, which may meet texts that no real row has."""
@@ -317,10 +317,10 @@ class RowRules:
         """Return which rule each row breaks, shape (rules, n)."""
         every = np.zeros((len(self.rules), len(table)), dtype=bool)
         for i, rule in enumerate(self.rules):
-            every[i] = broken_rows(rule, table, self.lessons[i])
+            every[i] = broken_rows(rule, table, self.statistics[i])
         return every
 
-    def settle(
+    def repair(
         self, table: RuleTable, frozen: frozenset[str], gentle: bool, rng: np.random.Generator
     ) -> tuple[Mask, Touched]:
         """Move rows, in place, until the rules hold; the moves vary at random after the first pass.
@@ -344,21 +344,21 @@ class RowRules:
             Rows that each rule moved, shape (rules, n).
         """
         touched = np.zeros((len(self.rules), len(table)), dtype=bool)
-        unsettled = np.zeros(len(table), dtype=bool)
+        unrepaired = np.zeros(len(table), dtype=bool)
         alive = np.arange(len(table))
         for attempt in range(_PASSES + 1):
             part = table if attempt == 0 else table.take(alive)
-            held = frozen if attempt < _PASSES // 2 else frozenset[str]()
-            scene = RepairState(part, self.facts, held, attempt, rng, self.determined)
+            left_alone = frozen if attempt < _PASSES // 2 else frozenset[str]()
+            scene = RepairState(part, self.facts, left_alone, attempt, rng, self.determined)
             hit, moved = self._pass(scene, gentle, touched, alive, check_only=attempt == _PASSES)
             if attempt:
                 table.put(alive, part)
-            unsettled[alive] = hit
+            unrepaired[alive] = hit
             # A row that only rules without a move complain of stays as it is.
             alive = alive[moved]
             if not len(alive):
                 break
-        return unsettled, touched
+        return unrepaired, touched
 
     def _pass(
         self, scene: RepairState, gentle: bool, touched: Touched, at: Rows, *, check_only: bool
@@ -366,7 +366,7 @@ class RowRules:
         hit = np.zeros(len(scene.table), dtype=bool)
         moved = hit.copy()
         for i, rule in enumerate(self.rules):
-            mask = broken_rows(rule, scene.table, self.lessons[i])
+            mask = broken_rows(rule, scene.table, self.statistics[i])
             if not mask.any():
                 continue
             hit |= mask
@@ -379,7 +379,7 @@ class RowRules:
         return hit, moved
 
     def _move(self, i: int, scene: RepairState, rows: Rows) -> None:
-        rule, lesson = self.rules[i], self.lessons[i]
+        rule, learned = self.rules[i], self.statistics[i]
         if rule.kind == "range":
             move_range(rule, scene, rows)
         elif rule.kind == "order":
@@ -387,9 +387,9 @@ class RowRules:
         elif rule.kind in ("sum", "linear"):
             move_linear(rule, scene, rows, i)
         elif rule.kind == "one_hot":
-            move_one_hot(rule, lesson, scene, rows)
+            move_one_hot(rule, learned, scene, rows)
         elif rule.kind == "combination":
-            assert lesson.tuples is not None
-            move_to_tuple(lesson.tuples, scene, rows)
+            assert learned.tuples is not None
+            move_to_tuple(learned.tuples, scene, rows)
         else:
-            move_dependency(rule, lesson, scene, rows)
+            move_dependency(rule, learned, scene, rows)

@@ -1,4 +1,4 @@
-"""What real rows teach about rules: the range and grid of columns, which values go together."""
+"""What train rows show about rules: the range and grid of columns, which values go together."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ColumnFacts:
     values: Floats
 
     @classmethod
-    def of(cls, field: Field, values: Floats, rules: Sequence[Rule]) -> ColumnFacts:
+    def from_values(cls, field: Field, values: Floats, rules: Sequence[Rule]) -> ColumnFacts:
         """Return the facts of a column with these values."""
         ranges = [r.settings for r in rules if r.kind == "range" and r.columns == (field.name,)]
         lows = [float(s["low"]) for s in ranges if s.get("low") is not None]
@@ -82,7 +82,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class RuleStatistics:
-    """What real rows taught about one rule.
+    """What train rows show about one rule.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class RuleStatistics:
     right : numpy.ndarray or None
         For each of them the value of the last column that most real rows show.
     fallback : tuple of numpy.ndarray or None
-        Values of the first column, sorted, and what the commonest row with each has on the right:
+        Values of the first column, sorted, and what the most frequent row with each has on the right:
         for left sides that no real row has.
     shares : numpy.ndarray or None
         Of a one-hot group, the share of rows in which each flag is set.
@@ -108,7 +108,7 @@ class RuleStatistics:
     def decided(self, table: RuleTable) -> Floats:
         """Return what the last column must be in each row, shape (n,).
 
-        A left side that no real row has goes with what is commonest beside the nearest value of its
+        A left side that no real row has goes with what is most frequent beside the nearest value of its
         first column: some fixed answer, so that equal left sides always get equal right ones.
         """
         assert self.left is not None
@@ -130,9 +130,9 @@ class RuleStatistics:
 
 
 def learn(rule: Rule, table: RuleTable) -> RuleStatistics:
-    """Return what the rows of a real table teach about one rule."""
+    """Return what the rows of a real table show about one rule."""
     if rule.kind == "combination":
-        seen = TupleIndex.of(table, rule.columns)
+        seen = TupleIndex.from_table(table, rule.columns)
         listed = allowed_tuples(rule, table)
         if listed is None:
             return RuleStatistics(tuples=seen)
@@ -149,10 +149,10 @@ def learn(rule: Rule, table: RuleTable) -> RuleStatistics:
 
 
 def _dependency(rule: Rule, table: RuleTable) -> RuleStatistics:
-    every = TupleIndex.of(table, rule.columns)
-    left = TupleIndex.of(_as_table(every, table), rule.columns[:-1])
+    every = TupleIndex.from_table(table, rule.columns)
+    left = TupleIndex.from_table(_as_table(every, table), rule.columns[:-1])
     side = left.find(_as_table(every, table))
-    # Of several right sides the commonest counts; of equally common ones the least.
+    # Of several right sides the most frequent counts; of equally common ones the least.
     order = np.lexsort((every.values[-1], -every.counts, side))
     _, first = np.unique(side[order], return_index=True)
     chosen = order[first]

@@ -66,22 +66,22 @@ class KeyLedger:
 
     Parameters
     ----------
-    keeper : RuleKeeper
+    enforcer : RuleEnforcer
         All rules.
     """
 
-    keeper: RuleEnforcer
+    enforcer: RuleEnforcer
     seen: dict[int, SeenKeys] = field(default_factory=dict)
     _texts: dict[str, Hashes] = field(default_factory=dict, repr=False)
 
     @property
     def rules(self) -> dict[int, Rule]:
-        """The rules of kind unique, by their position in the keeper."""
-        return {i: rule for i, rule in enumerate(self.keeper.rules) if rule.kind == "unique"}
+        """The rules of kind unique, by their position in the enforcer."""
+        return {i: rule for i, rule in enumerate(self.enforcer.rules) if rule.kind == "unique"}
 
     def admit(
         self,
-        held: EnforcedRows,
+        enforced: EnforcedRows,
         n: int,
         rng: np.random.Generator,
         where: Where | None,
@@ -94,50 +94,50 @@ class KeyLedger:
         RecipeError
             There are not enough free keys.
         """
-        if not len(self._repeated(held.dataset)):
-            held = held.slice(n)
-            self.record(held.dataset)
-            return held
-        streams = rng.spawn(-(-len(held.dataset) // _BLOCK))
+        if not len(self._repeated(enforced.dataset)):
+            enforced = enforced.slice(n)
+            self.record(enforced.dataset)
+            return enforced
+        streams = rng.spawn(-(-len(enforced.dataset) // _BLOCK))
         blocks = []
         for start, stream in zip(range(0, n, _BLOCK), streams, strict=False):
-            wanted = min(_BLOCK, n - start)
-            block = self._block(held.slice(_BLOCK, start), wanted, stream, where, redraw)
+            n_rows = min(_BLOCK, n - start)
+            block = self._block(enforced.slice(_BLOCK, start), n_rows, stream, where, redraw)
             self.record(block.dataset)
             blocks.append(block)
         return EnforcedRows.concat(blocks)
 
     def _block(
         self,
-        held: EnforcedRows,
-        wanted: int,
+        enforced: EnforcedRows,
+        n_rows: int,
         rng: np.random.Generator,
         where: Where | None,
         redraw: Redraw,
     ) -> EnforcedRows:
-        open_ = self._repeated(held.dataset)
+        open_ = self._repeated(enforced.dataset)
         for _ in range(_REDRAWS):
             before = len(open_)
             if not before:
                 break
-            fresh = self.keeper.hold(redraw(max(2 * before, 64)), rng, where, redraw)
-            held = self._mark(self._put_fresh(held, open_, fresh), open_, redrawn=True)
-            open_ = self._repeated(held.dataset)
+            fresh = self.enforcer.enforce(redraw(max(2 * before, 64)), rng, where, redraw)
+            enforced = self._mark(self._put_fresh(enforced, open_, fresh), open_, redrawn=True)
+            open_ = self._repeated(enforced.dataset)
             if len(open_) > 0.8 * before:
                 break
         if len(open_):
-            held = self._mark(held, open_, redrawn=False)
-            dataset, open_ = self._nudge(held.dataset, open_, rng, where)
-            held = replace(held, dataset=dataset)
-        if len(held.dataset) - len(open_) < wanted:
+            enforced = self._mark(enforced, open_, redrawn=False)
+            dataset, open_ = self._nudge(enforced.dataset, open_, rng, where)
+            enforced = replace(enforced, dataset=dataset)
+        if len(enforced.dataset) - len(open_) < n_rows:
             names = ", ".join(str(rule) for rule in self.rules.values())
             raise RecipeError(
                 f"there are not enough different values for {names}",
                 todo="ask for fewer rows, or drop the rule",
             )
-        # Rows without a key of their own go last, whatever number of rows is wanted.
-        order = np.append(np.setdiff1d(np.arange(len(held.dataset)), open_), open_)
-        return held.take(order).slice(wanted)
+        # Rows without a key of their own go last, whatever number of rows is n_rows.
+        order = np.append(np.setdiff1d(np.arange(len(enforced.dataset)), open_), open_)
+        return enforced.take(order).slice(n_rows)
 
     def record(self, dataset: Dataset) -> None:
         """Remember the keys of delivered rows."""
@@ -145,7 +145,7 @@ class KeyLedger:
             self.seen.setdefault(i, SeenKeys()).add(hashes[present])
 
     def _keys(self, dataset: Dataset) -> dict[int, tuple[Hashes, Mask]]:
-        table = self.keeper.row_rules.read(dataset, self.keeper.row_rules.new_levels())
+        table = self.enforcer.row_rules.read(dataset, self.enforcer.row_rules.new_levels())
         return {
             i: (self._hashes(table, rule.columns), ~table.missing(rule.columns))
             for i, rule in self.rules.items()
@@ -165,7 +165,7 @@ class KeyLedger:
     def _text_hashes(self, name: str, texts: list[str]) -> Hashes:
         """Return the hash of every text, and a last one for a missing value."""
         if name not in self._texts:
-            known = self.keeper.row_rules.levels[name].texts
+            known = self.enforcer.row_rules.levels[name].texts
             self._texts[name] = np.array([_hash_of(text) for text in known], dtype=np.uint64)
         own = self._texts[name]
         strangers = [_hash_of(text) for text in texts[len(own) :]]
@@ -183,28 +183,28 @@ class KeyLedger:
             repeated[present] |= again
         return np.flatnonzero(repeated)
 
-    def _put_fresh(self, held: EnforcedRows, open_: Rows, fresh: EnforcedRows) -> EnforcedRows:
+    def _put_fresh(self, enforced: EnforcedRows, open_: Rows, fresh: EnforcedRows) -> EnforcedRows:
         """Put the fresh rows that are new as a whole into the open places, as far as they go."""
-        n = len(held.dataset)
+        n = len(enforced.dataset)
         kept = np.setdiff1d(np.arange(n), open_)
-        joined = Dataset.concat([held.dataset.take(kept), fresh.dataset])
+        joined = Dataset.concat([enforced.dataset.take(kept), fresh.dataset])
         repeated = self._repeated(joined) - len(kept)
         new = np.setdiff1d(np.arange(len(fresh.dataset)), repeated)[: len(open_)]
         place = np.arange(n)
         place[open_[: len(new)]] = n + new
-        return EnforcedRows.concat([held, fresh]).take(place)
+        return EnforcedRows.concat([enforced, fresh]).take(place)
 
-    def _mark(self, held: EnforcedRows, rows: Rows, *, redrawn: bool) -> EnforcedRows:
-        marks = held.redrawn if redrawn else held.moved
+    def _mark(self, enforced: EnforcedRows, rows: Rows, *, redrawn: bool) -> EnforcedRows:
+        marks = enforced.redrawn if redrawn else enforced.moved
         for i in self.rules:
             marks[i, rows] = True
-        return held
+        return enforced
 
     def _nudge(
         self, dataset: Dataset, open_: Rows, rng: np.random.Generator, where: Where | None
     ) -> tuple[Dataset, Rows]:
         """Move keys until none repeats; return the rows that found none, too."""
-        rules = self.keeper.row_rules
+        rules = self.enforcer.row_rules
         levels, reach = rules.new_levels(), _Reach()
         tries = hits = 0
         for attempt in range(_NUDGES):
@@ -214,7 +214,7 @@ class KeyLedger:
             for rule in self.rules.values():
                 self._move(table, rule, open_, reach, rng, where)
             tried = table.onto(dataset, before, table.columns)
-            good = self.keeper.none_broken(tried.take(open_), where)
+            good = self.enforcer.none_broken(tried.take(open_), where)
             table.put(open_[~good], before.take(open_[~good]))
             dataset = table.onto(dataset, before, table.columns)
             left = self._repeated(dataset)
@@ -237,7 +237,7 @@ class KeyLedger:
         where: Where | None,
     ) -> None:
         frozen = set() if where is None else set(where.conditions)
-        known = self.keeper.row_rules
+        known = self.enforcer.row_rules
         names = [n for n in rule.columns if n not in frozen] or list(rule.columns)
         numeric = [n for n in names if n in known.facts and not table.fields[n].has_levels]
         chosen = names if reach.any_column or not numeric else numeric

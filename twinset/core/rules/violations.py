@@ -238,7 +238,7 @@ _ZEROS = ("0", "0.0", "false")
 
 
 class RuleParameters(Protocol):
-    """What real rows taught about one rule."""
+    """What the train rows show about one rule."""
 
     @property
     def tuples(self) -> TupleIndex | None:
@@ -267,7 +267,7 @@ def violations(rule: Rule, dataset: Dataset) -> Mask:
     >>> violations(Rule("order", ("start", "end")), d).tolist()
     [False, True]
     """
-    return broken_rows(rule, RuleTable.of(dataset, rule.columns))
+    return broken_rows(rule, RuleTable.from_dataset(dataset, rule.columns))
 
 
 def broken_rows(rule: Rule, table: RuleTable, learnt: RuleParameters | None = None) -> Mask:
@@ -338,7 +338,7 @@ def allowed_tuples(rule: Rule, table: RuleTable) -> TupleIndex | None:
         table.fields,
         table.levels,
     )
-    found = TupleIndex.of(listed, rule.columns)
+    found = TupleIndex.from_table(listed, rule.columns)
     found.counts = np.zeros_like(found.counts)
     return found
 
@@ -458,10 +458,10 @@ def broken_by_real_rows(dataset: Dataset) -> tuple[str, ...]:
     >>> broken_by_real_rows(Dataset.from_arrow(pa.table({"age": [31, -1, 50]}), schema))
     ('Rule range(age): 1 of 3 real rows breaks it.',)
     """
-    told = []
+    sentences = []
     for rule in dataset.schema.rules:
         n = int(violations(rule, dataset).sum())
         if n:
             verb = "breaks" if n == 1 else "break"
-            told.append(f"Rule {rule}: {n:,} of {len(dataset):,} real rows {verb} it.")
-    return tuple(told)
+            sentences.append(f"Rule {rule}: {n:,} of {len(dataset):,} real rows {verb} it.")
+    return tuple(sentences)

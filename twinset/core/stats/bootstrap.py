@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_MOST_GROUPS = 50
+MAX_GROUPS = 50
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Groups:
     draws: Floats
 
     @classmethod
-    def deal(cls, n: int, b: int, rng: np.random.Generator) -> Groups:
+    def assign(cls, n: int, b: int, rng: np.random.Generator) -> Groups:
         """Return groups of `n` rows and `b` replicates of them."""
-        g = min(_MOST_GROUPS, n)
+        g = min(MAX_GROUPS, n)
         group = rng.permutation(np.arange(n) % g)
         draws = rng.multinomial(g, np.full(g, 1 / g), size=b).astype(np.float64)
         return cls(group, draws)

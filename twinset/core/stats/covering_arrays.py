@@ -18,9 +18,9 @@ Tuple = tuple[int, ...]
 
 
 def factor_tuples(
-    n_factors: int, strength: int, most: int, rng: np.random.Generator
+    n_factors: int, strength: int, limit: int, rng: np.random.Generator
 ) -> list[Tuple]:
-    """Return the sets of `strength` factors; `most` of them at random where there are more.
+    """Return the sets of `strength` factors; `limit` of them at random where there are more.
 
     Examples
     --------
@@ -28,10 +28,10 @@ def factor_tuples(
     [(0, 1), (0, 2), (1, 2)]
     """
     total = comb(n_factors, strength)
-    if total <= most:
+    if total <= limit:
         return list(combinations(range(n_factors), strength))
     found: set[Tuple] = set()
-    while len(found) < most:
+    while len(found) < limit:
         drawn = rng.choice(n_factors, strength, replace=False)
         found.add(tuple(sorted(int(i) for i in drawn)))
     return sorted(found)
@@ -114,7 +114,7 @@ Ban = Mapping[int, int]
 Weights = npt.NDArray[np.float64]
 
 _N_CANDIDATES = 30
-_MOST_TRIES = 200
+MAX_TRIES = 200
 
 
 class Coverage:
@@ -140,7 +140,7 @@ class Coverage:
     --------
     >>> coverage = Coverage([2, 2], 2)
     >>> coverage.add((0, 1))
-    >>> coverage.n_wanted, coverage.n_met, coverage.missing()
+    >>> coverage.n_required, coverage.n_met, coverage.missing()
     (4, 1, [{0: 0, 1: 0}, {0: 1, 1: 0}, {0: 1, 1: 1}])
     """
 
@@ -174,7 +174,7 @@ class Coverage:
             found = np.bincount(cells_of(codes, self.sizes, group), minlength=n_cells + 1)[:-1]
             self.counts[group] += found.reshape(self.counts[group].shape)
 
-    def lack(self, group: Row) -> npt.NDArray[np.int64]:
+    def count_missing(self, group: Row) -> npt.NDArray[np.int64]:
         """Return how often each combination of these factors still has to come."""
         short = np.maximum(self.at_least - self.counts[group], 0)
         return np.asarray(np.where(self._allowed[group], short, 0))
@@ -184,20 +184,20 @@ class Coverage:
         return self._allowed[group]
 
     @property
-    def n_wanted(self) -> int:
+    def n_required(self) -> int:
         """Number of combinations that have to come."""
         return sum(int(allowed.sum()) for allowed in self._allowed.values())
 
     @property
     def n_met(self) -> int:
         """Number of them that came often enough."""
-        return self.n_wanted - sum(int((self.lack(g) > 0).sum()) for g in self.groups)
+        return self.n_required - sum(int((self.count_missing(g) > 0).sum()) for g in self.groups)
 
     def missing(self) -> list[dict[int, int]]:
         """Return the combinations that did not come often enough: factor -> level."""
         found = []
         for group in self.groups:
-            cells = np.argwhere(self.lack(group) > 0)
+            cells = np.argwhere(self.count_missing(group) > 0)
             found += [{f: int(v) for f, v in zip(group, cell)} for cell in cells]
         return found
 
@@ -212,20 +212,20 @@ class Coverage:
 def covering_rows(
     coverage: Coverage,
     *,
-    most: int | None = None,
+    limit: int | None = None,
     weights: Sequence[Weights] | None = None,
     seed: int = 0,
 ) -> list[Row]:
     """Return rows after which every combination has come often enough; `coverage` counts them.
 
     Each row is the best of thirty: begun with a combination that still lacks, then filled factor by
-    factor with the level that meets most of what lacks. Equal input gives equal rows.
+    factor with the level that meets the most of what is missing. Equal input gives equal rows.
 
     Parameters
     ----------
     coverage : Coverage
         What has to come, and what came already.
-    most : int, optional
+    limit : int, optional
         Stop after so many rows.
     weights : sequence of numpy.ndarray, optional
         How much each level of each factor matters; combinations of heavier levels come first.
@@ -246,7 +246,7 @@ def covering_rows(
     levels = [np.ones(size) for size in coverage.sizes] if weights is None else list(weights)
     gains = {group: _gains(coverage, group, levels) for group in coverage.groups}
     rows: list[Row] = []
-    while any(gain.any() for gain in gains.values()) and (most is None or len(rows) < most):
+    while any(gain.any() for gain in gains.values()) and (limit is None or len(rows) < limit):
         candidates = [_candidate(coverage, gains, rng) for _ in range(_N_CANDIDATES)]
         worth = [
             sum(gains[g][tuple(row[f] for f in g)] for g in coverage.groups) for row in candidates
@@ -255,7 +255,7 @@ def covering_rows(
         coverage.add(best)
         for group in coverage.groups:
             cell = tuple(best[f] for f in group)
-            if coverage.lack(group)[cell] == 0:
+            if coverage.count_missing(group)[cell] == 0:
                 gains[group][cell] = 0.0
         rows.append(best)
     return rows
@@ -271,12 +271,12 @@ def _gains(coverage: Coverage, group: Row, levels: Sequence[Weights]) -> Weights
     product = np.ones(())
     for factor in group:
         product = np.multiply.outer(product, levels[factor])
-    return np.where(coverage.lack(group) > 0, product + 1e-9, 0.0)
+    return np.where(coverage.count_missing(group) > 0, product + 1e-9, 0.0)
 
 
 def _candidate(coverage: Coverage, gains: Mapping[Row, Weights], rng: np.random.Generator) -> Row:
     sizes, bans = coverage.sizes, coverage.bans
-    for _ in range(_MOST_TRIES):
+    for _ in range(MAX_TRIES):
         part = _begin(gains, rng)
         for factor in rng.permutation(len(sizes)).tolist():
             if factor in part:
@@ -292,7 +292,7 @@ def _candidate(coverage: Coverage, gains: Mapping[Row, Weights], rng: np.random.
 
 
 def _begin(gains: Mapping[Row, Weights], rng: np.random.Generator) -> dict[int, int]:
-    """Return a combination that lacks, of the factors of which most lack."""
+    """Return a missing combination, of the factors with the most missing ones."""
     groups = list(gains)
     totals = np.array([float(gains[g].sum()) for g in groups])
     group = groups[int(rng.choice(np.flatnonzero(totals >= totals.max() * (1 - 1e-9))))]

@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 def two_sample(a: Floats, n: int, b: Floats, m: int) -> tuple[Floats, Floats]:
     """Return z and two-sided p of counts `a` of n rows against counts `b` of m rows.
 
-    The normal test with pooled variance where at least 50 rows are expected on each side, else the
+    The normal test with pooled variance where at least 50 rows are expected in each group, else the
     exact binomial test of `a` given a + b, which errs on the safe side.
 
     Examples

@@ -80,7 +80,7 @@ def nearest(
         near = (-2 * (query[rows] - centre)).astype(np.float32)
         left = np.column_stack([near, np.ones(len(near), np.float32)])
         score = np.matmul(left, far, out=buffer[: len(near)])
-        found = score.argmin(axis=1)[:, None] if k == 1 else _least(score, candidates)
+        found = score.argmin(axis=1)[:, None] if k == 1 else _find_smallest(score, candidates)
         exact = _distances(query[rows], reference, found)
         order = np.lexsort((found, exact), axis=1)[:, :k]
         distances[rows] = np.take_along_axis(exact, order, axis=1)
@@ -122,7 +122,7 @@ def squared_distances(
         yield rows, squared
 
 
-def _least(score: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
+def _find_smallest(score: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.intp]:
     """Return where the `k` least of each line are, in any order, shape (m, k).
 
     The k least lie in those k runs of columns whose own least is least, so only these are sorted

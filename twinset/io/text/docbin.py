@@ -127,5 +127,5 @@ def _spacy() -> Any:
         import spacy.tokens
         import spacy.vocab
     except ImportError as error:
-        raise MissingExtraError.of("spacy", "spacy") from error
+        raise MissingExtraError.for_library("spacy", "spacy") from error
     return spacy

@@ -163,7 +163,7 @@ def _decoded(
         ids = decode_ids(cell["bytes"]) if cell is not None else None
     except DataError as error:
         raise DataError(
-            f"'{name}' cannot be cut into tiles: {error.what}", got=error.got, todo=error.todo
+            f"'{name}' cannot be cut into tiles: {error.message}", got=error.got, todo=error.todo
         ) from error
     if ids is not None and ids.shape != pixels.shape[:2]:
         raise DataError(

@@ -13,12 +13,12 @@ import numpy as np
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import signed_area, trace_polygons
-from twinset.core.image.rle import compress, decompress, mask_of_runs, run_lengths
 from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
+from twinset.io.vision.rle import compress, decompress, mask_of_runs, run_lengths
 from twinset.io.vision.samples import (
     MAX_IDS,
     Ids,

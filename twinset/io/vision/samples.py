@@ -16,11 +16,11 @@ from twinset.core.data.dataset import Card, Dataset
 from twinset.core.data.schema import BLOB, OBJECT, RESERVED, Field, Label, Schema, Taxonomy
 from twinset.core.errors import DataError, SchemaError, TwinsetError
 from twinset.core.image.codec import encode_lossless
-from twinset.core.image.header import ImageHeader, check_image_header, read_image_header
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.polygons import fill_window
 from twinset.io.faults import Faults, OnFault
 from twinset.io.files import inside
+from twinset.io.image_header import ImageHeader, check_image_header, read_image_header
 
 Ids = npt.NDArray[Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError, TwinsetError
 from twinset.core.image.codec import decode_ids, encode_lossless
-from twinset.core.image.header import ImageHeader
 from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.samples import (
     IMAGE_ENDINGS,
     Ids,

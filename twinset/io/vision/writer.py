@@ -9,9 +9,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Label, Schema
 from twinset.core.errors import DataError
 from twinset.core.image.codec import decode_ids
-from twinset.core.image.header import ImageHeader, read_image_header
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.io.files import image_ending
+from twinset.io.image_header import ImageHeader, read_image_header
 from twinset.io.vision.samples import Ids, ImageColumns
 from twinset.io.writer import Writer
 

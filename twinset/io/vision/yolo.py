@@ -12,11 +12,11 @@ import yaml
 
 from twinset.core.data.schema import Label
 from twinset.core.errors import DataError
-from twinset.core.image.header import ImageHeader
 from twinset.core.image.instance_maps import ObjectLabel
 from twinset.core.image.keypoints import Keypoint
 from twinset.core.image.polygons import Ring, fill, fill_parts, signed_area, trace_polygons
 from twinset.io.faults import Faults
+from twinset.io.image_header import ImageHeader
 from twinset.io.vision.coco import sniff_coco
 from twinset.io.vision.masks import sniff_masks
 from twinset.io.vision.samples import (

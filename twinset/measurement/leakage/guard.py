@@ -180,7 +180,7 @@ def require_clean_sets(
         except LeakError as error:
             if not name:
                 raise
-            message = f"candidate '{name}': {error.what}"
+            message = f"candidate '{name}': {error.message}"
             raise LeakError(message, kind=error.kind, todo=error.todo) from None
         notes += [f"{name}: {note}" if name else note for note in own]
     return notes

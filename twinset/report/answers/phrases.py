@@ -1,21 +1,117 @@
-"""Questions of the report, and short forms for numbers."""
+"""Words of a report: the four questions, marks, and short forms of numbers and lists."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-FAMILIES: Mapping[str, tuple[str, str]] = {
-    "gap": ("How far from real?", "Gap"),
-    "coverage": ("What is missing?", "Coverage"),
-    "utility": ("Does it help?", "Usefulness"),
-    "privacy": ("Does it leak?", "Leaks"),
-}
-"""Family -> (the question it answers, its heading), in reading order."""
+from twinset.core.findings import Effect, Verdict
 
 NOTHING = "–"
+
+
+class Mark(StrEnum):
+    """What an answer amounts to; the values are those in JSON and the class names of the page."""
+
+    GOOD = "good"
+    BAD = "bad"
+    INCONCLUSIVE = "inconclusive"
+    UNMEASURED = "unmeasured"
+    MIXED = "mixed"
+
+    @property
+    def sign(self) -> str:
+        """The mark on a terminal."""
+        return dict(zip(Mark, "+!?-~"))[self]
+
+    @property
+    def emoji(self) -> str:
+        """The mark in Markdown."""
+        return dict(zip(Mark, ("✅", "❌", "❔", "➖", "↔️")))[self]
+
+    @property
+    def label(self) -> str:
+        """The mark in words, for readers who do not see it."""
+        words = ("good", "bad", "inconclusive", "not measured", "not the same for all")
+        return dict(zip(Mark, words))[self]
+
+
+MARKS: Mapping[Verdict | Effect, Mark] = {
+    Verdict.EQUIVALENT: Mark.GOOD,
+    Verdict.DIFFERENT: Mark.BAD,
+    Verdict.INCONCLUSIVE: Mark.INCONCLUSIVE,
+    Verdict.NOT_MEASURABLE: Mark.UNMEASURED,
+    Effect.HELPS: Mark.GOOD,
+    Effect.HURTS: Mark.BAD,
+    Effect.NOT_SHOWN: Mark.INCONCLUSIVE,
+}
+
+
+@dataclass(frozen=True)
+class FamilyQuestion:
+    """The question that one family of metrics answers.
+
+    Parameters
+    ----------
+    text, heading : str
+        The question, and its short form.
+    subject : str
+        What a candidate is ahead in, as a noun.
+    good, bad, inconclusive : tuple of str
+        Predicate of one candidate and of several with this mark.
+    """
+
+    text: str
+    heading: str
+    subject: str
+    good: tuple[str, str]
+    bad: tuple[str, str]
+    inconclusive: tuple[str, str] = ("is inconclusive", "are inconclusive")
+
+    def predicate(self, mark: Mark, n: int = 1) -> str:
+        """Return what is said of `n` candidates with a mark."""
+        if mark == Mark.UNMEASURED:
+            return "could not be measured"
+        one, several = {Mark.GOOD: self.good, Mark.BAD: self.bad}.get(mark, self.inconclusive)
+        return one if n == 1 else several
+
+
+QUESTIONS: Mapping[str, FamilyQuestion] = {
+    "gap": FamilyQuestion(
+        "How far from real?",
+        "Gap",
+        "closeness to real",
+        ("is as good as real rows", "are as good as real rows"),
+        ("is different from real rows", "are different from real rows"),
+    ),
+    "coverage": FamilyQuestion(
+        "What is missing?",
+        "Coverage",
+        "coverage",
+        ("misses nothing that was looked for", "miss nothing that was looked for"),
+        ("misses something", "miss something"),
+    ),
+    "utility": FamilyQuestion(
+        "Does it help?",
+        "Usefulness",
+        "usefulness",
+        ("helps", "help"),
+        ("does not help", "do not help"),
+        ("shows no clear use", "show no clear use"),
+    ),
+    "privacy": FamilyQuestion(
+        "Does it leak?",
+        "Leaks",
+        "privacy",
+        ("shows no sign of leaking", "show no sign of leaking"),
+        ("shows signs of leaking", "show signs of leaking"),
+    ),
+}
+"""Family of metrics -> its question, in reading order."""
 
 
 def short(value: object) -> str:
@@ -49,6 +145,17 @@ def signed(value: object) -> str:
     if value == 0:
         return "0"
     return ("+" if value > 0 else "−") + short(abs(value))
+
+
+def signed_interval(ends: Sequence[float]) -> str:
+    """Return an interval of differences.
+
+    Examples
+    --------
+    >>> signed_interval((-0.02, 0.1))
+    '−0.020 to +0.100'
+    """
+    return f"{signed(ends[0])} to {signed(ends[1])}"
 
 
 def percent(share: float) -> str:
@@ -97,17 +204,50 @@ def date_label(microseconds: float, span: float) -> str:
     return instant.strftime("%Y-%m-%d" if span > 2 * 86_400e6 else "%Y-%m-%d %H:%M")
 
 
-def joined(parts: Sequence[str]) -> str:
-    """Return the parts as one enumeration.
+def joined(parts: Sequence[str], limit: int | None = None, noun: str = "") -> str:
+    """Return the parts as one enumeration: at most `limit` of them, and how many more there are.
 
     Examples
     --------
-    >>> joined(["a", "b", "c"])
-    'a, b and c'
+    >>> joined(["a", "b", "c"]), joined(["a", "b", "c"], 2), joined(["a", "b", "c"], 1, "column")
+    ('a, b and c', 'a, b and 1 more', 'a and 2 more columns')
     """
+    if limit is not None and len(parts) > limit:
+        left = len(parts) - limit
+        more = f"{left} more {plural(noun, left)}" if noun else f"{left} more"
+        parts = [*parts[:limit], more]
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def plural(noun: str, n: int) -> str:
+    """Return a noun in the number that `n` asks for.
+
+    Examples
+    --------
+    >>> plural("column", 1), plural("property", 2)
+    ('column', 'properties')
+    """
+    if n == 1:
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "test"), count(1200, "row")
+    ('1 test', '1,200 rows')
+    """
+    return f"{n:,} {plural(noun, n)}"
+
+
+def capitalize(text: str) -> str:
+    """Return a text with a capital first letter; the others stay."""
+    return text[:1].upper() + text[1:]
 
 
 def plain(value: Any) -> Any:

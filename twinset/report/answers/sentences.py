@@ -1,17 +1,28 @@
-"""Sentences on scores and findings: the only templates that turn typed results into text."""
+"""Sentences on scores, findings and slices: the only place that turns typed results into text."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from functools import singledispatch
 
 from twinset.core import findings as f
 from twinset.core.contracts import Score
-from twinset.core.features.slice_search import FEWEST_TOLD
+from twinset.core.features.slice_search import MIN_REPORTED
 from twinset.measurement.verdict import MIN_ROWS, estimate_required_rows
-from twinset.report.answers.phrases import FAMILIES, joined, short
+from twinset.report.answers.phrases import QUESTIONS, capitalize, count, joined, short
+from twinset.report.answers.scores import degradation_interval
+
+
+class Obstacle(StrEnum):
+    """Reason why a generator cannot make the rows of a slice."""
+
+    NO_ROWS = "no real rows"
+    FEW_ROWS = "few real rows"
+    CLASH = "shares clash"
+
 
 _MAX_NAMES = 3  # names in a sentence; all of them stand in the JSON
 TRAINED_ON = {
@@ -21,71 +32,24 @@ TRAINED_ON = {
 }
 
 
-def list_names(names: Sequence[str], n: int = _MAX_NAMES) -> str:
-    """Return at most `n` names, and how many more there are.
-
-    Examples
-    --------
-    >>> list_names(["a", "b"]), list_names(["a", "b", "c", "d"])
-    ('a, b', 'a, b, c and 1 more')
-    """
-    more = f" and {len(names) - n} more" if len(names) > n else ""
-    return f"{', '.join(names[:n])}{more}"
-
-
-def plural(noun: str, n: int) -> str:
-    """Return a noun in the number that `n` asks for.
-
-    Examples
-    --------
-    >>> plural("column", 1), plural("property", 2)
-    ('column', 'properties')
-    """
-    if n == 1:
-        return noun
-    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-
-
-def number(value: float) -> str:
-    """Return a number with three decimals, whole from 100 on, one digit where it would be zero."""
-    if value != 0 and abs(value) < 0.0005:
-        return f"{value:.1g}"
-    if abs(value) < 100:
-        return f"{value:.3f}"
-    return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3g}"
-
-
 def score_sentence(score: Score) -> str:
     """Return the verdict, its numbers, its reasons and the findings of a score in one text."""
     if not score.is_measured:
         return ": ".join(part for part in (score.verdict.value, score.reason) if part)
-    numbers = (
-        f"{number_or_none(score.value)}, {baseline_name(score)} {number_or_none(score.baseline)}"
-    )
-    clauses = [numbers, *_reasons(score)]
+    clauses = [
+        f"{short(score.value)}, {baseline_name(score)} {short(score.baseline)}",
+        *_reasons(score),
+    ]
     if (different := score.finding(f.DifferentComponents)) and different.decides:
         clauses = [_describe_components(different)]
     text = f"{score.verdict}: {'; '.join(clauses)}"
     return ". ".join([text, *remarks(score), *time_notes(score)])
 
 
-def number_or_none(value: float | None) -> str:
-    """Return a number, or a dash where there is none."""
-    return "–" if value is None else number(value)
-
-
 def baseline_name(score: Score) -> str:
     """Return the source of the baseline."""
     basis = score.finding(f.ComparisonBasis)
     return f.BaselineKind.REAL_ROWS if basis is None else basis.baseline.value
-
-
-def degradation_interval(score: Score) -> tuple[float, float] | None:
-    """Return the 95 % interval of the degradation, low to high; None where there is no number."""
-    if score.value is None or score.interval is None:
-        return None
-    low, high = score.interval
-    return (-high, -low) if score.higher_is_better else (low, high)
 
 
 def reasons(score: Score) -> list[str]:
@@ -101,16 +65,16 @@ def _reasons(score: Score) -> list[str]:
     if interval is None or (different is not None and different.decides):
         return []
     low, high = interval
-    margin = f"allowed is {number(score.margin)}"
+    margin = f"allowed is {short(score.margin)}"
     if score.verdict == f.Verdict.DIFFERENT:
-        found = [f"worse by at least {number(low)}, {margin}"]
+        found = [f"worse by at least {short(low)}, {margin}"]
     elif score.verdict == f.Verdict.EQUIVALENT:
-        found = [f"worse by at most {number(high)}, {margin}"] if high > 0 else []
+        found = [f"worse by at most {short(high)}, {margin}"] if high > 0 else []
     else:
         found = [needed_rows(score)]
         rows = score.finding(f.DecidingRows)
         if rows is None or rows.n >= MIN_ROWS:
-            ends = f"{number(low)} and {number(high)}"
+            ends = f"{short(low)} and {short(high)}"
             found.append(f"the degradation is between {ends}, {margin}")
     return [*filter(None, found)]
 
@@ -122,8 +86,8 @@ def needed_rows(score: Score, place: bool = False) -> str:
         return ""
     if rows.n < MIN_ROWS:
         there = str(rows.n)
-        if rows.n < FEWEST_TOLD:
-            there = f"at most {FEWEST_TOLD - 1} (so small a count is not shown exactly)"
+        if rows.n < MIN_REPORTED:
+            there = f"at most {MIN_REPORTED - 1} (so small a count is not shown exactly)"
         return f"needs at least {MIN_ROWS} {rows.kind}, there are {there}"
     needed = estimate_required_rows(rows.n, interval, score.margin)
     if needed is None:
@@ -174,7 +138,7 @@ def comparison_sentences(scores: Sequence[Score]) -> list[str]:
             continue
         if basis.reference is not None and "reference" in basis.n_rows:
             rows = f"{basis.reference.value}, {short(basis.n_rows['reference'])} rows"
-            said.append(f"{FAMILIES[score.family][1]}: compared with {rows}.")
+            said.append(f"{QUESTIONS[score.family].heading}: compared with {rows}.")
         said += [
             f"{column} was not compared: {reason}." for column, reason in basis.excluded.items()
         ]
@@ -218,13 +182,35 @@ def group_outcome(score: Score, name: str) -> str:
 
 def region_sentence(region: f.RegionShare) -> str:
     """Return a region with its two shares; those of 1 to 10 rows are not shown."""
-    synthetic, real = _share_or_few(region.synthetic), _share_or_few(region.real)
-    return f"{region.condition}: {synthetic} of the synthetic rows, {real} of the real ones"
+    real = f"{_share_or_few(region.real)} of the real ones"
+    return _slice_sentence(region.condition, region.synthetic, real)
 
 
-def capitalize(text: str) -> str:
-    """Return a text with a capital first letter."""
-    return text[:1].upper() + text[1:]
+def gap_sentence(condition: str, synthetic: float | None, target: float, declared: bool) -> str:
+    """Return an under-represented slice with its share and the share that it should have.
+
+    Examples
+    --------
+    >>> gap_sentence("sky = night", 0.25, 0.5, declared=False)
+    'sky = night: 25.0 % of the synthetic rows, 50.0 % of the real ones'
+    >>> gap_sentence("sky = night", None, 0.4, declared=True)
+    'sky = night: fewer than 11 of the synthetic rows, the target is 40.0 %'
+    """
+    share = _share_or_few(target)
+    aim = f"the target is {share}" if declared else f"{share} of the real ones"
+    return _slice_sentence(condition, synthetic, aim)
+
+
+def obstacle_sentence(obstacle: Obstacle, expected: float) -> str:
+    """Return why the rows of a slice cannot be made; `expected` is the share that it will have."""
+    if obstacle == Obstacle.CLASH:
+        return f"its share will be about {_share_or_few(expected)}: the declared shares clash"
+    few = "no" if obstacle == Obstacle.NO_ROWS else f"fewer than {MIN_REPORTED}"
+    return f"{few} real rows to learn from"
+
+
+def _slice_sentence(condition: str, synthetic: float | None, aim: str) -> str:
+    return f"{condition}: {_share_or_few(synthetic)} of the synthetic rows, {aim}"
 
 
 @singledispatch
@@ -245,33 +231,31 @@ def _plain(value: object) -> str:
 
 
 def _share_or_few(share: float | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if share is None else f"{100 * share:.1f} %"
+    return f"fewer than {MIN_REPORTED}" if share is None else f"{100 * share:.1f} %"
+
+
+def _count_or_few(n: int | None) -> str:
+    return f"fewer than {MIN_REPORTED}" if n is None else f"{n:,}"
 
 
 def _rate(share: float | str) -> str:
     return share if isinstance(share, str) else f"{100 * share:.0f} %"
 
 
-def _count(n: int | None) -> str:
-    return f"fewer than {FEWEST_TOLD}" if n is None else f"{n:,}"
-
-
 def _describe_components(found: f.DifferentComponents) -> str:
-    n = len(found.names)
-    text = f"{n} {plural(found.kind, n)} ({list_names(found.names)})"
+    text = f"{count(len(found.names), found.kind)} ({joined(found.names, _MAX_NAMES)})"
     if found.values and found.baselines:
-        text += f"; {number(found.values[0])}, real rows {number(found.baselines[0])} for the worst"
-    return f"{text}, allowed is {number(found.margin)} more"
+        text += f"; {short(found.values[0])}, real rows {short(found.baselines[0])} for the worst"
+    return f"{text}, allowed is {short(found.margin)} more"
 
 
 @describe.register
 def _(found: f.DifferingComponents) -> str:
     if not found.names:
         return f"no {found.kind} differs beyond chance"
-    n = len(found.names)
-    verb = "differs" if n == 1 else "differ"
-    kinds = plural(found.kind, found.n_tested)
-    return f"{n} of {found.n_tested} {kinds} {verb} beyond chance: {list_names(found.names)}"
+    verb = "differs" if len(found.names) == 1 else "differ"
+    of_all = f"{len(found.names)} of {count(found.n_tested, found.kind)}"
+    return f"{of_all} {verb} beyond chance: {joined(found.names, _MAX_NAMES)}"
 
 
 @describe.register
@@ -291,7 +275,7 @@ def _(found: f.MissingCellPattern) -> str:
         return "no cell is missing in either set"
     said = []
     if found.columns:
-        said.append(f"the share of missing cells differs in {list_names(found.columns)}")
+        said.append(f"the share of missing cells differs in {joined(found.columns, _MAX_NAMES)}")
     if found.moved is not None:
         seen = ", ".join(found.seen_in[:_MAX_NAMES])
         said.append(
@@ -383,7 +367,7 @@ def _(found: f.BrokenRules) -> str:
     if not rules:
         return f"rules found in the real rows: {found.n_rules}, broken more often than by real rows: none"
     named = ", ".join(
-        f"{one.rule} by {one.n_synthetic:,} synthetic and {_count(one.n_real)} real rows"
+        f"{one.rule} by {one.n_synthetic:,} synthetic and {_count_or_few(one.n_real)} real rows"
         for one in rules[:_MAX_NAMES]
     )
     verb = "is" if len(rules) == 1 else "are"
@@ -454,14 +438,16 @@ def _(found: f.ExchangeRate) -> str:
         )
     if found.effect == f.Effect.HELPS:
         return f"1,000 of these synthetic rows are worth {amount} more {ones} {task}"
+    # Whether adding helps is answered by the models of the verdict; here stands the rate alone.
     ends = rate - half, rate + half
-    text = f"it is open whether adding these synthetic rows helps {task}"
-    # The verdict compares with real rows, this sentence with none: they must not seem to disagree.
-    text += ", but as many real ones help more beyond chance" if ends[1] < 1000 else ""
+    fewer = ", less than as many real ones are" if ends[1] < 1000 else ""
     if max(map(abs, ends)) >= 1000:
-        return f"{text}; more holdout rows would show it"
+        return (
+            f"the worth of 1,000 of these synthetic rows {task} is uncertain by more than 1,000 {ones}"
+            f"{fewer}; more holdout rows would show it"
+        )
     low, high = (f"{_rounded(abs(e), half)} {'fewer' if e < 0 else 'more'}" for e in ends)
-    return f"{text}: 1,000 of them are worth between {low} and {high} {ones}"
+    return f"1,000 of these synthetic rows are worth between {low} and {high} {ones} {task}{fewer}"
 
 
 @describe.register
@@ -525,10 +511,11 @@ def _(found: f.MembershipAttack) -> str:
 
 @describe.register
 def _(found: f.OutlierCounts) -> str:
+    train, control = _count_or_few(found.near_train), _count_or_few(found.near_control)
     return (
-        f"of the {found.n_train:,} training rows farthest from all others, {_count(found.near_train)} "
-        "have a synthetic row less than half as far away as any other real row; of "
-        f"{found.n_control:,} such rows that the generator never saw, {_count(found.near_control)} do"
+        f"of the {found.n_train:,} training rows farthest from all others, {train} have a synthetic row "
+        f"less than half as far away as any other real row; of {found.n_control:,} such rows that the "
+        f"generator never saw, {control} do"
     )
 
 

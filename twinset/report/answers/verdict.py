@@ -1,49 +1,52 @@
-"""Scores become four plain sentences: how far from real, what is missing, does it help, does it leak."""
+"""Verdict on one set: one sentence for each question."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
 
 from twinset.core.contracts import Role, Score
 from twinset.core.findings import (
     ColumnDistances,
     DifferentComponents,
     Effect,
+    ExchangeRate,
     ModelComparison,
     PairDistances,
     TrainedModel,
     TrainingData,
     Verdict,
 )
-from twinset.report.answers.metrics import has_role, metric_title, sees_everything, with_role
-from twinset.report.answers.ordering import compute_certain_degradation, worst_first
-from twinset.report.answers.phrases import FAMILIES, joined, short, signed
-from twinset.report.answers.sentences import (
+from twinset.report.answers.phrases import (
+    MARKS,
+    QUESTIONS,
+    Mark,
     capitalize,
+    joined,
+    plural,
+    short,
+    signed,
+    signed_interval,
+)
+from twinset.report.answers.scores import (
+    compute_certain_degradation,
+    has_role,
+    metric_title,
+    sees_everything,
+    with_role,
+    worst_first,
+)
+from twinset.report.answers.sentences import (
     describe,
     group_outcome,
     headline,
     needed_rows,
-    plural,
     reasons,
     time_notes,
 )
 
-Mark = Literal["good", "bad", "unclear", "unmeasured"]
-_MOST_NAMED = 3
-VERDICT_MARKS: Mapping[Verdict, Mark] = {
-    Verdict.EQUIVALENT: "good",
-    Verdict.DIFFERENT: "bad",
-    Verdict.INCONCLUSIVE: "unclear",
-    Verdict.NOT_MEASURABLE: "unmeasured",
-}
-EFFECT_MARKS: Mapping[Effect, Mark] = {
-    Effect.HELPS: "good",
-    Effect.HURTS: "bad",
-    Effect.NOT_SHOWN: "unclear",
-}
+_MAX_COMPONENTS = 3  # names of components in a verdict; the table of scores shows eight
+_MIN_SHARED = 3  # one or two tests without a value keep a line of their own in the table of scores
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class VerdictLine:
         The question, e.g. "Does it leak?".
     text : str
         The answer in plain words.
-    mark : {"good", "bad", "unclear", "unmeasured"}
+    mark : Mark
         What the answer amounts to, for a mark beside it.
     """
 
@@ -67,54 +70,150 @@ class VerdictLine:
     text: str
     mark: Mark
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the sentence as plain JSON values."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """What models show of training on a set: the one place that decides whether adding rows helps.
+
+    Parameters
+    ----------
+    models : tuple of Score
+        Measured scores of models; those that replace real rows come first.
+    rate : Score, optional
+        Score of the exchange rate.
+    """
+
+    models: tuple[Score, ...]
+    rate: Score | None
+
+    @classmethod
+    def from_scores(cls, scores: Sequence[Score]) -> TrainingEvidence:
+        """Return the evidence in the scores of the family utility."""
+        own = [s for s in scores if s.family == "utility" and s.is_measured]
+        models = [s for s in own if not has_role(s, Role.EXCHANGE_RATE, Role.MODEL_CHOICE)]
+        models.sort(key=lambda score: not has_role(score, Role.SUBSTITUTE_MODEL))
+        return cls(tuple(models), next(iter(with_role(own, Role.EXCHANGE_RATE)), None))
+
+    @property
+    def score(self) -> Score | None:
+        """The score with a table of models; the worst one where none has a table."""
+        with_table = [score for score in self.models if score.finding(ModelComparison)]
+        return next(iter(with_table or worst_first(self.models)), None)
+
+    @property
+    def table(self) -> ModelComparison | None:
+        """The table of models."""
+        return None if self.score is None else self.score.finding(ModelComparison)
+
+    def model(self, data: TrainingData) -> TrainedModel | None:
+        """Return the model that was trained on a set."""
+        return None if self.table is None else self.table.trained_on(data)
+
+    @property
+    def effects(self) -> tuple[Effect | None, Effect | None]:
+        """Effect of adding all rows by the models, and by the exchange rate."""
+        mixed = self.model(TrainingData.MIXED)
+        rate = None if self.rate is None else self.rate.finding(ExchangeRate)
+        return (None if mixed is None else mixed.effect, None if rate is None else rate.effect)
+
+    @property
+    def tests_disagree(self) -> bool:
+        """Whether adding rows helps by the models and hurts by the exchange rate, or the reverse."""
+        return set(self.effects) == {Effect.HELPS, Effect.HURTS}
+
+    @property
+    def effect_of_adding(self) -> Effect | None:
+        """The answer to whether adding rows helps; None where no models were compared."""
+        return Effect.NOT_SHOWN if self.tests_disagree else self.effects[0]
+
+    @property
+    def is_one_class(self) -> bool:
+        """Whether the synthetic rows hold too few classes to train on them alone."""
+        models = [self.model(data) for data in (TrainingData.MIXED, TrainingData.SYNTHETIC)]
+        return models[0] is not None and models[1] is None
 
 
 def summarize_families(scores: Sequence[Score]) -> tuple[VerdictLine, ...]:
-    """Return one sentence for each of the four families, in the order of `FAMILIES`.
+    """Return one sentence for each of the four families, in the order of `QUESTIONS`.
 
     Examples
     --------
-    >>> [sentence.mark for sentence in summarize_families([])]
+    >>> [str(sentence.mark) for sentence in summarize_families([])]
     ['unmeasured', 'unmeasured', 'unmeasured', 'unmeasured']
     """
     sentences = []
-    for family, (question, _) in FAMILIES.items():
+    for family, question in QUESTIONS.items():
         own = [score for score in scores if score.family == family]
-        mark, text = _ANSWERS[family](own) if own else ("unmeasured", "Not measured.")
-        sentences.append(VerdictLine(family, question, text, mark))
+        mark, text = _ANSWERS[family](own) if own else (Mark.UNMEASURED, "Not measured.")
+        sentences.append(VerdictLine(family, question.text, text, mark))
     return tuple(sentences)
+
+
+def merged(verdict: Sequence[VerdictLine]) -> tuple[VerdictLine, ...]:
+    """Return the sentences; one where none could be answered, and all for the same reason.
+
+    Examples
+    --------
+    >>> lines = [VerdictLine(f, f"{f}?", "No real set.", Mark.UNMEASURED) for f in ("gap", "utility")]
+    >>> [sentence.question for sentence in merged(lines)]
+    ['gap? utility?']
+    """
+    if len(verdict) > 1 and {(s.text, s.mark) for s in verdict} == {
+        (verdict[0].text, Mark.UNMEASURED)
+    }:
+        question = " ".join(sentence.question for sentence in verdict)
+        return (VerdictLine("all", question, verdict[0].text, Mark.UNMEASURED),)
+    return tuple(verdict)
+
+
+def unmeasured(scores: Sequence[Score]) -> list[tuple[str, list[Score]]]:
+    """Return (reason, tests without a value) for reasons that three or more tests share.
+
+    Reasons of most tests come first. Where nothing was measured at all, every reason is among them.
+
+    Examples
+    --------
+    >>> from twinset.core.findings import NotMeasured
+    >>> score = Score("gap.a", "gap", 0.1, False, Verdict.NOT_MEASURABLE,
+    ...               findings=(NotMeasured("there is no real set"),))
+    >>> [(reason, len(tests)) for reason, tests in unmeasured([score])]
+    [('there is no real set', 1)]
+    """
+    found: dict[str, list[Score]] = {}
+    for score in scores:
+        if not score.is_measured:
+            found.setdefault(score.reason, []).append(score)
+    is_all = sum(map(len, found.values())) == len(scores)
+    shared = [
+        (reason, own)
+        for reason, own in found.items()
+        if is_all or (len(own) >= _MIN_SHARED and reason)
+    ]
+    return sorted(shared, key=lambda pair: -len(pair[1]))
 
 
 def _answer_gap(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
-    if mark == "good":
+    if mark == Mark.GOOD:
         return mark, f"As good as real rows in {counts}."
-    if mark == "bad":
-        said = f"Different from real rows in {counts}."
-        whole = _further_at_once(worst, scores)
-        if whole is None:
-            return mark, f"{said} Furthest off: {_describe_worst(worst)}.{_due_to_time(worst)}"
+    if mark != Mark.BAD:
+        return mark, _undecided(mark, worst, counts, "No difference found", scores)
+    whole = _further_at_once(worst, scores)
+    lead = "Furthest off" if whole is None else "The worst place"
+    text = f"Different from real rows in {counts}. {lead}: {_describe_worst(worst)}."
+    if whole is not None:
         name = metric_title(whole.metric)
-        more = f"All at once they are further off: {name} ({_numbers(whole)})."
-        return (
-            mark,
-            f"{said} The worst place: {_describe_worst(worst)}. {more}{_due_to_time(worst)}",
-        )
-    return mark, _undecided(mark, worst, counts, "No difference found", scores)
+        text += f" All at once they are further off: {name} ({_numbers(whole)})."
+    return mark, text + _due_to_time(worst)
 
 
 def _further_at_once(worst: Score, scores: Sequence[Score]) -> Score | None:
-    """Return the test of everything at once that is surely further off than the worst place, if any."""
-    whole = [s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT]
-    found = next(iter(worst_first(whole)), None)
-    return (
-        None
-        if found is None or compute_certain_degradation(found) <= compute_certain_degradation(worst)
-        else found
-    )
+    """Return the test of all columns at once that is certainly further off than the worst place."""
+    whole = worst_first(s for s in scores if sees_everything(s) and s.verdict == Verdict.DIFFERENT)[
+        :1
+    ]
+    limit = compute_certain_degradation(worst)
+    return next((s for s in whole if compute_certain_degradation(s) > limit), None)
 
 
 def _due_to_time(score: Score) -> str:
@@ -125,119 +224,112 @@ def _due_to_time(score: Score) -> str:
 def _answer_coverage(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     measured = [score for score in scores if score.is_measured]
-    if mark == "good" and all(has_role(score, Role.DECLARED_SHARES) for score in measured):
+    if mark == Mark.GOOD and all(has_role(score, Role.DECLARED_SHARES) for score in measured):
         return mark, f"The declared shares of the population are met, in {counts}."
-    if mark == "good":
+    if mark == Mark.GOOD:
         return mark, f"Nothing found missing: as good as real rows in {counts}."
-    if mark == "bad":
-        said = f"Something is missing or off, in {counts}. Furthest off: {_describe_worst(worst)}."
-        return mark, said + _due_to_time(worst)
+    if mark == Mark.BAD:
+        text = f"Something is missing or off, in {counts}. Furthest off: {_describe_worst(worst)}."
+        return mark, text + _due_to_time(worst)
     return mark, _undecided(mark, worst, counts, "Nothing found missing", scores)
 
 
 def _answer_privacy(scores: Sequence[Score]) -> tuple[Mark, str]:
     mark, worst, counts = _tally(scores)
     n_measured = sum(score.is_measured for score in scores)
-    if mark == "good" and 2 * n_measured < len(scores):
-        told = f"No leak found, but only {n_measured} of {len(scores)} tests could be made"
-        return "unclear", f"{told}: that shows little."
-    if mark == "good":
+    if mark == Mark.GOOD and 2 * n_measured < len(scores):
+        text = f"No leak found, but only {n_measured} of {len(scores)} tests could be made"
+        return Mark.INCONCLUSIVE, f"{text}: that shows little."
+    if mark == Mark.GOOD:
         return mark, f"No sign of leaking in {counts}. A smoke alarm, not a proof of safety."
-    if mark == "bad":
-        found = sum(score.verdict == Verdict.DIFFERENT for score in scores)
-        head = f"It leaks, by {counts}" if found > 1 else f"Signs of leaking, in {counts}"
+    if mark == Mark.BAD:
+        several = sum(score.verdict == Verdict.DIFFERENT for score in scores) > 1
+        head = f"It leaks, by {counts}" if several else f"Signs of leaking, in {counts}"
         return mark, f"{head}: {_describe_worst(worst)}."
     return mark, _undecided(mark, worst, counts, "No leak found", scores)
 
 
 def _answer_utility(scores: Sequence[Score]) -> tuple[Mark, str]:
-    rate = next((s for s in with_role(scores, Role.EXCHANGE_RATE) if s.is_measured), None)
-    models = [
-        s
-        for s in scores
-        if s.is_measured and not has_role(s, Role.EXCHANGE_RATE, Role.MODEL_CHOICE)
-    ]
-    if not models and rate is None:
+    evidence = TrainingEvidence.from_scores(scores)
+    rate, effect = evidence.rate, evidence.effect_of_adding
+    if not evidence.models and rate is None:
         mark, worst, counts = _tally(scores)
         return mark, _undecided(mark, worst, counts, "No harm found", scores)
-    if not models and rate is not None:
-        return _tally([rate])[0], _worth(rate, whole=True)
-    models.sort(key=lambda score: not has_role(score, Role.SUBSTITUTE_MODEL))
-    mark, worst, _ = _tally(models)
-    score = next((s for s in models if s.finding(ModelComparison)), worst)
-    found = score.finding(ModelComparison)
-    mixed = None if found is None else found.trained_on(TrainingData.MIXED)
-    effect = None if mixed is None else mixed.effect
-    said = [_describe_alone(score, mark, found)]
-    if found is not None and mixed is not None and effect is not None:
-        said.insert(0, _describe_mixed(mixed, effect, found.measures[0]))
-    if rate is not None:
-        # Its doubts concern another model: beside a clear answer they would seem to deny it.
-        alone = found is None or found.trained_on(TrainingData.SYNTHETIC) is not None
+    if not evidence.models and rate is not None:
+        return _tally([rate])[0], _describe_rate(rate, whole=True)
+    text = [] if effect is None else [_describe_mixed(evidence)]
+    text.append(_describe_alone(evidence))
+    # A rate with another effect would seem to deny the answer: it stands in the table of scores.
+    if rate is not None and evidence.effects[0] in (None, evidence.effects[1]):
         is_clear = effect in (Effect.HELPS, Effect.HURTS)
-        said.append(_worth(rate, whole=not is_clear and alone))
+        text.append(_describe_rate(rate, whole=not is_clear and not evidence.is_one_class))
     order = [s for s in with_role(scores, Role.MODEL_CHOICE) if s.verdict == Verdict.DIFFERENT]
     if order:
-        said.append(f"Do not choose models by it: {_describe_worst(order[0])}.")
-    if effect is not None:
-        mark = EFFECT_MARKS[effect]
-    return mark, " ".join(said)
+        text.append(f"Do not choose models by it: {_describe_worst(order[0])}.")
+    mark = _tally(evidence.models)[0] if effect is None else MARKS[effect]
+    return mark, " ".join(text)
 
 
-_ALONE: Mapping[Mark, str] = {
-    "good": "Synthetic rows alone train nearly as well as real ones, within the margin",
-    "bad": "Synthetic rows alone do not train as well as real ones",
-    "unclear": "It is open whether synthetic rows alone train as well as real ones",
-}
 _MIXED: Mapping[Effect, str] = {
     Effect.HELPS: "It helps: real and synthetic rows together beat real rows alone",
     Effect.HURTS: "It hurts: real and synthetic rows together do worse than real rows alone",
     Effect.NOT_SHOWN: "No evidence that adding synthetic rows to real ones helps or hurts",
 }
+_ALONE: Mapping[Verdict, str] = {
+    Verdict.EQUIVALENT: "train nearly as well as real ones, within the margin",
+    Verdict.DIFFERENT: "do not train as well as real ones",
+    Verdict.INCONCLUSIVE: "may or may not train as well as real ones: that is inconclusive",
+}
+_ALONE_WITH_EFFECT: Mapping[tuple[Verdict, Effect], str] = {
+    (Verdict.EQUIVALENT, Effect.HELPS): "train better than real ones",
+    (Verdict.EQUIVALENT, Effect.HURTS): "train a little worse than real ones, within the margin",
+    (Verdict.INCONCLUSIVE, Effect.HURTS): (
+        "train worse than real ones; whether by more than the margin is inconclusive"
+    ),
+}
 
 
-def _describe_alone(score: Score, mark: Mark, found: ModelComparison | None) -> str:
-    """Return what models of synthetic rows alone are worth, in line with the answer of the table."""
-    alone = None if found is None else found.trained_on(TrainingData.SYNTHETIC)
-    if found is None or (alone is None and found.trained_on(TrainingData.MIXED) is None):
-        real = (
-            f", trained on real rows {short(score.baseline)}" if score.baseline is not None else ""
-        )
-        return f"{_ALONE[mark]} ({short(score.value)}{real})."
-    if alone is None:
-        return "Synthetic rows alone hold too few classes to train on."
-    real_model = found.trained_on(TrainingData.REAL)
-    numbers = f"{found.measures[0]} {short(alone.scores[0].value)}"
-    if real_model is not None:
-        numbers += f", trained on real rows {short(real_model.scores[0].value)}"
-    said = _ALONE[mark]
-    if alone.effect == Effect.HELPS:
-        said = "Synthetic rows alone train better than real ones"
-    elif alone.effect == Effect.HURTS:
-        said = _ALONE["bad"]
-        if mark == "good":
-            said = "Synthetic rows alone train a little worse than real ones, within the margin"
-    elif alone.effect is not None and mark == "bad":
-        said = _ALONE["unclear"]
-    return f"{said} ({numbers})."
-
-
-def _worth(rate: Score, *, whole: bool) -> str:
-    """Return the sentences of an exchange rate, or the first of them."""
-    said = [capitalize(text) for found in rate.findings if (text := describe(found))]
-    said = said or [_describe_worst(rate)]
-    return f"{'. '.join(said if whole else said[:1])}."
-
-
-def _describe_mixed(mixed: TrainedModel, effect: Effect, measure: str) -> str:
-    score = mixed.scores[0]
-    text = ""
+def _describe_mixed(evidence: TrainingEvidence) -> str:
+    """Return what adding the rows to real ones does, with the difference of the models."""
+    mixed, table = evidence.model(TrainingData.MIXED), evidence.table
+    assert mixed is not None
+    assert mixed.effect is not None
+    assert table is not None
+    score, numbers = mixed.scores[0], ""
     if score.difference is not None:
-        text = f" ({measure} {signed(score.difference)}"
-        if score.interval is not None:
-            text += f", 95 % interval {signed(score.interval[0])} to {signed(score.interval[1])}"
-        text += ")"
-    return f"{_MIXED[effect]}{text}."
+        interval = score.interval and f", 95 % interval {signed_interval(score.interval)}"
+        numbers = f" ({table.measures[0]} {signed(score.difference)}{interval or ''})"
+    if not evidence.tests_disagree:
+        return f"{_MIXED[mixed.effect]}{numbers}."
+    effect = "beat" if mixed.effect == Effect.HELPS else "do worse than"
+    return (
+        "The tests disagree whether adding helps: real and synthetic rows together "
+        f"{effect} real rows alone{numbers}, and the exchange rate shows the opposite."
+    )
+
+
+def _describe_alone(evidence: TrainingEvidence) -> str:
+    """Return what models of synthetic rows alone are worth; the verdict of their score decides."""
+    if evidence.is_one_class:
+        return "Synthetic rows alone hold too few classes to train on."
+    score, table = evidence.score, evidence.table
+    assert score is not None
+    alone, real = evidence.model(TrainingData.SYNTHETIC), evidence.model(TrainingData.REAL)
+    text, value, baseline = _ALONE[score.verdict], short(score.value), score.baseline
+    if table is not None and alone is not None:
+        value = f"{table.measures[0]} {short(alone.scores[0].value)}"
+        baseline = None if real is None else real.scores[0].value
+        if alone.effect is not None:
+            text = _ALONE_WITH_EFFECT.get((score.verdict, alone.effect), text)
+    on_real = "" if baseline is None else f", trained on real rows {short(baseline)}"
+    return f"Synthetic rows alone {text} ({value}{on_real})."
+
+
+def _describe_rate(rate: Score, *, whole: bool) -> str:
+    """Return the sentences of an exchange rate, or the first of them."""
+    text = [capitalize(clause) for found in rate.findings if (clause := describe(found))]
+    text = text or [_describe_worst(rate)]
+    return f"{'. '.join(text if whole else text[:1])}."
 
 
 _ANSWERS = {
@@ -257,18 +349,18 @@ def _tally(scores: Sequence[Score]) -> tuple[Mark, Score, str]:
     n = len(measured)
     every = {1: "the one test made", 2: "both tests"}.get(n, f"all {n} tests") + aside
     if not measured:
-        return "unmeasured", ranked[0], "no test"
+        return Mark.UNMEASURED, ranked[0], "no test"
     for verdict in (Verdict.DIFFERENT, Verdict.INCONCLUSIVE):
         own = [score for score in ranked if score.verdict == verdict]
         if own:
             k = len(own)
-            return VERDICT_MARKS[verdict], own[0], every if k == n else f"{k} of {n} tests{aside}"
-    return "good", measured[0], every
+            return MARKS[verdict], own[0], every if k == n else f"{k} of {n} tests{aside}"
+    return Mark.GOOD, measured[0], every
 
 
 def _undecided(mark: Mark, worst: Score, counts: str, nothing: str, scores: Sequence[Score]) -> str:
     """Return what is open; `nothing` says that what was decided found nothing."""
-    if mark == "unmeasured":
+    if mark == Mark.UNMEASURED:
         return f"Not measurable: {worst.reason or 'no reason is known'}."
     reason = needed_rows(worst, place=True) or next(iter(reasons(worst)), "too few rows")
     text = f"{capitalize(metric_title(worst.metric))}: {reason}."
@@ -283,16 +375,14 @@ def _describe_worst(score: Score) -> str:
     """Return the title of a score with its numbers and what is off in it."""
     title, numbers = metric_title(score.metric), _numbers(score)
     if different := score.finding(DifferentComponents):
-        named = different.names[:_MOST_NAMED]
-        left = len(different.names) - len(named)
-        more = f" and {left} more" if left else ""
+        outcomes = {name: group_outcome(score, name) for name in different.names}
+        shown = list(outcomes.values())[:_MAX_COMPONENTS]
+        head = title if any(shown) else f"{title} ({numbers})"
+        named = [f"{name} ({outcome})" if outcome else name for name, outcome in outcomes.items()]
         kind = plural(different.kind, len(different.names))
-        outcomes = {name: group_outcome(score, name) for name in named}
-        head = title if any(outcomes.values()) else f"{title} ({numbers})"
-        named = tuple(f"{name} ({outcomes[name]})" if outcomes[name] else name for name in named)
-        return f"{head}, by {kind} {', '.join(named) if left else joined(named)}{more}"
-    if said := headline(score):
-        return f"{title} ({said})"
+        return f"{head}, by {kind} {joined(named, _MAX_COMPONENTS)}"
+    if clause := headline(score):
+        return f"{title} ({clause})"
     if (columns := score.finding(ColumnDistances)) and columns.distances:
         name, value = max(columns.distances.items(), key=lambda item: (item[1], item[0]))
         return f"{title} ({numbers}), worst column {name} at {short(value)}"
@@ -305,57 +395,3 @@ def _describe_worst(score: Score) -> str:
 def _numbers(score: Score) -> str:
     real = f", real rows get {short(score.baseline)}" if score.baseline is not None else ""
     return f"{short(score.value)}{real}"
-
-
-_FEWEST = 3
-
-
-@dataclass(frozen=True)
-class Unmeasured:
-    """A reason, and all tests that could not be made for it."""
-
-    reason: str
-    scores: tuple[Score, ...]
-
-
-def unmeasured(scores: Sequence[Score]) -> list[Unmeasured]:
-    """Return the reasons that three or more tests share, those of most tests first.
-
-    Where nothing was measured at all, every reason is told this way.
-
-    Examples
-    --------
-    >>> from twinset.core.findings import NotMeasured
-    >>> score = Score("gap.a", "gap", 0.1, False, Verdict.NOT_MEASURABLE,
-    ...               findings=(NotMeasured("there is no real set"),))
-    >>> [(found.reason, len(found.scores)) for found in unmeasured([score])]
-    [('there is no real set', 1)]
-    """
-    found: dict[str, list[Score]] = {}
-    for score in scores:
-        if not score.is_measured:
-            found.setdefault(score.reason, []).append(score)
-    is_all = sum(map(len, found.values())) == len(scores)
-    told = [
-        Unmeasured(reason, tuple(own))
-        for reason, own in found.items()
-        if is_all or (len(own) >= _FEWEST and reason)
-    ]
-    return sorted(told, key=lambda one: -len(one.scores))
-
-
-def merged(verdict: Sequence[VerdictLine]) -> tuple[VerdictLine, ...]:
-    """Return the sentences; one where none could be answered, and all for the same reason.
-
-    Examples
-    --------
-    >>> lacking = [VerdictLine(f, f"{f}?", "No real set.", "unmeasured") for f in ("gap", "utility")]
-    >>> [sentence.question for sentence in merged(lacking)]
-    ['gap? utility?']
-    """
-    if len(verdict) > 1 and {(s.text, s.mark) for s in verdict} == {
-        (verdict[0].text, "unmeasured")
-    }:
-        question = " ".join(sentence.question for sentence in verdict)
-        return (VerdictLine("all", question, verdict[0].text, "unmeasured"),)
-    return tuple(verdict)

@@ -6,10 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from twinset.report.figures.charts import element, format_coordinate, svg, tick, upright_tick
+
+# CSS pixels of the chart's own coordinates: two charts fit beside each other on the page.
 _WIDTH, _HEIGHT = 420.0, 270.0
-_LEFT, _RIGHT, _TOP, _FOOT = 66.0, 10.0, 10.0, 44.0
+# Edges of the plot: room for labels of six letters on the left, and two lines of text below.
+_LEFT, _RIGHT, _TOP, _FOOT = 66.0, 410.0, 10.0, 226.0
 
 Ticks = Sequence[tuple[float, str]]
 
@@ -95,26 +99,33 @@ def chart(
     >>> 'd="M66 10L410 226"' in figure
     True
     """
-    parts = [*_grid(x, y)]
+
+    def path(kind: str, xs: Sequence[float], ys: Sequence[float], end: str = "") -> Markup:
+        points = [f"{_across(a, x)} {_up(b, y)}" for a, b in zip(xs, ys)]
+        return element("path", class_=kind, d=f"M{'L'.join(points)}{end}")
+
+    parts = _grid(x, y)
     if diagonal:
-        ends = _points((x.ticks[0][0], x.ticks[-1][0]), (y.ticks[0][0], y.ticks[-1][0]), x, y)
-        parts.append(Markup('<path class="zero" d="M{}"/>').format("L".join(ends)))
-    parts += [_band(line, x, y) for line in lines if line.low]
-    for at, kind in marks:
-        place = _across(at, x)
-        parts.append(
-            Markup('<path class="line {} upright" d="M{} {}V{}"/>').format(
-                kind, place, _n(_TOP), _n(_HEIGHT - _FOOT)
-            )
-        )
+        across, up = ([axis.ticks[0][0], axis.ticks[-1][0]] for axis in (x, y))
+        parts.append(path("zero", across, up))
     for line in lines:
-        parts += _drawn(line, x, y)
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-    ).format(_n(_WIDTH), _n(_HEIGHT), label, Markup("").join(parts))
+        if line.low:
+            around = [*line.high, *reversed(line.low)]
+            parts.append(path(f"band {line.kind}", [*line.x, *reversed(line.x)], around, "Z"))
+    for at, kind in marks:
+        d = f"M{_across(at, x)} {_TOP:g}V{_FOOT:g}"
+        parts.append(element("path", class_=f"line {kind} upright", d=d))
+    for line in lines:
+        if line.dots:
+            places = [(_across(a, x), _up(b, y)) for a, b in zip(line.x, line.y)]
+            kind = f"dot {line.kind}"
+            parts += [element("circle", class_=kind, cx=cx, cy=cy, r="3") for cx, cy in places]
+        else:
+            parts.append(path(f"line {line.kind}", line.x, line.y))
+    return svg(_WIDTH, _HEIGHT, label, parts, "chart")
 
 
-def even_ticks(top: float, digits: int = 0, steps: int = 4, unit: str = "") -> Ticks:
+def even_ticks(top: float, digits: int = 0, steps: int = 4) -> Ticks:
     """Return ticks from 0 to a round number at or above `top`.
 
     Examples
@@ -125,66 +136,28 @@ def even_ticks(top: float, digits: int = 0, steps: int = 4, unit: str = "") -> T
     step = max(top, 1e-9) / steps
     size = 10 ** math.floor(math.log10(step))
     nice = next(f * size for f in (1, 2, 2.5, 5, 10) if f * size >= step - 1e-12)
-    count = max(1, math.ceil(top / nice - 1e-9))
+    n = max(1, math.ceil(top / nice - 1e-9))
     return tuple(
-        (round(nice * i, 10), f"{nice * i:,.{digits}f}{unit}" if i else "0")
-        for i in range(count + 1)
+        (round(nice * i, 10), f"{nice * i:,.{digits}f}" if i else "0") for i in range(n + 1)
     )
 
 
 def _grid(x: Axis, y: Axis) -> list[Markup]:
-    right, foot = _WIDTH - _RIGHT, _HEIGHT - _FOOT
     parts = []
     for value, text in y.ticks:
         place = _up(value, y)
-        parts.append(
-            Markup('<path class="axis" d="M{} {}H{}"/>').format(_n(_LEFT), place, _n(right))
-        )
-        parts.append(_text(_LEFT - 7, float(place) + 4, text, "end"))
+        parts.append(element("path", class_="axis", d=f"M{_LEFT:g} {place}H{_RIGHT:g}"))
+        parts.append(tick(_LEFT - 7, float(place) + 4, text, "end"))
     for number, (value, text) in enumerate(x.ticks):
         anchor = "end" if number == len(x.ticks) - 1 else "middle"
-        parts.append(_text(float(_across(value, x)), foot + 16, text, anchor))
-    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, x.title, "middle"))
-    parts.append(
-        Markup(
-            '<text class="tick" text-anchor="middle" transform="translate(11 {}) rotate(-90)">{}</text>'
-        ).format(_n((_TOP + foot) / 2), y.title)
-    )
-    return parts
-
-
-def _drawn(line: Line, x: Axis, y: Axis) -> list[Markup]:
-    points = _points(line.x, line.y, x, y)
-    if line.dots:
-        return [
-            Markup('<circle class="dot {}" cx="{}" cy="{}" r="3"/>').format(line.kind, *p.split())
-            for p in points
-        ]
-    return [Markup('<path class="line {}" d="M{}"/>').format(line.kind, "L".join(points))]
-
-
-def _band(line: Line, x: Axis, y: Axis) -> Markup:
-    around = [*_points(line.x, line.high, x, y), *reversed(_points(line.x, line.low, x, y))]
-    return Markup('<path class="band {}" d="M{}Z"/>').format(line.kind, "L".join(around))
-
-
-def _points(xs: Sequence[float], ys: Sequence[float], x: Axis, y: Axis) -> list[str]:
-    return [f"{_across(a, x)} {_up(b, y)}" for a, b in zip(xs, ys)]
+        parts.append(tick(float(_across(value, x)), _FOOT + 16, text, anchor))
+    parts.append(tick((_LEFT + _RIGHT) / 2, _HEIGHT - 8, x.title))
+    return [*parts, upright_tick(11, (_TOP + _FOOT) / 2, y.title, "middle")]
 
 
 def _across(value: float, axis: Axis) -> str:
-    return _n(_LEFT + (_WIDTH - _LEFT - _RIGHT) * axis.share(value))
+    return format_coordinate(_LEFT + (_RIGHT - _LEFT) * axis.share(value))
 
 
 def _up(value: float, axis: Axis) -> str:
-    return _n(_HEIGHT - _FOOT - (_HEIGHT - _FOOT - _TOP) * axis.share(value))
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    return Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        _n(x), _n(y), anchor, escape(text)
-    )
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}".rstrip("0").rstrip(".")
+    return format_coordinate(_FOOT - (_FOOT - _TOP) * axis.share(value))

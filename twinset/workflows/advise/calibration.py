@@ -1,4 +1,4 @@
-"""Probabilities made honest again after balancing: by the known odds, then on real held-out rows."""
+"""Calibration after balancing: by the known odds, then on held-out real rows."""
 
 from __future__ import annotations
 
@@ -14,72 +14,45 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Map = Callable[[Floats], Floats]
 
-WAYS = {
+# Calibration method -> the same in plain words.
+METHOD_TEXTS = {
     "matched": "the odds that balancing changed were set back, then the model was brought to the "
     "calibration of the one without balancing, on held-out real rows",
     "platt": "the odds were set back, then a logistic curve was fitted on held-out real rows",
     "isotonic": "the odds were set back, then a rising step curve was fitted on held-out real rows",
 }
-"""Way to restore probabilities -> the same in plain words."""
 
-_PRIOR_SLOPE, _PRIOR_START = 0.5, 1.0
+# Standard deviations of the prior of a logistic curve: wide enough for hundreds of positives to decide,
+# narrow enough that a few leave it near slope 1 and intercept 0.
+_PRIOR_SLOPE, _PRIOR_INTERCEPT = 0.5, 1.0
+_MIN_SLOPE = 0.05  # a slope of 0 or less would reverse the ranking
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a model of the other folds says of the rows of one fold.
+    """Predicted probabilities of the rows of one fold, by models trained on the other folds."""
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (n,)
-        Its probabilities.
-    none : numpy.ndarray, shape (n,)
-        Those of the model without balancing.
-    truth : numpy.ndarray of bool, shape (n,)
-        The classes.
-    odds_factor : float
-        By how much balancing raised the odds.
-    """
-
-    scores: Floats
-    none: Floats
+    scores: Floats  # with balancing, shape (n,)
+    none: Floats  # without balancing
     truth: Mask
-    odds_factor: float
+    odds_factor: float  # by which balancing raised the odds
 
 
 @dataclass(frozen=True)
 class CalibrationMethod:
-    """How probabilities of a model are made honest.
+    """The chosen method: its map from predicted to calibrated probabilities."""
 
-    Parameters
-    ----------
-    way : {"matched", "platt", "isotonic"}
-        Which way won on the held-out rows.
-    apply : callable
-        Model's probabilities -> honest ones, both shape (n,).
-    losses : mapping
-        Log-loss of every way on held-out rows that it was not fitted on.
-    """
-
-    way: str
+    method: str  # "matched", "platt" or "isotonic"
     apply: Map
-    losses: dict[str, float]
 
 
-def restore(folds: Sequence[HeldOut], drifts: bool = False) -> CalibrationMethod:
-    """Return the way to restore probabilities that does best on held-out real rows.
+def calibrate(folds: Sequence[HeldOut], drifts: bool = False) -> CalibrationMethod:
+    """Return the calibration method that does best on held-out real rows.
 
     Matching the model without balancing is the default: what shifts both models alike, such as few
-    positives or a base rate that drifts, cancels. A curve of its own is taken only if it beats that by
-    more than two standard errors on folds that it was not fitted on, and never where folds follow each
-    other in time: what was too high last month may be too low in the next.
-
-    Parameters
-    ----------
-    folds : sequence of HeldOut
-        Held-out rows of every fold.
-    drifts : bool
-        Whether the folds follow each other in time.
+    positives or a base rate that drifts, cancels. A curve of its own is used only if its log-loss is
+    lower by more than two standard errors on folds that it was not fitted on, and never where folds
+    follow each other in time (`drifts`): what was too high last month may be too low in the next.
 
     References
     ----------
@@ -91,34 +64,25 @@ def restore(folds: Sequence[HeldOut], drifts: bool = False) -> CalibrationMethod
     >>> truth = np.tile(np.arange(500) % 25 < 1, 2) | (np.arange(1000) >= 950)
     >>> none = np.full(1000, 0.088)
     >>> halves = [HeldOut(p[k::2], none[k::2], truth[k::2], 5.0) for k in (0, 1)]
-    >>> bool(abs(restore(halves).apply(p).mean() - truth.mean()) < 0.03)
+    >>> bool(abs(calibrate(halves).apply(p).mean() - truth.mean()) < 0.03)
     True
     """
-    ways: dict[str, Callable[[Sequence[HeldOut]], Map]] = {
-        "matched": _matched,
-        "platt": _own_curve,
-        "isotonic": _isotonic,
-    }
-    truth = np.concatenate([fold.truth for fold in folds])
-    said: dict[str, list[Floats]] = (
-        {way: [] for way in ways} if len(folds) > 1 and not drifts else {"matched": []}
-    )
-    for way, held in said.items():
+    methods = {"matched": _fit_matched, "platt": _fit_platt, "isotonic": _fit_isotonic}
+    tried = methods if len(folds) > 1 and not drifts else {"matched": _fit_matched}
+    losses = {}
+    for name, fit_method in tried.items():
+        held_out = []
         for k, fold in enumerate(folds):
             others = [other for i, other in enumerate(folds) if i != k] or list(folds)
-            held.append(row_losses(ways[way](others)(fold.scores), fold.truth))
-    losses = {way: np.concatenate(held) for way, held in said.items()}
+            held_out.append(row_losses(fit_method(others)(fold.scores), fold.truth))
+        losses[name] = np.concatenate(held_out)
     best = "matched"
-    for way in [name for name in losses if name != "matched"]:
-        gain = losses["matched"] - losses[way]
-        if (
-            gain.mean() > 2 * gain.std() / np.sqrt(len(truth))
-            and losses[way].mean() < losses[best].mean()
-        ):
-            best = way
-    return CalibrationMethod(
-        best, ways[best](folds), {way: float(v.mean()) for way, v in losses.items()}
-    )
+    for name in [one for one in losses if one != "matched"]:
+        gain = losses["matched"] - losses[name]
+        is_clear = gain.mean() > 2 * gain.std() / np.sqrt(len(gain))
+        if is_clear and losses[name].mean() < losses[best].mean():
+            best = name
+    return CalibrationMethod(best, methods[best](folds))
 
 
 def set_back(probability: Floats, odds_factor: float) -> Floats:
@@ -135,9 +99,9 @@ def set_back(probability: Floats, odds_factor: float) -> Floats:
 
 
 def reliability(probability: Floats, truth: Mask, n_bins: int = 8) -> list[dict[str, float]]:
-    """Return the mean probability and the true share in bins that hold equally many positives.
+    """Return predicted and observed shares in bins that hold equally many positives.
 
-    Probabilities of a rare class lie near 0, so bins of equal size would say nothing of the others.
+    Probabilities of a rare class lie near 0, so bins of equal size would show little of the others.
     """
     order = np.argsort(-probability, kind="stable")
     found = np.cumsum(truth[order])
@@ -148,42 +112,44 @@ def reliability(probability: Floats, truth: Mask, n_bins: int = 8) -> list[dict[
     out, start = [], 0
     for end in ends:
         rows = order[start : end + 1]
-        if len(rows):
-            said, held = float(probability[rows].mean()), float(truth[rows].mean())
-            out.append(
-                {"said": said, "held": held, "rows": len(rows), "positive": int(truth[rows].sum())}
-            )
         start = end + 1
+        if len(rows):
+            out.append({
+                "predicted": float(probability[rows].mean()),
+                "observed": float(truth[rows].mean()),
+                "rows": len(rows),
+                "positive": int(truth[rows].sum()),
+            })  # fmt: skip
     return out
 
 
-def _matched(folds: Sequence[HeldOut]) -> Map:
+def _fit_matched(folds: Sequence[HeldOut]) -> Map:
     """Bring the logits to where those of the model without balancing stand for the same truth."""
     truth = np.concatenate([fold.truth for fold in folds])
-    slope, start = _platt(_corrected(folds), truth)
-    base_slope, base_start = _platt(np.concatenate([_logit(f.none) for f in folds]), truth)
-    factor = _factor(folds)
+    slope, start = _fit_logistic(_corrected(folds), truth)
+    base_slope, base_start = _fit_logistic(np.concatenate([_logit(f.none) for f in folds]), truth)
+    factor = _odds_factor(folds)
     return lambda q: _expit((start - base_start + slope * _logit(set_back(q, factor))) / base_slope)
 
 
-def _own_curve(folds: Sequence[HeldOut]) -> Map:
-    slope, start = _platt(_corrected(folds), np.concatenate([fold.truth for fold in folds]))
-    factor = _factor(folds)
+def _fit_platt(folds: Sequence[HeldOut]) -> Map:
+    truth = np.concatenate([fold.truth for fold in folds])
+    slope, start = _fit_logistic(_corrected(folds), truth)
+    factor = _odds_factor(folds)
     return lambda q: _expit(start + slope * _logit(set_back(q, factor)))
 
 
-def _isotonic(folds: Sequence[HeldOut]) -> Map:
+def _fit_isotonic(folds: Sequence[HeldOut]) -> Map:
     from sklearn.isotonic import IsotonicRegression
 
-    truth, factor = np.concatenate([fold.truth for fold in folds]), _factor(folds)
+    truth, factor = np.concatenate([fold.truth for fold in folds]), _odds_factor(folds)
     model = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip")
     model.fit(_expit(_corrected(folds)), truth)
 
     def apply(q: Floats) -> Floats:
         corrected = set_back(q, factor)
         # Steps tie rows that the model ranked; a small part of its own probability keeps their order.
-        found: Floats = 0.999 * model.predict(corrected) + 0.001 * corrected
-        return found
+        return np.asarray(0.999 * model.predict(corrected) + 0.001 * corrected)
 
     return apply
 
@@ -192,26 +158,25 @@ def _corrected(folds: Sequence[HeldOut]) -> Floats:
     return np.concatenate([_logit(set_back(fold.scores, fold.odds_factor)) for fold in folds])
 
 
-def _factor(folds: Sequence[HeldOut]) -> float:
+def _odds_factor(folds: Sequence[HeldOut]) -> float:
     return float(np.mean([fold.odds_factor for fold in folds]))
 
 
-def _platt(logit: Floats, truth: Mask) -> tuple[float, float]:
-    """Return slope and start of a logistic curve; with few positives it stays near slope 1, start 0."""
+def _fit_logistic(logit: Floats, truth: Mask) -> tuple[float, float]:
+    """Return slope and intercept of a logistic curve by Newton's method, with the prior above."""
     x = np.column_stack([logit, np.ones(len(logit))])
-    centre = np.array([1.0, 0.0])
-    precision = np.diag([1 / _PRIOR_SLOPE**2, 1 / _PRIOR_START**2])
-    theta = centre.copy()
+    center = np.array([1.0, 0.0])
+    precision = np.diag([1 / _PRIOR_SLOPE**2, 1 / _PRIOR_INTERCEPT**2])
+    theta = center.copy()
     for _ in range(30):
         p = _expit(x @ theta)
-        slope = x.T @ (truth - p) - precision @ (theta - centre)
+        gradient = x.T @ (truth - p) - precision @ (theta - center)
         curvature = (x * (p * (1 - p))[:, None]).T @ x + precision
-        step = np.linalg.solve(curvature, slope)
+        step = np.linalg.solve(curvature, gradient)
         theta = theta + step * min(1.0, 1.0 / float(np.abs(step).max() or 1.0))
         if np.abs(step).max() < 1e-8:
             break
-    # A slope of 0 or less would turn the ranking round.
-    return max(float(theta[0]), 0.05), float(theta[1])
+    return max(float(theta[0]), _MIN_SLOPE), float(theta[1])
 
 
 def _expit(logit: Floats) -> Floats:

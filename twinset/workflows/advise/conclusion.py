@@ -1,4 +1,4 @@
-"""From races and test rows to the advice: which model, what it is worth, and how that is said."""
+"""From selections and test rows to the advice: model, measures, facts, notes and sentences."""
 
 from __future__ import annotations
 
@@ -8,213 +8,325 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from twinset.report.advice import Advice
-from twinset.report.advice_model import Candidate, Measure, Verdict
-from twinset.report.answers.phrases import short
-from twinset.workflows.advise.calibration import WAYS, CalibrationMethod, reliability
-from twinset.workflows.advise.cross_validation import FoldResult, measure_novelty
-from twinset.workflows.advise.facts import AdviceInputs, drawn_of, facts_of, notes_of
-from twinset.workflows.advise.folds import TrainTestSplit
-from twinset.workflows.advise.labelled_table import LabelledTable
+from twinset.core.seeding import rng_for
+from twinset.report.advice import Advice, Candidate, Measure, Verdict
+from twinset.report.answers.phrases import percent, short
+from twinset.workflows.advise.calibration import METHOD_TEXTS, CalibrationMethod, reliability
+from twinset.workflows.advise.cross_validation import FoldResult, StrategyTrials, measure_novelty
+from twinset.workflows.advise.folds import TrainTestSplit, data_warnings
+from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask, Rows
 from twinset.workflows.advise.models import MODEL_TITLES, format_setting
 from twinset.workflows.advise.ranking_metrics import (
+    N_DRAWS,
+    BootstrapDraws,
+    Prices,
     TestScores,
+    compare_models,
     curves,
     fold_values,
     log_loss,
-    measured,
 )
-from twinset.workflows.advise.select_strategy import ModelSelection, n_folds_of, restored
+from twinset.workflows.advise.request import AdviceRequest
+from twinset.workflows.advise.select_strategy import (
+    ModelSelection,
+    calibrate_strategy,
+    count_folds,
+)
 from twinset.workflows.advise.strategies import NONE, Strategy
+
+ASSUMED_COST = 50.0  # alerts per missed positive row, the documented default; a note says so
+_COMMON_CLASS = 0.2  # share of positives above which a class is not called rare
+_MAX_LOSS_RATIO = (
+    1.03  # of log-loss after calibration to that without balancing, before a note warns
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdviceInputs:
+    """The table, its split and the options, before anything is tested."""
+
+    request: AdviceRequest
+    labelled: LabelledTable
+    split: TrainTestSplit
+    trials: StrategyTrials
+
+    @property
+    def price(self) -> float:
+        """Price of a missed positive row, or, with amounts, of one unit of its amount."""
+        if self.request.options.cost is not None:
+            return self.request.options.cost
+        return ASSUMED_COST if self.labelled.amount is None else 1.0
+
+    def prices(self, rows: Rows) -> Prices:
+        """Return the prices of these rows."""
+        amount = self.labelled.amount
+        return Prices(
+            1.0, np.full(len(rows), self.price) if amount is None else self.price * amount[rows]
+        )
+
+    def draws(self) -> BootstrapDraws:
+        """Return the bootstrap draws of the test rows, of whole groups where there are groups."""
+        labelled, test = self.labelled, self.split.test
+        group = None if labelled.group is None else labelled.group[test]
+        rng = rng_for(self.request.seed, "advise", "bootstrap")
+        return BootstrapDraws.from_rows(labelled.truth[test], N_DRAWS, rng, group)
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts, split, prices and seed."""
+        labelled, split = self.labelled, self.split
+        alert_rate, alerts = self.request.options.alert_rate, None
+        if labelled.in_days and labelled.time is not None:
+            days = max(float(np.ptp(labelled.time[split.test])), 1e-9)
+            alerts = alert_rate * len(split.test) / days
+        return {
+            "rows": len(labelled),
+            "positives": int(labelled.truth.sum()),
+            "target": labelled.target,
+            "positive": labelled.positive,
+            "train_rows": len(split.train),
+            "train_positives": int(labelled.truth[split.train].sum()),
+            "test_rows": len(split.test),
+            "test_positives": int(labelled.truth[split.test].sum()),
+            "excluded_rows": len(labelled) - len(split.train) - len(split.test),
+            "split": split.method,
+            "gap": split.gap,
+            "alert_rate": alert_rate,
+            "alerts_a_day": alerts,
+            "cost_assumed": self.request.options.cost is None,
+            "cost": self.price,
+            "by_amount": labelled.amount is not None,
+            "seed": self.request.seed,
+        }
+
+    def notes(self) -> list[str]:
+        """Return what must be read with care, whatever is tested."""
+        labelled, split = self.labelled, self.split
+        notes = list(self.request.notes)
+        lost = len(labelled) - len(split.train) - len(split.test)
+        if lost:
+            reason = "their labels come too late"
+            if labelled.group is not None:
+                reason = "of the gap and the group; without the group there would be more"
+            notes.append(
+                f"{lost:,} of {len(labelled):,} rows are in neither part, because {reason}"
+            )
+        if split.gap:
+            notes.append(format_label_delay(split.gap, labelled.in_days))
+        notes += data_warnings(labelled, split)
+        if labelled.excluded:
+            names = ", ".join(labelled.excluded)
+            notes.append(f"models do not see {names}: keys, free text, time or group")
+        if self.request.options.cost is None:
+            notes.append(
+                f"no cost of a missed positive row is given: {ASSUMED_COST:.0f} alerts are assumed; "
+                "set --cost or --amount"
+                if labelled.amount is None
+                else "an alert is taken to cost 1 in the unit of the amount; set --cost if not"
+            )
+        if labelled.time is None:
+            notes.append(
+                "no time is given, so rows are drawn at random; a model in use meets later rows"
+            )
+        for component, reason in self.trials.refused.items():
+            notes.append(f"{component} could not be tried: {reason}")
+        if labelled.base_rate > _COMMON_CLASS:
+            share = percent(labelled.base_rate)
+            notes.append(f"{share} of the rows are positive: this class is not rare")
+        return notes
+
+
+def format_label_delay(gap: float, in_days: bool) -> str:
+    """Return the assumed delay of labels, with its unit or how to name it.
+
+    Examples
+    --------
+    >>> format_label_delay(7.0, in_days=True)
+    'labels are taken to arrive after 7.000 days: set --delay if not'
+    """
+    unit = "days" if in_days else "units of the time"
+    todo = "" if in_days else "; --time-unit says what one unit is"
+    return f"labels are taken to arrive after {short(gap)} {unit}: set --delay if not{todo}"
 
 
 def title_of(strategy: Strategy, model_name: str) -> str:
-    """Return a strategy in plain words; another setting of the model says which one."""
+    """Return a strategy in plain words, with the setting of the model where it changes one."""
     if strategy.family == "learner":
         return f"{strategy.title} ({format_setting(model_name, strategy.setting)})"
     return strategy.title
 
 
-def sentence_of(verdict: Verdict, won: ModelSelection) -> str:
+_BY_CHANCE = {
+    "helps": "That the test rows see something in one of the ways is no ground to take it.",
+    "hurts": "Columns that tell the label are wanted first.",
+    "no evidence": "Columns that tell the label are wanted first.",
+}
+_CHANGE_MODEL = {
+    "helps": "Do not balance, change the model",
+    "hurts": "Do not balance",
+    "no evidence": "Do not balance, but perhaps change the model",
+}
+_BALANCE = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
+
+
+def sentence_of(verdict: Verdict, selection: ModelSelection) -> str:
     """Return the advice in one or two sentences."""
-    challenger = won.strategies[won.challenger]
-    best = title_of(challenger, won.model_name)
-    if won.is_chance:
+    tested = selection.strategies[selection.tested]
+    best = title_of(tested, selection.model_name)
+    if selection.is_chance:
         return (
             "Do not balance: inside the training rows the model ranks the rows no better than chance, so "
-            f"there is nothing to choose by. {_CHANCE[verdict]}"
+            f"there is nothing to choose by. {_BY_CHANCE[verdict]}"
         )
-    if won.chosen == NONE.name:
-        head = (
-            "Do not balance: in trials inside the training rows nothing surely beat leaving them as "
-            "they are."
-        )
+    if selection.chosen == NONE.name:
         sentences = {
             "helps": f"The test rows see more in it than the choice did: {best} helps there. "
             "One such win after the fact is no ground to change; more rare rows would tell.",
             "hurts": f"The best of the rest, {best}, hurts on the test rows.",
             "no evidence": f"For the best of the rest, {best}, the test rows give no evidence either.",
         }
-        return f"{head} {sentences[verdict]}"
-    if challenger.family == "learner":
-        head = f"{_CHANGES[verdict]}: {best} won the trials inside the training rows"
-    else:
-        head = f"{_BEGINS[verdict]}: {best} won the trials inside the training rows"
+        return (
+            "Do not balance: in trials inside the training rows nothing surely beat leaving them as "
+            f"they are. {sentences[verdict]}"
+        )
+    head = _CHANGE_MODEL if tested.family == "learner" else _BALANCE
     sentences = {
         "helps": ", and helps on the untouched test rows.",
         "hurts": ", but hurts on the untouched test rows.",
         "no evidence": ", but the untouched test rows give no evidence that it helps. Leaving everything "
         "as it is is the safe choice.",
     }
-    return head + sentences[verdict]
-
-
-_CHANCE = {
-    "helps": "That the test rows see something in one of the ways is no ground to take it.",
-    "hurts": "Columns that tell the label are wanted first.",
-    "no evidence": "Columns that tell the label are wanted first.",
-}
-_CHANGES = {
-    "helps": "Do not balance, change the model",
-    "hurts": "Do not balance",
-    "no evidence": "Do not balance, but perhaps change the model",
-}
-_BEGINS = {"helps": "Balance", "hurts": "Do not balance", "no evidence": "Perhaps"}
-
-
-Floats = npt.NDArray[np.float64]
+    return f"{head[verdict]}: {best} won the trials inside the training rows{sentences[verdict]}"
 
 
 @dataclass(frozen=True)
 class TestEvidence:
-    """What the test rows say of "none" and of the challenger of the race; that one is "none" too where
-    the generator of the one that won refused the whole train set, as `note` then says."""
+    """Results on the test rows for "none" and the tested strategy of a selection.
+
+    Where the generator of that strategy refused the whole train set, "none" alone is tested, as `note`
+    then says.
+    """
 
     selection: ModelSelection
     measures: tuple[Measure, ...]
     curves: Mapping[str, Any]
     calibration: Mapping[str, Any]
-    made: Mapping[str, Any]
+    novelty: Mapping[str, Any]
     note: str = ""
 
 
-def untouched(outcome: AdviceInputs, won: ModelSelection) -> TestEvidence:
-    """Return what the untouched rows say of "none" and of the challenger of a race."""
-    labelled, split = outcome.labelled, outcome.split
-    truth, prices = labelled.truth[split.test], outcome.prices(split.test)
-    pair = [won.strategies[name] for name in dict.fromkeys((NONE.name, won.challenger))]
-    (fitted,) = outcome.bench.try_all([("final", split)], pair, won.model_name)
+def measure_on_test_rows(inputs: AdviceInputs, selection: ModelSelection) -> TestEvidence:
+    """Return the results of "none" and the tested strategy on the test rows."""
+    labelled, split = inputs.labelled, inputs.split
+    truth, prices = labelled.truth[split.test], inputs.prices(split.test)
+    pair = [selection.strategies[name] for name in dict.fromkeys((NONE.name, selection.tested))]
+    (fitted,) = inputs.trials.try_all([("final", split)], pair, selection.model_name)
     note = ""
-    if won.challenger not in fitted:
+    if selection.tested not in fitted:
         note = (
-            f"{won.strategies[won.challenger].title} came first in the trials, but could not be made of "
-            "all training rows, so nothing but the rows as they are was tested"
+            f"{selection.strategies[selection.tested].title} came first in the trials, but could not be "
+            "made of all training rows, so nothing but the rows as they are was tested"
         )
-        pair, won = [NONE], replace(won, chosen=NONE.name, challenger=NONE.name)
-    ways = {s.name: restored(won, s.name, labelled) for s in pair}
-    tested = {
-        s.name: TestScores(fitted[s.name].scores, ways[s.name].apply(fitted[s.name].scores))
+        pair, selection = [NONE], replace(selection, chosen=NONE.name, tested=NONE.name)
+    methods = {s.name: calibrate_strategy(selection, s.name, labelled) for s in pair}
+    scores = {
+        s.name: TestScores(fitted[s.name].scores, methods[s.name].apply(fitted[s.name].scores))
         for s in pair
     }
-    none, other = tested[NONE.name], tested[won.challenger]
-    drawn = drawn_of(outcome)
-    variance = _split_variance(outcome, won, ways)
-    measures = measured(none, other, truth, prices, outcome.alert_rate, drawn, variance)
+    none, other = scores[NONE.name], scores[selection.tested]
+    draws = inputs.draws()
+    variance = _split_variance(inputs, selection, methods)
+    rate = inputs.request.options.alert_rate
+    strategy = selection.strategies[selection.tested]
     return TestEvidence(
-        won,
-        measures,
-        curves(none, other, truth, prices, drawn),
-        _calibration(fitted, tested, ways, won.challenger, truth),
-        measure_novelty(outcome.bench, split, won.strategies[won.challenger], outcome.seed),
+        selection,
+        compare_models(none, other, truth, prices, rate, draws, variance),
+        curves(none, other, truth, prices, draws),
+        _calibration(none, other, fitted[selection.tested], methods[selection.tested], truth),
+        measure_novelty(inputs.trials, split, strategy, inputs.request.seed),
         note,
     )
 
 
 def advice_of(
-    outcome: AdviceInputs, selections: Sequence[ModelSelection], tested: TestEvidence, recipe: str
+    inputs: AdviceInputs, selections: Sequence[ModelSelection], evidence: TestEvidence, recipe: str
 ) -> Advice:
     """Return the advice."""
-    won = tested.selection
-    precision = tested.measures[0]
-    chosen, challenger = won.strategies[won.chosen], won.strategies[won.challenger]
-    verdict = precision.verdict
+    selection = evidence.selection
+    verdict = evidence.measures[0].verdict
+    chosen, tested = (selection.strategies[n] for n in (selection.chosen, selection.tested))
+    notes = inputs.notes() + ([evidence.note] if evidence.note else [])
+    ratio = evidence.calibration["lines"]["after"]["log_loss_ratio"]
+    if ratio > _MAX_LOSS_RATIO:
+        notes.append(
+            f"after restoring, the log-loss is {short(ratio)} times that without balancing: use the "
+            "scores for ranking, not as probabilities"
+        )
     return Advice(
-        title=outcome.name,
+        title=inputs.request.name,
         verdict=verdict,
         chosen=chosen.name,
-        chosen_title=title_of(chosen, won.model_name),
-        challenger=challenger.name,
-        challenger_title=title_of(challenger, won.model_name),
-        is_balancing=challenger.family != "learner",
-        judge=MODEL_TITLES[won.model_name],
-        sentence=sentence_of(verdict, won),
-        measures=tested.measures,
-        candidates=_candidates(won),
-        calibration=tested.calibration,
-        curves=tested.curves,
-        made=tested.made,
+        chosen_title=title_of(chosen, selection.model_name),
+        tested=tested.name,
+        tested_title=title_of(tested, selection.model_name),
+        is_balancing=tested.family != "learner",
+        model=MODEL_TITLES[selection.model_name],
+        sentence=sentence_of(verdict, selection),
+        measures=evidence.measures,
+        candidates=_candidates(selection),
+        calibration=evidence.calibration,
+        curves=evidence.curves,
+        sample_diagnostics=evidence.novelty,
         facts={
-            **facts_of(outcome),
+            **inputs.facts(),
             "models": {
-                MODEL_TITLES[r.model_name]: {
-                    "none": r.differences[NONE.name].precision,
-                    "chosen": r.chosen,
-                    "precision": r.differences[r.chosen].precision,
+                MODEL_TITLES[one.model_name]: {
+                    "none": one.differences[NONE.name].precision,
+                    "chosen": one.chosen,
+                    "precision": one.differences[one.chosen].precision,
                 }
-                for r in selections
+                for one in selections
             },
-            "untried": list(won.untried),
-            "fits": outcome.bench.fits,
-            "fitted_rows": outcome.bench.fitted_rows,
+            "untried": list(selection.untried),
+            "fits": inputs.trials.fits,
+            "fitted_rows": inputs.trials.fitted_rows,
         },
-        notes=tuple(_notes(outcome, tested)),
+        notes=tuple(notes),
         recipe=recipe,
     )
 
 
 def _split_variance(
-    outcome: AdviceInputs, won: ModelSelection, ways: Mapping[str, CalibrationMethod]
+    inputs: AdviceInputs, selection: ModelSelection, methods: Mapping[str, CalibrationMethod]
 ) -> Floats:
-    """Return for each measure the variance that the choice of training rows adds: that of the inner
-    folds' differences, times their test rows per train row (Nadeau and Bengio)."""
+    """Return for each measure the variance that the choice of training rows adds.
+
+    That of the inner folds' differences, times their test rows per train row (Nadeau and Bengio).
+    """
+    rate = inputs.request.options.alert_rate
     changes = []
-    for (_, split), fold in zip(won.folds, won.results):
-        truth, prices = outcome.labelled.truth[split.test], outcome.prices(split.test)
-        values = [
+    for (_, split), fold in zip(selection.folds, selection.results):
+        truth, prices = inputs.labelled.truth[split.test], inputs.prices(split.test)
+        none, other = (
             fold_values(
-                fold[name].scores,
-                ways[name].apply(fold[name].scores),
-                truth,
-                prices,
-                outcome.alert_rate,
+                fold[name].scores, methods[name].apply(fold[name].scores), truth, prices, rate
             )
-            for name in (NONE.name, won.challenger)
-        ]
-        changes.append(values[1] - values[0])
-    share = float(np.mean([len(split.test) / len(split.train) for _, split in won.folds]))
+            for name in (NONE.name, selection.tested)
+        )
+        changes.append(other - none)
+    share = float(np.mean([len(split.test) / len(split.train) for _, split in selection.folds]))
     return np.asarray(share * np.var(changes, axis=0, ddof=1))
 
 
 def _calibration(
-    fitted: Mapping[str, FoldResult],
-    tested: Mapping[str, TestScores],
-    ways: Mapping[str, CalibrationMethod],
-    challenger: str,
-    truth: npt.NDArray[np.bool_],
+    none: TestScores, other: TestScores, result: FoldResult, method: CalibrationMethod, truth: Mask
 ) -> dict[str, Any]:
-    raw = {name: result.scores for name, result in fitted.items()}
-    base = log_loss(raw[NONE.name], truth)
-    lines = {
-        "none": raw[NONE.name],
-        "before": raw[challenger],
-        "after": tested[challenger].probability,
-    }
+    lines = {"none": none.scores, "before": other.scores, "after": other.probability}
+    base = log_loss(none.scores, truth)
     return {
-        "odds_factor": fitted[challenger].odds_factor,
-        "way": ways[challenger].way,
-        "way_told": WAYS[ways[challenger].way],
+        "odds_factor": result.odds_factor,
+        "method": method.method,
+        "method_text": METHOD_TEXTS[method.method],
         "lines": {
             name: {
                 "log_loss": log_loss(p, truth),
@@ -227,136 +339,109 @@ def _calibration(
     }
 
 
-def _candidates(won: ModelSelection) -> tuple[Candidate, ...]:
+def _candidates(selection: ModelSelection) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             name=name,
-            title=title_of(won.strategies[name], won.model_name),
-            kind=won.strategies[name].kind,
-            ratio=won.strategies[name].ratio,
+            title=title_of(selection.strategies[name], selection.model_name),
+            kind=selection.strategies[name].kind,
+            ratio=selection.strategies[name].ratio,
             precision=found.precision,
             difference=found.mean,
             error=found.error,
-            is_finalist=name in won.shortlist,
+            is_shortlisted=name in selection.shortlist,
         )
-        for name, found in won.differences.items()
+        for name, found in selection.differences.items()
     )
 
 
-def _notes(outcome: AdviceInputs, tested: TestEvidence) -> list[str]:
-    notes = notes_of(outcome)
-    if tested.note:
-        notes.append(tested.note)
-    ratio = tested.calibration["lines"]["after"]["log_loss_ratio"]
-    if ratio > 1.03:
-        notes.append(
-            f"after restoring, the log-loss is {short(ratio)} times that without balancing: use the "
-            "scores for ranking, not as probabilities"
-        )
-    return notes
-
-
-MIN_TEST_POSITIVES = 31
-MIN_TRAIN_POSITIVES = 20
+MIN_TEST_POSITIVES = (
+    31  # recall is then known to 0.98 / sqrt(31) = 18 points; below, nothing is ranked
+)
+MIN_TRAIN_POSITIVES = 20  # three folds then train on 13: fewer fit no model
+# Groups with positive rows in either set, see benchmarks/minority/COVERAGE.md: with fewer, redrawn groups
+# alone miss the truth three times as often as they say, and Student's t makes intervals that say nothing.
 MIN_GROUPS = 8
-"""Groups with positive rows on either side, see benchmarks/minority/COVERAGE.md: with fewer, redrawn groups
-alone miss the truth three times as often as they say, and what Student's t makes of them says nothing."""
-MIN_FOLDS = 2
-_TARGET_RECALL = 0.1
+MIN_FOLDS = 2  # a variance between folds needs two
+_TARGET_RECALL = 0.1  # half the width of an interval of recall that a decision can rest on
 
 
-def refusal(outcome: AdviceInputs, model_name: str) -> Advice | None:
-    """Return the advice not to rank, for a table whose rare rows cannot tell strategies apart; else None.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        The table and its parts.
-    model_name : str
-        The model that the measures of doing nothing are those of.
-    """
-    labelled, split = outcome.labelled, outcome.split
+def refusal(inputs: AdviceInputs, model_name: str) -> Advice | None:
+    """Return the advice not to rank, where too few rare rows separate strategies; else None."""
+    labelled, split = inputs.labelled, inputs.split
     needed = math.ceil((0.98 / _TARGET_RECALL) ** 2)
     n_test, n_train = (int(labelled.truth[rows].sum()) for rows in (split.test, split.train))
-    if n_test < MIN_TEST_POSITIVES or n_train < MIN_TRAIN_POSITIVES:
-        return _unranked(outcome, model_name, _few_rows(n_test, n_train, labelled, needed), needed)
-    if labelled.group is not None:
-        groups = [_groups(labelled, rows) for rows in (split.test, split.train)]
-        if min(groups) < MIN_GROUPS:
-            return _unranked(outcome, model_name, _few_groups(groups, labelled, split), needed)
-    if n_folds_of(outcome.bench, split.train, split.gap) < MIN_FOLDS:
-        return _unranked(outcome, model_name, _too_narrow(labelled), needed)
-    return None
-
-
-def _few_rows(n_test: int, n_train: int, labelled: LabelledTable, needed: int) -> str:
-    if n_test >= MIN_TEST_POSITIVES:
-        return (
+    reason = ""
+    if n_test < MIN_TEST_POSITIVES:
+        half = 98 / math.sqrt(n_test)
+        in_file = math.ceil(needed * int(labelled.truth.sum()) / n_test)
+        reason = (
+            f"{n_test:,} positive rows to test on leave recall open by {half:.0f} points either way. "
+            f"Nothing is ranked below {MIN_TEST_POSITIVES}; for {100 * _TARGET_RECALL:.0f} points it takes "
+            f"{needed}, about {in_file:,} positive rows in the file"
+        )
+    elif n_train < MIN_TRAIN_POSITIVES:
+        reason = (
             f"there are {n_train:,} positive rows to learn from, and nothing is ranked below "
             f"{MIN_TRAIN_POSITIVES}"
         )
-    half = 98 / math.sqrt(n_test)
-    in_file = math.ceil(needed * int(labelled.truth.sum()) / n_test)
-    return (
-        f"{n_test:,} positive rows to test on leave recall open by {half:.0f} points either way. Nothing "
-        f"is ranked below {MIN_TEST_POSITIVES}; for {100 * _TARGET_RECALL:.0f} points it takes "
-        f"{needed}, about {in_file:,} positive rows in the file"
+    elif labelled.group is not None:
+        reason = _few_groups(labelled, split)
+    if not reason and count_folds(inputs.trials, split.train, split.gap) < MIN_FOLDS:
+        found = {"times": labelled.time, "groups": labelled.group}
+        units = [name for name, values in found.items() if values is not None] or ["groups"]
+        reason = (
+            f"the positive training rows lie in too few {' or '.join(units)}, so "
+            "they cannot be cut into folds that each hold both classes to learn from and to test on; it "
+            f"takes {MIN_FOLDS} such folds"
+        )
+    return _unranked(inputs, model_name, reason, needed) if reason else None
+
+
+def _few_groups(labelled: LabelledTable, split: TrainTestSplit) -> str:
+    """Return why positive rows of too few groups are not ranked; empty where they are enough."""
+    n_test, n_train, n_both = (
+        _count_groups(labelled, rows)
+        for rows in (split.test, split.train, np.concatenate([split.test, split.train]))
     )
-
-
-def _few_groups(groups: list[int], labelled: LabelledTable, split: TrainTestSplit) -> str:
-    every = _groups(labelled, np.concatenate([split.test, split.train]))
-    needed = math.ceil(MIN_GROUPS * every / min(groups))
+    if min(n_test, n_train) >= MIN_GROUPS:
+        return ""
+    needed = math.ceil(MIN_GROUPS * n_both / min(n_test, n_train))
+    counts = [f"{n:,} group{'' if n == 1 else 's'}" for n in (n_test, n_train)]
     return (
-        f"the positive rows to test on belong to {_counted(groups[0])}, those to learn from to "
-        f"{_counted(groups[1])}. Rows of one group tell less than as many of different ones, and nothing "
+        f"the positive rows to test on belong to {counts[0]}, those to learn from to "
+        f"{counts[1]}. Rows of one group tell less than as many of different ones, and nothing "
         f"is ranked below {MIN_GROUPS} groups on either side; that takes about {needed:,} groups with "
         "positive rows in the file"
     )
 
 
-def _counted(n: int) -> str:
-    return f"{n:,} group{'' if n == 1 else 's'}"
-
-
-def _groups(labelled: LabelledTable, rows: npt.NDArray[np.int64]) -> int:
+def _count_groups(labelled: LabelledTable, rows: Rows) -> int:
     assert labelled.group is not None
     return len(np.unique(labelled.group[rows[labelled.truth[rows]]]))
 
 
-def _too_narrow(labelled: LabelledTable) -> str:
-    where = (
-        "groups"
-        if labelled.time is None
-        else "times"
-        if labelled.group is None
-        else "times or groups"
+def _unranked(inputs: AdviceInputs, model_name: str, reason: str, needed: int) -> Advice:
+    """Return the advice without any ranking: the measures of the rows as they are, and the reason."""
+    split, truth = inputs.split, inputs.labelled.truth[inputs.split.test]
+    (fitted,) = inputs.trials.try_all([("final", split)], [NONE], model_name)
+    scores = TestScores(fitted[NONE.name].scores, fitted[NONE.name].scores)
+    draws, prices, rate = (
+        inputs.draws(),
+        inputs.prices(split.test),
+        inputs.request.options.alert_rate,
     )
-    return (
-        f"the positive training rows lie in too few {where}, so they cannot be cut into folds that each "
-        f"hold both classes to learn from and to test on; it takes {MIN_FOLDS} such folds"
-    )
-
-
-def _unranked(outcome: AdviceInputs, model_name: str, reason: str, needed: int) -> Advice:
-    """Return the advice without any ranking: what the rows as they are reach, and why there is no more."""
-    split, truth = outcome.split, outcome.labelled.truth[outcome.split.test]
-    (fitted,) = outcome.bench.try_all([("final", split)], [NONE], model_name)
-    scores = fitted[NONE.name].scores
-    tested = TestScores(scores, scores)
-    drawn, prices = drawn_of(outcome), outcome.prices(split.test)
-    measures = measured(tested, tested, truth, prices, outcome.alert_rate, drawn, [0.0] * 5)
     return Advice(
-        title=outcome.name,
+        title=inputs.request.name,
         verdict="too few to tell",
         chosen=NONE.name,
         chosen_title=NONE.title,
-        challenger=NONE.name,
-        challenger_title=NONE.title,
-        judge=MODEL_TITLES[model_name],
+        tested=NONE.name,
+        tested_title=NONE.title,
+        model=MODEL_TITLES[model_name],
         sentence=f"Too few to tell: {reason}. Until then add nothing.",
-        measures=measures,
-        curves=curves(tested, tested, truth, prices, drawn),
-        facts={**facts_of(outcome), "needed_test_positives": needed},
-        notes=tuple(notes_of(outcome)),
+        measures=compare_models(scores, scores, truth, prices, rate, draws, [0.0] * 5),
+        curves=curves(scores, scores, truth, prices, draws),
+        facts={**inputs.facts(), "needed_test_positives": needed},
+        notes=tuple(inputs.notes()),
     )

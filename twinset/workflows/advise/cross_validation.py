@@ -1,4 +1,4 @@
-"""Strategies tried on folds: every one on the same cuts, bins and seeds, so that they can be paired."""
+"""Strategies tried on folds: all on the same splits, bins and seeds, so that they can be paired."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from twinset.core.data.dataset import Dataset
@@ -20,8 +19,8 @@ from twinset.core.seeding import draw_seed, rng_for
 from twinset.core.stats.neighbors import nearest
 from twinset.registry import build
 from twinset.workflows.advise.folds import TrainTestSplit
-from twinset.workflows.advise.labelled_table import LabelledTable
-from twinset.workflows.advise.models import TREES, RawRows, Reader, fit, view_of
+from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Rows
+from twinset.workflows.advise.models import TREES, RawRows, Reader, fit, fit_encoder
 from twinset.workflows.advise.ranking_metrics import precision_at_positives
 from twinset.workflows.advise.strategies import (
     NONE,
@@ -31,46 +30,25 @@ from twinset.workflows.advise.strategies import (
     training_rows,
 )
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+NamedSplits = Sequence[tuple[str, TrainTestSplit]]
+"""Folds, each with a path that decides its draws, e.g. "repeat-0/fold-2"."""
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What one strategy reached on one fold.
+    """The result of one strategy on one fold."""
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (n_test,)
-        Probabilities of the test rows as the model says them.
-    precision : numpy.ndarray, shape (n_test_positives,)
-        See `precision_at_positives`.
-    odds_factor : float
-        By how much the odds were raised in training.
-    n_train : int
-        Rows that the model was trained on.
-    """
-
-    scores: Floats
-    precision: Floats
-    odds_factor: float
-    n_train: int
+    scores: Floats  # predicted probabilities of the test rows, shape (n_test,)
+    precision: Floats  # see `precision_at_positives`, shape (n_test_positives,)
+    odds_factor: float  # by which the odds were raised in training
+    n_train: int  # rows that the model was trained on
 
 
 @dataclass
 class StrategyTrials:
-    """Where strategies are tried; it counts the rows that models were trained on.
+    """Trains and tests strategies on folds of a table; counts the rows that models were trained on.
 
-    Parameters
-    ----------
-    labelled : Case
-        The table.
-    seed : int
-        Decides every draw together with the path of the fold.
-    workers : int
-        Folds tried at a time; the result does not depend on it.
-    refused : dict of str
-        Generator -> why it could not be used on the first fold that it refused.
+    Every draw depends on `seed` and the path of the fold, the result not on `workers`.
     """
 
     labelled: LabelledTable
@@ -78,36 +56,27 @@ class StrategyTrials:
     workers: int = 1
     fitted_rows: int = 0
     fits: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(
+        default_factory=dict
+    )  # generator -> reason on the first such fold
 
     def __post_init__(self) -> None:
-        self.reader = Reader.of(self.labelled.dataset, self.labelled.features)
+        self.reader = Reader.from_dataset(self.labelled.dataset, self.labelled.features)
         self.raw = self.reader.read(self.labelled.dataset)
         self._drawn: dict[tuple[str, str, int, int], RawRows] = {}
         self._refusals: dict[str, dict[str, str]] = {}
 
     def try_all(
         self,
-        splits: Sequence[tuple[str, TrainTestSplit]],
+        splits: NamedSplits,
         strategies: Sequence[Strategy],
         model_name: str,
         done: Callable[[int], None] = lambda n: None,
         trees: int = TREES,
     ) -> list[dict[str, FoldResult]]:
-        """Return for each fold what each strategy reached; a strategy that cannot be used is left out.
+        """Return the result of each strategy for each fold, without strategies that cannot be used.
 
-        Parameters
-        ----------
-        splits : sequence of (str, Cut)
-            A name that decides the draws, and the fold.
-        strategies : sequence of Strategy
-            What to try.
-        model_name : str
-            See `models`.
-        done : callable
-            Called after every fold with the number of models fitted.
-        trees : int
-            Trees of a boosted model.
+        `done` is called after every fold with the number of models fitted.
         """
 
         def one(named: tuple[str, TrainTestSplit]) -> dict[str, FoldResult]:
@@ -124,7 +93,9 @@ class StrategyTrials:
                     self.workers, initializer=threadpool_limits, initargs=(1,)
                 ) as pool:
                     found = list(pool.map(one, splits))
-        self._note_refusals([path for path, _ in splits])
+        for path, _ in splits:  # whichever worker came first, the reason of the first fold is kept
+            for component, reason in self._refusals.get(path, {}).items():
+                self.refused.setdefault(component, reason)
         self.fitted_rows += sum(result.n_train for fold in found for result in fold.values())
         self.fits += sum(len(fold) for fold in found)
         return found
@@ -135,28 +106,22 @@ class StrategyTrials:
         Raises
         ------
         FitError, SchemaError, ParameterError
-            The generator cannot learn from these rows.
+            The generator cannot be fitted to these rows.
         """
         labelled = self.labelled
         rare = train[labelled.truth[train]]
         rng = rng_for(self.seed, "advise", path, component)
         generator = build("generator", component, settings_of(component))
         with warnings.catch_warnings():
-            # Generators wonder about few rows; advice is asked because there are few.
+            # Generators warn of few rows; advice is sought because there are few.
             warnings.simplefilter("ignore", UserWarning)
             if generator.needs_others:
                 fitted = generator.fit(labelled.dataset.take(train), rng)
-                made = fitted.sample(n, rng, Where({labelled.target: labelled.positive}))
+                drawn = fitted.sample(n, rng, Where({labelled.target: labelled.positive}))
             else:
                 alone = labelled.dataset.take(rare).select(labelled.features)
-                made = generator.fit(alone, rng).sample(n, rng)
-        return made.select(labelled.features)
-
-    def _note_refusals(self, paths: Sequence[str]) -> None:
-        """Keep why each generator refused on the first of these folds, whichever worker came first."""
-        for path in paths:
-            for component, reason in self._refusals.get(path, {}).items():
-                self.refused.setdefault(component, reason)
+                drawn = generator.fit(alone, rng).sample(n, rng)
+        return drawn.select(labelled.features)
 
     def _try(
         self,
@@ -168,22 +133,24 @@ class StrategyTrials:
     ) -> dict[str, FoldResult]:
         truth, test_truth = self.labelled.truth[split.train], self.labelled.truth[split.test]
         raw = self.raw.take(split.train)
-        view = view_of(model_name, raw)
-        x, test_x = view.transform(raw), view.transform(self.raw.take(split.test))
+        encoder = fit_encoder(model_name, raw)
+        x, test_x = encoder.transform(raw), encoder.transform(self.raw.take(split.test))
         seed = draw_seed(rng_for(self.seed, "advise", path, "model"))
-        made = self._synthetic_by_component(path, split.train, strategies)
+        synthetic = self._synthetic_by_component(path, split.train, strategies)
+        has_thin = any(s.family == "thin" for s in strategies)
         hardness: Floats | None = None
         found: dict[str, FoldResult] = {}
         for strategy in sorted(strategies, key=lambda s: s.family == "thin"):
-            if strategy.component and strategy.component not in made:
+            if strategy.component and strategy.component not in synthetic:
                 continue
             if strategy.family == "thin" and hardness is None:
                 hardness = fit(model_name, x, truth, None, seed, trees=trees)(x)
+            component = strategy.component
             rows = training_rows(
                 strategy,
                 x,
                 truth,
-                made=view.transform(made[strategy.component]) if strategy.component else None,
+                synthetic=encoder.transform(synthetic[component]) if component else None,
                 hardness=hardness,
                 rng=rng_for(self.seed, "advise", path, strategy.kind),
             )
@@ -191,20 +158,16 @@ class StrategyTrials:
                 model_name, rows.x, rows.truth, rows.weight, seed, strategy.setting, trees
             )
             scores = predict(test_x)
-            if strategy is NONE and any(s.family == "thin" for s in strategies):
+            if strategy is NONE and has_thin:
                 hardness = predict(x)
-            found[strategy.name] = FoldResult(
-                scores,
-                precision_at_positives(scores, test_truth),
-                rows.odds_factor,
-                len(rows.truth),
-            )
+            precision = precision_at_positives(scores, test_truth)
+            found[strategy.name] = FoldResult(scores, precision, rows.odds_factor, len(rows.truth))
         return found
 
     def _synthetic_by_component(
         self, path: str, train: Rows, strategies: Sequence[Strategy]
     ) -> Mapping[str, RawRows]:
-        """Return the synthetic rows of every generator, as many as its greatest ratio asks for."""
+        """Return the synthetic rows of every generator, as many as its greatest ratio needs."""
         truth = self.labelled.truth[train]
         needed: dict[str, int] = {}
         for strategy in strategies:
@@ -214,76 +177,70 @@ class StrategyTrials:
         found = {}
         for component, n in needed.items():
             key = (component, path, len(train), n)
-            if key in self._drawn:
-                # Every model of a fold sees the same synthetic rows.
-                found[component] = self._drawn[key]
-                continue
-            try:
-                rows = self.synthetic_rows(component, train, n, path)
-            except (FitError, SchemaError, ParameterError) as error:
-                self._refusals.setdefault(path, {})[component] = str(error)
-                continue
-            found[component] = self._drawn[key] = self.reader.read(rows)
+            if key not in self._drawn:  # every model of a fold sees the same synthetic rows
+                try:
+                    rows = self.synthetic_rows(component, train, n, path)
+                except (FitError, SchemaError, ParameterError) as error:
+                    self._refusals.setdefault(path, {})[component] = str(error)
+                    continue
+                self._drawn[key] = self.reader.read(rows)
+            found[component] = self._drawn[key]
         return found
 
 
-_MAX_SYNTHETIC, _MOST_COMMON = 1_000, 20_000
-_SAME = 1e-6
+# Rows whose distances are measured: enough for shares to 1.5 points and a search of seconds.
+_MAX_SYNTHETIC, _MAX_COMMON = 1_000, 20_000
+_MAX_EQUAL = 1e-6  # distances up to this are rounding: the rows are equal
 
 
 def measure_novelty(
-    bench: StrategyTrials, split: TrainTestSplit, strategy: Strategy, seed: int
+    trials: StrategyTrials, split: TrainTestSplit, strategy: Strategy, seed: int
 ) -> dict[str, Any]:
-    """Return novelty and intrusion of the rows that a strategy makes; empty where it makes none.
+    """Return novelty and intrusion of the synthetic rows of a strategy; empty where it adds none.
 
-    Novelty: how far each synthetic row lies from the nearest real rare row, against how far real rare
-    rows lie from each other. Intrusion: how often the nearest real row of a synthetic row is a common
-    one, against how often that is so for real rare rows.
-
-    Parameters
-    ----------
-    bench, cut, strategy : Bench, Cut, Strategy
-        Which rows are made of which.
-    seed : int
-        Draws the rows that are looked at.
+    Novelty: the distance of each synthetic row to the nearest real rare row, compared with those of real
+    rare rows to each other. Intrusion: the share of synthetic rows whose nearest real row is a common
+    one, compared with that of real rare rows.
 
     References
     ----------
     Hassanat et al., "Stop Oversampling for Class Imbalance Learning", arXiv 2202.03579, 2022.
     """
-    labelled = bench.labelled
+    labelled = trials.labelled
     truth = labelled.truth[split.train]
     n = extra_rows(strategy, truth)
     if strategy.family != "rows" or n == 0 or truth.sum() < 3:
         return {}
     rng = rng_for(seed, "advise", "made")
-    made = bench.synthetic_rows(strategy.component, split.train, min(n, _MAX_SYNTHETIC), "final")
+    n_measured = min(n, _MAX_SYNTHETIC)
+    synthetic = trials.synthetic_rows(strategy.component, split.train, n_measured, "final")
     real = labelled.dataset.take(split.train).select(labelled.features)
-    common = rng.permutation(np.flatnonzero(~truth))[:_MOST_COMMON]
+    common = rng.permutation(np.flatnonzero(~truth))[:_MAX_COMMON]
     encoder = FeatureEncoder.fit(real)
     rare_x = encoder.transform(real.take(np.flatnonzero(truth)))
-    common_x, made_x = encoder.transform(real.take(common)), encoder.transform(made)
-    to_rare, between = nearest(made_x, rare_x, 1)[0][:, 0], nearest(rare_x, rare_x, 2)[0][:, 1]
+    common_x, synthetic_x = encoder.transform(real.take(common)), encoder.transform(synthetic)
+    to_rare = nearest(synthetic_x, rare_x, 1)[0][:, 0]
+    between = nearest(rare_x, rare_x, 2)[0][:, 1]
     # Thinned common rows lie further away than all of them would: both rates are low by the same rule.
-    intruding = nearest(made_x, common_x, 1)[0][:, 0] < to_rare
+    intruding = nearest(synthetic_x, common_x, 1)[0][:, 0] < to_rare
     real_intruding = nearest(rare_x, common_x, 1)[0][:, 0] < between
     # Real rows that repeat have no distance; among them every synthetic row would look far enough away.
-    apart = between[between > _SAME]
-    close = float(np.quantile(apart, 0.05)) if len(apart) else 0.0
+    positive = between[between > _MAX_EQUAL]
+    close = float(np.quantile(positive, 0.05)) if len(positive) else 0.0
     top = float(np.quantile(np.concatenate([to_rare, between]), 0.99)) or 1.0
     edges = np.linspace(0, top, 25)
     return {
         "rows": n,
-        "looked_at": len(made),
+        "rows_measured": len(synthetic),
         "component": strategy.component,
-        "copies_fraction": float((to_rare <= _SAME).mean()),
+        "copies_fraction": float((to_rare <= _MAX_EQUAL).mean()),
         "close_fraction": float((to_rare <= close).mean()),
         "median_distance_ratio": float(np.median(to_rare)) / max(float(np.median(between)), 1e-9),
         "intrusion_fraction": float(intruding.mean()),
         "real_intrusion_fraction": float(real_intruding.mean()),
         "distances": {
             "edges": edges.tolist(),
-            "made": _shares(to_rare, edges),
+            "synthetic": _shares(to_rare, edges),
             "real": _shares(between, edges),
         },
     }

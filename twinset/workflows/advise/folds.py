@@ -1,4 +1,4 @@
-"""How rows are cut: the untouched test part, and the folds inside the rest. Positions throughout."""
+"""Splits of the rows: the test set, and the folds inside the train set. Positions throughout."""
 
 from __future__ import annotations
 
@@ -12,82 +12,65 @@ import numpy.typing as npt
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import DataError
 from twinset.core.stats.roc_auc import areas
-from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask
+from twinset.workflows.advise.labelled_table import Floats, LabelledTable, Mask, Rows
 
-Rows = npt.NDArray[np.int64]
-
-GAP_SHARE = 0.05
-GAP_DAYS = 7.0
-_MAX_LOST = 0.5
+# The documented default of `delay`: a share of the time before the test set, at most a week.
+GAP_SHARE, GAP_DAYS = 0.05, 7.0
+_MAX_LOST = (
+    0.5  # of the train positives, for the sake of separate groups; beyond, groups are divided
+)
+_FIRST_TEST = (
+    0.4  # of the positives come before the first fold by time, so that each can be trained on
+)
+_MAX_GAP_SHARE = (
+    0.25  # of the time before a fold: a longer gap would leave the first fold without rows
+)
 
 
 @dataclass(frozen=True)
 class TrainTestSplit:
-    """Rows to learn from and rows to test on, each ascending.
-
-    Parameters
-    ----------
-    train, test : numpy.ndarray of int
-        Positions.
-    method : str
-        The cut in plain words.
-    gap : float
-        Length of the stretch left out before the test part, in the unit of the time; 0 without time.
-    """
+    """Train and test rows, each ascending."""
 
     train: Rows
     test: Rows
-    method: str = ""
-    gap: float = 0.0
+    method: str = ""  # in plain words
+    gap: float = 0.0  # time excluded before the test set, in the unit of the time; 0 without time
 
 
-def outer_cut(
+def split_test_set(
     labelled: LabelledTable, test_fraction: float, delay: float | None, rng: np.random.Generator
 ) -> TrainTestSplit:
-    """Return the cut whose test part nothing is chosen by.
+    """Return the split whose test set no choice is based on.
 
-    With a time the latest rows are tested on, and the rows just before them are left out, because
-    their labels are not known yet when the model is trained. With a group, no group
+    With a time the latest rows are the test set, and the rows within `delay` before them are excluded,
+    because their labels are not known yet when the model is trained. With a group, no group
     occurs in both train and test. Otherwise rows are drawn at random, each class at its share.
-
-    Parameters
-    ----------
-    labelled : Case
-        The table.
-    test_fraction : float
-        Share of rows to test on, in (0, 1).
-    delay : float, optional
-        How long labels take to arrive, in the unit of the time; by default 5 % of the time before the
-        test part, at most 7 days.
-    rng : numpy.random.Generator
-        Draws rows or groups.
 
     Raises
     ------
     DataError
-        One of the parts lacks one of the two classes.
+        A set has rows of one class only.
     """
     test, method = np.zeros(len(labelled), dtype=bool), "at random, each class at its share"
     gap = 0.0
     if labelled.time is not None:
-        split = np.sort(labelled.time)[int(np.ceil(len(labelled) * (1 - test_fraction))) - 1]
-        test = labelled.time > split
-        span = float(split - labelled.time.min())
-        gap = (
-            min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
-            if delay is None
-            else delay
-        )
-        train = labelled.time <= split - gap
+        start = np.sort(labelled.time)[int(np.ceil(len(labelled) * (1 - test_fraction))) - 1]
+        test = labelled.time > start
+        span = float(start - labelled.time.min())
+        default = min(GAP_SHARE * span, GAP_DAYS if labelled.in_days else np.inf)
+        gap = default if delay is None else delay
+        train = labelled.time <= start - gap
         method = "the latest rows are tested on"
         if labelled.group is not None:
-            train, test = _groups_apart(labelled.group, labelled.truth, train, test, rng)
+            train, test = _separate_groups(labelled.group, labelled.truth, train, test, rng)
             method += ", no group in both train and test"
     elif labelled.group is not None:
-        test = _whole_groups(labelled, test_fraction, rng)
+        test = _draw_groups(labelled, test_fraction, rng)
         train, method = ~test, "whole groups are tested on"
     else:
-        test[_drawn(labelled.truth, test_fraction, rng)] = True
+        for label in (False, True):
+            rows = np.flatnonzero(labelled.truth == label)
+            test[rng.permutation(rows)[: max(1, round(test_fraction * len(rows)))]] = True
         train = ~test
     for name, part in (("train set", train), ("test set", test)):
         if not _has_both(labelled.truth[part]):
@@ -100,41 +83,20 @@ def outer_cut(
 
 
 def inner_folds(
-    labelled: LabelledTable,
-    rows: Rows,
-    n_folds: int,
-    repeat: int,
-    gap: float,
-    rng: np.random.Generator,
+    labelled: LabelledTable, rows: Rows, n_folds: int, gap: float, rng: np.random.Generator
 ) -> Iterator[TrainTestSplit]:
-    """Yield the folds of one repeat inside `rows`; every fold learns and tests on real rows only.
+    """Yield folds inside `rows`; every fold trains and tests on real rows only.
 
-    With a time: the positives are cut into stretches of equal size, and each of the last `n_folds` is
-    tested on after learning from all that came before, less the gap. With a group: whole groups, and
-    with both, no group occurs in both train and test. A fold whose train
-    or test rows lack a class is skipped.
-
-    Parameters
-    ----------
-    labelled : Case
-        The table.
-    rows : numpy.ndarray of int
-        The outer train rows.
-    n_folds : int
-        Folds, 2 or more.
-    repeat : int
-        Which repeat; with a time all repeats have the same folds.
-    gap : float
-        As in `TrainTestSplit`.
-    rng : numpy.random.Generator
-        Deals the rows.
+    With a time the positives are divided into stretches of equal size, and each of the last `n_folds` is
+    tested on after training on all that came before, less the gap. With a group, no group occurs in both
+    train and test. A fold whose train or test rows lack a class is skipped.
     """
     truth = labelled.truth[rows]
     if labelled.time is not None:
-        parts = _chained(labelled.time[rows], truth, n_folds, gap)
+        parts = _folds_by_time(labelled.time[rows], truth, n_folds, gap)
         if labelled.group is not None:
             group = labelled.group[rows]
-            parts = (_groups_apart(group, truth, train, test, rng) for train, test in parts)
+            parts = (_separate_groups(group, truth, train, test, rng) for train, test in parts)
     else:
         units = labelled.group[rows] if labelled.group is not None else np.arange(len(rows))
         fold = _assign_folds(units, truth, n_folds, rng)
@@ -148,53 +110,53 @@ def _has_both(truth: Mask) -> bool:
     return bool(truth.any() and not truth.all())
 
 
-def _chained(time: Floats, truth: Mask, n_folds: int, gap: float) -> Iterator[tuple[Mask, Mask]]:
+def _folds_by_time(
+    time: Floats, truth: Mask, n_folds: int, gap: float
+) -> Iterator[tuple[Mask, Mask]]:
     positives = np.sort(time[truth])
-    # The first stretch to be tested on begins after 40 % of the positives.
-    shares = np.linspace(0.4, 1.0, n_folds + 1)
+    shares = np.linspace(_FIRST_TEST, 1.0, n_folds + 1)
     at = np.clip((shares * len(positives)).astype(int) - 1, 0, len(positives) - 1)
     edges = positives[at]
     edges[-1] = time.max()
     for start, end in pairwise(edges):
         test = (time > start) & (time <= end)
-        train = time <= start - min(gap, 0.25 * (start - time.min()))
+        train = time <= start - min(gap, _MAX_GAP_SHARE * (start - time.min()))
         yield train, test
 
 
-def _assign_folds(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
-    """Return the fold of each row: units with positives and units without are dealt separately."""
+def _shuffled_groups(units: Rows, truth: Mask, rng: np.random.Generator) -> tuple[Rows, list[Rows]]:
+    """Return the code of each row's group, and the groups with and those without positives, shuffled."""
     _, code = np.unique(units, return_inverse=True)
-    held = np.bincount(code, weights=truth) > 0
-    fold = np.empty(len(held), dtype=np.int64)
-    for kind in (held, ~held):
-        members = rng.permutation(np.flatnonzero(kind))
+    is_positive = np.bincount(code, weights=truth) > 0
+    kinds = (is_positive, ~is_positive)
+    return code, [rng.permutation(np.flatnonzero(kind)) for kind in kinds]
+
+
+def _assign_folds(units: Rows, truth: Mask, n_folds: int, rng: np.random.Generator) -> Rows:
+    """Return the fold of each row; groups with and without positives are assigned separately."""
+    code, kinds = _shuffled_groups(units, truth, rng)
+    fold = np.empty(sum(map(len, kinds)), dtype=np.int64)
+    for members in kinds:
         fold[members] = np.arange(len(members)) % n_folds
     return fold[code]
 
 
-def _drawn(truth: Mask, fraction: float, rng: np.random.Generator) -> Rows:
-    parts = [np.flatnonzero(truth == label) for label in (False, True)]
-    return np.concatenate([rng.permutation(p)[: max(1, round(fraction * len(p)))] for p in parts])
-
-
-def _whole_groups(labelled: LabelledTable, fraction: float, rng: np.random.Generator) -> Mask:
+def _draw_groups(labelled: LabelledTable, fraction: float, rng: np.random.Generator) -> Mask:
     """Return the rows of this share of the groups with positives, and of the groups without."""
     assert labelled.group is not None
-    _, code = np.unique(labelled.group, return_inverse=True)
-    held = np.bincount(code, weights=labelled.truth) > 0
-    taken = np.zeros(len(held), dtype=bool)
-    for kind in (held, ~held):
-        members = rng.permutation(np.flatnonzero(kind))
-        # One group at least stays on either side.
+    code, kinds = _shuffled_groups(labelled.group, labelled.truth, rng)
+    drawn = np.zeros(sum(map(len, kinds)), dtype=bool)
+    for members in kinds:
+        # One group at least stays in either set.
         n = int(np.clip(round(fraction * len(members)), 1, max(1, len(members) - 1)))
-        taken[members[:n]] = True
-    return np.asarray(taken[code])
+        drawn[members[:n]] = True
+    return np.asarray(drawn[code])
 
 
-def _groups_apart(
+def _separate_groups(
     group: Rows, truth: Mask, train: Mask, test: Mask, rng: np.random.Generator
 ) -> tuple[Mask, Mask]:
-    """Return both without a common group; where nearly all groups go on, half are kept for the test."""
+    """Return both without a common group; where nearly all groups are common, each keeps half of them."""
     shared = np.isin(group, group[test])
     before = int(truth[train].sum())
     if truth[train & ~shared].sum() > (1 - _MAX_LOST) * before:
@@ -203,22 +165,23 @@ def _groups_apart(
     return train & ~half, test & half
 
 
-_MIN_AUC_OF_LEAK = 0.995
-_MIN_ROWS = 10
-_ALONE = 0.9
+_MIN_AUC_OF_LEAK = 0.995  # of one column: it ranks nearly every rare row before every common one
+_MIN_LEVEL_ROWS = 10  # rarer levels separate a few rare rows by chance
+_MOSTLY_ALONE = 0.9  # groups per row above which a column is a key, not a group
 
 
-def suspicions(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
-    """Return notes on what makes an answer worthless, from the training rows alone."""
-    notes = []
+def data_warnings(labelled: LabelledTable, split: TrainTestSplit) -> list[str]:
+    """Return notes on what makes an answer worthless, from the train rows alone."""
     rows, truth = labelled.dataset.take(split.train), labelled.truth[split.train]
-    telling = [name for name in labelled.features if _separates_classes(rows, name, truth)]
-    for name in telling:
-        notes.append(
-            f"'{name}' alone tells the label nearly always: if it is not known before the label is, "
-            "leave it out"
-        )
-    if labelled.group is not None and len(np.unique(labelled.group)) > _ALONE * len(labelled):
+    notes = [
+        f"'{name}' alone gives the label away nearly always: if it is not known before the label is, "
+        "leave it out"
+        for name in labelled.features
+        if _separates_classes(rows, name, truth)
+    ]
+    if labelled.group is not None and len(np.unique(labelled.group)) > _MOSTLY_ALONE * len(
+        labelled
+    ):
         notes.append("nearly every group has one row only: is this the column of the card?")
     return notes
 
@@ -229,15 +192,15 @@ def _separates_classes(rows: Dataset, name: str, truth: Mask) -> bool:
         scores = _level_rates(rows.codes(name)[0], truth)
     else:
         values = rows.values(name)
-        # Missing may tell, too: it is put below all values.
+        # A gap may give the label away, too: it is put below all values.
         scores = np.where(np.isnan(values), -np.inf, values)
     area = float(areas(scores[~truth], scores[truth])[0])
     return max(area, 1 - area) >= _MIN_AUC_OF_LEAK
 
 
 def _level_rates(codes: npt.NDArray[np.integer], truth: Mask) -> Floats:
-    """Return for each row the share of rare rows of its level; seldom levels get that of all rows."""
+    """Return for each row the share of rare rows of its level; rare levels get that of all rows."""
     shifted = codes.astype(np.int64) + 1
     n = np.bincount(shifted)
     rate = np.bincount(shifted, weights=truth) / np.maximum(n, 1)
-    return np.where(n >= _MIN_ROWS, rate, truth.mean())[shifted]
+    return np.where(n >= _MIN_LEVEL_ROWS, rate, truth.mean())[shifted]

@@ -1,7 +1,8 @@
-"""The models that are asked: boosted trees and a linear model, one thread a fit."""
+"""The models that advice compares: boosted trees and a linear model, one thread a fit."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,27 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.data.dataset import Dataset
-from twinset.core.errors import MissingExtraError, ParameterError, UnknownNameError
+from twinset.core.errors import MissingExtraError, UnknownNameError
 from twinset.core.features.models import build_linear_model, fit_boosted_trees
 
 Matrix = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
-_MAX_BINS = 255
-_MAX_LEVELS = 20
+_MAX_BINS = 255  # scikit-learn's histogram trees have no more
+_MAX_LEVELS = 20  # columns per label: keeps the linear model small; rarer levels have few rows each
+_MAX_SCALED = 20.0  # standard deviations: a single outlier must not dominate a linear score
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """Rows as they are: numbers with NaN where missing, and codes of labels, -1 where missing.
-
-    Parameters
-    ----------
-    numbers : numpy.ndarray, shape (n, p)
-        Numbers and datetimes.
-    codes : numpy.ndarray of int, shape (n, q)
-        Categories and booleans.
-    """
+    """Rows before encoding: numbers (NaN: missing), shape (n, p), and codes (-1: missing), (n, q)."""
 
     numbers: Matrix
     codes: Codes
@@ -53,7 +47,7 @@ class Reader:
     levels: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, real: Dataset, features: tuple[str, ...]) -> Reader:
+    def from_dataset(cls, real: Dataset, features: tuple[str, ...]) -> Reader:
         """Return the reader of a table's features."""
         kinds = {name: real.schema[name].kind for name in features}
         labels = tuple(name for name in features if kinds[name] in ("category", "boolean"))
@@ -73,16 +67,16 @@ class Reader:
         return RawRows(numbers, codes)
 
 
-class BinnedView:
-    """Every number replaced by its bin, at most 255, with edges at quantiles of the real train rows.
+class BinnedEncoder:
+    """Encodes each number as its bin, at most 255, with edges at quantiles of the real train rows.
 
-    Bins are set once a fold: models of all strategies then differ by their rows alone, and weights
+    Bins are set once per fold: models of all strategies then differ by their rows alone, and weights
     cost nothing (scikit-learn takes three to seven times as long to find bins of weighted rows).
-    Labels are ranked by their frequency, without a look at the target.
+    Labels are ranked by their frequency, independently of the target.
     """
 
     def __init__(self, train: RawRows) -> None:
-        self.edges = [_edges(column) for column in train.numbers.T]
+        self.edges = [_bin_edges(column) for column in train.numbers.T]
         self.ranks = []
         for column in train.codes.T:
             top = int(column.max(initial=-1))
@@ -106,8 +100,8 @@ class BinnedView:
         return out
 
 
-class ScaledView:
-    """Numbers centred and scaled, with a column that says where one is missing; labels one-hot.
+class ScaledEncoder:
+    """Encodes numbers centered and scaled, with an indicator of missing values; labels one-hot.
 
     The 20 most frequent levels of a label have a column each, all others share one.
     """
@@ -115,35 +109,34 @@ class ScaledView:
     def __init__(self, train: RawRows) -> None:
         numbers = np.where(np.isfinite(train.numbers), train.numbers, np.nan)
         self.missing = np.isnan(numbers).any(axis=0) if len(train) else np.zeros(0, dtype=bool)
-        empty = np.isnan(numbers).all(axis=0)
-        numbers[:, empty] = 0.0
-        self.centre = np.nanmean(numbers, axis=0)
+        numbers[:, np.isnan(numbers).all(axis=0)] = 0.0
+        self.center = np.nanmean(numbers, axis=0)
         spread = np.nanstd(numbers, axis=0)
         self.scale = np.where(spread > 0, spread, 1.0)
-        self.common = []
+        self.frequent = []
         for column in train.codes.T:
             counts = np.bincount(column[column >= 0]) if (column >= 0).any() else np.zeros(1)
-            self.common.append(np.argsort(-counts, kind="stable")[:_MAX_LEVELS])
+            self.frequent.append(np.argsort(-counts, kind="stable")[:_MAX_LEVELS])
 
     def transform(self, rows: RawRows) -> Matrix:
         """Return the matrix, shape (n, d), free of NaN."""
-        scaled = (rows.numbers - self.centre) / self.scale
-        lacking = ~np.isfinite(scaled)
+        scaled = (rows.numbers - self.center) / self.scale
+        is_missing = ~np.isfinite(scaled)
         parts = [
-            np.where(lacking, 0.0, scaled).clip(-20, 20),
-            lacking[:, self.missing].astype(float),
+            np.where(is_missing, 0.0, scaled).clip(-_MAX_SCALED, _MAX_SCALED),
+            is_missing[:, self.missing].astype(float),
         ]
-        for column, common in zip(rows.codes.T, self.common):
-            hit = column[:, None] == common[None, :]
+        for column, frequent in zip(rows.codes.T, self.frequent):
+            hit = column[:, None] == frequent[None, :]
             parts += [hit.astype(float), ((column >= 0) & ~hit.any(axis=1)).astype(float)[:, None]]
         return np.hstack(parts)
 
 
-def _edges(column: Matrix) -> Matrix:
-    present = np.unique(column[np.isfinite(column)])
+def _bin_edges(column: Matrix) -> Matrix:
+    known = column[np.isfinite(column)]
+    present = np.unique(known)
     if len(present) <= _MAX_BINS:
         return np.asarray((present[1:] + present[:-1]) / 2)
-    known = column[np.isfinite(column)]
     return np.unique(np.quantile(known, np.linspace(0, 1, _MAX_BINS + 1)[1:-1]))
 
 
@@ -151,40 +144,32 @@ Floats = npt.NDArray[np.float64]
 Predict = Callable[[Matrix], Floats]
 Setting = Literal["plain", "finer", "smoother"]
 
+# Name of a model -> the same in plain words.
 MODEL_TITLES = {
     "boosted": "boosted trees (scikit-learn)",
     "linear": "logistic regression",
     "lightgbm": "boosted trees (LightGBM)",
     "xgboost": "boosted trees (XGBoost)",
 }
-"""Name of a model -> the same in plain words."""
-
-DEFAULT_MODELS = ("boosted", "linear")
-TREES = 100
+TREES = 100  # with fewer of them each has a larger learning rate
+_RATE = 8.0  # learning rate times trees: 0.08 with 100 trees, as in `fit_discriminator`
+# By how closely a model follows the rows. "plain" suits one positive row in some hundreds; the others are
+# strategies of their own.
+_LEAF: Mapping[Setting, int] = {"plain": 20, "finer": 5, "smoother": 60}  # rows of a leaf, at least
+# On the values of leaves: the default of 0 lets leaves with a single positive row dominate.
+_PENALTY: Mapping[Setting, float] = {"plain": 5.0, "finer": 5.0, "smoother": 20.0}
+_C: Mapping[Setting, float] = {
+    "plain": 0.3,
+    "finer": 3.0,
+    "smoother": 0.03,
+}  # inverse penalty of "linear"
 
 
 def check_models(names: tuple[str, ...]) -> None:
-    """Raise when there is no model, or one is not known or its library is not installed.
-
-    Raises
-    ------
-    ParameterError
-        No model is named.
-    UnknownNameError
-        No model has this name.
-    MissingExtraError
-        Its library is not there.
-    """
-    if not names:
-        raise ParameterError(
-            "no model is named",
-            got="none",
-            allowed=", ".join(MODEL_TITLES),
-            todo="name one or more, or leave models out",
-        )
+    """Raise an error for a model that is unknown or whose library is not installed."""
     for name in names:
         if name not in MODEL_TITLES:
-            raise UnknownNameError.of("model", name, MODEL_TITLES)
+            raise UnknownNameError.for_name("model", name, MODEL_TITLES)
         if name in ("lightgbm", "xgboost") and importlib.util.find_spec(name) is None:
             raise MissingExtraError(
                 f"the model '{name}' needs the library '{name}', which is not installed",
@@ -192,9 +177,9 @@ def check_models(names: tuple[str, ...]) -> None:
             )
 
 
-def view_of(model_name: str, train: RawRows) -> BinnedView | ScaledView:
-    """Return what turns rows into the matrix that a model reads; it is learnt from real train rows."""
-    return ScaledView(train) if model_name == "linear" else BinnedView(train)
+def fit_encoder(model_name: str, train: RawRows) -> BinnedEncoder | ScaledEncoder:
+    """Return the encoder of a model's rows, fitted on real train rows."""
+    return ScaledEncoder(train) if model_name == "linear" else BinnedEncoder(train)
 
 
 def fit(
@@ -206,24 +191,10 @@ def fit(
     setting: Setting = "plain",
     trees: int = TREES,
 ) -> Predict:
-    """Return the model's way to predict: matrix -> probability of the rare class, shape (n,).
+    """Return a model's function from encoded rows to probabilities of the rare class, shape (n,).
 
-    Parameters
-    ----------
-    model_name : str
-        One of `MODEL_TITLES`.
-    x : numpy.ndarray, shape (n, d)
-        Rows in the model's view.
-    truth : numpy.ndarray of bool, shape (n,)
-        Their class.
-    weight : numpy.ndarray, shape (n,), optional
-        How much each row counts.
-    seed : int
-        Seed of the model.
-    setting : {"plain", "finer", "smoother"}
-        How closely the model follows the rows; see `format_setting`.
-    trees : int
-        Trees of a boosted model; with fewer of them each counts for more.
+    `x` are encoded rows, (n, d), `truth` their class and `weight` their weight, (n,). `setting` says how
+    closely the model follows the rows; see `format_setting`.
     """
     if model_name == "boosted":
         model = fit_boosted_trees(
@@ -239,12 +210,11 @@ def fit(
             l2_regularization=_PENALTY[setting],
         )
     else:
-        model = _MODELS[model_name](setting, seed, trees)
+        model = _build_model(model_name, setting, seed, trees)
         model.fit(x, truth, sample_weight=weight)
 
     def predict(rows: Matrix) -> Floats:
-        found: Floats = np.asarray(model.predict_proba(rows)[:, 1], dtype=np.float64)
-        return found
+        return np.asarray(model.predict_proba(rows)[:, 1], dtype=np.float64)
 
     return predict
 
@@ -262,51 +232,32 @@ def format_setting(model_name: str, setting: Setting) -> str:
     return f"leaves of {_LEAF[setting]} rows or more instead of {_LEAF['plain']}"
 
 
-_RATE = 8.0
-"""Learning rate times trees."""
-_LEAF: Mapping[Setting, int] = {"plain": 20, "finer": 5, "smoother": 60}
-_PENALTY: Mapping[Setting, float] = {"plain": 5.0, "finer": 5.0, "smoother": 20.0}
-_C: Mapping[Setting, float] = {"plain": 0.3, "finer": 3.0, "smoother": 0.03}
-
-
-def _linear(setting: Setting, seed: int, trees: int) -> Any:
-    return build_linear_model("classification", C=_C[setting], max_iter=500, tol=1e-3)
-
-
-def _lightgbm(setting: Setting, seed: int, trees: int) -> Any:
-    lightgbm: Any = importlib.import_module("lightgbm")
-    return lightgbm.LGBMClassifier(
-        n_estimators=trees,
-        learning_rate=_RATE / trees,
-        num_leaves=15,
-        min_child_samples=_LEAF[setting],
-        reg_lambda=_PENALTY[setting],
-        n_jobs=1,
-        random_state=seed,
-        deterministic=True,
-        force_row_wise=True,
-        verbose=-1,
-    )
-
-
-def _xgboost(setting: Setting, seed: int, trees: int) -> Any:
-    xgboost: Any = importlib.import_module("xgboost")
-    return xgboost.XGBClassifier(
-        n_estimators=trees,
-        learning_rate=_RATE / trees,
+def _build_model(name: str, setting: Setting, seed: int, trees: int) -> Any:
+    leaf, penalty = _LEAF[setting], _PENALTY[setting]
+    if name == "linear":
+        return build_linear_model("classification", C=_C[setting], max_iter=500, tol=1e-3)
+    shared = {
+        "n_estimators": trees,
+        "learning_rate": _RATE / trees,
+        "reg_lambda": penalty,
+        "n_jobs": 1,
+        "random_state": seed,
+    }
+    library: Any = importlib.import_module(name)
+    if name == "lightgbm":
+        return library.LGBMClassifier(
+            **shared,
+            num_leaves=15,
+            min_child_samples=leaf,
+            deterministic=True,
+            force_row_wise=True,
+            verbose=-1,
+        )
+    return library.XGBClassifier(
+        **shared,
         max_leaves=15,
         grow_policy="lossguide",
         tree_method="hist",
         # Its leaves are counted in second derivatives, which are small where the class is rare.
-        min_child_weight=_LEAF[setting] / 20,
-        reg_lambda=_PENALTY[setting],
-        n_jobs=1,
-        random_state=seed,
+        min_child_weight=leaf / 20,
     )
-
-
-_MODELS: Mapping[str, Callable[[Setting, int, int], Any]] = {
-    "linear": _linear,
-    "lightgbm": _lightgbm,
-    "xgboost": _xgboost,
-}

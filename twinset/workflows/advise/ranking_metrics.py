@@ -1,4 +1,4 @@
-"""What a ranking of rows is worth: average precision, recall and precision at an alert rate, cost."""
+"""Metrics of a ranking: average precision, recall and precision at an alert rate, cost."""
 
 from __future__ import annotations
 
@@ -10,22 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from twinset.core.seeding import draw_seed
-from twinset.report.advice_model import Measure
+from twinset.report.advice import Measure
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
 class WeightedRanking:
-    """Rows in falling order of a score, ready to be measured under any weights.
-
-    Parameters
-    ----------
-    score : numpy.ndarray, shape (n,)
-        Opinion of a model, higher for rows it holds to be positive.
-    truth : numpy.ndarray of bool, shape (n,)
-        Whether a row is positive.
-    """
+    """Rows in descending order of a score, to be measured under any weights."""
 
     def __init__(self, score: Floats, truth: Mask) -> None:
         self.order = np.argsort(-score, kind="stable")
@@ -36,7 +28,8 @@ class WeightedRanking:
     def measures(self, weight: Floats, alert_rate: float) -> tuple[float, float, float]:
         """Return average precision, recall and precision at the alert rate, each 0 to 1.
 
-        Rows of equal score enter together; where the alerts end among them they count in part.
+        Average precision is sum_k (R_k - R_(k-1)) P_k over the distinct scores, as in scikit-learn. Rows
+        of equal score enter together; where the alerts end among them they count in part.
         """
         ranked = weight[self.order]
         flagged = np.cumsum(ranked)[self.ends]
@@ -50,6 +43,14 @@ class WeightedRanking:
     def curve(self) -> tuple[Floats, Floats]:
         """Return alerts and positives found at every distinct score, both as counts, rising."""
         return np.asarray(self.ends + 1.0), np.cumsum(self.truth)[self.ends]
+
+    def precision_by_recall(self, weight: npt.NDArray[Any]) -> Floats:
+        """Return the precision at each recall of the page."""
+        ranked = weight[self.order]
+        flagged = np.cumsum(ranked, dtype=np.float64)[self.ends]
+        found = np.cumsum(ranked * self.truth)[self.ends]
+        at = np.searchsorted(found, _RECALLS * found[-1] - 1e-9)
+        return np.asarray(found[at] / flagged[at])
 
 
 def precision_at_positives(score: Floats, truth: Mask) -> Floats:
@@ -95,55 +96,31 @@ def log_loss(probability: Floats, truth: Mask) -> float:
 
 @dataclass(frozen=True)
 class Prices:
-    """What alerts and missed positives cost.
-
-    Parameters
-    ----------
-    alert : float
-        Price of looking at one alert.
-    missed : numpy.ndarray, shape (n,)
-        Loss if the row is positive and raises no alert.
-    assumed : bool
-        Whether nobody named the prices.
-    """
+    """The price of an alert, and the loss of each row if it is positive and raises none, (n,)."""
 
     alert: float
     missed: Floats
-    assumed: bool
 
-    def of(self, alerted: Mask, truth: Mask) -> float:
-        """Return the total cost of these alerts.
-
-        Examples
-        --------
-        >>> prices = Prices(1.0, np.array([50.0, 50.0, 80.0]), False)
-        >>> prices.of(np.array([True, True, False]), np.array([True, False, True]))
-        82.0
-        """
-        return float(self.alert * alerted.sum() + self.missed[truth & ~alerted].sum())
+    def row_costs(self, probability: Floats, truth: Mask) -> Floats:
+        """Return the cost of each row when rows worth an alert raise one, shape (n,)."""
+        alerted = self.alerts(probability)
+        return np.asarray(self.alert * alerted + self.missed * (truth & ~alerted))
 
     def alerts(self, probability: Floats) -> Mask:
         """Return which rows are worth an alert, given calibrated probabilities."""
         return np.asarray(probability * self.missed > self.alert)
 
 
-N_DRAWS = 300
+N_DRAWS = 300  # bootstrap replicates: the standard error of a standard error is then 4 %
+_N_BAND = 200  # replicates behind the bands of the page, which are only drawn
 _RECALLS = np.linspace(0.02, 1.0, 50)
 _RATES = np.geomspace(5e-4, 0.2, 40)
-_SHIFTS = 250
+_MAX_SHIFTS = 250  # positive rows in the figure of ranks: more points hide each other
 
 
 @dataclass(frozen=True)
 class TestScores:
-    """What a model says of the test rows.
-
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (n,)
-        As the model says it; decides the ranking.
-    probability : numpy.ndarray, shape (n,)
-        After restoring.
-    """
+    """Scores of the test rows by one model, which decide the ranking, and calibrated probabilities."""
 
     scores: Floats
     probability: Floats
@@ -151,47 +128,41 @@ class TestScores:
 
 @dataclass(frozen=True)
 class BootstrapDraws:
-    """Bootstrap draws of the test rows, the same for both models and each time they are asked for.
+    """Bootstrap draws of the test rows, the same for both models and at each call.
 
     They are drawn again at each call: 300 draws of 400,000 rows would fill 240 MB.
-
-    Parameters
-    ----------
-    unit : numpy.ndarray of int, shape (n,)
-        What is drawn whole: the row itself, or its group.
-    test_positives : numpy.ndarray of bool, shape (n_units,)
-        Units with positive rows; they and the others each keep their number.
-    b : int
-        Number of draws.
-    seed : int
-        Decides them.
     """
 
-    unit: npt.NDArray[np.int64]
-    test_positives: Mask
+    unit: npt.NDArray[
+        np.int64
+    ]  # code of what is drawn as a whole: the row or its group, shape (n,)
+    is_positive: Mask  # units with positive rows; they and the others each keep their number
     b: int
     seed: int
 
     @classmethod
-    def of(
+    def from_rows(
         cls,
         truth: Mask,
         b: int,
         rng: np.random.Generator,
         group: npt.NDArray[np.int64] | None = None,
     ) -> BootstrapDraws:
-        """Return `b` draws of rows of these classes, or of whole groups: rows of one group, such as the
-        payments of one card, tell less than as many rows of different ones."""
+        """Return `b` draws of rows of these classes, or of whole groups.
+
+        Rows of one group, such as the payments of one card, carry less information than as many rows of
+        different groups.
+        """
         units = np.arange(len(truth)) if group is None else group
         _, code = np.unique(units, return_inverse=True)
         return cls(code, np.bincount(code, weights=truth) > 0, b, draw_seed(rng))
 
-    def weights(self, most: int | None = None) -> Iterator[Floats]:
-        """Yield for each draw, `most` of them at most, how often each row is drawn, shape (n,)."""
+    def weights(self, max_draws: int | None = None) -> Iterator[Floats]:
+        """Yield for each draw, `max_draws` of them at most, how often each row is drawn, shape (n,)."""
         rng = np.random.default_rng(self.seed)
-        kinds = [np.flatnonzero(self.test_positives == kind) for kind in (False, True)]
-        for _ in range(self.b if most is None else min(most, self.b)):
-            times = np.zeros(len(self.test_positives))
+        kinds = [np.flatnonzero(self.is_positive == kind) for kind in (False, True)]
+        for _ in range(self.b if max_draws is None else min(max_draws, self.b)):
+            times = np.zeros(len(self.is_positive))
             for members in kinds:
                 if len(members):
                     picked = rng.integers(0, len(members), len(members))
@@ -199,45 +170,40 @@ class BootstrapDraws:
             yield times[self.unit]
 
 
-def measured(
+# Name, title, whether higher is better, unit.
+_MEASURES = (
+    ("average_precision", "average precision", True, "share"),
+    ("recall", "recall at the alert rate", True, "percent"),
+    ("precision", "precision at the alert rate", True, "percent"),
+    ("lift", "lift at the alert rate", True, "times"),
+    ("cost", "expected cost of 1,000 rows", False, "money"),
+)
+
+
+def compare_models(
     none: TestScores,
     other: TestScores,
     truth: Mask,
     prices: Prices,
     alert_rate: float,
-    drawn: BootstrapDraws,
+    draws: BootstrapDraws,
     split_variance: Sequence[float] | Floats,
 ) -> tuple[Measure, ...]:
     """Return the measures of both models and the paired 95 % interval of their difference.
 
-    Parameters
-    ----------
-    none, other : Tested
-        The model without balancing, and the one with.
-    truth : numpy.ndarray of bool, shape (n,)
-        Classes of the test rows.
-    prices : Prices
-        Of alerts and missed rows.
-    alert_rate : float
-        Share of rows that can be looked at.
-    drawn : Drawn
-        Draws of the test rows.
-    split_variance : sequence of float
-        For each measure the variance that comes from the choice of the training rows; it is added to
-        that of the draws.
+    `none` is the model without balancing. `split_variance` is for each measure the variance that comes
+    from the choice of the training rows; it is added to that of the draws.
     """
-    rankings = [WeightedRanking(model.scores, truth) for model in (none, other)]
-    costs = [_costs(model.probability, truth, prices) for model in (none, other)]
-    ones = np.ones(len(truth))
-    values = [_all(r, c, ones, alert_rate, truth) for r, c in zip(rankings, costs)]
+    pair = [
+        (WeightedRanking(model.scores, truth), prices.row_costs(model.probability, truth))
+        for model in (none, other)
+    ]
+    values = [_values(*model, np.ones(len(truth)), alert_rate) for model in pair]
     replicates = np.array(
-        [
-            [_all(r, c, weight, alert_rate, truth) for r, c in zip(rankings, costs)]
-            for weight in drawn.weights()
-        ]
+        [[_values(*model, weight, alert_rate) for model in pair] for weight in draws.weights()]
     )
     changes = replicates[:, 1] - replicates[:, 0]
-    spread, reach = of_few(int(drawn.test_positives.sum()))
+    spread, reach = small_sample_factors(int(draws.is_positive.sum()))
     out = []
     for i, (name, title, higher, unit) in enumerate(_MEASURES):
         difference = float(values[1][i] - values[0][i])
@@ -259,9 +225,12 @@ def measured(
     return tuple(out)
 
 
-def of_few(n_units: int) -> tuple[float, float]:
-    """Return what widens an interval from so few redrawn units: a factor of the variance, and the
-    quantile of Student's t; the bootstrap alone holds the truth in 86 of 100 cases with 5 units."""
+def small_sample_factors(n_units: int) -> tuple[float, float]:
+    """Return what widens an interval for n redrawn units: n / (n - 1) and Student's t quantile.
+
+    The bootstrap alone covers the truth in 86 of 100 cases with 5 units
+    (benchmarks/minority/COVERAGE.md).
+    """
     from scipy.special import stdtrit
 
     n = max(2, n_units)
@@ -272,47 +241,34 @@ def fold_values(
     scores: Floats, probability: Floats, truth: Mask, prices: Prices, rate: float
 ) -> Floats:
     """Return the measures of one model on the rows of one fold, shape (m,)."""
-    ranking, costs = WeightedRanking(scores, truth), _costs(probability, truth, prices)
-    return _all(ranking, costs, np.ones(len(truth)), rate, truth)
+    costs = prices.row_costs(probability, truth)
+    return _values(WeightedRanking(scores, truth), costs, np.ones(len(truth)), rate)
 
 
-_MEASURES = (
-    ("average_precision", "average precision", True, "share"),
-    ("recall", "recall at the alert rate", True, "percent"),
-    ("precision", "precision at the alert rate", True, "percent"),
-    ("lift", "lift at the alert rate", True, "times"),
-    ("cost", "expected cost of 1,000 rows", False, "money"),
-)
-
-
-def _costs(probability: Floats, truth: Mask, prices: Prices) -> Floats:
-    alerted = prices.alerts(probability)
-    return np.asarray(prices.alert * alerted + prices.missed * (truth & ~alerted))
-
-
-def _all(
-    ranking: WeightedRanking, costs: Floats, weight: Floats, rate: float, truth: Mask
-) -> Floats:
+def _values(ranking: WeightedRanking, costs: Floats, weight: Floats, rate: float) -> Floats:
     average, recall, precision = ranking.measures(weight, rate)
     cost = 1_000 * float(weight @ costs) / float(weight.sum())
     return np.array([average, recall, precision, recall / rate, cost])
 
 
 def curves(
-    none: TestScores, other: TestScores, truth: Mask, prices: Prices, drawn: BootstrapDraws
+    none: TestScores, other: TestScores, truth: Mask, prices: Prices, draws: BootstrapDraws
 ) -> dict[str, Any]:
-    """Return what the page draws: for both models precision by recall with a band, recall, cost and
-    lift by alert rate, and how the scores of the positive rows moved."""
+    """Return the curves of the page.
+
+    For both models precision by recall with a band, recall, cost and lift by alert rate; and the change
+    in the ranks of the positive rows.
+    """
     found: dict[str, Any] = {"recall": _RECALLS.tolist(), "alert_rate": _RATES.tolist()}
     for name, model in (("none", none), ("other", other)):
         ranking = WeightedRanking(model.scores, truth)
-        band = np.array([_precision(ranking, weight) for weight in drawn.weights(200)])
+        band = np.array([ranking.precision_by_recall(weight) for weight in draws.weights(_N_BAND)])
         low, high = np.quantile(band, [0.025, 0.975], axis=0)
         alerts, caught = ranking.curve()
         recall = np.interp(_RATES * len(truth), np.append(0, alerts), np.append(0, caught))
         recall = recall / caught[-1]
         found[name] = {
-            "precision": _precision(ranking, np.ones(len(truth))).tolist(),
+            "precision": ranking.precision_by_recall(np.ones(len(truth))).tolist(),
             "precision_low": low.tolist(),
             "precision_high": high.tolist(),
             "recall": recall.tolist(),
@@ -320,17 +276,8 @@ def curves(
             "cost": _cost_by_rate(model.probability, truth, prices).tolist(),
             "best_rate": float(prices.alerts(model.probability).mean()),
         }
-    found["shift"] = _shift(none.scores, other.scores, truth)
+    found["shift"] = _rank_shift(none.scores, other.scores, truth)
     return found
-
-
-def _precision(ranking: WeightedRanking, weight: npt.NDArray[Any]) -> Floats:
-    """Return the precision at each recall of the grid."""
-    ranked = weight[ranking.order]
-    flagged = np.cumsum(ranked, dtype=np.float64)[ranking.ends]
-    found = np.cumsum(ranked * ranking.truth)[ranking.ends]
-    at = np.searchsorted(found, _RECALLS * found[-1] - 1e-9)
-    return np.asarray(found[at] / flagged[at])
 
 
 def _cost_by_rate(probability: Floats, truth: Mask, prices: Prices) -> Floats:
@@ -343,13 +290,13 @@ def _cost_by_rate(probability: Floats, truth: Mask, prices: Prices) -> Floats:
     return np.asarray(1_000 * cost[at] / len(order))
 
 
-def _shift(before: Floats, after: Floats, truth: Mask) -> list[tuple[float, float]]:
-    """Return the rank of positive rows among all test rows before and after, 1 is the top."""
+def _rank_shift(before: Floats, after: Floats, truth: Mask) -> list[tuple[float, float]]:
+    """Return the rank of positive rows among all test rows before and after; near 0 is the top."""
     n = len(truth)
     ranks = []
     for scores in (before, after):
         rank = np.empty(n)
         rank[np.argsort(-scores, kind="stable")] = np.arange(1, n + 1)
         ranks.append(rank[truth] / n)
-    rows = np.linspace(0, len(ranks[0]) - 1, min(_SHIFTS, len(ranks[0]))).astype(int)
+    rows = np.linspace(0, len(ranks[0]) - 1, min(_MAX_SHIFTS, len(ranks[0]))).astype(int)
     return [(float(ranks[0][i]), float(ranks[1][i])) for i in rows]

@@ -1,4 +1,4 @@
-"""What was asked: a table and its columns, or a recipe that tells both."""
+"""A request for advice: a table and its options, or a recipe that holds both."""
 
 from __future__ import annotations
 
@@ -10,72 +10,37 @@ from twinset.core.contracts import Progress, silent
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import RecipeError
 from twinset.ingest.draft_recipe import quoted, recipe_name
-from twinset.ingest.guess_roles import guess_owners, guess_target
+from twinset.ingest.guess_roles import guess_group_and_time, guess_target
 from twinset.ingest.input_table import open_table
 from twinset.ingest.locale_formats import local_notes
 from twinset.ingest.real_data import declare
 from twinset.recipe import Recipe, load_recipe
 from twinset.workflows.advise.folds import TrainTestSplit
-from twinset.workflows.advise.labelled_table import ColumnRoles, LabelledTable
+from twinset.workflows.advise.labelled_table import LabelledTable
 from twinset.workflows.advise.strategies import Strategy, extra_rows, settings_of
+from twinset.workflows.options import AdviseOptions
 
-TEST_FRACTION, SEED = 0.3, 1
-_MAX_NAMED = 20
+TEST_FRACTION, SEED = 0.3, 1  # the documented defaults without a recipe
+_MAX_NAMED = 20  # columns in an error: more fill a terminal
 
 
 @dataclass(frozen=True)
 class AdviceRequest:
-    """A table, the meaning of its columns, and the numbers that go with them.
-
-    Parameters
-    ----------
-    table : Dataset
-        The rows.
-    columns : Columns
-        Which column means what.
-    test_fraction : float
-        Share of rows to test on.
-    seed : int
-        Decides every draw.
-    name : str
-        What the table is called.
-    place : str
-        Where it is, as the source of a recipe says it; empty for a table in memory.
-    notes : tuple of str
-        What was guessed.
-    """
+    """A table and the options with every default filled in."""
 
     table: Dataset
-    columns: ColumnRoles
+    options: AdviseOptions
     test_fraction: float
     seed: int
-    name: str
-    place: str = ""
-    notes: tuple[str, ...] = ()
+    name: str  # of the table
+    place: str = ""  # as the source of a recipe writes it; empty for a table in memory
+    notes: tuple[str, ...] = ()  # what was guessed
 
 
 def read_request(
-    source: object,
-    target: str | None,
-    columns: ColumnRoles,
-    test_fraction: float | None,
-    seed: int | None,
-    progress: Progress = silent,
+    source: object, options: AdviseOptions, progress: Progress = silent
 ) -> AdviceRequest:
-    """Return what was asked; what is given by name goes before what a recipe says.
-
-    Parameters
-    ----------
-    source : path or Arrow object
-        A table, or a recipe (.yaml, .yml).
-    target : str, optional
-        The column to predict; without it, the recipe's, or the column that looks most like one.
-    columns : Columns
-        The other columns; its target is passed over.
-    test_fraction, seed : float, int, optional
-        By default those of the recipe, else 0.3 and 1.
-    progress : callable
-        Called with (step, bytes done, bytes in all).
+    """Return the request for a table or a recipe (.yaml, .yml); options override the recipe.
 
     Raises
     ------
@@ -83,10 +48,10 @@ def read_request(
         There is no target, or the recipe has no table that can be opened.
     """
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
-        return _of_recipe(load_recipe(Path(source)), target, columns, test_fraction, seed, progress)
+        return _from_recipe(load_recipe(Path(source)), options, progress)
     table = open_table(source)
-    notes = (*_hints(table, columns), *local_notes(table))
-    if target is None:
+    notes = (*_role_hints(table, options), *local_notes(table))
+    if options.target is None:
         found, reason = guess_target(table)
         if found is None:
             raise RecipeError(
@@ -94,30 +59,30 @@ def read_request(
                 allowed=", ".join(table.schema.names[:_MAX_NAMED]),
                 todo="name it by --target, in Python by target",
             )
-        target = found.name
-        notes = (f"'{target}' is taken as the target: {reason}", *notes)
+        options = replace(options, target=found.name)
+        notes = (f"'{found.name}' is taken as the target: {reason}", *notes)
     is_file = isinstance(source, str | Path)
     return AdviceRequest(
         table,
-        replace(columns, target=target),
-        TEST_FRACTION if test_fraction is None else test_fraction,
-        SEED if seed is None else seed,
+        options,
+        TEST_FRACTION if options.test_fraction is None else options.test_fraction,
+        SEED if options.seed is None else options.seed,
         Path(str(source)).name.partition(".")[0] if is_file else table.card.name,
         f"path: {Path(str(source)).as_posix()}" if is_file else "",
         notes,
     )
 
 
-def _hints(table: Dataset, columns: ColumnRoles) -> list[str]:
-    """Return what looks like a time or a group and was not named as one."""
-    found = guess_owners(table)
+def _role_hints(table: Dataset, options: AdviseOptions) -> list[str]:
+    """Return notes on columns that look like a time or a group and were not named as one."""
+    found = guess_group_and_time(table)
     hints = []
-    if columns.time is None and found.time:
+    if options.time is None and found.time:
         hints.append(
             f"'{found.time}' looks like when rows happened: with --time {found.time} the latest are "
             "tested on"
         )
-    if columns.group is None and found.groups:
+    if options.group is None and found.groups:
         name = found.groups[0]
         hints.append(
             f"values of '{name}' repeat: with --group {name} no such group occurs in both train and test"
@@ -125,16 +90,9 @@ def _hints(table: Dataset, columns: ColumnRoles) -> list[str]:
     return hints
 
 
-def _of_recipe(
-    recipe: Recipe,
-    target: str | None,
-    columns: ColumnRoles,
-    test_fraction: float | None,
-    seed: int | None,
-    progress: Progress,
-) -> AdviceRequest:
+def _from_recipe(recipe: Recipe, options: AdviseOptions, progress: Progress) -> AdviceRequest:
     source, split = recipe.source, recipe.split
-    target = target or recipe.brief.target
+    target = options.target or recipe.brief.target
     if target is None or source is None or source.set_ is not None:
         raise RecipeError(
             f"the recipe '{recipe.name}' cannot be advised on",
@@ -151,60 +109,53 @@ def _of_recipe(
     return AdviceRequest(
         declare(open_table(path), recipe),
         replace(
-            columns,
+            options,
             target=target,
-            positive=columns.positive or recipe.brief.positive_label,
-            time=columns.time or by.get("time"),
-            group=columns.group or by.get("group"),
+            positive=options.positive or recipe.brief.positive,
+            time=options.time or by.get("time"),
+            group=options.group or by.get("group"),
         ),
-        split.holdout_fraction if test_fraction is None else test_fraction,
-        recipe.seed if seed is None else seed,
+        split.holdout_fraction if options.test_fraction is None else options.test_fraction,
+        recipe.seed if options.seed is None else options.seed,
         recipe.source_name,
         place,
     )
 
 
 def recipe_of(
-    labelled: LabelledTable, split: TrainTestSplit, strategy: Strategy, question: AdviceRequest
+    labelled: LabelledTable, split: TrainTestSplit, strategy: Strategy, request: AdviceRequest
 ) -> str:
     """Return the recipe of a strategy that adds rows, as YAML text; empty where none is added.
 
-    Parameters
-    ----------
-    case, cut : Case, Cut
-        The table and its parts.
-    strategy : Strategy
-        What was chosen.
-    question : Asked
-        Where the table came from and how it is cut; a table in memory leaves its path to be filled in.
+    For a table in memory the path of the source is a placeholder.
     """
     n = extra_rows(strategy, labelled.truth[split.train])
     if strategy.family not in ("rows", "repeat") or n == 0:
         return ""
     component = strategy.component or "tabular.bootstrap"
-    name = recipe_name(question.name)[:40]
-    kind, _, place = (question.place or "path: data.csv").partition(": ")
-    columns = question.columns
-    if columns.time is not None:
-        split_text = f"by: time, on: {quoted(columns.time)}"
-    elif columns.group is not None:
-        split_text = f"by: group, on: {quoted(columns.group)}"
+    name = recipe_name(request.name)[:40]
+    kind, _, place = (request.place or "path: data.csv").partition(": ")
+    options = request.options
+    if options.time is not None:
+        split_text = f"by: time, on: {quoted(options.time)}"
+    elif options.group is not None:
+        split_text = f"by: group, on: {quoted(options.group)}"
     else:
         split_text = "by: stratified"
     label = f"{{{quoted(labelled.target)}: {quoted(labelled.positive)}}}"
-    settings = settings_of(component) if columns.group is not None else {}
+    settings = settings_of(component) if options.group is not None else {}
     with_settings = f", with: {json.dumps(settings)}" if settings else ""
     return f"""\
 # Written by `twinset advise`: {n:,} rows of the rare class, {strategy.title}.
 # Run it with `twinset run`; it delivers the training rows, real and synthetic.
 name: {name}-balanced
-seed: {question.seed}
+seed: {request.seed}
 brief:
   task: classification
   target: {quoted(labelled.target)}
   positive: {quoted(labelled.positive)}
 source: {{name: {name}-real, {kind}: {quoted(place)}, licence: NOASSERTION}}
-split: {{{split_text}, holdout_fraction: {question.test_fraction:g}}}
+split: {{{split_text}, holdout_fraction: {request.test_fraction:g}}}
 generate:
   - {{use: {component}, where: {label}, rows: {n}{with_settings}}}
 evaluate: {{metrics: default, gates: {{}}}}

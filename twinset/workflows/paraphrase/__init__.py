@@ -1,16 +1,16 @@
-"""Other wordings of templates, asked of a language model: templates go out, no row and no value does.
+"""Other wordings of templates from a language model: templates are sent, no row and no value is.
 
-This is no generator, so that no recipe ever calls out: what a model said becomes a file, which a person
-reads, and from which the same seed makes the same rows for ever.
+This is no generator, so that no recipe ever calls a server: the answers become a file, which a person
+reads, and from which the same seed draws the same rows for ever. `twinset paraphrase` loads it.
 """
 
-from twinset.workflows.paraphrase.asking import (
+from twinset.workflows.paraphrase.endpoint import Endpoint
+from twinset.workflows.paraphrase.requests import (
     ParaphraseResult,
     RequestPlan,
     paraphrase,
     plan_requests,
 )
-from twinset.workflows.paraphrase.endpoint import Endpoint
 from twinset.workflows.paraphrase.sheet import Sheet, read_sheet
 
 __all__ = [

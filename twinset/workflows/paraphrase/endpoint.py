@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from threading import Event
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
 from twinset.core.errors import DataError, MissingExtraError, ParameterError
+from twinset.core.parameters import Ge, Gt, check_parameters
 
 _MAX_BYTES = 4_000_000  # of an answer; 50 wordings take less than 100 kB
 _FIRST_WAIT = 0.5  # seconds before the second try; doubled each time
@@ -67,30 +68,26 @@ class Endpoint:
 
     base_url: str
     key: str = field(default="", repr=False)
-    timeout: float = 60.0
-    tries: int = 4
-    longest_wait: float = 60.0
+    timeout: Annotated[float, Gt(0)] = 60.0
+    tries: Annotated[int, Ge(1)] = 4
+    longest_wait: Annotated[float, Ge(0)] = 60.0
 
     def __post_init__(self) -> None:
         try:
-            told = urlsplit(self.base_url)
+            address = urlsplit(self.base_url)
         except ValueError:  # brackets that are no address of IPv6
-            told = urlsplit("")
-        # What stands before an @ or behind a ? may be a secret, and addresses are told and hashed.
-        if told.scheme not in ("http", "https") or not told.hostname:
+            address = urlsplit("")
+        # What stands before an @ or behind a ? may be a secret, and addresses are shown and hashed.
+        if address.scheme not in ("http", "https") or not address.hostname:
             raise ParameterError(
                 "the base URL is no address", allowed="e.g. http://127.0.0.1:11434/v1"
             )
-        if told.username or told.password or told.query or told.fragment:
+        if address.username or address.password or address.query or address.fragment:
             raise ParameterError(
                 "the base URL carries a name, a password or a query",
                 todo="give the address alone; the key goes into the environment",
             )
-        if not self.timeout > 0 or self.tries < 1 or self.longest_wait < 0:
-            raise ParameterError(
-                "a setting of the endpoint is out of its range",
-                allowed="timeout > 0; tries >= 1; longest wait >= 0",
-            )
+        check_parameters(self)
         if any(not " " < sign < "\x7f" for sign in self.key):
             raise ParameterError("the key holds a blank or a sign that no header can carry")
 
@@ -99,14 +96,8 @@ class Endpoint:
     ) -> str:
         """Return the text that the model answers with.
 
-        Parameters
-        ----------
-        body : mapping
-            JSON of the request.
-        read : callable
-            Raises ValueError for an answer that cannot be used; the request is then sent once more.
-        stop : threading.Event, optional
-            Ends the waiting between tries.
+        `read` raises ValueError for an answer that cannot be used; the request is then sent once more.
+        `stop` ends the waiting between tries.
 
         Raises
         ------
@@ -118,19 +109,19 @@ class Endpoint:
             httpx is not installed.
         """
         stop = stop or Event()
-        body, said, spoiled, answer = dict(body), "", 0, _Answer()
+        body, fault, spoiled, answer = dict(body), "", 0, _Answer()
         for attempt in range(self.tries):
             answer = self._post(body)
             while answer.is_refusal and answer.status in (400, 422) and _adapt(body, answer.text):
                 answer = self._post(body)
             if answer.is_refusal:
                 raise self._refused(answer.status)
-            said, spoiled = answer.fault, spoiled + answer.is_spoiled
-            if not said:
+            fault, spoiled = answer.fault, spoiled + answer.is_spoiled
+            if not fault:
                 try:
                     read(answer.text)
                 except ValueError as error:
-                    said, spoiled = str(error), spoiled + 1
+                    fault, spoiled = str(error), spoiled + 1
                 else:
                     return answer.text
             if answer.wait is not None and answer.wait > self.longest_wait:
@@ -146,14 +137,14 @@ class Endpoint:
                 got=answer.fault,
                 todo="check that it runs, and the base URL",
             )
-        raise NoAnswer(said)
+        raise NoAnswer(fault)
 
     def _post(self, body: Mapping[str, Any]) -> _Answer:
         """Send one request; its whole answer must come within the timeout."""
         try:
             import httpx
         except ImportError as error:
-            raise MissingExtraError.of("httpx", "llm") from error
+            raise MissingExtraError.for_library("httpx", "llm") from error
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         address = f"{self.base_url.rstrip('/')}/chat/completions"
         deadline, data = time.monotonic() + self.timeout, bytearray()
@@ -171,9 +162,9 @@ class Endpoint:
         except httpx.TimeoutException:
             return _Answer(fault=self._slow)
         except httpx.ConnectError as error:
-            is_odd = "CERTIFICATE" in str(error).upper()
-            why = "its certificate is not trusted" if is_odd else "no connection"
-            return _Answer(fault=why, is_absent=True)
+            is_distrusted = "CERTIFICATE" in str(error).upper()
+            fault = "its certificate is not trusted" if is_distrusted else "no connection"
+            return _Answer(fault=fault, is_absent=True)
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
             return _Answer(fault=f"the connection broke off ({type(error).__name__})")
         return _understood(reply.status_code, reply.headers.get("retry-after"), bytes(data))
@@ -221,8 +212,8 @@ def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
         choice = completion.choices[0]
     except (ValueError, ValidationError, IndexError, RecursionError):
         is_page = data.lstrip()[:1] == b"<"
-        what = "a page of HTML" if is_page else "something else"
-        return _Answer(fault=f"the server answers with {what} instead of a completion")
+        content = "a page of HTML" if is_page else "something else"
+        return _Answer(fault=f"the server answers with {content} instead of a completion")
     if choice.finish_reason == "length":
         return _Answer(fault="the answer breaks off at the limit of tokens", is_spoiled=True)
     if not choice.message.content:
@@ -230,12 +221,12 @@ def _understood(status: int, retry_after: str | None, data: bytes) -> _Answer:
     return _Answer(text=choice.message.content)
 
 
-def _adapt(body: dict[str, Any], told: str) -> bool:
+def _adapt(body: dict[str, Any], message: str) -> bool:
     """Take out of a request what its server does not know; return whether anything was left to change."""
-    if "max_completion_tokens" in told and "max_tokens" in body:
+    if "max_completion_tokens" in message and "max_tokens" in body:
         body["max_completion_tokens"] = body.pop("max_tokens")
         return True
-    if "temperature" in told and "temperature" in body:
+    if "temperature" in message and "temperature" in body:
         del body["temperature"]
         return True
     # Without its format the answer is asked for in words alone.

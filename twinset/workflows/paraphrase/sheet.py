@@ -21,30 +21,14 @@ _ALLOWED = (
 
 @dataclass(frozen=True)
 class Item:
-    """One template of a file.
+    """One template of a file."""
 
-    Parameters
-    ----------
-    label : str
-        The label that it stands under.
-    number : int
-        Which template of its label it is, from 1.
-    text : str
-        The template.
-    line : int
-        Line of the file.
-    at : int
-        Place in the file behind which another wording can stand.
-    indent : int
-        Blanks before the items of its list; -1 where the list stands in square brackets.
-    """
-
-    label: str
-    number: int
-    text: str
-    line: int
-    at: int
-    indent: int
+    label: str  # The label that it stands under
+    number: int  # Which template of its label it is, from 1
+    text: str  # The template
+    line: int  # Line of the file
+    at: int  # Place in the file behind which another wording can stand
+    indent: int  # Blanks before the items of its list; -1 where the list stands in square brackets
 
 
 @dataclass(frozen=True)
@@ -64,20 +48,7 @@ class Sheet:
     items: tuple[Item, ...]
 
     def with_variants(self, variants: Mapping[int, Sequence[Variant]], head: Sequence[str]) -> str:
-        """Return the file with other wordings behind the templates that they say again.
-
-        Parameters
-        ----------
-        variants : mapping
-            Position of a template in `items` -> its other wordings.
-        head : sequence of str
-            Lines of a comment at the beginning of the file.
-
-        Raises
-        ------
-        RecipeError
-            The file is written in a way that nothing can be put into.
-        """
+        """Return the file with other wordings behind the templates that they say again."""
         pieces, end = [f"# {line}\n" for line in head], 0
         order = sorted(variants, key=lambda k: self.items[k].at)
         for k in order:
@@ -103,13 +74,6 @@ def read_sheet(path: Path) -> Sheet:
     """Return the templates of a recipe, of a file with the key ``templates``, or of plain lists.
 
     The bare name of a shipped recipe or grammar stands for its file where there is no file of that name.
-
-    Raises
-    ------
-    DataError
-        There is no such file, or it is not UTF-8.
-    RecipeError
-        It is no YAML, or holds no templates; the sentence names file and line.
     """
     path = path if path.is_file() else shipped_file(str(path)) or path
     try:
@@ -126,11 +90,6 @@ def read_sheet(path: Path) -> Sheet:
 
 def parse_sheet(text: str, name: str) -> Sheet:
     """Return the templates in the text of a file of this name.
-
-    Raises
-    ------
-    RecipeError
-        It is no YAML, or holds no templates; the sentence names file and line.
 
     Examples
     --------
@@ -189,7 +148,7 @@ def _label_mappings(root: Mapping[str, yaml.Node]) -> list[dict[str, yaml.Node]]
         # Of other files no key is taken for a label.
         plain = all(isinstance(node, yaml.SequenceNode) for node in root.values())
         return [dict(root)] if plain else []
-    return [_pairs(told["templates"]) for told in _settings(steps) if "templates" in told]
+    return [_pairs(own["templates"]) for own in _settings(steps) if "templates" in own]
 
 
 def _settings(steps: yaml.Node | None) -> list[dict[str, yaml.Node]]:
@@ -201,9 +160,9 @@ def _settings(steps: yaml.Node | None) -> list[dict[str, yaml.Node]]:
 
 def _grammar(root: Mapping[str, yaml.Node]) -> str:
     """Return the first file of templates that a recipe names, as it names it."""
-    for told in _settings(root.get("generate")):
-        if isinstance(told.get("grammar"), yaml.ScalarNode):
-            return str(told["grammar"].value)
+    for own in _settings(root.get("generate")):
+        if isinstance(own.get("grammar"), yaml.ScalarNode):
+            return str(own["grammar"].value)
     return ""
 
 

@@ -19,26 +19,19 @@ _MAX_EXTRA_SIGNS = 100  # short templates may grow beyond the ratio
 
 @dataclass(frozen=True)
 class Wording:
-    """A template without its choices: the text a model is asked about.
+    """A template without its choices: the text a model is asked about."""
 
-    Parameters
-    ----------
-    text : str
-        Plain words with placeholders: of alternatives the first, of optional parts all.
-    placeholders : tuple of str
-        Its placeholders as they stand, in order, e.g. ``{name}`` or ``<greeting>``.
-    """
-
-    text: str
+    text: str  # Plain words with placeholders: of alternatives the first, of optional parts all
+    # Its placeholders as they stand, in order, e.g. ``{name}`` or ``<greeting>``
     placeholders: tuple[str, ...]
 
     @classmethod
-    def of(cls, template: str) -> Wording | None:
+    def from_template(cls, template: str) -> Wording | None:
         """Return the wording of a template; None when it writes signs that templates give a meaning to.
 
         Examples
         --------
-        >>> Wording.of("Hi[ there ?0.2], (where|when) is {thing}?").text
+        >>> Wording.from_template("Hi[ there ?0.2], (where|when) is {thing}?").text
         'Hi there, where is {thing}?'
         """
         reader = _Reader(template)
@@ -48,15 +41,7 @@ class Wording:
         return cls(text, tuple(PLACEHOLDER.findall(text)))
 
     def refusal(self, reply: str, known: Collection[str]) -> str:
-        """Return why a reply cannot serve in place of this wording; empty when it can.
-
-        Parameters
-        ----------
-        reply : str
-            What the model wrote, white space already brought to single blanks.
-        known : collection of str
-            Wordings that are there already, as `normalize_wording` spells them.
-        """
+        """Return why a reply cannot serve in place of this wording; empty when it can."""
         had, has = Counter(self.placeholders), Counter(PLACEHOLDER.findall(reply))
         words = PLACEHOLDER.sub(" ", reply)
         if not words.strip():

@@ -34,9 +34,9 @@ class EmbedderName:
 
     Examples
     --------
-    >>> EmbedderName.of("timm:resnet18:eye.safetensors")
+    >>> EmbedderName.parse("timm:resnet18:eye.safetensors")
     EmbedderName(kind='timm', architecture='resnet18', file='eye.safetensors')
-    >>> str(EmbedderName.of("onnx:eye.onnx").placed(Path("recipes")))
+    >>> str(EmbedderName.parse("onnx:eye.onnx").placed(Path("recipes")))
     'onnx:recipes/eye.onnx'
     """
 
@@ -45,7 +45,7 @@ class EmbedderName:
     file: str = ""
 
     @classmethod
-    def of(cls, name: str) -> EmbedderName:
+    def parse(cls, name: str) -> EmbedderName:
         """Return the parts of a name.
 
         Raises

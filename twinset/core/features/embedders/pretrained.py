@@ -138,7 +138,7 @@ def _onnx(net: OutsideNet) -> tuple[Run, int]:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError.of("onnxruntime", _EXTRA) from error
+        raise MissingExtraError.for_library("onnxruntime", _EXTRA) from error
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     settings.log_severity_level = 4
@@ -218,7 +218,7 @@ def _state(net: OutsideNet) -> dict[str, Any]:
             from safetensors import SafetensorError
             from safetensors.torch import load
         except ImportError as error:
-            raise MissingExtraError.of("safetensors", _EXTRA) from error
+            raise MissingExtraError.for_library("safetensors", _EXTRA) from error
         try:
             return dict(load(net.weights.data))
         except (SafetensorError, ValueError) as error:
@@ -244,14 +244,14 @@ def _without_weights(net: OutsideNet) -> Any:
             try:
                 import timm
             except ImportError as error:
-                raise MissingExtraError.of("timm", _EXTRA) from error
+                raise MissingExtraError.for_library("timm", _EXTRA) from error
             if not timm.is_model(net.architecture):
                 raise _unknown(net)
             return timm.create_model(net.architecture, pretrained=False, num_classes=0)
         try:
             from torchvision import models
         except ImportError as error:
-            raise MissingExtraError.of("torchvision", _EXTRA) from error
+            raise MissingExtraError.for_library("torchvision", _EXTRA) from error
         if net.architecture not in models.list_models(module=models):
             raise _unknown(net)
         model = models.get_model(net.architecture, weights=None)

@@ -199,7 +199,7 @@ def _encoder(
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise MissingExtraError.of("tokenizers", extra) from error
+        raise MissingExtraError.for_library("tokenizers", extra) from error
     settings = json.loads(tokenizer)
     # No text is filled up to the length of another one.
     settings["padding"] = None

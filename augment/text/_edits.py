@@ -1,0 +1,235 @@
+"""Kinds of noise on letters, punctuation and blanks, each as a function that returns its edits."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ._annotated import Edits, Mask, text_of
+from ._graphemes import by_character
+from ._ground import BLANK, DIGIT, PUNCTUATION, Ground
+
+Keyboard = Literal["qwerty", "azerty", "qwertz"]
+
+_ROWS: dict[Keyboard, tuple[str, str, str]] = {
+    "qwerty": ("qwertyuiop", "asdfghjkl", "zxcvbnm"),
+    "azerty": ("azertyuiop", "qsdfghjklm", "wxcvbn"),
+    "qwertz": ("qwertzuiopü", "asdfghjklöä", "yxcvbnm"),
+}
+_INDENTS = (0.0, 0.25, 0.75)  # offset of each row to the right of the first one, in keys
+_REACH = 1.3  # largest distance of confused keys, in keys: those that touch, straight or diagonally
+_MAX_KEYS, _CODES = 8, 0x100  # a key touches at most 8 others; all letters of keyboards are Latin-1
+
+CONFUSED: dict[str, tuple[str, ...]] = {
+    "0": ("O", "o"), "1": ("l", "I"), "2": ("Z",), "5": ("S",), "6": ("G", "b"), "8": ("B",),
+    "9": ("g",), "B": ("8",), "D": ("O",), "E": ("F",), "G": ("6",), "I": ("l", "1"), "O": ("0",),
+    "Q": ("O",), "S": ("5",), "Z": ("2",), "a": ("o",), "b": ("h", "6"), "c": ("e",), "d": ("cl",),
+    "e": ("c",), "f": ("t",), "g": ("9", "q"), "h": ("b", "li"), "i": ("l", "j"), "l": ("1", "I"),
+    "m": ("rn", "nn"), "n": ("ri", "u"), "o": ("0", "c"), "q": ("g",), "s": ("5",), "t": ("f",),
+    "u": ("ii", "n"), "v": ("y",), "w": ("vv",), "y": ("v",), "z": ("2",),
+    "rn": ("m",), "vv": ("w",), "cl": ("d",), "ri": ("n",), "nn": ("m",),
+}  # fmt: skip
+"""What a scanner reads in place of a character or a pair of them."""
+_SPACE = 0x20  # code point of a blank
+_REPEATED = tuple(ord(mark) for mark in ".!?")
+# Parts of addresses, tags and amounts rather than punctuation.
+_SPOKEN = tuple(ord(mark) for mark in "@#&%*/\\_-'’")
+_LOST_SHARE = 0.7  # of touched punctuation; the rest is repeated
+
+
+@cache
+def adjacent_keys(keyboard: Keyboard) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return the keys beside each key by code point, shape (256, 8), and how many there are, (256,).
+
+    Capital letters have capital neighbours.
+
+    Examples
+    --------
+    >>> beside, counts = adjacent_keys("qwerty")
+    >>> "".join(chr(code) for code in beside[ord("s"), : counts[ord("s")]])
+    'weadzx'
+    """
+    keys = {
+        key: (x + indent, float(y))
+        for y, (row, indent) in enumerate(zip(_ROWS[keyboard], _INDENTS))
+        for x, key in enumerate(row)
+    }
+    beside = np.zeros((_CODES, _MAX_KEYS), np.uint32)
+    counts = np.zeros(_CODES, np.int64)
+    for key, (x, y) in keys.items():
+        near = [
+            other
+            for other, (u, v) in keys.items()
+            if other != key and ((u - x) ** 2 + (v - y) ** 2) ** 0.5 < _REACH
+        ]
+        for cased, others in ((key, near), (key.upper(), [n.upper() for n in near])):
+            beside[ord(cased), : len(others)] = [ord(other) for other in others]
+            counts[ord(cased)] = len(others)
+    return beside, counts
+
+
+_FIRST_ACCENT, _LAST_ACCENT = 0x300, 0x36F
+_PAIRS = tuple(key for key in CONFUSED if len(key) == 2)
+
+
+def mistype(ground: Ground, rate: float, salt: int, keyboard: Keyboard) -> Edits:
+    """Return edits that put a key beside it in place of a letter; unit: letters on the keyboard."""
+    beside, counts = adjacent_keys(keyboard)
+    small = np.where(ground.codes < len(counts), ground.codes, 0)
+    is_unit = (counts[small] > 0) & ground.is_single & ground.is_open()
+    places = ground.choose(is_unit, rate, salt)
+    letters = ground.codes[places]
+    picks = ground.picks(places, counts[letters], salt + 1)
+    return Edits.one_for_one(places, beside[letters, picks])
+
+
+def drop(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that lose letters; unit: letters that do not begin a word."""
+    places = ground.choose(ground.is_inner_letter, rate, salt)
+    return Edits.deletions(places, places + 1)
+
+
+def double(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that write letters twice; unit: letters that do not begin a word."""
+    places = ground.choose(ground.is_inner_letter, rate, salt)
+    twice = np.repeat(ground.codes[places], 2)
+    return Edits(places, places + 1, twice, np.full(len(places), 2, np.int64))
+
+
+def swap(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that exchange neighbours; unit: pairs of unlike letters, no letter in two of them."""
+    inner, codes = ground.is_inner_letter, ground.codes
+    starts, _ = ground.words
+    # Pairs are taken two by two from the second letter of a word on, or from the third, by chance.
+    phase = ground.picks(starts, 2, salt + 1)
+    at = np.flatnonzero(inner[:-1] & inner[1:] & (codes[:-1] != codes[1:]))
+    word = np.searchsorted(starts, at, side="right") - 1
+    units = at[(at - starts[word] + phase[word]) % 2 == 1]
+    firsts = units[ground.touched(units, rate, salt)]
+    places = np.repeat(firsts, 2)
+    places[1::2] += 1
+    letters = codes[places]
+    return Edits.one_for_one(places, letters.reshape(-1, 2)[:, ::-1].ravel())
+
+
+def misread(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that a scanner makes; unit: characters and pairs that it takes for others."""
+    codes, free = ground.codes, ground.is_single & ground.is_open()
+    sizes = np.zeros(len(codes), np.int64)
+    sizes[np.isin(codes, [ord(key) for key in CONFUSED if len(key) == 1])] = 1
+    taken = ~free
+    for pair in _PAIRS:
+        first, second = (ord(letter) for letter in pair)
+        at = np.flatnonzero((codes[:-1] == first) & (codes[1:] == second))
+        at = at[~taken[at] & ~taken[at + 1] & ~ground.marked.borders[at + 1]]
+        at = at[~np.isin(at - 1, at)]  # of three alike only the first two
+        sizes[at], sizes[at + 1] = 2, 0
+        taken[at] = taken[at + 1] = True
+    places = ground.choose((sizes > 0) & free, rate, salt)
+    ends = places + sizes[places]
+    read = [text_of(codes[a:b]) for a, b in zip(places, ends)]
+    shares = ground.chance(places, salt + 1)
+    texts = [CONFUSED[key][int(u * len(CONFUSED[key]))] for key, u in zip(read, shares)]
+    return Edits.from_texts(places, ends, texts)
+
+
+def plain(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that take accents off; unit: Latin and Greek letters with accents."""
+    codes = ground.codes
+    bases = by_character(codes, _base_of)
+    starts, ends, whole = ground.clusters
+    is_accent = (codes >= _FIRST_ACCENT) & (codes <= _LAST_ACCENT)
+    accents = np.concatenate([[0], np.cumsum(is_accent)])
+    first = bases[starts]
+    only_accents = accents[ends] - accents[starts] == ends - starts - 1
+    has_accent = (ends - starts > 1) | (first != codes[starts])
+    is_open = ground.is_open(keeps_value=True)[starts]
+    units = np.flatnonzero((first > 0) & only_accents & has_accent & whole & is_open)
+    chosen = units[ground.touched(starts[units], rate, salt)]
+    sizes = np.ones(len(chosen), np.int64)
+    return Edits(starts[chosen], ends[chosen], first[chosen].astype(np.uint32), sizes)
+
+
+def _base_of(character: str) -> int:
+    """Return the Latin or Greek letter below the accents; 0 for all other characters."""
+    base = unicodedata.normalize("NFD", character)[0]
+    name = unicodedata.name(base, "")
+    return ord(base) if base.isalpha() and name.startswith(("LATIN", "GREEK")) else 0
+
+
+def punctuate(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that lose or repeat marks; unit: punctuation, but for that inside words and numbers.
+
+    Seven of ten are lost; the others, and those that begin a text or a span, are repeated if they end
+    sentences, else lost too. Marks that could neither be lost nor repeated are no units.
+    """
+    codes = ground.codes
+    is_mark = (ground.kinds == PUNCTUATION) & ~np.isin(codes, _SPOKEN) & ~_between_text(ground)
+    repeats = np.isin(codes, _REPEATED)
+    first = _begins_something(ground)
+    is_unit = is_mark & ground.is_single & ground.is_open() & (repeats | ~first)
+    places = ground.choose(is_unit, rate, salt)
+    lost = ground.chance(places, salt + 1) < _LOST_SHARE
+    twice = repeats[places] & (first[places] | ~lost)
+    sizes = np.where(twice, 2, 0)
+    return Edits(places, places + 1, np.repeat(codes[places], sizes), sizes)
+
+
+def space(ground: Ground, rate: float, salt: int) -> Edits:
+    """Return edits that lose or double blanks; unit: single blanks between two characters.
+
+    Half are lost, but for those at the border of a span, which all become two.
+    """
+    codes = ground.codes
+    is_blank = ground.kinds == BLANK
+    may_change = (codes == _SPACE) & ground.is_single & ground.is_open(keeps_value=True)
+    places = ground.choose(may_change & ~_beside(is_blank | (codes == 0)), rate, salt)
+    at_border = ground.marked.borders[places] | ground.marked.borders[places + 1]
+    lost = (ground.chance(places, salt + 1) < 0.5) & ~at_border
+    sizes = np.where(lost, 0, 2)
+    return Edits(places, places + 1, np.repeat(codes[places], sizes), sizes)
+
+
+def fill(ground: Ground, rate: float, salt: int, fillers: Sequence[str]) -> Edits:
+    """Return edits that put fillers between words; unit: single blanks between words, outside spans."""
+    starts, ends = ground.words
+    gaps = starts[1:][(starts[1:] - ends[:-1] == 1) & (ground.codes[ends[:-1]] == _SPACE)]
+    units = gaps[~ground.marked.within(strictly=True)[gaps] & ground.marked.cluster_borders[gaps]]
+    places = units[ground.touched(units, rate, salt)]
+    picks = ground.picks(places, len(fillers), salt + 1)
+    return Edits.from_texts(places, places, [f"{fillers[k]} " for k in picks])
+
+
+def decorate(ground: Ground, rate: float, salt: int, emoji: Sequence[str]) -> Edits:
+    """Return edits that put an emoji behind a text; unit: texts that are not empty."""
+    bounds = ground.marked.bounds
+    ends = bounds[1:] - 1
+    units = ends[ends > bounds[:-1]]
+    places = units[ground.touched(units, rate, salt)]
+    picks = ground.picks(places, len(emoji), salt + 1)
+    return Edits.from_texts(places, places, [f" {emoji[k]}" for k in picks])
+
+
+def _begins_something(ground: Ground) -> Mask:
+    """Return which characters begin a text or a mark, and so may not go, shape (c,)."""
+    begins = np.zeros(len(ground.codes), dtype=bool)
+    begins[ground.marked.starts] = True
+    begins[ground.marked.bounds[:-1]] = True
+    return begins
+
+
+def _between_text(ground: Ground) -> Mask:
+    """Return which characters have letters or digits before and after, shape (c,)."""
+    is_text = np.concatenate([[False], ground.is_word | (ground.kinds == DIGIT), [False]])
+    return np.asarray(is_text[:-2] & is_text[2:])
+
+
+def _beside(mask: Mask) -> Mask:
+    """Return which places have a true one before or behind them; the ends of all texts count."""
+    padded = np.concatenate([[True], mask, [True]])
+    return np.asarray(padded[:-2] | padded[2:])

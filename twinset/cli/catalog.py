@@ -1,0 +1,150 @@
+"""Commands on the catalogue: `register`, `sets`, `lineage`; and `fetch` into the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinset.cli.progress import progress_bar
+from twinset.cli.terminal import print_json, print_table
+from twinset.core.errors import CatalogError, RecipeError
+
+if TYPE_CHECKING:
+    from twinset.catalog import Catalog
+
+ROOT = Path(".twinset")
+
+
+def register(
+    file: Path,
+    /,
+    *,
+    name: str | None = None,
+    licence: str = "",
+    synthetic: bool = False,
+    root: Path = ROOT,
+) -> None:
+    """Put a file into the catalogue, and print its reference.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV, Parquet or JSON-Lines file, a folder of images, or a file of labelled texts.
+    name : str
+        Name of the set; by default that of the file, with -real or -synthetic behind it.
+    licence : str
+        Licence of the data, an SPDX id.
+    synthetic : bool
+        The rows are synthetic, not real.
+    root : Path
+        Folder of the catalogue.
+    """
+    from twinset.catalog import Catalog
+    from twinset.core.data.dataset import Origin
+    from twinset.ingest.draft_recipe import recipe_name
+    from twinset.ingest.input_table import open_table
+
+    origin: Origin = "synthetic" if synthetic else "real"
+    dataset = open_table(file)
+    named = dataset.with_card(
+        name=name or f"{recipe_name(file.name.partition('.')[0])}-{origin}",
+        origin=origin,
+        licence=licence,
+    )
+    ids = [f"{named.card.name}-{row}" for row in range(len(named))]
+    named = named.with_reserved(ids=ids)
+    catalog = Catalog(root)
+    others = [v for v in catalog.sets() if v.name == named.card.name and v.origin != origin]
+    if others:
+        raise RecipeError(
+            f"the name '{named.card.name}' belongs to {others[0].origin} rows",
+            got=f"{origin} rows",
+            todo="choose another name with --name",
+        )
+    version = catalog.register(named.card.name, [named], named.card)
+    print(version.ref)
+
+
+def sets(*, root: Path = ROOT, json: bool = False) -> None:
+    """List the sets in the catalogue.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the catalogue.
+    json : bool
+        Print JSON.
+    """
+    versions = open_catalog(root).sets()
+    if json:
+        keys = ("name", "number", "origin", "licence", "digest", "parents")
+        print_json([{"rows": v.n_rows, **{key: getattr(v, key) for key in keys}} for v in versions])
+        return
+    rows = [(v.ref, v.n_rows, v.origin, v.licence or "-", v.digest[:12]) for v in versions]
+    print_table(("set", "rows", "origin", "licence", "digest"), rows)
+
+
+def lineage(name: str, /, *, root: Path = ROOT, json: bool = False) -> None:
+    """Show what a set was made from, back to the real data.
+
+    Parameters
+    ----------
+    name : str
+        A set: name, name@version, or the beginning of its digest.
+    root : Path
+        Folder of the catalogue.
+    json : bool
+        Print JSON.
+    """
+    catalog = open_catalog(root)
+    tree = catalog.lineage(catalog.find(name)).to_json()
+    if json:
+        print_json(tree)
+        return
+    _print_tree(tree, depth=0)
+
+
+def _print_tree(node: Mapping[str, Any], depth: int) -> None:
+    """Print a set, and below it, further in, what it was made from."""
+    facts = [node.get("origin", ""), f"{node['rows']:,} rows" if "rows" in node else ""]
+    facts += [node.get("licence") or "licence not stated", node["digest"][:12]]
+    made = f" by {node['component']}" if node.get("component") else ""
+    print(f"{'  ' * depth}{node['ref']}{made}: {', '.join(fact for fact in facts if fact)}")
+    for parent in node["parents"]:
+        _print_tree(parent, depth + 1)
+
+
+def fetch(name: str, /) -> None:
+    """Download a named public data set into your cache.
+
+    Its SHA-256 is checked, and the place where it lies is printed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set, e.g. ulb-creditcard.
+    """
+    from twinset.io.fetch import fetch as download
+
+    with progress_bar() as progress:
+        path = download(name, progress)
+    print(path)
+
+
+def open_catalog(root: Path) -> Catalog:
+    """Return the catalogue in `root`.
+
+    Raises
+    ------
+    CatalogError
+        There is none: a command that only reads makes no empty one.
+    """
+    if not root.is_dir():
+        raise CatalogError(
+            f"there is no catalogue in '{root}'",
+            todo="name its folder with --root, or make one by twinset run or twinset register",
+        )
+    from twinset.catalog import Catalog
+
+    return Catalog(root)

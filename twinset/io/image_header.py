@@ -1,0 +1,181 @@
+"""What the first bytes of an image file say: its size, its depth, whether it is stored turned."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from typing import NamedTuple
+
+from twinset.core.errors import DataError
+from twinset.core.image.codec import decode_pixels
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame header
+_ENDS = ((_JPEG, b"\xff\xd9"), (_PNG, b"IEND\xaeB`\x82"))
+_TAIL = 4096  # cameras append their own blocks after the end of a JPEG
+_END_OF_SCAN = re.compile(
+    rb"\xff[^\x00\xff\xd0-\xd7]"
+)  # FF within the data is followed by 0, FF or RST
+_MAY_FOLLOW_SCAN = {
+    0xC4,
+    *range(0xD9, 0xE0),
+    *range(0xE0, 0xF0),
+    0xFE,
+}  # DHT, EOI, SOS, tables, texts
+_SCAN, _LAST = 0xDA, 0xD9  # JPEG's markers of a scan and of the end
+_MAX_PIXELS = 1 << 30  # as many as OpenCV decodes
+_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # JPEG's markers without a length
+_ORIENTATION = 0x0112  # tag of EXIF
+
+
+class ImageHeader(NamedTuple):
+    """Height and width in pixels as stored, and the turn that EXIF asks for (1: none)."""
+
+    height: int
+    width: int
+    orientation: int
+
+
+def read_image_header(data: bytes) -> ImageHeader:
+    """Return the facts of an encoded image without decoding its pixels, where the format allows.
+
+    Raises
+    ------
+    DataError
+        The bytes are no image that can be read, or one without pixels, or with more than 2 ** 30.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from twinset.core.image.codec import encode_jpeg
+    >>> read_image_header(encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
+    ImageHeader(height=20, width=30, orientation=1)
+    """
+    try:
+        if data.startswith(_PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return _of_usable_size(ImageHeader(height, width, 1))
+        if data.startswith(_JPEG):
+            return _of_usable_size(_jpeg_facts(data))
+    except (struct.error, IndexError) as error:
+        raise DataError(
+            "an image breaks off in its first lines", got=f"{len(data)} bytes"
+        ) from error
+    pixels = decode_pixels(data)
+    return ImageHeader(pixels.shape[0], pixels.shape[1], 1)
+
+
+def check_image_header(data: bytes) -> ImageHeader:
+    """Return the facts of an encoded image that is whole: decoders fill in what is cut off.
+
+    Raises
+    ------
+    DataError
+        The file is empty, breaks off, or is no image.
+    """
+    if not data:
+        raise DataError("the image file is empty")
+    facts = read_image_header(data)
+    check_whole(data)
+    return facts
+
+
+def check_whole(data: bytes) -> None:
+    """Raise DataError where a PNG or JPEG breaks off before its end, or is damaged within.
+
+    A PNG's checksums are compared. Of a JPEG, which has none, only the order of its parts can be checked.
+    """
+    for head, end in _ENDS:
+        if data.startswith(head) and end not in data[-_TAIL:]:
+            raise DataError("the image breaks off before its end", got=f"{len(data)} bytes")
+    try:
+        if data.startswith(_PNG):
+            _check_png(data)
+        elif data.startswith(_JPEG):
+            _check_jpeg(data)
+    except (struct.error, IndexError) as error:
+        raise DataError(
+            "the image is damaged", got="parts that do not follow each other"
+        ) from error
+
+
+def _of_usable_size(facts: ImageHeader) -> ImageHeader:
+    if not 0 < facts.height * facts.width <= _MAX_PIXELS:
+        raise DataError(
+            "the size of an image cannot be used",
+            got=f"{facts.width:,} x {facts.height:,} pixels",
+            allowed=f"1 to {_MAX_PIXELS:,} pixels",
+            todo="cut it into tiles",
+        )
+    return facts
+
+
+def _check_png(data: bytes) -> None:
+    at = len(_PNG)
+    while at < len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        kind = data[at + 4 : at + 8]
+        (said,) = struct.unpack_from(">I", data, at + 8 + size)
+        if zlib.crc32(data[at + 4 : at + 8 + size]) != said:
+            raise DataError(
+                "the image is damaged", got=f"a wrong checksum of the part at byte {at:,}"
+            )
+        if kind == b"IEND":
+            return
+        at += 12 + size
+
+
+def _check_jpeg(data: bytes) -> None:
+    at = 2
+    while data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _LAST:
+            return
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (size,) = struct.unpack_from(">H", data, at + 2)
+        at += 2 + size
+        if marker == _SCAN:
+            found = _END_OF_SCAN.search(data, at)
+            if found is None or data[found.end() - 1] not in _MAY_FOLLOW_SCAN:
+                break
+            at = found.start()
+    raise DataError("the image is damaged", got=f"no part of a JPEG at byte {at:,}")
+
+
+def _jpeg_facts(data: bytes) -> ImageHeader:
+    at, orientation = 2, 1
+    while True:
+        if data[at] != 0xFF:
+            raise IndexError(at)
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (size,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return ImageHeader(height, width, orientation)
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = _orientation(data[at + 10 : at + 2 + size])
+        at += 2 + size
+
+
+def _orientation(exif: bytes) -> int:
+    """Return the turn in an EXIF block, 1 to 8; 1 when it says nothing or cannot be read."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (at,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, at)
+        for k in range(count):
+            (tag,) = struct.unpack_from(order + "H", exif, at + 2 + 12 * k)
+            if tag == _ORIENTATION:
+                (value,) = struct.unpack_from(order + "H", exif, at + 10 + 12 * k)
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1

@@ -1,0 +1,339 @@
+"""`Report`: the verdict on a synthetic set and all that it rests on, built once, in any form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from twinset.core.contracts import Score
+from twinset.core.data.dataset import Card, Dataset
+from twinset.core.data.where import Where
+from twinset.core.errors import MissingExtraError
+from twinset.core.findings import ColumnDistances, ConfidentRows, Note, NoteKind
+from twinset.measurement.plan_coverage import PlanCoverage
+from twinset.report.answers.phrases import Mark, plain
+from twinset.report.answers.scores import by_question
+from twinset.report.answers.sentences import score_sentence
+from twinset.report.answers.uses import Use, caution, in_short, uses
+from twinset.report.answers.verdict import VerdictLine, merged, summarize_families
+from twinset.report.figures.columns import ColumnPanel, column_panels
+from twinset.report.figures.samples import (
+    ImageSample,
+    RowSample,
+    TextSample,
+    image_samples,
+    numbered_images,
+    row_samples,
+    text_samples,
+)
+from twinset.report.gates import Gate
+from twinset.report.plans import plan_groups, plan_rule, plan_sentence
+
+SCHEMA_VERSION = 1  # of the JSON; grows when a key is renamed, removed or gets another meaning
+
+
+def score_json(score: Score) -> dict[str, Any]:
+    """Return a score as plain JSON values, with the sentence that describes it."""
+    return {**score.to_json(), "sentence": score_sentence(score)}
+
+
+@dataclass(frozen=True)
+class ReportExamples:
+    """Figures and samples for a reader, without any real row unless requested."""
+
+    panels: tuple[ColumnPanel, ...] = ()
+    n_panels_left: int = 0
+    images: tuple[ImageSample, ...] = ()
+    confident: Mapping[int, ImageSample] = field(default_factory=dict)
+    texts: tuple[TextSample, ...] = ()
+    rows: tuple[RowSample, ...] = ()
+    withheld: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The verdict on a synthetic set and all that it rests on; it holds no clock, host or path.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    scores : tuple of Score
+        Every metric with its baseline, floor, interval and verdict.
+    gates : tuple of Gate
+        Every gate with its outcome.
+    cards : tuple of Card
+        What was done to get the sets.
+    lineage : mapping, optional
+        Nested tree of the sets that it was made from.
+    notes : tuple of str
+        What must be read with care.
+    facts : mapping
+        Counts of rows and columns, condition, target.
+    examples : ReportExamples
+        Figures and samples.
+    plans : tuple of PlanCoverage
+        How often each combination came that the rows were planned by.
+    """
+
+    title: str
+    scores: tuple[Score, ...]
+    gates: tuple[Gate, ...] = ()
+    cards: tuple[Card, ...] = ()
+    lineage: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    examples: ReportExamples = ReportExamples()
+    plans: tuple[PlanCoverage, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was passed; true where there is none."""
+        return all(gate.passed for gate in self.gates)
+
+    @cached_property
+    def verdict(self) -> tuple[VerdictLine, ...]:
+        """The four answers in plain words."""
+        return summarize_families(self.scores)
+
+    @property
+    def answers(self) -> tuple[VerdictLine, ...]:
+        """What became of the plans, then the four answers; one where none could be given."""
+        return (*map(plan_sentence, self.plans), *merged(self.verdict))
+
+    @cached_property
+    def uses(self) -> tuple[Use, ...]:
+        """What the set may be used for."""
+        return uses(
+            self.scores,
+            from_real=any(card.is_from_real for card in self.cards if card.origin != "real"),
+            leak_allowed=any(
+                isinstance(note, Note) and note.kind == NoteKind.ALLOWED_LEAK for note in self.notes
+            ),
+        )
+
+    @property
+    def caution(self) -> str:
+        """What is to be said before any use; empty where nothing is."""
+        return caution(self.scores)
+
+    def to_html(self) -> str:
+        """Return the report as one self-contained page that asks nothing of the network."""
+        from twinset.report import page
+
+        shown = self.examples
+        return page.render(
+            "report.html",
+            report=self,
+            examples=shown,
+            facts=self._facts(),
+            has_uses=any(use.mark != Mark.UNMEASURED for use in self.uses),
+            plans=[(plan, plan_rule(plan), plan_groups(plan)) for plan in self.plans],
+            cards=[(card, page.card_lines(card)) for card in self.cards],
+            lineage=page.lineage_lines(self.lineage),
+            **page.score_sections(self.scores),
+            **page.image_sections(shown.images, shown.confident),
+        )
+
+    def _facts(self) -> list[tuple[str, str]]:
+        from twinset.report.page import count_facts
+
+        facts = self.facts
+        counts = {
+            "synthetic rows": facts.get("synthetic_rows"),
+            "real training rows": facts.get("train_rows"),
+            "holdout rows": facts.get("holdout_rows"),
+            "columns": facts.get("columns"),
+        }
+        lines = count_facts(counts, facts)
+        if facts.get("target"):
+            lines.append(("target", str(facts["target"])))
+        if facts.get("where"):
+            rows = ", ".join(f"{n:,} {name}" for name, n in facts.get("compared_rows", {}).items())
+            lines.append((f"the rows compared: {rows}", str(facts["where"])))
+        return lines
+
+    def to_markdown(self) -> str:
+        """Return verdict, gates and scores as Markdown, for a pull request."""
+        from twinset.report import markdown as md
+
+        lines = [f"## {md.escape(self.title)}", ""]
+        if self.caution:
+            lines += [f"Mind that {md.escape(self.caution)}.", ""]
+        if any(use.mark != Mark.UNMEASURED for use in self.uses):
+            lines += [*md.use_table(self.uses), ""]
+        lines += [md.answer_line(a.mark, a.question, a.text) for a in self.answers]
+        lines += ["", "### Gates", "", *md.gate_table(self.gates)] if self.gates else []
+        lines += ["", "### Scores", "", *md.score_table(self.scores), *md.notes(self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def to_junit(self) -> str:
+        """Return gates and verdicts as JUnit XML: one test case a metric."""
+        from twinset.report.junit import junit_xml
+
+        return junit_xml({self.title: (self.scores, self.gates)})
+
+    def _repr_html_(self) -> str:
+        from twinset.report.page import render
+
+        ranked = [score for _, own in by_question(self.scores) for score in own]
+        return render("notebook.html", report=self, scores=ranked)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text, without the figures and samples."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "passed": self.passed,
+            "verdict": [asdict(sentence) for sentence in self.verdict],
+            "caution": self.caution,
+            "uses": [asdict(use) for use in self.uses],
+            "facts": self.facts,
+            "gates": [asdict(gate) for gate in self.gates],
+            "scores": [score_json(score) for score in self.scores],
+            "notes": self.notes,
+            "cards": [card.to_json() for card in self.cards],
+            "lineage": self.lineage,
+        }
+        return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def summary(self) -> str:
+        """Return the verdict as plain lines for a terminal."""
+        width = max((len(sentence.question) for sentence in self.answers), default=0)
+        lines = [f"{s.mark.sign} {s.question:<{width}}  {s.text}" for s in self.answers]
+        if short := in_short(self.uses, self.caution):
+            lines.append(f"  {'In short':<{width}}  {short}.")
+        if self.gates:
+            failed = [gate.metric for gate in self.gates if not gate.passed]
+            sign = (Mark.GOOD if self.passed else Mark.BAD).sign
+            text = f"{len(self.gates) - len(failed)} of {len(self.gates)} passed"
+            text += f"; failed: {', '.join(failed)}" if failed else ""
+            lines.append(f"{sign} {'Gates':<{width}}  {text}")
+        return "\n".join(lines)
+
+
+def build_report(
+    *,
+    title: str,
+    train: Dataset | None,
+    synthetic: Dataset,
+    holdout: Dataset | None,
+    scores: Sequence[Score],
+    gates: Sequence[Gate],
+    cards: Sequence[Card] = (),
+    lineage: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    where: Where | None = None,
+    show_real_rows: bool = False,
+    notes: Sequence[str] = (),
+    plans: Sequence[PlanCoverage] = (),
+    embedders: Mapping[str, Any] | None = None,
+) -> Report:
+    """Return the report on `synthetic`.
+
+    No real row is shown unless `show_real_rows`: figures pool small counts, samples of synthetic
+    images and texts exclude whatever stands in a real set, and are withheld altogether when a card
+    says that the rows were made from real ones.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    train, synthetic, holdout : Dataset
+        The sets that were compared; `where` filters all three for the figures.
+    scores, gates : sequence
+        What was measured and what was demanded.
+    cards : sequence of Card
+        Cards to print at the end.
+    lineage : mapping, optional
+        Nested tree of the sets.
+    target : str, optional
+        The column to predict.
+    where : Where, optional
+        Rows that the comparison is about.
+    show_real_rows : bool
+        Whether five real rows may be printed beside five synthetic ones.
+    notes : sequence of str
+        Warnings for the reader; a `Note` among them has a kind.
+    plans : sequence of PlanCoverage
+        What became of the plans that the rows were made by.
+    embedders : mapping, optional
+        Image column -> embedder -> its facts.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = Dataset.from_arrow(pa.table({"age": [31.5, 47.0, 28.0]}))
+    >>> report = build_report(title="ages", train=rows, synthetic=rows, holdout=None, scores=[], gates=[])
+    >>> report.passed, "<h1>ages</h1>" in report.to_html()
+    (True, True)
+    """
+    given = {"real": train, "synthetic": synthetic, "holdout": holdout}
+    sets = {name: found for name, found in given.items() if found is not None}
+    compared = {name: found.where(where) for name, found in sets.items()}
+    facts = {
+        "synthetic_rows": len(synthetic),
+        "train_rows": None if train is None else len(train),
+        "holdout_rows": None if holdout is None else len(holdout),
+        "compared_rows": {name: len(found) for name, found in compared.items()},
+        "columns": len(synthetic.schema.fields),
+        "target": target,
+        "where": None if where is None else str(where),
+        "embedders": dict(embedders or {}),
+        "plans": [plan.to_json() for plan in plans],
+    }
+    by_column = [s.finding(ColumnDistances) for s in scores if s.family == "gap"]
+    # The finding with the most columns: a metric of some columns alone would leave the others last.
+    distances = max((found.distances for found in by_column if found), key=len, default={})
+    panels, n_left = column_panels(compared, distances)
+    examples = ReportExamples(panels=panels, n_panels_left=n_left)
+    synthetic_cards = [synthetic.card, *(card for card in cards if card.origin != "real")]
+    if show_real_rows:
+        shown = {name: rows for name, rows in compared.items() if name != "holdout"}
+        examples = replace(examples, rows=row_samples(shown))
+    elif any(card.is_from_real for card in synthetic_cards):
+        withheld = bool(synthetic.schema.of_kind("image", "text"))
+        examples = replace(examples, withheld=withheld)
+    texts = list(notes)
+    if not examples.withheld:
+        examples = _with_media(examples, compared, sets, scores, target, show_real_rows, texts)
+    return Report(
+        title=title,
+        scores=tuple(scores),
+        gates=tuple(gates),
+        cards=tuple(cards),
+        lineage=lineage,
+        notes=tuple(texts),
+        facts=facts,
+        examples=examples,
+        plans=tuple(plans),
+    )
+
+
+def _with_media(
+    examples: ReportExamples,
+    compared: Mapping[str, Dataset],
+    whole: Mapping[str, Dataset],
+    scores: Sequence[Score],
+    target: str | None,
+    show_real_rows: bool,
+    notes: list[str],
+) -> ReportExamples:
+    """Return the examples with synthetic texts and images, of which none stands in a real set."""
+    # What is shown may stand in no real row, not only in none of those that are compared.
+    real = [] if show_real_rows else [whole[n] for n in ("real", "holdout") if n in whole]
+    synthetic = compared["synthetic"]
+    examples = replace(examples, texts=text_samples(synthetic, real, target))
+    try:
+        images = image_samples(synthetic, real, target)
+        # Rows are numbered in the set as it was given, whatever the condition.
+        rows = next((r for s in scores if (r := s.finding(ConfidentRows))), None)
+        numbers = [] if rows is None else [row.number for row in rows.rows]
+        confident = numbered_images(whole["synthetic"], real, numbers)
+    except MissingExtraError as error:
+        notes.append(f"The images are not shown: {error}.")
+        return examples
+    return replace(examples, images=images, confident=confident)
