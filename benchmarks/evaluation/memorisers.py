@@ -41,7 +41,12 @@ N_OUTLIERS = 50  # 1 % of the rows
 METRICS = ("privacy.membership", "privacy.outliers", "privacy.exact_copies",
            "privacy.nearest_record")  # fmt: skip
 SHADOW, PLAIN = "privacy.shadow_models", "privacy.membership"
-FACTS = ("auc", "true_alarms_at_1_percent_false", "ranking_auc", "more_come_back_than_chance")
+FACTS = (
+    "auc",
+    "true_positive_rate_at_1_percent_false",
+    "ranking_auc",
+    "more_come_back_than_chance",
+)
 
 
 class Draw:

@@ -96,15 +96,17 @@ class TaggerBench:
     @classmethod
     def from_rows(cls, test: Rows, labels: Sequence[str]) -> TaggerBench:
         """Return the bench of real test rows."""
-        return cls(_entities.TokenizedTexts.of(text_dataset(test), labels))
+        return cls(_entities.TokenizedTexts.from_dataset(text_dataset(test), labels))
 
     def found(self, parts: Sequence[Rows], seed: int) -> Counts:
         """Return the counts of the tagger that is trained on all rows of all parts."""
         marked = [
-            _entities.TokenizedTexts.of(text_dataset(p), self.holdout.labels) for p in parts if p
+            _entities.TokenizedTexts.from_dataset(text_dataset(p), self.holdout.labels)
+            for p in parts
+            if p
         ]
         rows = [(m, np.arange(m.tokens.n_texts)) for m in marked]
-        return _entities.found_by(rows, self.holdout, seed)
+        return _entities.score_tagger(rows, self.holdout, seed)
 
     def f1(self, found: Counts) -> float:
         """Return the F1 of entities, exact in span and label."""

@@ -1,4 +1,4 @@
-"""Combinations of conditions that one known row meets, and how many rows of other sets meet them."""
+"""Combinations of conditions that exactly one row meets, and the rows of other sets that meet them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Combinations:
         return Combinations(self.columns[rows], self.low[rows], self.high[rows])
 
 
-def isolating(
+def find_unique_combinations(
     known: Floats,
     categorical: npt.NDArray[np.bool_],
     rows: npt.NDArray[np.int64],
@@ -45,33 +45,32 @@ def isolating(
     draws: int,
     rng: np.random.Generator,
 ) -> Combinations:
-    """Return conjunctions that exactly one known row meets, at most one for each of `rows`.
+    """Return conjunctions that exactly one row meets, at most one for each of `rows`.
 
-    For every row, columns are drawn several times, those with rare values first, and the draw is
-    kept that fewest rows would meet if columns were independent. Where another known row meets it
-    all the same, the row is passed over.
+    For every row, columns are drawn several times, those with rare values first; the draw that fewest rows
+    would meet with independent columns is used. Where another row meets it as well, the row is skipped.
 
     Parameters
     ----------
     known : numpy.ndarray, shape (n, d)
-        Rows that the attacker has; codes for categories, no NaN.
+        Rows of the attacker; codes for categories, no NaN.
     categorical : numpy.ndarray of bool, shape (d,)
-        Which columns are codes.
+        Columns of codes.
     rows : numpy.ndarray of int, shape (m,)
-        Known rows to look around.
+        Rows to search around.
     conditions : int
         Conditions of each conjunction, 2 or more; fewer where there are fewer columns.
     width : float
-        Share of known rows on each side of a number that belong to its interval.
+        Share of rows below and above a number that belong to its interval.
     draws : int
-        How often columns are drawn for each row.
+        Draws of columns for each row.
     rng : numpy.random.Generator
         Draws the columns.
 
     Examples
     --------
     >>> known = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    >>> found = isolating(known, np.array([True, True]), np.arange(4), conditions=2, width=0,
+    >>> found = find_unique_combinations(known, np.array([True, True]), np.arange(4), conditions=2, width=0,
     ...                   draws=1, rng=np.random.default_rng(1))
     >>> len(found), count_matches(known, found).tolist()
     (2, [1, 1])
@@ -111,23 +110,23 @@ def count_matches(rows: Floats, tried: Combinations) -> Counts:
         here = tried.columns == j
         start[here] = np.searchsorted(ordered[j], tried.low[here], side="left")
         stop[here] = np.searchsorted(ordered[j], tried.high[here], side="right")
-    # The condition that fewest rows meet comes first, so that little is left to look through.
+    # The condition that fewest rows meet comes first, so that few rows remain for the others.
     first = (stop - start).argmin(axis=1)
     counts = np.zeros(len(tried), dtype=np.int64)
     for i, j in enumerate(first):
-        left = order[tried.columns[i, j], start[i, j] : stop[i, j]]
+        rest = order[tried.columns[i, j], start[i, j] : stop[i, j]]
         for c, column in enumerate(tried.columns[i]):
-            if c != j and len(left):
-                values = by_column[column, left]
-                left = left[(values >= tried.low[i, c]) & (values <= tried.high[i, c])]
-        counts[i] = len(left)
+            if c != j and len(rest):
+                values = by_column[column, rest]
+                rest = rest[(values >= tried.low[i, c]) & (values <= tried.high[i, c])]
+        counts[i] = len(rest)
     return counts
 
 
 def estimate_match_probability(
     members: Counts, n_members: int, control: Counts, n_control: int
 ) -> tuple[Floats, Floats]:
-    """Return how likely each combination picks out one row of a subset of the smaller set's size.
+    """Return the probability that each combination has one match in a subset of the smaller set's size.
 
     Where a set is of that size already, this is 1 for those that one row meets and 0 for others.
 
@@ -153,21 +152,21 @@ def estimate_match_probability(
 def _rarest(
     information: Floats, size: int, draws: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Return of several draws of `size` columns a row that with the most information, (m, size)."""
+    """Return the most informative of several draws of `size` columns for each row, (m, size)."""
     best = np.zeros((len(information), size), dtype=np.int64)
-    most = np.full(len(information), -1.0)
+    highest = np.full(len(information), -1.0)
     for _ in range(draws):
         # Without replacement, with the information of each column as its weight.
         keys = rng.exponential(size=information.shape) / (information + 1e-9)
         drawn = np.argsort(keys, axis=1)[:, :size]
-        told = np.take_along_axis(information, drawn, axis=1).sum(axis=1)
-        better = told > most
-        best[better], most[better] = drawn[better], told[better]
+        total = np.take_along_axis(information, drawn, axis=1).sum(axis=1)
+        better = total > highest
+        best[better], highest[better] = drawn[better], total[better]
     return best
 
 
 def _intervals(ordered: Floats, values: Floats, reach: int) -> tuple[Floats, Floats]:
-    """Return intervals around `values` that take in `reach` more ordered rows on each side."""
+    """Return intervals around `values` with `reach` more ordered rows below and above."""
     ordered = ordered[np.isfinite(ordered)]
     if not len(ordered):
         return values, values

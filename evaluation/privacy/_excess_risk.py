@@ -1,4 +1,4 @@
-"""What the attacks share: the excess over control rows, its resampling, and who sets a threshold."""
+"""Excess risk of attacks over control rows: samples, bootstrap, disclosure of shares, thresholds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from twinset.core.contracts import Comparison, NotMeasurable
+from twinset.core.data.dataset import Dataset
+
 Floats = npt.NDArray[np.float64]
 
-SMALL_CELL = 11
-"""Counts of 1 to 10 real rows are never told (the rule of CMS on small cells)."""
+SMALL_CELL = 11  # counts of 1 to 10 real rows are not disclosed (the rule of CMS on small cells)
 
 FEW = "fewer than 11 rows"
 
 
 @dataclass(frozen=True)
-class Excess:
+class ExcessRisk:
     """Success of an attack on members beyond its success on rows that the generator never saw.
 
     Parameters
@@ -33,12 +35,43 @@ class Excess:
 
     @property
     def clipped(self) -> float:
-        """The value as a measure of harm: less success than on control rows is no less than none."""
+        """The value, 0 where the attack succeeds less on members than on control rows."""
         return float(np.clip(self.value, 0.0, 1.0))
 
 
-def excess(members: Floats, control: Floats, replicates: int, rng: np.random.Generator) -> Excess:
-    """Return the excess of the mean success on members, both sides resampled row by row.
+def draw_attacked_rows(
+    comparison: Comparison, max_synthetic: int, max_targets: int, rng: np.random.Generator
+) -> tuple[tuple[Dataset, Dataset, Dataset], np.random.Generator]:
+    """Return rows of an attack by columns, synthetic, members and control, and a further stream.
+
+    Raises
+    ------
+    NotMeasurable
+        A set is empty, or there are fewer than two columns.
+    """
+    sets = (comparison.synthetic, comparison.train, comparison.reference)
+    if not all(len(part) for part in sets):
+        raise NotMeasurable("there are no rows to compare")
+    if len(comparison.reference.schema.names) < 2:
+        raise NotMeasurable("the attack needs two columns")
+    # Separate streams: the draw of real rows never depends on the candidate.
+    streams = rng.spawn(4)
+    limits = (max_synthetic, max_targets, max_targets)
+    known, members, control = (
+        part.at_most(limit, stream) for part, limit, stream in zip(sets, limits, streams)
+    )
+    return (known, members, control), streams[3]
+
+
+def count_values(dataset: Dataset, name: str) -> npt.NDArray[np.int64]:
+    """Return the number of rows of each value of a column; missing is a value."""
+    return np.asarray(dataset.records.column(name).value_counts().field("counts"))
+
+
+def compute_excess_risk(
+    members: Floats, control: Floats, replicates: int, rng: np.random.Generator
+) -> ExcessRisk:
+    """Return the excess of the mean success on members; both sets are resampled row by row.
 
     Parameters
     ----------
@@ -51,26 +84,27 @@ def excess(members: Floats, control: Floats, replicates: int, rng: np.random.Gen
 
     Examples
     --------
-    >>> found = excess(np.array([1.0, 1.0, 0.0, 0.0]), np.zeros(8), 50, np.random.default_rng(1))
+    >>> members, rng = np.array([1.0, 1.0, 0.0, 0.0]), np.random.default_rng(1)
+    >>> found = compute_excess_risk(members, np.zeros(8), 50, rng)
     >>> found.value, found.replicates.shape
     (0.5, (50,))
     """
-    drawn = resampled(members, replicates, rng, (0.0, 1.0)).mean(axis=1)
-    drawn = drawn - resampled(control, replicates, rng, (0.0, 1.0)).mean(axis=1)
-    return Excess(float(members.mean() - control.mean()), drawn)
+    drawn = resample_scores(members, replicates, rng, (0.0, 1.0)).mean(axis=1)
+    drawn = drawn - resample_scores(control, replicates, rng, (0.0, 1.0)).mean(axis=1)
+    return ExcessRisk(float(members.mean() - control.mean()), drawn)
 
 
-def resampled(
+def resample_scores(
     scores: Floats, replicates: int, rng: np.random.Generator, outcomes: tuple[float, ...]
 ) -> Floats:
     """Return bootstrap samples of `scores`, shape (replicates, n).
 
-    The rows are drawn from one row more than there are, whose outcome is any of `outcomes`: success
-    that was never seen in few rows must not look certain.
+    The rows are drawn from one row more than there are, with any of `outcomes`: no success in few rows
+    is no certainty.
 
     Examples
     --------
-    >>> float(resampled(np.zeros(3), 100, np.random.default_rng(1), (0.0, 1.0)).max())
+    >>> float(resample_scores(np.zeros(3), 100, np.random.default_rng(1), (0.0, 1.0)).max())
     1.0
     """
     places = rng.integers(0, len(scores) + 1, (replicates, len(scores)))
@@ -83,9 +117,9 @@ def resampled(
 def round_shares(
     members: float, n_members: int, control: float, n_control: int
 ) -> tuple[float | str, float | str]:
-    """Return the two shares for the report; one that stands for 1 to 10 real rows is not told.
+    """Return the two shares for the report; a share of 1 to 10 real rows is not disclosed.
 
-    The value tells the difference of the two, so the other share is then told coarsely.
+    The value is the difference of the two, so the other share is then rounded to tenths.
 
     Examples
     --------
@@ -100,27 +134,18 @@ def round_shares(
     ]
     if not any(small):
         return float(members), float(control)
-    first, second = (FEW if few else _coarse(x) for few, x in zip(small, (members, control)))
+    first, second = (
+        FEW if few else _round_to_tenths(x) for few, x in zip(small, (members, control))
+    )
     return first, second
 
 
-def in_words(share: float | str) -> str:
-    """Return a share as `round_shares` gives it for a sentence.
+def list_reference_thresholds(margin: float) -> Mapping[str, str]:
+    """Return authority -> its threshold of the risk.
 
     Examples
     --------
-    >>> in_words(0.25), in_words("fewer than 11 rows")
-    ('25 %', 'fewer than 11 rows')
-    """
-    return share if isinstance(share, str) else f"{share * 100:.0f} %"
-
-
-def thresholds(margin: float) -> Mapping[str, str]:
-    """Return who says what about the risk that the attacks measure.
-
-    Examples
-    --------
-    >>> thresholds(0.05)["twinset"]
+    >>> list_reference_thresholds(0.05)["twinset"]
     'margin of 0.05, set by twinset, no legal safe harbour'
     """
     return {
@@ -130,6 +155,6 @@ def thresholds(margin: float) -> Mapping[str, str]:
     }
 
 
-def _coarse(share: float) -> str:
+def _round_to_tenths(share: float) -> str:
     tenth = min(int(share * 10), 9)
     return f"{tenth * 10} to {tenth * 10 + 10} %"

@@ -1,4 +1,4 @@
-"""Whether the synthetic rows tell a secret of training rows better than of other people."""
+"""Attribute inference: a sensitive attribute of train rows, inferred from synthetic rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily, NotMeasurable
+from twinset.core.contracts import Comparison, Measurement, Metric, MetricFamily
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
 from twinset.core.features.discriminator import build_discriminator_table
@@ -18,35 +18,42 @@ from twinset.core.findings import AttackRates, DecidingRows
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.stats.neighbors import nearest
 
-from ._excess_risk import Floats, excess, round_shares, thresholds
+from ._excess_risk import (
+    Floats,
+    compute_excess_risk,
+    count_values,
+    draw_attacked_rows,
+    list_reference_thresholds,
+    round_shares,
+)
 
 Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeInference(Metric):
-    """Measures how much better the synthetic rows tell a secret of members than of other people.
+    """Excess of right guesses of a sensitive attribute, of train rows over control rows.
 
-    The attacker knows all of a person but one column, and takes the value of the synthetic row that
-    is nearest in all others: right where the level is the same, or the number within a tolerance.
-    What holds of people in general may be inferred of anybody, so success on control rows, which
-    the generator never saw, is taken off. Secrets are the columns with the role sensitive; without
-    any, each column in turn, those that are hardest to guess first. The value is the mean excess
-    over the secrets, 0 to 1: the excess of the worst alone would be above 0 by chance. The summary
-    names the worst.
+    value = mean over attributes of share_right(members) - share_right(control), 0 to 1. The attacker
+    knows all columns of a person but one, and takes the value of the nearest synthetic row: right where
+    the level is equal, or the number within a tolerance. What is true of people in general may be
+    inferred of anybody, so success on control rows is subtracted. Attributes are the columns with the role
+    sensitive; without any, each column in turn, the hardest to guess first. The excess of the worst
+    alone would be above 0 by chance; the findings name it.
 
     Parameters
     ----------
     margin : float
-        Largest excess that still counts as good as real; set by twinset, no authority gives a number.
+        Largest excess that still counts as equivalent; set by twinset, no authority gives a number.
     tolerance : float
-        How near a number must be, in units of its spread (of a normal law, one standard deviation).
-    max_secrets : int
+        Largest error of a number, in units of its spread (of a normal distribution, one standard
+        deviation).
+    max_sensitive : int
         Columns that are attacked where none is declared sensitive.
     max_targets : int
         Members that are attacked, and as many control rows.
     max_synthetic : int
-        Synthetic rows that the attacker looks at.
+        Synthetic rows of the attacker.
     replicates : int
         Bootstrap replicates of the attacked rows.
 
@@ -66,74 +73,66 @@ class AttributeInference(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
     has_floor: ClassVar[bool] = False
-    # Rows of the train part's own time lie nearer to its twin with nothing leaked.
+    # Rows of the time of the train set lie nearer to synthetic rows without a leak.
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.05
     tolerance: Annotated[float, Ge(0)] = 0.1
-    max_secrets: Annotated[int, Ge(1)] = 8
+    max_sensitive: Annotated[int, Ge(1)] = 8
     max_targets: Annotated[int, Ge(1)] = 1_500
     max_synthetic: Annotated[int, Ge(1)] = 50_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean excess of right guesses; details hold the shares of every secret."""
-        sets = (comparison.synthetic, comparison.train, comparison.reference)
-        if not all(len(part) for part in sets):
-            raise NotMeasurable("there are no rows to compare")
-        names = comparison.reference.schema.names
-        if len(names) < 2:
-            raise NotMeasurable("a secret is inferred from other columns, and there are none")
-        # A stream each: what is drawn of the real rows never depends on the candidate.
-        streams = rng.spawn(4)
-        limits = (self.max_synthetic, self.max_targets, self.max_targets)
-        known, members, control = (
-            part.at_most(limit, stream) for part, limit, stream in zip(sets, limits, streams)
+        """Return the mean excess of right guesses; facts hold the shares of every attribute."""
+        (known, members, control), stream = draw_attacked_rows(
+            comparison, self.max_synthetic, self.max_targets, rng
         )
-        secrets = choose_sensitive_columns(comparison.train, names, self.max_secrets)
+        names = comparison.reference.schema.names
+        sensitive = choose_sensitive_columns(comparison.train, names, self.max_sensitive)
         ours, others = (
-            _attack(known, part, secrets, self.tolerance) for part in (members, control)
+            _attack(known, part, sensitive, self.tolerance) for part in (members, control)
         )
         n, m = len(members), len(control)
-        found = excess(ours.mean(axis=1), others.mean(axis=1), self.replicates, streams[3])
+        found = compute_excess_risk(ours.mean(axis=1), others.mean(axis=1), self.replicates, stream)
         gaps = ours.mean(axis=0) - others.mean(axis=0)
-        told = {
-            secrets[j]: round_shares(ours[:, j].mean(), n, others[:, j].mean(), m)
+        shares = {
+            sensitive[j]: round_shares(ours[:, j].mean(), n, others[:, j].mean(), m)
             for j in np.argsort(-gaps, kind="stable")
         }
-        worst, shares = next(iter(told.items()))
-        rates = AttackRates(*shares, n, m, attribute=worst, n_attributes=len(secrets))
+        worst = next(iter(shares))
+        rates = AttackRates(*shares[worst], n, m, attribute=worst, n_attributes=len(sensitive))
         facts = {
             "excess": found.value,
             "worst": worst,
-            "right": {name: dict(zip(("members", "control"), told[name])) for name in told},
-            "excess_by_secret": dict(zip(secrets, gaps.tolist())),
+            "right": {name: dict(zip(("members", "control"), shares[name])) for name in shares},
+            "excess_by_attribute": dict(zip(sensitive, gaps.tolist())),
             "declared": bool(comparison.train.schema.with_role("sensitive")),
             "rows": {"members": n, "control": m, "synthetic": len(known)},
-            "thresholds": dict(thresholds(self.margin)),
+            "thresholds": dict(list_reference_thresholds(self.margin)),
         }
-        findings = rates, DecidingRows(min(n, m), "attacked rows on each side")
+        findings = rates, DecidingRows(min(n, m), "attacked rows of each set")
         return Measurement(found.clipped, found.replicates, findings, facts=facts)
 
 
-def guess(targets: Matrix, known: Matrix, secret: Floats) -> Floats:
-    """Return the secret of the known row that is nearest to each target, shape (m,).
+def infer_attribute(targets: Matrix, known: Matrix, values: Floats) -> Floats:
+    """Return the value of the row of the attacker that is nearest to each target, shape (m,).
 
     Parameters
     ----------
     targets : numpy.ndarray, shape (m, d)
-        What the attacker knows of each attacked row.
+        Known columns of each attack target.
     known : numpy.ndarray, shape (n, d)
-        The same columns of the rows that the attacker has.
-    secret : numpy.ndarray, shape (n,)
-        The secret of the known rows.
+        The same columns of the rows of the attacker.
+    values : numpy.ndarray, shape (n,)
+        The attribute of these rows.
 
     Examples
     --------
-    >>> guess(np.array([[0.2], [4.0]]), np.array([[0.0], [5.0]]), np.array([10.0, 20.0])).tolist()
+    >>> infer_attribute(np.array([[0.2], [4.0]]), np.array([[0.0], [5.0]]), np.array([10.0, 20.0])).tolist()
     [10.0, 20.0]
     """
-    return secret[nearest(targets, known, 1)[1][:, 0]]
+    return values[nearest(targets, known, 1)[1][:, 0]]
 
 
 def is_right(guessed: Floats, truth: Floats, tolerance: float) -> npt.NDArray[np.bool_]:
@@ -148,8 +147,8 @@ def is_right(guessed: Floats, truth: Floats, tolerance: float) -> npt.NDArray[np
     return near | (np.isnan(guessed) & np.isnan(truth))
 
 
-def choose_sensitive_columns(train: Dataset, names: Sequence[str], most: int) -> list[str]:
-    """Return the sensitive columns, or the `most` whose commonest value is rarest.
+def choose_sensitive_columns(train: Dataset, names: Sequence[str], n: int) -> list[str]:
+    """Return the sensitive columns, or the `n` whose most frequent value is rarest.
 
     Examples
     --------
@@ -159,24 +158,24 @@ def choose_sensitive_columns(train: Dataset, names: Sequence[str], most: int) ->
     ['town', 'ill']
     """
     declared = [field.name for field in train.schema.with_role("sensitive") if field.name in names]
-    return declared or sorted(names, key=lambda name: _commonest(train, name))[:most]
+    return declared or sorted(names, key=lambda name: np.max(count_values(train, name)))[:n]
 
 
 def _attack(
-    known: Dataset, targets: Dataset, secrets: Sequence[str], tolerance: float
+    known: Dataset, targets: Dataset, sensitive: Sequence[str], tolerance: float
 ) -> npt.NDArray[np.bool_]:
-    """Return which secret of which target is told right, shape (targets, secrets)."""
+    """Return the right guesses, shape (targets, attributes)."""
     names = targets.schema.names
-    # The scales too are the attacker's own: no real row has a part in them.
+    # Scales are those of the attacker's rows, without any real row.
     encoders = {name: FeatureEncoder.fit(known.select([name])) for name in names}
     theirs = {name: encoder.transform(known) for name, encoder in encoders.items()}
     asked = {name: encoder.transform(targets) for name, encoder in encoders.items()}
-    table = build_discriminator_table([known, targets], secrets)
-    right = np.zeros((len(targets), len(secrets)), dtype=bool)
-    for j, secret in enumerate(secrets):
-        others = [name for name in names if name != secret]
+    table = build_discriminator_table([known, targets], sensitive)
+    right = np.zeros((len(targets), len(sensitive)), dtype=bool)
+    for j, attribute in enumerate(sensitive):
+        others = [name for name in names if name != attribute]
         values, truth = table.parts[0][:, j], table.parts[1][:, j]
-        guessed = guess(
+        guessed = infer_attribute(
             np.concatenate([asked[name] for name in others], axis=1),
             np.concatenate([theirs[name] for name in others], axis=1),
             values,
@@ -186,9 +185,3 @@ def _attack(
         )
         right[:, j] = is_right(guessed, truth, reach)
     return right
-
-
-def _commonest(dataset: Dataset, name: str) -> float:
-    """Return the share of the commonest value; a missing value is one of them."""
-    counts = dataset.records.column(name).value_counts().field("counts").to_numpy()
-    return float(counts.max() / len(dataset))

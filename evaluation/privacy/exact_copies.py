@@ -1,4 +1,4 @@
-"""Whether training rows, images or texts come back exactly, more often than chance explains."""
+"""Exact copies of train rows, images and texts, beyond what chance explains."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from twinset.core.stats.hypothesis_tests import excess_p
 
 Keys = npt.NDArray[np.uint64]
 
-_MISSING = 0x9E3779B97F4A7C15
-_DEPENDENCE = 1e4
-_LEAST_COLUMNS = 2
-"""How much likelier than with independent columns rows may agree; in census data it is a thousand."""
+_MISSING = 0x9E3779B97F4A7C15  # key of a missing cell: no value hashes to it but by chance
+_DEPENDENCE = (
+    1e4  # times that dependence may make agreement likelier; in census data it is a thousand
+)
+_MIN_COLUMNS = 2  # beside images or texts: one label is shared by many and identifies nobody
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExactCopies(Metric):
-    """Counts synthetic rows, images and texts that are exact copies of training ones.
+    """Share of synthetic rows, images or texts that are exact copies of train ones, beyond chance.
 
     Rows are compared as delivered, over all columns but ids, images, texts and places of tiles; every
-    image (its bytes) and every text is compared by itself, so that a fresh id or text hides no copied
-    row. People who were never in train also agree with a training row now and then, in tables of few
-    categories often. So the holdout is put to the same test, and only the share beyond the holdout's
-    counts:
+    image (its bytes) and every text is compared by itself, so that a new id or text hides no copied row.
+    Holdout rows, too, agree with a train row now and then, in tables of few categories often. So the
+    holdout is tested likewise, and only the share beyond the holdout's counts:
 
     - it agrees with some: the excess counts where Fisher's exact test (one-sided, at
       `significance`) says that chance does not explain it;
@@ -52,7 +52,7 @@ class ExactCopies(Metric):
     Parameters
     ----------
     margin : float
-        Largest share that still counts as good as real.
+        Largest share that still counts as equivalent.
     significance : float
         Level of the test, in (0, 0.5].
     """
@@ -72,16 +72,16 @@ class ExactCopies(Metric):
     significance: Annotated[float, Interval(gt=0, le=0.5)] = 0.01
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of copies beyond chance, 0 to 1; details count them part by part."""
+        """Return the share of copies beyond chance, 0 to 1; facts count them part by part."""
         sets = (comparison.train, comparison.synthetic, comparison.reference)
         if not all(len(part) for part in sets):
             raise NotMeasurable("there are no rows to compare")
         parts: dict[str, Any] = {}
         schema = comparison.reference.schema
-        # Where a tile lies goes to whatever is made of it; its picture is looked at below.
+        # The place of a tile is inherited by what is generated from it; its image is compared below.
         rows = [f for f in schema.of_kind(*TABULAR_KINDS) if f.name not in TILE_COLUMNS]
-        # A label or two beside images or texts are shared by many: they are no record of anybody.
-        if rows and not (len(rows) < _LEAST_COLUMNS and schema.of_kind("image", "text")):
+        # A label or two beside images or texts are shared by many and identify nobody.
+        if rows and not (len(rows) < _MIN_COLUMNS and schema.of_kind("image", "text")):
             names = [field.name for field in rows]
             keys = [row_keys(part, names) for part in sets]
             expected = expected_by_chance(*sets[:2], names)
@@ -110,7 +110,7 @@ def count_copies(
     significance: float = 0.01,
     by_chance: float = 0.0,
 ) -> dict[str, float]:
-    """Return how many synthetic and holdout keys are among the train keys, and the excess share.
+    """Return the numbers of synthetic and holdout keys among the train keys, and the excess share.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def count_copies(
     significance : float
         Level of the tests.
     by_chance : float
-        Most copies that chance may make, on average. From `significance` on the excess must be
+        Largest expected number of copies by chance. From `significance` on, the excess must be
         significant even where the holdout has no copy.
 
     Examples
@@ -145,7 +145,7 @@ def count_copies(
 
 
 def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str]) -> float:
-    """Return how many pairs of a synthetic and a training row would agree if columns were independent.
+    """Return the expected number of equal pairs of a synthetic and a train row with independent columns.
 
     Examples
     --------
@@ -158,8 +158,8 @@ def expected_by_chance(train: Dataset, synthetic: Dataset, names: Sequence[str])
         _, counts = np.unique(_column_keys(train, name), return_counts=True)
         equal = (counts * (counts - 1) // 2).sum() + 1
         if equal == 1 and train.schema[name].is_continuous and train.schema[name].decimals is None:
-            return 0.0  # numbers off any grid do not meet
-        # One pair more: that none was seen does not mean that there is none.
+            return 0.0  # numbers that are not rounded never agree by chance
+        # One pair more: an equal pair that was not seen may exist.
         chance *= float(equal) / (len(train) * (len(train) - 1) // 2 + 1)
     return chance * len(train) * len(synthetic)
 
@@ -183,16 +183,15 @@ def _beyond_chance(copied: int, n: int, by_chance: int, n_holdout: int, level: f
     excess = copied / n - by_chance / n_holdout
     if excess <= 0:
         return 0.0
-    # How likely are so many of all copies on the synthetic side?
     if by_chance and excess_p(copied, n, by_chance, n_holdout) >= level:
         return 0.0
     return float(excess)
 
 
 def _beyond_coincidence(copied: int, pairs: int, real: Keys) -> float:
-    """Return how likely so many copies are if synthetic rows agree with train as real rows do.
+    """Return the probability of so many copies if synthetic rows agree with train as real rows do.
 
-    Pairs of equal real rows and copies are then dealt by the numbers of pairs that could agree.
+    Equal real pairs and copies are then distributed by the numbers of pairs that could agree.
     """
     from scipy.stats import binom
 

@@ -1,4 +1,4 @@
-"""Whether the synthetic rows tell which real rows the generator saw."""
+"""Membership attacks: train rows that synthetic rows separate from control rows."""
 
 from __future__ import annotations
 
@@ -17,42 +17,40 @@ from ._membership_attack import (
     AttackTargets,
     Floats,
     Positions,
-    auc,
+    choose_positions,
+    compute_auc,
     distances_to_others,
-    draws,
-    pick,
+    draw_counts,
+    round_rate,
+    true_positive_rate,
     weighted_aucs,
 )
-
-_FEWEST_FOR_RATE = 100
-"""Control rows that a rate of false alarms of 1 % needs: one row in a hundred."""
-_SMALL_CELL = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Membership(Metric):
-    """Measures how well the synthetic rows tell training rows from real rows never seen.
+    """AUC of two attacks that separate train rows from control rows by the synthetic rows.
 
-    Two attacks, each blind to who is a member but for the synthetic rows:
+    value = max(0.5, (AUC(-d_syn) + AUC(ln d_real - ln d_syn)) / 2), with the distances of a row to the
+    nearest synthetic row and to the nearest other real row, members and control rows together:
 
-    - *distance*: a row with a near synthetic row is said to be a member;
-    - *density ratio*: that distance relative to the distance to the nearest other real row, members
-      and control rows taken together. Where people are dense near rows mean nothing, where they are
-      sparse much; this is the calibration of DOMIAS with nearest neighbours as densities.
+    - *distance*: a row with a near synthetic row is taken for a member;
+    - *density ratio*: near synthetic rows mean little where real rows are dense, much where they are
+    sparse;
+      this is the calibration of DOMIAS with nearest neighbours as densities.
 
-    The value is the mean of their areas under the ROC curve, AUC: shown a member and a control row,
-    how often the attacker picks the member. Taking the mean, not the better one, keeps the chance
-    level at 0.5. Values below 0.5 are no less of a leak and count as 0.5. A few copied rows among many
-    do not move it: `privacy.outliers` is the attack on those that stand out.
+    The AUC is the probability that the attacker picks the member of a member and a control row. The
+    mean, not the better one, keeps the chance level at 0.5. A few copied rows among many do not change it:
+    `privacy.outliers` is the attack on those.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     max_rows : int
-        Training rows that are attacked, and control rows.
+        Train rows that are attacked, and control rows.
     max_synthetic : int
-        Synthetic rows that the attacker holds.
+        Synthetic rows of the attacker.
     replicates : int
         Bootstrap replicates of the attacked rows.
 
@@ -60,8 +58,8 @@ class Membership(Metric):
     ----------
     van Breugel, Sun, Qian, van der Schaar (2023), Membership Inference Attacks against Synthetic Data
     through Overfitting Detection, AISTATS (DOMIAS).
-    Carlini et al. (2022), Membership Inference Attacks From First Principles, IEEE S&P (the rate of
-    true alarms at 1 % false ones).
+    Carlini et al. (2022), Membership Inference Attacks From First Principles, IEEE S&P (the true positive
+    rate at a false positive rate of 1 %).
     """
 
     family: ClassVar[MetricFamily] = "privacy"
@@ -74,7 +72,7 @@ class Membership(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.5, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
-    # Rows of another time are told apart with nothing learnt from the synthetic rows.
+    # Rows of another time are separable without the synthetic rows.
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.03
@@ -83,25 +81,25 @@ class Membership(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean AUC of both attacks, 0.5 to 1; details hold each, and the true alarms."""
-        members, control = pick(comparison, self.max_rows, rng)
-        weights = [draws(len(side), self.replicates, rng) for side in (members, control)]
-        # Drawn last, so that the number of synthetic rows moves nothing else.
+        """Return the mean AUC of both attacks, 0.5 to 1; facts hold each, and the true positive rate."""
+        members, control = choose_positions(comparison, self.max_rows, rng)
+        weights = [draw_counts(len(rows), self.replicates, rng) for rows in (members, control)]
+        # Drawn last, so that the number of synthetic rows changes no other draw.
         synthetic = comparison.synthetic.at_most(self.max_synthetic, rng)
-        victims, to_other = _prepared(comparison, members, control)
-        to_synthetic = distances_to(victims.features, synthetic, victims.encoder)
+        targets, to_other = _prepare_targets(comparison, members, control)
+        to_synthetic = distances_to(targets.features, synthetic, targets.encoder)
         signals = attack_signals(to_synthetic, to_other)
-        sides = {
-            name: (signal[victims.is_member], signal[~victims.is_member])
+        pairs = {
+            name: (signal[targets.is_member], signal[~targets.is_member])
             for name, signal in signals.items()
         }
-        aucs = {name: auc(*side) for name, side in sides.items()}
-        drawn = [weighted_aucs(*side, weights[0], weights[1]) for side in sides.values()]
+        aucs = {name: compute_auc(*pair) for name, pair in pairs.items()}
+        drawn = [weighted_aucs(*pair, weights[0], weights[1]) for pair in pairs.values()]
         value = max(float(np.mean(list(aucs.values()))), 0.5)
         facts = {
             "auc": aucs,
-            "true_alarms_at_1_percent_false": round_rate(
-                true_positive_rate(*sides["density_ratio"]), len(members)
+            "true_positive_rate_at_1_percent_false": round_rate(
+                true_positive_rate(*pairs["density_ratio"]), len(members)
             ),
             "rows": {
                 "train": len(members),
@@ -111,12 +109,12 @@ class Membership(Metric):
             "max_rows": {"real": self.max_rows, "synthetic": self.max_synthetic},
         }
         n = min(len(members), len(control))
-        findings = MembershipAttack(value), DecidingRows(n, "attacked rows on the smaller side")
+        findings = MembershipAttack(value), DecidingRows(n, "attacked rows of the smaller set")
         return Measurement(value, np.mean(drawn, axis=0), findings, facts=facts)
 
 
 def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
-    """Return the signals of both attacks, shape (n,) each; the larger, the likelier a member.
+    """Return the signals of both attacks, shape (n,) each; larger means a member.
 
     Parameters
     ----------
@@ -131,48 +129,25 @@ def attack_signals(to_synthetic: Floats, to_other: Floats) -> dict[str, Floats]:
     >>> found["distance"].tolist(), found["density_ratio"].round(2).tolist()
     ([-1.0, -2.0], [0.0, 0.69])
     """
-    # A copied row lies at distance 0: far below any distance, but of a finite logarithm. The least
-    # distance takes the scale of the rows' own, so that no unit matters.
-    apart = to_other[to_other > 0]
-    small = 1e-6 * float(np.median(apart)) if len(apart) else 1.0
+    # Keeps the logarithm of a copy's distance 0 finite; relative to usual distances, so that no unit
+    # matters.
+    positive = to_other[to_other > 0]
+    small = 1e-6 * float(np.median(positive)) if len(positive) else 1.0
     ratio = np.log(to_other + small) - np.log(to_synthetic + small)
     return {"distance": -to_synthetic, "density_ratio": ratio}
 
 
-def true_positive_rate(members: Floats, control: Floats) -> float | None:
-    """Return the share of members whose signal exceeds that of all but 1 % of the control rows.
-
-    None below 100 control rows, of which 1 % is less than a row.
-
-    Examples
-    --------
-    >>> true_positive_rate(np.array([98.5, 97.0]), np.arange(100.0))
-    0.5
-    """
-    if len(control) < _FEWEST_FOR_RATE:
-        return None
-    threshold = np.sort(control)[len(control) - 1 - len(control) // 100]
-    return float((members > threshold).mean())
-
-
-def _prepared(
+def _prepare_targets(
     comparison: Comparison, members: Positions, control: Positions
 ) -> tuple[AttackTargets, Floats]:
-    """Return what does not depend on the synthetic rows, kept for the next candidate."""
-    key = "membership victims"
+    """Return the attack targets and their distances to others, kept for the next candidate."""
+    key = "attack targets"
     known: Any = comparison.cache.get(key)
     if known is None or not _same(known[0], (members, control)):
-        victims = AttackTargets.of(comparison, members, control)
-        known = (members, control), victims, distances_to_others(victims.features)
+        targets = AttackTargets.from_comparison(comparison, members, control)
+        known = (members, control), targets, distances_to_others(targets.features)
         comparison.cache[key] = known
     return known[1], known[2]
-
-
-def round_rate(share: float | None, n_members: int) -> float | None:
-    """Return a share of the members; None where it would speak of 1 to 10 of them."""
-    if share is None or 1 <= round(share * n_members) < _SMALL_CELL:
-        return None
-    return share
 
 
 def _same(first: tuple[Positions, ...], second: tuple[Positions, ...]) -> bool:

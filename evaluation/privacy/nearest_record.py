@@ -1,4 +1,4 @@
-"""Whether synthetic rows lie nearer to training rows than chance allows."""
+"""Distance to the nearest record: synthetic rows nearer to train rows than to holdout rows."""
 
 from __future__ import annotations
 
@@ -20,22 +20,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class NearestRecord(Metric):
-    """Measures how often a synthetic row lies nearer to a training row than to any holdout row.
+    """Share of synthetic rows that are nearer to a train row than to any holdout row, for equal sizes.
 
-    Of sets of equal size, a generator that learnt the law and not the rows comes nearer to each half
-    of the time: the value is the share of synthetic rows that lie nearer to train, 0 to 1, ties
-    counting half. Train is usually the larger set, and cutting it to the holdout's size would hide
-    most of the rows that could have been copied; so all of it is searched, and the share of rows
-    nearer to the holdout is divided by what the sizes let expect. 0.5 stays neutral, 1 means that no
-    row lies nearer to the holdout. A smoke alarm: a high value is a warning, 0.5 is no proof,
-    because a few copied rows do not move it.
+    value = max(0.5, 1 - s / (2 e)), with s the share of rows nearer to the holdout, ties counting half, and
+    e = n_holdout / (n_train + n_holdout), its expectation if the generator learnt the distribution and
+    not the rows. All of train is searched: a sample of the size of the holdout would hide most rows that
+    could have been copied. 0.5 is neutral, 1 means that no row is nearer to the holdout. A high value is
+    a warning, 0.5 is no proof, because a few copied rows do not change it.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     max_queries : int
-        Synthetic rows that are looked at.
+        Synthetic rows that are searched for.
     max_reference : int
         Rows of each reference set.
     replicates : int
@@ -57,7 +55,7 @@ class NearestRecord(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS | {"image", "text"}
     has_floor: ClassVar[bool] = False
-    # Rows of the train part's own time lie nearer to train with nothing copied.
+    # Rows of the time of the train set lie nearer to train without a copy.
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.05
@@ -66,7 +64,7 @@ class NearestRecord(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the share of rows nearer to train, 0 to 1; details hold typical distances."""
+        """Return the share of rows nearer to train, 0 to 1; facts hold typical distances."""
         train = comparison.train.at_most(self.max_reference, rng)
         holdout = comparison.reference.at_most(self.max_reference, rng)
         if not len(train) or not len(holdout) or not len(comparison.synthetic):
@@ -80,10 +78,10 @@ class NearestRecord(Metric):
         to_train, train_row = distances[:, 0], rows[:, 0]
         distances, rows = nearest(queries, encoder.transform(holdout), 1)
         to_holdout, holdout_row = distances[:, 0], rows[:, 0]
-        nearer = nearer_to_holdout(to_train, to_holdout)
+        nearer = flag_nearer_to_holdout(to_train, to_holdout)
         expected = len(holdout) / (len(train) + len(holdout))
         record = np.where(nearer < 1, train_row, len(train) + holdout_row)
-        drawn = shares_of_records(nearer, record, self.replicates, rng)
+        drawn = resample_records(nearer, record, self.replicates, rng)
         facts = {
             "share_nearer_to_train": float(1 - nearer.mean()),
             "share_expected": 1 - expected,
@@ -95,34 +93,33 @@ class NearestRecord(Metric):
             "nearest_records": len(np.unique(record)),
             "max_rows": {"synthetic": self.max_queries, "reference": self.max_reference},
         }
-        # Below one half is no less of a leak than one half: only nearness to train is harm.
+        # Only nearness to train is a leak.
         value = max(balanced_share(float(nearer.mean()), len(train), len(holdout)), 0.5)
-        decides = DecidingRows(min(len(queries), len(holdout)), "rows looked at")
+        decides = DecidingRows(min(len(queries), len(holdout)), "rows compared")
         return Measurement(value, 1 - drawn / expected / 2, (decides,), facts=facts)
 
 
-def nearer_to_holdout(
+def flag_nearer_to_holdout(
     to_train: npt.NDArray[np.floating], to_holdout: npt.NDArray[np.floating]
 ) -> Floats:
     """Return 1 for each row that lies nearer to the holdout, 0.5 for a tie, 0 otherwise, shape (m,).
 
     Examples
     --------
-    >>> nearer_to_holdout(np.array([2.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0])).tolist()
+    >>> flag_nearer_to_holdout(np.array([2.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0])).tolist()
     [1.0, 0.0, 0.5]
     """
     return np.asarray((to_holdout < to_train) + 0.5 * (to_train == to_holdout), dtype=np.float64)
 
 
-def shares_of_records(
+def resample_records(
     nearer: Floats, record: npt.NDArray[np.integer], replicates: int, rng: np.random.Generator
 ) -> Floats:
     """Return the share of rows nearer to the holdout in redrawn sets, shape (replicates,).
 
-    What chance decided is which real record fell into which part, and all synthetic rows nearest to a
-    record go with it: the pictures of a blurred set may all be nearest to one. So records are drawn, each
-    with its rows. They are drawn by position, so that two independent sets do not get draws that agree
-    by chance.
+    The random split assigns real records, and all synthetic rows nearest to a record go with it: the
+    images of a blurred set may all be nearest to one. So records are drawn, each with its rows, by
+    position, so that two independent sets do not share draws.
 
     Parameters
     ----------
@@ -134,8 +131,8 @@ def shares_of_records(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> one = shares_of_records(np.zeros(100), np.zeros(100, dtype=int), 500, rng)
-    >>> many = shares_of_records(np.zeros(100), np.arange(100), 500, rng)
+    >>> one = resample_records(np.zeros(100), np.zeros(100, dtype=int), 500, rng)
+    >>> many = resample_records(np.zeros(100), np.arange(100), 500, rng)
     >>> bool(np.quantile(one, 0.975) > 0.4), bool(np.quantile(many, 0.975) < 0.04)
     (True, True)
     """
@@ -143,7 +140,7 @@ def shares_of_records(
     size = np.bincount(own).astype(np.float64)
     hits, k = np.bincount(own, nearer), len(size)
     places = rng.integers(0, k + 1, (replicates, k))
-    # One record of any outcome more: a share seen in few of them must not look certain.
+    # One record more with any outcome: a share of few records is no certainty.
     unseen = places == k
     sizes = np.append(size, size.mean())[places]
     picked = np.append(hits, 0.0)[places]

@@ -1,4 +1,4 @@
-"""Whether synthetic rows carry combinations of declared columns that few real rows share (k-map)."""
+"""Quasi-identifiers: synthetic rows with a combination of columns that few real rows share (k-map)."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from .exact_copies import Keys, row_keys
 
 @dataclass(frozen=True, kw_only=True)
 class QuasiIdentifiers(Metric):
-    """Counts synthetic rows whose quasi-identifiers are shared by few real rows, or just one.
+    """Share of synthetic rows whose quasi-identifiers are shared by few real rows.
 
-    Quasi-identifiers are columns that others may know of a person, e.g. age, sex and region. A
-    synthetic row whose combination of them exists in the real data, but in fewer than `k` rows,
-    points at a small group of real people. The value is the share of such rows, 0 to 1 (k-map of
-    the synthetic rows on the training rows). Combinations that no real row has point at nobody and
-    are told apart in the details. Numbers are compared as they are delivered, so a number with
-    many digits should be left out or grouped first.
+    Quasi-identifiers are columns that others may know of a person, e.g. age, sex and region. A synthetic
+    row whose combination of them exists in the real data, but in fewer than `k` rows, points at a small
+    group of real people. The value is the share of such rows, 0 to 1 (k-map of the synthetic rows on the
+    train rows). Combinations of no real row point at nobody; the facts have their share. Numbers are
+    compared as delivered, so a number with many digits should be excluded or grouped first.
 
     Parameters
     ----------
     margin : float
-        Largest share beyond that of real rows that still counts as good as real; set by twinset.
+        Largest share beyond that of real rows that still counts as equivalent; set by twinset.
     columns : tuple of str
-        The quasi-identifiers. None is guessed: the role sensitive means what is to be kept secret, not
-        what others know.
+        The quasi-identifiers. None is guessed: the role sensitive is for attributes to protect, not for
+        those that others know.
     k : int
         Rows that must share a combination, 2 or more. 11 answers to a risk of 1/11 = 0.09.
     replicates : int
@@ -68,15 +67,14 @@ class QuasiIdentifiers(Metric):
         names = self._declared(comparison)
         if not len(comparison.train) or not len(comparison.synthetic):
             raise NotMeasurable("there are no rows to compare")
-        shared = rows_sharing(
+        shared = count_rows_sharing(
             row_keys(comparison.train, names), row_keys(comparison.synthetic, names)
         )
         small = (shared > 0) & (shared < self.k)
         n = len(small)
-        # A bootstrap over the rows and one more of either outcome: what few rows never showed must
-        # not look certain.
+        # A bootstrap over the rows and one more with either outcome: absence in few rows is no certainty.
         drawn = rng.binomial(n, (small.sum() + 0.5) / (n + 1), self.replicates) / n
-        # Of a combination that one real row has, a match is right for sure; of one in ten, for 1/10.
+        # A match with a combination of n real rows is right with probability 1/n.
         risk: Floats = np.divide(1.0, shared, out=np.zeros(len(shared)), where=shared > 0)
         share = float(small.mean())
         facts = {
@@ -89,24 +87,24 @@ class QuasiIdentifiers(Metric):
         return Measurement(share, drawn, findings, facts=facts)
 
     def _declared(self, comparison: Comparison) -> tuple[str, ...]:
-        held = comparison.reference.schema
+        schema = comparison.reference.schema
         if not self.columns:
             raise NotMeasurable("no quasi-identifier is declared; name them in 'columns'")
         for name in self.columns:
-            if name not in held.names:
+            if name not in schema.names:
                 raise NotMeasurable(
                     f"the quasi-identifier '{name}' is not among the compared columns"
                 )
         return tuple(self.columns)
 
 
-def rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:
-    """Return how many train rows have the key of each synthetic row, shape (n,).
+def count_rows_sharing(train: Keys, synthetic: Keys) -> npt.NDArray[np.int64]:
+    """Return the number of train rows with the key of each synthetic row, shape (n,).
 
     Examples
     --------
     >>> keys = lambda *values: np.array(values, dtype=np.uint64)
-    >>> rows_sharing(keys(1, 1, 2), keys(1, 2, 9)).tolist()
+    >>> count_rows_sharing(keys(1, 1, 2), keys(1, 2, 9)).tolist()
     [2, 1, 0]
     """
     ordered = np.sort(train)

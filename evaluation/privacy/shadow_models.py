@@ -1,4 +1,4 @@
-"""Whether somebody who can make the generator again can tell who it was trained on."""
+"""Shadow models: a membership attack by fitting the generator again."""
 
 from __future__ import annotations
 
@@ -14,39 +14,47 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import DecidingRows, MembershipAttack
 from twinset.core.parameters import Ge, Margin, Replicates
 
-from ._membership_attack import AttackTargets, Positions, auc, draws, pick, weighted_aucs
-from ._shadows import ShadowPool, Shadows, release_signals, row_scale
-from .membership import round_rate, true_positive_rate
+from ._membership_attack import (
+    AttackTargets,
+    Positions,
+    choose_positions,
+    compute_auc,
+    draw_counts,
+    round_rate,
+    true_positive_rate,
+    weighted_aucs,
+)
+from ._shadows import ShadowPool, ShadowScores, compute_signals, row_scale
 
-_REACH = 1.96
-_FEWEST = 20
+_NORMAL_QUANTILE = 1.96  # two-sided 95 % interval of a normal distribution
+_MIN_ROWS = 20  # of members and of control rows: an AUC of fewer is noise
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowModels(Metric):
-    """Measures how well an attacker who can make the generator again tells training rows from others.
+    """AUC of an attack that separates train rows from control rows by fitting the generator again.
 
-    The generator is fitted anew on random halves of the real rows, members and control rows alike, so
-    that each attacked row is seen by half of these shadow generators. From what they make, near a row
-    when it was in and when it was out, comes a likelihood ratio for every single row: LiRA, on the
-    distances that `privacy.membership` uses. It is the strongest attack on membership here and takes
-    as long as making the set again, many times: it runs only where it is asked for.
+    The generator is fitted again to random halves of the real rows, members and control rows alike, so that
+    each attack target is a train row of half of these shadow generators. Their rows near a target, with
+    it and without it, give a likelihood ratio for every single row: LiRA, on the distances of
+    `privacy.membership`. It is the strongest attack on membership here and takes as long as many fits:
+    it runs only on request.
 
-    The value is the area under the ROC curve: shown a member and a control row, how often the attacker
-    picks the member. Rows are attacked, not persons: where many rows are one person's, more can leak.
+    The value is the area under the ROC curve: the probability that the attacker picks the member of a
+    member and a control row. Rows are attacked, not persons: where a person has many rows, more can leak.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     n_shadows : int
-        Times that the generator is made again, 4 or more, even.
+        Fits of the generator, 4 or more, even.
     max_rows : int
-        Training rows that are attacked, and control rows.
+        Train rows that are attacked, and control rows.
     max_others : int
-        Real rows that are not attacked and that shadow generators may see as well.
+        Real rows that are not attacked and that shadow generators are fitted to as well.
     max_synthetic : int
-        Synthetic rows of each release that the attacker looks at.
+        Synthetic rows of each release.
     replicates : int
         Bootstrap replicates of the attacked rows.
 
@@ -61,10 +69,10 @@ class ShadowModels(Metric):
     >>> rng = np.random.default_rng(0)
     >>> train, control = (Dataset.from_arrow(pa.table({"x": rng.normal(size=200)})) for _ in "ab")
     >>> from twinset.core.contracts import ComparisonContext
-    >>> def copy(seen, others, most, rng):
-    ...     return Dataset.concat([train.take(seen), control.take(others)])
-    >>> told = Comparison(train, train, control, context=ComparisonContext(refit=copy))
-    >>> ShadowModels(n_shadows=4).compute(told, rng).value > 0.95
+    >>> def copy(members, others, n, rng):
+    ...     return Dataset.concat([train.take(members), control.take(others)])
+    >>> sets = Comparison(train, train, control, context=ComparisonContext(refit=copy))
+    >>> ShadowModels(n_shadows=4).compute(sets, rng).value > 0.95
     True
     """
 
@@ -82,7 +90,7 @@ class ShadowModels(Metric):
     known_baseline: ClassVar[float | None] = 0.5
     is_thorough: ClassVar[bool] = True
     on_request: ClassVar[bool] = True
-    # Rows of another time are told apart with nothing learnt from the synthetic rows.
+    # Rows of another time are separable without the synthetic rows.
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.03
@@ -100,47 +108,49 @@ class ShadowModels(Metric):
             )
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the AUC of the attack, 0.5 to 1; details hold its upper bound and the true alarms."""
+        """Return the AUC of the attack, 0.5 to 1; facts hold its upper bound and the true positive rate."""
         refit = comparison.context.refit
         if refit is None:
             raise NotMeasurable(
-                "the generator cannot be made again; it can where a recipe makes the rows, and for a "
+                "the generator cannot be fitted again; it can where a recipe generates the rows, and for a "
                 "twin with the note that `twinset twin` wrote beside it"
             )
-        members, control = pick(comparison, self.max_rows, rng)
-        if min(len(members), len(control)) < _FEWEST:
-            raise NotMeasurable(f"the attack needs at least {_FEWEST} rows of each side")
-        weights = [draws(len(side), self.replicates, rng) for side in (members, control)]
-        victims = AttackTargets.of(comparison, members, control)
-        pool = ShadowPool.of(comparison, (members, control), self.max_others, rng)
+        members, control = choose_positions(comparison, self.max_rows, rng)
+        if min(len(members), len(control)) < _MIN_ROWS:
+            raise NotMeasurable(f"the attack needs at least {_MIN_ROWS} rows of each set")
+        weights = [draw_counts(len(rows), self.replicates, rng) for rows in (members, control)]
+        targets = AttackTargets.from_comparison(comparison, members, control)
+        pool = ShadowPool.from_rows(comparison, (members, control), self.max_others, rng)
 
         def release(rows: tuple[Positions, Positions], stream: np.random.Generator) -> Dataset:
-            made = refit(*rows, self.max_synthetic, stream)
-            if not len(made):
-                raise NotMeasurable("the generator made no row")
-            return made.at_most(self.max_synthetic, stream)
+            synthetic = refit(*rows, self.max_synthetic, stream)
+            if not len(synthetic):
+                raise NotMeasurable("the generator returned no row")
+            return synthetic.at_most(self.max_synthetic, stream)
 
-        shadows = Shadows.made(pool, victims, release, self.n_shadows, rng)
+        shadows = ShadowScores.fit(pool, targets, release, self.n_shadows, rng)
         held = comparison.synthetic.at_most(self.max_synthetic, rng)
-        found = shadows.scores(release_signals(victims, held, row_scale(victims)))
-        sides = found[victims.is_member], found[~victims.is_member]
-        value, drawn = auc(*sides), weighted_aucs(*sides, *weights)
-        upper = min(1.0, value + _REACH * float(np.std(drawn, ddof=1)))
+        found = shadows.scores(compute_signals(targets, held, row_scale(targets)))
+        scores = found[targets.is_member], found[~targets.is_member]
+        value, drawn = compute_auc(*scores), weighted_aucs(*scores, *weights)
+        upper = min(1.0, value + _NORMAL_QUANTILE * float(np.std(drawn, ddof=1)))
         findings = (
             MembershipAttack(max(value, 0.5), max(upper, 0.5)),
-            DecidingRows(min(map(len, sides)), "attacked rows on the smaller side"),
+            DecidingRows(min(map(len, scores)), "attacked rows of the smaller set"),
         )
-        facts = self._facts(value, upper, sides, len(held))
+        facts = self._facts(value, upper, scores, len(held))
         return Measurement(max(value, 0.5), drawn, findings, facts=facts)
 
     def _facts(
-        self, value: float, upper: float, sides: tuple[Any, Any], n_synthetic: int
+        self, value: float, upper: float, scores: tuple[Any, Any], n_synthetic: int
     ) -> dict[str, Any]:
-        n_members, n_control = map(len, sides)
+        n_members, n_control = map(len, scores)
         return {
             "auc": value,
             "upper_bound": upper,
-            "true_alarms_at_1_percent_false": round_rate(true_positive_rate(*sides), n_members),
+            "true_positive_rate_at_1_percent_false": round_rate(
+                true_positive_rate(*scores), n_members
+            ),
             "n_shadows": self.n_shadows,
             "rows": {"train": n_members, "control": n_control, "synthetic": n_synthetic},
         }

@@ -1,4 +1,4 @@
-"""Whether rare combinations in the synthetic rows pick out single training rows."""
+"""Singling out: rare combinations in synthetic rows that exactly one train row meets."""
 
 from __future__ import annotations
 
@@ -19,39 +19,43 @@ from ._combinations import (
     Floats,
     count_matches,
     estimate_match_probability,
-    isolating,
+    find_unique_combinations,
 )
-from ._excess_risk import Excess, resampled, round_shares, thresholds
+from ._excess_risk import (
+    ExcessRisk,
+    list_reference_thresholds,
+    resample_scores,
+    round_shares,
+)
 
-_DRAWS = 8
-"""How often columns are drawn around a row; the rarest draw is tried."""
-
-_ENOUGH, _NARROWINGS = 1_000, 3
-"""Combinations that will do, and how often intervals are narrowed to find them."""
+_DRAWS = 8  # of columns around a row, of which the rarest is tried: more find few rarer ones
+_ENOUGH, _NARROWINGS = (
+    1_000,
+    3,
+)  # combinations for a narrow interval; times that intervals are narrowed
 
 
 @dataclass(frozen=True, kw_only=True)
 class SinglingOut(Metric):
-    """Measures how often a combination that is unique in the synthetic rows is unique in train.
+    """Excess share of combinations, unique in the synthetic rows, that exactly one train row meets.
 
-    The attacker has the synthetic rows alone. Around one of them at a time it looks for a rare
-    combination of conditions (a level, or an interval of a number) that no other synthetic row
-    meets. It succeeds where exactly one training row meets them. Some such rows exist by chance, so
-    the same conditions are tried on as many rows that the generator never saw, and the value is the
-    excess success, 0 to 1. Train is usually the larger set: success is counted in parts of the size of
-    the control set, exactly and not by drawing them, and added up over all of train.
+    value = share(train) - share(control), 0 to 1. The attacker has the synthetic rows alone. Around one
+    of them at a time it searches a rare combination of conditions (a level, or an interval of a number)
+    that no other synthetic row meets, and succeeds where exactly one train row meets it. The same
+    conditions are tried on control rows, since some such rows exist by chance. Train is usually larger:
+    success is the expectation in parts of the size of the control set, added up over all of train.
 
     Parameters
     ----------
     margin : float
-        Largest excess that still counts as good as real; set by twinset, no authority gives a number.
+        Largest excess that still counts as equivalent; set by twinset, no authority gives a number.
     conditions : int
         Conditions of a combination, 2 to 4.
     width : float
-        Share of the synthetic rows on each side of a number that its interval takes in, 0 to 0.5.
+        Share of the synthetic rows below and above a number in its interval, 0 to 0.5.
         It is narrowed where too few combinations are found, as in tables of very many rows.
     max_attacks : int
-        Synthetic rows that a combination is sought around.
+        Synthetic rows around which a combination is searched.
     replicates : int
         Bootstrap replicates of the combinations.
 
@@ -82,7 +86,7 @@ class SinglingOut(Metric):
     kinds: ClassVar[frozenset[str]] = TABULAR_KINDS
     is_thorough: ClassVar[bool] = True
     has_floor: ClassVar[bool] = False
-    # Rows of the train part's own time meet a combination from it with nothing leaked.
+    # Rows of the time of the train set meet its combinations without a leak.
     needs_same_time: ClassVar[bool] = True
 
     margin: Margin = 0.05
@@ -92,19 +96,19 @@ class SinglingOut(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the excess share of combinations that single out a row; details hold both shares."""
+        """Return the excess share of combinations that single out a row; facts hold both shares."""
         sets = (comparison.synthetic, comparison.train, comparison.reference)
         names = comparison.reference.schema.names
         if not all(len(part) for part in sets):
             raise NotMeasurable("there are no rows to compare")
         if len(names) < 2:
             raise NotMeasurable("a combination needs two columns")
-        learning, drawing = rng.spawn(2)
+        searching, drawing = rng.spawn(2)
         table = build_discriminator_table(sets, names)
         # Missing is a level of its own, and lies outside every interval.
         known, train, control = (np.where(np.isnan(part), -np.inf, part) for part in table.parts)
-        rows = learning.permutation(len(known))[: self.max_attacks]
-        attacks, width = self._combinations(known, table.categorical, rows, learning)
+        rows = searching.permutation(len(known))[: self.max_attacks]
+        attacks, width = self._combinations(known, table.categorical, rows, searching)
         if not len(attacks):
             raise NotMeasurable(
                 f"no {self.conditions} conditions pick out a single synthetic row, so there is "
@@ -119,8 +123,8 @@ class SinglingOut(Metric):
         # A row of a larger train set is in a part of the control set's size only now and then.
         scale = max(1.0, len(train) / len(control))
         differences = scale * (on_train - on_control)
-        drawn = resampled(differences, self.replicates, drawing, (-scale, 0.0, scale))
-        found = Excess(float(differences.mean()), drawn.mean(axis=1))
+        drawn = resample_scores(differences, self.replicates, drawing, (-scale, 0.0, scale))
+        found = ExcessRisk(float(differences.mean()), drawn.mean(axis=1))
         n = len(attacks)
         shares = round_shares(float(on_train.mean()), n, float(on_control.mean()), n)
         n_rows = min(len(train), len(control))
@@ -135,7 +139,7 @@ class SinglingOut(Metric):
                 "train": len(train),
                 "control": len(control),
             },
-            "thresholds": dict(thresholds(self.margin)),
+            "thresholds": dict(list_reference_thresholds(self.margin)),
         }
         rates = AttackRates(*shares, n_rows, n_rows, n_attempts=n)
         findings = rates, DecidingRows(n, "combinations")
@@ -148,10 +152,10 @@ class SinglingOut(Metric):
         rows: npt.NDArray[np.int64],
         rng: np.random.Generator,
     ) -> tuple[Combinations, float]:
-        """Return combinations that one known row meets, and the width of their intervals."""
+        """Return combinations that one synthetic row meets, and the width of their intervals."""
         for narrowing in range(_NARROWINGS + 1):
             width = self.width / 4**narrowing
-            found = isolating(
+            found = find_unique_combinations(
                 known,
                 categorical,
                 rows,

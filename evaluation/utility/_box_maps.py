@@ -1,4 +1,4 @@
-"""Objects in boxes: what a net is taught of them, and the boxes it means."""
+"""Detection of objects without anchors: targets and loss of a network, its boxes, and their scores."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.image.codec import open_cv
 
-from ._annotated import Annotated, Codes, Floats, Matrix
+from ._annotated import AnnotatedImage, Codes, Floats, Matrix
 from ._dense_net import LOGIT_AT_START
-from ._matching import overlaps
+from ._holdout_scores import Scorer
+
+Bools = npt.NDArray[np.bool_]
 
 _UNIT = 16.0  # pixels: a usual distance from the middle of an object to its edge
-_SPREAD = 0.16  # of a side: how far round its middle an object is told
-_FOCUS, _NEAR = 2, 4
-_LEAST_SURE = 0.05
-_MOST = 200
-_SAME = 0.5
+_SPREAD = 0.16  # of a side: radius of an object's middle in the targets
+_FOCUS, _NEAR = 2, 4  # exponents of the focal loss in Objects as Points
+_MIN_CONFIDENCE = 0.05  # of a box: less changes no average precision and slows the matching
+_MAX_BOXES = 200  # of an image, most confident first: bounds the pairwise overlaps
+_MAX_OVERLAP = 0.5  # of two boxes of one class: beyond, the less confident one repeats the other
+_HIT_OVERLAP = 0.5  # intersection over union of a right box, as in PASCAL VOC
+_REPORTED_CONFIDENCE = 0.3  # of the boxes that recall counts
 
 
 @dataclass(frozen=True)
 class Centres:
-    """Teaches, for each class, where objects have their middle, and how far their edges are from there.
+    """Targets of a detector: for each class a map of the middles of objects, and distances to edges.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ class Centres:
     References
     ----------
     Zhou, Wang, Krahenbuhl (2019), Objects as Points. Liu et al. (2020), Training-Time-Friendly Network
-    for Real-Time Object Detection, AAAI: distances are taught all round the middle.
+    for Real-Time Object Detection, AAAI: distances are learnt all around the middle.
     """
 
     n_classes: int
@@ -46,33 +51,34 @@ class Centres:
         """Channels of the output: a map for each class, and distances to left, top, right, bottom."""
         return self.n_classes + 4
 
-    def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
+    def targets(self, batch: Sequence[AnnotatedImage], size: int) -> Matrix:
         """Return middles, edges and their weight, shape (b, n_classes + 5, size / step, size / step)."""
         return np.stack([self._target(one, size // self.step) for one in batch])
 
-    def loss(self, said: Any, wanted: Any) -> Any:
-        """Return the focal loss of the middles plus one less the overlap of the boxes."""
+    def loss(self, output: Any, targets: Any) -> Any:
+        """Return the focal loss of the middles plus twice 1 - IoU of the boxes."""
         import torch
 
         k = self.n_classes
-        sure, truth = torch.sigmoid(said[:, :k]).clamp(1e-4, 1 - 1e-4), wanted[:, :k]
+        sure, truth = torch.sigmoid(output[:, :k]).clamp(1e-4, 1 - 1e-4), targets[:, :k]
         is_middle = (truth > 0.99).float()
         found = is_middle * torch.log(sure) * (1 - sure) ** _FOCUS
         empty = (1 - is_middle) * (1 - truth) ** _NEAR * torch.log(1 - sure) * sure**_FOCUS
         middles = -(found + empty).sum() / is_middle.sum().clamp(min=1)
-        own, true = _distances(said[:, k:].clamp(max=3)), wanted[:, k : k + 4]
+        own = _UNIT * torch.exp(output[:, k:].clamp(max=3) - LOGIT_AT_START)
+        true = targets[:, k : k + 4]
         wide = torch.minimum(own[:, 0], true[:, 0]) + torch.minimum(own[:, 2], true[:, 2])
         high = torch.minimum(own[:, 1], true[:, 1]) + torch.minimum(own[:, 3], true[:, 3])
         areas = [(d[:, 0] + d[:, 2]) * (d[:, 1] + d[:, 3]) for d in (own, true)]
         share = wide * high / (areas[0] + areas[1] - wide * high).clamp(min=1e-3)
-        weight = wanted[:, k + 4]
+        weight = targets[:, k + 4]
         return middles + 2 * (weight * (1 - share)).sum() / weight.sum().clamp(min=1)
 
-    def _target(self, one: Annotated, side: int) -> Matrix:
-        made = np.zeros((self.n_classes + 5, side, side), np.float32)
+    def _target(self, one: AnnotatedImage, side: int) -> Matrix:
+        out = np.zeros((self.n_classes + 5, side, side), np.float32)
         at = (np.arange(side) + 0.5) * self.step
         sizes = (one.boxes[:, 2:] - one.boxes[:, :2]).prod(axis=1)
-        for m in np.argsort(-sizes, kind="stable"):  # where two meet, the smaller one is told
+        for m in np.argsort(-sizes, kind="stable"):  # where two meet, the smaller one counts
             x0, y0, x1, y1 = one.boxes[m]
             column, row = (
                 min(int(middle / self.step), side - 1) for middle in ((x0 + x1) / 2, (y0 + y1) / 2)
@@ -82,53 +88,147 @@ class Centres:
                 for place, length in ((column, x1 - x0), (row, y1 - y0))
             ]
             bell = bells[1][:, None] * bells[0][None]
-            heat = made[one.classes[m]]
+            heat = out[one.classes[m]]
             np.maximum(heat, bell, out=heat)
             near = bell > 0.3
             y, x = at[:, None], at[None]
             edges = np.broadcast_arrays(x - x0, y - y0, x1 - x, y1 - y)
-            made[-5:-1, near] = np.maximum([edge[near] for edge in edges], 0.1)
-            made[-1, near] = bell[near] / bell[near].sum()  # a small object counts as a large one
-        return made
+            out[-5:-1, near] = np.maximum([edge[near] for edge in edges], 0.1)
+            out[-1, near] = bell[near] / bell[near].sum()  # small and large objects weigh the same
+        return out
 
 
-def _distances(said: Any) -> Any:
-    """Return distances in pixels; `_UNIT` at first."""
-    import torch
-
-    return _UNIT * torch.exp(said - LOGIT_AT_START)
-
-
-def boxes_of(said: Matrix, n_classes: int, step: int) -> tuple[Matrix, Codes, Floats]:
-    """Return the boxes that a net means, shape (n, 4), their classes, and how sure it is, 0 to 1.
+def decode_boxes(output: Matrix, n_classes: int, step: int) -> tuple[Matrix, Codes, Floats]:
+    """Return the boxes of an output, shape (n, 4), their classes, and confidences, 0 to 1.
 
     Parameters
     ----------
-    said : numpy.ndarray, shape (n_classes + 4, h, w)
+    output : numpy.ndarray, shape (n_classes + 4, h, w)
         Logits of middles, logarithms of distances.
     n_classes, step : int
-        Number of classes, pixels of the picture to one of the output.
+        Number of classes, pixels of the image to one of the output.
     """
     cv2 = open_cv()
-    sure = 1 / (1 + np.exp(-said[:n_classes].astype(np.float64)))
+    sure = 1 / (1 + np.exp(-output[:n_classes].astype(np.float64)))
     peaks = np.array([one == cv2.dilate(one, np.ones((3, 3), np.uint8)) for one in sure])
-    places = np.argwhere(peaks & (sure >= _LEAST_SURE))
-    surest = np.argsort(-sure[tuple(places.T)], kind="stable")[:_MOST]
-    classes, rows, columns = places[surest].T
+    places = np.argwhere(peaks & (sure >= _MIN_CONFIDENCE))
+    order = np.argsort(-sure[tuple(places.T)], kind="stable")[:_MAX_BOXES]
+    classes, rows, columns = places[order].T
     scores = sure[classes, rows, columns]
-    logs = np.minimum(said[n_classes:, rows, columns], 3.0) - LOGIT_AT_START
+    logs = np.minimum(output[n_classes:, rows, columns], 3.0) - LOGIT_AT_START
     left, top, right, bottom = _UNIT * np.exp(logs)
     x, y = (columns + 0.5) * step, (rows + 0.5) * step
     boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1).astype(np.float32)
-    kept = _distinct(boxes, classes)
+    kept = _remove_repeats(boxes, classes)
     return boxes[kept], classes[kept], scores[kept]
 
 
-def _distinct(boxes: Matrix, classes: Codes) -> Codes:
-    """Return the places of boxes, surest first, that do not say again what a surer one says."""
-    alike = (overlaps(boxes, boxes) > _SAME) & (classes[:, None] == classes[None])
+def _remove_repeats(boxes: Matrix, classes: Codes) -> Codes:
+    """Return the places of boxes, most confident first, that repeat no more confident one."""
+    alike = (compute_iou(boxes, boxes) > _MAX_OVERLAP) & (classes[:, None] == classes[None])
     kept: list[int] = []
     for k in range(len(boxes)):
         if not alike[k, kept].any():
             kept.append(k)
     return np.array(kept, np.int64)
+
+
+def score_detections(
+    task: Centres, images: Sequence[AnnotatedImage], outputs: Sequence[Matrix]
+) -> Scorer:
+    """Return a scorer: mean average precision, average precision by class, recall by class."""
+    n_true = np.zeros((len(images), task.n_classes))
+    found: list[list[tuple[Floats, Floats, Floats]]] = [[] for _ in range(task.n_classes)]
+    for place, (one, output) in enumerate(zip(images, outputs)):
+        boxes, classes, sure = decode_boxes(output, task.n_classes, task.step)
+        for k in range(task.n_classes):
+            true, own = one.classes == k, classes == k
+            n_true[place, k] = true.sum()
+            hits = match_boxes(one.boxes[true], boxes[own], sure[own])
+            found[k].append((hits.astype(float), sure[own], np.full(len(hits), float(place))))
+    flat = [tuple(np.concatenate(part) for part in zip(*of_class)) for of_class in found]
+    ones = np.ones(len(images))
+
+    def score(weights: Floats) -> Floats:
+        precisions, recalls = np.full((2, task.n_classes), np.nan)
+        for k, (hits, sure, places) in enumerate(flat):
+            # A bootstrap draw without objects of a class takes the score of all images.
+            own = weights if weights @ n_true[:, k] else ones
+            n, of_box = float(own @ n_true[:, k]), own[places.astype(np.int64)]
+            if n:
+                precisions[k] = average_precision(hits > 0, sure, n, of_box)
+                recalls[k] = of_box @ (hits * (sure >= _REPORTED_CONFIDENCE)) / n
+        mean = np.nanmean(precisions) if np.isfinite(precisions).any() else 0.0
+        return np.array([mean, *precisions, *recalls])
+
+    return score
+
+
+def match_boxes(truth: Matrix, boxes: Matrix, scores: Floats) -> Bools:
+    """Return which boxes of one class on one image are right, shape (n,).
+
+    The most confident box takes the true one that it overlaps most, by one half or more of their union;
+    each true one is taken once.
+
+    Examples
+    --------
+    >>> truth = np.array([[0, 0, 10, 10]], np.float32)
+    >>> boxes = np.array([[0, 0, 10, 5], [0, 0, 10, 9]], np.float32)
+    >>> match_boxes(truth, boxes, np.array([.9, .8])).tolist()
+    [True, False]
+    """
+    hits = np.zeros(len(boxes), bool)
+    shares = compute_iou(boxes, truth)
+    for k in np.argsort(-scores, kind="stable"):
+        if not shares.shape[1]:
+            break
+        best = int(np.argmax(shares[k]))
+        if shares[k, best] >= _HIT_OVERLAP:
+            hits[k] = True
+            shares[:, best] = -1
+    return hits
+
+
+def compute_iou(a: Matrix, b: Matrix) -> Floats:
+    """Return the intersection over union of all pairs of boxes, shape (len(a), len(b))."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    areas = [(one[:, 2:] - one[:, :2]).prod(axis=1) for one in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
+
+
+def average_precision(hits: Bools, scores: Floats, n_true: float, weights: Floats) -> float:
+    """Return the area under precision over recall, 0 to 1; NaN without a true object.
+
+    AP = sum_i (R_i - R_(i-1)) max_(j >= i) P_j, as PASCAL VOC has it since 2010.
+
+    Parameters
+    ----------
+    hits, scores : numpy.ndarray, shape (n,)
+        Right boxes, and confidences.
+    n_true : float
+        True objects, weighted likewise.
+    weights : numpy.ndarray, shape (n,)
+        Weight of the image of each box.
+
+    References
+    ----------
+    Everingham et al. (2010), The PASCAL Visual Object Classes Challenge, IJCV 88.
+
+    Examples
+    --------
+    >>> hits = np.array([True, False, True])  # recall 1/2 at precision 1, 1 at 2/3
+    >>> round(average_precision(hits, np.array([.9, .8, .7]), 2, np.ones(3)), 4)
+    0.8333
+    """
+    if n_true <= 0:
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(weights[order] * hits[order])
+    every = np.cumsum(weights[order])
+    recall = np.concatenate([[0.0], right / n_true])
+    precision = right / np.maximum(every, 1e-12)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall) * best).sum())

@@ -1,8 +1,8 @@
-"""A small U-Net that says something of every few pixels, trained for a fixed number of steps."""
+"""A small U-Net with an output for every few pixels, trained for a fixed number of steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,21 +11,21 @@ import numpy as np
 from twinset.core.features.torch_device import one_thread
 from twinset.core.seeding import torch_generator
 
-from ._annotated import Annotated, Matrix, Variation, normal, windows
+from ._annotated import AnnotatedImage, Matrix, WindowAugmentation, draw_batch, normalize_pixels
+from ._network_training import draw_weights, fit_network
 
-_WIDTHS = (16, 32, 48, 64)
-_RATE, _DECAY = 5e-3, 1e-2
-LOGIT_AT_START = -2.0
-"""What an untrained net says: nothing is here, most likely."""
-_DEEPEST = 16  # pixels of the picture to one of the deepest layer
+_WIDTHS = (16, 32, 48, 64)  # channels by depth: 300 steps take seconds on one CPU thread
+_RATE = 5e-3  # learning rate at which 200 to 300 steps are enough
+LOGIT_AT_START = -2.0  # output of an untrained network: most pixels belong to no object
+_STRIDE = 16  # pixels of the image to one of the deepest layer
 
 
 class DenseTask(Protocol):
-    """What a net is taught."""
+    """Targets and loss of a network."""
 
     @property
     def step(self) -> int:
-        """Pixels of the picture to one of the output, 2 or 4."""
+        """Pixels of the image to one of the output, 2 or 4."""
 
     @property
     def n_outputs(self) -> int:
@@ -33,29 +33,29 @@ class DenseTask(Protocol):
 
     @property
     def norm_groups(self) -> int:
-        """Groups of channels that are normed picture by picture; 0 norms over the batch."""
+        """Groups of channels that are normalized in each image; 0 normalizes over the batch."""
 
-    def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
-        """Return what the output should be, shape (b, any, size / step, size / step)."""
+    def targets(self, batch: Sequence[AnnotatedImage], size: int) -> Matrix:
+        """Return the targets, shape (b, any, size / step, size / step)."""
 
-    def loss(self, said: Any, wanted: Any) -> Any:
-        """Return the loss of what the net said, a torch scalar."""
+    def loss(self, output: Any, targets: Any) -> Any:
+        """Return the loss of an output, a torch scalar."""
 
 
 @dataclass(frozen=True)
-class Training:
-    """How nets are trained, the same for all that are compared.
+class TrainingOptions:
+    """Settings of the training, the same for all networks that are compared.
 
     Parameters
     ----------
     steps, batch, window : int
-        Steps of the optimiser, windows in each, side of a window in pixels.
+        Steps of the optimizer, windows in each, side of a window in pixels.
     synthetic_share : float
-        Part of each batch that is synthetic where there are synthetic pictures.
+        Part of each batch that is synthetic where there are synthetic images.
     last_real : float
-        Part of the steps, at the end, in which real pictures alone are shown.
+        Part of the steps, at the end, in which batches are real.
     device : str
-        Where torch computes.
+        Device of torch.
     """
 
     steps: int
@@ -66,77 +66,80 @@ class Training:
     device: str = "cpu"
 
     def shares(self, n_sources: int, step: int) -> list[int]:
-        """Return how many windows of a batch come from each source: real, then synthetic."""
+        """Return the number of windows of a batch from each source: real, then synthetic."""
         if n_sources == 1 or step >= round(self.steps * (1 - self.last_real)):
             return [self.batch]
-        made = round(self.batch * self.synthetic_share)
-        return [self.batch - made, made]
+        n_synthetic = round(self.batch * self.synthetic_share)
+        return [self.batch - n_synthetic, n_synthetic]
 
 
 def train_network(
-    sources: Sequence[Sequence[Annotated]],
+    sources: Sequence[Sequence[AnnotatedImage]],
     task: DenseTask,
-    variation: Variation,
-    training: Training,
+    augmentation: WindowAugmentation,
+    training: TrainingOptions,
     rng: np.random.Generator,
-) -> Callable[[Sequence[Annotated]], list[Matrix]]:
-    """Return a trained net, as a function from pictures to its output for each.
+) -> Callable[[Sequence[AnnotatedImage]], list[Matrix]]:
+    """Return a trained network, as a function from images to an output for each.
 
     Parameters
     ----------
-    sources : sequence of sequences of Annotated
-        Pictures to learn from: real ones first, then synthetic ones if any.
-    task : Task
-        What it learns.
-    variation : Variation
-        How its windows are varied.
-    training : Training
-        How long, and where.
+    sources : sequence of sequences of AnnotatedImage
+        Images to learn from: real ones first, then synthetic ones if any.
+    task : DenseTask
+        Targets and loss.
+    augmentation : WindowAugmentation
+        Augmentation of the windows.
+    training : TrainingOptions
+        Steps and device.
     rng : numpy.random.Generator
-        Draws weights, windows and variations.
+        Draws weights, windows and augmentations.
     """
     import torch
 
     generator, draws = torch_generator(rng), rng.spawn(1)[0]
     device = training.device
-    with one_thread():
-        net = _net(task, generator).to(device)
-        net = net.to(memory_format=torch.channels_last)
-        optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, _RATE, total_steps=training.steps + 1
-        )
+
+    def batches() -> Iterator[tuple[Any, Any]]:
         for step in range(training.steps):
             shares = training.shares(len(sources), step)
-            x, labels = windows(sources, shares, training.window, variation, task.step, draws)
-            wanted = torch.from_numpy(task.targets(labels, training.window)).to(device)
-            loss = task.loss(_forward(net, torch.from_numpy(x).to(device)), wanted)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+            x, labels = draw_batch(sources, shares, training.window, augmentation, task.step, draws)
+            y = task.targets(labels, training.window)
+            yield torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+
+    with one_thread():
+        net = _build(task, generator).to(device)
+        net = net.to(memory_format=torch.channels_last)
+        fit_network(
+            lambda x: _forward(net, x),
+            net.parameters(),
+            batches(),
+            task.loss,
+            training.steps,
+            _RATE,
+        )
         net.eval()
 
-    def told(pictures: Sequence[Annotated]) -> list[Matrix]:
+    def predict(images: Sequence[AnnotatedImage]) -> list[Matrix]:
         with one_thread(), torch.no_grad():
-            return [_said(net, one, task.step, device) for one in pictures]
+            return [_predict(net, image, task.step, device) for image in images]
 
-    return told
+    return predict
 
 
-def _said(net: Any, one: Annotated, step: int, device: str) -> Matrix:
-    """Return the output for one whole picture, shape (n_outputs, h / step, w / step), rounded up."""
+def _predict(net: Any, image: AnnotatedImage, step: int, device: str) -> Matrix:
+    """Return the output for a whole image, shape (n_outputs, h / step, w / step), rounded up."""
     import torch
 
-    height, width = one.pixels.shape[:2]
-    room = ((0, 0), (0, -height % _DEEPEST), (0, -width % _DEEPEST))
-    x = np.pad(normal(one.pixels, one.pixels), room, mode="edge")
-    said = _forward(net, torch.from_numpy(x[None]).to(device))[0].cpu().numpy()
-    return np.asarray(said[:, : -(-height // step), : -(-width // step)])
+    height, width = image.pixels.shape[:2]
+    room = ((0, 0), (0, -height % _STRIDE), (0, -width % _STRIDE))
+    x = np.pad(normalize_pixels(image.pixels, image.pixels), room, mode="edge")
+    output = _forward(net, torch.from_numpy(x[None]).to(device))[0].cpu().numpy()
+    return np.asarray(output[:, : -(-height // step), : -(-width // step)])
 
 
-def _net(task: DenseTask, generator: Any) -> Any:
-    """Return layers whose weights come from the generator alone; torch's own state stays as it is."""
+def _build(task: DenseTask, generator: Any) -> Any:
+    """Return layers with weights from the generator alone; the state of torch does not change."""
     import torch
     from torch import nn
 
@@ -152,14 +155,13 @@ def _net(task: DenseTask, generator: Any) -> Any:
         net = nn.ModuleDict(parts)
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d):
-                drawn = torch.randn(layer.weight.shape, generator=generator)
-                layer.weight.data = drawn * float(np.sqrt(2 / layer.weight[0].numel()))
+                layer.weight.data = draw_weights(layer, generator)
         last.bias.data.fill_(LOGIT_AT_START)
     return net
 
 
 def _forward(net: Any, x: Any) -> Any:
-    """Return the output: the picture is halved four times and doubled again, with shortcuts."""
+    """Return the output: the image is halved four times and doubled again, with shortcuts."""
     import torch
     from torch.nn.functional import interpolate, max_pool2d, pixel_unshuffle
 
@@ -168,13 +170,13 @@ def _forward(net: Any, x: Any) -> Any:
     for k, layer in enumerate(net["down"]):
         x = layer(max_pool2d(x, 2) if k else x)
         kept.append(x)
-    for layer, beside in zip(net["up"], kept[-2::-1]):
-        x = layer(torch.cat([interpolate(x, scale_factor=2.0), beside], dim=1))
+    for layer, shortcut in zip(net["up"], kept[-2::-1]):
+        x = layer(torch.cat([interpolate(x, scale_factor=2.0), shortcut], dim=1))
     return net["last"](x)
 
 
 def _pair(before: int, width: int, groups: int) -> Any:
-    """Return two convolutions with their norms."""
+    """Return two convolutions with their normalization."""
     from torch import nn
 
     layers = []

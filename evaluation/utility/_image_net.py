@@ -1,8 +1,9 @@
-"""A small net that names pictures, trained with standard augmentation for a fixed number of steps."""
+"""A small network that classifies images, trained with standard augmentation for a fixed number of
+steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +16,21 @@ from twinset.core.features.embedders.small_cnn import small
 from twinset.core.features.torch_device import one_thread
 from twinset.core.seeding import torch_generator
 
+from ._network_training import draw_weights, fit_network
+
 Matrix = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_WIDTHS = (16, 32, 64)
-_BATCH = 32
-_RATE, _DECAY = 4e-3, 1e-2
-_APPLIED_AT_ONCE = 128
+_WIDTHS = (16, 32, 64)  # channels by depth: 300 steps take seconds on one CPU thread
+_BATCH = 32  # images of a step
+_RATE = 4e-3  # learning rate at which 300 steps are enough
+_PREDICTED_AT_ONCE = 128  # images, to bound memory
 
 
 @dataclass(frozen=True)
 class ImageArrays:
-    """Pictures of one size with their classes.
+    """Images of one size with their classes.
 
     Parameters
     ----------
@@ -41,8 +44,8 @@ class ImageArrays:
     classes: Codes
 
     @classmethod
-    def of(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> ImageArrays:
-        """Return those that can be read and whose class is known (0 or more)."""
+    def from_column(cls, images: pa.ChunkedArray, classes: Codes, side: int) -> ImageArrays:
+        """Return the images that can be decoded and whose class is known (0 or more)."""
         found = [(row, small(one, side)) for row, one in decode_images(images) if classes[row] >= 0]
         pixels = np.array([one for _, one in found], np.float32).reshape(-1, 3, side, side)
         return cls(pixels, classes[[row for row, _ in found]].astype(np.int64))
@@ -51,24 +54,24 @@ class ImageArrays:
         return len(self.classes)
 
     def take(self, rows: npt.NDArray[np.int64]) -> ImageArrays:
-        """Return some of them."""
+        """Return the images at these positions."""
         return ImageArrays(self.pixels[rows], self.classes[rows])
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly pictures are varied while a net is trained; 0 is not at all.
+    """Random changes of training images; 0 is none.
 
     Parameters
     ----------
     name : str
-        What it is called.
+        Name for the report.
     shift : int
-        Most pixels that a picture is moved by, either way.
+        Largest shift in pixels, in both directions.
     mirrored : bool
-        Whether half of the pictures are mirrored left to right.
+        Whether half of the images are mirrored left to right.
     light : float
-        Most by which brightness and contrast change.
+        Largest relative change of brightness and contrast.
     """
 
     name: str
@@ -77,7 +80,7 @@ class Augmentation:
     light: float = 0.0
 
     def apply(self, pixels: Matrix, rng: np.random.Generator) -> Matrix:
-        """Return varied pictures, of the same shape."""
+        """Return changed images, of the same shape."""
         out = pixels.copy()
         n, side = len(out), out.shape[-1]
         if self.mirrored:
@@ -102,10 +105,10 @@ AUGMENTATIONS = (
     Augmentation("mirrored and moved", shift=2, mirrored=True),
     Augmentation("mirrored, moved, light and contrast", shift=2, mirrored=True, light=0.2),
 )
-"""What is tried; the best on unseen real training pictures is taken for all nets."""
+"""Candidates; the best on held-out real training images is used for all networks."""
 
 
-def trained_forecast(
+def predict_unseen(
     sources: Sequence[ImageArrays],
     unseen: ImageArrays,
     n_classes: int,
@@ -114,56 +117,53 @@ def trained_forecast(
     rng: np.random.Generator,
     device: str = "cpu",
 ) -> Floats:
-    """Return what a net says of unseen pictures, shape (n, n_classes): a probability for each class.
+    """Return the probabilities that a trained network gives unseen images, shape (n, n_classes).
 
     Parameters
     ----------
-    sources : sequence of Pictures
-        What it is trained on; every batch holds equally many of each source.
-    unseen : Pictures
-        What it is asked about.
+    sources : sequence of ImageArrays
+        Training images; every batch holds equally many of each source.
+    unseen : ImageArrays
+        Images to classify.
     n_classes : int
         Number of classes.
     augmentation : Augmentation
-        How training pictures are varied.
+        Augmentation of the training images.
     steps : int
-        Steps of the optimiser.
+        Steps of the optimizer.
     rng : numpy.random.Generator
-        Draws weights, batches and variations.
+        Draws weights, batches and augmentations.
     device : str
-        Where torch computes.
+        Device of torch.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
     generator, draws = torch_generator(rng), rng.spawn(1)[0]
-    usual = sources[0].pixels
-    mean, spread = usual.mean(axis=(0, 2, 3)), usual.std(axis=(0, 2, 3)) + 1e-3
+    real = sources[0].pixels
+    mean, spread = real.mean(axis=(0, 2, 3)), real.std(axis=(0, 2, 3)) + 1e-3
     mean, spread = mean[:, None, None], spread[:, None, None]
-    with one_thread():
-        net = _net(n_classes, unseen.pixels.shape[-1], generator).to(device)
-        optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1)
+
+    def batches() -> Iterator[tuple[Any, Any]]:
         for _ in range(steps):
-            batch = _batch(sources, draws)
+            batch = _draw_batch(sources, draws)
             x = (augmentation.apply(batch.pixels, draws) - mean) / spread
-            said = net(torch.from_numpy(x).to(device))
-            loss = cross_entropy(said, torch.from_numpy(batch.classes).to(device))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+            yield torch.from_numpy(x).to(device), torch.from_numpy(batch.classes).to(device)
+
+    with one_thread():
+        net = _build(n_classes, generator).to(device)
+        fit_network(net, net.parameters(), batches(), cross_entropy, steps, _RATE)
         net.eval()
         parts = []
         with torch.no_grad():
-            for start in range(0, len(unseen), _APPLIED_AT_ONCE):
-                x = (unseen.pixels[start : start + _APPLIED_AT_ONCE] - mean) / spread
+            for start in range(0, len(unseen), _PREDICTED_AT_ONCE):
+                x = (unseen.pixels[start : start + _PREDICTED_AT_ONCE] - mean) / spread
                 parts.append(net(torch.from_numpy(x).to(device)).softmax(dim=1).cpu().numpy())
     return np.concatenate(parts).astype(np.float64)
 
 
-def _batch(sources: Sequence[ImageArrays], rng: np.random.Generator) -> ImageArrays:
-    """Return a batch of which each source fills an equal part."""
+def _draw_batch(sources: Sequence[ImageArrays], rng: np.random.Generator) -> ImageArrays:
+    """Return a batch with equally many images of each source."""
     parts = [
         part.take(rng.integers(0, len(part), len(share)))
         for part, share in zip(sources, np.array_split(np.arange(_BATCH), len(sources)))
@@ -172,8 +172,8 @@ def _batch(sources: Sequence[ImageArrays], rng: np.random.Generator) -> ImageArr
     return ImageArrays(pixels, np.concatenate([part.classes for part in parts]))
 
 
-def _net(n_classes: int, side: int, generator: Any) -> Any:
-    """Return a net whose weights come from the generator alone; torch's own state stays as it is."""
+def _build(n_classes: int, generator: Any) -> Any:
+    """Return a network with weights from the generator alone; the state of torch does not change."""
     import torch
     from torch import nn
 
@@ -191,9 +191,7 @@ def _net(n_classes: int, side: int, generator: Any) -> Any:
         layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * before, n_classes)]
         for layer in layers:
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                fan = layer.weight[0].numel()
-                drawn = torch.randn(layer.weight.shape, generator=generator)
-                layer.weight.data = drawn * float(np.sqrt(2 / fan))
+                layer.weight.data = draw_weights(layer, generator)
                 if layer.bias is not None:
                     layer.bias.data.zero_()
     return nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""Objects told apart pixel by pixel: what a net is taught of an id map, and the id map it means."""
+"""Segmentation of objects: targets and loss of a network, the id map of its output, and its F1 score."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.image.codec import open_cv
 
-from ._annotated import Annotated, Ids, Matrix
+from ._annotated import AnnotatedImage, Floats, Ids, Matrix
+from ._holdout_scores import Scorer
 
-_CORE = 0.45  # of the greatest distance to the edge: what lies deeper is an object's core
-_LEAST_PIXELS = 12
+_CORE = 0.45  # of the largest distance to the edge: deeper pixels are an object's core
+_MIN_PIXELS = 12  # of an object: smaller ones are specks along edges
+_HIT_OVERLAP = 0.5  # intersection over union beyond which no other object can match
 
 
 @dataclass(frozen=True)
 class Instances:
-    """Teaches two things of a pixel: whether it is an object's, and whether it lies deep inside one.
+    """Targets of a segmentation: whether a pixel belongs to an object, and whether it lies deep inside.
 
-    Pictures under the microscope are dark with bright objects or the reverse: what a batch of both has in
-    common fits neither, so each picture is normed by itself.
+    Microscopic images are dark with bright objects or the reverse, so that statistics of a batch fit
+    neither; each image is normalized by itself.
 
     References
     ----------
@@ -32,62 +35,62 @@ class Instances:
     n_outputs: int = 2
     norm_groups: int = 8
 
-    def targets(self, batch: Sequence[Annotated], size: int) -> Matrix:
+    def targets(self, batch: Sequence[AnnotatedImage], size: int) -> Matrix:
         """Return foreground and cores of each window, shape (b, 2, size / step, size / step)."""
-        made = []
+        maps = []
         for one in batch:
             assert one.ids is not None
-            made.append([one.ids > 0, cores(one.ids)])
-        return np.array(made, np.float32)
+            maps.append([one.ids > 0, find_cores(one.ids)])
+        return np.array(maps, np.float32)
 
-    def loss(self, said: Any, wanted: Any) -> Any:
+    def loss(self, output: Any, targets: Any) -> Any:
         """Return the cross-entropy of both."""
         from torch.nn.functional import binary_cross_entropy_with_logits
 
-        return binary_cross_entropy_with_logits(said, wanted)
+        return binary_cross_entropy_with_logits(output, targets)
 
 
-def cores(ids: Ids) -> Any:
-    """Return the pixels deep inside an object, shape (h, w): no two objects' cores touch.
+def find_cores(ids: Ids) -> Any:
+    """Return the pixels deep inside an object, shape (h, w): the cores of two objects never touch.
 
-    An object that the picture's edge cuts goes on behind it.
+    An object at the border of the image continues behind it.
 
     Examples
     --------
     >>> ids = np.zeros((5, 10), np.int32)
     >>> ids[:, :5], ids[:, 5:] = 1, 2
-    >>> cores(ids)[2].astype(int).tolist()
+    >>> find_cores(ids)[2].astype(int).tolist()
     [1, 1, 1, 0, 0, 0, 0, 1, 1, 1]
     """
     cv2 = open_cv()
     own = ids.astype(np.float32)
     square = np.ones((3, 3), np.uint8)
     inside = (ids > 0) & (cv2.dilate(own, square) == own) & (cv2.erode(own, square) == own)
-    frame = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    deep = cv2.distanceTransform(frame, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    deep = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     places = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
-    most = np.zeros(places.max(initial=0) + 1, np.float32)
-    np.maximum.at(most, places.ravel(), deep.ravel())
-    return inside & (deep > _CORE * most[places])
+    deepest = np.zeros(places.max(initial=0) + 1, np.float32)
+    np.maximum.at(deepest, places.ravel(), deep.ravel())
+    return inside & (deep > _CORE * deepest[places])
 
 
-def instances_of(said: Matrix, shape: tuple[int, int]) -> Ids:
-    """Return the id map that a net means, shape (h, w).
+def decode_instances(output: Matrix, shape: tuple[int, int]) -> Ids:
+    """Return the id map of an output, shape (h, w).
 
     Each core is an object; a pixel of the foreground belongs to the nearest core of its own patch.
 
     Parameters
     ----------
-    said : numpy.ndarray, shape (2, h / step, w / step)
+    output : numpy.ndarray, shape (2, h / step, w / step)
         Logits of foreground and cores.
     shape : tuple of int
-        Height and width of the picture.
+        Height and width of the image.
     """
     cv2 = open_cv()
     height, width = shape
     foreground, core = (
         cv2.resize(np.ascontiguousarray(one), (width, height), interpolation=cv2.INTER_LINEAR) > 0
-        for one in said
+        for one in output
     )
     core &= foreground
     if not core.any():
@@ -96,9 +99,57 @@ def instances_of(said: Matrix, shape: tuple[int, int]) -> Ids:
         (~core).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
     )
     _, patches = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)
-    # A patch without a core of its own is no object; nor may a core reach over a gap into another.
+    # A patch without a core is no object, and no core reaches over a gap into another patch.
     pairs = nearest.astype(np.int64) * (int(patches.max()) + 1) + patches
     kept = np.isin(pairs, np.unique(pairs[core])) & foreground
     ids = np.where(kept, nearest, 0).astype(np.int32)
-    large = np.bincount(ids.ravel()) >= _LEAST_PIXELS
+    large = np.bincount(ids.ravel()) >= _MIN_PIXELS
     return np.where(large[ids], ids, 0).astype(np.int32)
+
+
+def score_segments(images: Sequence[AnnotatedImage], outputs: Sequence[Matrix]) -> Scorer:
+    """Return a scorer of the F1 of objects."""
+    counts = np.array(
+        [
+            count_objects(one.ids, decode_instances(output, one.ids.shape))
+            for one, output in zip(images, outputs)
+            if one.ids is not None
+        ]
+    )
+
+    def score(weights: Floats) -> Floats:
+        return np.array([compute_f1(weights[:, None] * counts)])
+
+    return score
+
+
+def count_objects(truth: Ids, found: Ids) -> npt.NDArray[np.int64]:
+    """Return the numbers of objects that are found, wrongly found and missed.
+
+    Examples
+    --------
+    >>> truth = np.array([[1, 1, 1, 0, 2, 2]], np.int32)
+    >>> count_objects(truth, np.array([[7, 7, 0, 0, 0, 9]], np.int32)).tolist()  # 2/3; 1/2 is too little
+    [1, 1, 1]
+    """
+    places = [np.unique(ids, return_inverse=True)[1].reshape(ids.shape) for ids in (truth, found)]
+    firsts = [int(np.min(ids, initial=0) == 0 and (ids == 0).any()) for ids in (truth, found)]
+    n = [int(p.max(initial=-1)) + 1 for p in places]
+    table = np.bincount((places[0] * n[1] + places[1]).ravel(), minlength=n[0] * n[1])
+    table = table.reshape(n[0], n[1])
+    union = table.sum(axis=1)[:, None] + table.sum(axis=0)[None] - table
+    share = (table / np.maximum(union, 1))[firsts[0] :, firsts[1] :]
+    hits = int((share > _HIT_OVERLAP).sum())
+    return np.array([hits, share.shape[1] - hits, share.shape[0] - hits])
+
+
+def compute_f1(counts: npt.NDArray[np.int64]) -> float:
+    """Return the F1 score of counts, shape (n, 3), over all images together, 0 to 1.
+
+    Examples
+    --------
+    >>> compute_f1(np.array([[2, 1, 0], [1, 0, 1]]))  # 2 * 3 / (2 * 3 + 1 + 1)
+    0.75
+    """
+    hits, wrong, missed = counts.reshape(-1, 3).sum(axis=0)
+    return float(2 * hits / max(2 * hits + wrong + missed, 1))

@@ -1,8 +1,8 @@
-"""Models whose loss on every holdout row is told, all behind one call."""
+"""Models with a loss on every holdout row: boosted trees, linear models, and models of texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,94 +15,76 @@ from twinset.core.features.encoder import FeatureEncoder
 from twinset.core.features.hashed_words import has_texts, stacked, word_features
 from twinset.core.features.models import build_linear_model
 
+from ._holdout_scores import Scorer, binary_scorer, classes_scorer, numbers_scorer
 from ._task import PredictionTask
-from ._word_net import TEXT_JUDGES, text_model
+from ._word_net import TEXT_MODELS, build_text_model
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-Predict = Callable[[Any, Floats, Floats | None, Any], tuple[Floats, Floats]]
-"""Takes x, y, weights and the holdout's x; returns predictions and the classes they are for."""
+Fit = Callable[[Any, Floats, Floats | None], Any]
+"""Features, targets and weights -> an object with `predict` or `predict_proba`."""
 
-JUDGES = {
+MODEL_TITLES = {
     "boosted": "boosted trees",
     "linear": "a linear model",
     "words": "a linear model of words",
     "net": "a small net of words",
 }
-"""Name of a judge -> the same in plain words."""
+"""Name of a model -> the same in plain words."""
 
-_STEPS = 200
-
-_SUREST = 1e-5
-"""No label is held to be less likely than this, so that one surprise cannot outweigh all rows."""
+_N_QUANTILES = 200  # of numbers in weighted fits: as fine as the bins of boosted trees matter
+_MIN_PROBABILITY = 1e-5  # in log loss: one surprise must not outweigh all other rows
 
 
 @dataclass(frozen=True)
-class Learner:
-    """One kind of model, with the rows it may be trained on and the holdout it is tested on.
+class ModelSetup:
+    """One kind of model with the rows that it may be trained on and the holdout.
 
     Parameters
     ----------
     x : numpy.ndarray or sparse matrix, shape (n, d)
         Features of the rows to choose from.
     y : numpy.ndarray, shape (n,)
-        What is to be predicted: numbers, or positions of classes.
+        Targets: numbers, or positions of classes.
     holdout_x, holdout_y : numpy.ndarray, or a sparse matrix and one
         The same of the holdout rows.
-    predict : callable
-        Fits and predicts.
-    task : Task
-        What is predicted.
+    fit : callable
+        Returns a fitted model.
+    task : PredictionTask
+        Target and features.
+    categorical : numpy.ndarray of bool, optional
+        Columns of codes, for a model whose weighted fits take quantiles of the others.
     """
 
     x: Any
     y: Floats
     holdout_x: Any
     holdout_y: Floats
-    predict: Predict
+    fit: Fit
     task: PredictionTask
+    categorical: npt.NDArray[np.bool_] | None = None
 
     def losses(self, rows: Rows, weight: Floats | None = None) -> Floats:
         """Return the loss of a model of `rows` on each holdout row, shape (h,).
 
-        Labels: minus the logarithm of the true label's probability. Numbers: squared error, as a share of
-        the holdout's variance.
+        Labels: -ln p(true label). Numbers: squared error over the variance of the holdout.
         """
-        y = self.y[rows]
+        x, y, held = self.x[rows], self.y[rows], self.holdout_x
+        if weight is not None and self.categorical is not None:
+            x, held = _to_quantiles(x, held, self.categorical)
         if self.task.name == "regression":
-            predicted, _ = self.predict(self.x[rows], y, weight, self.holdout_x)
-            spread = float(np.var(self.holdout_y))
-            return (predicted - self.holdout_y) ** 2 / (spread or 1.0)
-        scores = np.zeros((len(self.holdout_y), len(self.task.classes)))
+            variance = float(np.var(self.holdout_y))
+            predicted = self.fit(x, y, weight).predict(held)
+            return np.asarray((predicted - self.holdout_y) ** 2 / (variance or 1.0))
         if len(np.unique(y)) == 1:
+            scores = np.zeros((len(self.holdout_y), len(self.task.classes)))
             scores[:, int(y[0])] = 1.0
         else:
-            found, classes = self.predict(self.x[rows], y, weight, self.holdout_x)
-            scores[:, classes.astype(np.int64)] = found
+            scores = predict_classes(self.fit(x, y, weight), held, self.task)
         return log_loss(scores, self.holdout_y.astype(np.int64))
 
 
-def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
-    """Return minus the logarithm of the probability of the true class, shape (n,).
-
-    Examples
-    --------
-    >>> log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([1, 0])).round(3).tolist()
-    [0.693, 0.0]
-    """
-    likely = np.clip(scores[np.arange(len(truth)), truth], _SUREST, 1.0)
-    out: Floats = np.abs(np.log(likely))
-    return out
-
-
-def list_models(task: PredictionTask, rows: Dataset, text_judge: str = "linear") -> tuple[str, ...]:
-    """Return the names of the judges of a task: texts are read by their words."""
-    if has_texts(rows, task.features):
-        return TEXT_JUDGES[text_judge]
-    return ("boosted", "linear")
-
-
-def learner(
+def build_setup(
     name: str,
     task: PredictionTask,
     sets: list[Dataset],
@@ -110,84 +92,128 @@ def learner(
     *,
     seed: int,
     iterations: int,
-) -> Learner:
-    """Return a judge by name, to be trained on rows of `sets`, counted through all of them.
+) -> ModelSetup:
+    """Return a model by name, to be trained on rows of `sets`, counted through all of them.
 
     Parameters
     ----------
     name : {"boosted", "linear", "words", "net"}
-        Which judge; "words" and "net" are for rows with texts.
-    task : Task
-        What is predicted.
+        Kind of model; "words" and "net" are for rows with texts.
+    task : PredictionTask
+        Target and features.
     sets : list of Dataset
-        The train part first: encoders are fitted on it alone.
+        The train set first: encoders are fitted on it alone.
     holdout : Dataset
         Rows to test on.
     seed, iterations : int
-        Seed of the boosted judge and the net, and number of trees.
+        Seed of boosted trees and of the net, and number of trees.
 
     Raises
     ------
     MissingExtraError
-        The net is asked for and torch is not installed.
+        The net is requested and torch is not installed.
     """
-    y = np.concatenate([task.truth(part) for part in sets])
+    y, truth = np.concatenate([task.truth(part) for part in sets]), task.truth(holdout)
     if name == "boosted":
         table = build_discriminator_table([*sets, holdout], task.features)
         *parts, held = table.parts
-        predict = _boosted(table.categorical, task, seed, iterations)
-    elif name in ("words", "net"):
+
+        def fit(x: Floats, y: Floats, weight: Floats | None) -> Any:
+            return fit_discriminator(
+                x, y, table.categorical,
+                task=task.name, seed=seed, iterations=iterations, weight=weight,
+            )  # fmt: skip
+
+        return ModelSetup(np.concatenate(parts), y, held, truth, fit, task, table.categorical)
+    if name in ("words", "net"):
         *read, held = word_features([*sets, holdout], task.features)
-        predict = _reader(text_model(name, task.name, seed), task)
-        return Learner(stacked(read), y, held, task.truth(holdout), predict, task)
-    else:
-        chosen = [part.select(list(task.features)) for part in [*sets, holdout]]
-        encoder = FeatureEncoder.fit(chosen[0])
-        *parts, held = (encoder.transform(part).astype(np.float64) for part in chosen)
-        linear = build_linear_model(task.name, max_iter=500, tol=1e-3)
-        predict = _reader(linear, task)
-    return Learner(np.concatenate(parts), y, held, task.truth(holdout), predict, task)
+        model = build_text_model(name, task.name, seed)
+        return ModelSetup(stacked(read), y, held, truth, model.fit, task)
+    chosen = [part.select(list(task.features)) for part in [*sets, holdout]]
+    encoder = FeatureEncoder.fit(chosen[0])
+    *parts, held = (encoder.transform(part).astype(np.float64) for part in chosen)
+    model = build_linear_model(task.name, max_iter=500, tol=1e-3)
+    return ModelSetup(np.concatenate(parts), y, held, truth, model.fit, task)
 
 
-def _boosted(
-    categorical: npt.NDArray[np.bool_], task: PredictionTask, seed: int, iterations: int
-) -> Predict:
-    def predict(x: Floats, y: Floats, weight: Floats | None, held: Floats) -> tuple[Floats, Floats]:
-        if weight is not None:
-            x, held = _in_steps(x, held, categorical)
-        model = fit_discriminator(
-            x, y, categorical, task=task.name, seed=seed, iterations=iterations, weight=weight
-        )
-        return _answers(model, held, task)
+def fit_deciding_model(
+    task: PredictionTask,
+    parts: Sequence[Dataset],
+    holdout: Dataset,
+    *,
+    text_model: str,
+    seed: int,
+    iterations: int,
+) -> tuple[Any, Any]:
+    """Return a model of the rows of all parts, and the features of the holdout.
 
-    return predict
-
-
-def _in_steps(x: Floats, held: Floats, categorical: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return both with numbers replaced by the quantile of `x` that they lie in.
-
-    Boosted trees look at quantiles anyway, but take seconds to find them where rows have weights.
+    Boosted trees, or for rows with texts a model of their words; features are fitted on the first part.
     """
-    x, held = x.copy(), held.copy()
+    y = np.concatenate([task.truth(part) for part in parts])
+    if has_texts(holdout, task.features):
+        *read, held = word_features([*parts, holdout], task.features)
+        (name,) = TEXT_MODELS[text_model]
+        return build_text_model(name, task.name, seed).fit(stacked(read), y), held
+    table = build_discriminator_table([*parts, holdout], task.features)
+    x, held = np.concatenate(table.parts[:-1]), table.parts[-1]
+    model = fit_discriminator(
+        x, y, table.categorical, task=task.name, seed=seed, iterations=iterations
+    )
+    return model, held
+
+
+def list_models(task: PredictionTask, rows: Dataset, text_model: str = "linear") -> tuple[str, ...]:
+    """Return the names of the models of a task; rows with texts have models of words."""
+    if has_texts(rows, task.features):
+        return TEXT_MODELS[text_model]
+    return ("boosted", "linear")
+
+
+def predict_classes(model: Any, x: Any, task: PredictionTask) -> Floats:
+    """Return the probability of each class of the task, shape (n, classes); unseen classes have 0."""
+    scores = np.zeros((x.shape[0], len(task.classes)))
+    scores[:, model.classes_.astype(np.int64)] = model.predict_proba(x)
+    return scores
+
+
+def score_model(
+    model: Any, x: Any, truth: Floats, task: PredictionTask, alert_rate: float
+) -> Scorer:
+    """Return the scorer of a fitted model: average precision with recall, its mean, or R2."""
+    if task.name == "regression":
+        return numbers_scorer(model.predict(x), truth)
+    scores = predict_classes(model, x, task)
+    if len(task.classes) == 2:
+        return binary_scorer(scores[:, 1], truth == 1, alert_rate)
+    return classes_scorer(scores, truth.astype(np.int64))
+
+
+def log_loss(scores: Floats, truth: npt.NDArray[np.int64]) -> Floats:
+    """Return -ln of the probability of the true class, shape (n,).
+
+    Examples
+    --------
+    >>> log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([1, 0])).round(3).tolist()
+    [0.693, 0.0]
+    """
+    likely = np.clip(scores[np.arange(len(truth)), truth], _MIN_PROBABILITY, 1.0)
+    return np.asarray(np.abs(np.log(likely)))
+
+
+def _to_quantiles(
+    x: Floats, other: Floats, categorical: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Return both with numbers replaced by their quantile in `x`.
+
+    Boosted trees see quantiles in any case, but take seconds to find them where rows have weights.
+    """
+    x, other = x.copy(), other.copy()
     for column in np.flatnonzero(~categorical):
         present = x[~np.isnan(x[:, column]), column]
         if not len(present):
             continue
-        edges = np.unique(np.quantile(present, np.linspace(0, 1, _STEPS + 1)[1:-1]))
-        for part in (x, held):
+        edges = np.unique(np.quantile(present, np.linspace(0, 1, _N_QUANTILES + 1)[1:-1]))
+        for part in (x, other):
             known = ~np.isnan(part[:, column])
             part[known, column] = np.searchsorted(edges, part[known, column])
-    return x, held
-
-
-def _reader(model: Any, task: PredictionTask) -> Predict:
-    def predict(x: Any, y: Floats, weight: Floats | None, held: Any) -> tuple[Floats, Floats]:
-        return _answers(model.fit(x, y, weight), held, task)
-
-    return predict
-
-
-def _answers(model: Any, held: Any, task: PredictionTask) -> tuple[Floats, Floats]:
-    if task.name == "regression":
-        return model.predict(held), np.empty(0)
-    return model.predict_proba(held), model.classes_
+    return x, other

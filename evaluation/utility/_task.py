@@ -1,4 +1,4 @@
-"""What is predicted from what, for every metric of usefulness."""
+"""The target and the features that metrics of utility predict it from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PredictionTask:
-    """What is predicted from what; of two classes the second is the positive one."""
+    """Target and features of a model; of two classes the second is the positive one."""
 
     name: Literal["classification", "regression"]
     target: str
@@ -26,8 +26,8 @@ class PredictionTask:
     one_against_rest: bool = False
 
     @classmethod
-    def of(cls, comparison: Comparison) -> PredictionTask:
-        """Return what the comparison asks to predict.
+    def from_comparison(cls, comparison: Comparison) -> PredictionTask:
+        """Return the task of a comparison.
 
         Raises
         ------
@@ -50,13 +50,13 @@ class PredictionTask:
             raise NotMeasurable(f"a target of the kind {schema[target].kind} cannot be predicted")
         codes, levels = comparison.train.codes(target)
         counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-        commonest_first = np.argsort(-counts, kind="stable")
-        levels = tuple(levels[i] for i in commonest_first if counts[i])
-        # Of two classes the rarer one is the one that people look for.
+        order = np.argsort(-counts, kind="stable")
+        levels = tuple(levels[i] for i in order if counts[i])
+        # Of two classes the rarer one is the class of interest.
         return cls("classification", target, features, levels)
 
     def truth(self, dataset: Dataset) -> Floats:
-        """Return what is to be predicted: numbers, or positions in `classes`; -1 for none of them."""
+        """Return the targets: numbers, or positions in `classes`; -1 for none of them."""
         if self.name == "regression":
             return dataset.values(self.target)
         codes, levels = dataset.codes(self.target)
@@ -71,18 +71,18 @@ class PredictionTask:
         return dataset if known.all() else dataset.filter(known)
 
     def check(self, train: Dataset, holdout: Dataset) -> None:
-        """Hold that both sets have something to tell apart.
+        """Check that both sets have two values of the target.
 
         Raises
         ------
         NotMeasurable
             The target has one value or none in one of them.
         """
-        for part, name in ((train, "train part"), (holdout, "holdout")):
+        for part, name in ((train, "train set"), (holdout, "holdout")):
             truth = self.truth(self.labelled(part))
             if len(np.unique(truth)) < 2:
-                held = "no row" if not len(truth) else "one value only"
-                raise NotMeasurable(f"the target '{self.target}' has {held} in the {name}")
+                found = "no row" if not len(truth) else "one value only"
+                raise NotMeasurable(f"the target '{self.target}' has {found} in the {name}")
 
     def measures(self, alert_rate: float) -> tuple[str, ...]:
         """Return the names of the measures of a model, the deciding one first."""
@@ -106,3 +106,9 @@ class PredictionTask:
         if self.name == "regression" or len(self.classes) != 2:
             return ()
         return (DecidingRows(int((self.truth(holdout) == 1).sum()), "positive holdout rows"),)
+
+    def strata(self, rows: Dataset) -> npt.NDArray[np.int64]:
+        """Return the class of each row, within which rows are drawn; numbers are one class."""
+        if self.name == "regression":
+            return np.zeros(len(rows), dtype=np.int64)
+        return self.truth(rows).astype(np.int64)

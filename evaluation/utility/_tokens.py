@@ -1,4 +1,4 @@
-"""Texts as tokens with features of their neighbourhood, and spans as tags of tokens."""
+"""Texts as tokens with features of their context, and spans as tags of tokens."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Ints = npt.NDArray[np.int64]
 Entity = tuple[int, int, int, str]
 """Text, start, end, label; in code points, half-open."""
 
-N_BUCKETS = 1 << 16
+N_BUCKETS = 1 << 16  # of features: a few thousand words with their pairs collide rarely
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_AFFIX = 3
-_REACH = 2
-_OUTSIDE = 1
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_AFFIX = 3  # characters of a beginning or end: most suffixes of European languages
+_REACH = 2  # words on each hand that describe a token
+_OUTSIDE = 1  # feature beyond a text; hashes of words are 2 or more
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: multiplicative hashing
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenArrays:
     """Tokens of many texts, one after the other.
 
     Parameters
     ----------
     text, start, end : numpy.ndarray of int, shape (t,)
-        Which text each token is of, and where it stands there, in code points.
+        Text of each token, and its position there, in code points.
     features : numpy.ndarray of int, shape (t, f)
         Buckets of its features.
     n_texts : int
-        Texts there are, those without tokens as well.
+        Number of texts, with or without tokens.
     """
 
     text: Ints
@@ -44,15 +44,15 @@ class Tokens:
     n_texts: int
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Tokens:
-        """Return the tokens of texts: words, and every other mark by itself.
+    def from_texts(cls, texts: Sequence[str]) -> TokenArrays:
+        """Return the tokens of texts: words, and every other character by itself.
 
-        A token is told by itself, its beginning, its end and its shape, by the two words on either side
-        and by the pairs it makes with its neighbours; all of these fall into 65,536 buckets.
+        Features are the word, its beginning, its end and its shape, the two words before and after it, and
+        its pairs with its neighbours, hashed to 65,536 buckets.
 
         Examples
         --------
-        >>> found = Tokens.of(["Play it, Sam!", ""])
+        >>> found = TokenArrays.from_texts(["Play it, Sam!", ""])
         >>> found.start.tolist(), found.text.tolist(), found.n_texts
         ([0, 5, 7, 9, 12], [0, 0, 0, 0, 0], 2)
         """
@@ -62,12 +62,12 @@ class Tokens:
             for found in _TOKEN.finditer(text):
                 word = found.group()
                 if word not in known:
-                    known[word] = _told_by_itself(word)
+                    known[word] = _hash_word(word)
                 rows.append(known[word])
                 places.append((i, found.start(), found.end()))
         place = np.array(places, dtype=np.int64).reshape(-1, 3)
         own = np.array(rows, dtype=np.uint64).reshape(-1, 4)
-        features = _in_context(own, place[:, 0])
+        features = _add_context(own, place[:, 0])
         return cls(place[:, 0], place[:, 1], place[:, 2], features, len(texts))
 
     def tags(self, spans: Sequence[Sequence[Mapping[str, Any]]], place: Mapping[str, int]) -> Ints:
@@ -80,7 +80,7 @@ class Tokens:
         spans : sequence
             The spans of each text.
         place : mapping
-            Label -> k; spans of other labels are passed over.
+            Label -> k; spans of other labels are ignored.
         """
         out = np.zeros(len(self.text), dtype=np.int64)
         first = np.searchsorted(self.text, np.arange(self.n_texts + 1))
@@ -90,18 +90,18 @@ class Tokens:
             for span in sorted(own, key=lambda one: (-one["start"], one["end"])):
                 k = place.get(str(span["label"]))
                 inside = np.minimum(ends, span["end"]) - np.maximum(starts, span["start"])
-                held = np.flatnonzero(2 * inside > ends - starts)
-                if k is not None and len(held):
-                    out[first[i] + held] = 2 * k + 2
-                    out[first[i] + held[0]] = 2 * k + 1
+                covered = np.flatnonzero(2 * inside > ends - starts)
+                if k is not None and len(covered):
+                    out[first[i] + covered] = 2 * k + 2
+                    out[first[i] + covered[0]] = 2 * k + 1
         return out
 
     def entities(self, tags: Ints, labels: Sequence[str]) -> list[Entity]:
-        """Return the spans that tags mean; an inside tag that follows no span of its label begins one.
+        """Return the spans of tags; an inside tag that follows no span of its label begins one.
 
         Examples
         --------
-        >>> Tokens.of(["in New York now"]).entities(np.array([0, 1, 2, 0]), ["city"])
+        >>> TokenArrays.from_texts(["in New York now"]).entities(np.array([0, 1, 2, 0]), ["city"])
         [(0, 3, 11, 'city')]
         """
         found: list[Entity] = []
@@ -118,8 +118,8 @@ class Tokens:
         return found
 
 
-def _told_by_itself(word: str) -> tuple[int, ...]:
-    """Return hashes of a word in small letters, its end, its beginning and its shape."""
+def _hash_word(word: str) -> tuple[int, ...]:
+    """Return hashes of a word in lowercase, its end, its beginning and its shape."""
     small = word.lower()
     shape = re.sub(r"(.)\1+", r"\1", re.sub(r"[a-z]", "a", re.sub(r"[A-Z]", "A", word)))
     shape = re.sub(r"\d+", "0", shape) if len(word) > 1 else shape
@@ -127,15 +127,15 @@ def _told_by_itself(word: str) -> tuple[int, ...]:
     return tuple(zlib.crc32(part.encode()) + 2 for part in parts)
 
 
-def _in_context(own: npt.NDArray[np.uint64], text: Ints) -> Ints:
-    """Return the buckets of all features, shape (t, f), from what is told of each token by itself."""
+def _add_context(own: npt.NDArray[np.uint64], text: Ints) -> Ints:
+    """Return the buckets of all features, shape (t, f), from the hashes of each token."""
     word = own[:, 0]
     near = {0: word}
     for step in range(1, _REACH + 1):
         for side in (-step, step):
-            near[side] = _shifted(word, text, side)
-    shape_before = _shifted(own[:, 3], text, -1)
-    told = [
+            near[side] = _shift(word, text, side)
+    shape_before = _shift(own[:, 3], text, -1)
+    features = [
         *(own[:, k] for k in range(1, 4)),
         *(near[side] for side in sorted(near)),
         shape_before,
@@ -143,12 +143,12 @@ def _in_context(own: npt.NDArray[np.uint64], text: Ints) -> Ints:
         near[0] * np.uint64(31) + near[1],
         np.ones(len(word), dtype=np.uint64),
     ]
-    mixed = [(part + np.uint64(977 * (k + 1))) * _ODD for k, part in enumerate(told)]
+    mixed = [(part + np.uint64(977 * (k + 1))) * _ODD for k, part in enumerate(features)]
     return np.stack([(part >> np.uint64(48)).astype(np.int64) for part in mixed], axis=1)
 
 
-def _shifted(values: npt.NDArray[np.uint64], text: Ints, by: int) -> npt.NDArray[np.uint64]:
-    """Return of each token what stands `by` tokens away in its text; a constant where nothing does."""
+def _shift(values: npt.NDArray[np.uint64], text: Ints, by: int) -> npt.NDArray[np.uint64]:
+    """Return the value `by` tokens away in the same text; a constant where there is none."""
     out = np.full(len(values), _OUTSIDE, dtype=np.uint64)
     n = len(values) - abs(by)
     if n > 0:

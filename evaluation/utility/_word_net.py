@@ -1,4 +1,4 @@
-"""A small net that reads texts as bags of words and pairs, trained within seconds on one thread."""
+"""A small network of bags of words and word pairs, trained within seconds on one thread."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ from twinset.core.seeding import rng_for, torch_generator
 
 Floats = npt.NDArray[np.float64]
 
-_WIDTH = 64
-_BATCH = 32
-_RATE = 2e-2
-_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 6, 300, 3_000
-_LOST_TERMS, _LOST_UNITS = 0.1, 0.5
-_APPLIED_AT_ONCE = 4_096
+_WIDTH = 64  # units: more add seconds and no accuracy on labelled messages
+_BATCH = 32  # texts of a step
+_RATE = 2e-2  # learning rate at which a few hundred steps are enough
+_EPOCHS, _MIN_STEPS, _MAX_STEPS = (
+    6,
+    300,
+    3_000,
+)  # small sets are trained longer, large ones bounded in time
+_TERM_DROPOUT, _UNIT_DROPOUT = 0.1, 0.5  # shares dropped in training, against overfitting
+_PREDICTED_AT_ONCE = 4_096  # texts, to bound memory
 
-TEXT_JUDGES = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
-"""Who reads texts: setting of a metric -> names of judges."""
+TEXT_MODELS = {"linear": ("words",), "net": ("net",), "both": ("words", "net")}
+"""Setting of a metric -> names of the models of texts."""
 
 
-def text_model(judge: str, task: Task, seed: int) -> Any:
-    """Return the model by which a judge, "words" or "net", reads texts.
+def build_text_model(name: str, task: Task, seed: int) -> Any:
+    """Return the unfitted model of texts, "words" or "net".
 
     Raises
     ------
     MissingExtraError
-        The net is asked for and torch is not installed.
+        The net is requested and torch is not installed.
     """
-    if judge == "words":
+    if name == "words":
         return word_model(task)
     require_torch()
     return WordNet(task, seed)
@@ -42,17 +46,17 @@ def text_model(judge: str, task: Task, seed: int) -> Any:
 
 @dataclass(frozen=True)
 class WordNet:
-    """An embedding of terms, summed up, one layer of rectified units, and a linear answer.
+    """A sum of term embeddings, one layer of rectified units, and a linear output.
 
-    It is fitted and asked like an estimator of scikit-learn, on the sparse rows of `word_features`: so
-    the net and the linear model read the same words.
+    It has the interface of an estimator of scikit-learn, for the sparse rows of `word_features`, so that
+    the network and the linear model use the same words.
 
     Parameters
     ----------
     task : {"classification", "regression"}
-        Whether it answers with probabilities or with a number.
+        Kind of outcome.
     seed : int
-        Decides weights, batches and what is left out while it learns.
+        Seed of weights, batches and dropout.
 
     References
     ----------
@@ -73,7 +77,7 @@ class WordNet:
     seed: int
 
     def fit(self, x: Any, y: Floats, weight: Floats | None = None) -> FittedWordNet:
-        """Return the net, trained for a number of steps that the rows alone decide.
+        """Return the network, trained for a number of steps that depends on the rows alone.
 
         Parameters
         ----------
@@ -82,7 +86,7 @@ class WordNet:
         y : numpy.ndarray, shape (n,)
             Classes or numbers.
         weight : numpy.ndarray, shape (n,), optional
-            How much each row counts; by default all count alike.
+            Weight of each row; by default all are equal.
         """
         import torch
 
@@ -90,19 +94,21 @@ class WordNet:
         generator, draws = torch_generator(rng), rng.spawn(1)[0]
         classes, codes = np.unique(y, return_inverse=True)
         middle, spread = float(y.mean()), float(y.std()) or 1.0
-        counts = self.task == "regression"
-        answers = torch.from_numpy(((y - middle) / spread).astype(np.float32) if counts else codes)
+        is_number = self.task == "regression"
+        targets = torch.from_numpy(
+            ((y - middle) / spread).astype(np.float32) if is_number else codes
+        )
         shares = np.ones(len(y)) if weight is None else weight / weight.mean()
-        rows = _Rows.of(x, np.unique(x.indices))
+        rows = _SparseRows.from_matrix(x, np.unique(x.indices))
         with one_thread():
-            layers = _layers(rows.n_columns, 1 if counts else len(classes), generator)
-            _train(layers, rows, answers, torch.from_numpy(shares.astype(np.float32)), draws)
+            layers = _draw_layers(rows.n_columns, 1 if is_number else len(classes), generator)
+            _train(layers, rows, targets, torch.from_numpy(shares.astype(np.float32)), draws)
         return FittedWordNet(layers, rows.columns, classes, middle, spread)
 
 
 @dataclass(frozen=True)
 class FittedWordNet:
-    """A trained net, asked like an estimator of scikit-learn."""
+    """A trained network with the interface of an estimator of scikit-learn."""
 
     layers: Any
     columns: npt.NDArray[np.int64]
@@ -112,30 +118,29 @@ class FittedWordNet:
 
     def predict_proba(self, x: Any) -> Floats:
         """Return the probability of each class, shape (n, classes)."""
-        said = self._said(x)
-        odds = np.exp(said - said.max(axis=1, keepdims=True))
-        out: Floats = odds / odds.sum(axis=1, keepdims=True)
-        return out
+        output = self._forward(x)
+        odds = np.exp(output - output.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def predict(self, x: Any) -> Floats:
         """Return the number for each row, shape (n,)."""
-        return self._said(x)[:, 0] * self.spread + self.middle
+        return self._forward(x)[:, 0] * self.spread + self.middle
 
-    def _said(self, x: Any) -> Floats:
+    def _forward(self, x: Any) -> Floats:
         import torch
 
         parts = []
         with one_thread(), torch.no_grad():
-            for start in range(0, x.shape[0], _APPLIED_AT_ONCE):
-                rows = _Rows.of(x[start : start + _APPLIED_AT_ONCE], self.columns)
+            for start in range(0, x.shape[0], _PREDICTED_AT_ONCE):
+                rows = _SparseRows.from_matrix(x[start : start + _PREDICTED_AT_ONCE], self.columns)
                 bags = rows.bags(np.arange(len(rows)))
                 parts.append(_forward(self.layers, *bags).numpy())
         return np.concatenate(parts).astype(np.float64)
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Sparse rows with their columns counted through, those that training never saw left out."""
+class _SparseRows:
+    """Sparse rows with numbered columns; columns that training never saw are excluded."""
 
     places: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
@@ -143,7 +148,7 @@ class _Rows:
     columns: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, x: Any, columns: npt.NDArray[np.int64]) -> _Rows:
+    def from_matrix(cls, x: Any, columns: npt.NDArray[np.int64]) -> _SparseRows:
         known = np.isin(x.indices, columns)
         owners = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))[known]
         counts = np.bincount(owners, minlength=x.shape[0])
@@ -159,7 +164,7 @@ class _Rows:
         return len(self.columns)
 
     def bags(self, rows: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
-        """Return the terms of some rows, where each row's begin, and their values, as tensors."""
+        """Return the terms of some rows, the offset of each row, and the values, as tensors."""
         import torch
 
         firsts, sizes = self.bounds[rows], np.diff(self.bounds)[rows]
@@ -172,18 +177,18 @@ class _Rows:
         )
 
 
-def _layers(n_columns: int, n_answers: int, generator: Any) -> dict[str, Any]:
-    """Return the weights; they come from the generator alone, torch's own state stays as it is."""
+def _draw_layers(n_columns: int, n_outputs: int, generator: Any) -> dict[str, Any]:
+    """Return weights from the generator alone; the state of torch does not change."""
     import torch
 
-    def drawn(*shape: int, scale: float) -> Any:
+    def draw(*shape: int, scale: float) -> Any:
         return (torch.randn(shape, generator=generator) * scale).requires_grad_()
 
     return {
-        "terms": drawn(n_columns, _WIDTH, scale=0.1),
+        "terms": draw(n_columns, _WIDTH, scale=0.1),
         "bias": torch.zeros(_WIDTH, requires_grad=True),
-        "answers": drawn(_WIDTH, n_answers, scale=float(np.sqrt(1 / _WIDTH))),
-        "usual": torch.zeros(n_answers, requires_grad=True),
+        "output": draw(_WIDTH, n_outputs, scale=float(np.sqrt(1 / _WIDTH))),
+        "output_bias": torch.zeros(n_outputs, requires_grad=True),
     }
 
 
@@ -193,16 +198,16 @@ def _forward(layers: dict[str, Any], terms: Any, offsets: Any, values: Any, kept
     summed = embedding_bag(
         terms, layers["terms"], offsets, mode="sum", per_sample_weights=values, sparse=True
     )
-    return ((summed + layers["bias"]).relu() * kept) @ layers["answers"] + layers["usual"]
+    return ((summed + layers["bias"]).relu() * kept) @ layers["output"] + layers["output_bias"]
 
 
 def _train(
-    layers: dict[str, Any], rows: _Rows, answers: Any, shares: Any, rng: np.random.Generator
+    layers: dict[str, Any], rows: _SparseRows, targets: Any, shares: Any, rng: np.random.Generator
 ) -> None:
     import torch
 
-    steps = int(np.clip(_EPOCHS * len(rows) // _BATCH, _FEWEST_STEPS, _MOST_STEPS))
-    dense = [layers[name] for name in ("bias", "answers", "usual")]
+    steps = int(np.clip(_EPOCHS * len(rows) // _BATCH, _MIN_STEPS, _MAX_STEPS))
+    dense = [layers[name] for name in ("bias", "output", "output_bias")]
     optimisers = [
         torch.optim.SparseAdam([layers["terms"]], lr=_RATE),
         torch.optim.AdamW(dense, lr=_RATE),
@@ -210,11 +215,11 @@ def _train(
     for step in range(steps):
         chosen = rng.integers(0, len(rows), _BATCH)
         terms, offsets, values = rows.bags(chosen)
-        lost = torch.from_numpy(rng.random(len(values)) < _LOST_TERMS)
-        kept = (rng.random((_BATCH, _WIDTH)) >= _LOST_UNITS) / (1 - _LOST_UNITS)
-        bags = (terms, offsets, values.masked_fill(lost, 0.0))
-        said = _forward(layers, *bags, torch.from_numpy(kept.astype(np.float32)))
-        loss = (_losses(said, answers[chosen]) * shares[chosen]).mean()
+        dropped = torch.from_numpy(rng.random(len(values)) < _TERM_DROPOUT)
+        kept = (rng.random((_BATCH, _WIDTH)) >= _UNIT_DROPOUT) / (1 - _UNIT_DROPOUT)
+        bags = (terms, offsets, values.masked_fill(dropped, 0.0))
+        output = _forward(layers, *bags, torch.from_numpy(kept.astype(np.float32)))
+        loss = (_losses(output, targets[chosen]) * shares[chosen]).mean()
         for optimiser in optimisers:
             optimiser.param_groups[0]["lr"] = _RATE * (1 - step / steps)
             optimiser.zero_grad()
@@ -223,9 +228,9 @@ def _train(
             optimiser.step()
 
 
-def _losses(said: Any, wanted: Any) -> Any:
+def _losses(output: Any, targets: Any) -> Any:
     from torch.nn.functional import cross_entropy, mse_loss
 
-    if wanted.dtype.is_floating_point:
-        return mse_loss(said[:, 0], wanted, reduction="none")
-    return cross_entropy(said, wanted, reduction="none")
+    if targets.dtype.is_floating_point:
+        return mse_loss(output[:, 0], targets, reduction="none")
+    return cross_entropy(output, targets, reduction="none")

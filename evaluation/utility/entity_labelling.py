@@ -1,4 +1,4 @@
-"""Whether models that find entities in texts serve on real texts when trained on synthetic ones."""
+"""F1 of entities in real texts, by taggers that were trained on synthetic texts."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from twinset.core.findings import TrainingData, WorstLabel
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
-from ._entities import EntityCounts, TokenizedTexts, found_by, labels_of
-from ._holdout_scores import replicate
-from ._model_comparison import compare_models
+from ._entities import EntityCounts, TokenizedTexts, list_labels, score_tagger
+from ._holdout_scores import compare_models, replicate
 
-_MOST_LABELS = 10
+_MAX_LABELS = 10  # labels in the facts, those that lose most
+_MIN_LOSS = 0.05  # of F1, for a label to be named: less is noise of a few spans
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityLabelling(Metric):
-    """Trains taggers on real, synthetic and mixed texts and lets them find entities in real ones.
+    """F1 of the entities that a tagger trained on synthetic texts finds in real ones.
 
-    A tagger, an averaged perceptron over words, their ends, shapes and neighbours, learns the spans of
-    each set and is asked for those of the untouched real holdout. The value is the F1 of the one that
-    saw synthetic texts alone: an entity counts only with the right label and both ends exact. Details
-    compare the three taggers, say whether adding the synthetic texts helps, and name the labels that
-    come off worst.
+    An entity counts only with the right label and both ends exact: F1 = 2 right / (predicted + true)
+    over the real holdout. A tagger, an averaged perceptron over words, their ends, shapes and
+    neighbours, is trained on real, synthetic and both texts. Findings compare the three, with the effect
+    of adding the synthetic texts, and name the label that loses most.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     max_rows : int
         Texts of each set that a tagger is trained on.
     max_holdout : int
@@ -54,8 +53,8 @@ class EntityLabelling(Metric):
     ...     spans = [[{"start": 5, "end": 5 + len(n), "label": "name", "value": n}] for n in names]
     ...     return Dataset.from_arrow(pa.table({"text": [f"call {n} now" for n in names], "spans": spans}))
     >>> real, made, held = (texts([f"{first}{i}" for i in range(80)]) for first in ("bo", "al", "eve"))
-    >>> told = Comparison(train=real, synthetic=made, reference=held)
-    >>> EntityLabelling().compute(told, np.random.default_rng(0)).value
+    >>> sets = Comparison(train=real, synthetic=made, reference=held)
+    >>> EntityLabelling().compute(sets, np.random.default_rng(0)).value
     1.0
     """
 
@@ -78,23 +77,28 @@ class EntityLabelling(Metric):
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the F1 of the tagger on the holdout, 0 to 1; details compare all taggers."""
-        labels = labels_of(comparison.train, comparison.reference)
-        holdout = TokenizedTexts.of(comparison.reference.at_most(self.max_holdout, rng), labels)
+        """Return the F1 on the holdout, 0 to 1."""
+        labels = list_labels(comparison.train, comparison.reference)
+        holdout = TokenizedTexts.from_dataset(
+            comparison.reference.at_most(self.max_holdout, rng), labels
+        )
         rows_rng, draws_rng = rng.spawn(2)
         seed = draw_seed(rng)
-        real = TokenizedTexts.of(comparison.train.at_most(self.max_rows, rows_rng), labels)
+        real = TokenizedTexts.from_dataset(
+            comparison.train.at_most(self.max_rows, rows_rng), labels
+        )
         sets = {"real": [real]}
         if comparison.synthetic is not comparison.train:
-            made = TokenizedTexts.of(comparison.synthetic.at_most(self.max_rows, rows_rng), labels)
-            sets = {"real": [real], "mixed": [real, made], "synthetic": [made]}
+            rows = comparison.synthetic.at_most(self.max_rows, rows_rng)
+            synthetic = TokenizedTexts.from_dataset(rows, labels)
+            sets = {"real": [real], "mixed": [real, synthetic], "synthetic": [synthetic]}
         found = {}
         for name, parts in sets.items():
             if name == "real" and name in comparison.cache:
                 found[name] = comparison.cache[name]
                 continue
             whole = [(part, np.arange(part.tokens.n_texts)) for part in parts]
-            found[name] = found_by(whole, holdout, seed)
+            found[name] = score_tagger(whole, holdout, seed)
             # Only the real-only tagger is the same in every comparison that shares the cache.
             if name == "real":
                 comparison.cache[name] = found[name]
@@ -103,32 +107,32 @@ class EntityLabelling(Metric):
         values = {name: one.f1(np.ones(n)) for name, one in found.items()}
         strata = np.zeros(n, dtype=np.int64)
         drawn = dict(zip(found, replicate(scorers, strata, self.replicates, draws_rng)))
-        mode = "synthetic" if "synthetic" in found else "real"
-        rows = {name: sum(p.tokens.n_texts for p in parts) for name, parts in sets.items()}
+        kind = "synthetic" if "synthetic" in found else "real"
+        n_rows = {name: sum(p.tokens.n_texts for p in parts) for name, parts in sets.items()}
         models = compare_models(
-            ("F1 of entities",), values, drawn, rows,
-            decides=TrainingData(mode), n_test_rows=n, subject="texts",
+            ("F1 of entities",), values, drawn, n_rows,
+            decides=TrainingData(kind), n_test_rows=n, subject="texts",
         )  # fmt: skip
-        by_label = _by_label(found, labels)
-        worst = _worst(by_label)
+        by_label = _score_labels(found, labels)
+        worst = _find_worst(by_label)
         findings = (models,) if worst is None else (worst, models)
         facts = {"max_rows": self.max_rows, "labels": by_label}
-        return Measurement(float(values[mode][0]), drawn[mode][:, 0], findings, facts=facts)
+        return Measurement(float(values[kind][0]), drawn[kind][:, 0], findings, facts=facts)
 
 
-def _by_label(
+def _score_labels(
     found: Mapping[str, EntityCounts], labels: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
-    """Return the F1 of each label by what the tagger was trained on, those that lose most first."""
+    """Return the F1 of each label by training set, those that lose most first."""
     scores = {name: one.f1_by_label() for name, one in found.items()}
     loss = scores["real"] - scores.get("synthetic", scores["real"])
-    told = [k for k in np.argsort(-loss, kind="stable") if not np.isnan(loss[k])][:_MOST_LABELS]
-    return {labels[k]: {name: float(score[k]) for name, score in scores.items()} for k in told}
+    order = [k for k in np.argsort(-loss, kind="stable") if not np.isnan(loss[k])][:_MAX_LABELS]
+    return {labels[k]: {name: float(score[k]) for name, score in scores.items()} for k in order}
 
 
-def _worst(labels: Mapping[str, Mapping[str, float]]) -> WorstLabel | None:
+def _find_worst(labels: Mapping[str, Mapping[str, float]]) -> WorstLabel | None:
     for label, scores in labels.items():
         synthetic = scores.get("synthetic", scores["real"])
-        if synthetic < scores["real"] - 0.05:
+        if synthetic < scores["real"] - _MIN_LOSS:
             return WorstLabel(label, synthetic, scores["real"])
     return None

@@ -1,11 +1,13 @@
-"""Whether models trained on synthetic rows predict every column of real rows from its others."""
+"""Every column of real rows predicted from the others, by models that were trained on synthetic rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from twinset.core.contracts import (
     Comparison,
@@ -15,55 +17,60 @@ from twinset.core.contracts import (
     MetricFamily,
     NotMeasurable,
 )
+from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.features.discriminator import build_discriminator_table
 from twinset.core.findings import ColumnLimit
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 from twinset.core.stats.bootstrap import Groups
 
-from ._every_column import ColumnLosses, losses
+Floats = npt.NDArray[np.float64]
 
-_LEAST_ROWS = 60
-_LEAST_EXPLAINED = 0.05
+_MIN_ROWS = 60  # of each set: with fewer, forests explain noise
+_MIN_EXPLAINED = (
+    0.05  # by real rows, of a column in the ratio of global utility: below, ratios are noise
+)
+_N_TREES, _MIN_LEAF, _MAX_FEATURES = 24, 5, 0.5  # small forests, since there is one for each column
+_MAX_LEVELS = 8  # of a category that are predicted by themselves; the others are one outcome
 
 
 @dataclass(frozen=True, kw_only=True)
 class EveryColumn(Metric):
-    """Trains a model for every column, from all others, and tests all of them on the real holdout.
+    """Share of the variance of real columns that models of synthetic rows explain, mean over columns.
 
-    Of a set whose later use is open no single target says what it is good for. Here each column is the
-    target once. A forest is trained on synthetic rows; its number is the share of the variance of the
-    column in real holdout rows that it explains: 1 is all, 0 what guessing by the column's own shares
-    explains, less is worse than guessing. Numbers and dates count by their rank among real ones, so
-    that no large one decides; labels by whether each is there (Brier's skill score). The value is
-    the mean over the columns, and the baseline that of forests trained on real rows.
+    value = mean_j (1 - sum_i (y_ij - f_j(x_i))^2 / sum_i (y_ij - mean y_j)^2) over the real holdout,
+    where f_j is a forest that predicts column j from all others. 1 is all, 0 what a constant explains,
+    less is worse than that; the baseline is that of forests of real rows. For a set without one known
+    target, this says what it is good for. Numbers and dates count by their rank among real ones, so that
+    no large one decides; labels by indicators (Brier's skill score).
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     column_margin : float
-        The same for a single column: one that is farther off makes the whole different.
+        The same for a single column: one beyond it makes the whole different.
     max_rows : int
-        Rows of each set that are looked at, 60 or more.
+        Rows of each set that are used, 60 or more.
     max_columns : int
         Columns that are predicted, 2 or more; of a wider table the target and the first ones.
     replicates : int
-        Bootstrap replicates over the holdout rows; the models are not fitted again.
+        Bootstrap replicates over the holdout rows; models are not fitted again.
 
     References
     ----------
-    Jiang, Simjian and others, "TabStruct: Measuring Structural Fidelity of Tabular Data", 2025
-    (global utility; there each column's score is divided by that of real rows, see `global_utility`
-    in the details).
+    Jiang, Simjian and others, "TabStruct: Measuring Structural Fidelity of Tabular Data", 2025 (global
+    utility; there the score of each column is divided by that of real rows, as `global_utility` in the
+    facts).
 
     Examples
     --------
     >>> import pyarrow as pa
     >>> from twinset.core.data.dataset import Dataset
     >>> x = np.random.default_rng(0).normal(size=(3, 300))
-    >>> real, held, made = (Dataset.from_arrow(pa.table({"x": v, "y": -v})) for v in x)
-    >>> found = EveryColumn().compute(Comparison(real, made, held), np.random.default_rng(1))
+    >>> real, held, synthetic = (Dataset.from_arrow(pa.table({"x": v, "y": -v})) for v in x)
+    >>> found = EveryColumn().compute(Comparison(real, synthetic, held), np.random.default_rng(1))
     >>> found.value > 0.95
     True
     """
@@ -84,46 +91,158 @@ class EveryColumn(Metric):
 
     margin: Margin = 0.02
     column_margin: Margin = 0.05
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 5_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 5_000
     max_columns: Annotated[int, Ge(2)] = 30
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean share of the variance that is explained; details hold every column's."""
-        names = [n for n in comparison.train.schema.names if n != comparison.target]
-        names = [n for n in comparison.train.schema.names if n == comparison.target] + names
-        left_out = len(names) - self.max_columns
-        names = names[: self.max_columns]
+        """Return the mean share of the variance that is explained; facts hold each column's."""
+        target = comparison.target
+        names = sorted(comparison.train.schema.names, key=lambda name: name != target)
+        n_columns, names = len(names), names[: self.max_columns]
         if len(names) < 2:
             raise NotMeasurable("a column that is predicted from others needs two")
         holdout = comparison.reference.at_most(self.max_rows, rng)
-        if min(len(holdout), len(comparison.train), len(comparison.synthetic)) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs at least {_LEAST_ROWS} rows of each set")
+        if min(len(holdout), len(comparison.train), len(comparison.synthetic)) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs at least {_MIN_ROWS} rows of each set")
         seed = draw_seed(rng)
         groups = Groups.assign(len(holdout), self.replicates, rng)
         train = comparison.train.at_most(self.max_rows, rng)
         key = f"every column: {names}, {self.max_rows}"
         if key not in comparison.cache:
-            comparison.cache[key] = losses(train, train, holdout, names, seed)
+            comparison.cache[key] = compute_column_losses(train, train, holdout, names, seed)
         real: ColumnLosses = comparison.cache[key]
         if not real.names:
             raise NotMeasurable("no column varies among the holdout rows")
-        made = real
+        found = real
         if comparison.synthetic is not comparison.train:
             synthetic = comparison.synthetic.at_most(self.max_rows, rng)
-            made = losses(train, synthetic, holdout, names, seed)
-        values, drawn = made.explained(groups)
+            found = compute_column_losses(train, synthetic, holdout, names, seed)
+        values, drawn = found.explained(groups)
         by_real, _ = real.explained(groups)
-        worst = np.argsort(values - by_real, kind="stable")
-        told = by_real >= _LEAST_EXPLAINED
+        worst_first = np.argsort(values - by_real, kind="stable")
+        usable = by_real >= _MIN_EXPLAINED
+        ratios = values[usable] / by_real[usable]
         facts = {
             "explained": {
                 real.names[i]: {"synthetic": float(values[i]), "real": float(by_real[i])}
-                for i in worst
+                for i in worst_first
             },
-            "global_utility": float(np.mean(values[told] / by_real[told])) if told.any() else None,
+            "global_utility": float(np.mean(ratios)) if usable.any() else None,
             "max_rows": self.max_rows,
         }
-        limit = (ColumnLimit(len(names), len(names) + left_out),) if left_out > 0 else ()
-        parts = ComponentResults("column", real.names, values, drawn, self.column_margin)
-        return Measurement(float(values.mean()), drawn.mean(axis=1), limit, parts, facts)
+        limit = (ColumnLimit(len(names), n_columns),) if n_columns > len(names) else ()
+        components = ComponentResults("column", real.names, values, drawn, self.column_margin)
+        return Measurement(float(values.mean()), drawn.mean(axis=1), limit, components, facts)
+
+
+@dataclass(frozen=True)
+class ColumnLosses:
+    """Squared errors of holdout rows by column, and those of a constant prediction.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Columns that vary among the holdout rows.
+    own, constant : numpy.ndarray, shape (n, columns)
+        Squared error of each row; 0 where the value is missing.
+    """
+
+    names: tuple[str, ...]
+    own: Floats
+    constant: Floats
+
+    def explained(self, groups: Groups) -> tuple[Floats, Floats]:
+        """Return the share of variance explained, shape (columns,), and replicates, (b, columns)."""
+        own, own_drawn = groups.means(self.own)
+        constant, constant_drawn = groups.means(self.constant)
+        drawn = 1 - own_drawn / np.maximum(constant_drawn, 1e-12)
+        return np.asarray(1 - own[0] / constant[0]), np.asarray(drawn)
+
+
+def compute_column_losses(
+    real: Dataset, learn_from: Dataset, holdout: Dataset, names: Sequence[str], seed: int
+) -> ColumnLosses:
+    """Return the losses of forests of `learn_from` on each column of the holdout.
+
+    Parameters
+    ----------
+    real : Dataset
+        Real rows that define ranks and most frequent labels.
+    learn_from : Dataset
+        Rows that the forests are fitted on.
+    holdout : Dataset
+        Rows to test on.
+    names : sequence of str
+        The columns.
+    seed : int
+        Seed of the forests.
+    """
+    table = build_discriminator_table([real, learn_from, holdout], names)
+    # Missing is a value below all others.
+    low = np.nanmin(np.where(np.isnan(table.parts[0]), np.inf, table.parts[0]), axis=0, initial=0)
+    _, x, held = (np.where(np.isnan(part), low - 1, part) for part in table.parts)
+    kept, own, constant = [], [], []
+    for i, name in enumerate(names):
+        outcomes, truth = _outcomes(real, [learn_from, holdout], name)
+        error = _squared(truth, np.nanmean(truth, axis=0)) if _varies(truth) else np.zeros(0)
+        if not np.any(error):
+            continue
+        predicted = _predict(np.delete(x, i, axis=1), outcomes, np.delete(held, i, axis=1), seed)
+        kept.append(name)
+        own.append(_squared(truth, predicted))
+        constant.append(error)
+    if not kept:
+        return ColumnLosses((), np.zeros((len(holdout), 0)), np.zeros((len(holdout), 0)))
+    return ColumnLosses(tuple(kept), np.column_stack(own), np.column_stack(constant))
+
+
+def _varies(outcomes: Floats) -> bool:
+    present = outcomes[~np.isnan(outcomes[:, 0])]
+    return len(present) > 1 and bool((present != present[0]).any())
+
+
+def _squared(outcomes: Floats, predicted: Floats) -> Floats:
+    """Return the squared error of each row, shape (n,), 0 where the outcome is missing."""
+    return np.asarray(np.nan_to_num((outcomes - predicted) ** 2).sum(axis=1))
+
+
+def _predict(x: Floats, outcomes: Floats, other: Floats, seed: int) -> Floats:
+    """Return the predictions of a forest for `other`, shape (n, k); zeros where no outcome is known."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    known = ~np.isnan(outcomes[:, 0])
+    if not known.any():
+        return np.zeros((len(other), outcomes.shape[1]))
+    # Shares of labels are means of indicators: one forest of regression trees predicts them all.
+    forest = ExtraTreesRegressor(
+        n_estimators=_N_TREES,
+        min_samples_leaf=_MIN_LEAF,
+        max_features=_MAX_FEATURES,
+        random_state=seed,
+    ).fit(x[known], outcomes[known] if outcomes.shape[1] > 1 else outcomes[known, 0])
+    return np.asarray(forest.predict(other)).reshape(len(other), -1)
+
+
+def _outcomes(real: Dataset, sets: Sequence[Dataset], name: str) -> list[Floats]:
+    """Return the targets of each set, shape (n, k): a rank in [0, 1], or an indicator of each label."""
+    if real.schema[name].has_levels:
+        codes, levels = real.codes(name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+        common = [levels[i] for i in np.argsort(-counts, kind="stable")[:_MAX_LEVELS]]
+        place = {level: i for i, level in enumerate(common)}
+        found = []
+        for part in sets:
+            codes, own_levels = part.codes(name)
+            to = np.array([*[place.get(v, len(common)) for v in own_levels], len(common) + 1])
+            found.append(np.eye(len(common) + 2)[to[codes]])
+        return found
+    values = np.sort(real.values(name))
+    values = values[~np.isnan(values)]
+    out = []
+    for part in sets:
+        own = part.values(name)
+        left, right = (np.searchsorted(values, own, side=side) for side in ("left", "right"))
+        rank = (left + right) / 2 / max(len(values), 1)
+        out.append(np.where(np.isnan(own), np.nan, rank)[:, None])
+    return out

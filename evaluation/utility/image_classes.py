@@ -1,8 +1,7 @@
-"""Whether small nets trained on synthetic pictures name real ones."""
+"""Classification of real images by small networks that were trained on synthetic images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -16,44 +15,41 @@ from twinset.core.findings import TrainingData
 from twinset.core.parameters import Device, Ge, Interval, Margin, Replicates
 from twinset.core.seeding import rng_for
 
-from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, trained_forecast
-from ._model_comparison import compare_models
-
-Bools = npt.NDArray[np.bool_]
+from ._holdout_scores import Scorer, bootstrap_networks, compare_models
+from ._image_net import AUGMENTATIONS, Augmentation, Floats, ImageArrays, predict_unseen
 
 _MEASURE = "mean recall"
-_LEAST_OF_CLASS = 4
-_LEAST_ROWS = 20
+_MIN_CLASS_IMAGES = 4  # real images of a class: with fewer, networks do not learn it
+_MIN_IMAGES = 20  # of each set: a recall of fewer has an interval as wide as its range
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageClasses(Metric):
-    """Trains small nets on real, synthetic and mixed pictures and tests them on the real holdout.
+    """Mean recall on real images of small networks trained on synthetic images.
 
-    All nets take equally many steps of the optimiser and vary their pictures in the same way: of three
-    standard augmentations the one that does best on a fifth of the real training pictures, so that
-    synthetic ones are held against tuned augmentation, not against nothing. Batches of the mixed net
-    are half real. The value is the recall, mean over the classes and over several nets, of nets
-    trained on synthetic pictures alone (with real ones, where the synthetic ones hold one class only).
-    Details answer whether adding them helps, hurts or shows no evidence, by an interval over holdout
-    pictures and nets, both paired.
+    value = mean over classes and networks of the recall on the real holdout. Networks are trained on real,
+    synthetic and both images; the value is that of synthetic images alone (of both, where the synthetic
+    ones have one class only). All networks take equally many steps and augment their images alike: of three
+    standard augmentations, the best on a held-out fifth of the real training images, so that synthetic
+    images compete with tuned augmentation. Batches of both are half real. Findings hold the effect of
+    adding synthetic images, with an interval over holdout images and networks, both paired.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     steps : int
-        Steps of the optimiser, of 32 pictures each, 1 or more.
+        Steps of the optimizer, of 32 images each.
     seeds : int
-        Nets of each kind, 2 or more.
+        Networks of each kind.
     side : int
-        Side that pictures are brought to, in pixels, 16 to 128.
+        Side that images are scaled to, in pixels.
     max_rows : int
-        Pictures of each set that nets are trained on, and of the holdout.
+        Training images of each set, and holdout images.
     replicates : int
         Bootstrap replicates.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device of torch.
 
     References
     ----------
@@ -84,138 +80,113 @@ class ImageClasses(Metric):
     steps: Annotated[int, Ge(1)] = 300
     seeds: Annotated[int, Ge(2)] = 3
     side: Annotated[int, Interval(ge=16, le=128)] = 32
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 4_000
+    max_rows: Annotated[int, Ge(_MIN_IMAGES)] = 4_000
     replicates: Replicates = 200
     device: Device = "auto"
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the mean recall on real pictures, 0 to 1; details compare all nets."""
-        image, target, levels = _task(comparison)
+        """Return the mean recall on real images, 0 to 1."""
+        image, target, levels = _find_columns(comparison)
         require_torch()
-        draws_rng, nets_rng, *rows_rng = rng.spawn(5)
+        draws_rng, nets_rng, *row_rngs = rng.spawn(5)
         seed = int(nets_rng.integers(2**31))
 
-        def pictures(rows: Dataset, part: int) -> ImageArrays:
-            rows = rows.at_most(self.max_rows, rows_rng[part])
+        def read(rows: Dataset, part: int) -> ImageArrays:
+            rows = rows.at_most(self.max_rows, row_rngs[part])
             codes, own = rows.codes(target)
             place = np.array([*[levels.get(name, -1) for name in own], -1])[codes]
-            return ImageArrays.of(rows.records.column(image), place, self.side)
+            return ImageArrays.from_column(rows.records.column(image), place, self.side)
 
-        real = comparison.cache.get("pictures") or (
-            pictures(comparison.train, 0),
-            pictures(comparison.reference, 1),
-        )
-        comparison.cache["pictures"] = real
-        train, unseen = real
-        _check(train, "train part")
-        _check(unseen, "holdout")
+        cache = comparison.cache
+        if "images" not in cache:
+            cache["images"] = read(comparison.train, 0), read(comparison.reference, 1)
+        train, unseen = cache["images"]
+        _check_images(train, "train set")
+        _check_images(unseen, "holdout")
         sources: dict[str, tuple[ImageArrays, ...]] = {"real": (train,)}
         if comparison.synthetic is not comparison.train:
-            made = pictures(comparison.synthetic, 2)
-            if len(made) < _LEAST_ROWS:
+            synthetic = read(comparison.synthetic, 2)
+            if len(synthetic) < _MIN_IMAGES:
                 raise NotMeasurable(
-                    f"it needs at least {_LEAST_ROWS} synthetic pictures with a label"
+                    f"it needs at least {_MIN_IMAGES} synthetic images with a label"
                 )
-            sources["mixed"] = (train, made)
-            if len(np.unique(made.classes)) > 1:
-                sources["synthetic"] = (made,)
-        if "augmentation" not in comparison.cache:
-            comparison.cache["augmentation"] = self._tuned(train, len(levels), seed)
-        chosen: Augmentation = comparison.cache["augmentation"]
-        hits: dict[str, Bools] = {}
+            sources["mixed"] = (train, synthetic)
+            if len(np.unique(synthetic.classes)) > 1:
+                sources["synthetic"] = (synthetic,)
+        if "augmentation" not in cache:
+            cache["augmentation"] = self._tune(train, len(levels), seed)
+        chosen: Augmentation = cache["augmentation"]
+        nets: dict[str, list[Scorer]] = {}
         for name, parts in sources.items():
-            if name == "real" and "hits" in comparison.cache:
-                hits[name] = comparison.cache["hits"]
-                continue
-            hits[name] = self._hits(parts, unseen, len(levels), chosen, seed)
-        comparison.cache["hits"] = hits["real"]
-        drawn = replicated_recall(hits, unseen.classes, self.replicates, draws_rng)
-        values = {name: np.array([mean_recall(hit, unseen.classes)]) for name, hit in hits.items()}
-        mode = next(name for name in ("synthetic", "mixed", "real") if name in hits)
+            if name != "real" or "nets" not in cache:
+                nets[name] = self._fit_nets(parts, unseen, len(levels), chosen, seed)
+            cache.setdefault("nets", nets.get("real"))
+        nets = {"real": cache["nets"]} | nets
+        values, drawn = bootstrap_networks(nets, unseen.classes, self.replicates, draws_rng)
+        kind = next(name for name in ("synthetic", "mixed", "real") if name in nets)
         rows = {name: sum(map(len, parts)) for name, parts in sources.items()}
         models = compare_models(
             (_MEASURE,), values, drawn, rows,
-            decides=TrainingData(mode), n_test_rows=len(unseen),
+            decides=TrainingData(kind), n_test_rows=len(unseen),
             chance_level=1 / len(np.unique(unseen.classes)), subject="images",
         )  # fmt: skip
         facts = {"augmentation": chosen.name, "steps": self.steps, "nets": self.seeds}
-        return Measurement(float(values[mode][0]), drawn[mode][:, 0], (models,), facts=facts)
+        return Measurement(float(values[kind][0]), drawn[kind][:, 0], (models,), facts=facts)
 
-    def _tuned(self, train: ImageArrays, n_classes: int, seed: int) -> Augmentation:
-        """Return the augmentation that does best on a fifth of the training pictures."""
+    def _tune(self, train: ImageArrays, n_classes: int, seed: int) -> Augmentation:
+        """Return the augmentation that does best on a held-out fifth of the training images."""
         order = rng_for(seed, "image_classes", "fold").permutation(len(train))
-        kept, aside = train.take(order[len(order) // 5 :]), train.take(order[: len(order) // 5])
+        kept, test = train.take(order[len(order) // 5 :]), train.take(order[: len(order) // 5])
         scores = []
         for augmentation in AUGMENTATIONS:
             rng = rng_for(seed, "image_classes", "tune")
-            told = trained_forecast(
-                [kept], aside, n_classes, augmentation, self.steps, rng, device_of(self.device)
+            predicted = predict_unseen(
+                [kept], test, n_classes, augmentation, self.steps, rng, device_of(self.device)
             )
-            own = told[np.arange(len(aside)), aside.classes]
+            own = predicted[np.arange(len(test)), test.classes]
             scores.append(float(np.log(np.maximum(own, 1e-3)).mean()))
         return AUGMENTATIONS[int(np.argmax(scores))]
 
-    def _hits(
+    def _fit_nets(
         self,
         parts: tuple[ImageArrays, ...],
         unseen: ImageArrays,
         n_classes: int,
         augmentation: Augmentation,
         seed: int,
-    ) -> Bools:
-        """Return which unseen pictures each net names rightly, shape (seeds, n)."""
-        told = [
-            trained_forecast(
+    ) -> list[Scorer]:
+        """Return the scorer of each network on the unseen images."""
+        predicted = [
+            predict_unseen(
                 parts, unseen, n_classes, augmentation, self.steps,
                 rng_for(seed, "image_classes", net), device_of(self.device),
             )
             for net in range(self.seeds)
         ]  # fmt: skip
-        return np.array([one.argmax(axis=1) == unseen.classes for one in told])
+        return [
+            recall_scorer(one.argmax(axis=1) == unseen.classes, unseen.classes) for one in predicted
+        ]
 
 
-def mean_recall(hits: Bools, classes: npt.NDArray[np.int64]) -> float:
-    """Return the recall, mean over the classes and over nets, 0 to 1.
+def recall_scorer(hits: npt.NDArray[np.bool_], classes: npt.NDArray[np.int64]) -> Scorer:
+    """Return a scorer of the recall, mean over the classes, 0 to 1.
 
     Examples
     --------
-    >>> hits = np.array([[True, True, False, True], [True, False, False, True]])
-    >>> mean_recall(hits, np.array([0, 0, 0, 1]))  # (1/2 + 1) / 2
-    0.75
-    """
-    return float(np.mean([hits[:, classes == one].mean() for one in np.unique(classes)]))
-
-
-def replicated_recall(
-    hits: Mapping[str, Bools],
-    classes: npt.NDArray[np.int64],
-    replicates: int,
-    rng: np.random.Generator,
-) -> dict[str, Floats]:
-    """Return bootstrap replicates of the mean recall, shape (b, 1): the same draws for every kind of net.
-
-    Pictures are drawn within their class, and nets with them. A bootstrap of so few nets is too narrow
-    by the one degree of freedom that their mean takes: what a drawn set of nets is off by is widened.
+    >>> score = recall_scorer(np.array([True, True, False, True]), np.array([0, 0, 0, 1]))
+    >>> round(float(score(np.ones(4))[0]), 3)  # (2/3 + 1) / 2
+    0.833
     """
     members = [np.flatnonzero(classes == one) for one in np.unique(classes)]
-    n_nets = len(next(iter(hits.values())))
-    wider = np.sqrt(n_nets / (n_nets - 1))
-    by_net = {
-        name: np.array([[hit[net, rows].mean() for rows in members] for net in range(n_nets)])
-        for name, hit in hits.items()
-    }
-    out: dict[str, Floats] = {name: np.empty((replicates, 1)) for name in hits}
-    for b in range(replicates):
-        drawn = [rows[rng.integers(0, len(rows), len(rows))] for rows in members]
-        nets = rng.integers(0, n_nets, n_nets)
-        for name, hit in hits.items():
-            of_rows = np.mean([hit[:, rows].mean() for rows in drawn])
-            of_nets = by_net[name][nets].mean() - by_net[name].mean()
-            out[name][b, 0] = of_rows + wider * of_nets
-    return out
+
+    def score(weights: Floats) -> Floats:
+        recalls = [weights[rows] @ hits[rows] / weights[rows].sum() for rows in members]
+        return np.array([np.mean(recalls)])
+
+    return score
 
 
-def _task(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
+def _find_columns(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
     """Return the image column, the target and the place of each of its labels."""
     schema, target = comparison.train.schema, comparison.target
     images = schema.of_kind("image")
@@ -224,17 +195,17 @@ def _task(comparison: Comparison) -> tuple[str, str, dict[str, int]]:
     if target is None or target not in schema.names:
         raise NotMeasurable("no target column is named")
     if not schema[target].has_levels:
-        raise NotMeasurable(f"a target of the kind {schema[target].kind} is no class of pictures")
+        raise NotMeasurable(f"a target of the kind {schema[target].kind} is no class of images")
     codes, levels = comparison.train.codes(target)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
-    kept = [name for name, count in zip(levels, counts) if count >= _LEAST_OF_CLASS]
+    kept = [name for name, count in zip(levels, counts) if count >= _MIN_CLASS_IMAGES]
     if len(kept) < 2:
-        raise NotMeasurable(f"fewer than two classes have {_LEAST_OF_CLASS} real pictures each")
+        raise NotMeasurable(f"fewer than two classes have {_MIN_CLASS_IMAGES} real images each")
     return images[0].name, target, {name: place for place, name in enumerate(kept)}
 
 
-def _check(pictures: ImageArrays, called: str) -> None:
-    if len(pictures) < _LEAST_ROWS or len(np.unique(pictures.classes)) < 2:
+def _check_images(images: ImageArrays, name: str) -> None:
+    if len(images) < _MIN_IMAGES or len(np.unique(images.classes)) < 2:
         raise NotMeasurable(
-            f"it needs at least {_LEAST_ROWS} real pictures of two classes in the {called}"
+            f"it needs at least {_MIN_IMAGES} real images of two classes in the {name}"
         )

@@ -1,9 +1,8 @@
-"""Whether a small net tells objects apart better when synthetic pictures are added to the real ones."""
+"""Segmentation by small networks that were trained with and without synthetic images."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,48 +12,46 @@ from twinset.core.contracts import Comparison, Measurement
 from twinset.core.data.dataset import Dataset
 from twinset.core.parameters import Ge
 
-from ._annotated import Annotated, Floats, Matrix, annotated
-from ._dense_trial import DenseTrial, Judged, measured
-from ._instance_maps import Instances, instances_of
-from ._matching import f1, mask_counts
+from ._annotated import AnnotatedImage, read_annotated_images
+from ._dense_comparison import DenseComparison
+from ._instance_maps import Instances, score_segments
 
 _MEASURE = "F1 at IoU 0.5"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSegmentation(DenseTrial):
-    """Trains small U-Nets on real pictures with and without synthetic ones and tests their masks.
+class ImageSegmentation(DenseComparison):
+    """F1 score of masks by small U-Nets trained on real and synthetic images.
 
-    All nets start from the same weights, take equally many steps of the optimiser and vary their
-    pictures in the same way: of three standard augmentations (mirrors, turns, scale, light) the one that
-    does best on inner parts of the real training pictures, so that synthetic ones are held against tuned
-    augmentation, not against nothing. The value is the F1 score of objects whose masks overlap by more
-    than one half, over all holdout pictures, of nets trained on both. Details answer whether adding
-    synthetic pictures helps, hurts or shows no evidence, by an interval over holdout pictures and nets,
-    both paired.
+    The value is the F1 of objects whose masks have an intersection over union above 0.5, over all images of
+    the real holdout, of networks trained on both; the baseline is that of networks trained on real images
+    alone. All networks start from equal weights, take equally many steps and augment their images alike: of
+    three standard augmentations (mirrors, turns, scale, light), the best on held-out real training
+    images, so that synthetic images compete with tuned augmentation. Findings hold the effect of adding
+    synthetic images, with an interval over holdout images and networks, both paired.
 
     Parameters
     ----------
     margin : float
-        Largest harm that still counts as good as real, in the unit of the value.
+        Largest degradation that still counts as equivalent, in the unit of the value.
     steps : int
-        Steps of the optimiser, of 8 windows each, 1 or more.
+        Steps of the optimizer, of 8 windows each.
     seeds : int
-        Nets of each kind, 1 or more; with one, the interval speaks of pictures alone.
+        Networks of each kind; with one, the interval covers images alone.
     window : int
-        Side of the windows that nets are trained on, in pixels, 32 to 512, a multiple of 16.
+        Side of the training windows in pixels, a multiple of 16.
     longest : int
-        Pictures with a longer side are shrunk to so many pixels, 32 or more.
+        Images with a longer side are shrunk to so many pixels.
     synthetic_share : float
-        Part of each batch that is synthetic, above 0 and below 1.
+        Part of each batch that is synthetic.
     max_rows : int
-        Pictures of each set that nets are trained on, and of the holdout.
+        Training images of each set, and holdout images.
     replicates : int
         Bootstrap replicates.
     augmentation : {"tuned", "plain", "moderate", "strong"}
-        The best of the other three, or always that one, which saves half the time.
+        The best of the other three, or always that one, which takes half the time.
     device : {"auto", "cpu", "cuda"}
-        Where to compute.
+        Device of torch.
 
     References
     ----------
@@ -80,28 +77,12 @@ class ImageSegmentation(DenseTrial):
     steps: typing.Annotated[int, Ge(1)] = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return the F1 score on real pictures, 0 to 1; details compare both kinds of nets."""
+        """Return the F1 score on real images, 0 to 1."""
         image, mask = (comparison.train.schema.of_kind(kind)[0].name for kind in ("image", "mask"))
 
-        def pictures(rows: Dataset) -> list[Annotated]:
-            return annotated(rows, image, None, mask, {}, self.longest)
+        def read(rows: Dataset) -> list[AnnotatedImage]:
+            return read_annotated_images(rows, image, None, mask, {}, self.longest)
 
-        return measured(
-            self, comparison, pictures, Instances(), score_segments, (_MEASURE,), "masks", rng
+        return self.measure(
+            comparison, read, Instances(), score_segments, (_MEASURE,), "masks", rng
         )
-
-
-def score_segments(pictures: Sequence[Annotated], said: Sequence[Matrix]) -> Judged:
-    """Return the F1 score of what a net says, as a function of how often each picture counts."""
-    counts = np.array(
-        [
-            mask_counts(one.ids, instances_of(told, one.ids.shape))
-            for one, told in zip(pictures, said)
-            if one.ids is not None
-        ]
-    )
-
-    def scores(weights: Floats) -> Floats:
-        return np.array([f1(weights[:, None] * counts)])
-
-    return scores

@@ -1,12 +1,15 @@
-"""Whether synthetic rows tell which model is best, so that models can be chosen without real rows."""
+"""Cost of choosing a model by synthetic rows alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from twinset.core.contracts import (
     Comparison,
@@ -18,39 +21,41 @@ from twinset.core.contracts import (
 )
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import TABULAR_KINDS
+from twinset.core.features.encoder import FeatureEncoder
+from twinset.core.features.models import Task, build_boosted_trees, build_linear_model
 from twinset.core.findings import ModelChoice
 from twinset.core.parameters import Ge, Margin, Replicates
 from twinset.core.seeding import draw_seed
 
 from ._holdout_scores import Scorer, replicate
-from ._model_pool import ModelPool
+from ._models import score_model
 from ._task import PredictionTask
 
 Floats = npt.NDArray[np.float64]
 
-_LEAST_ROWS = 60
-_TEST_SHARE = 1 / 3
+_MIN_ROWS = 60  # synthetic rows: 40 to train seven models on, 20 to rank them by
+_TEST_SHARE = 1 / 3  # of the synthetic rows, by which models are ranked
+_ALERT_RATE = 0.01  # of the recall beside the average precision, which is not used
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRanking(Metric):
-    """Asks what it costs to choose a model by synthetic rows alone.
+    """Cost, on real rows, of the model that synthetic rows rank first.
 
-    Seven kinds of models are trained on two thirds of the synthetic rows and tested on the others, as
-    somebody would who has no real rows. The same kinds are trained on the real rows and tested on
-    the real holdout. The value is the real score of the best model less that of the one that the
-    synthetic rows call best: 0 is the right choice. The score is average precision of the positive
-    label (several classes: their mean; a number: R2). Details hold all scores and the rank correlation
-    of both orders.
+    value = max_m s_real(m) - s_real(argmax_m s_syn(m)), 0 for the right choice. Seven kinds of models are
+    trained on two thirds of the synthetic rows and scored on the others (s_syn), as without real rows; the
+    same kinds are trained on the real rows and scored on the real holdout (s_real). The score is the
+    average precision of the positive label (several classes: their mean; a number: R2). Facts hold all
+    scores and the rank correlation of both orders.
 
     Parameters
     ----------
     margin : float
-        Largest cost that still counts as good as real.
+        Largest cost that still counts as equivalent.
     max_rows : int
-        Rows of each set that are looked at, 60 or more.
+        Rows of each set that are used, 60 or more.
     replicates : int
-        Bootstrap replicates over both test sets; the models are not fitted again.
+        Bootstrap replicates over both test sets; models are not fitted again.
 
     References
     ----------
@@ -63,8 +68,8 @@ class ModelRanking(Metric):
     >>> x = np.arange(400.0)
     >>> rows = Dataset.from_arrow(pa.table({"x": x, "y": np.where(x % 40 < 20, "low", "high")}))
     >>> even, odd = rows.take(range(0, 400, 2)), rows.take(range(1, 400, 2))
-    >>> told = Comparison(train=even, synthetic=odd, reference=odd, target="y", positive="high")
-    >>> found = ModelRanking(replicates=10).compute(told, np.random.default_rng(0))
+    >>> sets = Comparison(train=even, synthetic=odd, reference=odd, target="y", positive="high")
+    >>> found = ModelRanking(replicates=10).compute(sets, np.random.default_rng(0))
     >>> sorted(found.facts["scores"])[:3]
     ['boosted stumps', 'boosted trees', 'forest']
     """
@@ -82,72 +87,116 @@ class ModelRanking(Metric):
     is_thorough: ClassVar[bool] = True
 
     margin: Margin = 0.02
-    max_rows: Annotated[int, Ge(_LEAST_ROWS)] = 10_000
+    max_rows: Annotated[int, Ge(_MIN_ROWS)] = 10_000
     replicates: Replicates = 200
 
     def compute(self, comparison: Comparison, rng: np.random.Generator) -> Measurement:
-        """Return what choosing by the synthetic rows costs on real ones, 0 or more."""
-        task = PredictionTask.of(comparison)
-        train, holdout, made = (
+        """Return the cost on real rows of choosing by the synthetic rows, 0 or more."""
+        task = PredictionTask.from_comparison(comparison)
+        train, holdout, synthetic = (
             task.labelled(part).at_most(self.max_rows, rng)
             for part in (comparison.train, comparison.reference, comparison.synthetic)
         )
         task.check(train, holdout)
-        if len(made) < _LEAST_ROWS:
-            raise NotMeasurable(f"it needs {_LEAST_ROWS} synthetic rows whose target is known")
+        if len(synthetic) < _MIN_ROWS:
+            raise NotMeasurable(f"it needs {_MIN_ROWS} synthetic rows whose target is known")
         seed = draw_seed(rng)
-        held = comparison.cache.get("ranking")
-        if held is None:
-            held = ModelPool.of(task, train).scorers(train, holdout, seed)
-            comparison.cache["ranking"] = held
-        order = rng.permutation(len(made))
-        first = round(len(made) * _TEST_SHARE)
-        tests, fits = (made.take(np.sort(part)) for part in (order[:first], order[first:]))
+        by_real = comparison.cache.get("ranking")
+        if by_real is None:
+            by_real = comparison.cache["ranking"] = fit_models(task, train, holdout, seed)
+        order = rng.permutation(len(synthetic))
+        first = round(len(synthetic) * _TEST_SHARE)
+        tests, fits = (synthetic.take(np.sort(part)) for part in (order[:first], order[first:]))
         if any(len(np.unique(task.truth(part))) < 2 for part in (tests, fits)):
             raise NotMeasurable(
                 "the synthetic rows hold too few cases of a class to rank models by"
             )
-        own = ModelPool.of(task, fits).scorers(fits, tests, seed)
-        real, real_drawn = _scores(held, _strata(task, holdout), self.replicates, rng)
-        told, told_drawn = _scores(own, _strata(task, tests), self.replicates, rng)
-        names = list(held)
-        picked, best = int(told.argmax()), int(real.argmax())
+        by_synthetic = fit_models(task, fits, tests, seed)
+        real, real_drawn = _bootstrap(by_real, task.strata(holdout), self.replicates, rng)
+        own, own_drawn = _bootstrap(by_synthetic, task.strata(tests), self.replicates, rng)
+        names = list(by_real)
+        picked, best = int(own.argmax()), int(real.argmax())
         facts = {
             "scores": {
                 name: {"real": float(a), "synthetic": float(b)}
-                for name, a, b in zip(names, real, told)
+                for name, a, b in zip(names, real, own)
             },
-            "measure": task.measures(0.01)[0],
-            "rank_correlation": rank_correlation(real, told),
+            "measure": task.measures(_ALERT_RATE)[0],
+            "rank_correlation": rank_correlation(real, own),
             "max_rows": self.max_rows,
         }
         return Measurement(
             float(real[best] - real[picked]),
-            regrets(real_drawn, told_drawn),
+            compute_regrets(real_drawn, own_drawn),
             (ModelChoice(by_synthetic=names[picked], by_real=names[best]),),
             facts=facts,
         )
 
 
-def regrets(real: Floats, told: Floats) -> Floats:
-    """Return the best real score less that of the model told to be best, line by line.
+def fit_models(task: PredictionTask, train: Dataset, test: Dataset, seed: int) -> dict[str, Scorer]:
+    """Return the scorer on `test` of each kind of model, trained on `train`."""
+    names = list(task.features)
+    encoder = FeatureEncoder.fit(train.select(names))
+    x, held = (encoder.transform(part.select(names)).astype(np.float64) for part in (train, test))
+    y, truth = task.truth(train), task.truth(test)
+    # Two threads on a busy machine made one fit a hundred times slower than one thread.
+    with threadpool_limits(limits=1):
+        return {
+            name: score_model(build(seed).fit(x, y), held, truth, task, _ALERT_RATE)
+            for name, build in list_model_kinds(task.name, len(y)).items()
+        }
+
+
+def list_model_kinds(task: Task, n: int) -> Mapping[str, Callable[[int], Any]]:
+    """Return name -> a function from a seed to an unfitted model: seven kinds for `n` rows.
+
+    Examples
+    --------
+    >>> list(list_model_kinds("regression", 900))[:3]
+    ['linear', 'linear, held back', 'nearest neighbours']
+    """
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    is_number = task == "regression"
+    near: Any = KNeighborsRegressor if is_number else KNeighborsClassifier
+    tree: Any = DecisionTreeRegressor if is_number else DecisionTreeClassifier
+    forest: Any = ExtraTreesRegressor if is_number else ExtraTreesClassifier
+    linear = partial(build_linear_model, task, max_iter=200)
+    min_leaf = min(50, max(1, n // 20))
+    boosted = partial(build_boosted_trees, task, max_iter=60, min_samples_leaf=min_leaf)
+    return {
+        "linear": lambda seed: linear(tol=1e-3),
+        "linear, held back": lambda seed: linear(alpha=1000.0, C=0.001),
+        "nearest neighbours": lambda seed: near(min(25, n)),
+        "one small tree": lambda seed: tree(max_depth=4, min_samples_leaf=25, random_state=seed),
+        "forest": lambda seed: forest(60, min_samples_leaf=5, random_state=seed),
+        "boosted stumps": lambda seed: boosted(seed, max_depth=1, learning_rate=0.2),
+        "boosted trees": lambda seed: boosted(seed),
+    }
+
+
+def compute_regrets(real: Floats, synthetic: Floats) -> Floats:
+    """Return the best real score less that of the model that is best by synthetic scores, row by row.
 
     Parameters
     ----------
-    real, told : numpy.ndarray, shape (b, models)
+    real, synthetic : numpy.ndarray, shape (b, models)
         Scores on real and on synthetic rows.
 
     Examples
     --------
-    >>> regrets(np.array([[0.9, 0.5], [0.5, 0.75]]), np.array([[1.0, 0.0], [1.0, 0.0]])).tolist()
+    >>> real, synthetic = np.array([[0.9, 0.5], [0.5, 0.75]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> compute_regrets(real, synthetic).tolist()
     [0.0, 0.25]
     """
-    lines = np.arange(len(real))
-    return np.asarray(real.max(axis=1) - real[lines, told.argmax(axis=1)])
+    rows = np.arange(len(real))
+    return np.asarray(real.max(axis=1) - real[rows, synthetic.argmax(axis=1)])
 
 
 def rank_correlation(a: Floats, b: Floats) -> float | None:
-    """Return Spearman's rank correlation of two orders, None where one of them has none.
+    """Return Spearman's rank correlation, None where one of them is constant.
 
     Examples
     --------
@@ -156,21 +205,15 @@ def rank_correlation(a: Floats, b: Floats) -> float | None:
     """
     from scipy.stats import rankdata
 
-    ranks = [rankdata(side) - (len(a) + 1) / 2 for side in (a, b)]
+    ranks = [rankdata(one) - (len(a) + 1) / 2 for one in (a, b)]
     spread = float(np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
     return float(ranks[0] @ ranks[1]) / spread if spread else None
 
 
-def _strata(task: PredictionTask, rows: Dataset) -> npt.NDArray[np.int64]:
-    if task.name == "classification":
-        return task.truth(rows).astype(np.int64)
-    return np.zeros(len(rows), dtype=np.int64)
-
-
-def _scores(
+def _bootstrap(
     scorers: dict[str, Scorer], strata: npt.NDArray[np.int64], b: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return the deciding score of each model, and its replicates, shapes (models,) and (b, models)."""
     ones = np.ones(len(strata))
-    whole = np.array([scorer(ones)[0] for scorer in scorers.values()])
+    whole = np.array([score(ones)[0] for score in scorers.values()])
     return whole, replicate(list(scorers.values()), strata, b, rng)[:, :, 0].T

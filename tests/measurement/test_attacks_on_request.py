@@ -112,7 +112,7 @@ def test_without_a_generator_the_image_says_so() -> None:
         train=train, synthetic=made, holdout=holdout, metrics=attack_metrics(["shadow"])
     )
     assert score.verdict == "not measurable"
-    assert "cannot be made again" in score.reason
+    assert "cannot be fitted again" in score.reason
 
 
 def test_a_table_without_room_for_canaries_says_so() -> None:

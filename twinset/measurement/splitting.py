@@ -1,4 +1,4 @@
-"""Cut a set into a train set and a holdout that no generator ever sees."""
+"""Split a set into a train set and a holdout that no generator is fitted on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def split_rows(
     on : str, optional
         The column that the cut looks at.
     holdout_fraction : float
-        Share of rows for the holdout, in (0, 1).
+        Share of rows in the holdout, in (0, 1).
     rng : numpy.random.Generator
         Stream for the draw.
 

@@ -18,8 +18,12 @@ from benchmarks.datasets import snips, text_dataset
 from benchmarks.intervals import difference
 from benchmarks.text.arms import learned, templates
 from benchmarks.text.usefulness import SEEDS, some_of_each
-from twinset.evaluation.utility._entities import TokenizedTexts, score_tags
-from twinset.evaluation.utility._tagger import fit_tagger, predict_tags
+from twinset.evaluation.utility._entities import (
+    TokenizedTexts,
+    fit_tagger,
+    predict_tags,
+    score_tags,
+)
 from twinset.evaluation.utility._tokens import _TOKEN
 
 _SETTINGS = {"c1": 0.1, "c2": 0.1, "max_iterations": 60}
@@ -51,9 +55,9 @@ def main() -> None:
 
 def _scorers(train, test, labels, names) -> list[dict]:
     """Return the F1 of the project's own tagger by the project's scorer and by seqeval."""
-    holdout, out = TokenizedTexts.of(text_dataset(test), labels), []
+    holdout, out = TokenizedTexts.from_dataset(text_dataset(test), labels), []
     for seed in SEEDS:
-        real = TokenizedTexts.of(
+        real = TokenizedTexts.from_dataset(
             text_dataset(some_of_each(train, 10, np.random.default_rng(seed))), labels
         )
         weights = fit_tagger(
@@ -69,8 +73,8 @@ def _scorers(train, test, labels, names) -> list[dict]:
 def _f1(rows, test, labels, names) -> float:
     model = sklearn_crfsuite.CRF(algorithm="lbfgs", **_SETTINGS)
     train_marks, test_marks = (
-        TokenizedTexts.of(text_dataset(rows), labels),
-        TokenizedTexts.of(text_dataset(test), labels),
+        TokenizedTexts.from_dataset(text_dataset(rows), labels),
+        TokenizedTexts.from_dataset(text_dataset(test), labels),
     )
     model.fit(_features(rows), _tags(train_marks, train_marks.tags, names))
     return float(

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from twinset.core.contracts import Comparison
+from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import GroupResults
 from twinset.evaluation.coverage._group_models import (
@@ -116,3 +117,20 @@ def test_real_rows_are_as_good_as_real() -> None:
         )
         assert found.value < 0.04
         assert found.finding(GroupResults).worst is None
+
+
+@pytest.mark.parametrize(
+    ("comparison", "sentence"),
+    [
+        (Comparison(people(60, 0), people(60, 1), people(60, 2)), "no target"),
+        (Comparison(*[rows(x=[1.0] * 30, y=["a", "b"] * 15)] * 3, target="y"), "no category"),
+        (
+            Comparison(*[rows(x=["u", "v"] * 15, y=["a"] * 30)] * 3, target="y"),
+            "has 1 classes",
+        ),
+        (Comparison(*[people(40, 0)] * 3, target="loan"), "no group has 50 rows"),
+    ],
+)
+def test_what_cannot_be_measured_is_reported(comparison: Comparison, sentence: str) -> None:
+    with pytest.raises(NotMeasurable, match=sentence):
+        GroupOutcomes(replicates=5).compute(comparison, np.random.default_rng(0))

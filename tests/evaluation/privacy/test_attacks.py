@@ -13,7 +13,12 @@ from twinset.core.contracts import Comparison, Metric, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import DecidingRows
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._excess_risk import FEW, excess, resampled, round_shares
+from twinset.evaluation.privacy._excess_risk import (
+    FEW,
+    compute_excess_risk,
+    resample_scores,
+    round_shares,
+)
 from twinset.evaluation.privacy.attribute_inference import AttributeInference
 from twinset.evaluation.privacy.linkability import Linkability
 from twinset.evaluation.privacy.singling_out import SinglingOut
@@ -206,7 +211,7 @@ def test_nothing_to_attack_is_said(release, attack: Metric, part: str) -> None:
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=30),
 )
 def test_excess_is_the_difference_of_two_means(members: list[float], control: list[float]) -> None:
-    found = excess(np.array(members), np.array(control), 20, rng_for(1, "x"))
+    found = compute_excess_risk(np.array(members), np.array(control), 20, rng_for(1, "x"))
     assert found.value == pytest.approx(np.mean(members) - np.mean(control))
     assert found.clipped == max(found.value, 0)
     assert np.abs(found.replicates).max() <= 1
@@ -214,7 +219,7 @@ def test_excess_is_the_difference_of_two_means(members: list[float], control: li
 
 def test_what_few_rows_never_showed_is_not_certain() -> None:
     few, many = (
-        resampled(np.zeros(n), 400, rng_for(1, "x"), (0.0, 1.0)).mean(1) for n in (20, 2000)
+        resample_scores(np.zeros(n), 400, rng_for(1, "x"), (0.0, 1.0)).mean(1) for n in (20, 2000)
     )
     assert few.std() > 0.02
     assert many.std() < 0.001

@@ -11,7 +11,7 @@ from twinset.core.findings import AttackRates
 from twinset.evaluation.privacy.attribute_inference import (
     AttributeInference,
     choose_sensitive_columns,
-    guess,
+    infer_attribute,
     is_right,
 )
 
@@ -27,7 +27,7 @@ def sensitive(dataset: Dataset, *names: str) -> Dataset:
 
 def test_the_nearest_row_tells_the_secret() -> None:
     known, secret = np.array([[0.0], [5.0], [9.0]]), np.array([1.0, 2.0, 3.0])
-    assert guess(np.array([[8.0], [0.4], [4.0]]), known, secret).tolist() == [3, 1, 2]
+    assert infer_attribute(np.array([[8.0], [0.4], [4.0]]), known, secret).tolist() == [3, 1, 2]
 
 
 def test_a_number_is_right_within_the_tolerance_and_missing_is_right_for_missing() -> None:

@@ -12,8 +12,14 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import DecidingRows
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._membership_attack import AttackTargets, auc, draws, weighted_aucs
-from twinset.evaluation.privacy.membership import Membership, attack_signals, true_positive_rate
+from twinset.evaluation.privacy._membership_attack import (
+    AttackTargets,
+    compute_auc,
+    draw_counts,
+    true_positive_rate,
+    weighted_aucs,
+)
+from twinset.evaluation.privacy.membership import Membership, attack_signals
 
 SIGNALS = st.integers(1, 12).flatmap(
     lambda n: arrays(float, n, elements=st.sampled_from([0, 1, 2, 5]))
@@ -24,18 +30,18 @@ SIGNALS = st.integers(1, 12).flatmap(
 def test_the_auc_is_that_of_scikit_learn(members: np.ndarray, control: np.ndarray) -> None:
     label = [1] * len(members) + [0] * len(control)
     expected = roc_auc_score(label, np.concatenate([members, control]))
-    assert auc(members, control) == pytest.approx(expected)
+    assert compute_auc(members, control) == pytest.approx(expected)
 
 
 def test_weights_are_repeated_rows() -> None:
     members, control = np.array([3.0, 1.0, 2.0]), np.array([2.0, 0.0])
     weights = np.array([[2.0, 0.0, 1.0]]), np.array([[1.0, 3.0]])
-    repeated = auc(np.array([3.0, 3.0, 2.0]), np.array([2.0, 0.0, 0.0, 0.0]))
+    repeated = compute_auc(np.array([3.0, 3.0, 2.0]), np.array([2.0, 0.0, 0.0, 0.0]))
     assert weighted_aucs(members, control, *weights)[0] == pytest.approx(repeated)
 
 
 def test_every_replicate_draws_as_many_rows_as_there_are(rng) -> None:
-    found = draws(7, 30, rng)
+    found = draw_counts(7, 30, rng)
     assert found.sum(axis=1).tolist() == [7] * 30
     assert found.std() > 0.5
 
@@ -53,7 +59,7 @@ def test_scale_does_not_matter() -> None:
     assert one == pytest.approx(other)
 
 
-def test_true_positives_let_one_control_row_in_a_hundred_pass() -> None:
+def test_the_true_positive_rate_lets_one_control_row_in_a_hundred_pass() -> None:
     control = np.arange(200.0)
     assert true_positive_rate(np.array([197.0, 197.5, 198.5, 500.0]), control) == 0.75
     assert true_positive_rate(np.array([500.0]), control[:99]) is None
@@ -74,21 +80,19 @@ def test_levels_of_either_side_are_distinguished(compare) -> None:
     )
     for sides in ((one, other), (other, one)):
         rows = np.arange(2)
-        found = AttackTargets.of(compare(one, sides[1], sides[0]), rows, rows).features
+        found = AttackTargets.from_comparison(compare(one, sides[1], sides[0]), rows, rows).features
         apart = np.linalg.norm(found[:, None] - found, axis=2)
         assert apart == pytest.approx(1 - np.eye(4), abs=1e-6)
 
 
-def test_true_positives_that_stand_for_1_to_10_members_are_not_reported(
-    people, compare, rng
-) -> None:
+def test_a_rate_of_1_to_10_members_is_not_disclosed(people, compare, rng) -> None:
     train, holdout, fresh = people(100, 1), people(300, 2), people(100, 3)
     for copies, is_told in ((4, False), (60, True)):
         rows = Dataset.from_arrow(
             pa.concat_tables([train.to_arrow().slice(0, copies), fresh.to_arrow().slice(copies)])
         )
         found = Membership().compute(compare(rows, holdout, train), rng)
-        told = found.facts["true_alarms_at_1_percent_false"]
+        told = found.facts["true_positive_rate_at_1_percent_false"]
         assert (told is not None) == is_told
         assert told is None or told * 100 >= 11
 
@@ -105,7 +109,7 @@ def test_a_copy_is_reported_and_a_jittered_copy_too(people, compare, rng) -> Non
     train, holdout = people(600, 1), people(300, 2)
     copied = Membership().compute(compare(train, holdout, train), rng)
     assert copied.value > 0.95
-    assert copied.facts["true_alarms_at_1_percent_false"] > 0.9
+    assert copied.facts["true_positive_rate_at_1_percent_false"] > 0.9
     near = Membership().compute(compare(jittered(train, 0.02, 1), holdout, train), rng)
     far = Membership().compute(compare(jittered(train, 1.0, 1), holdout, train), rng)
     assert copied.value > near.value > 0.6 > far.value

@@ -11,7 +11,7 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Schema
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy.quasi_identifiers import QuasiIdentifiers, rows_sharing
+from twinset.evaluation.privacy.quasi_identifiers import QuasiIdentifiers, count_rows_sharing
 
 
 def towns(**counts: int) -> Dataset:
@@ -36,7 +36,9 @@ def test_hand_counted_cells() -> None:
 
 @given(st.lists(st.integers(0, 6), min_size=1), st.lists(st.integers(0, 6)))
 def test_rows_are_counted_as_one_by_one(synthetic: list[int], train: list[int]) -> None:
-    found = rows_sharing(np.array(train, dtype=np.uint64), np.array(synthetic, dtype=np.uint64))
+    found = count_rows_sharing(
+        np.array(train, dtype=np.uint64), np.array(synthetic, dtype=np.uint64)
+    )
     assert found.tolist() == [train.count(key) for key in synthetic]
 
 

@@ -10,7 +10,7 @@ from twinset.core.contracts import Comparison, ComparisonContext, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.seeding import rng_for
-from twinset.evaluation.privacy._shadows import ShadowPool, Shadows
+from twinset.evaluation.privacy._shadows import ShadowPool, ShadowScores
 from twinset.evaluation.privacy.shadow_models import ShadowModels
 
 Made = Callable[[Dataset, np.random.Generator], Dataset]
@@ -52,7 +52,7 @@ def noisy(real: Dataset, rng: np.random.Generator) -> Dataset:
 def test_a_copying_generator_is_caught() -> None:
     auc, details = attacked(copied)
     assert auc >= 0.95
-    assert details["true_alarms_at_1_percent_false"] > 0.9
+    assert details["true_positive_rate_at_1_percent_false"] > 0.9
     assert details["upper_bound"] >= auc
 
 
@@ -83,16 +83,16 @@ def test_every_row_is_in_half_of_the_shadows(rng) -> None:
     train, control = rows(40, "train", 0), rows(30, "control", 0)
     told = Comparison(train, train, control)
     attacked_rows = np.arange(20), np.arange(25)
-    victims = AttackTargets.of(told, *attacked_rows)
+    victims = AttackTargets.from_comparison(told, *attacked_rows)
     seen = []
 
     def release(places, stream):
         seen.append(places)
         return train
 
-    pool = ShadowPool.of(told, attacked_rows, 10, rng)
+    pool = ShadowPool.from_rows(told, attacked_rows, 10, rng)
     assert sum(map(len, pool.others)) == 10
-    shadows = Shadows.made(pool, victims, release, 6, rng)
+    shadows = ShadowScores.fit(pool, victims, release, 6, rng)
     assert shadows.is_in.sum(axis=0).tolist() == [3] * 45
     for places, inside in zip(seen, shadows.is_in):
         assert set(np.flatnonzero(inside[:20])) <= set(places[0])
@@ -110,7 +110,7 @@ def test_the_score_is_the_ratio_of_two_normal_laws() -> None:
     signals = (base + is_in)[:, :, None] + 0.5 * rng.normal(size=(k, n, 2))
     member = np.arange(n) % 2 == 0
     released = (base + member)[:, None] + 0.5 * rng.normal(size=(n, 2))
-    found = Shadows(signals, is_in).scores(released)
+    found = ShadowScores(signals, is_in).scores(released)
     # log N(s; base + 1) - log N(s; base) = (s - base - 1/2) / 0.25 for each of two signals, up to a
     # constant, since what moves all rows is taken off.
     expected = ((released - base[:, None] - 0.5) / 0.25).sum(axis=1)
@@ -119,7 +119,7 @@ def test_the_score_is_the_ratio_of_two_normal_laws() -> None:
 
 def test_without_the_generator_it_is_not_measurable(rng) -> None:
     told = Comparison(rows(50, 1), rows(50, 2), rows(50, 3))
-    with pytest.raises(NotMeasurable, match="cannot be made again"):
+    with pytest.raises(NotMeasurable, match="cannot be fitted again"):
         ShadowModels().compute(told, rng)
 
 

@@ -12,7 +12,7 @@ from twinset.evaluation.privacy._combinations import (
     Combinations,
     count_matches,
     estimate_match_probability,
-    isolating,
+    find_unique_combinations,
 )
 from twinset.evaluation.privacy.singling_out import SinglingOut
 
@@ -20,7 +20,7 @@ KNOWN = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
 
 
 def test_only_combinations_that_one_known_row_meets_are_kept() -> None:
-    found = isolating(
+    found = find_unique_combinations(
         KNOWN, np.array([True, True]), np.arange(5),
         conditions=2, width=0, draws=3, rng=rng_for(1, "x"),
     )  # fmt: skip
@@ -30,13 +30,13 @@ def test_only_combinations_that_one_known_row_meets_are_kept() -> None:
 
 def test_an_interval_takes_in_its_share_of_rows_on_each_set() -> None:
     known = np.column_stack([np.arange(100.0), np.zeros(100)])
-    found = isolating(
+    found = find_unique_combinations(
         known, np.array([False, True]), np.array([50]),
         conditions=2, width=0.0, draws=1, rng=rng_for(1, "x"),
     )  # fmt: skip
     place = int(np.flatnonzero(found.columns[0] == 0)[0])
     assert (found.low[0, place], found.high[0, place]) == (50, 50)
-    wide = isolating(
+    wide = find_unique_combinations(
         known, np.array([False, True]), np.array([50]),
         conditions=2, width=0.03, draws=1, rng=rng_for(1, "x"),
     )  # fmt: skip

@@ -8,16 +8,20 @@ from twinset.core.data.schema import BLOB, Field, Schema
 from twinset.core.image.codec import encode_lossless
 from twinset.core.seeding import rng_for
 from twinset.evaluation.utility._annotated import (
-    Annotated,
-    Variation,
-    annotated,
-    normal,
-    variations,
-    window,
+    AnnotatedImage,
+    WindowAugmentation,
+    draw_window,
+    list_augmentations,
+    normalize_pixels,
+    read_annotated_images,
 )
-from twinset.evaluation.utility._box_maps import Centres, boxes_of
-from twinset.evaluation.utility._instance_maps import Instances, cores, instances_of
-from twinset.evaluation.utility._matching import mask_counts, overlaps
+from twinset.evaluation.utility._box_maps import Centres, compute_iou, decode_boxes
+from twinset.evaluation.utility._instance_maps import (
+    Instances,
+    count_objects,
+    decode_instances,
+    find_cores,
+)
 
 pytest.importorskip("cv2")
 LEVELS = {"dark": 0, "light": 1}
@@ -36,55 +40,58 @@ def test_cores_of_objects_that_touch_are_apart() -> None:
     import cv2
 
     assert cv2.connectedComponents(touching().clip(0, 1).astype(np.uint8))[0] == 3
-    assert cv2.connectedComponents(cores(touching()).astype(np.uint8))[0] == 4
+    assert cv2.connectedComponents(find_cores(touching()).astype(np.uint8))[0] == 4
 
 
 def test_what_is_trained_tells_the_objects_apart() -> None:
     ids = touching()[::2, ::2]
-    one = Annotated(np.zeros((64, 96, 3), np.uint8), np.zeros((0, 4)), np.zeros(0), ids)
+    one = AnnotatedImage(np.zeros((64, 96, 3), np.uint8), np.zeros((0, 4)), np.zeros(0), ids)
     (taught,) = Instances().targets([one], 64)
-    found = instances_of(20 * taught - 10, (64, 96))
-    assert mask_counts(touching(), found).tolist() == [3, 0, 0]
+    found = decode_instances(20 * taught - 10, (64, 96))
+    assert count_objects(touching(), found).tolist() == [3, 0, 0]
 
 
 def test_ground_alone_holds_no_object() -> None:
-    assert not instances_of(np.full((2, 8, 8), -5.0, np.float32), (16, 15)).any()
+    assert not decode_instances(np.full((2, 8, 8), -5.0, np.float32), (16, 15)).any()
     foreground = np.full((2, 8, 8), 5.0, np.float32)
     foreground[1] = -5  # a patch without a core is no object
-    assert not instances_of(foreground, (16, 16)).any()
+    assert not decode_instances(foreground, (16, 16)).any()
 
 
 def test_what_is_trained_of_boxes_gives_them_back() -> None:
     boxes = np.array([[4, 6, 16, 18], [30, 8, 60, 52], [8, 40, 20, 60]], np.float32)
     classes = np.array([0, 1, 0])
     task = Centres(2)
-    one = Annotated(np.zeros((64, 64, 3), np.uint8), boxes, classes)
+    one = AnnotatedImage(np.zeros((64, 64, 3), np.uint8), boxes, classes)
     (taught,) = task.targets([one], 64)
     logits = np.log(np.clip(taught[:2], 1e-3, 1 - 1e-3) / (1 - np.clip(taught[:2], 1e-3, 1 - 1e-3)))
     said = np.concatenate([logits, np.log(np.maximum(taught[2:6], 0.1) / 16) - 2])
-    found, named, sure = boxes_of(said.astype(np.float32), 2, task.step)
+    found, named, sure = decode_boxes(said.astype(np.float32), 2, task.step)
     assert sorted(named.tolist()) == [0, 0, 1]
-    assert overlaps(boxes, found).max(axis=1).min() > 0.95
-    assert (named[overlaps(boxes, found).argmax(axis=1)] == classes).all()
+    assert compute_iou(boxes, found).max(axis=1).min() > 0.95
+    assert (named[compute_iou(boxes, found).argmax(axis=1)] == classes).all()
     assert (sure > 0.5).all()
 
 
 def test_each_object_has_the_same_weight() -> None:
     boxes = np.array([[0, 0, 8, 8], [16, 16, 60, 60]], np.float32)
-    one = Annotated(np.zeros((64, 64, 3), np.uint8), boxes, np.array([0, 0]))
+    one = AnnotatedImage(np.zeros((64, 64, 3), np.uint8), boxes, np.array([0, 0]))
     assert Centres(1).targets([one], 64)[0, -1].sum() == pytest.approx(2)
 
 
-@pytest.mark.parametrize("variation", variations(has_masks=True))
-def test_windows_keep_pixels_and_masks_together(variation: Variation) -> None:
+@pytest.mark.parametrize("augmentation", list_augmentations(has_masks=True))
+def test_windows_keep_pixels_and_masks_together(augmentation: WindowAugmentation) -> None:
     ids = touching()
     pixels = np.repeat((200 * (ids > 0)).astype(np.uint8)[..., None], 3, axis=2)
-    one = Annotated(pixels, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), ids)
-    plain = Variation(variation.name, variation.scale_range, 0.0, variation.any_turn)
+    one = AnnotatedImage(pixels, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), ids)
+    plain = WindowAugmentation(
+        augmentation.name, augmentation.scale_range, 0.0, augmentation.any_turn
+    )
     for k in range(4):
-        made, what = window(one, 48, plain, 1, rng_for(k, "w"))
+        made, what = draw_window(one, 48, plain, 1, rng_for(k, "w"))
         low, high = (
-            float(normal(np.full((1, 1, 3), light, np.uint8), pixels).mean()) for light in (0, 200)
+            float(normalize_pixels(np.full((1, 1, 3), light, np.uint8), pixels).mean())
+            for light in (0, 200)
         )
         off = (made.mean(axis=0) > (low + high) / 2) != (what.ids > 0)
         # Half a pixel along the edges, no more; a shift by one would leave whole lines.
@@ -92,11 +99,11 @@ def test_windows_keep_pixels_and_masks_together(variation: Variation) -> None:
         assert off.sum() <= 0.15 * edge
 
 
-@pytest.mark.parametrize("variation", variations(has_masks=False))
-def test_windows_keep_boxes_and_pixels_together(variation: Variation) -> None:
-    (one,) = annotated(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
+@pytest.mark.parametrize("augmentation", list_augmentations(has_masks=False))
+def test_windows_keep_boxes_and_pixels_together(augmentation: WindowAugmentation) -> None:
+    (one,) = read_annotated_images(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
     for k in range(6):
-        _, what = window(one, 32, variation, 1, rng_for(k, "w"))
+        _, what = draw_window(one, 32, augmentation, 1, rng_for(k, "w"))
         for box, own in zip(what.boxes, what.classes):
             ys, xs = np.nonzero(what.ids == {0: 2, 1: 1}[int(own)])
             if min(xs.min(), ys.min()) > 0 and max(xs.max(), ys.max()) < 31:
@@ -113,17 +120,17 @@ def test_neighbours_with_large_numbers_stay_two_objects(ground: int) -> None:
     table = {name: pa.array([blob], BLOB) for name, blob in zip(("photo", "mask"), blobs)}
     fields = (Field(name="photo", kind="image"), Field(name="mask", kind="mask"))
     rows = Dataset.from_arrow(pa.table(table), Schema(fields))
-    (one,) = annotated(rows, "photo", None, "mask", {}, 320)
+    (one,) = read_annotated_images(rows, "photo", None, "mask", {}, 320)
     assert one.ids is not None
     assert len(np.unique(one.ids)) == 3
     assert (one.ids > 0).sum() == (ids > 0).sum()
-    _, what = window(one, 40, Variation("as it is"), 1, rng_for(0, "w"))
+    _, what = draw_window(one, 40, WindowAugmentation("as it is"), 1, rng_for(0, "w"))
     assert len(np.unique(what.ids)) == 3
 
 
-def test_images_are_shrunk_with_their_labels() -> None:
-    (whole,) = annotated(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
-    (half,) = annotated(discs(1, 3), "photo", "objects", "mask", LEVELS, 16)
+def test_pictures_are_shrunk_with_their_labels() -> None:
+    (whole,) = read_annotated_images(discs(1, 3), "photo", "objects", "mask", LEVELS, 320)
+    (half,) = read_annotated_images(discs(1, 3), "photo", "objects", "mask", LEVELS, 16)
     assert half.pixels.shape == (16, 16, 3)
     assert half.ids.shape == (16, 16)
     assert half.boxes == pytest.approx(whole.boxes / 2)
@@ -134,4 +141,4 @@ def test_dark_and_light_images_are_brought_together() -> None:
     rng = rng_for(1, "p")
     pixels = rng.integers(0, 200, (30, 30, 3)).astype(np.uint8)
     dark = (pixels // 4).astype(np.uint8)
-    assert np.abs(normal(pixels, pixels) - normal(dark, dark)).max() < 0.15
+    assert np.abs(normalize_pixels(pixels, pixels) - normalize_pixels(dark, dark)).max() < 0.15

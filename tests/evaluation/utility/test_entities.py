@@ -17,9 +17,13 @@ from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ExchangeRate, ModelComparison, WorstLabel
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._entities import TokenizedTexts, score_tags
-from twinset.evaluation.utility._tagger import fit_tagger, predict_tags
-from twinset.evaluation.utility._tokens import N_BUCKETS, Tokens
+from twinset.evaluation.utility._entities import (
+    TokenizedTexts,
+    fit_tagger,
+    predict_tags,
+    score_tags,
+)
+from twinset.evaluation.utility._tokens import N_BUCKETS, TokenArrays
 from twinset.evaluation.utility.entity_exchange_rate import EntityExchangeRate
 from twinset.evaluation.utility.entity_labelling import EntityLabelling
 
@@ -49,7 +53,7 @@ def sentences(n: int, seed: int, *, shift: int = 0, drop: str = "") -> Dataset:
 
 
 def test_tokens_are_words_and_marks_with_their_places() -> None:
-    found = Tokens.of(["Ärger, 3 Tage!", "", "ok"])
+    found = TokenArrays.from_texts(["Ärger, 3 Tage!", "", "ok"])
     assert [(int(t), int(a), int(b)) for t, a, b in zip(found.text, found.start, found.end)] == [
         (0, 0, 5), (0, 5, 6), (0, 7, 8), (0, 9, 13), (0, 13, 14), (2, 0, 2),
     ]  # fmt: skip
@@ -59,10 +63,13 @@ def test_tokens_are_words_and_marks_with_their_places() -> None:
 
 
 def test_neighbours_of_another_text_are_none_of_a_token() -> None:
-    alone, beside = Tokens.of(["play"]).features, Tokens.of(["play", "jazz now"]).features
+    alone, beside = (
+        TokenArrays.from_texts(["play"]).features,
+        TokenArrays.from_texts(["play", "jazz now"]).features,
+    )
     assert beside[0].tolist() == alone[0].tolist()
     # The same word elsewhere in a sentence differs in its context only.
-    first, last = Tokens.of(["play it", "now play"]).features[[0, 3]]
+    first, last = TokenArrays.from_texts(["play it", "now play"]).features[[0, 3]]
     assert 3 <= (first == last).sum() < len(first)
 
 
@@ -77,21 +84,21 @@ def test_spans_of_whole_tokens_come_back(chosen: Sequence[tuple[int, str]]) -> N
         {"start": starts[i], "end": starts[i] + len(text[starts[i] :].split()[0]), "label": label}
         for i, label in chosen
     ]
-    tokens = Tokens.of([text])
+    tokens = TokenArrays.from_texts([text])
     tags = tokens.tags([spans], {"a": 0, "b": 1})
     found = tokens.entities(tags, ["a", "b"])
     assert found == sorted((0, s["start"], s["end"], s["label"]) for s in spans)
 
 
 def test_a_token_that_lies_half_in_a_span_is_not_in_it() -> None:
-    tokens = Tokens.of(["ab cdef"])
+    tokens = TokenArrays.from_texts(["ab cdef"])
     assert tokens.tags([[{"start": 0, "end": 4, "label": "a"}]], {"a": 0}).tolist() == [1, 0]
     assert tokens.tags([[{"start": 0, "end": 6, "label": "a"}]], {"a": 0}).tolist() == [1, 2]
     assert tokens.tags([[{"start": 0, "end": 6, "label": "z"}]], {"a": 0}).tolist() == [0, 0]
 
 
 def test_two_entities_side_by_side_stay_two() -> None:
-    tokens = Tokens.of(["Ann Bob"])
+    tokens = TokenArrays.from_texts(["Ann Bob"])
     assert len(tokens.entities(np.array([1, 1]), ["person"])) == 2
     assert len(tokens.entities(np.array([1, 2]), ["person"])) == 1
     assert tokens.entities(np.array([1, 4]), ["a", "b"]) == [(0, 0, 3, "a"), (0, 4, 7, "b")]
@@ -99,7 +106,7 @@ def test_two_entities_side_by_side_stay_two() -> None:
 
 def test_f1_counts_exact_spans_with_the_right_label() -> None:
     rows = sentences(3, 1)
-    held = TokenizedTexts.of(rows, ("city", "person"))
+    held = TokenizedTexts.from_dataset(rows, ("city", "person"))
     perfect = score_tags(held.tags, held)
     assert perfect.f1(np.ones(3))[0] == 1.0
     assert perfect.wrong_tokens.tolist() == [0, 0, 0]
@@ -111,8 +118,8 @@ def test_f1_counts_exact_spans_with_the_right_label() -> None:
     assert score_tags(one, held).f1(np.array([1.0, 0, 0]))[0] == 1.0
 
 
-def test_the_tagger_learns_what_is_distinguished_and_repeats_itself() -> None:
-    rows = TokenizedTexts.of(sentences(120, 1), ("city", "person"))
+def test_the_tagger_learns_what_is_told_apart_and_repeats_itself() -> None:
+    rows = TokenizedTexts.from_dataset(sentences(120, 1), ("city", "person"))
     weights = [
         fit_tagger(rows.tokens.features, rows.tags, rows.n_tags, rng_for(1, "fit")) for _ in "ab"
     ]
@@ -170,7 +177,7 @@ def test_f1_is_that_of_seqeval() -> None:
     gold = ["B-a I-a O B-b O", "O B-a B-a I-a O", "B-b I-b I-b O O"]
     told = ["B-a I-a O I-b O", "O B-a I-a I-a O", "B-b I-b O B-a I-b"]
     texts = ["one two three four five"] * 3
-    tokens = Tokens.of(texts)
+    tokens = TokenArrays.from_texts(texts)
     true, guessed = (
         np.array([names.index(tag) for row in rows for tag in row.split()]) for rows in (gold, told)
     )

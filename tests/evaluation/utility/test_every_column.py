@@ -14,8 +14,13 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import ColumnLimit
 from twinset.core.seeding import rng_for
 from twinset.core.stats.bootstrap import Groups
-from twinset.evaluation.utility._every_column import ColumnLosses, _outcomes, _squared, losses
-from twinset.evaluation.utility.every_column import EveryColumn
+from twinset.evaluation.utility.every_column import (
+    ColumnLosses,
+    EveryColumn,
+    _outcomes,
+    _squared,
+    compute_column_losses,
+)
 from twinset.measurement.verdict import find_different_components
 
 
@@ -64,7 +69,7 @@ def test_the_share_is_the_r2_of_sklearn() -> None:
     from sklearn.metrics import r2_score
 
     real, held = table(shop(400, 1)), table(shop(300, 2))
-    found = losses(real, real, held, real.schema.names, 0)
+    found = compute_column_losses(real, real, held, real.schema.names, 0)
     at = found.names.index("price")
     (truth,) = _outcomes(real, [held], "price")
     predicted = truth[:, 0] - np.sqrt(found.own[:, at])

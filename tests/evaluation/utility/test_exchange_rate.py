@@ -14,13 +14,21 @@ from twinset.core.errors import ParameterError
 from twinset.core.findings import AddedRows
 from twinset.core.findings import ExchangeRate as WorthFinding
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility import _real_and_synthetic as module
-from twinset.evaluation.utility._data_splits import DataSplits
-from twinset.evaluation.utility._exchange_rates import exchange_findings
-from twinset.evaluation.utility._learning_curve import LEAST, MOST, LearningCurve, TrainingNoise
-from twinset.evaluation.utility._real_and_synthetic import HoldoutLosses
+from twinset.evaluation.utility import _data_splits as module
+from twinset.evaluation.utility._data_splits import DataSplits, HoldoutLosses
+from twinset.evaluation.utility._exchange_rates import (
+    compute_rates,
+    list_findings,
+    widen_replicates,
+)
+from twinset.evaluation.utility._learning_curve import (
+    MAX_SIZE,
+    MIN_SIZE,
+    LearningCurve,
+    TrainingNoise,
+)
 from twinset.evaluation.utility._task import PredictionTask
-from twinset.evaluation.utility.exchange_rate import ExchangeRate, rates, reaching
+from twinset.evaluation.utility.exchange_rate import ExchangeRate
 from twinset.measurement.harness import measure
 from twinset.report.answers.sentences import describe, score_sentence
 
@@ -75,7 +83,7 @@ def told(train: Dataset, made: Dataset, holdout: Dataset, target: str = "y") -> 
 
 
 def reach(found: np.ndarray) -> float:
-    return 1.96 * float(np.std(reaching(found), ddof=1))
+    return 1.96 * float(np.std(widen_replicates(found), ddof=1))
 
 
 @given(st.floats(0.2, 1.2), st.floats(0.01, 1.0))
@@ -94,12 +102,12 @@ def test_the_worth_of_a_gain_undoes_the_gain_of_rows(c: float, slope: float, mor
 @given(st.floats(-1, 1), st.floats(-1e6, 1e6))
 def test_no_gain_is_worth_more_than_the_curve_can_tell(slope: float, gain: float) -> None:
     worth = LearningCurve(np.array([slope]), np.array([0.5])).rows_worth(np.array([gain]))[0]
-    assert LEAST - 1 <= worth <= MOST - 1
+    assert MIN_SIZE - 1 <= worth <= MAX_SIZE - 1
 
 
 def test_training_noise_by_hand() -> None:
     # One pair at half the rows: variance 2, which shrinks by 2**-1.5 to the whole.
-    found = TrainingNoise.seen([np.array([5.0]), np.array([1.0, 3.0])], np.array([1.0, 0.5]))
+    found = TrainingNoise.from_blocks([np.array([5.0]), np.array([1.0, 3.0])], np.array([1.0, 0.5]))
     assert found.at_whole == pytest.approx(np.sqrt(2 * 0.5**1.5))
 
 
@@ -107,14 +115,14 @@ def test_training_noise_by_hand() -> None:
 def test_the_true_worth_is_in_the_interval_in_nine_of_ten_repeats(worth: float) -> None:
     inside = []
     for seed in range(50):
-        found = rates(simulated(seed, worth), 60, rng_for(seed, "draws")).worth[-1]
+        found = compute_rates(simulated(seed, worth), 60, rng_for(seed, "draws")).worth[-1]
         inside.append(abs(found[0] - 1000 * worth) <= reach(found))
     assert np.mean(inside) >= 0.9
 
 
 def test_useful_useless_and_harmful_rows_are_distinguished() -> None:
     good, none, bad = (
-        rates(simulated(3, worth, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
+        compute_rates(simulated(3, worth, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
         for worth in (1.0, 0.0, -0.6)
     )
     assert np.quantile(good.gains[-1], 0.025) > 0
@@ -123,9 +131,9 @@ def test_useful_useless_and_harmful_rows_are_distinguished() -> None:
     assert abs(none.worth[-1][0]) <= reach(none.worth[-1]) < 200
 
 
-def test_useless_rows_are_reported_to_help_less_than_real_ones() -> None:
-    found = rates(simulated(3, 0.0, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
-    replicates = reaching(found.worth[-1])
+def test_useless_rows_are_told_to_help_less_than_real_ones() -> None:
+    found = compute_rates(simulated(3, 0.0, 20_000, dimensions=2000), 100, rng_for(3, "draws"))
+    replicates = widen_replicates(found.worth[-1])
     # Such rows are "different" from the 1,000 real ones that 1,000 real rows are worth.
     assert found.worth[-1][0] + 1.96 * np.std(replicates, ddof=1) < 750
     part, none = rows(100, 1), np.arange(0)
@@ -142,7 +150,7 @@ def test_useless_rows_are_reported_to_help_less_than_real_ones() -> None:
         np.ones(1),
         False,
     )
-    told = describe(exchange_findings(plan, "a tagger", found, replicates, 0)[0])
+    told = describe(list_findings(plan, "a tagger", found, replicates, 0)[0])
     assert told.startswith("1,000 of these synthetic rows are worth between")
     assert told.endswith(
         "for this task (predicting 'y' by a tagger), less than as many real ones are"
@@ -152,7 +160,7 @@ def test_useless_rows_are_reported_to_help_less_than_real_ones() -> None:
 
 def test_rows_alone_are_put_on_the_same_curve() -> None:
     # `simulated` makes the model without real rows as good as one of half the train part.
-    found = [rates(simulated(s, 0.0), 20, rng_for(s, "draws")).alone for s in range(9)]
+    found = [compute_rates(simulated(s, 0.0), 20, rng_for(s, "draws")).alone for s in range(9)]
     assert np.median([alone[0] for alone in found if alone is not None]) == pytest.approx(
         0.5, abs=0.1
     )
@@ -169,7 +177,7 @@ def test_fresh_real_rows_are_worth_what_they_are() -> None:
     found = told(train, fresh, holdout)
     spread = 1.96 * np.std(found.replicates, ddof=1)
     assert abs(found.value - 1000) <= spread < 2000
-    assert found.facts["judge"] == "linear"
+    assert found.facts["model"] == "linear"
     assert found.facts["curve"]["rows"] == [300, 150, 75, 38]
     assert found.finding(WorthFinding).effect == "no evidence"
     assert [entry["rows"] for entry in found.facts["sweep"]] == [0, 75, 150, 300]
@@ -208,7 +216,9 @@ def test_rows_of_the_rare_class_are_counted_in_rows_of_it() -> None:
 def test_all_of_train_is_beside_the_synthetic_rows_and_parts_do_not_overlap() -> None:
     train, made = frauds(800, 1, 0.1), frauds(500, 2, 0.1)
     comparison = Comparison(train, made, made, target="label")
-    plan = DataSplits.of(PredictionTask.of(comparison), comparison, 10_000, 200, rng_for(1, "plan"))
+    plan = DataSplits.from_comparison(
+        PredictionTask.from_comparison(comparison), comparison, 10_000, 200, rng_for(1, "plan")
+    )
     y = plan.task.truth(train)
     for parts in plan.blocks():
         joined = np.concatenate(parts)
@@ -221,8 +231,8 @@ def test_all_of_train_is_beside_the_synthetic_rows_and_parts_do_not_overlap() ->
         seen.append(rows)
         return np.ones(len(plan.holdout))
 
-    with patch.object(module.Learner, "losses", losses):
-        module.measured_losses(plan, "linear", {}, 0, 5)
+    with patch.object(module.ModelSetup, "losses", losses):
+        module.measure_losses(plan, "linear", {}, 0, 5)
     mixed = seen[-4:-1]
     assert all(set(range(800)) <= set(part) for part in mixed)
     assert [int((part >= 800).sum()) for part in mixed] == [125, 250, 500]
@@ -243,8 +253,8 @@ def test_the_curve_of_real_rows_is_measured_once_for_all_candidates() -> None:
 def test_added_rows_do_not_change_what_the_classes_weigh() -> None:
     train, made = frauds(1000, 1, 0.1), frauds(400, 2, 0.5)
     comparison = Comparison(train, made, made, target="label")
-    plan = DataSplits.of(
-        PredictionTask.of(comparison), comparison, 10_000, 1000, rng_for(1, "plan")
+    plan = DataSplits.from_comparison(
+        PredictionTask.from_comparison(comparison), comparison, 10_000, 1000, rng_for(1, "plan")
     )
     y = np.append(plan.task.truth(train), plan.task.truth(made))
     weight = plan.counterweight(y)
@@ -257,7 +267,9 @@ def test_all_rare_holdout_rows_are_kept_and_weigh_what_they_are() -> None:
     comparison = Comparison(
         frauds(800, 1, 0.1), frauds(90, 2), frauds(5000, 3, 0.01), target="label"
     )
-    plan = DataSplits.of(PredictionTask.of(comparison), comparison, 1000, 400, rng_for(1, "plan"))
+    plan = DataSplits.from_comparison(
+        PredictionTask.from_comparison(comparison), comparison, 1000, 400, rng_for(1, "plan")
+    )
     assert len(plan.holdout) == 400
     assert (plan.strata == 1).sum() == 50
     losses = HoldoutLosses(SIZES, [], {}, None, plan.strata, plan.shares)

@@ -8,8 +8,9 @@ from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
+from twinset.evaluation.utility._holdout_scores import bootstrap_networks
 from twinset.evaluation.utility._image_net import AUGMENTATIONS, Augmentation, ImageArrays
-from twinset.evaluation.utility.image_classes import ImageClasses, mean_recall, replicated_recall
+from twinset.evaluation.utility.image_classes import ImageClasses, recall_scorer
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -22,22 +23,19 @@ def with_labels(data: Dataset, labels: list[str]) -> Dataset:
 
 
 def test_mean_recall_by_hand() -> None:
-    # Class 0: 3 of 4 right over two nets; class 1: 0 of 2.
-    hits = np.array([[True, True, False], [True, False, False]])
-    assert mean_recall(hits, np.array([0, 0, 1])) == pytest.approx((3 / 4 + 0) / 2)
+    # Class 0: 3 of 4 right over two networks; class 1: 0 of 2.
+    classes = np.array([0, 0, 1])
+    scorers = [recall_scorer(np.array(h), classes) for h in ([1, 1, 0], [1, 0, 0])]
+    values, _ = bootstrap_networks({"real": scorers}, classes, 2, rng_for(1, "b"))
+    assert values["real"][0] == pytest.approx((3 / 4 + 0) / 2)
 
 
-def test_nets_that_agree_have_the_spread_of_a_share() -> None:
-    rng = rng_for(1, "hits")
-    hits = {"real": np.repeat(rng.random((1, 400)) < 0.8, 2, axis=0)}
-    drawn = replicated_recall(hits, np.zeros(400, dtype=np.int64), 600, rng)["real"]
-    assert drawn.std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
-
-
-def test_equal_nets_have_no_spread_between_them() -> None:
-    hits = rng_for(2, "hits").random((3, 90)) < 0.7
-    classes = np.arange(90) % 3
-    drawn = replicated_recall({"real": hits, "mixed": hits}, classes, 20, rng_for(3, "draw"))
+def test_equal_networks_have_the_spread_of_a_share_and_no_difference() -> None:
+    hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
+    classes = np.zeros(400, dtype=np.int64)
+    same = [recall_scorer(hits, classes)] * 2
+    _, drawn = bootstrap_networks({"real": same, "mixed": same}, classes, 600, rng_for(3, "draw"))
+    assert drawn["real"].std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
     assert np.array_equal(drawn["real"], drawn["mixed"])
 
 
@@ -59,14 +57,14 @@ def test_images_without_a_class_or_pixels_are_left_out() -> None:
     data = pictures(6)
     cells = [*data.records.column("photo").to_pylist()[:5], {"bytes": b"damaged", "path": ""}]
     column = pa.chunked_array([pa.array(cells, data.records.column("photo").type)])
-    found = ImageArrays.of(column, np.array([0, 1, -1, 1, 0, 1]), 16)
+    found = ImageArrays.from_column(column, np.array([0, 1, -1, 1, 0, 1]), 16)
     assert found.classes.tolist() == [0, 1, 1, 0]
     assert found.pixels.shape == (4, 3, 16, 16)
 
 
-def test_good_images_serve_and_wrong_labels_hurt() -> None:
-    train, made, holdout = pictures(120, 1), pictures(120, 2), pictures(120, 3)
-    turned = with_labels(made, ["large", "small"] * 60)
+def test_good_pictures_serve_and_wrong_labels_hurt() -> None:
+    train, made, holdout = pictures(80, 1), pictures(80, 2), pictures(60, 3)
+    turned = with_labels(made, ["large", "small"] * 40)
     found = {}
     for name, candidate in (("good", made), ("turned", turned)):
         told = Comparison(train, candidate, holdout, target="size")
@@ -76,7 +74,7 @@ def test_good_images_serve_and_wrong_labels_hurt() -> None:
     turned_models = found["turned"].finding(ModelComparison)
     assert [turned_models.trained_on(k).effect for k in ("mixed", "synthetic")] == ["hurts"] * 2
     rows = {m.data: m.n_rows for m in found["good"].finding(ModelComparison).models}
-    assert rows == {"real": 120, "mixed": 240, "synthetic": 120}
+    assert rows == {"real": 80, "mixed": 160, "synthetic": 80}
 
 
 def test_the_baseline_is_the_net_of_real_images_and_the_cache_changes_nothing() -> None:
@@ -94,8 +92,8 @@ def test_what_is_lacking_is_said() -> None:
     for told, why in (
         (Comparison(data, data, data), "no target"),
         (Comparison(data.select(["size"]), data, data, target="size"), "no image column"),
-        (Comparison(data, data, data.slice(0, 10), target="size"), "at least 20 real pictures"),
-        (Comparison(data, data.slice(0, 5), data, target="size"), "synthetic pictures"),
+        (Comparison(data, data, data.slice(0, 10), target="size"), "at least 20 real images"),
+        (Comparison(data, data.slice(0, 5), data, target="size"), "synthetic images"),
         (Comparison(data.take(np.arange(0, 60, 2)), data, data, target="size"), "two classes"),
     ):
         with pytest.raises(NotMeasurable, match=why):

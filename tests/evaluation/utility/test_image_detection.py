@@ -6,10 +6,14 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._annotated import Annotated, Variation, annotated
-from twinset.evaluation.utility._box_maps import Centres
-from twinset.evaluation.utility._dense_net import Training, train_network
-from twinset.evaluation.utility.image_detection import ImageDetection, classes_of, score_detections
+from twinset.evaluation.utility._annotated import (
+    AnnotatedImage,
+    WindowAugmentation,
+    read_annotated_images,
+)
+from twinset.evaluation.utility._box_maps import Centres, score_detections
+from twinset.evaluation.utility._dense_net import TrainingOptions, train_network
+from twinset.evaluation.utility.image_detection import ImageDetection, list_classes
 
 pytest.importorskip("cv2")
 pytest.importorskip("torch")
@@ -19,12 +23,12 @@ MEAN = "mean average precision at IoU 0.5"
 def test_a_net_learns_to_tell_classes_apart() -> None:
     levels = {"dark": 0, "light": 1}
     train, unseen = (
-        annotated(discs(n, seed), "photo", "objects", None, levels, 320)
+        read_annotated_images(discs(n, seed), "photo", "objects", None, levels, 320)
         for n, seed in ((6, 1), (10, 3))
     )
     task = Centres(2)
-    plain = Variation("mirrored, right-angle turns")
-    told = train_network([train], task, plain, Training(80, window=32), rng_for(4, "net"))
+    plain = WindowAugmentation("mirrored, right-angle turns")
+    told = train_network([train], task, plain, TrainingOptions(80, window=32), rng_for(4, "net"))
     assert score_detections(task, unseen, told(unseen))(np.ones(10)).min() > 0.7
 
 
@@ -46,7 +50,10 @@ def test_scores_by_hand() -> None:
     """One class; on the first picture a right box, on the second a surer wrong one."""
     box = np.array([[24, 24, 40, 40]], np.float32)
     blank = np.zeros((64, 64, 3), np.uint8)
-    pictures = [Annotated(blank, box, np.array([0])), Annotated(blank, box + 16, np.array([0]))]
+    pictures = [
+        AnnotatedImage(blank, box, np.array([0])),
+        AnnotatedImage(blank, box + 16, np.array([0])),
+    ]
     said = []
     for place, logit in (((8, 8), 1.0), ((2, 2), 2.0)):
         one = np.full((5, 16, 16), -9.0, np.float32)
@@ -62,15 +69,15 @@ def test_scores_by_hand() -> None:
 
 def test_a_class_that_is_not_there_takes_no_part() -> None:
     blank = np.zeros((32, 32, 3), np.uint8)
-    only = [Annotated(blank, np.array([[4, 4, 20, 20]], np.float32), np.array([1]))]
+    only = [AnnotatedImage(blank, np.array([[4, 4, 20, 20]], np.float32), np.array([1]))]
     scores = score_detections(Centres(2), only, [np.full((6, 8, 8), -9.0, np.float32)])(np.ones(1))
     assert np.isnan(scores[1])
     assert scores[0] == scores[2] == 0
 
 
 def test_what_is_lacking_is_said() -> None:
-    assert classes_of(discs(2, 1), discs(2, 2), "objects") == ["dark", "light"]
+    assert list_classes(discs(2, 1), discs(2, 2), "objects") == ["dark", "light"]
     with pytest.raises(NotMeasurable, match="2 real objects"):
-        classes_of(discs(2, 1), discs(1, 2), "objects")
+        list_classes(discs(2, 1), discs(1, 2), "objects")
     with pytest.raises(ParameterError, match="max_rows"):
         ImageDetection(max_rows=1)

@@ -6,8 +6,8 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility._dense_net import Training
-from twinset.evaluation.utility._dense_trial import replicated
+from twinset.evaluation.utility._dense_net import TrainingOptions
+from twinset.evaluation.utility._holdout_scores import bootstrap_networks
 from twinset.evaluation.utility.image_segmentation import ImageSegmentation
 from twinset.report.answers.sentences import describe
 
@@ -17,7 +17,7 @@ QUICK = ImageSegmentation(steps=30, seeds=2, window=32, replicates=20, device="c
 
 
 def test_wrong_masks_hurt_and_are_named_so() -> None:
-    told = Comparison(discs(6, 1), discs(30, 2, wrong="place"), discs(10, 3))
+    told = Comparison(discs(6, 1), discs(18, 2, wrong="place"), discs(8, 3))
     found = QUICK.compute(told, rng_for(4, "m"))
     models = found.finding(ModelComparison)
     scores = {m.data: m.scores[0].value for m in models.models}
@@ -26,7 +26,7 @@ def test_wrong_masks_hurt_and_are_named_so() -> None:
     assert found.value == scores["mixed"]
     assert models.trained_on("mixed").effect == "hurts"
     assert describe(models).startswith("adding the synthetic images hurts")
-    assert [m.n_rows for m in models.models] == [6, 36]
+    assert [m.n_rows for m in models.models] == [6, 24]
 
 
 def test_the_baseline_is_the_net_of_real_images_and_equal_streams_give_equal_numbers() -> None:
@@ -45,7 +45,7 @@ def test_the_baseline_is_the_net_of_real_images_and_equal_streams_give_equal_num
 
 
 def test_batches_are_shared_out_by_hand() -> None:
-    training = Training(100, batch=8, synthetic_share=0.25, last_real=0.1)
+    training = TrainingOptions(100, batch=8, synthetic_share=0.25, last_real=0.1)
     assert training.shares(1, 0) == [8]
     assert training.shares(2, 89) == [6, 2]
     assert training.shares(2, 90) == [8]
@@ -56,16 +56,18 @@ def test_nets_that_agree_have_no_spread_between_them() -> None:
         return np.array([weights @ hits / weights.sum()])
 
     hits = (rng_for(1, "hits").random(400) < 0.8).astype(float)
-    values, drawn = replicated({"real": [share, share]}, 400, 600, rng_for(2, "d"))
+    values, drawn = bootstrap_networks(
+        {"real": [share, share]}, np.zeros(400, int), 600, rng_for(2, "d")
+    )
     assert values["real"][0] == pytest.approx(hits.mean())
     assert drawn["real"].std() == pytest.approx(np.sqrt(0.8 * 0.2 / 400), rel=0.15)
 
 
 def test_what_is_lacking_is_said() -> None:
     few, enough = discs(1, 1), discs(4, 2)
-    with pytest.raises(NotMeasurable, match="2 real pictures with masks in the train part"):
+    with pytest.raises(NotMeasurable, match="2 real images with masks in the train set"):
         QUICK.compute(Comparison(few, enough, enough), rng_for(1, "m"))
-    with pytest.raises(NotMeasurable, match="4 real pictures with masks in the holdout"):
+    with pytest.raises(NotMeasurable, match="4 real images with masks in the holdout"):
         QUICK.compute(Comparison(enough, enough, few), rng_for(1, "m"))
 
 

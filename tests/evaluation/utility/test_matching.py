@@ -1,13 +1,8 @@
 import numpy as np
 import pytest
 
-from twinset.evaluation.utility._matching import (
-    average_precision,
-    box_hits,
-    f1,
-    mask_counts,
-    overlaps,
-)
+from twinset.evaluation.utility._box_maps import average_precision, compute_iou, match_boxes
+from twinset.evaluation.utility._instance_maps import compute_f1, count_objects
 
 
 def test_masks_by_hand() -> None:
@@ -17,36 +12,36 @@ def test_masks_by_hand() -> None:
     found[:, :2] = 5  # 8 of 12 pixels: overlap 2/3
     found[:, 4:6], found[:, 6:8] = 3, 4  # halves of one object: 1/2 each is too little
     # The third object is missed.
-    assert mask_counts(truth, found).tolist() == [1, 2, 2]
-    assert f1(mask_counts(truth, found)) == pytest.approx(2 / (2 + 2 + 2))
+    assert count_objects(truth, found).tolist() == [1, 2, 2]
+    assert compute_f1(count_objects(truth, found)) == pytest.approx(2 / (2 + 2 + 2))
 
 
 def test_masks_at_the_ends() -> None:
     nothing, one = np.zeros((3, 3), np.int32), np.full((3, 3), 4, np.int32)
-    assert mask_counts(nothing, nothing).tolist() == [0, 0, 0]
-    assert mask_counts(one, nothing).tolist() == [0, 0, 1]
-    assert mask_counts(nothing, one).tolist() == [0, 1, 0]
-    assert mask_counts(one, one).tolist() == [1, 0, 0]
-    assert f1(mask_counts(nothing, nothing)) == 0
+    assert count_objects(nothing, nothing).tolist() == [0, 0, 0]
+    assert count_objects(one, nothing).tolist() == [0, 0, 1]
+    assert count_objects(nothing, one).tolist() == [0, 1, 0]
+    assert count_objects(one, one).tolist() == [1, 0, 0]
+    assert compute_f1(count_objects(nothing, nothing)) == 0
 
 
 def test_overlaps_by_hand() -> None:
     a = np.array([[0, 0, 4, 4]], np.float32)
     b = np.array([[0, 0, 4, 4], [2, 2, 6, 6], [4, 0, 8, 4]], np.float32)
-    assert overlaps(a, b) == pytest.approx(np.array([[1, 4 / 28, 0]]))
+    assert compute_iou(a, b) == pytest.approx(np.array([[1, 4 / 28, 0]]))
 
 
 def test_a_true_box_is_found_once_and_by_the_most_confident() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
     boxes = np.array([[0, 0, 10, 9], [0, 0, 10, 10], [21, 0, 31, 10], [50, 50, 60, 60]], np.float32)
-    assert box_hits(truth, boxes, np.array([0.5, 0.6, 0.2, 0.9])).tolist() == [
+    assert match_boxes(truth, boxes, np.array([0.5, 0.6, 0.2, 0.9])).tolist() == [
         False,
         True,
         True,
         False,
     ]
-    assert box_hits(truth[:0], boxes, np.ones(4)).tolist() == [False] * 4
-    assert box_hits(truth, boxes[:0], np.ones(0)).tolist() == []
+    assert match_boxes(truth[:0], boxes, np.ones(4)).tolist() == [False] * 4
+    assert match_boxes(truth, boxes[:0], np.ones(0)).tolist() == []
 
 
 def test_average_precision_by_hand() -> None:

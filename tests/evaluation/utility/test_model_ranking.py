@@ -10,9 +10,12 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.errors import ParameterError
 from twinset.core.findings import ModelChoice
-from twinset.evaluation.utility._model_pool import models
-from twinset.evaluation.utility._task import PredictionTask
-from twinset.evaluation.utility.model_ranking import ModelRanking, rank_correlation, regrets
+from twinset.evaluation.utility.model_ranking import (
+    ModelRanking,
+    compute_regrets,
+    list_model_kinds,
+    rank_correlation,
+)
 
 
 def rows(n: int, seed: int, *, crossed: bool) -> Dataset:
@@ -26,8 +29,8 @@ def rows(n: int, seed: int, *, crossed: bool) -> Dataset:
 
 def test_regrets_and_orders_by_hand() -> None:
     real = np.array([[0.5, 0.75, 0.25]])
-    assert regrets(real, np.array([[0.0, 0.5, 1.0]])).tolist() == [0.5]
-    assert regrets(real, np.array([[0.0, 1.0, 0.5]])).tolist() == [0.0]
+    assert compute_regrets(real, np.array([[0.0, 0.5, 1.0]])).tolist() == [0.5]
+    assert compute_regrets(real, np.array([[0.0, 1.0, 0.5]])).tolist() == [0.0]
     # Ranks 1 2 3 4 against 2 1 4 3: 1 - 6 * 4 / 60.
     told = rank_correlation(np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 1.0, 4.0, 3.0]))
     assert told == pytest.approx(0.6)
@@ -59,7 +62,7 @@ def test_numbers_are_reported_too() -> None:
     assert found.finding(ModelChoice) == ModelChoice("linear", "linear")
     assert found.value == 0
     assert found.facts["measure"] == "R2"
-    assert len(models(PredictionTask("regression", "y", ("x",)), 400)) == 7
+    assert len(list_model_kinds("regression", 400)) == 7
 
 
 def test_what_cannot_be_ranked_is_said() -> None:

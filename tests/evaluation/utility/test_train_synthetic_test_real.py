@@ -11,7 +11,7 @@ from twinset.core.contracts import Comparison, NotMeasurable
 from twinset.core.data.dataset import Dataset
 from twinset.core.findings import DecidingRows, ModelComparison
 from twinset.core.seeding import rng_for
-from twinset.evaluation.utility import train_synthetic_test_real as module
+from twinset.evaluation.utility import _models as module
 from twinset.evaluation.utility._holdout_scores import (
     average_precision,
     classes_scorer,
@@ -169,7 +169,7 @@ def test_what_is_lacking_is_said() -> None:
     for train, holdout, target, words in (
         (data, data, None, "no target column is named"),
         (data, data, "nothing", "not among the columns"),
-        (constant, data, "label", "one value only in the train part"),
+        (constant, data, "label", "one value only in the train set"),
         (data, constant, "label", "one value only in the holdout"),
         (data.select(["label"]), data.select(["label"]), "label", "no column to predict"),
     ):

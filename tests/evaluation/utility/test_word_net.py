@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from twinset.core.data.dataset import Dataset
 from twinset.core.data.schema import Field, Schema
 from twinset.core.errors import MissingExtraError, ParameterError
-from twinset.evaluation.utility._word_net import WordNet, text_model
+from twinset.evaluation.utility._word_net import WordNet, build_text_model
 from twinset.evaluation.utility.exchange_rate import ExchangeRate
 from twinset.evaluation.utility.train_synthetic_test_real import TrainSyntheticTestReal
 from twinset.measurement.harness import measure
@@ -46,7 +46,7 @@ def test_it_learns_that_two_words_together_mean_another_thing() -> None:
     patterns = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 1, 0]], float)
     x = csr_matrix(np.tile(patterns, (50, 1)) / np.sqrt(2))
     y = np.tile([0.0, 0.0, 1.0, 1.0], 50)
-    linear = text_model("words", "classification", 0).fit(x, y).predict_proba(x)
+    linear = build_text_model("words", "classification", 0).fit(x, y).predict_proba(x)
     net = WordNet("classification", seed=3).fit(x, y)
     assert abs(linear - 0.5).max() < 0.01
     assert (net.predict_proba(x).argmax(axis=1) == y).all()
@@ -93,7 +93,7 @@ def test_fresh_texts_serve_as_real_ones_and_spoilt_ones_do_not(judge: str) -> No
             train=texts(300, 1),
             synthetic=texts(300, 2, wrong),
             holdout=texts(400, 3),
-            metrics=[("served", TrainSyntheticTestReal(text_judge=judge, replicates=50))],
+            metrics=[("served", TrainSyntheticTestReal(text_model=judge, replicates=50))],
             target="about",
         )[0]
         for wrong in (0.0, 0.9)
@@ -104,31 +104,32 @@ def test_fresh_texts_serve_as_real_ones_and_spoilt_ones_do_not(judge: str) -> No
     assert spoilt.value < fresh.value - 0.1
 
 
-def test_of_both_the_better_on_real_texts_discriminators() -> None:
-    settings: dict[str, Any] = {"replicates": 20, "text_judge": "both"}
+def test_of_both_the_better_on_real_texts_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinset.evaluation.utility._word_net._MIN_STEPS", 60)
+    settings: dict[str, Any] = {"replicates": 20, "text_model": "both"}
     (found,) = measure(
-        train=texts(400, 1, 0.1),
-        synthetic=texts(400, 2, 0.1),
-        holdout=texts(600, 3, 0.1),
+        train=texts(160, 1, 0.1),
+        synthetic=texts(100, 2, 0.1),
+        holdout=texts(300, 3, 0.1),
         metrics=[("worth", ExchangeRate(**settings))],
         target="about",
     )
-    judges = found.facts["judges"]
+    judges = found.facts["models"]
     assert set(judges) == {"words", "net"}
     least = min(judges, key=lambda name: judges[name]["real_loss"])
-    assert found.facts["judge"] == least
+    assert found.facts["model"] == least
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"twinset\[torch\]"):
-        text_model("net", "classification", 0)
+        build_text_model("net", "classification", 0)
 
 
 def test_an_unknown_discriminator_is_reported() -> None:
     with pytest.raises(
         ParameterError, match="got 'nets'; allowed: linear, net; did you mean 'net'"
     ):
-        TrainSyntheticTestReal(text_judge="nets")  # type: ignore[arg-type]
+        TrainSyntheticTestReal(text_model="nets")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="allowed: linear, net, both"):
-        ExchangeRate(text_judge="boosted")  # type: ignore[arg-type]
+        ExchangeRate(text_model="boosted")  # type: ignore[arg-type]

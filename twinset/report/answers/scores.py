@@ -95,6 +95,7 @@ def compute_certain_degradation(score: Score) -> float:
 
     Examples
     --------
+    >>> from twinset.core.contracts import Estimate
     >>> components = DifferentComponents("column", ("age",), 0.1, certain_degradation=4.5)
     >>> score = Score("gap.a", "gap", 0.1, False, Verdict.DIFFERENT,
     ...               Estimate(0.1, 0.0, None, (0.05, 0.15)), (components,))
@@ -119,6 +120,7 @@ def worst_first(scores: Iterable[Score]) -> list[Score]:
 
     Examples
     --------
+    >>> from twinset.core.contracts import Estimate
     >>> def scored(name, low, verdict):
     ...     numbers = Estimate(0.3, 0.0, None, (low, 0.5))
     ...     return Score(name, "gap", 0.1, False, Verdict(verdict), numbers)
